@@ -1,0 +1,1 @@
+"""Floor 2: where pretrained weights come from."""

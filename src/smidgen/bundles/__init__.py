@@ -1,0 +1,1 @@
+"""Floor 2: packing and opening bundles."""

@@ -1,0 +1,138 @@
+"""Every error that smidgen raises on purpose, in one tree.
+
+SmidgenError                      something did not work                          exit 1
+├── InputError                    what was given cannot be used                   exit 2
+│   ├── DataError                 a data file, a row, a column
+│   ├── RecipeError               a recipe or a setting; carries every mistake
+│   ├── UnknownPart               a name that no part answers to
+│   └── RequestError              a request to a served model; carries an HTTP status
+├── MissingExtra                  an optional dependency is not installed         exit 1
+├── BaseError                     pretrained weights cannot be had or trusted     exit 1
+├── BundleError                   a bundle that must not be opened                exit 1
+├── EngineError                   an engine could not run what it was given       exit 1
+├── TrainError                    training cannot go on                           exit 1
+└── GateError                     a build that does not meet its gate             exit 1
+
+Each is raised with what happened, the value it happened with, and what to do next; the message is made of the three, so none can
+be left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+
+class SmidgenError(Exception):
+    """Something did not work. `exit_code` is what the command line returns for it.
+
+    Args:
+        what: what happened, a clause without a full stop ("column is not in the file").
+        value: the value it happened with, as the user would recognise it.
+        todo: what to do next, a sentence ("Name one of: text, label.").
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, value: object, todo: str) -> None:
+        self.what = what
+        self.value = value
+        self.todo = todo
+        super().__init__(f"{what}: {shown(value)}. {todo}")
+
+
+class InputError(SmidgenError):
+    """What was given cannot be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class DataError(InputError):
+    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `column` is a name."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        value: object,
+        todo: str,
+        file: str | None = None,
+        row: int | None = None,
+        column: str | None = None,
+    ) -> None:
+        self.file, self.row, self.column = file, row, column
+        places = [file, f"row {row}" if row is not None else None, f"column {column!r}" if column is not None else None]
+        where = ", ".join(place for place in places if place)
+        super().__init__(f"{where}: {what}" if where else what, value=value, todo=todo)
+
+
+class RecipeError(InputError):
+    """A recipe with mistakes; all of them at once, each with its place (`gate.max_loss`)."""
+
+    def __init__(self, what: str, *, value: object, todo: str, mistakes: Sequence[str] = ()) -> None:
+        self.mistakes = tuple(mistakes)
+        lines = "".join(f"\n  - {mistake}" for mistake in self.mistakes)
+        super().__init__(what, value=value, todo=todo + lines)
+
+
+class UnknownPart(InputError):
+    """A name that no part of that kind answers to; says what was likely meant and what there is."""
+
+    def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
+        self.kind, self.name, self.available = kind, name, tuple(sorted(available))
+        close = difflib.get_close_matches(name, self.available, n=1)
+        meant = f"Did you mean {close[0]!r}? " if close else ""
+        super().__init__(f"no {kind} has this name", value=name, todo=f"{meant}Available: {', '.join(self.available)}.")
+
+
+class RequestError(InputError):
+    """A request that a served model refuses. `status` is the HTTP status; `code` OpenAI's short name for the failure."""
+
+    def __init__(
+        self, what: str, *, value: object, todo: str, status: int = 422, code: str = "invalid_request", param: str | None = None
+    ) -> None:
+        self.status, self.code, self.param = status, code, param
+        super().__init__(what, value=value, todo=todo)
+
+
+class MissingExtra(SmidgenError):
+    """A heavy dependency is not installed. The message carries the line to run."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__("a package that this needs is not installed", value=package, todo=f"Run: pip install 'smidgen[{extra}]'")
+
+
+class BaseError(SmidgenError):
+    """Pretrained weights that cannot be fetched, or whose hash is not the published one."""
+
+
+class BundleError(SmidgenError):
+    """A bundle that must not be opened: altered, incomplete, foreign. `file` is the file at fault."""
+
+    def __init__(self, what: str, *, value: object, todo: str, file: str | None = None) -> None:
+        self.file = file
+        super().__init__(what, value=value, todo=todo)
+
+
+class EngineError(SmidgenError):
+    """An engine could not load or run what it was given."""
+
+
+class TrainError(SmidgenError):
+    """Training cannot go on: the loss is not a number, there is not enough memory."""
+
+
+class GateError(SmidgenError):
+    """A build that does not meet its gate; nothing was shipped. `changed` lists texts that show why, ready to print."""
+
+    def __init__(self, what: str, *, value: object, todo: str, changed: Sequence[str] = ()) -> None:
+        self.changed = tuple(changed)
+        lines = "".join(f"\n  - {line}" for line in self.changed)
+        super().__init__(what, value=value, todo=todo + lines)
+
+
+def shown(value: object, limit: int = 200) -> str:
+    """A value as it is shown in a message: strings quoted, everything cut at `limit` characters."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,172 @@
+"""What a part of each kind must be able to do. A part is a file in its room; the file's `part` is an object of one of these shapes.
+
+Rooms are blind to one another. What passes between them: rows, forms, raw outputs, engine specs, replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from smidgen.core.bases import Base
+from smidgen.core.metrics import Metric
+from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text
+from smidgen.core.settings import Settings
+
+Raw: TypeAlias = Mapping[str, Any]
+"""What a model computes for n texts, before any decision: named float32 arrays, each with n rows.
+
+A classifier yields `logits` (n, outputs), not yet calibrated, and may yield `embedding` (n, width), the pooled features.
+"""
+
+Form: TypeAlias = dict[str, Any]
+"""What a model answers with, and how its raw output becomes a decision. JSON-ready; stored in the bundle's manifest.
+
+For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ...
+"""
+
+
+class Task(Protocol):
+    """A kind of job: what outputs look like, how raw outputs become replies, how replies are measured."""
+
+    name: str
+    summary: str
+    settings: type[Settings]
+    students: tuple[str, ...]
+    baseline: str
+    headline: str
+
+    def parse(self, value: Any, settings: Settings) -> Any:
+        """A cell of the output column as the task's own value. Raises ValueError with a reason for one that cannot be."""
+        ...
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+        """What a model of these rows will answer with. Raises DataError where the rows cannot teach the task."""
+        ...
+
+    def strata(self, rows: Sequence[Row]) -> list[str]:
+        """A key per row by which splits are stratified."""
+        ...
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+        """The form with its decision fitted (temperature, thresholds) on rows that no student was trained on."""
+        ...
+
+    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+        """One reply per row of the raw output."""
+        ...
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+        """The task's metrics with 95 % intervals."""
+        ...
+
+    def content(self, reply: Reply) -> str:
+        """The reply as the text of a chat message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All that a student is given to learn from.
+
+    Attributes:
+        rows: the rows to learn from.
+        held: rows kept apart: for choosing when to stop, never for gradients.
+        form: what to answer with; see `Form`.
+        base: the verified pretrained weights; None for students that need none.
+        settings: the student's own settings.
+        seed: the only source of randomness.
+        soft: teacher logits for `rows`, (n, outputs), where another model teaches; else None.
+        teacher: folder of an already trained student that may be distilled from; else None.
+    """
+
+    rows: Sequence[Row]
+    held: Sequence[Row]
+    form: Form
+    base: Base | None
+    settings: Settings
+    seed: int = 0
+    soft: Any = None
+    teacher: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where a step works: its folder (what is written there survives a kill and is found again), threads, progress."""
+
+    folder: Path
+    threads: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """How a set of files is to be run: goes into the manifest.
+
+    Attributes:
+        engine: name of the engine part (`onnx`, `static`).
+        files: names of the files, relative to their folder, that the engine needs.
+        options: what the engine needs to know (max_length, ...); JSON-ready.
+        method: how it was made small (`fp32`, `int8-dynamic`, ...), for tables.
+    """
+
+    engine: str
+    files: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    method: str = "fp32"
+
+
+class Student(Protocol):
+    """A family of small model. May import torch inside its functions; its module must import without it."""
+
+    name: str
+    summary: str
+    settings: type[Settings]
+    needs_base: bool
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Train, and leave the trained model in `space.folder`. Called again after a kill, it goes on from its last checkpoint there
+        and ends with the same weights."""
+        ...
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """What the trained model computes for texts, in the framework that trained it: the reference of the parity gate."""
+        ...
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """Write the trained model into `out` in the files of an engine, at full precision."""
+        ...
+
+
+class Compressor(Protocol):
+    """A way to make an exported model smaller or faster."""
+
+    name: str
+    summary: str
+    engines: tuple[str, ...]
+
+    def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
+        """Write a compressed copy of the model in `source` into `out`. `sample` are training texts, for static calibration."""
+        ...
+
+
+class Engine(Protocol):
+    """Runs a model's files. Never imports torch."""
+
+    name: str
+
+    def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> Runner:
+        """Load the files of a model. Raises EngineError where they cannot be loaded."""
+        ...
+
+
+class Runner(Protocol):
+    """A loaded model: safe to call from one thread at a time."""
+
+    def run(self, texts: Sequence[Text]) -> Raw:
+        """Raw outputs for texts, in their order."""
+        ...

@@ -1,0 +1,31 @@
+"""A row of the user's data, and the texts in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Text: TypeAlias = str | tuple[str, str]
+"""What goes into a model: one text, or a pair (question and passage, premise and hypothesis)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example.
+
+    Attributes:
+        input: the text, or a pair of texts.
+        output: what the model should say, already parsed by the task (a label, a list of labels, ...); None where unknown.
+        number: the row's number in its file, counted from 1 over data rows (a header is not counted).
+        weight: how much the row counts in training; 1 is normal.
+    """
+
+    input: Text
+    output: Any = None
+    number: int = 0
+    weight: float = 1.0
+
+
+def joined(text: Text) -> str:
+    """A text, or a pair, as one string: for hashing, for showing, for methods that know no pairs."""
+    return text if isinstance(text, str) else f"{text[0]}\n{text[1]}"

@@ -1,0 +1,26 @@
+"""Settings: each is written once, in the part that owns it.
+
+Command-line flags, `--help`, the recipe's schema and the Studio's forms are drawn from these models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+
+class Settings(BaseModel):
+    """Base of every part's settings: immutable, and a name that it does not know is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def setting(default: Any, help: str, *, flag: str | None = None, **limits: Any) -> Any:
+    """One setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
+
+    `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway.
+    """
+    extra: JsonDict | None = {"flag": flag} if flag else None
+    return Field(default, description=help, json_schema_extra=extra, **limits)

@@ -1,0 +1,1 @@
+"""Floor 2: reading, inspecting, cleaning and splitting data."""

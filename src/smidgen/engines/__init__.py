@@ -1,0 +1,1 @@
+"""Floor 2: what runs a bundle. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Floor 2: metrics, intervals, calibration, the parity gate, the report."""

@@ -1,0 +1,1 @@
+"""Floor 1: the computer as it is: processor, memory, time, energy, seeds."""

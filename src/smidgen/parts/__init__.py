@@ -1,0 +1,1 @@
+"""Floor 1: finds parts by name, and reads recipes."""
