@@ -1,0 +1,5 @@
+"""`python -m smidgen` is `smidgen`."""
+
+from smidgen.cli.main import run
+
+run()

@@ -1,0 +1,100 @@
+"""The door: finds the verbs, runs one, and turns what goes wrong into a message and an exit code.
+
+Exit codes: 0 done, 1 the work failed or a gate was not met, 2 wrong usage or bad input, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Any
+
+import click
+import typer
+import typer.main
+
+from smidgen.cli.screen import errors
+from smidgen.core.errors import SmidgenError
+from smidgen.parts import registry
+
+ORDER = ("demo", "init", "check", "build", "eval", "predict", "serve", "chat", "pull", "models", "doctor")
+"""The verbs in the order in which a new user meets them; any other comes after these."""
+
+
+class Verbs(typer.core.TyperGroup):
+    """A group whose commands are the files of `cli/`; a verb is imported when it is asked for, or when help lists it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the verbs, in the order of a first meeting."""
+        names = registry.names("cli")
+        return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb; None where there is no such verb, which click reports with what was likely meant."""
+        if cmd_name not in registry.names("cli"):
+            return None
+        return command(cmd_name)
+
+
+def command(verb: str) -> click.Command:
+    """One verb as a click command. A verb's `part` is a function that Typer understands."""
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app.command(name=verb)(registry.find("cli", verb))
+    return typer.main.get_command(app)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"smidgen {importlib.metadata.version('smidgen')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="smidgen", cls=Verbs, add_completion=False, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def smidgen(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and stop."),
+) -> None:
+    """Small language models from your own examples: trained, checked and served on an ordinary CPU."""
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    sys.exit(code(sys.argv[1:] if arguments is None else arguments))
+
+
+def code(arguments: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    try:
+        result: Any = typer.main.get_command(app).main(args=arguments, prog_name="smidgen", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except SmidgenError as error:
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as usage:
+        usage.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("\nStopped. What was finished is kept: run the same command to go on.")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; Python would complain about it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as bug:  # the one broad except of the command line: a traceback helps no user
+        if os.environ.get("SMIDGEN_DEBUG"):
+            raise
+        errors.print(f"[bold red]internal error:[/] {type(bug).__name__}: {_plain(str(bug))}")
+        errors.print("This is a defect in smidgen. Run again with SMIDGEN_DEBUG=1 for the traceback, and please report it.")
+        return 1
+
+
+def _plain(text: str) -> str:
+    """Text with its square brackets kept from rich's markup."""
+    return text.replace("[", r"\[")
