@@ -10,8 +10,9 @@ import os
 import sys
 from typing import Any
 
-import click
 import typer
+import typer.core
+import typer.exceptions
 import typer.main
 
 from smidgen.cli.screen import errors
@@ -25,20 +26,20 @@ ORDER = ("demo", "init", "check", "build", "eval", "predict", "serve", "chat", "
 class Verbs(typer.core.TyperGroup):
     """A group whose commands are the files of `cli/`; a verb is imported when it is asked for, or when help lists it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """The names of the verbs, in the order of a first meeting."""
         names = registry.names("cli")
         return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a verb; None where there is no such verb, which click reports with what was likely meant."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a verb; None where there is no such verb, which Typer reports with what was likely meant."""
         if cmd_name not in registry.names("cli"):
             return None
         return command(cmd_name)
 
 
-def command(verb: str) -> click.Command:
-    """One verb as a click command. A verb's `part` is a function that Typer understands."""
+def command(verb: str) -> Any:
+    """One verb as Typer's command object. A verb's `part` is a function that Typer understands."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(name=verb)(registry.find("cli", verb))
     return typer.main.get_command(app)
@@ -75,12 +76,12 @@ def code(arguments: list[str]) -> int:
     except SmidgenError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")
         return error.exit_code
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as usage:
-        usage.show()
+    except typer.exceptions.TyperException as usage:
+        _show(usage)
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("\nStopped. What was finished is kept: run the same command to go on.")
         return 130
     except BrokenPipeError:
@@ -93,6 +94,14 @@ def code(arguments: list[str]) -> int:
         errors.print(f"[bold red]internal error:[/] {type(bug).__name__}: {_plain(str(bug))}")
         errors.print("This is a defect in smidgen. Run again with SMIDGEN_DEBUG=1 for the traceback, and please report it.")
         return 1
+
+
+def _show(usage: Any) -> None:
+    """A mistake in the call, as Typer shows it: with the verb's usage line."""
+    if hasattr(usage, "show"):
+        usage.show()
+    else:
+        errors.print(f"[bold red]error:[/] {_plain(str(usage))}")
 
 
 def _plain(text: str) -> str:
