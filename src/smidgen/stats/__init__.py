@@ -1,0 +1,1 @@
+"""Floor 1: intervals and scores that every room may use."""

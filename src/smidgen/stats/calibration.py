@@ -1,0 +1,171 @@
+"""Whether scores mean what they say: temperature scaling, calibration error, reliability bins, proper scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from smidgen.stats.intervals import Floats, wilson
+
+HOTTEST, COLDEST = 20.0, 0.05  # temperatures beyond these say that the scores are of no use, or that nothing was wrong to learn from
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
+    """(n, outputs) probabilities of logits divided by the temperature."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    scaled = scaled - scaled.max(axis=-1, keepdims=True)
+    powers = np.exp(scaled)
+    shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def sigmoid(logits: ArrayLike, temperature: float = 1.0) -> Floats:
+    """(n, outputs) independent probabilities, one per label, of logits divided by the temperature."""
+    halves: Floats = 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, dtype=np.float64) / temperature))
+    return halves
+
+
+def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
+    """The temperature that makes softmax probabilities most likely (Guo et al. 2017), in 0.05..20.
+
+    The negative log-likelihood is convex in 1/T, so a guarded Newton iteration finds the one minimum. Targets are smoothed by one row in
+    n + 2 (Platt 1999): where every answer was right, the scores still may not say 100 %.
+
+    Args:
+        logits: (n, outputs) on rows that the model was not trained on.
+        targets: (n,) index of the gold output.
+    """
+    table = _table(logits)
+    gold = np.asarray(targets, dtype=np.int64)
+    n, outputs = table.shape
+    if n == 0 or outputs < 2:
+        return 1.0
+    table = table - table.max(axis=1, keepdims=True)
+    slack = 1 / (n + 2)
+    at_gold = table[np.arange(n), gold]
+    rest = (table.sum(axis=1) - at_gold) / (outputs - 1)
+    wanted = (1 - slack) * at_gold + slack * rest
+
+    def slopes(beta: float) -> tuple[float, float]:
+        shares = softmax(table * beta)
+        mean = (shares * table).sum(axis=1)
+        return float((mean - wanted).mean()), float(((shares * table**2).sum(axis=1) - mean**2).mean())
+
+    return 1 / _newton(slopes)
+
+
+def fit_temperature_multi_label(logits: ArrayLike, targets: ArrayLike) -> float:
+    """The temperature for independent sigmoids, in 0.05..20.
+
+    Args:
+        logits: (n, outputs).
+        targets: (n, outputs) 1 where the label is gold, else 0.
+    """
+    table = _table(logits)
+    if table.size == 0:
+        return 1.0
+    slack = 1 / (len(table) + 2)
+    gold = (1 - slack) * np.asarray(targets, dtype=np.float64) + slack / 2
+
+    def slopes(beta: float) -> tuple[float, float]:
+        shares = sigmoid(table * beta)
+        return float((table * (shares - gold)).mean()), float((table**2 * shares * (1 - shares)).mean())
+
+    return 1 / _newton(slopes)
+
+
+def _newton(slopes: Callable[[float], tuple[float, float]]) -> float:
+    """Root of a rising first derivative over the inverse temperature; a step that leaves the bracket becomes a bisection."""
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    if slopes(low)[0] >= 0:
+        return low
+    if slopes(high)[0] <= 0:
+        return high
+    beta = 1.0
+    for _ in range(100):
+        first, second = slopes(beta)
+        if first > 0:
+            high = beta
+        else:
+            low = beta
+        step = beta - first / second if second > 0 else low
+        following = step if low < step < high else (low * high) ** 0.5
+        if abs(following - beta) <= 1e-9 * beta:
+            break
+        beta = following
+    return beta
+
+
+def negative_log_likelihood(logits: ArrayLike, targets: ArrayLike, temperature: float = 1.0) -> float:
+    """Mean negative log-likelihood of the gold outputs, in nats a row. Arguments as in `fit_temperature`."""
+    table = _table(logits) / temperature
+    top = table.max(axis=1)
+    total = top + np.log(np.exp(table - top[:, None]).sum(axis=1))
+    return float((total - table[np.arange(len(table)), np.asarray(targets, dtype=np.int64)]).mean())
+
+
+def brier(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """Mean squared distance between a score and whether its answer was right (Brier 1950), in 0..1; lower is better."""
+    scores, right = _pairs(confidence, correct)
+    return float(((scores - right) ** 2).mean()) if len(scores) else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows of like score: their mean score, the share that was right with Wilson's interval, and their number."""
+
+    confidence: float
+    accuracy: float
+    low: float
+    high: float
+    n: int
+
+
+def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[Bin]:
+    """Rows in bins of equal size by score, lowest first. Rows of one score share a bin, so there may be fewer bins than asked for."""
+    scores, right = _pairs(confidence, correct)
+    if not len(scores):
+        return []
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
+    place = np.searchsorted(edges, scores, side="left")
+    found = []
+    for number in np.unique(place):
+        here = place == number
+        n, successes = int(here.sum()), int(right[here].sum())
+        low, high = wilson(successes, n)
+        found.append(Bin(float(scores[here].mean()), successes / n, low, high, n))
+    return found
+
+
+def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """Mean distance between score and accuracy over bins of equal size (Nguyen and O'Connor 2015), weighted by rows, in 0..1.
+
+    Bins of equal width leave most of a good model's rows in one bin; bins of equal size do not.
+
+    Args:
+        confidence: (n,) scores in 0..1.
+        correct: (n,) whether each answer was right.
+    """
+    found = reliability(confidence, correct, bins)
+    total = sum(entry.n for entry in found)
+    return sum(entry.n * abs(entry.confidence - entry.accuracy) for entry in found) / total if total else float("nan")
+
+
+def _table(logits: ArrayLike) -> Floats:
+    table = np.asarray(logits, dtype=np.float64)
+    if table.ndim != 2:
+        raise ValueError(f"logits must be (rows, outputs), not {table.shape}")
+    if not np.isfinite(table).all():
+        raise ValueError("logits must be finite")
+    return table
+
+
+def _pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, NDArray[Any]]:
+    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if scores.shape != right.shape or scores.ndim != 1:
+        raise ValueError(f"scores and answers must be two vectors of one length, not {scores.shape} and {right.shape}")
+    return scores, right

@@ -1,0 +1,67 @@
+"""What a model could answer alone if it passed on what it is unsure of: the risk-coverage curve (El-Yaniv and Wiener 2010)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from smidgen.stats.intervals import Floats, wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Answering only rows with a score of at least `threshold`: the share answered, and the share of those that is wrong."""
+
+    threshold: float
+    coverage: float
+    risk: float
+    risk_low: float
+    risk_high: float
+
+
+def risk_coverage(confidence: ArrayLike, correct: ArrayLike, points: int = 200) -> list[Selection]:
+    """The curve, from few answers to all, at most `points` of it. Rows of one score are answered together or not at all."""
+    scores, wrong, ends = _ranked(confidence, correct)
+    if not len(scores):
+        return []
+    if len(ends) > points:
+        ends = ends[np.unique(np.linspace(0, len(ends) - 1, points).round().astype(int))]
+    errors = np.cumsum(wrong)
+    return [_selection(scores, errors, int(end)) for end in ends]
+
+
+def area_under_risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """AURC: the mean risk over all coverages; lower is better (Geifman, Uziel and El-Yaniv 2019). NaN without rows."""
+    scores, wrong, ends = _ranked(confidence, correct)
+    if not len(scores):
+        return float("nan")
+    risks = np.cumsum(wrong)[ends] / (ends + 1)
+    return float((risks * np.diff(np.concatenate([[-1], ends]))).sum() / len(scores))
+
+
+def coverage_at_risk(confidence: ArrayLike, correct: ArrayLike, risk: float) -> Selection | None:
+    """The largest share of rows that could be answered with at most this share of wrong answers, as measured on these rows; None where
+    no threshold does it. It is what was seen, not a promise: a promise needs rows that did not choose the threshold."""
+    scores, wrong, ends = _ranked(confidence, correct)
+    errors = np.cumsum(wrong)
+    good = ends[errors[ends] <= risk * (ends + 1) + 1e-12] if len(scores) else ends
+    return _selection(scores, errors, int(good[-1])) if len(good) else None
+
+
+def _selection(scores: Floats, errors: Floats, end: int) -> Selection:
+    answered, wrong = end + 1, int(errors[end])
+    low, high = wilson(wrong, answered)
+    return Selection(float(scores[end]), answered / len(scores), wrong / answered, low, high)
+
+
+def _ranked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Scores from high to low, whether each is wrong, and the last position of each distinct score."""
+    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if scores.shape != right.shape or scores.ndim != 1:
+        raise ValueError(f"scores and answers must be two vectors of one length, not {scores.shape} and {right.shape}")
+    order = np.argsort(-scores, kind="stable")
+    scores, right = scores[order], right[order]
+    last = np.append(scores[1:] != scores[:-1], True) if len(scores) else np.zeros(0, dtype=bool)
+    return scores, 1 - right, np.flatnonzero(last).astype(np.int64)
