@@ -79,7 +79,8 @@ def test_bins_are_equal_and_do_not_depend_on_the_order_of_rows():
     assert len(found) == 15 and sum(entry.n for entry in found) == 1500
     assert all(80 <= entry.n <= 120 for entry in found)
     order = rng.permutation(1500)
-    assert [(entry.accuracy, entry.n) for entry in reliability(scores[order], right[order])] == [
+    again = reliability(scores[order], right[order])
+    assert [(entry.accuracy, entry.n) for entry in again] == [(entry.accuracy, entry.n) for entry in found]
         (entry.accuracy, entry.n) for entry in found
     ]
     assert len(reliability(np.ones(50), np.ones(50))) == 1
