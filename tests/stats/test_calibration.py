@@ -81,8 +81,6 @@ def test_bins_are_equal_and_do_not_depend_on_the_order_of_rows():
     order = rng.permutation(1500)
     again = reliability(scores[order], right[order])
     assert [(entry.accuracy, entry.n) for entry in again] == [(entry.accuracy, entry.n) for entry in found]
-        (entry.accuracy, entry.n) for entry in found
-    ]
     assert len(reliability(np.ones(50), np.ones(50))) == 1
     assert np.isnan(expected_calibration_error([], []))
 
