@@ -1,0 +1,25 @@
+"""The `[gate]` section of a recipe: what a build must meet before anything is shipped."""
+
+from __future__ import annotations
+
+from smidgen.core.settings import Settings, setting
+
+
+class GateSettings(Settings):
+    """Conditions a build must meet. Where one is not met, the build fails with exit code 1 and ships nothing."""
+
+    max_loss: float = setting(
+        0.01, "The most that the headline metric may fall from the trained model to the served one (0.01 is one point).", ge=0.0, le=1.0
+    )
+    min_agreement: float = setting(
+        0.97, "The least share of held-out texts on which the served model must give the trained model's answer.", ge=0.0, le=1.0
+    )
+    min_headline: float | None = setting(
+        None, "The least headline metric (accuracy for classify) that is good enough to ship.", flag="--min-quality", ge=0.0, le=1.0
+    )
+    must_beat_baseline: bool = setting(
+        False, "Fail unless the headline metric is above the baseline's by more than chance explains.", flag="--must-beat-baseline"
+    )
+
+
+SETTINGS = GateSettings
