@@ -1,0 +1,165 @@
+"""Which columns hold the input and the output: as given, as remembered, as named by default, or guessed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smidgen.core.errors import DataError
+from smidgen.data.source import Record
+
+INPUT_NAMES = (
+    "text", "message", "query", "utterance", "question", "sentence", "body", "content", "review", "comment", "request",
+    "prompt", "ticket", "description", "email", "title", "subject", "document",
+)  # fmt: skip
+LABEL_NAMES = (
+    "label", "labels", "category", "categories", "intent", "class", "target", "topic", "tag", "tags", "sentiment", "type",
+    "queue", "department", "answer", "response", "reply", "summary", "entities", "spans",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The column (or, for text pairs, the two columns) chosen, and how: `given`, `remembered`, `default` or `guessed`."""
+
+    names: tuple[str, ...]
+    how: str
+
+    def __str__(self) -> str:
+        return f"{','.join(self.names)} ({self.how})"
+
+    @property
+    def name(self) -> str:
+        """As a flag takes it: names joined by a comma."""
+        return ",".join(self.names)
+
+
+def header(cells: Sequence[object], file: str) -> tuple[str, ...]:
+    """Column names from the first row: trimmed, unique, none empty but for an unnamed first column (an index), called `column_1`."""
+    names = ["" if cell is None else str(cell).strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise DataError("the header row is empty", value="", todo="Give every column a name in the first row.", file=file, row=0)
+    if not names[0] and len(names) > 1:
+        names[0] = "column_1"
+    for place, name in enumerate(names, start=1):
+        if not name:
+            raise DataError(
+                f"column number {place} has no name", value=", ".join(names), todo="Give every column a name in the first row.", file=file
+            )
+        if names.index(name) != place - 1:
+            raise DataError(
+                "two columns have the same name", value=name, todo="Rename one of them in the first row.", file=file, column=name
+            )
+    return tuple(names)
+
+
+def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int) -> tuple[str, ...]:
+    """The columns that a user named: one name, or up to `most` joined by commas. Raises DataError for one that is not in the file."""
+    if wanted in columns:
+        return (wanted,)
+    names = tuple(name.strip() for name in wanted.split(","))
+    if len(names) > most:
+        raise DataError(f"too many columns for {flag}", value=wanted, todo=f"Name at most {most}.", file=file)
+    for name in names:
+        if name not in columns:
+            raise _missing(name, columns, file, flag)
+    return names
+
+
+def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, given: str | None, remembered: str | None) -> Choice:
+    """The input column. Raises DataError where it was given and is not there, or cannot be guessed."""
+    known = _known(columns, file, given, remembered, "--input", 2)
+    if known:
+        return known
+    plain = _by_name(columns, ("input",))
+    if plain:
+        return Choice((plain,), "default")
+    texts = {name: _texts(sample, name) for name in columns}
+    named = _by_name([name for name in columns if texts[name]], INPUT_NAMES)
+    if named:
+        return Choice((named,), "guessed")
+    scores = {name: _prose(texts[name]) for name in columns}
+    best = max(columns, key=lambda name: scores[name])
+    if scores[best] <= 0:
+        raise DataError("no column looks like the text to learn from", value=", ".join(columns), todo="Name it with --input.", file=file)
+    return Choice((best,), "guessed")
+
+
+def choose_label(
+    columns: Sequence[str], sample: Sequence[Record], file: str, given: str | None, remembered: str | None, taken: Sequence[str]
+) -> Choice | None:
+    """The output column, not one of `taken`; None where none is given and none looks like one."""
+    known = _known(columns, file, given, remembered, "--label", 1)
+    if known:
+        return known
+    free = [name for name in columns if name not in taken]
+    plain = _by_name(free, ("output",))
+    if plain:
+        return Choice((plain,), "default")
+    named = _by_name(free, LABEL_NAMES)
+    if named:
+        return Choice((named,), "guessed")
+    scores = {name: _labelness(_texts(sample, name)) for name in free}
+    likely = [name for name in free if scores[name] > 0]
+    if not likely:
+        return None
+    best = max(likely, key=lambda name: scores[name])
+    values = _texts(sample, best)
+    if best in values:
+        raise DataError(
+            "the first row looks like an example, not like column names",
+            value=", ".join(columns),
+            todo="Put a row of column names above it, such as: text,label",
+            file=file,
+        )
+    return Choice((best,), "guessed")
+
+
+def _known(columns: Sequence[str], file: str, given: str | None, remembered: str | None, flag: str, most: int) -> Choice | None:
+    if given is not None:
+        return Choice(resolve(given, columns, file, flag, most), "given")
+    if remembered is not None:
+        names = (remembered,) if remembered in columns else tuple(remembered.split(","))
+        if all(name in columns for name in names):
+            return Choice(names, "remembered")
+    return None
+
+
+def _missing(name: str, columns: Sequence[str], file: str, flag: str) -> DataError:
+    folded = {column.casefold(): column for column in columns}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
+    meant = f"Did you mean {folded[close[0]]!r}? " if close else ""
+    return DataError("no such column", value=name, todo=f"{meant}{flag} takes one of: {', '.join(columns)}.", file=file, column=name)
+
+
+def _by_name(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
+    folded = {column.casefold().strip(): column for column in reversed(columns)}
+    return next((folded[name] for name in wanted if name in folded), None)
+
+
+def _texts(sample: Sequence[Record], name: str) -> list[str]:
+    return [value for record in sample if isinstance(value := record.get(name), str) and value.strip()]
+
+
+def _prose(values: Sequence[str]) -> float:
+    """How much a column looks like prose: long, mostly distinct texts of several words."""
+    if not values:
+        return 0.0
+    distinct = len(set(values)) / len(values)
+    words = sum(value.count(" ") + 1 for value in values) / len(values)
+    letters = sum(any(character.isalpha() for character in value) for value in values) / len(values)
+    return distinct * letters * words if words >= 1.5 or len(values[0]) > 3 else 0.0
+
+
+def _labelness(values: Sequence[str]) -> float:
+    """How much a column looks like labels: few, short, repeated values that are not numbers."""
+    if len(values) < 2:
+        return 0.0
+    kinds = set(values)
+    repeated = 1 - len(kinds) / len(values)
+    length = sum(map(len, values)) / len(values)
+    letters = sum(any(character.isalpha() for character in kind) for kind in kinds) / len(kinds)
+    return repeated * letters if length <= 60 and len(kinds) >= 2 and repeated >= 0.2 else 0.0

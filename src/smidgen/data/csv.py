@@ -1,0 +1,264 @@
+"""CSV and TSV: delimiter, quoting and encoding found; read row by row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from smidgen.core.errors import DataError
+from smidgen.data.columns import header
+from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
+from smidgen.data.source import Content, Origin, Record, Records
+
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SAMPLE_CHARS = 256 << 10
+_SAMPLE_ROWS = 200
+_EXCEL_HINT = re.compile(r"sep=(.)\r?\n?")
+_FOREIGN = (
+    (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "gzip-compressed"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
+    (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"), (b"SQLite format 3", "a SQLite database"), (b"\x7fELF", "a program"),
+    (b"Obj\x01", "Avro"), (b"ARROW1", "Arrow"), (b"\x28\xb5\x2f\xfd", "zstd-compressed"), (b"BZh", "bzip2-compressed"), (b"ORC", "ORC"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    delimiter: str
+    quoting: int
+    hint: bool
+    """Whether the first line is Excel's `sep=;`."""
+
+
+class _Feed:
+    """Hands lines to the CSV parser and keeps count, so that no record can grow without end."""
+
+    def __init__(self, stream: TextIO, origin: Origin, names: list[str]) -> None:
+        self._stream, self._origin, self._names = stream, origin, names
+        self._most = 4 * origin.limits.cell
+        self.row = 0
+        self.used = 0
+        self.lines = 0
+        self.odd = False
+
+    def begin(self, row: int) -> None:
+        """A new record starts."""
+        self.row, self.used, self.lines, self.odd = row, 0, 0, False
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(self._most + 1 - self.used)
+        if not line:
+            raise StopIteration
+        self.used += len(line)
+        self.lines += 1
+        if self.used > self._most:
+            open_quote = self.lines > 1 or line.count('"') % 2
+            raise self._origin.error(
+                f"the row holds more than {self._most:,} characters" + ("; a quote that opens in it may never close" if open_quote else ""),
+                value=line[:80],
+                todo="Close the quote, shorten the cell, or raise data.max_cell.",
+                row=self.row,
+                column=self._names[0] if len(self._names) == 1 else None,
+            )
+        if "\0" in line or (not line.isascii() and ESCAPED.search(line)):
+            self.odd = True
+        return line
+
+
+class Csv:
+    """Comma-separated values and their kin."""
+
+    name = "csv"
+    suffixes = (".csv", ".tsv", ".tab", ".txt")
+
+    def recognises(self, origin: Origin) -> bool:
+        """Whether it is text in which some delimiter gives more than one column."""
+        return _foreign(origin.head) is None and bool(_columns_by_delimiter(_decoded_head(origin)))
+
+    def open(self, origin: Origin) -> Content:
+        """Find encoding, delimiter, quoting and header."""
+        kind = _foreign(origin.head)
+        if kind:
+            raise origin.error(f"this is {kind}, not a table of text", value=origin.name, todo="Save it as CSV, JSONL, Parquet or XLSX.")
+        encoding = find_encoding(origin)
+        with open_text(origin, encoding) as stream:
+            try:
+                sample = stream.read(_SAMPLE_CHARS)
+            except UnicodeError as error:
+                raise undecodable(origin, encoding, 1, None, str(error)) from error
+        dialect = _dialect(sample, origin.suffix)
+        with open_text(origin, encoding) as stream:
+            feed = _Feed(stream, origin, [])
+            first = next(_parsed(feed, dialect, origin, encoding, []), None)
+        if first is None:
+            raise origin.error("the file holds no rows", value=f"{len(origin.head)} bytes", todo="Give a file with a header and rows.")
+        columns = header(first, origin.name)
+
+        def records() -> Records:
+            with open_text(origin, encoding) as stream:
+                yield from _records(stream, dialect, origin, encoding, columns)
+
+        facts = {"encoding": encoding.name, "delimiter": dialect.delimiter, "quoting": str(dialect.quoting)}
+        return Content(columns, facts, records)
+
+    def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
+        """Write with the delimiter that was read; in UTF-8 unless the file was UTF-16 or carried a mark."""
+        encoding = facts.get("encoding", "utf-8")
+        count = 0
+        with path.open("w", encoding=encoding if encoding.startswith("utf-") else "utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter=facts.get("delimiter", ","), lineterminator="\n")
+            writer.writerow(columns)
+            for record in records:
+                writer.writerow(["" if record.get(name) is None else record[name] for name in columns])
+                count += 1
+        return count
+
+
+def _parsed(feed: _Feed, dialect: _Dialect, origin: Origin, encoding: Encoding, names: list[str]) -> Iterator[list[str]]:
+    """Records as lists of cells, the header first; blank lines left out. `names` may be filled by the caller after the header."""
+    # The module's own limit is only ever raised: the feed is what bounds a cell.
+    csv.field_size_limit(max(csv.field_size_limit(), 4 * origin.limits.cell + 1))
+    if dialect.hint:
+        next(feed)
+    reader = csv.reader(feed, delimiter=dialect.delimiter, quoting=dialect.quoting, strict=True)  # type: ignore[arg-type]
+    row = 0
+    while True:
+        feed.begin(row)
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except UnicodeError as error:
+            raise undecodable(origin, encoding, row, None, str(error)) from error
+        except csv.Error as error:
+            raise _malformed(str(error), origin, row) from error
+        if not cells or (len(cells) == 1 and not cells[0].strip()):
+            continue
+        if feed.odd or feed.used > origin.limits.cell:
+            _look_closer(cells, names, origin, encoding, row)
+        yield cells
+        row += 1
+
+
+def _records(stream: TextIO, dialect: _Dialect, origin: Origin, encoding: Encoding, columns: tuple[str, ...]) -> Records:
+    names = list(columns)
+    parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names)
+    next(parsed)
+    width = len(columns)
+    for row, cells in enumerate(parsed, start=1):
+        if len(cells) != width:
+            if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+                between = _DELIMITERS.get(dialect.delimiter, dialect.delimiter)
+                raise origin.error(
+                    f"the row has {len(cells)} cells, the header has {width}",
+                    value=dialect.delimiter.join(cells),
+                    todo=f"Put texts that hold a {between} between double quotes, or add the missing cells.",
+                    row=row,
+                )
+            cells = cells[:width]
+        yield row, dict(zip(columns, cells, strict=True))
+
+
+def _look_closer(cells: list[str], names: list[str], origin: Origin, encoding: Encoding, row: int) -> None:
+    for place, cell in enumerate(cells):
+        column = names[place] if place < len(names) else None
+        if ESCAPED.search(cell):
+            raise undecodable(origin, encoding, row, column, cell)
+        if "\0" in cell:
+            raise origin.error(
+                "the cell holds a NUL byte, which no text has",
+                value=cell,
+                todo="Remove it; the file may be damaged or not be text.",
+                row=row,
+                column=column,
+            )
+        if len(cell) > origin.limits.cell:
+            raise origin.too_long(len(cell), cell, row, column)
+
+
+def _malformed(message: str, origin: Origin, row: int) -> DataError:
+    if "unexpected end" in message:
+        what, todo = "a quote that opens in this row is never closed", "Close it, or double it if it is part of the text."
+    elif "expected after" in message:
+        what, todo = "a quoted cell goes on after its closing quote", 'Double the quotes inside the text: "He said ""hi""".'
+    else:
+        what, todo = "the row cannot be read as CSV", "Correct it, or save the file again as CSV."
+    return origin.error(what, value=message, todo=todo, row=row)
+
+
+def _foreign(head: bytes) -> str | None:
+    for magic, kind in _FOREIGN:
+        if head.startswith(magic):
+            return kind
+    if re.match(rb"\s*(<!doctype|<html|<\?xml)", head[:200], re.IGNORECASE):
+        return "HTML or XML"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return None
+    zeros = head.count(0)
+    wide = max(head[0::2].count(0), head[1::2].count(0))
+    # UTF-16 has its zeros on one side only; a lone one is left to be named with its row.
+    if zeros > 0.01 * len(head) and (wide < 0.2 * len(head) or wide < 0.95 * zeros):
+        return "binary"
+    control = sum(head.count(code) for code in range(1, 32) if code not in (9, 10, 11, 12, 13, 26, 27))
+    return "binary" if control > 0.05 * len(head) else None
+
+
+def _decoded_head(origin: Origin) -> str:
+    for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if origin.head.startswith(mark):
+            return origin.head[: len(origin.head) // 2 * 2].decode(name, errors="ignore")
+    return origin.head.decode("utf-8-sig", errors="replace")
+
+
+def _dialect(sample: str, suffix: str) -> _Dialect:
+    hint = _EXCEL_HINT.match(sample)
+    if hint:
+        return _Dialect(hint[1], csv.QUOTE_MINIMAL, True)
+    scores = _columns_by_delimiter(sample)
+    if suffix in (".tsv", ".tab") and "\t" in scores:
+        scores["\t"] += 1
+    # The first of equals wins: a comma before a semicolon before a tab before a bar.
+    delimiter = max(scores, key=lambda key: scores[key]) if scores else ("\t" if suffix in (".tsv", ".tab") else ",")
+    quoting = csv.QUOTE_NONE if delimiter == "\t" and not _quotes_balance(sample) else csv.QUOTE_MINIMAL
+    return _Dialect(delimiter, quoting, False)
+
+
+def _columns_by_delimiter(sample: str) -> dict[str, float]:
+    """For each delimiter that splits the first row: the share of the sample's rows that have as many cells as the first."""
+    scores = {}
+    for delimiter in _DELIMITERS:
+        counts = _counts(sample, delimiter)
+        if counts and counts[0] > 1:
+            scores[delimiter] = sum(count == counts[0] for count in counts) / len(counts)
+    return scores
+
+
+def _counts(sample: str, delimiter: str) -> list[int]:
+    counts = []
+    csv.field_size_limit(max(csv.field_size_limit(), _SAMPLE_CHARS + 1))
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+    for cells in reader:
+        if cells:
+            counts.append(len(cells))
+        if len(counts) >= _SAMPLE_ROWS:
+            return counts
+    # The sample may end inside a row.
+    return counts[:-1] if len(counts) > 1 and len(sample) >= _SAMPLE_CHARS else counts
+
+
+def _quotes_balance(sample: str) -> bool:
+    """Whether quotes in a TSV are there to quote: then each cell that starts with one ends with one."""
+    cells = [cell for line in sample.splitlines()[:-1] for cell in line.split("\t")]
+    starts = [cell for cell in cells if cell.startswith('"')]
+    return all(len(cell) > 1 and cell.endswith('"') for cell in starts)
+
+
+part = Csv()

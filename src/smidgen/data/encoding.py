@@ -1,0 +1,156 @@
+"""Which encoding a text file is in, and reading it line by line without trusting any line to be short."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from smidgen.core.errors import DataError
+from smidgen.data.source import Origin
+
+ESCAPED = re.compile("[\ud800-\udfff]")
+"""A byte that is not UTF-8 (decoded with `surrogateescape`), or half a character from a JSON escape."""
+
+_CHUNK = 1 << 20
+_SAMPLE = 64 << 10
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_HIGH = re.compile(rb"[\x80-\xff]")
+_NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+_WESTERN = {"cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1254", "iso8859_9", "cp850", "cp858", "mac_roman", "cp437", "ascii"}
+_LEGACY = [
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp1253",
+    "cp1254",
+    "cp1255",
+    "cp1256",
+    "koi8_r",
+    "shift_jis",
+    "euc_jp",
+    "gb18030",
+    "big5",
+    "euc_kr",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """An encoding and how it was found: `given`, `mark` (byte order mark), `valid` (all bytes are UTF-8) or `guessed`.
+
+    `mixed` says that some lines are UTF-8 and some are not; reading such a file stops at the first line that is not.
+    """
+
+    name: str
+    how: str
+    mixed: bool = False
+
+
+def find_encoding(origin: Origin) -> Encoding:
+    """The encoding of a text file; reads all of it once, because the first odd byte may lie in its last row."""
+    if origin.encoding:
+        try:
+            return Encoding(codecs.lookup(origin.encoding).name, "given")
+        except LookupError as error:
+            raise origin.error(
+                "no such text encoding",
+                value=origin.encoding,
+                todo="Name one such as utf-8, utf-16 or cp1252, or leave it out.",
+            ) from error
+    for mark, name in _MARKS:
+        if origin.head.startswith(mark):
+            return Encoding(name, "mark")
+    wide = _utf16_without_mark(origin.head)
+    if wide:
+        return Encoding(wide, "guessed")
+    if _is_utf8(origin.path):
+        return Encoding("utf-8", "valid")
+    good, bad, sample = _lines_by_validity(origin.path)
+    legacy = _legacy(sample)
+    # A few lines of a double-byte encoding are UTF-8 by accident; a line of a Western one hardly ever is.
+    if good and (legacy in ("cp1252", "latin-1") or good * 20 >= bad):
+        return Encoding("utf-8", "guessed", mixed=True)
+    return Encoding(legacy, "guessed")
+
+
+@contextmanager
+def open_text(origin: Origin, encoding: Encoding) -> Iterator[TextIO]:
+    """The file as text, line ends untouched. Bytes that are not UTF-8 arrive as lone surrogates, so that their row can be named."""
+    errors = "surrogateescape" if encoding.name.startswith("utf-8") else "strict"
+    with origin.path.open("rb") as raw, io.TextIOWrapper(raw, encoding=encoding.name, errors=errors, newline="") as stream:
+        yield stream
+
+
+def undecodable(origin: Origin, encoding: Encoding, row: int, column: str | None, value: str) -> DataError:
+    """The error for a row whose bytes are not in the file's encoding."""
+    readable = ESCAPED.sub("\N{REPLACEMENT CHARACTER}", value)
+    return origin.error(
+        "the file mixes text encodings: other rows are UTF-8, this one is not"
+        if encoding.mixed
+        else f"these bytes are not {encoding.name}",
+        value=readable,
+        todo="Save the whole file as UTF-8, or correct this row.",
+        row=row,
+        column=column,
+    )
+
+
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        try:
+            while chunk := file.read(_CHUNK):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    """UTF-16 of mostly Latin text has a zero in every second byte."""
+    half = len(head) // 2
+    if half < 4:
+        return None
+    even, odd = head[0::2].count(0) / half, head[1::2].count(0) / half
+    if odd > 0.4 and even < 0.05:
+        return "utf-16-le"
+    if even > 0.4 and odd < 0.05:
+        return "utf-16-be"
+    return None
+
+
+def _lines_by_validity(path: Path) -> tuple[int, int, bytes]:
+    """How many lines with non-ASCII bytes are UTF-8 and how many are not, and a sample of those that are not."""
+    good = bad = 0
+    sample = bytearray()
+    with path.open("rb") as file:
+        while line := file.readline(_CHUNK):
+            if not _HIGH.search(line):
+                continue
+            try:
+                line.decode("utf-8")
+                good += 1
+            except UnicodeDecodeError:
+                bad += 1
+                if len(sample) < _SAMPLE:
+                    sample += line[:_SAMPLE]
+    return good, bad, bytes(sample)
+
+
+def _legacy(sample: bytes) -> str:
+    """The likely pre-Unicode encoding of lines that are not UTF-8: Windows Western unless the statistics clearly say another."""
+    from charset_normalizer import from_bytes
+
+    western = "latin-1" if _NOT_CP1252.search(sample) else "cp1252"
+    best = from_bytes(sample, cp_isolation=_LEGACY).best()
+    if best is None or best.encoding in _WESTERN:
+        return western
+    few_accents = len(_HIGH.findall(sample)) < 0.12 * len(sample)
+    return western if few_accents and best.coherence < 0.3 else str(best.encoding)

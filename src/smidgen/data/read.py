@@ -1,0 +1,210 @@
+"""Opens a data file: finds its format, its columns, and streams its rows.
+
+Formats are parts: a file of this room with a `part` that is a `Source`. Content decides before the name does.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from smidgen.core.errors import DataError
+from smidgen.core.rows import Row, Text
+from smidgen.data.columns import Choice, choose_input, choose_label
+from smidgen.data.encoding import ESCAPED
+from smidgen.data.settings import DataSettings
+from smidgen.data.source import Content, Limits, Origin, Record, Records, Source
+from smidgen.parts import registry
+
+STDIN = "-"
+_HEAD = 64 << 10
+_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class Table:
+    """An opened data file.
+
+    Attributes:
+        name: how it is called in messages.
+        source: the format's part.
+        columns: all columns, in the file's order.
+        input: the chosen input column (two for text pairs), and how it was chosen.
+        label: the chosen output column; None where there is none.
+        facts: how the file was read (encoding, delimiter, sheet).
+        max_rows: rows after this many are not read; None for all.
+    """
+
+    name: str
+    source: Source
+    columns: tuple[str, ...]
+    input: Choice
+    label: Choice | None
+    facts: Mapping[str, str]
+    max_rows: int | None
+    _read: Callable[[], Records] = field(repr=False)
+    _keep: object = field(default=None, repr=False)
+
+    def records(self) -> Records:
+        """Every row as (number from 1, cells by column), from the start at each call, in bounded memory."""
+        return islice(self._read(), self.max_rows)
+
+    def rows(self, parse: Callable[[Any], Any] | None = None, bad: Callable[[DataError], None] | None = None) -> Iterator[Row]:
+        """Every row as the pipeline takes it.
+
+        Args:
+            parse: turns a raw output cell into the task's value and raises ValueError with a reason; without it cells stay raw.
+            bad: told of each row that cannot be used, which is then left out; without it the first such row raises DataError.
+        """
+        for number, record in self.records():
+            try:
+                text = self.text(number, record)
+                output = None if self.label is None else self._output(number, record, parse)
+            except DataError as error:
+                if bad is None:
+                    raise
+                bad(error)
+                continue
+            yield Row(text, output, number)
+
+    def text(self, number: int, record: Record) -> Text:
+        """The input of a record. Raises DataError where it is empty or not a text."""
+        parts = [self._cell(number, record, name) for name in self.input.names]
+        return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+    def _cell(self, number: int, record: Record, name: str) -> str:
+        value = record.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise self._error("the text is empty", "", number, name, "Fill it in, or remove the row (`smidgen check FILE --fix OUT` does).")
+        if isinstance(value, (dict, list, bytes)):
+            raise self._error("the input is not a text", value, number, name, "Give a text, or name another column with --input.")
+        text = str(value)
+        if "\0" in text or (not text.isascii() and ESCAPED.search(text)):
+            shown = ESCAPED.sub("\N{REPLACEMENT CHARACTER}", text)
+            raise self._error("the text holds a NUL or half a character", shown, number, name, "Correct the row.")
+        return text
+
+    def _output(self, number: int, record: Record, parse: Callable[[Any], Any] | None) -> Any:
+        assert self.label is not None
+        name = self.label.names[0]
+        value = record.get(name)
+        if parse is None:
+            return value
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise self._error(f"the output cannot be used ({error})", value, number, name, "Correct it, or remove the row.") from error
+
+    def _error(self, what: str, value: object, number: int, column: str, todo: str) -> DataError:
+        return DataError(what, value=value, todo=todo, file=self.name, row=number, column=column)
+
+
+def open_table(
+    path: str | Path,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    remembered: tuple[str | None, str | None] = (None, None),
+    need_label: bool = True,
+    settings: DataSettings | None = None,
+) -> Table:
+    """Open a data file; "-" is standard input.
+
+    Args:
+        path: the file.
+        input: the input column, or two joined by a comma for text pairs; over `settings.input`.
+        label: the output column; over `settings.label`.
+        remembered: input and output columns that a bundle was built from, used where the file has them and no name is given.
+        need_label: whether a file without an output column is a mistake.
+        settings: limits, encoding and sheet.
+
+    Raises:
+        DataError: with the file, the row and the column, for anything that cannot be read.
+    """
+    settings = settings or DataSettings()
+    input, label = input or settings.input, label or settings.label
+    origin, keep = _origin(path, settings)
+    source = _source(origin)
+    content = source.open(origin)
+    sample = [record for _, record in islice(content.records(), _SAMPLE)]
+    if not sample:
+        raise origin.error("the file holds no rows", value=", ".join(content.columns), todo="Give a file with at least one row.")
+    first = choose_input(content.columns, sample, origin.name, input, remembered[0])
+    second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names)
+    if second is None and need_label:
+        raise _no_label(origin, content)
+    return Table(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)
+
+
+def sources() -> dict[str, Source]:
+    """The formats that can be read, by name."""
+    found = ((name, registry.find("data", name)) for name in registry.names("data"))
+    return {name: part for name, part in found if isinstance(part, Source)}
+
+
+def _source(origin: Origin) -> Source:
+    """By content first; then by name, so that a damaged file is reported as what it was meant to be."""
+    known = sources()
+    # Text is read as CSV where nothing else fits, so CSV is asked last.
+    order = sorted(known.values(), key=lambda source: source.name == "csv")
+    for source in order:
+        if source.recognises(origin):
+            return source
+    named = next((source for source in order if origin.suffix in source.suffixes), None)
+    return named or known["csv"]
+
+
+def _origin(path: str | Path, settings: DataSettings) -> tuple[Origin, object]:
+    limits = Limits(cell=settings.max_cell)
+    keep: object = None
+    if str(path) == STDIN:
+        folder = tempfile.TemporaryDirectory(prefix="smidgen-")
+        file, name, keep = Path(folder.name) / "stdin", "standard input", folder
+        with file.open("wb") as out:
+            _copy(sys.stdin.buffer, out, limits.piped)
+    else:
+        file = Path(path).expanduser()
+        name = file.name or str(file)
+        if file.is_dir():
+            raise DataError("this is a folder, not a file", value=str(path), todo="Name one data file in it.", file=name)
+        if not file.exists():
+            raise DataError("there is no such file", value=str(path), todo="Check the path.", file=name)
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise DataError(
+            "the file cannot be opened", value=error.strerror or str(error), todo="Check its permissions.", file=name
+        ) from error
+    if not head:
+        raise DataError("the file is empty", value="0 bytes", todo="Give a file with a header and rows.", file=name)
+    return Origin(file, name, head, limits, settings.encoding, settings.sheet), keep
+
+
+def _copy(source: BinaryIO, out: BinaryIO, most: int) -> None:
+    """Standard input onto disk, since finding encoding and columns needs more than one look."""
+    left = most
+    while chunk := source.read(min(1 << 20, left + 1)):
+        left -= len(chunk)
+        if left < 0:
+            raise DataError(
+                "standard input is too long", value=f"more than {most >> 30} GiB", todo="Give it as a file.", file="standard input"
+            )
+        out.write(chunk)
+    out.flush()
+
+
+def _no_label(origin: Origin, content: Content) -> DataError:
+    if len(content.columns) == 1:
+        return origin.error(
+            "there is one column only: this may not be a table",
+            value=content.columns[0],
+            todo="Give a column of texts and a column of outputs, with their names in the first row.",
+        )
+    names = ", ".join(content.columns)
+    return origin.error("no column looks like the wanted output", value=names, todo="Name it with --label.")

@@ -1,0 +1,108 @@
+"""What a data source is: a file that turns one file format into records, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from smidgen.core.errors import DataError
+
+Record: TypeAlias = dict[str, Any]
+"""Column name to raw cell: text in CSV and XLSX, any JSON value in JSONL, any scalar or list in Parquet."""
+
+Records: TypeAlias = Iterator[tuple[int, Record]]
+"""Data rows with their number, counted from 1; a header and blank lines are not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a data file may ask of memory.
+
+    Attributes:
+        cell: most characters of one cell; a row may hold four times as many.
+        array: most bytes of a JSON array, which is read whole.
+        unpacked: most bytes that a compressed workbook may unpack to.
+        piped: most bytes taken from standard input.
+    """
+
+    cell: int = 1_000_000
+    array: int = 64 << 20
+    unpacked: int = 1 << 30
+    piped: int = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A file to be read.
+
+    Attributes:
+        path: where it lies.
+        name: how it is called in messages.
+        head: its first bytes (64 KiB, or all of it).
+        limits: what it may ask of memory.
+        encoding: the text encoding, where the user has named it.
+        sheet: the worksheet, where the user has named it.
+    """
+
+    path: Path
+    name: str
+    head: bytes
+    limits: Limits = field(default_factory=Limits)
+    encoding: str | None = None
+    sheet: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The end of the name, in lower case, with its dot."""
+        return Path(self.name).suffix.lower()
+
+    def error(self, what: str, *, value: object, todo: str, row: int | None = None, column: str | None = None) -> DataError:
+        """An error about this file."""
+        return DataError(what, value=value, todo=todo, file=self.name, row=row, column=column)
+
+    def too_long(self, length: int, start: str, row: int, column: str | None) -> DataError:
+        """The error for a cell of more characters than are read; `start` is how it begins."""
+        return self.error(
+            f"the cell holds {length:,} characters; at most {self.limits.cell:,} are read",
+            value=start[:80],
+            todo="Shorten it, or raise data.max_cell.",
+            row=row,
+            column=column,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a source found in a file.
+
+    Attributes:
+        columns: names in the file's order.
+        facts: how it was read (`encoding`, `delimiter`, `sheet`): shown to the user, and what `write` needs to write the same way.
+        records: reads the rows from the start; may be called again.
+    """
+
+    columns: tuple[str, ...]
+    facts: Mapping[str, str]
+    records: Callable[[], Records]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A file format. `suffixes` are the ends of names that suggest it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def recognises(self, origin: Origin) -> bool:
+        """Whether the first bytes (not the name) say that the file is of this format."""
+        ...
+
+    def open(self, origin: Origin) -> Content:
+        """Find the columns. Raises DataError for a file that cannot be read, here or while its records are read."""
+        ...
+
+    def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
+        """Write records in this format, the way `facts` tell; returns how many."""
+        ...

@@ -1,0 +1,129 @@
+"""XLSX workbooks: the first worksheet that is not empty, or the one named."""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from smidgen.core.errors import DataError, MissingExtra
+from smidgen.data.columns import header
+from smidgen.data.source import Content, Origin, Record, Records
+
+_CHUNK = 1 << 20
+_CELL = 32_767
+"""Most characters that Excel keeps in one cell."""
+_ROWS = 1_048_575
+
+
+class Xlsx:
+    """Excel workbooks. A worksheet is held in memory as a table of texts; Excel itself ends at 1,048,576 rows."""
+
+    name = "xlsx"
+    suffixes = (".xlsx", ".xlsm")
+
+    def recognises(self, origin: Origin) -> bool:
+        """Whether it is a zip archive that holds a workbook."""
+        if not origin.head.startswith(b"PK\x03\x04"):
+            return False
+        try:
+            with zipfile.ZipFile(origin.path) as archive:
+                return "xl/workbook.xml" in archive.namelist()
+        except (zipfile.BadZipFile, OSError):
+            return origin.suffix in self.suffixes
+
+    def open(self, origin: Origin) -> Content:
+        """Bound what it unpacks to, choose the worksheet and read it."""
+        import fastexcel
+
+        _bound(origin)
+        try:
+            book = fastexcel.read_excel(origin.path)
+            names = [_named(origin, book.sheet_names)] if origin.sheet else book.sheet_names
+            for sheet in names:
+                frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
+                if frame.height:
+                    break
+            else:
+                raise origin.error("the workbook holds no rows", value=", ".join(names), todo="Give a file with a header and rows.")
+        except fastexcel.FastExcelError as error:
+            raise origin.error(
+                "the workbook cannot be read", value=str(error).splitlines()[0], todo="Save it again as XLSX or CSV."
+            ) from error
+        columns = header(frame.row(0), origin.name)
+        width = len(columns)
+
+        def records() -> Records:
+            number = 0
+            for cells in frame.slice(1).iter_rows(buffer_size=1024):
+                if not any(cell is not None and cell.strip() for cell in cells):
+                    continue
+                number += 1
+                if any(cells[width:]):
+                    raise origin.error(
+                        f"the row has a cell beyond the {width} named columns",
+                        value=str(next(cell for cell in cells[width:] if cell)),
+                        todo="Give that column a name in the first row, or clear the cell.",
+                        row=number,
+                    )
+                yield number, dict(zip(columns, cells, strict=False))
+
+        return Content(columns, {"sheet": sheet}, records)
+
+    def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
+        """Write one worksheet, every cell as text, so that no cell can become a formula."""
+        try:
+            import xlsxwriter
+        except ImportError as error:
+            raise MissingExtra("xlsxwriter", "train") from error
+
+        count = 0
+        with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as book:
+            sheet = book.add_worksheet(facts.get("sheet"))
+            for place, name in enumerate(columns):
+                sheet.write_string(0, place, name)
+            for count, record in enumerate(records, start=1):
+                if count > _ROWS:
+                    raise DataError(
+                        "an XLSX worksheet ends here", value=f"{count + 1:,} rows", todo="Write CSV or Parquet.", file=path.name, row=count
+                    )
+                for place, name in enumerate(columns):
+                    value = record.get(name)
+                    if value is not None:
+                        sheet.write_string(count, place, str(value)[:_CELL])
+        return count
+
+
+def _named(origin: Origin, sheets: list[str]) -> str:
+    wanted = str(origin.sheet)
+    if wanted in sheets:
+        return wanted
+    close = difflib.get_close_matches(wanted, sheets, n=1)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    raise origin.error("no such worksheet", value=wanted, todo=f"{meant}There are: {', '.join(sheets)}.")
+
+
+def _bound(origin: Origin) -> None:
+    """Unpack every member once, counting: the sizes that a zip archive states may lie. Raises DataError past the bound."""
+    total = 0
+    try:
+        with zipfile.ZipFile(origin.path) as archive:
+            for member in archive.infolist():
+                if member.flag_bits & 1:
+                    raise origin.error("the workbook is encrypted", value=member.filename, todo="Save it without a password.")
+                with archive.open(member) as stream:
+                    while chunk := stream.read(_CHUNK):
+                        total += len(chunk)
+                        if total > origin.limits.unpacked:
+                            raise origin.error(
+                                f"the workbook unpacks to more than {origin.limits.unpacked >> 20:,} MiB",
+                                value=member.filename,
+                                todo="Save it as CSV.",
+                            )
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        raise origin.error("the workbook is damaged", value=str(error), todo="Save it again as XLSX or CSV.") from error
+
+
+part = Xlsx()
