@@ -156,6 +156,13 @@ def _records(stream: TextIO, dialect: _Dialect, origin: Origin, encoding: Encodi
     for row, cells in enumerate(parsed, start=1):
         if len(cells) != width:
             if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+                if width == 1:
+                    raise origin.error(
+                        f"the first row has one cell and this one has {len(cells)}: this may not be a table",
+                        value=dialect.delimiter.join(cells),
+                        todo="Put column names in the first row, and texts that hold a comma between double quotes.",
+                        row=row,
+                    )
                 between = _DELIMITERS.get(dialect.delimiter, dialect.delimiter)
                 raise origin.error(
                     f"the row has {len(cells)} cells, the header has {width}",

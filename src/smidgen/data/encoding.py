@@ -22,6 +22,7 @@ _SAMPLE = 64 << 10
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _HIGH = re.compile(rb"[\x80-\xff]")
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
+_SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[¹³¿£¥\x80-\x9f\ufffd](?=[^\W\d_])")
 _WESTERN = {"cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1254", "iso8859_9", "cp850", "cp858", "mac_roman", "cp437", "ascii"}
 _LEGACY = [
     "cp1252",
@@ -145,12 +146,20 @@ def _lines_by_validity(path: Path) -> tuple[int, int, bytes]:
 
 
 def _legacy(sample: bytes) -> str:
-    """The likely pre-Unicode encoding of lines that are not UTF-8: Windows Western unless the statistics clearly say another."""
+    """The likely pre-Unicode encoding of lines that are not UTF-8.
+
+    In European text few bytes are accented, too few for statistics: Windows Western, unless it would put symbols inside words where
+    Windows Central European has letters. Where most bytes are not ASCII (Cyrillic, Greek, Chinese, ...) statistics are sure.
+    """
+    western = "latin-1" if _NOT_CP1252.search(sample) else "cp1252"
+    if len(_HIGH.findall(sample)) < 0.25 * len(sample):
+        odd, other = _symbols_in_words(sample, "cp1252"), _symbols_in_words(sample, "cp1250")
+        return "cp1250" if odd >= 2 and other * 2 <= odd else western
     from charset_normalizer import from_bytes
 
-    western = "latin-1" if _NOT_CP1252.search(sample) else "cp1252"
     best = from_bytes(sample, cp_isolation=_LEGACY).best()
-    if best is None or best.encoding in _WESTERN:
-        return western
-    few_accents = len(_HIGH.findall(sample)) < 0.12 * len(sample)
-    return western if few_accents and best.coherence < 0.3 else str(best.encoding)
+    return western if best is None or best.encoding in _WESTERN else str(best.encoding)
+
+
+def _symbols_in_words(sample: bytes, encoding: str) -> int:
+    return len(_SYMBOL_IN_WORD.findall(sample.decode(encoding, errors="replace")))

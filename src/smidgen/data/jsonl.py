@@ -13,6 +13,7 @@ from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, u
 from smidgen.data.source import Content, Origin, Record, Records
 
 _LOOK = 1000
+_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*[{\]]")
 _START = re.compile(rb"(?:\xef\xbb\xbf)?\s*([\[{])")
 
 
@@ -28,7 +29,7 @@ class Jsonl:
         if not start:
             return False
         if start[1] == b"[":
-            return bool(re.match(rb"(?:\xef\xbb\xbf)?\s*\[\s*[{\]]", origin.head))
+            return origin.suffix in self.suffixes or bool(_ARRAY.match(origin.head))
         if b"\n" not in origin.head:
             return True
         try:

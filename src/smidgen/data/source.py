@@ -59,8 +59,8 @@ class Origin:
         return Path(self.name).suffix.lower()
 
     def error(self, what: str, *, value: object, todo: str, row: int | None = None, column: str | None = None) -> DataError:
-        """An error about this file."""
-        return DataError(what, value=value, todo=todo, file=self.name, row=row, column=column)
+        """An error about this file; row 0 is the header."""
+        return DataError(what, value=value, todo=todo, file=self.name, row=row or None, column=column)
 
     def too_long(self, length: int, start: str, row: int, column: str | None) -> DataError:
         """The error for a cell of more characters than are read; `start` is how it begins."""
