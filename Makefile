@@ -1,0 +1,53 @@
+# Two commands matter: `make demo` shows what smidgen does, `make test` runs every check.
+# Each makes `.venv` on its first run, and again whenever pyproject.toml changes. On Windows without make, run the lines by hand.
+
+# The interpreter that makes the environment: the first of these that is Python 3.11 to 3.13. `make test PYTHON=python3.12` chooses.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Thread pools that spin on the same cores slow one another down, so the tests get a fixed, small number.
+TEST_ENV := OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false PYTHONUTF8=1
+BASES := minilm smollm2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs bench clean
+
+help: ## What each target does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show the sample classifier
+	$(BIN)/smidgen pull $(BASES)
+	$(BIN)/smidgen demo
+
+test: lint docs ## Every check: lint, types, floors, docs, all tests
+	$(BIN)/smidgen pull $(BASES)
+	$(TEST_ENV) $(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.ready-test ## Build the documentation into site/; any warning fails
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+bench: $(VENV)/.ready-test ## Measure against peers; writes bench/RESULTS.md (long)
+	$(BIN)/python -m bench
+
+clean: ## Remove the environment and everything built in this folder
+	rm -rf $(VENV) site build dist demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found. Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@
+
+$(VENV)/.ready-test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,test,docs]'
+	@touch $@ $(VENV)/.ready-demo

@@ -1,0 +1,107 @@
+"""What many tests share: a home of their own, the sample shop's rows, and one tiny bundle built by the real flow."""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LABELS = (
+    "account/delete",
+    "account/login",
+    "contact/human",
+    "damage/arrived_broken",
+    "delivery/late",
+    "order/cancel",
+    "order/invoice",
+    "payment/failed",
+    "payment/methods",
+    "product/care",
+    "return/how_to",
+    "shop/opening_hours",
+)
+"""The twelve labels of the tiny bundle."""
+
+ROWS_PER_LABEL = 12
+UNKNOWN = "out_of_scope"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Step results and lists of this run go into a folder of its own; the bases, which are large and never written to, are shared."""
+    from smidgen.store.home import home
+
+    shared = home() / "bases"
+    shared.mkdir(exist_ok=True)
+    own = tmp_path_factory.mktemp("home")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SMIDGEN_HOME", str(own))
+    try:
+        os.symlink(shared, own / "bases", target_is_directory=True)
+    except OSError:  # Windows without the right to make links: the bases are fetched anew
+        pass
+    yield
+    patch.undo()
+
+
+def shop(name: str) -> list[tuple[str, str]]:
+    """(text, intent) rows of the sample shop's `support_train` or `support_test`."""
+    file = importlib.resources.files("smidgen") / "samples" / "homeware" / f"{name}.csv"
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [(row["text"], row["intent"]) for row in csv.DictReader(stream)]
+
+
+def write_csv(file: Path, rows: list[tuple[str, str]]) -> Path:
+    """Rows as a CSV with the sample's columns."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "intent"])
+        writer.writerows(rows)
+    return file
+
+
+def few(rows: list[tuple[str, str]], each: int) -> list[tuple[str, str]]:
+    """The first `each` rows of every label of the tiny bundle, and as many out-of-scope rows."""
+    seen: Counter[str] = Counter()
+    chosen = []
+    for text, label in rows:
+        if (label in LABELS or label == UNKNOWN) and seen[label] < each:
+            seen[label] += 1
+            chosen.append((text, label))
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A small training file and its test file, of the sample shop: twelve intents and out-of-scope messages."""
+    folder = tmp_path_factory.mktemp("tiny")
+    train = write_csv(folder / "train.csv", few(shop("support_train"), ROWS_PER_LABEL))
+    test = write_csv(folder / "test.csv", few(shop("support_test"), 5))
+    return train, test
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[Path, Path]) -> Path:
+    """One tiny bundle, built by the real flow on real weights, once a session. Tests that alter it must copy it first."""
+    from smidgen.flows.build import build
+    from smidgen.parts import recipe
+
+    train, test = tiny
+    wanted = recipe.make(
+        {
+            "name": "tiny",
+            "task": "classify",
+            "data": {"train": str(train), "test": str(test), "input": "text", "label": "intent"},
+            "student": {"kind": "encoder"},
+            "train": {"epochs": 4},
+            # So few rows: a single changed answer would be more than the usual gate allows.
+            "gate": {"max_loss": 0.1, "min_agreement": 0.9},
+        }
+    )
+    out = tmp_path_factory.mktemp("bundles") / "tiny"
+    return build(wanted, out, threads=1).folder
