@@ -1,345 +1,36 @@
-"""What a report says: the schema of `report.json`, which the model card, the page and `smidgen eval` all read.
-
-Every measurement may be missing: None, shown as "not measured". Shares are in 0..1; times name their unit.
-"""
+"""What a report says: the schema of `report.json`, which the model card, the page and `smidgen eval` all read."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationError
 
 from smidgen.core.errors import BundleError
-from smidgen.core.metrics import Metric
+from smidgen.judge.sections import (
+    Alternative,
+    Baseline,
+    Calibration,
+    ClassRow,
+    ConfusionTable,
+    Cost,
+    DataFacts,
+    Environment,
+    LearningCurve,
+    Measured,
+    Mistake,
+    Pair,
+    ParityFacts,
+    Part,
+    RiskCoverage,
+    Speed,
+    StudentFacts,
+    TrainingFacts,
+    Unknown,
+)
 
 FORMAT = 1
 _LIMIT_BYTES = 50_000_000
-
-
-class Part(BaseModel):
-    """Base of every part of a report: immutable; a field that a newer version added is passed over."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), allow_inf_nan=False)
-
-
-class Measured(Part):
-    """A number with its 95 % interval; `n` is the number of rows it rests on."""
-
-    value: float
-    low: float
-    high: float
-    n: int = 0
-
-
-class Delta(Part):
-    """A change on the same rows with its paired 95 % interval; `p` is the exact p-value of no change, where there is one."""
-
-    value: float
-    low: float
-    high: float
-    p: float | None = None
-    gained: int = 0
-    lost: int = 0
-
-
-class LabelCount(Part):
-    """Rows of one label."""
-
-    label: str
-    train: int = 0
-    held: int = 0
-    test: int = 0
-
-
-class DataFacts(Part):
-    """The data a model was made from. `sha256` is of the training data as read; `test_source` says where the test rows came from."""
-
-    train: int | None = None
-    held: int | None = None
-    test: int | None = None
-    out_of_scope_train: int = 0
-    out_of_scope_test: int = 0
-    sha256: str | None = None
-    licence: str = "unknown"
-    source: str = ""
-    test_source: str = ""
-    labels: tuple[LabelCount, ...] = ()
-
-
-class StudentFacts(Part):
-    """The model itself. `method` is how it was compressed; `chosen_because` is a sentence."""
-
-    kind: str
-    base: str | None = None
-    base_licence: str | None = None
-    base_sha256: str | None = None
-    base_source: str | None = None
-    method: str = "fp32"
-    engine: str | None = None
-    parameters: int | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
-    chosen_because: str = ""
-
-
-class ClassRow(Part):
-    """One label's scores; None where there were no rows to score. `train` is its number of training rows."""
-
-    label: str
-    precision: Measured | None = None
-    recall: Measured | None = None
-    f1: Measured | None = None
-    support: int = 0
-    predicted: int = 0
-    train: int | None = None
-
-
-class Pair(Part):
-    """Rows of label `gold` that were given `predicted`; `share` is of the gold label's rows."""
-
-    gold: str
-    predicted: str
-    count: int
-    share: float
-
-
-class ConfusionTable(Part):
-    """Counts, gold down and predicted across, labels ordered so that those mistaken for each other stand together.
-
-    With many labels only the most confused are shown; `left_out` is how many are not, `left_out_errors` the wrong answers among those rows.
-    """
-
-    labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    left_out: int = 0
-    left_out_errors: int = 0
-
-
-class ReliabilityBin(Part):
-    """Rows of like score: mean score, share right with its interval, number."""
-
-    confidence: float
-    accuracy: float
-    low: float
-    high: float
-    n: int
-
-
-class Calibration(Part):
-    """Whether scores mean what they say. ECE is over 15 bins of equal size. `bins` are of the scores as served."""
-
-    ece_before: float | None = None
-    ece_after: float | None = None
-    brier: float | None = None
-    temperature: float | None = None
-    bins: tuple[ReliabilityBin, ...] = ()
-
-
-class CoveragePoint(Part):
-    """Answering only what scores at least `threshold`: the share answered and the share of those that is wrong, with its interval."""
-
-    threshold: float
-    coverage: float
-    risk: float
-    risk_low: float
-    risk_high: float
-
-
-class AtRisk(Part):
-    """The most that could be answered at a wanted share of errors; None where no threshold does it."""
-
-    wanted: float
-    point: CoveragePoint | None = None
-
-
-class RiskCoverage(Part):
-    """What could be answered alone at which error. `area` is AURC, lower is better."""
-
-    points: tuple[CoveragePoint, ...] = ()
-    area: float | None = None
-    at: tuple[AtRisk, ...] = ()
-
-
-class Unknown(Part):
-    """How out-of-scope texts are met. `how` is a sentence; `label` is what they are answered with."""
-
-    label: str
-    how: str = ""
-    threshold: float | None = None
-    oos_recall: Measured | None = None
-    in_scope_accuracy: Measured | None = None
-
-
-class Baseline(Part):
-    """The simple model trained beside. `change` is the model's headline metric minus the baseline's, on the same rows."""
-
-    name: str
-    metrics: dict[str, Measured] = Field(default_factory=dict)
-    seconds: float | None = None
-    change: Delta | None = None
-
-
-class Alternative(Part):
-    """One way the model could have been built. `seconds` is training time; `why_not` is a clause, empty for the chosen one."""
-
-    name: str
-    student: str = ""
-    method: str = ""
-    accuracy: Measured | None = None
-    latency_ms_p50: float | None = None
-    latency_ms_p99: float | None = None
-    texts_per_second: float | None = None
-    size_mb: float | None = None
-    seconds: float | None = None
-    chosen: bool = False
-    baseline: bool = False
-    why_not: str = ""
-
-
-class ChangedText(Part):
-    """A text that the served model answers otherwise than the trained one."""
-
-    text: str
-    gold: str
-    trained: str
-    served: str
-
-
-class ParityFacts(Part):
-    """The served bundle against the model as it was trained, on the same held-out texts."""
-
-    n: int
-    agreement: Measured
-    metric: str
-    trained: Measured | None = None
-    served: Measured | None = None
-    change: Delta
-    largest_score_change: float | None = None
-    max_loss: float | None = None
-    min_agreement: float | None = None
-    changed: tuple[ChangedText, ...] = ()
-    passed: bool = True
-
-
-class Speed(Part):
-    """As measured on this machine through the serving engine: one short text at a time, and in batches."""
-
-    latency_ms_p50: float | None = None
-    latency_ms_p99: float | None = None
-    texts_per_second: float | None = None
-    batch: int | None = None
-    threads: int | None = None
-    peak_memory_mb: float | None = None
-    size_mb: float | None = None
-    load_seconds: float | None = None
-
-
-class TrainingFacts(Part):
-    """What training took. `energy_method` says how the energy was found."""
-
-    seconds: float | None = None
-    energy_wh: float | None = None
-    energy_method: str | None = None
-    device: str | None = None
-    epochs: float | None = None
-
-
-class ModelPrice(Part):
-    """What a big model would charge for a million of these texts at list price."""
-
-    name: str
-    provider: str
-    usd_per_million_texts: float
-    input_usd: float
-    output_usd: float
-    source: str
-    date: str
-    note: str = ""
-
-
-class Cost(Part):
-    """Cost of a million texts. `assumption` says in words how tokens and machine hours were counted."""
-
-    as_of: str
-    tokens_in: float
-    tokens_out: float
-    own_usd_per_million_texts: float | None = None
-    machine_usd_per_hour: float | None = None
-    texts_per_second: float | None = None
-    models: tuple[ModelPrice, ...] = ()
-    assumption: str = ""
-
-
-class CurvePoint(Part):
-    """A value at a number of training rows, with its interval."""
-
-    n: int
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-class Forecast(Part):
-    """What `extra` more rows would bring. `gain` is over the fitted value now. `trusted` is False where `why` says not to lean on it."""
-
-    extra: int
-    n: int
-    value: float
-    low: float
-    high: float
-    gain: float
-    gain_low: float
-    gain_high: float
-    trusted: bool = True
-    why: str = ""
-
-
-class LabelWorth(Part):
-    """A label and what more of its rows would be worth: `worth` is the expected gain in accuracy from `extra` more rows of it."""
-
-    label: str
-    train: int
-    support: int
-    errors: int
-    extra: int
-    worth: float
-
-
-class LearningCurve(Part):
-    """Accuracy against training rows: measured points, the fitted curve with its band, and what more rows would bring."""
-
-    points: tuple[CurvePoint, ...] = ()
-    fitted: bool = False
-    why_not: str = ""
-    ceiling: float | None = None
-    exponent: float | None = None
-    band: tuple[CurvePoint, ...] = ()
-    forecasts: tuple[Forecast, ...] = ()
-    labels: tuple[LabelWorth, ...] = ()
-
-
-class Mistake(Part):
-    """A wrong answer worth reading. `row` is its row in the test file; `why` says what makes it worth it."""
-
-    text: str
-    gold: str
-    answer: str
-    score: float
-    row: int | None = None
-    gold_score: float | None = None
-    why: str = ""
-
-
-class Environment(Part):
-    """Where it was made and measured."""
-
-    cpu: str | None = None
-    threads: int | None = None
-    memory_gb: float | None = None
-    system: str | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
-    seed: int | None = None
 
 
 class Report(Part):
@@ -377,8 +68,6 @@ class Report(Part):
 
 def read(file: Path) -> Report:
     """A report from its file. Raises BundleError where the file is no report of a format that is known here."""
-    from pydantic import ValidationError
-
     if not file.is_file() or file.stat().st_size > _LIMIT_BYTES:
         raise BundleError("there is no report to read", value=str(file), todo="Build the bundle again.", file=file.name)
     try:
@@ -394,10 +83,3 @@ def read(file: Path) -> Report:
             "the report is of a newer format", value=report.format, todo="Update smidgen: pip install -U smidgen", file=file.name
         )
     return report
-
-
-def measured(metric: Metric | None) -> Measured | None:
-    """A metric for the report; None where there was nothing to measure it on."""
-    if metric is None or not math.isfinite(metric.value):
-        return None
-    return Measured(value=metric.value, low=metric.low, high=metric.high, n=metric.n)

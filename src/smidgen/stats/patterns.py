@@ -65,9 +65,13 @@ def same(gold: Sequence[Any], predicted: Sequence[Any]) -> NDArray[np.bool_]:
 
 
 def _equal(gold: Any, predicted: Any) -> bool:
-    if isinstance(gold, list | tuple | set | frozenset) or isinstance(predicted, list | tuple | set | frozenset):
+    if gold == predicted:
+        return True
+    both = isinstance(gold, list | tuple | set | frozenset) and isinstance(predicted, list | tuple | set | frozenset)
+    # Spans and objects cannot stand in a set: for them order counts.
+    if both and all(isinstance(item, Hashable) for item in (*gold, *predicted)):
         return label_set(gold) == label_set(predicted)
-    return bool(gold == predicted)
+    return False
 
 
 def patterns(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> Patterns:

@@ -1,0 +1,217 @@
+"""What more examples would bring: a power law through measured points, how far it can be trusted, and which labels gain most.
+
+Accuracy as a function of training rows n follows a - b * n^-c closely (Hestness et al. 2017; Rosenfeld et al. 2020): it climbs to a
+ceiling a, and what is missing shrinks by a constant share with every doubling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smidgen.judge.sections import ClassRow, CurvePoint, Forecast, LabelWorth, LearningCurve
+from smidgen.stats.intervals import Floats
+
+EXTRA = (200, 2000)
+_EXPONENTS = np.geomspace(0.05, 2.0, 80)  # published exponents of text classifiers lie between 0.1 and 1
+_DRAWS = 400
+_LEAST_SIZES = 4  # a curve of three parameters through three points fits always and tells nothing
+_FARTHEST = 4.0  # times the largest measured size: beyond it the curve is a guess
+_WIDEST = 0.06  # an interval wider than six points is no forecast
+_NOISE_FLOOR = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """accuracy = ceiling - gap * n^-exponent."""
+
+    ceiling: float
+    gap: float
+    exponent: float
+
+    def at(self, n: float) -> float:
+        """The fitted value at n rows."""
+        return float(self.ceiling - self.gap * n**-self.exponent)
+
+
+def fit(sizes: Floats, values: Floats) -> Fit:
+    """Least squares with 0 <= ceiling <= 1 and gap >= 0. For each exponent of a grid the rest is linear, so there is no local minimum."""
+    found = _fits(sizes, values[None, :])
+    return Fit(*(float(column[0]) for column in found))
+
+
+def _fits(sizes: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+    """For (draws, points) values: ceilings, gaps and exponents, each (draws,)."""
+    best = np.full(len(values), np.inf)
+    ceilings, gaps, exponents = (np.zeros(len(values)) for _ in range(3))
+    for exponent in _EXPONENTS:
+        x = sizes**-exponent
+        spread = ((x - x.mean()) ** 2).sum()
+        gap = np.maximum(0.0, -((values - values.mean(axis=1, keepdims=True)) * (x - x.mean())).sum(axis=1) / spread)
+        ceiling = values.mean(axis=1) + gap * x.mean()
+        # A ceiling over 1 is no accuracy: hold it at 1 and fit the gap alone.
+        over = ceiling > 1.0
+        gap = np.where(over, np.maximum(0.0, ((1.0 - values) * x).sum(axis=1) / (x * x).sum()), gap)
+        ceiling = np.where(over, 1.0, ceiling)
+        error = ((ceiling[:, None] - gap[:, None] * x - values) ** 2).sum(axis=1)
+        better = error < best - 1e-15
+        best[better], ceilings[better], gaps[better], exponents[better] = error[better], ceiling[better], gap[better], exponent
+    return ceilings, gaps, exponents
+
+
+def learn(
+    points: Sequence[tuple[int, float]],
+    *,
+    extra: Sequence[int] = EXTRA,
+    seed: int = 0,
+    per_class: Sequence[ClassRow] = (),
+    by_label: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+) -> LearningCurve:
+    """The curve, its forecasts for `extra` more rows each, and the labels for which more rows are worth most.
+
+    Args:
+        points: (training rows, accuracy) as measured, in any order; several seeds at one size are welcome. The largest size is where the
+            model stands now.
+        seed: of the resamples behind the band.
+        per_class: the report's class rows, with `train`; for the worth of labels.
+        by_label: per label, (training rows of the label, recall) at the measured sizes, where it was measured.
+    """
+    groups: dict[int, list[float]] = defaultdict(list)
+    for n, value in points:
+        if n > 0 and math.isfinite(value):
+            groups[int(n)].append(float(value))
+    sizes = np.array(sorted(groups), dtype=np.float64)
+    means = np.array([np.mean(groups[int(n)]) for n in sizes])
+    shown = tuple(
+        CurvePoint(n=n, value=float(np.mean(groups[n])), low=min(groups[n]), high=max(groups[n]))
+        if len(groups[n]) > 1
+        else CurvePoint(n=n, value=groups[n][0])
+        for n in sorted(groups)
+    )
+    why_not = _unfit(sizes, means)
+    if why_not:
+        return LearningCurve(points=shown, why_not=why_not, labels=worth(per_class, by_label=by_label))
+    curve = fit(sizes, means)
+    now, farthest = sizes[-1], sizes[-1] + max(extra, default=0)
+    ceilings, gaps, exponents = _fits(sizes, _redrawn(sizes, means, curve, groups, seed))
+
+    def drawn(n: float) -> Floats:
+        return np.asarray(ceilings - gaps * n**-exponents)
+
+    grid = np.unique(np.round(np.geomspace(sizes[0], farthest, 40)))
+    band = tuple(_band_point(float(n), curve, drawn(float(n))) for n in grid)
+    forecasts = tuple(_forecast(more, curve, float(now), drawn) for more in extra)
+    labels = worth(per_class, exponent=curve.exponent, by_label=by_label)
+    return LearningCurve(
+        points=shown, fitted=True, ceiling=curve.ceiling, exponent=curve.exponent, band=band, forecasts=forecasts, labels=labels
+    )
+
+
+def _unfit(sizes: Floats, means: Floats) -> str:
+    if len(sizes) < _LEAST_SIZES:
+        return f"accuracy was measured at {len(sizes)} training sizes; a curve needs at least {_LEAST_SIZES}"
+    if sizes[-1] < 3 * sizes[0]:
+        return "the measured sizes lie too close together to show a curve"
+    curve = fit(sizes, means)
+    rise = curve.at(float(sizes[-1])) - curve.at(float(sizes[0]))
+    miss = float(np.sqrt(np.mean([(curve.at(float(n)) - value) ** 2 for n, value in zip(sizes, means, strict=True)])))
+    if rise <= 0 or miss > 0.25 * rise:
+        return "accuracy does not rise steadily with training rows, so the curve says nothing about more of them"
+    return ""
+
+
+def _redrawn(sizes: Floats, means: Floats, curve: Fit, groups: Mapping[int, Sequence[float]], seed: int) -> Floats:
+    """(draws, points) accuracies as they might have come out: the curve plus noise.
+
+    The noise is what the points miss the curve by, or what seeds differ by, whichever says more; how large it is, is itself uncertain with
+    so few points, so its variance is drawn from the scaled inverse chi-square.
+    """
+    rng = np.random.default_rng(seed)
+    residuals = means - np.array([curve.at(float(n)) for n in sizes])
+    freedom = max(1, len(sizes) - 3)
+    variance = float((residuals**2).sum()) / freedom
+    seeds = [np.var(values, ddof=1) / len(values) for values in groups.values() if len(values) > 1]
+    if seeds:
+        variance = max(variance, float(np.mean(seeds)))
+        freedom += sum(len(values) - 1 for values in groups.values() if len(values) > 1)
+    scale = np.sqrt(max(variance, _NOISE_FLOOR**2) * freedom / rng.chisquare(freedom, size=(_DRAWS, 1)))
+    fitted = means - residuals
+    return np.asarray(np.clip(fitted + scale * rng.standard_normal((_DRAWS, len(sizes))), 0.0, 1.0))
+
+
+def _band_point(n: float, curve: Fit, values: Floats) -> CurvePoint:
+    low, high = np.quantile(values, [0.025, 0.975])
+    value = curve.at(n)
+    return CurvePoint(n=int(n), value=value, low=max(0.0, min(float(low), value)), high=min(1.0, max(float(high), value)))
+
+
+def _forecast(more: int, curve: Fit, now: float, drawn: Callable[[float], Floats]) -> Forecast:
+    then = now + more
+    point = _band_point(then, curve, drawn(then))
+    gains = drawn(then) - drawn(now)
+    gain = curve.at(then) - curve.at(now)
+    gain_low, gain_high = (float(bound) for bound in np.quantile(gains, [0.025, 0.975]))
+    low, high = point.low or 0.0, point.high or 1.0
+    why = ""
+    if then > _FARTHEST * now:
+        why = f"{more:,} more rows are over {_FARTHEST - 1:g} times what was measured"
+    elif high - low > _WIDEST:
+        why = f"the points leave {100 * (high - low):.0f} points of room"
+    return Forecast(
+        extra=more,
+        n=int(then),
+        value=point.value,
+        low=low,
+        high=high,
+        gain=gain,
+        gain_low=max(0.0, min(gain_low, gain)),
+        gain_high=max(gain_high, gain),
+        trusted=not why,
+        why=why,
+    )
+
+
+def worth(
+    per_class: Sequence[ClassRow],
+    *,
+    exponent: float = 0.5,
+    by_label: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    extra: int = 20,
+    limit: int = 12,
+) -> tuple[LabelWorth, ...]:
+    """The labels for which `extra` more rows are expected to bring most accuracy, best first.
+
+    A label's share of wrong rows is taken to fall with its training rows k as k^-c: with `extra` more it falls by 1 - (k / (k + extra))^c.
+    c is the label's own slope where its recall was measured at three sizes or more, else the curve's. The expected gain is that fall times
+    the label's wrong share times how often the label is met. The wrong share is shrunk by one row towards that of all labels, so that a
+    label with two test rows does not lead the list by luck.
+    """
+    rows = [row for row in per_class if row.recall is not None and row.support > 0 and row.train]
+    total = sum(row.support for row in rows)
+    if not total:
+        return ()
+    wrong = {row.label: round(row.support * (1 - row.recall.value)) for row in rows if row.recall is not None}
+    overall = sum(wrong.values()) / total
+    found = []
+    for row in rows:
+        k = float(row.train or 1)
+        slope = _slope((by_label or {}).get(row.label, ()), exponent)
+        share = (wrong[row.label] + overall) / (row.support + 1)
+        gain = share * (row.support / total) * (1 - (k / (k + extra)) ** slope)
+        found.append(LabelWorth(label=row.label, train=int(k), support=row.support, errors=wrong[row.label], extra=extra, worth=gain))
+    found.sort(key=lambda entry: (-entry.worth, entry.label))
+    return tuple(entry for entry in found if entry.errors)[:limit]
+
+
+def _slope(points: Sequence[tuple[int, float]], otherwise: float) -> float:
+    """How fast a label's errors fall: the slope of log error against log rows, in 0.1..1."""
+    usable = [(k, max(1e-3, 1 - recall)) for k, recall in points if k > 0]
+    if len({k for k, _ in usable}) < 3:
+        return otherwise
+    x, y = np.log([k for k, _ in usable]), np.log([error for _, error in usable])
+    slope = -float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+    return min(1.0, max(0.1, slope))

@@ -1,0 +1,159 @@
+"""The parity gate: what is served must be what was measured.
+
+The same held-out texts go through the model as it was trained and through the packed bundle in the engine that will serve it. Too many
+changed answers, or too large a loss, and the build fails and says which texts changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.errors import GateError
+from smidgen.core.metrics import Metric
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge.quality import words
+from smidgen.judge.sections import ChangedText, Delta, ParityFacts, measured
+from smidgen.stats.classification import share
+from smidgen.stats.intervals import Change, paired_change
+from smidgen.stats.patterns import same
+
+_KEPT = 50  # changed texts kept in the report
+_SHOWN = 20  # changed texts listed in the error
+_LONGEST = 160  # characters of a text that are shown
+_ROUNDING = 1e-12
+
+
+def compare(
+    rows: Sequence[Row],
+    trained: Sequence[Reply],
+    served: Sequence[Reply],
+    *,
+    settings: GateSettings,
+    headline: str = "accuracy",
+    before: Metric | None = None,
+    after: Metric | None = None,
+) -> ParityFacts:
+    """Compare the served replies with the trained model's on the same rows.
+
+    Args:
+        rows: held-out rows with their gold outputs.
+        trained: replies of the model as it was trained, in the order of `rows`.
+        served: replies of the packed bundle through its engine, in the same order.
+        headline: the metric that decides; for `accuracy` the change is paired row by row, for others it is `after` minus `before` and the
+            interval is that of the share of rows that stayed right.
+        before, after: that metric of both, as the task measures it.
+
+    Raises GateError where the served model left rows out, or gave a score that is no number in 0..1.
+    """
+    if not len(rows) == len(trained) == len(served):
+        raise GateError(
+            "the served model did not answer every text",
+            value=f"{len(served)} answers to {len(rows)} texts",
+            todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
+        )
+    _check_scores(served)
+    gold = [row.output for row in rows]
+    before_outputs, after_outputs = [reply.output for reply in trained], [reply.output for reply in served]
+    agreed = same(before_outputs, after_outputs)
+    right_before, right_after = same(gold, before_outputs), same(gold, after_outputs)
+    change = paired_change(right_before, right_after)
+    moves = [abs(a.score - b.score) for a, b, kept in zip(trained, served, agreed, strict=True) if kept]
+    changed = [
+        ChangedText(text=joined(row.input), gold=words(row.output), trained=words(a.output), served=words(b.output))
+        for row, a, b, kept in zip(rows, trained, served, agreed, strict=True)
+        if not kept
+    ]
+    # Losses first: they are what a failed gate is about.
+    lost = [bool(was and not now) for was, now, kept in zip(right_before, right_after, agreed, strict=True) if not kept]
+    changed = [text for _, text in sorted(zip(lost, changed, strict=True), key=lambda pair: not pair[0])]
+    agreement = share(agreed)
+    facts = ParityFacts(
+        n=len(rows),
+        agreement=_needed(agreement),
+        metric=headline,
+        trained=measured(before) or measured(share(right_before)),
+        served=measured(after) or measured(share(right_after)),
+        change=_delta(change, before, after, headline),
+        largest_score_change=max(moves, default=0.0),
+        max_loss=settings.max_loss,
+        min_agreement=settings.min_agreement,
+        changed=tuple(changed[:_KEPT]),
+    )
+    return facts.model_copy(update={"passed": not _failures(facts)})
+
+
+def require(facts: ParityFacts) -> None:
+    """Pass, or raise GateError with the conditions that failed and the texts whose answer changed."""
+    failures = _failures(facts)
+    if not failures:
+        return
+    total = round((1 - facts.agreement.value) * facts.n)
+    lines = [
+        f"{_short(text.text)!r}: trained {text.trained!r}, served {text.served!r}" + (f" (gold {text.gold!r})" if text.gold else "")
+        for text in facts.changed[:_SHOWN]
+    ]
+    if total > len(lines):
+        lines.append(f"and {total - len(lines)} more")
+    raise GateError(
+        "the served model is not the model that was trained",
+        value="; ".join(failures),
+        todo="Nothing was shipped. Build with --set compress.method=none, or widen gate.max_loss or gate.min_agreement if this is "
+        f"good enough. Texts whose answer changed ({total} of {facts.n}):",
+        changed=lines,
+    )
+
+
+def _failures(facts: ParityFacts) -> list[str]:
+    """The conditions that are not met, in words. Point estimates decide; the interval is shown beside."""
+    found = []
+    if facts.n == 0:
+        found.append("there were no held-out texts to compare on")
+    if facts.max_loss is not None and -facts.change.value > facts.max_loss + _ROUNDING:
+        interval = f"95 % interval {100 * -facts.change.high:.2f} to {100 * -facts.change.low:.2f}"
+        found.append(
+            f"{facts.metric} fell by {100 * -facts.change.value:.2f} points ({interval}); gate.max_loss allows {100 * facts.max_loss:g}"
+        )
+    if facts.min_agreement is not None and facts.agreement.value < facts.min_agreement - _ROUNDING:
+        kept, asked = 100 * facts.agreement.value, 100 * facts.min_agreement
+        found.append(f"it gives the same answer to {kept:.1f} % of texts; gate.min_agreement asks for {asked:g} %")
+    return found
+
+
+def _delta(change: Change, before: Metric | None, after: Metric | None, headline: str) -> Delta:
+    value, low, high = change.value, change.low, change.high
+    if headline != "accuracy" and before is not None and after is not None:
+        # Another metric than the share of right rows: its own change, with the width that the changed rows give.
+        moved = after.value - before.value
+        low, high, value = moved + (low - value), moved + (high - value), moved
+    return Delta(value=value, low=low, high=high, p=change.p, gained=change.gained, lost=change.lost)
+
+
+def _needed(metric: Metric) -> Any:
+    found = measured(metric)
+    if found is None:
+        raise GateError(
+            "there are no held-out texts to compare the served model on", value="0 rows", todo="Give more data, or a test file with --test."
+        )
+    return found
+
+
+def _check_scores(served: Sequence[Reply]) -> None:
+    scores = np.array([reply.score for reply in served], dtype=np.float64)
+    bad = np.flatnonzero(~(np.isfinite(scores) & (scores >= -1e-6) & (scores <= 1 + 1e-6)))
+    if len(bad):
+        raise GateError(
+            f"the served model gave a score that is no number in 0..1 (text {int(bad[0]) + 1} of {len(scores)})",
+            value=served[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
+            todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
+        )
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

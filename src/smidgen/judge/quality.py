@@ -1,0 +1,245 @@
+"""From a classifier's replies on the test rows to the sections of its report. Pure: nothing is read, run or written."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.judge import confusion
+from smidgen.judge.sections import (
+    AtRisk,
+    Baseline,
+    Calibration,
+    ClassRow,
+    CoveragePoint,
+    DataFacts,
+    Delta,
+    LabelCount,
+    Measured,
+    Mistake,
+    Pair,
+    ReliabilityBin,
+    RiskCoverage,
+    Unknown,
+    measured,
+)
+from smidgen.stats import calibration, classification, selective
+from smidgen.stats.intervals import paired_change
+from smidgen.stats.patterns import label_set, same
+
+WANTED_RISKS = (0.01, 0.02, 0.05)
+_MISTAKES = 24
+_LONGEST = 400  # characters of a text that are kept
+
+
+def classifier_sections(
+    rows: Sequence[Row],
+    replies: Sequence[Reply],
+    form: Form,
+    metrics: Mapping[str, Metric],
+    *,
+    uncalibrated: Sequence[Reply] | None = None,
+    train: Sequence[Row] = (),
+) -> dict[str, Any]:
+    """The sections `metrics`, `per_class`, `confusion_pairs`, `confusion`, `calibration`, `risk_coverage`, `unknown` and `mistakes`, ready
+    for `Report(**sections, ...)`.
+
+    Args:
+        rows: test rows that the model never saw.
+        replies: what is served answers to them.
+        form: the fitted form of the task `classify`.
+        metrics: as the task measures them.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
+        train: the training rows, for counts per label.
+    """
+    gold, got = [row.output for row in rows], [reply.output for reply in replies]
+    labels = [*form["labels"], *([form["unknown"]] if form.get("unknown") in gold else [])]
+    counts = label_counts(train)
+    return {
+        "metrics": all_measured(metrics),
+        "per_class": class_rows(gold, got, labels, counts),
+        "confusion_pairs": tuple(
+            Pair(gold=pair.gold, predicted=pair.predicted, count=pair.count, share=pair.share)
+            for pair in classification.confusion_pairs(gold, got)
+        ),
+        "confusion": None if form.get("multi_label") else confusion.table(gold, got, labels),
+        "calibration": calibrated(rows, replies, form, uncalibrated),
+        "risk_coverage": risk_coverage(rows, replies),
+        "unknown": unknown(form, metrics),
+        "mistakes": mistakes(rows, replies),
+    }
+
+
+def label_counts(rows: Sequence[Row]) -> Counter[str]:
+    """Rows of each label; a row with several counts for each."""
+    return Counter(str(label) for row in rows for label in label_set(row.output))
+
+
+def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], form: Form, **facts: Any) -> DataFacts:
+    """Counts of the data in all and per label, with `facts` (`sha256`, `licence`, `source`, `test_source`) as given."""
+    split = [label_counts(rows) for rows in (train, held, test)]
+    outside = form.get("unknown")
+    return DataFacts(
+        train=len(train),
+        held=len(held),
+        test=len(test),
+        out_of_scope_train=split[0][outside] + split[1][outside] if outside else 0,
+        out_of_scope_test=split[2][outside] if outside else 0,
+        labels=tuple(
+            LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in form["labels"]
+        ),
+        **facts,
+    )
+
+
+def class_rows(gold: Sequence[Any], got: Sequence[Any], labels: Sequence[str], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
+    """Scores of every label, in the order of `labels`."""
+    return tuple(
+        ClassRow(
+            label=score.label,
+            precision=measured(score.precision),
+            recall=measured(score.recall),
+            f1=measured(score.f1),
+            support=score.support,
+            predicted=score.predicted,
+            train=train.get(score.label, 0) if train else None,
+        )
+        for score in classification.per_class(gold, got, labels)
+    )
+
+
+def calibrated(rows: Sequence[Row], replies: Sequence[Reply], form: Form, uncalibrated: Sequence[Reply] | None = None) -> Calibration:
+    """Reliability of the scores as served, and the calibration error before and after temperature scaling."""
+    scores, right = scored(rows, replies)
+    before = scored(rows, uncalibrated) if uncalibrated is not None else None
+    return Calibration(
+        ece_before=_number(calibration.expected_calibration_error(*before)) if before else None,
+        ece_after=_number(calibration.expected_calibration_error(scores, right)),
+        brier=_number(calibration.brier(scores, right)),
+        temperature=form.get("temperature"),
+        bins=tuple(
+            ReliabilityBin(confidence=entry.confidence, accuracy=entry.accuracy, low=entry.low, high=entry.high, n=entry.n)
+            for entry in calibration.reliability(scores, right)
+        ),
+    )
+
+
+def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage:
+    """What share of the rows could be answered alone at which error."""
+    scores, right = scored(rows, replies)
+    found = [(wanted, selective.coverage_at_risk(scores, right, wanted)) for wanted in WANTED_RISKS]
+    return RiskCoverage(
+        points=tuple(_point(point) for point in selective.risk_coverage(scores, right)),
+        area=_number(selective.area_under_risk_coverage(scores, right)),
+        at=tuple(AtRisk(wanted=wanted, point=_point(point) if point else None) for wanted, point in found),
+    )
+
+
+def unknown(form: Form, metrics: Mapping[str, Metric]) -> Unknown | None:
+    """How out-of-scope texts are met; None where the model has no such answer."""
+    if not form.get("unknown"):
+        return None
+    examples = int(form.get("unknown_examples", 0))
+    learnt = (
+        f"learnt from {examples:,} out-of-scope examples" if examples else "learnt from in-scope rows alone, without out-of-scope examples"
+    )
+    return Unknown(
+        label=form["unknown"],
+        how=f"A text is out of scope when no label is likely enough; the threshold was {learnt}.",
+        threshold=form.get("unknown_threshold"),
+        oos_recall=measured(metrics.get("oos_recall")),
+        in_scope_accuracy=measured(metrics.get("in_scope_accuracy")),
+    )
+
+
+def baseline(
+    name: str,
+    rows: Sequence[Row],
+    replies: Sequence[Reply],
+    baseline_replies: Sequence[Reply],
+    metrics: Mapping[str, Metric],
+    seconds: float | None = None,
+) -> Baseline:
+    """The baseline beside the model on the same rows; the change is the model's accuracy minus the baseline's, paired."""
+    gold = [row.output for row in rows]
+    change = paired_change(same(gold, [reply.output for reply in baseline_replies]), same(gold, [reply.output for reply in replies]))
+    return Baseline(
+        name=name,
+        metrics=all_measured(metrics),
+        seconds=seconds,
+        change=Delta(value=change.value, low=change.low, high=change.high, p=change.p, gained=change.gained, lost=change.lost),
+    )
+
+
+def mistakes(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _MISTAKES) -> tuple[Mistake, ...]:
+    """Wrong answers worth reading, most useful first: surest first, but no more than two of one pair of labels and then two of one gold
+    label before others have had their turn, so that a single confusion does not fill the list."""
+    wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if not same([row.output], [reply.output])[0]]
+    wrong.sort(key=lambda pair: -pair[1].score)
+    seen: Counter[tuple[str, str]] = Counter()
+    ranked = []
+    for place, (row, reply) in enumerate(wrong):
+        key = (words(row.output), words(reply.output))
+        ranked.append((seen[key] // 2, place, row, reply))
+        seen[key] += 1
+    ranked.sort(key=lambda entry: entry[:2])
+    return tuple(_mistake(row, reply, seen) for _, _, row, reply in ranked[:limit])
+
+
+def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
+    gold, answer, text = words(row.output), words(reply.output), joined(row.input)
+    beside = next((score for label, score in reply.alternatives if label == row.output), None)
+    times = seen[gold, answer]
+    if reply.score >= 0.9:
+        why = "Very sure and wrong: is the label right?"
+    elif beside is not None and reply.score - beside < 0.1:
+        why = "A close call: the right label came second by a hair."
+    elif times > 2:
+        why = f"One of {times} mistakes of this kind."
+    else:
+        why = ""
+    return Mistake(
+        text=text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…",
+        gold=gold,
+        answer=answer,
+        score=min(1.0, max(0.0, reply.score)),
+        row=row.number or None,
+        gold_score=beside,
+        why=why,
+    )
+
+
+def scored(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Any, Any]:
+    """(n,) scores and (n,) whether each answer was right."""
+    right = same([row.output for row in rows], [reply.output for reply in replies])
+    return np.array([reply.score for reply in replies], dtype=np.float64), right
+
+
+def words(output: Any) -> str:
+    """An output as it is shown: a label as it is, anything else as JSON; nothing for None."""
+    if output is None:
+        return ""
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+def _point(found: selective.Selection) -> CoveragePoint:
+    return CoveragePoint(
+        threshold=found.threshold, coverage=found.coverage, risk=found.risk, risk_low=found.risk_low, risk_high=found.risk_high
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def all_measured(metrics: Mapping[str, Metric]) -> dict[str, Measured]:
+    """The metrics that were measured, for a task that has no sections of its own."""
+    return {name: found for name, metric in metrics.items() if (found := measured(metric)) is not None}
