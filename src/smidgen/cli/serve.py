@@ -1,0 +1,64 @@
+"""`smidgen serve`: bundles behind HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import typer
+
+from smidgen.cli.flags import with_flags
+from smidgen.cli.screen import errors, out
+from smidgen.server.settings import ServeSettings
+
+
+@with_flags(ServeSettings)
+def serve(
+    settings: ServeSettings,
+    bundles: list[Path] = typer.Argument(..., metavar="DIR...", help="Folders of bundles; each is served under its name."),
+    as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
+) -> None:
+    """Serve bundles over HTTP: OpenAI's API, System One's, and smidgen's own.
+
+    Example: smidgen serve ./my-bundle --port 8080
+    """
+    from smidgen.flows.live import load
+    from smidgen.server.app import create_app
+    from smidgen.server.running import run, take_port, url_of
+
+    chosen = _with_environment(settings)
+    bound = take_port(chosen)
+    with bound:
+        models = [load(bundle, chosen.threads) for bundle in bundles]
+        for model in models:
+            model.predict(["ready"])  # the first text is slow; let it not be a client's
+        app = create_app(models, chosen)
+        url = url_of(bound)
+        names = [model.name for model in models]
+
+        def ready() -> None:
+            if as_json:
+                print(json.dumps({"url": url, "models": names, "pid": os.getpid()}), flush=True)  # noqa: T201
+            else:
+                _welcome(url, names, chosen)
+
+        run(app, bound, chosen, ready)
+
+
+def _with_environment(settings: ServeSettings) -> ServeSettings:
+    """The settings with the key of the environment added: one key, or several with commas between."""
+    keys = tuple(key.strip() for key in os.environ.get("SMIDGEN_API_KEY", "").split(",") if key.strip())
+    return settings.model_copy(update={"api_key": (*settings.api_key, *keys)}) if keys else settings
+
+
+def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
+    key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
+    body = json.dumps({"model": names[0], "messages": [{"role": "user", "content": "Where is my parcel?"}]})
+    out.print(f"[green]✓[/] {', '.join(names)} at [bold]{url}/v1[/]   docs {url}/docs")
+    out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
+    if not settings.loopback and not settings.api_key:
+        errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
+
+
+part = serve

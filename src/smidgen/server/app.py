@@ -1,0 +1,63 @@
+"""The application: the served bundles, behind the faces, behind the doors.
+
+A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`; then to a face. A face
+is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from smidgen.parts import registry
+from smidgen.server.errors import handle_in
+from smidgen.server.hosts import LOCAL, Hosts
+from smidgen.server.keys import Keys
+from smidgen.server.limits import Limits
+from smidgen.server.requests import Requests
+from smidgen.server.served import Served
+from smidgen.server.service import Service
+from smidgen.server.settings import ServeSettings
+
+
+def create_app(models: Sequence[Served], settings: ServeSettings | None = None) -> FastAPI:
+    """The application for loaded bundles. Raises InputError where none is given, or two have one name."""
+    chosen = settings or ServeSettings()
+    service = Service(models, chosen)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.close()
+
+    app = FastAPI(
+        title="smidgen",
+        version=importlib.metadata.version("smidgen"),
+        description="Small language models, served behind the faces that clients already speak.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for name in registry.names("server"):
+        app.include_router(registry.find("server", name)(service))
+    handle_in(app)
+    _close_doors(app, service, chosen)
+    return app
+
+
+def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:
+    """Put the doors before the faces. The one added last is the outermost."""
+    app.add_middleware(Limits, max_concurrent=settings.max_concurrent, max_body=settings.max_body, seconds=settings.request_seconds)
+    if settings.api_key:
+        app.add_middleware(Keys, keys=settings.api_key)
+    if settings.loopback or settings.allow_host:
+        app.add_middleware(Hosts, names=(*LOCAL, settings.host, *settings.allow_host))
+    app.add_middleware(Requests, metering=service.metering, access_log=settings.access_log)
+    if settings.cors:
+        from starlette.middleware.cors import CORSMiddleware
+
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=["*"])

@@ -1,0 +1,213 @@
+"""Micro-batches: texts that wait for the same model at the same time are answered together.
+
+Nothing ever waits for a batch to fill. A lone text goes to the model at once; while the model is at work others gather, and all that have
+gathered, up to `max_batch`, go next. So batches form by themselves under load and cost nothing without it.
+
+Everything but the model runs in the event loop's thread; one worker thread runs the model. The two share a queue and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from smidgen.core.errors import EngineError, RequestError, SmidgenError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+from smidgen.server.served import Served
+
+_WATCH_AFTER = 0.05
+"""Seconds after which a waiting request's client is watched for having gone. Most requests are answered before that."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """The texts of one request. `dropped` is set by the loop when nobody waits for the answer any more."""
+
+    texts: Sequence[Text]
+    future: asyncio.Future[list[Reply]]
+    replies: list[Reply | None]
+    missing: int
+    started: bool = False
+    dropped: bool = False
+
+
+Item = tuple[Job, int]
+"""One text of a job: the job, and the text's place in it."""
+
+
+class Batcher:
+    """The queue before one model, and the thread that runs it.
+
+    Args:
+        model: what answers.
+        max_batch: most texts in one call.
+        max_queue: most texts taken on at a time, waiting and running.
+        on_batch: told the size of every batch, in the loop's thread.
+    """
+
+    def __init__(self, model: Served, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
+        self._model = model
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._on_batch = on_batch
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._depth = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    @property
+    def depth(self) -> int:
+        """Texts taken on and not yet answered."""
+        return self._depth
+
+    @property
+    def alive(self) -> bool:
+        """Whether a text that came now would be answered."""
+        return not self._closing and (self._thread is None or self._thread.is_alive())
+
+    async def ask(self, texts: Sequence[Text], seconds: float, gone: Callable[[], Awaitable[None]] | None = None) -> list[Reply]:
+        """Replies to texts, in their order.
+
+        `gone` returns when the client has hung up; its texts then give up their place. Raises RequestError: 503 for a full queue or where
+        the model did not get to the texts in `seconds`, 504 where it did but was not done, 499 where the client has gone.
+        """
+        job = self._take_on(texts)
+        assert self._loop is not None
+        watch = self._loop.call_later(_WATCH_AFTER, _watch, job, gone) if gone is not None else None
+        try:
+            async with asyncio.timeout(seconds):
+                return await job.future
+        except TimeoutError:
+            raise _late(job, seconds) from None
+        finally:
+            if watch is not None:
+                watch.cancel()
+            self._drop(job)
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Answer what waits, then stop the thread."""
+        self._closing = True
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(seconds)
+
+    def _take_on(self, texts: Sequence[Text]) -> Job:
+        if not self.alive:
+            raise RequestError("the server is stopping", value=self._model.name, todo="Try again.", status=503, code="stopping")
+        if self._depth + len(texts) > self._max_queue:
+            raise RequestError(
+                "too many texts are waiting for this model", value=self._depth, todo="Try again in a second.", status=503, code="overloaded"
+            )
+        if self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._work, name=f"model-{self._model.name}", daemon=True)
+            self._thread.start()
+        assert self._loop is not None
+        job = Job(texts, self._loop.create_future(), [None] * len(texts), len(texts))
+        self._depth += len(texts)
+        for place in range(len(texts)):
+            self._queue.put((job, place))
+        return job
+
+    def _drop(self, job: Job) -> None:
+        """Give up what a job still has in the queue: the worker passes over it, and its place is free at once."""
+        if not job.dropped:
+            job.dropped = True
+            self._depth -= job.missing
+            job.missing = 0
+
+    def _work(self) -> None:
+        """The worker thread: until told to stop, take what waits and run it."""
+        assert self._loop is not None
+        stopping = False
+        while not stopping:
+            first = self._queue.get()
+            items: list[Item] = []
+            while True:
+                if first is None:
+                    stopping = True
+                    break
+                if not first[0].dropped:
+                    first[0].started = True
+                    items.append(first)
+                if len(items) == self._max_batch:
+                    break
+                try:
+                    first = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if items:
+                outcomes = self._run(items)
+                try:
+                    self._loop.call_soon_threadsafe(self._deliver, items, outcomes)
+                except RuntimeError:  # the loop has closed: nobody is left to answer
+                    return
+
+    def _run(self, items: Sequence[Item]) -> list[Reply | Exception]:
+        texts = [job.texts[place] for job, place in items]
+        try:
+            replies = self._model.predict(texts)
+            if len(replies) != len(texts):
+                raise EngineError(
+                    "the model did not answer every text", value=f"{len(replies)} of {len(texts)}", todo="Rebuild the bundle."
+                )
+            return list(replies)
+        except Exception as error:  # noqa: BLE001 whatever a model raises belongs to the requests in the batch; the thread must live on
+            if len(items) == 1:
+                return [error]
+        # One text that the model cannot take must not cost its neighbours their answers.
+        return [outcome for item in items for outcome in self._run([item])]
+
+    def _deliver(self, items: Sequence[Item], outcomes: Sequence[Reply | Exception]) -> None:
+        """Back in the loop: hand out what came of a batch, for each text a reply or the error that it met."""
+        self._on_batch(len(items))
+        for (job, place), outcome in zip(items, outcomes, strict=True):
+            if job.dropped:
+                continue
+            if isinstance(outcome, Exception):
+                self._drop(job)
+                if not job.future.done():
+                    job.future.set_exception(outcome if isinstance(outcome, SmidgenError) else _Unexpected(outcome))
+                continue
+            job.replies[place] = outcome
+            job.missing -= 1
+            self._depth -= 1
+            if not job.missing and not job.future.done():
+                job.future.set_result([reply for reply in job.replies if reply is not None])
+
+
+class _Unexpected(Exception):
+    """Something that a model should not have raised; the front door logs its cause and says 500."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.__cause__ = cause
+
+
+def _watch(job: Job, gone: Callable[[], Awaitable[None]]) -> None:
+    """Stop waiting for a job when its client hangs up."""
+
+    async def until_gone() -> None:
+        await gone()
+        if not job.future.done():
+            job.future.set_exception(
+                RequestError(
+                    "the client has gone", value=f"{len(job.texts)} texts", todo="Nothing is sent.", status=499, code="client_gone"
+                )
+            )
+
+    watcher = asyncio.ensure_future(until_gone())
+    job.future.add_done_callback(lambda _: watcher.cancel())
+
+
+def _late(job: Job, seconds: float) -> RequestError:
+    if job.started:
+        return RequestError("the model was not done in time", value=f"{seconds:g} s", todo="Send fewer texts.", status=504, code="timeout")
+    return RequestError(
+        "the model did not get to this in time", value=f"{seconds:g} s", todo="Try again later.", status=503, code="overloaded"
+    )

@@ -1,0 +1,141 @@
+"""Whatever goes wrong, in OpenAI's error shape: `{"error": {"message", "type", "param", "code"}}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from smidgen.core.errors import RequestError, shown
+
+RETRY_AFTER = "1"
+"""Seconds after which a refused client may try again. A queue of short texts empties within one."""
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_TODO = {
+    400: "Send one JSON document in UTF-8.",
+    404: "GET /docs lists the routes.",
+    405: "GET /docs lists the methods of each route.",
+    413: "Send fewer texts at a time.",
+}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(description="What happened, with which value, and what to do.")
+    type: str = Field(description="The kind of failure: invalid_request_error, authentication_error, rate_limit_error, server_error, ...")
+    param: str | None = Field(None, description="The field at fault.")
+    code: str | None = Field(None, description="A short stable name of the failure.")
+
+
+class ErrorReply(BaseModel):
+    """The body of every reply that is not a success."""
+
+    error: ErrorDetail
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorReply, "description": "The request cannot be answered; `error.message` says why."},
+    "5XX": {"model": ErrorReply, "description": "The server cannot answer now, or failed."},
+}
+"""The errors of every route, for OpenAPI."""
+
+
+class Refusal(RequestError):
+    """A refused request whose reply carries more than the error: fields beside it in the body."""
+
+    def __init__(self, what: str, *, value: object, todo: str, beside: Mapping[str, Any], code: str, param: str | None = None) -> None:
+        self.beside = dict(beside)
+        super().__init__(what, value=value, todo=todo, status=422, code=code, param=param)
+
+
+def as_json(value: Any) -> bytes:
+    """A value as JSON bytes. Text that is not valid Unicode, which JSON can smuggle in, goes out escaped; numpy scalars as numbers."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), default=_plain).encode("ascii")
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON response made once: what is sent is not validated or copied again on the way out."""
+    return Response(as_json(value), status, headers, media_type="application/json")
+
+
+def failure(
+    status: int,
+    message: str,
+    code: str,
+    param: str | None = None,
+    beside: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A response in the error shape. 429 and 503 say when to come back."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    sent = dict(headers or {})
+    if status in (429, 503):
+        sent["Retry-After"] = RETRY_AFTER
+    if status == 401:
+        sent["WWW-Authenticate"] = "Bearer"
+    return answer({"error": {"message": message, "type": kind, "param": param, "code": code}, **(beside or {})}, status, sent)
+
+
+def refused(error: RequestError) -> Response:
+    """The response to a request that was refused on purpose."""
+    return failure(error.status, str(error), error.code, error.param, error.beside if isinstance(error, Refusal) else None)
+
+
+def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
+    """The response to a body that is not of the route's shape; tells the first mistake and where it is, never the value itself."""
+    if any(mistake["type"] == "json_invalid" for mistake in mistakes):
+        return failure(400, f"The body is not JSON. {_TODO[400]}", _CODES[400])
+    first = mistakes[0]
+    param = ".".join(str(step) for step in first["loc"] if step != "body") or None
+    where = f"{param}: " if param else ""
+    more = f" ({len(mistakes) - 1} more mistakes)" if len(mistakes) > 1 else ""
+    detail = [{"loc": [*mistake["loc"]], "msg": mistake["msg"], "type": mistake["type"]} for mistake in mistakes[:20]]
+    message = f"{where}{first['msg']}{more}. GET /docs shows what this route takes."
+    return failure(422, message, "invalid_request", param, {"detail": detail})
+
+
+def handle_in(app: FastAPI) -> None:
+    """Give the app its error handlers."""
+
+    async def on_refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return refused(error)
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid(error.errors())
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = error.status_code
+        asked = shown(f"{request.method} {request.url.path}", 120)
+        message = f"{error.detail}: {asked}. {_TODO.get(status, '')}".strip()
+        return failure(status, message, _CODES.get(status, "http_error"), headers=error.headers)
+
+    app.add_exception_handler(RequestError, on_refused)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar or array as JSON takes it."""
+    for method in ("item", "tolist"):
+        if hasattr(value, method):
+            try:
+                return getattr(value, method)()
+            except ValueError:
+                continue
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")

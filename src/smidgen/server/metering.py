@@ -1,0 +1,47 @@
+"""What the server counts, for Prometheus. Names of labels come from bundles and routes, never from what a client sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from smidgen.core.replies import Reply
+
+_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 4, 8, 16, 32)
+_TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_MOST_LABELS = 1000
+"""Answers are counted by label up to this many labels a bundle; a series for each of more would burden the one who scrapes."""
+
+
+class Metering:
+    """The counters of one server; each server has its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("smidgen_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry)
+        self.seconds = Histogram(
+            "smidgen_request_seconds", "Time from request to reply.", ("route",), buckets=_SECONDS, registry=self.registry
+        )
+        self.running = Gauge("smidgen_requests_running", "Requests being answered now.", registry=self.registry)
+        self.waiting = Gauge("smidgen_queue_texts", "Texts taken on and not yet answered.", ("model",), registry=self.registry)
+        self.batches = Histogram(
+            "smidgen_batch_texts", "Texts that a model was given at once.", ("model",), buckets=_TEXTS, registry=self.registry
+        )
+        self.answers = Counter(
+            "smidgen_answers", "Texts answered, by label where the bundle has labels.", ("model", "label"), registry=self.registry
+        )
+        self.scores = Histogram("smidgen_answer_score", "Scores of the answers.", ("model",), buckets=_SCORES, registry=self.registry)
+        self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
+
+    def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:
+        """Count answers. `labels` are all that the bundle can give; an answer that is not one of them is counted without its text."""
+        known = labels if len(labels) <= _MOST_LABELS else frozenset()
+        scores = self.scores.labels(model)
+        for reply in replies:
+            given = reply.output if isinstance(reply.output, list) else [reply.output]
+            for label in given or [""]:
+                shown = label if isinstance(label, str) and label in known else ""
+                self.answers.labels(model, shown).inc()
+            scores.observe(reply.score)

@@ -1,0 +1,177 @@
+"""`/v1/chat/completions`: what every OpenAI client speaks. The last user message is the input; the answer is the assistant's message."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response, StreamingResponse
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.server.answers import Extra, Usage, extra, usage
+from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.served import Served
+from smidgen.server.service import Service
+from smidgen.server.structured import Wanted, shaped, wanted_of
+
+_MAX_CHOICES = 16
+_LEAST = 1e-9
+DONE = b"data: [DONE]\n\n"
+
+
+class Part(BaseModel):
+    """A piece of a message. Only text is understood."""
+
+    type: str = Field("text", description="text or input_text.")
+    text: str | None = Field(None, description="The text.")
+
+
+class ChatMessage(BaseModel):
+    """A message of the conversation."""
+
+    role: str = Field(description="user, assistant, system, developer, tool. Only the last message of the user is read.")
+    content: str | list[Part] | None = Field(None, description="A text, or pieces of text, which are joined by line breaks.")
+
+
+class StreamOptions(BaseModel):
+    """How to stream."""
+
+    include_usage: bool | None = Field(None, description="Send the usage in a last chunk of its own.")
+
+
+class ChatRequest(BaseModel):
+    """A chat completion request. Fields that are not listed here are accepted and have no effect."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"model": "support", "messages": [{"role": "user", "content": "Where is my parcel?"}]}}
+    )
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
+    model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
+    stream: bool | None = Field(None, description="Send the answer as server-sent events.")
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(None, ge=1, le=_MAX_CHOICES, description="How many choices; a bundle's answer is certain, so all are the same.")
+    logprobs: bool | None = Field(None, description="Give the logarithm of the score as the answer's log probability.")
+    top_logprobs: int | None = Field(None, ge=0, le=20, description="How many runners-up to give beside it.")
+    response_format: dict[str, Any] | None = Field(
+        None, description="type json_schema: the answer as the only field of an object that fits the schema."
+    )
+
+
+class AssistantMessage(BaseModel):
+    """The answer."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: str | None = None
+
+
+class ChatChoice(BaseModel):
+    """One choice."""
+
+    index: int
+    message: AssistantMessage
+    logprobs: dict[str, Any] | None = None
+    finish_reason: Literal["stop"]
+
+
+class ChatCompletion(BaseModel):
+    """A chat completion, with the field `smidgen` beside OpenAI's."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    system_fingerprint: str
+    smidgen: Extra
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+
+    @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
+    async def chat(body: ChatRequest, request: Request) -> Response:
+        model = service.find(body.model)
+        text = _last_said(body.messages)
+        wanted = wanted_of(body.response_format)
+        (reply,) = await service.ask(model, [text], request, "messages")
+        content = model.task.content(reply) if wanted is None else shaped(wanted, reply)
+        head = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": model.name,
+            "system_fingerprint": model.id,
+        }
+        sizes = usage([text], [content] * (body.n or 1))
+        if body.stream:
+            return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=_LIVE)
+        message = {"role": "assistant", "content": content, "refusal": None}
+        logs = _logs(body, model, reply, content, wanted)
+        choices = [{"index": place, "message": message, "logprobs": logs, "finish_reason": "stop"} for place in range(body.n or 1)]
+        return answer({**head, "object": "chat.completion", "choices": choices, "usage": sizes, "smidgen": extra(model, reply)})
+
+    return router
+
+
+_LIVE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def _last_said(messages: list[ChatMessage]) -> str:
+    """The text of the user's last message. Raises RequestError where there is none, or where it is more than text."""
+    said = next((message for message in reversed(messages) if message.role == "user"), None)
+    if said is None:
+        raise RequestError(
+            "there is no message of the user", value=f"{len(messages)} messages", todo="Send one with role user.", param="messages"
+        )
+    if said.content is None or isinstance(said.content, str):
+        return said.content or ""
+    for part in said.content:
+        if part.type not in ("text", "input_text") or part.text is None:
+            raise RequestError(
+                "a piece of the message is not text", value=part.type, todo="Send text only.", code="unsupported_content", param="messages"
+            )
+    return "\n".join(part.text for part in said.content if part.text)
+
+
+def _logs(body: ChatRequest, model: Served, reply: Reply, content: str, wanted: Wanted | None) -> dict[str, Any] | None:
+    """The score in the place where OpenAI's clients look for it: the whole answer is one token."""
+    if not body.logprobs or wanted is not None:
+        return None
+    others = [(model.task.content(Reply(output, score)), score) for output, score in reply.alternatives]
+    tops = [(content, reply.score), *others][: body.top_logprobs or 0]
+    return {"content": [{**_token(content, reply.score), "top_logprobs": [_token(text, score) for text, score in tops]}], "refusal": None}
+
+
+def _token(text: str, score: float) -> dict[str, Any]:
+    return {"token": text, "logprob": math.log(max(float(score), _LEAST)), "bytes": list(text.encode("utf-8"))}
+
+
+async def _events(
+    body: ChatRequest, head: dict[str, Any], model: Served, reply: Reply, content: str, sizes: dict[str, int]
+) -> AsyncIterator[bytes]:
+    """The answer as chunks: role, content, end with the field `smidgen`, usage where asked, `[DONE]`."""
+    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
+
+    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choices = [{"index": place, "delta": delta, "logprobs": None, "finish_reason": finish} for place in range(body.n or 1)]
+        return b"data: " + as_json({**common, "choices": choices, **more}) + b"\n\n"
+
+    yield event({"role": "assistant", "content": ""})
+    yield event({"content": content})
+    yield event({}, "stop", smidgen=extra(model, reply))
+    if wants_usage:
+        yield b"data: " + as_json({**common, "choices": [], "usage": sizes}) + b"\n\n"
+    yield DONE
+
+
+part = face

@@ -1,0 +1,99 @@
+"""`/v1/completions`: OpenAI's older face. Each prompt is an input; the answer is the choice's text."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response, StreamingResponse
+
+from smidgen.server.answers import Extra, Usage, extra, usage
+from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.openai_chat import DONE, StreamOptions
+from smidgen.server.service import Service
+
+
+class CompletionRequest(BaseModel):
+    """A completion request. Fields that are not listed here are accepted and have no effect."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"model": "support", "prompt": "Where is my parcel?"}})
+
+    prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="A text or several. Lists of token numbers are not understood."
+    )
+    model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(None, ge=1, le=16, description="How many choices for each prompt; all are the same.")
+    echo: bool | None = Field(None, description="Put the prompt before the answer.")
+
+
+class CompletionChoice(BaseModel):
+    """One choice, with the field `smidgen` beside OpenAI's."""
+
+    index: int
+    text: str
+    logprobs: None = None
+    finish_reason: Literal["stop"]
+    smidgen: Extra
+
+
+class Completion(BaseModel):
+    """A completion."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage
+    system_fingerprint: str
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+
+    @router.post("/v1/completions", response_model=Completion, summary="Answer one or more prompts")
+    async def complete(body: CompletionRequest, request: Request) -> Response:
+        model = service.find(body.model)
+        prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        replies = await service.ask(model, prompts, request, "prompt")
+        contents = [model.task.content(reply) for reply in replies]
+        copies = body.n or 1
+        choices: list[dict[str, Any]] = []
+        for prompt, reply, content in zip(prompts, replies, contents, strict=True):
+            text = prompt + content if body.echo else content
+            said = {"text": text, "logprobs": None, "finish_reason": "stop", "smidgen": extra(model, reply)}
+            choices += [{"index": len(choices) + copy, **said} for copy in range(copies)]
+        head = {
+            "id": f"cmpl-{secrets.token_hex(12)}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": model.name,
+            "system_fingerprint": model.id,
+        }
+        sizes = usage([*prompts], contents * copies)
+        if body.stream:
+            wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+            events = _events(head, choices, sizes if wants_usage else None)
+            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        return answer({**head, "choices": choices, "usage": sizes})
+
+    return router
+
+
+async def _events(head: dict[str, Any], choices: list[dict[str, Any]], sizes: dict[str, int] | None) -> AsyncIterator[bytes]:
+    """One chunk a choice, usage where asked, `[DONE]`."""
+    for choice in choices:
+        yield b"data: " + as_json({**head, "choices": [choice]}) + b"\n\n"
+    if sizes is not None:
+        yield b"data: " + as_json({**head, "choices": [], "usage": sizes}) + b"\n\n"
+    yield DONE
+
+
+part = face

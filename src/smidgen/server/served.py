@@ -1,0 +1,43 @@
+"""What the server serves: the shape of a loaded bundle, as `flows.live` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from smidgen.core.parts import Form, Task
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+
+
+class Served(Protocol):
+    """A loaded bundle."""
+
+    @property
+    def name(self) -> str:
+        """The name that requests use for it."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """A short hash that names exactly this bundle."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """Its task, which knows how to show its replies."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """What it answers with."""
+        ...
+
+    @property
+    def manifest(self) -> Any:
+        """The bundle's manifest."""
+        ...
+
+    def predict(self, texts: Sequence[Text]) -> list[Reply]:
+        """One reply a text, in their order. Called from one thread at a time."""
+        ...

@@ -1,0 +1,128 @@
+"""The served bundles behind all faces: finds the one that is meant, checks what it is given, asks it, and counts."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections.abc import Sequence
+
+from starlette.requests import Request
+
+from smidgen.core.errors import InputError, RequestError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+from smidgen.server.batching import Batcher
+from smidgen.server.metering import Metering
+from smidgen.server.served import Served
+from smidgen.server.settings import ServeSettings
+
+
+class Service:
+    """What the faces are faces of.
+
+    Args:
+        models: the loaded bundles. Raises InputError where two have the same name, or there is none.
+        settings: limits.
+    """
+
+    def __init__(self, models: Sequence[Served], settings: ServeSettings) -> None:
+        if not models:
+            raise InputError("there is nothing to serve", value="no bundle", todo="Name the folder of a bundle.")
+        self.settings = settings
+        self.metering = Metering()
+        self.started = int(time.time())
+        self.models: dict[str, Served] = {}
+        self._batchers: dict[str, Batcher] = {}
+        self._labels: dict[str, frozenset[str]] = {}
+        for model in models:
+            if model.name in self.models:
+                raise InputError("two bundles have the same name", value=model.name, todo="Rename one of the folders, or serve them apart.")
+            self._take(model)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every bundle would answer now."""
+        return all(batcher.alive for batcher in self._batchers.values())
+
+    def find(self, name: str | None) -> Served:
+        """The bundle of a name; without one, the only bundle there is. Raises RequestError, 404 for a name that nothing has."""
+        if name is None:
+            if len(self.models) == 1:
+                return next(iter(self.models.values()))
+            raise RequestError("the request names no model", value="model", todo=f"Name one of: {self._names()}.", param="model")
+        if name in self.models:
+            return self.models[name]
+        close = difflib.get_close_matches(name[:200], self.models, n=1)
+        meant = f"Did you mean {close[0]!r}? " if close else ""
+        raise RequestError(
+            "no model has this name",
+            value=name,
+            todo=f"{meant}Served here: {self._names()}.",
+            status=404,
+            code="model_not_found",
+            param="model",
+        )
+
+    async def ask(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
+        """Replies of a bundle to texts, in their order. `param` is the field of the request that they came in, for errors.
+
+        Raises RequestError: 422 for texts past the limits, and whatever the batcher raises.
+        """
+        self._check(texts, param)
+
+        async def gone() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        replies = await self._batchers[model.name].ask(texts, self.settings.request_seconds, gone)
+        self.metering.answered(model.name, self._labels[model.name], replies)
+        return replies
+
+    async def close(self) -> None:
+        """Answer what waits, then stop."""
+        await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in self._batchers.values()))
+
+    def _take(self, model: Served) -> None:
+        batches = self.metering.batches.labels(model.name)
+        batcher = Batcher(model, self.settings.max_batch, self.settings.max_queue, batches.observe)
+        self.models[model.name] = model
+        self._batchers[model.name] = batcher
+        named = [*model.form.get("labels", ()), model.form.get("unknown")]
+        self._labels[model.name] = frozenset(label for label in named if isinstance(label, str))
+        self.metering.waiting.labels(model.name).set_function(lambda: batcher.depth)
+        self.metering.loaded.labels(model.name, model.id, model.task.name).set(1)
+
+    def _check(self, texts: Sequence[Text], param: str) -> None:
+        if not texts:
+            raise RequestError("there is no text", value="0 texts", todo="Send at least one.", param=param)
+        most = min(self.settings.max_inputs, self.settings.max_queue)
+        if len(texts) > most:
+            todo = f"Send at most {most} at a time."
+            raise RequestError("there are too many texts", value=len(texts), todo=todo, code="too_many_inputs", param=param)
+        for place, text in enumerate(texts):
+            for piece in (text,) if isinstance(text, str) else text:
+                self._check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
+
+    def _check_text(self, text: str, param: str) -> None:
+        if len(text) > self.settings.max_chars:
+            todo = f"Send at most {self.settings.max_chars} characters."
+            raise RequestError("the text is too long", value=f"{len(text)} characters", todo=todo, code="text_too_long", param=param)
+        if not text.strip():
+            raise RequestError("the text is empty", value=f"{len(text)} characters", todo="Send some text.", code="empty_text", param=param)
+        if not text.isascii() and _broken(text):
+            raise RequestError(
+                "the text is not valid Unicode", value="a lone surrogate", todo="Send it in UTF-8.", code="invalid_unicode", param=param
+            )
+
+    def _names(self) -> str:
+        return ", ".join(sorted(self.models))
+
+
+def _broken(text: str) -> bool:
+    """Whether a text holds half a surrogate pair, which JSON escapes can spell and no tokenizer takes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,124 @@
+"""A server on a free loopback port, with bundles that need no weights: the real classify task over word counts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.server.app import create_app
+from smidgen.server.running import take_port, url_of
+from smidgen.server.settings import ServeSettings
+from smidgen.tasks.classify import Classify
+
+LABELS = ("billing/charge", "billing/refund", "shipping")
+
+
+class WordModel:
+    """Says the label whose words are in the text. `broken` in a text makes it fail; `hold` closes a gate that `predict` waits at."""
+
+    def __init__(
+        self, name: str = "support", labels: Sequence[str] = LABELS, unknown: str | None = None, multi_label: bool = False
+    ) -> None:
+        self.name = name
+        self.id = "0123456789ab"
+        self.manifest = None
+        self.task = Classify()
+        self.form: dict[str, Any] = {"labels": list(labels), "multi_label": multi_label, "temperature": 1.0}
+        if unknown:
+            self.form |= {"unknown": unknown, "unknown_examples": 0, "unknown_threshold": 0.5}
+        if multi_label:
+            self.form["threshold"] = 0.5
+        self.batches: list[int] = []
+        self.seen: list[Text] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def predict(self, texts: Sequence[Text]) -> list[Reply]:
+        self.batches.append(len(texts))
+        self.seen += texts
+        self.entered.set()
+        assert self.gate.wait(20)
+        if any("broken" in joined(text) for text in texts):
+            raise ValueError("a secret text")
+        off = -3.0 if self.form["multi_label"] else 0.0
+        words = [set(label.replace("/", " ").split()) for label in self.form["labels"]]
+        logits = [[off + 3.0 * len(each & set(joined(text).lower().split())) for each in words] for text in texts]
+        return self.task.decode({"logits": np.array(logits, dtype=np.float32)}, self.form)
+
+
+class Running:
+    """A server at work: its URL, a plain client, its models."""
+
+    def __init__(self, url: str, models: Sequence[WordModel], client: httpx.Client) -> None:
+        self.url, self.models, self.model, self.client = url, models, models[0], client
+
+    def post(self, path: str, body: Any, **more: Any) -> httpx.Response:
+        return self.client.post(path, json=body, **more)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Running]]:
+    """Start servers; all are stopped at the end."""
+    stops: list[Callable[[], None]] = []
+
+    def start(*models: WordModel, **settings: Any) -> Running:
+        chosen = ServeSettings(port=0, access_log=False, **settings)
+        served = models or (WordModel(),)
+        bound = take_port(chosen)
+        server = uvicorn.Server(uvicorn.Config(create_app(served, chosen), log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        started = threading.Event()
+        startup = server.startup
+
+        async def tell(sockets: Any = None) -> None:
+            await startup(sockets)
+            started.set()
+
+        server.startup = tell  # type: ignore[method-assign]
+        thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
+        thread.start()
+        assert started.wait(20)
+        client = httpx.Client(base_url=url_of(bound), timeout=20)
+
+        def stop() -> None:
+            for model in served:
+                model.gate.set()
+            client.close()
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+        stops.append(stop)
+        return Running(url_of(bound), served, client)
+
+    yield start
+    for stop in stops:
+        stop()
+
+
+@pytest.fixture
+def word_model() -> type[WordModel]:
+    return WordModel
+
+
+def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The error of a response, after checking that it has OpenAI's shape."""
+    assert response.status_code == status, response.text
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str) and error["message"]
+    assert isinstance(error["type"], str) and isinstance(error["code"], str)
+    return error
+
+
+@pytest.fixture
+def error() -> Callable[[httpx.Response, int], dict[str, Any]]:
+    return error_of
