@@ -31,6 +31,8 @@ class Reply:
         alternatives: runner-ups with their scores, best first; the output itself is not among them.
         facts: anything else worth saying about the answer, JSON-ready.
         final: False where more of the same answer follows (streamed text).
+        chances: the probability of every output there is, where the task has a fixed set of them. For readers in the same process that
+            need more than the runners-up; it is not written out.
     """
 
     output: Any
@@ -38,6 +40,7 @@ class Reply:
     alternatives: tuple[tuple[Any, float], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     final: bool = True
+    chances: Mapping[str, float] | None = field(default=None, compare=False, repr=False)
 
 
 Replies: TypeAlias = AsyncIterator[Reply]
