@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.resources
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,10 +41,8 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     own = tmp_path_factory.mktemp("home")
     patch = pytest.MonkeyPatch()
     patch.setenv("SMIDGEN_HOME", str(own))
-    try:
-        os.symlink(shared, own / "bases", target_is_directory=True)
-    except OSError:  # Windows without the right to make links: the bases are fetched anew
-        pass
+    with contextlib.suppress(OSError):  # Windows without the right to make links: the bases are fetched anew
+        (own / "bases").symlink_to(shared, target_is_directory=True)
     yield
     patch.undo()
 

@@ -1,5 +1,63 @@
-"""smidgen: small language models from your own examples, trained, checked and served on an ordinary CPU."""
+"""smidgen: small language models from your own examples, trained, checked and served on an ordinary CPU.
+
+    import smidgen
+
+    smidgen.build("smidgen.toml", out="my-model")
+    model = smidgen.load("my-model")
+    model.predict(["where is my parcel"])
+
+Importing this is quick and does nothing: what a function needs is loaded when it is called.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smidgen.core.progress import Progress
+    from smidgen.flows.build import Built
+    from smidgen.flows.live import Model
+
+__all__ = ["__version__", "build", "check", "load"]
 __version__ = "0.1.0"
+
+
+def build(
+    recipe: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    fresh: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Built:
+    """Build a bundle: read, train, make small, measure, pass the gate, pack.
+
+    Args:
+        recipe: a recipe's file, or its content: `{"name": "tickets", "task": "classify", "data": {"train": "tickets.csv"}}`.
+        out: the bundle's folder; default: the recipe's name, beside the recipe.
+        overrides: settings laid over the recipe, as `--set` takes them: `"train.epochs=3"`.
+        fresh: do every step anew, even where a stored result fits.
+        threads: threads to compute with; default one a core.
+        progress: told of the work as it goes on.
+
+    Raises:
+        InputError: data or settings that cannot be used.
+        GateError: the model does not meet its gate; nothing is shipped.
+        MissingExtra: smidgen was installed without `[train]`.
+    """
+    from smidgen.flows.build import build as run
+    from smidgen.parts.recipe import make, read
+
+    made = make(recipe, overrides) if isinstance(recipe, Mapping) else read(Path(recipe), overrides)
+    target = Path(out) if out is not None else made.folder / made.name
+    return run(made, target, fresh=fresh, threads=threads, progress=progress)
+
+
+def load(path: str | Path, threads: int | None = None) -> Model:
+    """Open a bundle, verify every hash, load its weights. Raises BundleError, naming the file, for one that must not be opened."""
+    from smidgen.flows.live import load as run
+
+    return run(path, threads)

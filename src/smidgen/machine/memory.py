@@ -35,6 +35,11 @@ def total_mb() -> float | None:
     return _kb(Path("/proc/meminfo"), "MemTotal")
 
 
+def available_mb() -> float | None:
+    """Memory that a new process could have now; None where the system does not say."""
+    return _kb(Path("/proc/meminfo"), "MemAvailable")
+
+
 def _status(field: str) -> float | None:
     return _kb(Path("/proc/self/status"), field)
 

@@ -1,0 +1,82 @@
+"""`smidgen demo`: the whole path on the sample shop, from its inbox to a model that answers."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.answers import print_answer
+from smidgen.cli.screen import Screen, out
+from smidgen.core.errors import InputError
+
+FILES = ("support.toml", "support_train.csv", "support_test.csv")
+"""What is copied out of the package."""
+
+MESSAGES = (
+    "tracking has been stuck on the same depot since friday, any news?",
+    "hey can i still switch the delivery to my office, order went through an hour ago",
+    "the blue bowl came in two pieces, box was fine though",
+    "do you lot charge extra for wrapping it as a present",
+    "can you recommend a good dentist in Leeds?",
+)
+"""Messages of none of the sample files; the last one is no business of a homeware shop."""
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="Where the sample data, the recipe and the bundle go.")] = Path("demo"),
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+) -> None:
+    """Build the sample classifier from a homeware shop's inbox, show its report, and let it answer messages it has never seen.
+
+    A demo that was stopped goes on where it stopped.
+
+    Example: smidgen demo --dir ./demo
+    """
+    from smidgen.flows.build import build
+    from smidgen.flows.live import load
+    from smidgen.parts.recipe import read
+
+    _copy(folder)
+    recipe = read(folder / FILES[0])
+    with Screen() as screen:
+        built = build(recipe, folder / recipe.name, threads=threads, progress=screen)
+    from smidgen.cli.summary import print_report
+
+    print_report(built.report)
+    out.print("\n[bold]Messages it has never seen[/]")
+    model = load(built.folder, threads)
+    for message, reply in zip(MESSAGES, model.predict(MESSAGES), strict=True):
+        out.print(f"\n{escape(message)}")
+        print_answer(model.task.content(reply), reply)
+    _next(built.folder, model.name, built.seconds)
+
+
+def _copy(folder: Path) -> None:
+    """Put the sample files into the folder. A file of the same name that is not ours is left alone, and reported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = importlib.resources.files("smidgen") / "samples" / "homeware"
+    for name in FILES:
+        target, content = folder / name, (sample / name).read_bytes()
+        if target.exists() and target.read_bytes() != content:
+            raise InputError(
+                "the folder holds another file of the sample's name", value=str(target), todo="Name another folder: smidgen demo --dir DIR"
+            )
+        target.write_bytes(content)
+
+
+def _next(folder: Path, name: str, seconds: float) -> None:
+    body = json.dumps({"model": name, "messages": [{"role": "user", "content": MESSAGES[0]}]})
+    out.print(f"\n[bold]Done in {seconds:.0f} s.[/] The bundle: {escape(str(folder))}   its report: {escape(str(folder / 'report.html'))}")
+    out.print("Serve it, then ask it from any OpenAI client:")
+    out.print(f"  smidgen serve {folder}", markup=False, soft_wrap=True)
+    out.print(
+        f"  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'", markup=False, soft_wrap=True
+    )
+
+
+part = demo

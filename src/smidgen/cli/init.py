@@ -1,0 +1,85 @@
+"""`smidgen init`: a recipe with every setting explained, and a data folder with an example."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smidgen.cli.screen import out
+from smidgen.core.errors import InputError
+from smidgen.parts import registry
+from smidgen.parts.template import template
+
+_RECIPE = "smidgen.toml"
+_README = """# Data
+
+Put your own examples here, as CSV, TSV, JSONL, Parquet or XLSX: one row an example, one column with the text, one with the
+wanted answer. The recipe names the file and both columns.
+
+`{file}` shows the shape{note}. Look at your own file before you train on it:
+
+    smidgen check {place} --input {input} --label {label}
+
+A second file that was written apart from the first makes the best test: name it as `test` under `[data]`.
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")] = Path(),
+    task: Annotated[str, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))}.")] = "classify",
+) -> None:
+    """Write a recipe with every setting explained, and a data folder with a small example. Builds as it stands; overwrites nothing.
+
+    Example: smidgen init my-model --task classify
+    """
+    registry.find("tasks", task)
+    example = _example(task)
+    columns = _columns(example)
+    text = example.read_text(encoding="utf-8") if example is not None else f"{','.join(columns)}\n"
+    live: dict[str, dict[str, Any]] = {
+        "data": {"train": "data/examples.csv", "input": columns[0], "label": columns[1]},
+        "student": {"quality": "balanced"},
+        "gate": {"max_loss": 0.01},
+    }
+    note = "" if example is not None else " (it holds no rows yet)"
+    readme = _README.format(file="examples.csv", place="data/examples.csv", input=columns[0], label=columns[1], note=note)
+    files = {
+        folder / _RECIPE: template(task, live, _name(folder)),
+        folder / "data" / "examples.csv": text,
+        folder / "data" / "README.md": readme,
+    }
+    there = [file for file in files if file.exists()]
+    if there:
+        raise InputError("a file that would be written is already there", value=str(there[0]), todo="Name another folder: smidgen init DIR")
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        with file.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(content)
+    for file in files:
+        out.print(f"[green]✓[/] {file}", soft_wrap=True)
+    out.print(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}", soft_wrap=True)
+
+
+def _example(task: str) -> Traversable | None:
+    """The small example file of a task, where smidgen brings one."""
+    file = importlib.resources.files("smidgen") / "samples" / "init" / f"{task}.csv"
+    return file if file.is_file() else None
+
+
+def _columns(example: Traversable | None) -> list[str]:
+    if example is None:
+        return ["input", "output"]
+    return example.read_text(encoding="utf-8").partition("\n")[0].strip().split(",")
+
+
+def _name(folder: Path) -> str:
+    """The model's name: the folder's, in letters that are safe as a folder and as a model name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.") or "my-model"
+
+
+part = init

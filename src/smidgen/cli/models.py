@@ -1,0 +1,133 @@
+"""`smidgen models`: the bundles and the bases on this machine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import out, print_json
+from smidgen.core.errors import BundleError
+
+
+def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
+    """List the bundles built or opened here (and those in this folder), and the bases: size, age, headline metric.
+
+    Example: smidgen models --json
+    """
+    bundles, bases = [_bundle(folder) for folder in _folders()], _bases()
+    if as_json:
+        print_json({"bundles": bundles, "bases": bases})
+        return
+    _show_bundles(bundles)
+    _show_bases(bases)
+
+
+def _folders() -> list[Path]:
+    """Remembered bundles, then those in the current folder and one level below it that are not remembered; each once."""
+    from smidgen.bundles.manifest import MANIFEST
+    from smidgen.store import shelf
+
+    near = [file.parent.resolve() for file in (*Path.cwd().glob(MANIFEST), *sorted(Path.cwd().glob(f"*/{MANIFEST}")))]
+    remembered = [folder for folder in shelf.known() if (folder / MANIFEST).is_file()]
+    return list(dict.fromkeys([*remembered, *near]))
+
+
+def _bundle(folder: Path) -> dict[str, Any]:
+    """One bundle as JSON; one that must not be opened says why. Hashes are checked when a bundle is served, not when it is listed."""
+    from smidgen.bundles.open import open_bundle
+
+    try:
+        bundle = open_bundle(folder, verify=False)
+    except BundleError as error:
+        return {"name": folder.name, "folder": str(folder), "error": str(error)}
+    manifest = bundle.manifest
+    metric = manifest.metrics.get(manifest.headline)
+    return {
+        "name": manifest.name,
+        "id": bundle.id,
+        "task": manifest.task,
+        "student": manifest.student,
+        "method": manifest.engine.method,
+        "size_mb": round(bundle.size / 1e6, 2),
+        "created": manifest.created,
+        "headline": manifest.headline or None,
+        "metric": metric.model_dump() if metric else None,
+        "folder": str(folder),
+    }
+
+
+def _bases() -> list[dict[str, Any]]:
+    from smidgen.bases.starter import starters
+
+    found = []
+    for starter in starters().values():
+        here = starter.here()
+        size = sum((starter.folder / name).stat().st_size for name in starter.files) / 1e6 if here else None
+        age = (
+            datetime.fromtimestamp((starter.folder / starter.weights).stat().st_mtime, UTC).isoformat(timespec="seconds") if here else None
+        )
+        found.append(
+            {
+                "name": starter.name,
+                "title": starter.title,
+                "family": starter.family,
+                "parameters": starter.parameters,
+                "licence": starter.licence,
+                "here": here,
+                "size_mb": round(size, 2) if size is not None else None,
+                "fetched": fetched.isoformat(timespec="seconds") if fetched else None,
+                "folder": str(starter.folder) if here else None,
+            }
+        )
+    return found
+
+
+def _show_bundles(bundles: list[dict[str, Any]]) -> None:
+    if not bundles:
+        out.print("No bundles here yet. Build one: smidgen demo, or smidgen init")
+        return
+    table = Table("bundle", "task", "model", "headline (95 %)", "MB", "age", "folder", box=None, pad_edge=False, header_style="dim")
+    table.columns[4].justify = "right"
+    for bundle in bundles:
+        if "error" in bundle:
+            table.add_row(escape(bundle["name"]), "", "[red]damaged[/]", escape(bundle["error"]), "", "", escape(bundle["folder"]))
+            continue
+        metric = bundle["metric"]
+        headline = f"{bundle['headline']} {metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})" if metric else ""
+        model = f"{bundle['student']} {bundle['method']}".strip()
+        name, folder = escape(bundle["name"]), escape(bundle["folder"])
+        table.add_row(f"[bold]{name}[/]", bundle["task"], model, headline, f"{bundle['size_mb']:.1f}", _age(bundle["created"]), folder)
+    out.print(table, soft_wrap=True)
+
+
+def _show_bases(bases: list[dict[str, Any]]) -> None:
+    table = Table("base", "what", "parameters", "licence", "MB", "age", box=None, pad_edge=False, header_style="dim")
+    table.columns[4].justify = "right"
+    for base in bases:
+        size = f"{base['size_mb']:.1f}" if base["here"] else ""
+        age = _age(base["fetched"]) if base["here"] else f"[yellow]not here:[/] smidgen pull {base['name']}"
+        table.add_row(f"[bold]{base['name']}[/]", f"{base['title']} ({base['family']})", base["parameters"], base["licence"], size, age)
+    out.print()
+    out.print(table, soft_wrap=True)
+
+
+def _age(moment: str) -> str:
+    """How long ago a moment (ISO 8601) was, in the largest unit that fits."""
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return ""
+    seconds = max(0.0, (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds())
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "just now"
+
+
+part = models

@@ -1,0 +1,42 @@
+"""`smidgen pull`: fetch pretrained weights, once; after that nothing needs a network."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from smidgen.cli.screen import Screen, out, print_json
+
+
+def pull(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Starter bases by name, or models of the hub as hf:owner/name (default: minilm).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is here now as JSON.")] = False,
+) -> None:
+    """Fetch bases: pretrained weights to start from. Every file is checked against its published hash; what is here is not fetched again.
+
+    Example: smidgen pull minilm smollm2
+    """
+    from smidgen.bases.finding import find, pull
+    from smidgen.bases.starter import starters
+
+    with Screen(quiet=as_json) as screen:
+        bases = [find(name, screen) if name.startswith("hf:") else pull(name, screen) for name in names or ["minilm"]]
+    if as_json:
+        print_json(
+            [
+                {"name": base.name, "family": base.family, "licence": base.licence, "sha256": base.sha256, "folder": str(base.folder)}
+                for base in bases
+            ]
+        )
+        return
+    for base in bases:
+        out.print(f"[bold]{base.name}[/]  {base.family}, {base.licence}, verified  [dim]{base.folder}[/]", soft_wrap=True)
+    rest = [name for name, starter in starters().items() if not starter.here()]
+    if rest:
+        out.print(f"[dim]Not here yet: {', '.join(rest)} (smidgen pull {' '.join(rest)})[/]")
+
+
+part = pull

@@ -1,0 +1,134 @@
+"""A report in the terminal: what it comes to, in one screen and a half. The page `report.html` tells the whole."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import out
+from smidgen.judge.report import Report
+from smidgen.judge.sections import Alternative, Measured
+
+_PAIRS = 5
+_MISTAKES = 5
+_LONGEST = 90
+
+
+def print_report(report: Report) -> None:
+    """Print a report's summary on stdout; sections that were not measured are left out."""
+    _headline(report)
+    _alternatives(report)
+    _scores(report)
+    _unknown(report)
+    _confusions(report)
+    _mistakes(report)
+
+
+def _headline(report: Report) -> None:
+    metric = report.metrics.get(report.headline)
+    out.print()
+    if metric is not None:
+        out.print(f"[bold]{report.headline} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
+    rest = [f"{name} {other.value:.1%}" for name, other in report.metrics.items() if name != report.headline]
+    if rest:
+        out.print(", ".join(rest))
+    baseline = report.baseline
+    if baseline is not None and report.headline in baseline.metrics:
+        line = f"baseline {escape(baseline.name)}: {baseline.metrics[report.headline].value:.1%}"
+        if baseline.change is not None:
+            change = baseline.change
+            line += f"; the model is {100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+            if change.low <= 0:
+                line += ", which chance may explain: the simple model may be all you need"
+        out.print(line)
+    if report.parity is not None:
+        parity = report.parity
+        moved = 100 * parity.change.value
+        lost = f"{parity.metric} changed by {moved:+.2f} points" if moved else f"{parity.metric} did not change"
+        out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} answers agree, {lost}")
+
+
+def _alternatives(report: Report) -> None:
+    if not report.alternatives:
+        return
+    table = Table("", "model", "accuracy", "ms/text", "texts/s", "MB", "trained", "", box=None, pad_edge=False, header_style="dim")
+    for column in (2, 3, 4, 5, 6):
+        table.columns[column].justify = "right"
+    for alternative in report.alternatives:
+        mark = "[green]→[/]" if alternative.chosen else ""
+        style = "bold" if alternative.chosen else ""
+        why = "[dim]" + escape(alternative.why_not) + "[/]" if alternative.why_not else "[green]chosen[/]" if alternative.chosen else ""
+        table.add_row(mark, escape(alternative.name), *_numbers(alternative), why, style=style)
+    out.print()
+    out.print(table)
+    if report.student.chosen_because:
+        out.print(f"[dim]{escape(report.student.chosen_because)}[/]")
+
+
+def _numbers(alternative: Alternative) -> tuple[str, str, str, str, str]:
+    def number(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    return (
+        f"{alternative.accuracy.value:.1%}" if alternative.accuracy else "",
+        number(alternative.latency_ms_p50, ".2f"),
+        number(alternative.texts_per_second, ",.0f"),
+        number(alternative.size_mb, ".1f"),
+        f"{alternative.seconds:.0f} s" if alternative.seconds is not None else "",
+    )
+
+
+def _scores(report: Report) -> None:
+    lines = []
+    calibration = report.calibration
+    if calibration is not None and calibration.ece_after is not None:
+        before = f" (before calibration {calibration.ece_before:.3f})" if calibration.ece_before is not None else ""
+        lines.append(f"scores are off by {calibration.ece_after:.3f} on average{before}")
+    if report.risk_coverage is not None:
+        lines += [
+            f"{at.point.coverage:.0%} of texts can be answered at {at.wanted:.0%} errors, by taking scores of {at.point.threshold:.2f} and over"
+            for at in report.risk_coverage.at
+            if at.point is not None
+        ]
+    _section("What a score is worth", lines)
+
+
+def _unknown(report: Report) -> None:
+    unknown = report.unknown
+    if unknown is None:
+        return
+    lines = []
+    if unknown.oos_recall is not None:
+        lines.append(f"{unknown.oos_recall.value:.1%} ({_interval(unknown.oos_recall)}) of out-of-scope texts are recognised")
+    if unknown.in_scope_accuracy is not None:
+        lines.append(f"{unknown.in_scope_accuracy.value:.1%} ({_interval(unknown.in_scope_accuracy)}) of in-scope texts are answered right")
+    _section(f"Out of scope, answered with {unknown.label!r}", lines)
+
+
+def _confusions(report: Report) -> None:
+    lines = [f"{pair.gold} → {pair.predicted}: {pair.count} ({pair.share:.0%} of its rows)" for pair in report.confusion_pairs[:_PAIRS]]
+    _section("Most confused", lines)
+
+
+def _mistakes(report: Report) -> None:
+    lines = []
+    for mistake in report.mistakes[:_MISTAKES]:
+        why = f"  ({mistake.why})" if mistake.why else ""
+        lines.append(f"“{_short(mistake.text)}”\n  {mistake.gold}, answered {mistake.answer} ({mistake.score:.0%}){why}")
+    _section("Errors worth reading", lines)
+
+
+def _section(title: str, lines: list[str]) -> None:
+    if lines:
+        out.print(f"\n[bold]{escape(title)}[/]")
+        for line in lines:
+            out.print(f"[dim]·[/] {escape(line)}")
+
+
+def _interval(metric: Measured) -> str:
+    return f"{metric.low:.1%} to {metric.high:.1%}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
