@@ -26,13 +26,14 @@ def serve(
     from smidgen.flows.live import load
     from smidgen.server.app import create_app
     from smidgen.server.running import run, take_port, url_of
+    from smidgen.server.served import warm
 
     chosen = _with_environment(settings)
     bound = take_port(chosen)
     with bound:
         models = [load(bundle, chosen.threads) for bundle in bundles]
         for model in models:
-            model.predict(["ready"])  # the first text is slow; let it not be a client's
+            warm(model)
         app = create_app(models, chosen)
         url = url_of(bound)
         names = [model.name for model in models]

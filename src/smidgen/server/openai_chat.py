@@ -14,9 +14,10 @@ from starlette.responses import Response, StreamingResponse
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
 from smidgen.server.answers import Extra, Usage, extra, usage
 from smidgen.server.errors import RESPONSES, answer, as_json
-from smidgen.server.served import Served
+from smidgen.server.served import Served, takes_pairs
 from smidgen.server.service import Service
 from smidgen.server.structured import Wanted, shaped, wanted_of
 
@@ -101,7 +102,7 @@ def face(service: Service) -> APIRouter:
     @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
     async def chat(body: ChatRequest, request: Request) -> Response:
         model = service.find(body.model)
-        text = _last_said(body.messages)
+        text = _input(_last_said(body.messages), takes_pairs(model))
         wanted = wanted_of(body.response_format)
         (reply,) = await service.ask(model, [text], request, "messages")
         content = model.task.content(reply) if wanted is None else shaped(wanted, reply)
@@ -125,21 +126,26 @@ def face(service: Service) -> APIRouter:
 _LIVE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-def _last_said(messages: list[ChatMessage]) -> str:
-    """The text of the user's last message. Raises RequestError where there is none, or where it is more than text."""
+def _input(pieces: list[str], pair: bool) -> Text:
+    """The pieces of a message as a bundle reads them: one text, or, for a bundle of pairs, two pieces as the pair."""
+    return (pieces[0], pieces[1]) if pair and len(pieces) == 2 else "\n".join(pieces)
+
+
+def _last_said(messages: list[ChatMessage]) -> list[str]:
+    """The pieces of text of the user's last message. Raises RequestError where there is none, or where it is more than text."""
     said = next((message for message in reversed(messages) if message.role == "user"), None)
     if said is None:
         raise RequestError(
             "there is no message of the user", value=f"{len(messages)} messages", todo="Send one with role user.", param="messages"
         )
     if said.content is None or isinstance(said.content, str):
-        return said.content or ""
+        return [said.content or ""]
     for part in said.content:
         if part.type not in ("text", "input_text") or part.text is None:
             raise RequestError(
                 "a piece of the message is not text", value=part.type, todo="Send text only.", code="unsupported_content", param="messages"
             )
-    return "\n".join(part.text for part in said.content if part.text)
+    return [part.text for part in said.content if part.text]
 
 
 def _logs(body: ChatRequest, model: Served, reply: Reply, content: str, wanted: Wanted | None) -> dict[str, Any] | None:

@@ -41,3 +41,14 @@ class Served(Protocol):
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
         """One reply a text, in their order. Called from one thread at a time."""
         ...
+
+
+def takes_pairs(model: Served) -> bool:
+    """Whether a bundle was trained on pairs of texts, as its manifest says."""
+    column = getattr(getattr(model.manifest, "columns", None), "input", None)
+    return isinstance(column, tuple | list) and len(column) == 2
+
+
+def warm(model: Served) -> None:
+    """Answer one text. The first is slow; let it not be a client's."""
+    model.predict([("ready", "ready") if takes_pairs(model) else "ready"])

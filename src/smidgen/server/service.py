@@ -14,7 +14,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.batching import Batcher
 from smidgen.server.metering import Metering
-from smidgen.server.served import Served
+from smidgen.server.served import Served, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 
@@ -69,7 +69,7 @@ class Service:
 
         Raises RequestError: 422 for texts past the limits, and whatever the batcher raises.
         """
-        self._check(texts, param)
+        self._check(texts, takes_pairs(model), param)
 
         async def gone() -> None:
             while (await request.receive())["type"] != "http.disconnect":
@@ -93,7 +93,7 @@ class Service:
         self.metering.waiting.labels(model.name).set_function(lambda: batcher.depth)
         self.metering.loaded.labels(model.name, model.id, model.task.name).set(1)
 
-    def _check(self, texts: Sequence[Text], param: str) -> None:
+    def _check(self, texts: Sequence[Text], pairs: bool, param: str) -> None:
         if not texts:
             raise RequestError("there is no text", value="0 texts", todo="Send at least one.", param=param)
         most = min(self.settings.max_inputs, self.settings.max_queue)
@@ -101,6 +101,10 @@ class Service:
             todo = f"Send at most {most} at a time."
             raise RequestError("there are too many texts", value=len(texts), todo=todo, code="too_many_inputs", param=param)
         for place, text in enumerate(texts):
+            if isinstance(text, str) is pairs:
+                what = "this model takes pairs of texts" if pairs else "this model takes single texts"
+                todo = "Send [[first, second], ...] to /v1/classify." if pairs else "Send each as one text."
+                raise RequestError(what, value=f"text {place + 1}", todo=todo, code="wrong_input", param=param)
             for piece in (text,) if isinstance(text, str) else text:
                 self._check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
 

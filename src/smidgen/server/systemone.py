@@ -1,0 +1,180 @@
+"""`/v1/systemone`: typed questions about a state, answered with calibrated probabilities.
+
+The protocol is TypeSafe AI's, as their OpenAPI document and SDK have it: `state`, `model`, and named `questions` of type `choice`, `noul`
+or `score`. Which questions a bundle can answer is told in `questions`. Errors carry the protocol's `detail` list beside OpenAI's `error`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from smidgen.core.errors import EngineError, RequestError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.server.answers import tokens
+from smidgen.server.errors import RESPONSES, Refusal, answer
+from smidgen.server.questions import Content, Labels, Match, Question, answer_to, match
+from smidgen.server.served import Served, takes_pairs
+from smidgen.server.service import Service
+
+AUTO = "auto"
+"""The model name that lets the questions choose the bundle, for clients that must send one."""
+
+_MAX_QUESTIONS = 64
+_MAX_DEPTH = 50
+
+
+class SystemOneRequest(BaseModel):
+    """Questions about a state."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "state": "My parcel has not come.",
+                "questions": {
+                    "topic": {"type": "choice", "instructions": "What is it about?", "criteria": {"delivery": None, "payment": None}}
+                },
+            }
+        }
+    )
+
+    state: Content = Field(description="What the questions are about. Of structured data, the texts in it are read, one a line.")
+    questions: dict[str, Question] = Field(
+        min_length=1, max_length=_MAX_QUESTIONS, description="Named questions; answers bear the same names."
+    )
+    model: str | None = Field(
+        None, description="The name of a bundle. Without one, or with 'auto', each question goes to the bundle it fits."
+    )
+    assets: dict[str, Any] | None = Field(None, description="Images. Bundles read text only: refused.")
+
+
+class NoulAnswer(BaseModel):
+    """How likely it is."""
+
+    type: Literal["noul"]
+    noul: float
+
+
+class ChoiceAnswer(BaseModel):
+    """Which it is, and how likely each was."""
+
+    type: Literal["choice"]
+    choice: str
+    probabilities: dict[str, float]
+    confidence: float
+    option_mass: float = Field(description="The share of the bundle's whole probability that the options had.")
+
+
+class ScoreAnswer(BaseModel):
+    """The expected level, and how likely each was."""
+
+    type: Literal["score"]
+    score: float
+    legend: dict[str, Any]
+    probabilities: dict[str, float]
+    confidence: float
+    option_mass: float
+
+
+class SystemOneUsage(BaseModel):
+    """Sizes; see `Usage`. Nothing is generated."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class SystemOneReply(BaseModel):
+    """Answers by the names of their questions."""
+
+    model: str
+    answers: dict[str, NoulAnswer | ChoiceAnswer | ScoreAnswer]
+    usage: SystemOneUsage
+    smidgen: dict[str, str] = Field(description="The hash of the bundle that answered each question.")
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["System One"], responses=RESPONSES)
+    labels = {name: Labels(model) for name, model in service.models.items()}
+
+    @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
+    async def systemone(body: SystemOneRequest, request: Request) -> Response:
+        if body.assets:
+            raise RequestError("bundles read text only", value=f"{len(body.assets)} assets", todo="Send none.", param="assets")
+        named = None if body.model in (None, AUTO) else service.find(body.model)
+        matches = _matched(body, [labels[named.name]] if named else list(labels.values()), named is not None)
+        asked = {model.name: model for model, _ in matches.values()}
+        texts = {name: _text(body.state, takes_pairs(model)) for name, model in asked.items()}
+        replies = await asyncio.gather(*(service.ask(model, [texts[name]], request, "state") for name, model in asked.items()))
+        by_model = {name: reply for name, (reply,) in zip(asked, replies, strict=True)}
+        answers = {name: _answered(found, model, by_model[model.name]) for name, (model, found) in matches.items()}
+        size = sum(tokens(joined(text)) for text in texts.values())
+        return answer(
+            {
+                "model": ",".join(asked),
+                "answers": answers,
+                "usage": {"input_tokens": size, "output_tokens": 0},
+                "smidgen": {name: model.id for name, (model, _) in matches.items()},
+            }
+        )
+
+    return router
+
+
+def _matched(body: SystemOneRequest, models: list[Labels], named: bool) -> dict[str, tuple[Served, Match]]:
+    """For each question the bundle that answers it, and how. Raises Refusal with every question that none answers, or more than one."""
+    matches: dict[str, tuple[Served, Match]] = {}
+    detail: list[dict[str, Any]] = []
+    for name, question in body.questions.items():
+        tried = [(known.model, match(name, question, known, named)) for known in models]
+        fits = [(model, found) for model, found in tried if isinstance(found, Match)]
+        if len(fits) == 1:
+            matches[name] = fits[0]
+            continue
+        reasons = "; ".join(found for _, found in tried if isinstance(found, str))
+        why = f"several models could answer: {', '.join(model.name for model, _ in fits)}; name one in model" if fits else reasons
+        detail.append({"loc": ["body", "questions", name, question.type], "msg": why, "type": "unanswerable"})
+    if detail:
+        first = detail[0]
+        raise Refusal(
+            f"no model here can answer the question {str(first['loc'][2])[:100]!r}",
+            value=first["msg"],
+            todo="GET /v1/models lists the labels; docs/http.md tells how questions are matched.",
+            beside={"detail": detail},
+            code="unanswerable",
+            param=f"questions.{first['loc'][2]}",
+        )
+    return matches
+
+
+def _answered(found: Match, model: Served, reply: Reply) -> dict[str, Any]:
+    if reply.chances is None:
+        raise EngineError("the task gives no probabilities", value=model.task.name, todo="Ask its bundle through another route.")
+    return answer_to(found, reply.chances, bool(model.form.get("multi_label")))
+
+
+def _text(state: Content, pair: bool) -> Text:
+    """A state as a bundle reads it: the text, or the texts in the data, one a line; for a bundle of pairs, the two texts in it."""
+    texts = [state] if isinstance(state, str) else list(_texts(state, 0))
+    if pair and len(texts) == 2:
+        return texts[0], texts[1]
+    return "\n".join(texts)
+
+
+def _texts(value: Any, depth: int) -> Iterable[str]:
+    if depth > _MAX_DEPTH:
+        raise RequestError("the state is nested too deep", value=f"{depth} levels", todo="Send it flatter.", param="state")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner, depth + 1)
+    elif value is not None:
+        yield value if isinstance(value, str) else str(value)
+
+
+part = face
