@@ -1,0 +1,174 @@
+"""The manifest: `smidgen.json`, what a bundle says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from smidgen.core.parts import EngineSpec, Form
+
+FORMAT_VERSION = 1
+"""What this smidgen writes, and the only version it opens."""
+
+MANIFEST = "smidgen.json"
+MAX_MANIFEST_BYTES = 8 * 1024 * 1024
+"""A manifest over this is refused unread. Ten thousand labels take 400 kB."""
+
+ALLOWED_SUFFIXES = frozenset({".json", ".md", ".toml", ".html", ".svg", ".png", ".onnx", ".gguf", ".safetensors", ".txt"})
+"""Kinds of file that a bundle may hold. None of them can execute."""
+
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10))})
+
+
+def name_fault(name: str) -> str | None:
+    """Why a file of this name may not be in a bundle, or None where it may. The rules hold on every system alike."""
+    if not name or len(name) > 200 or not name.isprintable():
+        return "its name is empty, over 200 characters, or not printable"
+    if "\\" in name or ":" in name:
+        return "its name has a backslash or a colon, which lead out of the folder on some systems"
+    if name.startswith("/") or any(step in ("", ".", "..") for step in name.split("/")):
+        return "its path leads out of the folder, or is not the shortest"
+    for step in name.split("/"):
+        if step.startswith(".") or step.endswith((".", " ")) or step.split(".")[0].lower() in _RESERVED:
+            return "its name is hidden, reserved, or ends in a way that some systems change"
+    if PurePosixPath(name).suffix not in ALLOWED_SUFFIXES:
+        return f"its kind is not one that a bundle may hold ({' '.join(sorted(ALLOWED_SUFFIXES))})"
+    return None
+
+
+def _safe(name: str) -> str:
+    fault = name_fault(name)
+    if fault:
+        raise ValueError(fault)
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_safe)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class FileEntry(_Part):
+    """A file of the bundle: its hash and its size in bytes."""
+
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class EngineEntry(_Part):
+    """How the bundle is run; see `EngineSpec`, whose fields these are."""
+
+    engine: str
+    files: tuple[FileName, ...]
+    options: dict[str, Any] = Field(default_factory=dict)
+    method: str = "fp32"
+
+    @staticmethod
+    def of(spec: EngineSpec) -> EngineEntry:
+        """The entry for a spec."""
+        return EngineEntry(engine=spec.engine, files=spec.files, options=spec.options, method=spec.method)
+
+    def spec(self) -> EngineSpec:
+        """The spec of this entry."""
+        return EngineSpec(engine=self.engine, files=self.files, options=dict(self.options), method=self.method)
+
+
+class Columns(_Part):
+    """Names of the columns in the data that the bundle was built from."""
+
+    input: str | tuple[str, ...] = "input"
+    label: str = "output"
+
+
+class BaseEntry(_Part):
+    """The pretrained weights that the student grew from; the fields of `core.bases.Base`, without its folder."""
+
+    name: str
+    sha256: Sha256
+    licence: str = "unknown"
+    source: str = ""
+
+
+class DataEntry(_Part):
+    """The data: hash of the training rows, how many there were of each part, and under which licence."""
+
+    sha256: Sha256
+    rows: dict[str, int] = Field(default_factory=dict)
+    licence: str = "unknown"
+
+
+class Licence(_Part):
+    """A link of the licence chain: what is under which licence."""
+
+    what: str
+    licence: str
+    source: str = ""
+
+
+class Interval(_Part):
+    """A metric with its 95 % interval; the fields of `core.metrics.Metric`."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Manifest(_Part):
+    """All that `smidgen.json` says.
+
+    Attributes:
+        format_version: of the bundle format; see `FORMAT_VERSION`.
+        name: what the user calls the model.
+        created: ISO 8601, in UTC.
+        smidgen_version: which smidgen packed it.
+        task: name of the task part.
+        form: labels or schema, and the fitted decision (temperature, thresholds); see `core.parts.Form`.
+        engine: how to run it.
+        columns: where input and label stood in its data.
+        files: every file but the manifest, by name; filled in by packing.
+        base: what it grew from; None for a student from nothing.
+        data: what it learnt from; None where it was not told.
+        licences: the licence chain: base, data, result.
+        student: name of the student part.
+        settings: of the student.
+        metrics: the headline metrics, measured on the packed files through the engine.
+        headline: name of the metric that stands for the bundle in tables.
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str = Field(min_length=1, max_length=200)
+    created: str
+    smidgen_version: str
+    task: str
+    form: Form
+    engine: EngineEntry
+    columns: Columns = Columns()
+    files: dict[FileName, FileEntry] = Field(default_factory=dict)
+    base: BaseEntry | None = None
+    data: DataEntry | None = None
+    licences: tuple[Licence, ...] = ()
+    student: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Interval] = Field(default_factory=dict)
+    headline: str = ""
+
+    @property
+    def id(self) -> str:
+        """The bundle's id: 12 hex digits of the SHA-256 of the manifest's content. Any change of any file changes it."""
+        return hashlib.sha256(self.canonical()).hexdigest()[:12]
+
+    def canonical(self) -> bytes:
+        """The content in one certain spelling: sorted keys, no spaces, UTF-8."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+    def pretty(self) -> bytes:
+        """The content as it is written to disk."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode("utf-8")

@@ -1,0 +1,120 @@
+"""Opening a bundle: nothing in it is used before every file is known to be the one that was packed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from smidgen.bundles.hashing import file_sha256, files_below
+from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, name_fault
+from smidgen.core.errors import BundleError
+
+_AGAIN = "Copy the bundle again from where it was built, or build it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        folder: where its files lie.
+        manifest: what it says about itself.
+        verified: whether every hash was checked; False only where the caller asked not to.
+    """
+
+    folder: Path
+    manifest: Manifest
+    verified: bool
+
+    @property
+    def id(self) -> str:
+        """The bundle's id; see `Manifest.id`."""
+        return self.manifest.id
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files, the manifest not counted."""
+        return sum(entry.size for entry in self.manifest.files.values())
+
+
+def open_bundle(path: Path, verify: bool = True) -> Bundle:
+    """Open the bundle in the folder `path`. With `verify=False` only names and sizes are checked: for listing, never for serving.
+
+    Raises:
+        BundleError: there is no bundle; its format is unknown; a file is altered, missing, extra, a link, of a kind that does not
+            belong, or outside the folder. `file` and the message name it.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    present = files_below(folder)
+    for name in present:
+        fault = name_fault(name)
+        if fault:
+            raise BundleError(f"a file does not belong in a bundle: {fault}", value=name, todo=_AGAIN, file=name)
+    for name in sorted(manifest.files.keys() - set(present)):
+        raise BundleError("a file is missing", value=name, todo=_AGAIN, file=name)
+    for name in sorted(set(present) - manifest.files.keys() - {MANIFEST}):
+        raise BundleError("there is a file that the manifest does not name", value=name, todo=f"Remove it. {_AGAIN}", file=name)
+    for name in manifest.engine.files:
+        if name not in manifest.files:
+            raise BundleError("the engine needs a file that the manifest does not hold", value=name, todo=_AGAIN, file=name)
+    for name, entry in manifest.files.items():
+        file = folder / name
+        if file.stat().st_size != entry.size or (verify and file_sha256(file) != entry.sha256):
+            raise BundleError("a file is not the one that was packed", value=name, todo=_AGAIN, file=name)
+    return Bundle(folder, manifest, verify)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the bundle in `folder`, its own shape checked but none of the files. Raises BundleError."""
+    file = folder / MANIFEST
+    if file.is_symlink():
+        raise BundleError("there is a link in the folder", value=MANIFEST, todo="Put the file itself in its place.", file=MANIFEST)
+    if not file.is_file():
+        raise BundleError(
+            "this is not a bundle: it has no manifest", value=str(folder), todo=f"Name a folder with a {MANIFEST}.", file=MANIFEST
+        )
+    with file.open("rb") as stream:
+        content = stream.read(MAX_MANIFEST_BYTES + 1)
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise BundleError("the manifest is too large", value=f"over {MAX_MANIFEST_BYTES} bytes", todo=_AGAIN, file=MANIFEST)
+    try:
+        facts = json.loads(content, object_pairs_hook=_no_doubles)
+    except (ValueError, RecursionError) as error:
+        raise BundleError("the manifest is not readable JSON", value=str(error), todo=_AGAIN, file=MANIFEST) from error
+    if not isinstance(facts, dict):
+        raise BundleError("the manifest is not an object", value=type(facts).__name__, todo=_AGAIN, file=MANIFEST)
+    # Before its shape is looked at: a later format may have another.
+    version = facts.get("format_version")
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise BundleError(
+            "the bundle's format version is unknown", value=version, todo=f"This smidgen opens version {FORMAT_VERSION}.", file=MANIFEST
+        )
+    _refuse_names(facts)
+    try:
+        return Manifest.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise BundleError(f"the manifest is not valid at {where}", value=first["msg"], todo=_AGAIN, file=MANIFEST) from error
+
+
+def _refuse_names(facts: dict[str, Any]) -> None:
+    """Bad names of files are refused by their own name, not by the manifest's."""
+    files, engine = facts.get("files"), facts.get("engine")
+    needed = engine.get("files") if isinstance(engine, dict) else None
+    for name in [*(files if isinstance(files, dict) else []), *(needed if isinstance(needed, list) else [])]:
+        fault = name_fault(name) if isinstance(name, str) else "its name is not a text"
+        if fault:
+            raise BundleError(f"the manifest names a file that cannot be in a bundle: {fault}", value=name, todo=_AGAIN, file=str(name))
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    facts = dict(pairs)
+    if len(facts) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return facts

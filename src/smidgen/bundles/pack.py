@@ -1,0 +1,75 @@
+"""Packing a bundle: hash every file, write the manifest last, and put the whole in place at once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from smidgen.bundles.hashing import file_sha256, files_below
+from smidgen.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest, name_fault
+from smidgen.core.errors import BundleError
+
+
+def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
+    """Copy all files in `source` to the bundle `out`, and return the manifest as it was written, with its files filled in.
+
+    The bundle is made beside `out` and renamed into place, so that `out` is at every moment the old bundle, the new one, or (for the
+    instant between two renames) absent; never a half. A manifest that already lies in `source` is not copied.
+
+    Raises:
+        BundleError: a file may not be in a bundle; a file that the engine needs is not there; `out` is something else than a bundle.
+    """
+    refuse_foreign(out)
+    names = [name for name in files_below(source) if name != MANIFEST]
+    for name in names:
+        fault = name_fault(name)
+        if fault:
+            raise BundleError(f"a file cannot be packed: {fault}", value=name, todo="Leave it out of the folder.", file=name)
+    twins = {name.casefold(): name for name in names}
+    if len(twins) != len(names):
+        name = next(name for name in names if twins[name.casefold()] != name)
+        raise BundleError("two files differ only in capitals, which some systems cannot hold", value=name, todo="Rename one.", file=name)
+    for name in manifest.engine.files:
+        if name not in names:
+            raise BundleError("a file that the engine needs is not there", value=name, todo="Export the model again.", file=name)
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+        fresh = Path(beside) / "new"
+        fresh.mkdir()
+        entries: dict[str, FileEntry] = {}
+        for name in names:
+            target = fresh / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target)
+            # The copy is hashed, not the source: what is promised is what lies in the bundle.
+            entries[name] = FileEntry(sha256=file_sha256(target), size=target.stat().st_size)
+        whole = manifest.model_copy(update={"files": entries})
+        content = whole.pretty()
+        if len(content) > MAX_MANIFEST_BYTES:
+            raise BundleError(
+                "the manifest is too large", value=f"{len(content)} bytes", todo="Use fewer or shorter labels.", file=MANIFEST
+            )
+        (fresh / MANIFEST).write_bytes(content)
+        if out.exists():
+            old = Path(beside) / "old"
+            out.replace(old)
+            try:
+                fresh.replace(out)
+            except OSError:
+                old.replace(out)
+                raise
+        else:
+            fresh.replace(out)
+    return whole
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raise BundleError where `out` is, or holds, something that is not a bundle."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise BundleError("the place for the bundle is not a folder", value=str(out), todo="Name a folder that is new, or a bundle.")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise BundleError(
+            "the place for the bundle holds something that is not a bundle", value=str(out), todo="Name a folder that is new, or a bundle."
+        )
