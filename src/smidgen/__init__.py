@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smidgen.core.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from smidgen.core.progress import Progress
     from smidgen.flows.build import Built
     from smidgen.flows.live import Model
 
 __all__ = ["__version__", "build", "check", "load"]
-__version__ = "0.1.0"
 
 
 def build(

@@ -32,9 +32,7 @@ class Verbs(typer.core.TyperGroup):
         return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a verb; None where there is no such verb, which Typer reports with what was likely meant."""
-        if cmd_name not in registry.names("cli"):
-            return None
+        """The command of a verb. Raises UnknownPart, with what was likely meant, where there is no such verb."""
         return command(cmd_name)
 
 

@@ -68,9 +68,7 @@ def _bases() -> list[dict[str, Any]]:
     for starter in starters().values():
         here = starter.here()
         size = sum((starter.folder / name).stat().st_size for name in starter.files) / 1e6 if here else None
-        age = (
-            datetime.fromtimestamp((starter.folder / starter.weights).stat().st_mtime, UTC).isoformat(timespec="seconds") if here else None
-        )
+        fetched = datetime.fromtimestamp((starter.folder / starter.weights).stat().st_mtime, UTC) if here else None
         found.append(
             {
                 "name": starter.name,

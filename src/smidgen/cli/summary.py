@@ -86,7 +86,7 @@ def _scores(report: Report) -> None:
         lines.append(f"scores are off by {calibration.ece_after:.3f} on average{before}")
     if report.risk_coverage is not None:
         lines += [
-            f"{at.point.coverage:.0%} of texts can be answered at {at.wanted:.0%} errors, by taking scores of {at.point.threshold:.2f} and over"
+            f"{at.point.coverage:.0%} of texts can be answered with {at.wanted:.0%} errors: those that score over {at.point.threshold:.2f}"
             for at in report.risk_coverage.at
             if at.point is not None
         ]

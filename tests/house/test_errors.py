@@ -1,0 +1,120 @@
+"""Every error says what happened, with which value, and what to do."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from smidgen.core import errors
+from smidgen.core.errors import MissingExtra, SmidgenError, UnknownPart
+
+from .conftest import ROOT
+
+
+def every_class() -> list[type[SmidgenError]]:
+    """Every error class of the house, wherever it is defined."""
+    for file in sorted((ROOT / "src" / "smidgen").rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if "Error)" in text or "SmidgenError" in text:
+            name = ".".join(file.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+            if not name.endswith("__main__"):
+                importlib.import_module(name)
+    found: list[type[SmidgenError]] = []
+    waiting: list[type[SmidgenError]] = [SmidgenError]
+    while waiting:
+        kind = waiting.pop()
+        found.append(kind)
+        waiting += kind.__subclasses__()
+    return sorted((kind for kind in set(found) if kind.__module__.startswith("smidgen.")), key=lambda kind: kind.__name__)
+
+
+CLASSES = every_class()
+
+
+def made(kind: type[SmidgenError]) -> SmidgenError:
+    """One of the kind; those with arguments of their own get a plain value for each."""
+    if kind is UnknownPart:
+        return UnknownPart("task", "clasify", ["classify", "write"])
+    if kind is MissingExtra:
+        return MissingExtra("torch", "train")
+    more = {
+        name: {} if "Mapping" in str(parameter.annotation) else "a-word"
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is inspect.Parameter.empty and name not in ("what", "value", "todo")
+    }
+    return kind("the thing is broken", value="this value", todo="Do that instead.", **more)
+
+
+def test_all_of_them_were_seen() -> None:
+    at_home = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, SmidgenError)}
+    assert len(CLASSES) >= 12
+    assert {kind.__name__ for kind in CLASSES} >= at_home
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_a_message_says_what_with_which_value_and_what_to_do(kind: type[SmidgenError]) -> None:
+    error = made(kind)
+    message = str(error)
+    for piece in (error.what, errors.shown(error.value), error.todo):
+        assert piece and piece in message
+    assert error.exit_code in (1, 2)
+    assert (kind.__doc__ or "").strip()
+
+
+def test_an_unknown_name_is_answered_with_what_was_meant() -> None:
+    message = str(UnknownPart("task", "clasify", ["write", "classify"]))
+    assert "Did you mean 'classify'?" in message and "classify, write" in message
+
+
+def test_a_missing_extra_names_the_line_to_run() -> None:
+    assert "pip install 'smidgen[train]'" in str(MissingExtra("torch", "train"))
+
+
+def test_the_tree_at_the_top_of_the_file_is_the_real_one() -> None:
+    drawn = errors.__doc__ or ""
+    names = [kind.__name__ for kind in CLASSES if kind.__module__ == "smidgen.core.errors"]
+    assert len(names) >= 11
+    assert [name for name in names if name not in drawn] == []
+
+
+def test_every_raise_fills_in_all_three(modules: dict[Path, ast.Module]) -> None:
+    """Wherever one is made in the source, its three pieces are there and none of them is an empty text."""
+    kinds = {kind.__name__ for kind in CLASSES} - {"UnknownPart", "MissingExtra"}
+    seen, faults = 0, []
+    for file, tree in modules.items():
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            if name not in kinds:
+                continue
+            seen += 1
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
+            pieces = [call.args[0] if call.args else given.get("what"), given.get("value"), given.get("todo")]
+            if any(piece is None or _empty(piece) for piece in pieces):
+                faults.append(f"{file.name}:{call.lineno} {name}")
+    assert seen > 80
+    assert faults == []
+
+
+def _empty(piece: ast.expr) -> bool:
+    """Whether a text is written out and holds nothing."""
+    return isinstance(piece, ast.Constant) and isinstance(piece.value, str) and not piece.value.strip()
+
+
+def test_no_error_is_raised_bare(modules: dict[Path, ast.Module]) -> None:
+    """What reaches a user is of our tree. Python's own errors are for contracts between files (a parser's ValueError, a KeyError)."""
+    allowed = {"ValueError", "KeyError", "TypeError", "StopIteration", "FileNotFoundError", "OSError", "Exit", "HTTPException", "RuntimeError"}
+    kinds = {kind.__name__ for kind in CLASSES}
+    seen, strangers = 0, []
+    for file, tree in modules.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+                seen += 1
+                name = node.exc.func.id
+                if name[0].isupper() and name not in kinds | allowed:
+                    strangers.append(f"{file.name}:{node.lineno} {name}")
+    assert seen > 80
+    assert strangers == []

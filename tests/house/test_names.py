@@ -1,0 +1,33 @@
+"""The public names and the version: what others build on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import tomllib
+from pathlib import Path
+
+import smidgen
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(smidgen.__all__) == ["__version__", "build", "check", "load"]
+    for name in smidgen.__all__:
+        assert hasattr(smidgen, name)
+
+
+def test_their_arguments_are_these() -> None:
+    assert list(inspect.signature(smidgen.build).parameters) == ["recipe", "out", "overrides", "fresh", "threads", "progress"]
+    assert list(inspect.signature(smidgen.load).parameters) == ["path", "threads"]
+    assert next(iter(inspect.signature(smidgen.check).parameters)) == "file"
+
+
+def test_each_is_explained() -> None:
+    explained = [inspect.getdoc(getattr(smidgen, name)) for name in ("build", "load", "check")]
+    assert all(explained) and len(explained) == 3
+
+
+def test_the_version_is_one(root: Path) -> None:
+    stated = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert smidgen.__version__ == stated == importlib.metadata.version("smidgen")
+    assert f"## {stated}" in (root / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,0 +1,57 @@
+"""The documentation says what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from .conftest import Fresh
+
+
+def test_the_command_reference_is_current(root: Path, fresh: Fresh) -> None:
+    assert fresh("-m", "tools.commands", "--check", cwd=root, ok=False).stdout.strip() == "current"
+
+
+def test_every_page_is_in_the_menu_and_every_entry_is_a_page(root: Path) -> None:
+    menu = yaml.load((root / "mkdocs.yml").read_text(encoding="utf-8"), Loader=_Loader)["nav"]
+    listed = sorted(_pages(menu))
+    there = sorted(file.relative_to(root / "docs").as_posix() for file in (root / "docs").rglob("*.md"))
+    assert listed == there
+    assert len(listed) >= 20
+
+
+def test_every_room_has_a_page(root: Path) -> None:
+    rooms = [folder.name for folder in (root / "src" / "smidgen").iterdir() if (folder / "__init__.py").is_file()]
+    pages = {"server": "serve", "judge": "report"}
+    assert len(rooms) >= 16
+    assert [room for room in rooms if not (root / "docs" / f"{pages.get(room, room)}.md").is_file()] == []
+
+
+def test_the_pages_speak_of_the_project_only(root: Path) -> None:
+    """No machine's paths, no one's registry."""
+    files = [root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "NOTICE")]
+    files += sorted((root / "docs").rglob("*.md")) + sorted((root / "src").rglob("*.py")) + sorted((root / "tests").rglob("*.py"))
+    strange = re.compile(r"/work/|/root/|/home/\w|/opt/wheels|pyenv")
+    faults = [f"{file.name}: {found.group()}" for file in files if (found := strange.search(_text(file)))]
+    assert len(files) > 100
+    assert [fault for fault in faults if not fault.startswith("test_pages.py")] == []
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+def _pages(menu: object) -> list[str]:
+    if isinstance(menu, str):
+        return [menu]
+    entries = menu if isinstance(menu, list) else list(menu.values()) if isinstance(menu, dict) else []
+    return [page for entry in entries for page in _pages(entry)]
+
+
+class _Loader(yaml.SafeLoader):
+    """MkDocs' own tags (`!!python/name:…`) are names to us."""
+
+
+_Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: suffix)

@@ -1,0 +1,66 @@
+"""Every shipped recipe resolves, and so does what `smidgen init` writes for every task."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from smidgen.cli.main import code
+from smidgen.parts import recipe, registry
+
+from .conftest import ROOT
+
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+TASKS = registry.names("tasks")
+
+
+def test_there_are_recipes_and_tasks() -> None:
+    assert len(RECIPES) >= 4
+    assert len(TASKS) >= 1
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_a_shipped_recipe_resolves(file: Path) -> None:
+    made = recipe.read(file)
+    assert made.name == file.stem
+    assert registry.find("tasks", made.task)
+    assert "gate" in tomllib.loads(file.read_text(encoding="utf-8")), "a recipe says which gate its model must pass"
+    assert file.read_text(encoding="utf-8").startswith("# "), "a recipe begins by saying what it is for"
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_a_recipe_written_out_with_its_defaults_is_the_same_recipe(file: Path, tmp_path: Path) -> None:
+    made = recipe.read(file)
+    again = tmp_path / "again.toml"
+    again.write_text(made.toml(), encoding="utf-8")
+    assert recipe.read(again).json() == made.json()
+
+
+def test_the_demo_builds_the_shipped_support_recipe() -> None:
+    """The demo's copy lies with its data inside the package; but for the paths it is the same recipe."""
+    shipped = tomllib.loads((ROOT / "recipes" / "support.toml").read_text(encoding="utf-8"))
+    demo = tomllib.loads((ROOT / "src" / "smidgen" / "samples" / "homeware" / "support.toml").read_text(encoding="utf-8"))
+    for key in ("train", "test"):
+        place = ROOT / "recipes" / shipped["data"].pop(key)
+        assert place.is_file() and place.name == demo["data"].pop(key)
+    assert shipped == demo
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_init_writes_a_recipe_that_resolves(task: str, tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path / "here"), "--task", task]) == 0
+    made = recipe.read(tmp_path / "here" / "smidgen.toml")
+    assert made.task == task
+    assert (tmp_path / "here" / "data" / "examples.csv").is_file()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_init_shows_every_setting_there_is(task: str, tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path), "--task", task]) == 0
+    text = (tmp_path / "smidgen.toml").read_text(encoding="utf-8")
+    owners = recipe.owners_of(task)
+    missing = [f"{section}.{name}" for section, owner in owners.items() for name in owner.model_fields if f"{name} = " not in text]
+    assert missing == []
+    assert sum(len(owner.model_fields) for owner in owners.values()) > 20

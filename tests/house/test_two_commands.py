@@ -1,0 +1,46 @@
+"""The README's two commands are the ones that are run: `make demo` and `make test`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BLOCK = re.compile(r"```(?:sh|bash|console)\n(.*?)```", re.DOTALL)
+
+
+def commands(root: Path) -> list[str]:
+    """The lines of the README's first shell block, without comments."""
+    block = BLOCK.search((root / "README.md").read_text(encoding="utf-8"))
+    assert block is not None
+    return [line.partition("#")[0].strip() for line in block.group(1).splitlines() if line.partition("#")[0].strip()]
+
+
+def test_the_readme_names_exactly_two(root: Path) -> None:
+    assert commands(root) == ["make demo", "make test"]
+
+
+def test_both_are_targets_of_the_makefile(root: Path) -> None:
+    targets = re.findall(r"^([a-z]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    names = [command.removeprefix("make ") for command in commands(root)]
+    assert len(names) == 2
+    assert set(names) <= set(targets)
+
+
+def test_ci_runs_make_test_and_nothing_else(root: Path) -> None:
+    file = root / ".ci" / "run"
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith(("#", "set ", "cd "))]
+    assert lines == ["make test"]
+    assert os.name == "nt" or os.access(file, os.X_OK)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="make is not part of Windows")
+def test_make_test_leaves_no_check_out(root: Path) -> None:
+    """What `make test` would run, as make itself says it."""
+    plan = subprocess.run(["make", "--dry-run", "--always-make", "test"], cwd=root, capture_output=True, text=True, check=True).stdout
+    for step in ("-e '.[train,test,docs]'", "ruff check", "ruff format --check", "mypy", "lint-imports", "mkdocs build --strict", "pytest"):
+        assert step in plan, step
+    assert plan.rstrip().endswith("pytest"), "the tests come last, so that their result is what one sees"

@@ -1,0 +1,1 @@
+"""Small programs for those who work on smidgen itself; none of them is installed."""
