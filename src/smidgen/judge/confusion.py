@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smidgen.judge.sections import ConfusionTable
 from smidgen.stats.classification import confusion
 
-MOST_SHOWN = 40
+MOST_SHOWN = 48
 """More cells than a screen or a printed page can show apart."""
 
 

@@ -1,0 +1,89 @@
+"""The confusion table as a heat map: gold down, answers across."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from smidgen.judge.charts.axes import picture, tag
+from smidgen.judge.sections import ConfusionTable
+
+_LONGEST = 26
+_LETTER = 6.6  # mean width of a letter at the size of tick labels
+
+
+def draw(table: ConfusionTable) -> Markup:
+    """The heat map. A cell's strength is its share of the gold label's rows; with few labels the counts stand in the cells."""
+    labels, n = table.labels, len(table.labels)
+    cell = 92.0 if n <= 3 else 46.0 if n <= 9 else 26.0 if n <= 22 else 19.0
+    longest = max((len(_short(label)) for label in labels), default=0)
+    side = longest * _LETTER + 14
+    level = n <= 3  # few enough for the names to stand level above their columns
+    head = 30.0 if level else longest * _LETTER * 0.76 + 18
+    tail = 10.0 if level else longest * _LETTER * 0.65
+    width, height = side + n * cell + tail, head + n * cell + 6
+    drawn: list[Markup] = [tag("rect", x=side, y=head, width=n * cell, height=n * cell, class_="field")]
+    for at, label in enumerate(labels):
+        middle = at * cell + cell / 2
+        drawn.append(tag("text", _short(label), tag("title", label), x=side - 8, y=head + middle + 4, class_="tick", text_anchor="end"))
+        x, y = side + middle, head - 8
+        drawn.append(
+            tag("text", _short(label), tag("title", label), x=x, y=y, class_="tick", text_anchor="middle")
+            if level
+            else tag("text", _short(label), tag("title", label), x=x + 2, y=y, class_="tick", transform=f"rotate(-50 {x + 2:.1f} {y:.1f})")
+        )
+        drawn.append(
+            tag(
+                "path",
+                d=f"M{side:.1f},{head + at * cell:.1f}h{n * cell:.1f}M{side + at * cell:.1f},{head:.1f}v{n * cell:.1f}",
+                class_="mesh",
+            )
+        )
+    for row, counts in enumerate(table.counts):
+        total = sum(counts)
+        for column, number in enumerate(counts):
+            if number:
+                drawn.append(_cell(table, row, column, number, number / total, side + column * cell, head + row * cell, cell))
+    wrong = sum(number for row, counts in enumerate(table.counts) for column, number in enumerate(counts) if row != column)
+    return picture(
+        "heat-map",
+        width,
+        height,
+        "Which labels are mistaken for which",
+        f"{n} labels; rows are the right label, columns the answer. {wrong} answers lie off the diagonal.",
+        *drawn,
+    )
+
+
+def size(table: ConfusionTable) -> int:
+    """The width, in pixels, below which names cannot be read any more."""
+    n = len(table.labels)
+    return 300 if n <= 3 else 420 if n <= 9 else 760
+
+
+def _cell(table: ConfusionTable, row: int, column: int, number: int, share: float, x: float, y: float, cell: float) -> Markup:
+    right = row == column
+    strength = max(0.12, share**0.5) if not right else max(0.15, share**1.5)
+    gold, answer = table.labels[row], table.labels[column]
+    words = f"{gold}: {number} right ({100 * share:.0f} %)" if right else f"{gold} answered as {answer}: {number} ({100 * share:.0f} %)"
+    gap = 1.0 if cell > 20 else 0.5
+    drawn = [
+        tag("title", words),
+        tag(
+            "rect",
+            x=x + gap,
+            y=y + gap,
+            width=cell - 2 * gap,
+            height=cell - 2 * gap,
+            rx=2.0,
+            class_="right" if right else "wrong",
+            fill_opacity=strength,
+        ),
+    ]
+    if cell >= 26:
+        light = "cell-number on" if strength > 0.62 else "cell-number"
+        drawn.append(tag("text", f"{number}", x=x + cell / 2, y=y + cell / 2 + (5 if cell > 60 else 4), class_=light, text_anchor="middle"))
+    return tag("g", *drawn)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"

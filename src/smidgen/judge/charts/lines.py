@@ -1,0 +1,157 @@
+"""Curves: reliability, risk against coverage, accuracy against training rows."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_down, rounded_up, tag
+from smidgen.judge.sections import Calibration, CoveragePoint, LearningCurve, RiskCoverage
+
+_NAME_WIDTH = 26.0
+_LEAST_ANSWERED = 20  # of fewer answers no share worth drawing can be made
+
+
+def reliability(calibration: Calibration) -> Markup | None:
+    """Share right against score, one dot per bin with its interval; on the diagonal the scores mean what they say."""
+    bins = calibration.bins
+    if not bins:
+        return None
+    least = min(min(entry.confidence for entry in bins), min(entry.accuracy for entry in bins))
+    low = max(0.0, min(0.8, rounded_down(least - 0.02, 0.1)))
+    frame = Frame(Scale(low, 1.0), Scale(low, 1.0))
+    drawn = [frame.axes("Score of the answer", "Share that was right", _percent, _percent), frame.line([(low, low), (1.0, 1.0)], "ideal")]
+    corner = low + 0.28 * (1 - low)
+    drawn.append(tag("text", "score = share right", x=frame.across(corner) + 8, y=frame.up(corner) + 14, class_="note"))
+    for entry in bins:
+        x = frame.across(entry.confidence)
+        spread = f"{_percent1(entry.low)} to {_percent1(entry.high)}"
+        words = f"Score {_percent1(entry.confidence)}: {_percent1(entry.accuracy)} right of {entry.n} ({spread})"
+        drawn.append(
+            tag(
+                "g",
+                tag("title", words),
+                tag("line", x1=x, x2=x, y1=frame.up(entry.low), y2=frame.up(entry.high), class_="whisker"),
+                tag("circle", cx=x, cy=frame.up(entry.accuracy), r=4.5, class_="dot"),
+            )
+        )
+    return picture(
+        "reliability",
+        frame.width,
+        frame.height,
+        "Do the scores mean what they say?",
+        f"{len(bins)} groups of answers by score. Dots near the diagonal: a score of 90 % is right 90 % of the time.",
+        *drawn,
+    )
+
+
+def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
+    """Share wrong among what is answered, against the share answered, with its interval; wanted error rates are marked on it."""
+    usable = [point for point in curve.points if point.coverage * rows >= _LEAST_ANSWERED]
+    if len(usable) < 2:
+        return None
+    peak = max(point.risk for point in usable)
+    top = max(0.02, rounded_up(peak * 1.3, 0.01 if peak < 0.08 else 0.05))
+    frame = Frame(Scale(0.0, 1.0), Scale(0.0, min(1.0, top)))
+    low = [(point.coverage, point.risk_low) for point in usable]
+    high = [(point.coverage, min(point.risk_high, frame.y.high)) for point in usable]
+    drawn = [
+        frame.axes("Share of texts answered, surest first", "Wrong among the answered", _percent, _percent),
+        frame.band(low, high, "band"),
+        frame.line([(point.coverage, point.risk) for point in usable], "curve"),
+    ]
+    taken: list[float] = []
+    for at in curve.at:
+        if (
+            at.point is not None
+            and at.point.coverage < 0.9995
+            and at.point.coverage * rows >= _LEAST_ANSWERED
+            and at.wanted <= frame.y.high
+        ):
+            drawn.append(_mark(frame, at.point, at.wanted, taken))
+    last = usable[-1]
+    drawn.append(tag("circle", cx=frame.across(last.coverage), cy=frame.up(last.risk), r=4.0, class_="dot"))
+    return picture(
+        "risk-coverage",
+        frame.width,
+        frame.height,
+        "How much could it answer alone?",
+        "; ".join(
+            f"at most {_percent(at.wanted)} wrong: {_percent1(at.point.coverage)} of texts" for at in curve.at if at.point is not None
+        ),
+        *drawn,
+    )
+
+
+def _mark(frame: Frame, point: CoveragePoint, wanted: float, named: bool) -> Markup:
+    x, y = frame.across(point.coverage), frame.up(point.risk)
+    words = f"Answering only what scores {point.threshold:.2f} or more: {_percent1(point.coverage)} of texts, {_percent1(point.risk)} wrong"
+    return tag(
+        "g",
+        tag("title", words),
+        tag("line", x1=x, x2=x, y1=y, y2=frame.height - frame.bottom, class_="drop"),
+        tag("circle", cx=x, cy=y, r=4.0, class_="dot"),
+        *([tag("text", _percent(wanted), x=x - 3, y=y - 11, class_="note", text_anchor="end")] if named else []),
+    )
+
+
+def learning(curve: LearningCurve) -> Markup | None:
+    """Accuracy against training rows, on a scale by ratio: measured dots, the fitted curve with its band, what lies beyond dashed."""
+    points = curve.points
+    if len(points) < 2:
+        return None
+    values = [bound for point in points for bound in (point.value, point.low, point.high) if bound is not None]
+    values += [bound for point in curve.band for bound in (point.low, point.high) if bound is not None and point.n >= points[0].n]
+    low = max(0.0, rounded_down(min(values) - 0.01, 0.05))
+    high = min(1.0, rounded_up(max(values) + 0.03, 0.05))
+    last = max([points[-1].n, *(point.n for point in curve.band)])
+    frame = Frame(Scale(points[0].n * 0.92, last * 1.06, log=True), Scale(low, high), right=24.0)
+    drawn = [frame.axes("Training rows", "Accuracy on the test rows", _rows, _percent)]
+    now = points[-1].n
+    if curve.band:
+        inside = [(point.n, point.value) for point in curve.band if point.n <= now]
+        beyond = [inside[-1], *((point.n, point.value) for point in curve.band if point.n > now)] if inside else []
+        drawn.append(frame.band([(p.n, p.low or 0.0) for p in curve.band], [(p.n, p.high or 1.0) for p in curve.band], "band"))
+        drawn.append(frame.line(inside, "curve"))
+        drawn.append(frame.line(beyond, "curve beyond"))
+    for point in points:
+        x = frame.across(point.n)
+        whisker = (
+            [tag("line", x1=x, x2=x, y1=frame.up(point.low), y2=frame.up(point.high), class_="whisker")]
+            if point.low is not None and point.high is not None
+            else []
+        )
+        drawn.append(
+            tag(
+                "g",
+                tag("title", f"{point.n:,} rows: {_percent1(point.value)}"),
+                *whisker,
+                tag("circle", cx=x, cy=frame.up(point.value), r=4.5, class_="dot"),
+            )
+        )
+    for forecast in curve.forecasts:
+        x, y = frame.across(forecast.n), frame.up(forecast.value)
+        words = f"{forecast.extra:,} more rows: {_percent1(forecast.value)} ({_percent1(forecast.low)} to {_percent1(forecast.high)})"
+        label = (
+            [tag("text", f"+{forecast.extra:,}", x=x, y=y - 12, class_="note", text_anchor="middle")] if x - frame.across(now) > 26 else []
+        )
+        drawn.append(tag("g", tag("title", words), tag("circle", cx=x, cy=y, r=4.5, class_="dot hollow"), *label))
+    return picture(
+        "learning",
+        frame.width,
+        frame.height,
+        "What would more examples bring?",
+        "; ".join(f"{point.n:,} rows: {_percent1(point.value)}" for point in points),
+        *drawn,
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %" if round(100 * value, 6) != 100 else "100 %"
+
+
+def _percent1(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _rows(value: float) -> str:
+    return f"{value:,.0f}"

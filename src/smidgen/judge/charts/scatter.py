@@ -1,0 +1,99 @@
+"""The ways the model could have been built: accuracy against latency, size as area."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from markupsafe import Markup
+
+from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_down, rounded_up, tag
+from smidgen.judge.sections import Alternative, Measured
+
+_LETTER = 7.6  # mean width of a letter of a name, on the wide side
+Box: TypeAlias = tuple[float, float, float, float]
+
+
+def draw(alternatives: Sequence[Alternative]) -> Markup | None:
+    """The scatter; None with fewer than two that were measured."""
+    usable = [(entry, entry.accuracy, entry.latency_ms_p50) for entry in alternatives]
+    shown = [(entry, accuracy, latency) for entry, accuracy, latency in usable if accuracy is not None and latency]
+    if len(shown) < 2:
+        return None
+    lows, highs = [accuracy.low for _, accuracy, _ in shown], [accuracy.high for _, accuracy, _ in shown]
+    step = 0.01 if max(highs) - min(lows) < 0.06 else 0.05
+    latencies = [latency for _, _, latency in shown]
+    frame = Frame(
+        Scale(min(latencies) / 1.7, max(latencies) * 1.7, log=True),
+        Scale(max(0.0, rounded_down(min(lows), step)), min(1.0, rounded_up(max(highs), step))),
+        width=1024.0,
+        height=430.0,
+    )
+    biggest = max((entry.size_mb or 0.0 for entry, _, _ in shown), default=0.0) or 1.0
+    drawn = [frame.axes("Latency of one text, median, in ms", "Accuracy", _milliseconds, lambda value: f"{100 * value:.3g} %")]
+    discs = [(frame.across(latency), frame.up(accuracy.value), _radius(entry, biggest)) for entry, accuracy, latency in shown]
+    taken = [(x - r, y - r, x + r, y + r) for x, y, r in discs]
+    names: list[Markup] = []
+    # Large ones first, so that small ones lie on top and can be pointed at; names above all.
+    for entry, accuracy, latency in sorted(shown, key=lambda found: -(found[0].size_mb or 0.0)):
+        drawn.append(_bubble(frame, entry, accuracy, latency, biggest))
+    for (entry, _, _), (x, y, r) in sorted(zip(shown, discs, strict=True), key=lambda found: not found[0][0].chosen):
+        names.append(_name(frame, entry, x, y, r, taken))
+    drawn += names
+    return picture(
+        "alternatives",
+        frame.width,
+        frame.height,
+        "What else could have been built?",
+        "; ".join(f"{entry.name}: {100 * accuracy.value:.1f} % at {latency:.2g} ms" for entry, accuracy, latency in shown),
+        *drawn,
+    )
+
+
+def _radius(entry: Alternative, biggest: float) -> float:
+    return 6 + 16 * ((entry.size_mb or 0.0) / biggest) ** 0.5
+
+
+def _kind(entry: Alternative) -> str:
+    return "chosen" if entry.chosen else "baseline" if entry.baseline else "other"
+
+
+def _bubble(frame: Frame, entry: Alternative, accuracy: Measured, latency: float, biggest: float) -> Markup:
+    x = frame.across(latency)
+    size = f", {entry.size_mb:.3g} MB" if entry.size_mb is not None else ""
+    spread = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+    return tag(
+        "g",
+        tag("title", f"{entry.name}: {100 * accuracy.value:.1f} % ({spread}), {latency:.2g} ms{size}"),
+        tag("line", x1=x, x2=x, y1=frame.up(accuracy.low), y2=frame.up(accuracy.high), class_="whisker"),
+        tag("circle", cx=x, cy=frame.up(accuracy.value), r=_radius(entry, biggest), class_=f"bubble {_kind(entry)}"),
+    )
+
+
+def _name(frame: Frame, entry: Alternative, x: float, y: float, r: float, taken: list[Box]) -> Markup:
+    """The name beside its disc, at the first place of eight where it meets no disc and no other name; to the right where none is free."""
+    width = len(entry.name) * _LETTER
+    places = [(x + r + 8, y + 5, "start"), (x - r - 8, y + 5, "end")]
+    for lift in (r + 10, r + 26, r + 42):
+        places += [(x + 8, y - lift, "start"), (x + 8, y + lift + 6, "start"), (x - 8, y - lift, "end"), (x - 8, y + lift + 6, "end")]
+    boxes = [
+        (at - width if anchor == "end" else at, height - 12, at if anchor == "end" else at + width, height + 4)
+        for at, height, anchor in places
+    ]
+    free = (
+        number
+        for number, box in enumerate(boxes)
+        if box[0] > frame.left
+        and box[2] < frame.width
+        and box[1] > frame.top - 16
+        and box[3] < frame.height - frame.bottom
+        and not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken)
+    )
+    chosen = next(free, 0)
+    taken.append(boxes[chosen])
+    at, height, anchor = places[chosen]
+    return tag("text", entry.name, x=at, y=height, class_=f"label {_kind(entry)}", text_anchor=anchor)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:g}"

@@ -1,0 +1,109 @@
+"""The report as a page: one HTML file that holds its style, its charts and its script, asks no server for anything, and prints well."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from smidgen.judge import phrases
+from smidgen.judge.charts import heat_map, lines, scatter
+from smidgen.judge.report import Report
+from smidgen.judge.sections import Alternative, ClassRow, Cost
+
+
+def render(report: Report) -> str:
+    """The page's HTML. Everything that came from data is escaped. Sections that were not measured say so."""
+    found = _environment().get_template("report.html")
+    opening, sureness = phrases.headline(report)
+    worth, sentence = phrases.verdict(report)
+    return found.render(
+        report=report,
+        missing=Markup('<p class="missing">Not measured.</p>'),
+        opening=opening,
+        sureness=sureness,
+        worth=worth,
+        sentence=sentence,
+        figures=figures(report),
+        style=_asset("report.css"),
+        script=_asset("report.js"),
+        heat_map=heat_map.draw(report.confusion) if report.confusion and report.confusion.labels else None,
+        heat_map_width=heat_map.size(report.confusion) if report.confusion else 0,
+        reliability=lines.reliability(report.calibration) if report.calibration else None,
+        risk_coverage=lines.risk_coverage(report.risk_coverage, _rows(report)) if report.risk_coverage else None,
+        learning=lines.learning(report.learning_curve) if report.learning_curve else None,
+        scatter=scatter.draw(report.alternatives),
+        bars=cost_bars(report.cost) if report.cost else [],
+        classes=weakest_first(report.per_class),
+        alternatives=chosen_first(report.alternatives),
+    )
+
+
+def write(report: Report, folder: Path) -> tuple[Path, Path]:
+    """Write `report.json` and `report.html` into a folder, each whole or not at all; returns their paths."""
+    files = folder / "report.json", folder / "report.html"
+    for file, text in zip(files, (report.json_text(), render(report)), strict=True):
+        passing = file.with_name(file.name + ".part")
+        passing.write_text(text, encoding="utf-8", newline="\n")
+        passing.replace(file)
+    return files
+
+
+def figures(report: Report) -> list[tuple[str, str, str]]:
+    """The key figures: name, value, and the small print below."""
+    speed, training = report.speed, report.training
+    shown = [name for name in (report.headline, "macro_f1", "micro_f1", "oos_recall") if name in report.metrics]
+    rows = [(phrases.plain(name), phrases.percent(report.metrics[name].value), phrases.interval(report.metrics[name])) for name in shown]
+    tail = f"99th percentile {phrases.milliseconds(speed.latency_ms_p99)}" if speed.latency_ms_p99 is not None else "one text, median"
+    rows.append(("Latency", phrases.milliseconds(speed.latency_ms_p50), tail))
+    if speed.texts_per_second is not None:
+        batch = f"in batches of {speed.batch}" if speed.batch else "in batches"
+        rows.append(("Texts a second", phrases.count(speed.texts_per_second), batch))
+    memory = f"{phrases.megabytes(speed.peak_memory_mb)} of memory" if speed.peak_memory_mb is not None else ""
+    rows.append(("Size", phrases.megabytes(speed.size_mb), memory))
+    energy = phrases.watt_hours(training.energy_wh) if training.energy_wh is not None else ""
+    rows.append(("Trained in", phrases.duration(training.seconds), energy))
+    if report.cost and report.cost.own_usd_per_million_texts is not None:
+        rows.append(("A million texts", phrases.dollars(report.cost.own_usd_per_million_texts), "on this machine"))
+    return rows
+
+
+def weakest_first(rows: tuple[ClassRow, ...]) -> list[ClassRow]:
+    """Labels by F1, lowest first; those without test rows last."""
+    return sorted(rows, key=lambda row: (row.f1 is None, row.f1.value if row.f1 else 0.0, row.label))
+
+
+def chosen_first(rows: tuple[Alternative, ...]) -> list[Alternative]:
+    """The chosen alternative, then the others by accuracy."""
+    return sorted(rows, key=lambda row: (not row.chosen, -(row.accuracy.value if row.accuracy else 0.0), row.name))
+
+
+def cost_bars(cost: Cost) -> list[dict[str, Any]]:
+    """Bars of cost on one even scale, dearest first, with this model last; `width` is in percent of the widest."""
+    rows = [(model.name, model.provider, model.usd_per_million_texts, False) for model in cost.models]
+    if cost.own_usd_per_million_texts is not None:
+        rows.append(("This model", "your machine", cost.own_usd_per_million_texts, True))
+    most = max((row[2] for row in rows), default=0.0) or 1.0
+    return [{"name": name, "by": by, "usd": usd, "own": own, "width": 100 * usd / most} for name, by, usd, own in rows]
+
+
+def _rows(report: Report) -> int:
+    found = report.metrics.get(report.headline)
+    return found.n if found else report.data.test or 0
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("smidgen.judge", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters = ("percent", "interval", "points", "count", "milliseconds", "megabytes", "duration", "dollars", "watt_hours", "plain")
+    environment.filters.update({name: getattr(phrases, name) for name in filters})
+    return environment
+
+
+def _asset(name: str) -> Markup:
+    """A style sheet or script of the package, as it is: it holds no data."""
+    return Markup(resources.files("smidgen.judge").joinpath("templates", name).read_text(encoding="utf-8"))
