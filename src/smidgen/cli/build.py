@@ -1,0 +1,105 @@
+"""`smidgen build`: from a recipe, or from flags alone, to a bundle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smidgen.cli.flags import flags, given_tree, with_recipe_flags
+from smidgen.cli.screen import Screen, out, print_json
+from smidgen.core.errors import InputError
+from smidgen.core.settings import Settings
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe, make, owners_of, read
+
+_TASKS = registry.names("tasks")
+
+
+def _sections() -> dict[str, type[Settings]]:
+    """The sections of every task's recipes; where a flag could be drawn twice, the first task has it."""
+    sections: dict[str, type[Settings]] = {}
+    for task in _TASKS:
+        for name, owner in owners_of(task).items():
+            sections.setdefault(name, owner)
+    return sections
+
+
+_FLAGS = flags(_sections())
+
+
+def build(
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe (TOML). Without one, the flags say it all.")] = None,
+    task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(_TASKS)}.")] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder of the bundle (default: the recipe's name beside it).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model (default: the bundle folder's).")] = None,
+    seed: Annotated[int | None, typer.Option(help="The only source of randomness (default: the recipe's, else 0).")] = None,
+    override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do every step anew, even where a stored result fits.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    **given: Any,
+) -> None:
+    """Build a small model from examples: train, make small, measure, check, pack.
+
+    A build that was stopped goes on where it stopped: run the same command again.
+
+    Example: smidgen build --task classify --data train.csv --input text --label category --out my-model
+    """
+    made = _recipe(recipe, task, to, name, seed, override or [], given)
+    target = to or made.folder / made.name
+    from smidgen.flows.build import build as build_bundle
+
+    with Screen(quiet=quiet or as_json) as screen:
+        built = build_bundle(made, target, fresh=fresh, threads=threads, progress=screen)
+    if as_json:
+        print_json(built.report.model_dump(mode="json"))
+        return
+    from smidgen.cli.summary import print_report
+
+    print_report(built.report)
+    out.print(f"\nThe model is in [bold]{built.folder}[/] (built in {built.seconds:.0f} s). Its report: {built.folder / 'report.html'}")
+    out.print(f"Serve it: smidgen serve {_quoted(built.folder)}")
+
+
+def _recipe(
+    file: Path | None, task: str | None, to: Path | None, name: str | None, seed: int | None, overrides: list[str], given: dict[str, Any]
+) -> Recipe:
+    """The recipe file, or one made of the flags; flags given beside a file are laid over it."""
+    if file is None and task is None:
+        raise InputError(
+            "neither a recipe nor a task is given",
+            value=" ".join(sys.argv[1:]),
+            todo="Name a recipe, or give --task and --data; see --help.",
+        )
+    tree: dict[str, Any] = {}
+    folder = Path()
+    if file is not None:
+        base = read(file)
+        tree, folder = base.json(), base.folder
+    if task is not None:
+        tree["task"] = task
+    if seed is not None:
+        tree["seed"] = seed
+    if name is not None:
+        tree["name"] = name
+    elif file is None and to is not None:
+        tree["name"] = to.resolve().name
+    for section, values in given_tree(_FLAGS, given).items():
+        # Paths on the command line start from where the user stands, not from the recipe's folder.
+        if section == "data":
+            values = {
+                key: str(Path(value).resolve()) if key in ("train", "test") and value != "-" else value for key, value in values.items()
+            }
+        tree[section] = {**tree.get(section, {}), **values}
+    return make(tree, overrides, folder=folder, source=str(file or "the command line"))
+
+
+def _quoted(path: Path) -> str:
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+part = with_recipe_flags(build, _FLAGS)

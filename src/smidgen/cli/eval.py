@@ -1,0 +1,44 @@
+"""`smidgen eval`: a bundle on examples that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from smidgen.cli.screen import Screen, out, print_json
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    data: Annotated[str, typer.Option(help="File of examples with their wanted outputs.")],
+    input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the wanted output (default: as the bundle remembers).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure a bundle on a file: the task's metrics with 95 % intervals, latency, throughput.
+
+    Example: smidgen eval my-model --data test.csv --json
+    """
+    from smidgen.flows.evaluating import evaluate as run
+    from smidgen.flows.live import load
+
+    with Screen(quiet=as_json) as screen:
+        result = run(load(bundle, threads), data, input=input, label=label, progress=screen)
+    if as_json:
+        print_json(result.json())
+        return
+    table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
+    for name, metric in result.metrics.items():
+        table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
+    out.print(f"[bold]{result.name}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else ""))
+    out.print(table)
+    out.print(
+        f"expected calibration error {result.ece:.3f}; one text {result.p50:.2f} ms (p99 {result.p99:.2f}); {result.texts_per_second:,.0f} texts/s"
+    )
+
+
+part = evaluate

@@ -1,0 +1,33 @@
+"""`smidgen predict`: a file through a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smidgen.cli.screen import Screen, errors
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    data: Annotated[str, typer.Option(help='File of texts; "-" is standard input.')],
+    to: Annotated[str, typer.Option("--out", help='Where to write, one JSON object a line; "-" is standard output.')] = "-",
+    input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+) -> None:
+    """Answer every row of a file, in its order. One bad row does not lose the rest; a stopped run goes on where it stopped.
+
+    Example: smidgen predict my-model --data in.csv --out out.jsonl
+    """
+    from smidgen.flows.live import load
+    from smidgen.flows.predicting import predict as run
+
+    with Screen(quiet=to == "-") as screen:
+        done = run(load(bundle, threads), data, to, input=input, progress=screen)
+    if done.failed:
+        errors.print(f"{done.failed} rows could not be used; each has an error in its line of the output.")
+
+
+part = predict

@@ -1,0 +1,252 @@
+"""Build: from a recipe to a bundle. The one place that knows the order.
+
+read and split → train the students and the baseline → calibrate on held-out rows → make small → choose → pack → measure the packed
+bundle on the test rows, through the engine that serves it → gates → report, card → ship.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from smidgen.bases import finding
+from smidgen.bases.settings import BaseSettings
+from smidgen.compress.settings import CompressSettings
+from smidgen.core.bases import Base
+from smidgen.core.errors import GateError
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form, Raw, Task
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
+from smidgen.core.settings import Settings
+from smidgen.flows import live, shipping
+from smidgen.flows.choosing import Candidate, choose
+from smidgen.flows.examples import Examples, gather
+from smidgen.flows.training import Bench, Fitted, Variant
+from smidgen.judge import parity, quality_gate
+from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge.report import Report
+from smidgen.machine.energy import Energy
+from smidgen.machine.processor import threads as thread_count
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe
+from smidgen.store.home import home
+from smidgen.store.steps import Steps
+from smidgen.students.settings import StudentSettings
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A student as it came out of training.
+
+    Attributes:
+        final: trained on all the rows it may have.
+        form: with its decision fitted on the held-out rows, by a model that never saw them.
+        held: its replies on the held-out rows, by that same model.
+        metric: its headline metric there.
+    """
+
+    final: Fitted
+    form: Form
+    raw: Raw
+    held: list[Reply]
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything that was trained, and what it took."""
+
+    learnt: dict[str, Learnt]
+    variants: dict[str, Variant]
+    candidates: list[Candidate]
+    seconds: float
+    energy: Energy
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build: the bundle's folder and its report. `seconds` is the whole build's wall time in this run."""
+
+    folder: Path
+    report: Report
+    seconds: float
+
+
+def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None = None, progress: Progress | None = None) -> Built:
+    """Build a bundle into `out`. A build that was stopped goes on from its last finished step or epoch.
+
+    Args:
+        recipe: what to build.
+        out: the bundle's folder; an older bundle there is replaced in the end, in one move; anything else is left alone.
+        fresh: do every step anew.
+        threads: threads to compute with; default one a core.
+
+    Raises:
+        InputError: data or settings that cannot be used.
+        GateError: the model is not the one that was trained, or not good enough; nothing is shipped.
+    """
+    began = time.perf_counter()
+    progress = progress or Silent()
+    shipping.check_target(out)
+    task: Task = registry.find("tasks", recipe.task)
+    progress.start("read the data")
+    examples = gather(recipe, task)
+    progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
+    for note in examples.notes:
+        progress.say(note)
+    steps = Steps(home() / "steps", fresh)
+    kinds = _students(recipe, task)
+    base = _base(recipe, kinds, progress)
+    bench = Bench(steps, task, base, recipe.seed, thread_count(threads), progress)
+    trained = _train(recipe, task, examples, bench, kinds)
+    chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings))
+    progress.say(f"chosen: {chosen.name}, {reason}")
+    learnt, variant = trained.learnt[chosen.student], trained.variants[chosen.name]
+    story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not)
+    with tempfile.TemporaryDirectory(prefix="smidgen-") as box:
+        built = _ship(story, learnt, variant, out, Path(box))
+    steps.prune()
+    return Built(out, built, time.perf_counter() - began)
+
+
+def _students(recipe: Recipe, task: Task) -> list[str]:
+    """The students to train: the asked one, or all that can learn the task; the baseline always, last."""
+    asked = recipe.settings(StudentSettings).kind
+    kinds = list(task.students) if asked == "auto" else [asked]
+    # A static student asked for by name is distilled from a fine-tuned encoder, so that one is trained as its teacher.
+    if asked == "static" and "encoder" in task.students:
+        kinds = ["encoder", "static"]
+    return [*(kind for kind in kinds if kind != task.baseline), task.baseline]
+
+
+def _base(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> Base | None:
+    if any(registry.find("students", kind).needs_base for kind in kinds):
+        return finding.find(recipe.settings(BaseSettings).name, progress)
+    return None
+
+
+def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: Sequence[str]) -> Trained:
+    """Every student: judged on the held-out rows, calibrated on them, trained on all rows, made small."""
+    asked = recipe.settings(StudentSettings)
+    learnt: dict[str, Learnt] = {}
+    variants: dict[str, Variant] = {}
+    candidates: list[Candidate] = []
+    probe_teacher: Fitted | None = None
+    final_teacher: Fitted | None = None
+    for kind in kinds:
+        settings = _student_settings(recipe, kind, task)
+        probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
+        raw = bench.raw(probe, [row.input for row in examples.held])
+        form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
+        replies = task.decode(raw, form)
+        metric = task.measure(examples.held, replies, form)[task.headline]
+        final = probe
+        if examples.refit:
+            final = bench.fit(kind, settings, examples.train, (), examples.form, final_teacher, f"train {kind} on every row")
+        learnt[kind] = Learnt(final, form, raw, replies, metric)
+        if kind == "encoder":
+            probe_teacher, final_teacher = probe, final
+        bench.progress.start(f"export and time {kind}")
+        for variant in bench.variants(final, _methods(recipe), [row.input for row in examples.train]):
+            candidate = _candidate(task, bench, examples, learnt[kind], variant, recipe, kind)
+            wanted = asked.kind in ("auto", kind)
+            candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
+            variants[candidate.name] = variant
+        bench.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
+    fits = [entry.final for entry in learnt.values()]
+    energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
+    return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy)
+
+
+def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:
+    """A variant's numbers. What being made small costs is measured on the held-out rows against the same trained weights; the headline
+    metric is the student's own there, less that loss."""
+    gate = recipe.settings(GateSettings)
+    texts = [row.input for row in examples.held]
+    whole = task.decode(bench.raw(learnt.final, texts), learnt.form)
+    small = task.decode(bench.served(variant, texts), learnt.form)
+    before = task.measure(examples.held, whole, learnt.form)[task.headline]
+    after = task.measure(examples.held, small, learnt.form)[task.headline]
+    same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
+    loss = before.value - after.value
+    unfit = ""
+    if loss > gate.max_loss or same < gate.min_agreement:
+        unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
+    held = learnt.metric
+    value = max(0.0, held.value - loss)
+    return Candidate(
+        student=kind,
+        method=variant.spec.method,
+        held=Metric(value, max(0.0, held.low - loss), min(1.0, held.high - loss), held.n),
+        p50=variant.timing.p50,
+        p99=variant.timing.p99,
+        texts_per_second=variant.timing.texts_per_second,
+        size_mb=variant.size_mb,
+        seconds=learnt.final.seconds,
+        agreement=same,
+        unfit=unfit,
+        baseline=kind == task.baseline and recipe.settings(StudentSettings).kind != kind,
+    )
+
+
+def _not_asked(candidate: Candidate) -> Candidate:
+    return replace(candidate, unfit="trained as the teacher; another student was asked for")
+
+
+def _student_settings(recipe: Recipe, kind: str, task: Task) -> Settings:
+    """`[train]` belongs to the student that was asked for, or to the task's first; the others have their defaults."""
+    asked = recipe.settings(StudentSettings).kind
+    owner = task.students[0] if asked == "auto" else asked
+    settings: type[Settings] = registry.find("students", kind).settings
+    return recipe.sections["train"] if kind == owner else settings()
+
+
+def _methods(recipe: Recipe) -> list[str]:
+    asked = recipe.settings(CompressSettings).method
+    if asked == "none":
+        return []
+    return registry.names("compress") if asked == "auto" else [registry.find("compress", asked).name]
+
+
+def _ship(story: shipping.Story, learnt: Learnt, variant: Variant, out: Path, box: Path) -> Report:
+    """Pack, measure what was packed, pass the gates, write the report, move the bundle to where it was asked for."""
+    progress, task, examples = story.bench.progress, story.task, story.examples
+    progress.start("measure the packed bundle on the test rows")
+    draft = shipping.pack_draft(story, learnt.form, variant, box / "draft")
+    model = live.load(draft, threads=story.bench.threads)
+    texts = [row.input for row in examples.test]
+    served = model.predict(texts)
+    trained = task.decode(story.bench.raw(learnt.final, texts), learnt.form)
+    before = task.measure(examples.test, trained, learnt.form)
+    metrics = task.measure(examples.test, served, learnt.form)
+    gate = story.recipe.settings(GateSettings)
+    facts = parity.compare(
+        examples.test,
+        trained,
+        served,
+        settings=gate,
+        headline=task.headline,
+        before=before[task.headline],
+        after=metrics[task.headline],
+    )
+    headline = metrics[task.headline]
+    progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
+    parity.require(facts)
+    progress.start("write the report")
+    report = shipping.report(story, learnt, served, metrics, facts, model)
+    quality_gate.require(metrics, task.headline, gate, report.baseline)
+    shipping.pack_final(story, learnt.form, variant, report, box / "final")
+    again = live.load(box / "final", threads=story.bench.threads)
+    if [reply.output for reply in again.predict(texts[:64])] != [reply.output for reply in served[:64]]:
+        raise GateError(
+            "the finished bundle answers otherwise than the one that was measured",
+            value=out.name,
+            todo="Nothing was shipped; build with --fresh.",
+        )
+    shipping.move(box / "final", out)
+    progress.finish(str(out))
+    return report

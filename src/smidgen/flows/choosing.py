@@ -1,0 +1,109 @@
+"""Which of the trained models is shipped: a pure rule on what was measured, with its reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from smidgen.core.errors import GateError
+from smidgen.core.metrics import Metric
+from smidgen.students.settings import StudentSettings
+
+WITHIN = 0.01
+"""`balanced` gives up at most this much of the best headline metric, measured on held-out rows, for speed and size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model that could be shipped: a student, made small by a method.
+
+    Attributes:
+        held: the headline metric on held-out rows of the training data; choices are made on it.
+        p50, p99: milliseconds for one text; `texts_per_second` in batches; `size_mb` of the files that serve it.
+        agreement: share of held-out rows answered as the student answered before it was made small.
+        fit: why it may not be shipped, a clause; empty where it may.
+    """
+
+    student: str
+    method: str
+    held: Metric
+    p50: float
+    p99: float
+    texts_per_second: float
+    size_mb: float
+    seconds: float
+    agreement: float = 1.0
+    unfit: str = ""
+    baseline: bool = False
+
+    @property
+    def name(self) -> str:
+        """Student and method, as tables show it."""
+        return f"{self.student} {self.method}"
+
+
+def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Candidate, str, dict[str, str]]:
+    """The candidate to ship, why, and for each other one (by name) why not.
+
+    Raises GateError, with every candidate's numbers, where none meets the limits.
+    """
+    limited = [_limited(candidate, wanted) for candidate in candidates]
+    fit = [candidate for candidate in limited if not candidate.unfit and not (candidate.baseline and wanted.kind == "auto")]
+    if not fit:
+        raise GateError(
+            "no model meets what was asked",
+            value=_asked(wanted),
+            todo="Loosen a limit, or choose another student. What there was:",
+            changed=[f"{c.name}: {c.held.value:.1%}, {c.p50:.2f} ms, {c.size_mb:.1f} MB; {c.unfit or 'the baseline'}" for c in limited],
+        )
+    best = max(fit, key=lambda c: (c.held.value, -c.p50))
+    baseline = max((c.held.value for c in limited if c.baseline), default=0.0)
+    if wanted.quality == "best":
+        chosen, reason = best, "the most accurate on held-out rows"
+    elif wanted.quality == "balanced":
+        near = [c for c in fit if c.held.value >= best.held.value - WITHIN]
+        chosen = min(near, key=lambda c: (c.p50, c.size_mb))
+        reason = (
+            "the most accurate on held-out rows"
+            if chosen is best
+            else f"the fastest within {WITHIN:.0%} of the most accurate ({best.name}) on held-out rows"
+        )
+    else:
+        good = [c for c in fit if c.held.value >= baseline]
+        chosen = min(good, key=lambda c: (c.p50, c.size_mb)) if good else best
+        reason = (
+            "the fastest that is at least as accurate as the baseline" if good else "nothing beats the baseline; this is the most accurate"
+        )
+    reason = f"{reason}; asked: {_asked(wanted)}"
+    why_not = {c.name: c.unfit or _why_not(c, chosen, wanted) for c in limited if c.name != chosen.name}
+    return chosen, reason, why_not
+
+
+def _limited(candidate: Candidate, wanted: StudentSettings) -> Candidate:
+    if candidate.unfit:
+        return candidate
+    if wanted.max_latency_ms is not None and candidate.p50 > wanted.max_latency_ms:
+        return replace(candidate, unfit=f"{candidate.p50:.2f} ms is over the {wanted.max_latency_ms:g} ms asked for")
+    if wanted.max_size_mb is not None and candidate.size_mb > wanted.max_size_mb:
+        return replace(candidate, unfit=f"{candidate.size_mb:.1f} MB is over the {wanted.max_size_mb:g} MB asked for")
+    return candidate
+
+
+def _why_not(candidate: Candidate, chosen: Candidate, wanted: StudentSettings) -> str:
+    if candidate.baseline:
+        return "the baseline, for comparison"
+    gap = chosen.held.value - candidate.held.value
+    if gap > 0:
+        return f"{100 * gap:.1f} points less accurate on held-out rows"
+    if candidate.p50 > chosen.p50:
+        return f"{candidate.p50 / max(chosen.p50, 1e-9):.1f} times slower"
+    return f"not what {wanted.quality} asks for"
+
+
+def _asked(wanted: StudentSettings) -> str:
+    limits = [f"quality {wanted.quality}"]
+    if wanted.max_latency_ms is not None:
+        limits.append(f"at most {wanted.max_latency_ms:g} ms")
+    if wanted.max_size_mb is not None:
+        limits.append(f"at most {wanted.max_size_mb:g} MB")
+    return ", ".join(limits)

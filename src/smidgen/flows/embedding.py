@@ -1,0 +1,69 @@
+"""Texts as vectors of a base as it comes, through ONNX Runtime: for checking data and for learning curves. Never loads torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.bases.starter import starters
+from smidgen.core.bases import Base
+from smidgen.core.parts import EngineSpec
+from smidgen.core.rows import Text
+from smidgen.machine.processor import threads as thread_count
+from smidgen.parts import registry
+from smidgen.store.home import home
+from smidgen.store.steps import Steps
+
+Embed = Callable[[Sequence[Text]], NDArray[np.float32]]
+"""Texts in, (n, width) unit vectors out."""
+
+_MAX_LENGTH = 128
+_SPEC = "spec.json"
+
+
+def embedder(base: Base | None = None, threads: int | None = None) -> Embed | None:
+    """An embedder on a base, or on the starter encoder where it has been fetched; None where there is none here.
+
+    The base is exported once and kept.
+    """
+    if base is None:
+        starter = starters()["minilm"]
+        if not starter.here():
+            return None
+        base = starter.verify()
+    folder = Steps(home() / "steps").run("embed", {"base": base.sha256, "max_length": _MAX_LENGTH}, lambda out: _export(base, out))
+    spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
+    runner = registry.find("engines", spec["engine"]).open(folder, spec["options"], thread_count(threads))
+
+    def embed(texts: Sequence[Text]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = runner.run(texts)["embedding"]
+        return np.asarray(vectors / np.maximum(1e-9, np.linalg.norm(vectors, axis=1, keepdims=True)))
+
+    return embed
+
+
+def _export(base: Base, out: Path) -> None:
+    """The base as a student with an idle head, in the engine's files, made small where the processor is fast at it."""
+    from safetensors.numpy import load_file, save_file
+
+    config: dict[str, Any] = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+    student = out / "student"
+    student.mkdir(exist_ok=True)
+    tensors = {name.removeprefix("bert."): tensor for name, tensor in load_file(base.folder / "model.safetensors").items()}
+    width = int(config["hidden_size"])
+    tensors |= {"head.weight": np.zeros((1, width), np.float32), "head.bias": np.zeros(1, np.float32)}
+    save_file(tensors, student / "model.safetensors")
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(base.folder / name, student / name)
+    facts = {"pooling": "mean", "normalize": True, "scale": None, "max_length": _MAX_LENGTH}
+    (student / "smidgen_student.json").write_text(json.dumps(facts), encoding="utf-8")
+    spec: EngineSpec = registry.find("students", "encoder").export(student, out)
+    shutil.rmtree(student)
+    (out / _SPEC).write_text(json.dumps(asdict(spec)), encoding="utf-8")

@@ -1,0 +1,106 @@
+"""Evaluate: a bundle on a file of examples that it has not seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Task
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.data.read import open_table
+from smidgen.flows.live import Model
+from smidgen.parts import registry
+from smidgen.stats.calibration import expected_calibration_error
+
+_BATCH = 512
+_SINGLES = 200
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds."""
+
+    name: str
+    id: str
+    task: str
+    n: int
+    skipped: int
+    metrics: dict[str, Metric]
+    ece: float
+    p50: float
+    p99: float
+    texts_per_second: float
+    rows: list[Row]
+    replies: list[Reply]
+
+    def json(self) -> dict[str, Any]:
+        """The contract of `eval --json`."""
+        return {
+            "bundle": self.name,
+            "id": self.id,
+            "task": self.task,
+            "n": self.n,
+            "skipped": self.skipped,
+            "metrics": {name: metric.json() for name, metric in self.metrics.items()},
+            "calibration": {"ece": self.ece},
+            "latency_ms": {"p50": self.p50, "p99": self.p99},
+            "texts_per_second": self.texts_per_second,
+        }
+
+
+def evaluate(
+    model: Model, file: Path | str, *, input: str | None = None, label: str | None = None, progress: Progress | None = None
+) -> Evaluation:
+    """Measure a loaded bundle. Raises DataError for a file that cannot be read or holds no usable row."""
+    progress = progress or Silent()
+    task: Task = model.task
+    settings = registry.find("tasks", model.manifest.task).settings.model_validate(
+        {"multi_label": True} if model.form.get("multi_label") else {}
+    )
+    table = open_table(file, input=input, label=label, remembered=model.columns)
+    skipped: list[object] = []
+    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append))
+    if not rows:
+        raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
+    progress.start("evaluate", len(rows))
+    replies: list[Reply] = []
+    began = time.perf_counter()
+    for batch in _batches(iter(rows), _BATCH):
+        replies += model.predict([row.input for row in batch])
+        progress.advance(len(batch))
+    seconds = time.perf_counter() - began
+    took = []
+    for row in rows[:_SINGLES]:
+        before = time.perf_counter()
+        model.predict([row.input])
+        took.append((time.perf_counter() - before) * 1e3)
+    progress.finish(f"{len(rows)} rows")
+    correct = [reply.output == row.output for row, reply in zip(rows, replies, strict=True)]
+    return Evaluation(
+        name=model.name,
+        id=model.id,
+        task=model.manifest.task,
+        n=len(rows),
+        skipped=len(skipped),
+        metrics=task.measure(rows, replies, model.form),
+        ece=expected_calibration_error([reply.score for reply in replies], correct),
+        p50=float(np.percentile(took, 50)),
+        p99=float(np.percentile(took, 99)),
+        texts_per_second=len(rows) / seconds,
+        rows=rows,
+        replies=replies,
+    )
+
+
+def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, size)):
+        yield batch

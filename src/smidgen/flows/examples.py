@@ -1,0 +1,142 @@
+"""From a recipe's files to the rows that a build works with: read, parsed, without repeats, split three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.core.errors import DataError, RecipeError
+from smidgen.core.parts import Form, Task
+from smidgen.core.rows import Row, joined
+from smidgen.data.read import Table, open_table
+from smidgen.data.settings import DataSettings
+from smidgen.data.split import split
+from smidgen.parts.recipe import Recipe
+from smidgen.store.hashing import rows_hash
+
+FEW_ROWS = 2_000
+FEW_PER_STRATUM = 30
+_MOST_HELD = 500
+_MOST_TEST = 10_000
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of a build.
+
+    Attributes:
+        train: rows that the final model may learn from. Where `refit` is set, `held` is among them.
+        fit: rows that a model may learn from while it is being judged on `held`.
+        held: rows apart from `fit`: they calibrate, and choose between alternatives. Never the test rows.
+        test: rows that are only measured on.
+        form: what a model of these rows answers with, before calibration.
+        refit: after calibration the model is trained again on all of `train`, because every row counts.
+        columns: the names of the input and output columns, as the bundle remembers them.
+        sha256: hash of the training rows as read.
+        source, test_source: where the rows came from, in words.
+        notes: what was guessed or dropped, in words.
+    """
+
+    train: list[Row]
+    fit: list[Row]
+    held: list[Row]
+    test: list[Row]
+    form: Form
+    refit: bool
+    columns: dict[str, str]
+    sha256: str
+    source: str
+    test_source: str
+    notes: tuple[str, ...]
+
+
+def gather(recipe: Recipe, task: Task) -> Examples:
+    """Read and split. Raises DataError for what cannot be read or learnt from; RecipeError where no data is named."""
+    settings = recipe.settings(DataSettings)
+    asked = recipe.sections[recipe.task]
+    if settings.train is None:
+        raise RecipeError(
+            "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
+        )
+    table = open_table(_path(settings.train, recipe), settings=settings)
+    rows = list(table.rows(lambda cell: task.parse(cell, asked)))
+    notes = _choices(table)
+    sha256 = rows_hash((row.input, row.output) for row in rows)
+    if settings.dedupe:
+        rows, dropped = _distinct(rows)
+        if dropped:
+            notes.append(f"{dropped} repeated rows dropped")
+    form = task.form(rows, asked)
+    columns = {"input": ",".join(table.input.names), "label": table.label.names[0] if table.label else ""}
+    if settings.test is not None:
+        given = open_table(_path(settings.test, recipe), remembered=(columns["input"], columns["label"]), settings=settings)
+        test = list(given.rows(lambda cell: task.parse(cell, asked)))
+        test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
+        known = {joined(row.input) for row in test}
+        leaked = sum(joined(row.input) in known for row in rows)
+        if leaked:
+            rows = [row for row in rows if joined(row.input) not in known]
+            notes.append(f"{leaked} training rows dropped because the test file holds the same text")
+    else:
+        rows, test = split(rows, task.strata(rows), _capped(settings.test_share, len(rows), _MOST_TEST), recipe.seed, minimum_per_stratum=1)
+        test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
+    if not rows or not test:
+        raise DataError(
+            "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
+        )
+    strata = task.strata(rows)
+    fit, held = split(rows, strata, _held_share(settings, rows, strata), recipe.seed + 1, minimum_per_stratum=1)
+    refit = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
+    if not held:
+        raise DataError(
+            "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
+        )
+    return Examples(
+        rows if refit else fit,
+        fit,
+        held,
+        test,
+        form,
+        refit,
+        columns,
+        sha256,
+        f"{Path(settings.train).name}, {len(rows)} rows",
+        test_source,
+        tuple(notes),
+    )
+
+
+def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str]) -> float:
+    """A refit costs no row, so it can afford twice the share; many rows need no more than `_MOST_HELD` of them for calibration."""
+    few = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
+    return _capped(min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), _MOST_HELD)
+
+
+def _capped(share: float, total: int, most: int) -> float:
+    return min(share, most / max(1, total))
+
+
+def _path(name: str, recipe: Recipe) -> str | Path:
+    """Paths in a recipe start from the recipe's folder."""
+    return name if name == "-" else recipe.folder / Path(name).expanduser()
+
+
+def _distinct(rows: Sequence[Row]) -> tuple[list[Row], int]:
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for row in rows:
+        key = (joined(row.input), repr(row.output))
+        if key not in seen:
+            seen.add(key)
+            kept.append(row)
+    return kept, len(rows) - len(kept)
+
+
+def _choices(table: Table) -> list[str]:
+    """How the columns were found, where they were not given."""
+    notes = []
+    for role, choice in (("input", table.input), ("label", table.label)):
+        if choice is not None:
+            notes.append(f"{role} column: {', '.join(choice.names)} ({choice.how})")
+    return notes

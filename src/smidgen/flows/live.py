@@ -1,0 +1,69 @@
+"""Live: an opened bundle that answers. Never loads torch."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.open import open_bundle
+from smidgen.core.parts import Form, Runner, Task
+from smidgen.core.replies import Replies, Reply, Request
+from smidgen.core.rows import Text
+from smidgen.machine.processor import threads as thread_count
+from smidgen.parts import registry
+
+
+class Model:
+    """A loaded bundle. `predict` answers a batch; calling it with a request makes it an `Answerer`.
+
+    Attributes:
+        name: the bundle's name.
+        id: short hash of the bundle's content.
+        manifest: what the bundle says of itself.
+        task: the part that turns raw outputs into replies.
+        form: what it answers with: labels, temperature, thresholds.
+        runner: the engine with the weights loaded.
+        folder: where the bundle lies.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, runner: Runner) -> None:
+        self.folder, self.manifest, self.runner = folder, manifest, runner
+        self.name, self.id = manifest.name, manifest.id
+        self.task: Task = registry.find("tasks", manifest.task)
+        self.form: Form = manifest.form
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def columns(self) -> tuple[str | None, str | None]:
+        """The input column (two joined by a comma for pairs) and the label column of the data it was built from."""
+        names = self.manifest.columns.input
+        return (names if isinstance(names, str) else ",".join(names)), self.manifest.columns.label
+
+    def predict(self, texts: Sequence[Text]) -> list[Reply]:
+        """One reply a text, in order. May be called from several threads; they take turns."""
+        if not texts:
+            return []
+        with self._one_at_a_time:
+            raw = self.runner.run(texts)
+        return self.task.decode(raw, self.form)
+
+    async def __call__(self, request: Request) -> Replies:
+        """Answer one request."""
+        for reply in await asyncio.to_thread(self.predict, [request.input]):
+            yield reply
+
+
+def load(path: Path | str, threads: int | None = None) -> Model:
+    """Open a bundle, verify every hash, load its weights.
+
+    Raises:
+        BundleError: the bundle must not be opened; the message names the file.
+        EngineError: the engine cannot load the weights.
+    """
+    bundle = open_bundle(Path(path))
+    engine = registry.find("engines", bundle.manifest.engine.engine)
+    runner = engine.open(bundle.folder, bundle.manifest.engine.options, thread_count(threads))
+    return Model(bundle.folder, bundle.manifest, runner)

@@ -1,0 +1,268 @@
+"""What a build ships: the draft that is measured, the report, the finished bundle."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smidgen import __version__
+from smidgen.bundles.card import model_card
+from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Manifest
+from smidgen.bundles.open import open_bundle
+from smidgen.bundles.pack import pack, refuse_foreign
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form, Task
+from smidgen.core.replies import Reply
+from smidgen.data.settings import DataSettings
+from smidgen.flows import curve
+from smidgen.flows.choosing import Candidate
+from smidgen.flows.embedding import embedder
+from smidgen.flows.examples import Examples
+from smidgen.flows.live import Model
+from smidgen.flows.timing import Timing, measure
+from smidgen.flows.training import Bench, Variant
+from smidgen.judge import cost, learning_curve, quality
+from smidgen.judge.page import page
+from smidgen.judge.report import Report
+from smidgen.judge.sections import (
+    Alternative,
+    Baseline,
+    Environment,
+    LearningCurve,
+    ParityFacts,
+    Speed,
+    StudentFacts,
+    TrainingFacts,
+    measured,
+)
+from smidgen.machine.memory import peak_mb, total_mb
+from smidgen.machine.processor import processor
+from smidgen.parts.recipe import Recipe
+
+if TYPE_CHECKING:
+    from smidgen.flows.build import Learnt, Trained
+
+_VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that happened in a build before shipping: what the report is written from."""
+
+    recipe: Recipe
+    task: Task
+    examples: Examples
+    bench: Bench
+    trained: Trained
+    chosen: Candidate
+    reason: str
+    why_not: Mapping[str, str]
+
+
+def pack_draft(story: Story, form: Form, variant: Variant, out: Path) -> Path:
+    """The bundle without its report: the files that will be shipped, to be measured through the engine that will serve them."""
+    return _pack(story, form, variant, {}, {}, out)
+
+
+def pack_final(story: Story, form: Form, variant: Variant, report: Report, out: Path) -> Path:
+    """The finished bundle: weights, report, page, recipe, card."""
+    metrics = {name: Interval(**found.model_dump()) for name, found in report.metrics.items()}
+    extra = {
+        "report.json": report.json_text(),
+        "report.html": page(report),
+        "recipe.toml": story.recipe.toml(),
+        "README.md": model_card(_manifest(story, form, variant, metrics), report.model_dump(mode="json")),
+    }
+    return _pack(story, form, variant, extra, metrics, out)
+
+
+def _pack(story: Story, form: Form, variant: Variant, extra: Mapping[str, str], metrics: Mapping[str, Interval], out: Path) -> Path:
+    source = out.with_name(out.name + "-files")
+    source.mkdir(parents=True)
+    for name in variant.spec.files:
+        shutil.copyfile(variant.folder / name, source / name)
+    for name, text in extra.items():
+        (source / name).write_text(text, encoding="utf-8", newline="\n")
+    pack(source, _manifest(story, form, variant, metrics), out)
+    shutil.rmtree(source)
+    return out
+
+
+def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, Interval]) -> Manifest:
+    examples, base, licence = story.examples, story.bench.base, story.recipe.settings(DataSettings).licence or "unknown"
+    uses_base = story.chosen.student != story.task.baseline and base is not None
+    chain = [Licence(what="data", licence=licence, source=examples.source)]
+    if uses_base and base is not None:
+        chain.insert(0, Licence(what=f"base {base.name}", licence=base.licence, source=base.source))
+    names = tuple(examples.columns["input"].split(","))
+    return Manifest(
+        name=story.recipe.name,
+        created=_now(),
+        smidgen_version=__version__,
+        task=story.recipe.task,
+        form=form,
+        engine=EngineEntry.of(variant.spec),
+        columns=Columns(input=names[0] if len(names) == 1 else names, label=examples.columns["label"]),
+        base=BaseEntry(name=base.name, sha256=base.sha256, licence=base.licence, source=base.source) if uses_base and base else None,
+        data=DataEntry(
+            sha256=examples.sha256,
+            rows={"train": len(examples.train), "held": len(examples.held), "test": len(examples.test)},
+            licence=licence,
+        ),
+        licences=tuple(chain),
+        student=story.chosen.student,
+        settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),
+        metrics=dict(metrics),
+        headline=story.task.headline,
+    )
+
+
+def report(
+    story: Story, learnt: Learnt, served: Sequence[Reply], metrics: Mapping[str, Metric], facts: ParityFacts, model: Model
+) -> Report:
+    """The report: measured numbers only; what was not measured is None."""
+    examples, task, form = story.examples, story.task, learnt.form
+    raw = story.bench.raw(learnt.final, [row.input for row in examples.test])
+    plain = task.decode(raw, {**form, "temperature": 1.0})
+    if "labels" in form:
+        sections = quality.classifier_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
+    else:
+        sections = {"metrics": quality.all_measured(metrics)}
+    base, data = story.bench.base, story.recipe.settings(DataSettings)
+    timing = measure(model.runner, [row.input for row in examples.test])
+    uses_base = story.chosen.student != task.baseline
+    return Report(
+        name=story.recipe.name,
+        task=story.recipe.task,
+        created=_now(),
+        headline=task.headline,
+        data=quality.data_facts(
+            examples.train,
+            examples.held,
+            examples.test,
+            form,
+            sha256=examples.sha256,
+            licence=data.licence or "unknown",
+            source=examples.source,
+            test_source=examples.test_source,
+        ),
+        student=StudentFacts(
+            kind=story.chosen.student,
+            base=base.name if base and uses_base else None,
+            base_licence=base.licence if base and uses_base else None,
+            base_sha256=base.sha256 if base and uses_base else None,
+            base_source=base.source if base and uses_base else None,
+            method=story.chosen.method,
+            engine=model.manifest.engine.engine,
+            settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),
+            chosen_because=story.reason,
+        ),
+        baseline=_baseline(story, served),
+        alternatives=tuple(_alternative(story, candidate) for candidate in story.trained.candidates),
+        parity=facts,
+        speed=_speed(story, timing),
+        training=TrainingFacts(
+            seconds=story.trained.seconds,
+            energy_wh=story.trained.energy.watt_hours,
+            energy_method=story.trained.energy.method,
+            device=processor().name,
+        ),
+        cost=_cost(story, form, timing),
+        learning_curve=_curve(story, form, metrics[task.headline].value, sections.get("per_class", ())),
+        environment=_environment(story),
+        **sections,
+    )
+
+
+def check_target(out: Path) -> None:
+    """Refuse, before any work is done, a folder that holds something else than a bundle. Raises BundleError."""
+    refuse_foreign(out)
+
+
+def move(source: Path, out: Path) -> None:
+    """Put a packed bundle where it was asked for, replacing an older bundle there in one move."""
+    pack(source, open_bundle(source).manifest, out)
+
+
+def _baseline(story: Story, served: Sequence[Reply]) -> Baseline | None:
+    name = story.task.baseline
+    if name not in story.trained.learnt:
+        return None
+    learnt, rows = story.trained.learnt[name], story.examples.test
+    replies = story.task.decode(story.bench.raw(learnt.final, [row.input for row in rows]), learnt.form)
+    metrics = story.task.measure(rows, replies, learnt.form)
+    return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds)
+
+
+def _alternative(story: Story, candidate: Candidate) -> Alternative:
+    """A candidate with its accuracy on the test rows: shown, never chosen by."""
+    variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], story.examples.test
+    replies = story.task.decode(story.bench.served(variant, [row.input for row in rows]), learnt.form)
+    return Alternative(
+        name=candidate.name,
+        student=candidate.student,
+        method=candidate.method,
+        accuracy=measured(story.task.measure(rows, replies, learnt.form)[story.task.headline]),
+        latency_ms_p50=candidate.p50,
+        latency_ms_p99=candidate.p99,
+        texts_per_second=candidate.texts_per_second,
+        size_mb=candidate.size_mb,
+        seconds=candidate.seconds,
+        chosen=candidate.name == story.chosen.name,
+        baseline=candidate.baseline,
+        why_not=story.why_not.get(candidate.name, ""),
+    )
+
+
+def _speed(story: Story, timing: Timing) -> Speed:
+    return Speed(
+        latency_ms_p50=timing.p50,
+        latency_ms_p99=timing.p99,
+        texts_per_second=timing.texts_per_second,
+        batch=timing.batch,
+        threads=story.bench.threads,
+        peak_memory_mb=peak_mb(),
+        size_mb=story.chosen.size_mb,
+    )
+
+
+def _cost(story: Story, form: Form, timing: Timing) -> Any:
+    texts = [row.input for row in story.examples.test]
+    tokens_in, tokens_out = cost.tokens(texts, form.get("labels", ()))
+    return cost.estimate(tokens_in, tokens_out, texts_per_second=timing.texts_per_second)
+
+
+def _curve(story: Story, form: Form, accuracy: float, per_class: Sequence[Any]) -> LearningCurve | None:
+    embed = embedder(story.bench.base, story.bench.threads) if story.bench.base is not None else None
+    if embed is None or "labels" not in form:
+        return None
+    points = curve.measure(story.examples.train, story.examples.test, form, accuracy, embed, story.bench.seed)
+    return learning_curve.learn(points, seed=story.bench.seed, per_class=per_class)
+
+
+def _environment(story: Story) -> Environment:
+    memory = total_mb()
+    versions = {"python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return Environment(
+        cpu=processor().name,
+        threads=story.bench.threads,
+        memory_gb=memory / 1000 if memory else None,
+        system=f"{platform.system()} {platform.machine()}",
+        versions=versions,
+        seed=story.bench.seed,
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

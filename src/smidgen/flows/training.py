@@ -1,0 +1,170 @@
+"""Trains one student and makes its smaller variants, step by step; every step's result is stored and found again."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.bases import Base
+from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task, Training, Workspace
+from smidgen.core.progress import Progress
+from smidgen.core.rows import Row, Text
+from smidgen.core.settings import Settings
+from smidgen.flows.timing import Timing, measure
+from smidgen.machine.energy import Energy, Meter
+from smidgen.parts import registry
+from smidgen.store.hashing import code_hash, content_hash, rows_hash
+from smidgen.store.steps import Steps
+
+_FACTS = "smidgen_step.json"
+_SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained student on disk. `folder` holds it; `seconds` and `energy` are what its training took when it was done."""
+
+    student: str
+    folder: Path
+    key: str
+    seconds: float
+    energy: Energy
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A trained student in the files of an engine, made small by a method, and timed on this machine."""
+
+    student: str
+    spec: EngineSpec
+    folder: Path
+    key: str
+    timing: Timing
+    size_mb: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every step needs: the store, the task, the base, the seed, threads, progress."""
+
+    steps: Steps
+    task: Task
+    base: Base | None
+    seed: int
+    threads: int
+    progress: Progress
+
+    def fit(
+        self, name: str, settings: Settings, rows: Sequence[Row], held: Sequence[Row], form: Form, teacher: Fitted | None, label: str
+    ) -> Fitted:
+        """Train a student on `rows`; go on from its last checkpoint where an earlier try was killed."""
+        student: Student = registry.find("students", name)
+        inputs = {
+            "code": code_hash(),
+            "student": name,
+            "settings": settings.model_dump(mode="json"),
+            "rows": rows_hash((row.input, row.output) for row in rows),
+            "held": rows_hash((row.input, row.output) for row in held),
+            "form": form,
+            "base": self.base.sha256 if self.base and student.needs_base else None,
+            "seed": self.seed,
+            "threads": self.threads,
+            "teacher": teacher.key if teacher else None,
+        }
+
+        def work(folder: Path) -> None:
+            meter, began = Meter(), time.perf_counter()
+            self.progress.start(label)
+            base = self.base if student.needs_base else None
+            training = Training(rows, held, form, base, settings, self.seed, teacher=teacher.folder if teacher else None)
+            student.fit(training, Workspace(folder, self.threads, self.progress))
+            seconds, energy = time.perf_counter() - began, meter.read()
+            before = _facts(folder)
+            _write(folder, {"seconds": seconds + before.get("seconds", 0.0), "watt_hours": energy.watt_hours, "method": energy.method})
+            self.progress.finish()
+
+        folder = self.steps.run(f"fit-{name}", inputs, work)
+        facts = _facts(folder)
+        return Fitted(name, folder, content_hash(inputs), facts["seconds"], Energy(facts["watt_hours"], facts["method"]))
+
+    def raw(self, fitted: Fitted, texts: Sequence[Text]) -> Raw:
+        """What the trained student computes for texts, in the framework that trained it."""
+
+        def work(folder: Path) -> None:
+            student: Student = registry.find("students", fitted.student)
+            _save(student.raw(fitted.folder, texts, self.threads), folder)
+
+        folder = self.steps.run("raw", {"fit": fitted.key, "texts": rows_hash((text, None) for text in texts)}, work)
+        return _load(folder)
+
+    def variants(self, fitted: Fitted, methods: Sequence[str], sample: Sequence[Text]) -> list[Variant]:
+        """The student in its engine's files: at full precision, and made small by each method that knows the engine."""
+        student: Student = registry.find("students", fitted.student)
+        plain = self._variant(fitted.student, "export", {"fit": fitted.key}, lambda out: student.export(fitted.folder, out), sample)
+        made = [plain]
+        for method in methods:
+            compressor = registry.find("compress", method)
+            if plain.spec.engine in compressor.engines:
+                make = functools.partial(_compressed, compressor, plain, sample)
+                made.append(self._variant(fitted.student, f"compress-{method}", {"export": plain.key, "method": method}, make, sample))
+        return made
+
+    def _variant(
+        self, student: str, step: str, inputs: dict[str, Any], make: Callable[[Path], EngineSpec], sample: Sequence[Text]
+    ) -> Variant:
+        inputs = {"code": code_hash(), "threads": self.threads, **inputs}
+
+        def work(folder: Path) -> None:
+            spec = make(folder)
+            runner = registry.find("engines", spec.engine).open(folder, spec.options, self.threads)
+            _write(folder, {"spec": asdict(spec), "timing": measure(runner, sample).json()})
+
+        folder = self.steps.run(step, inputs, work)
+        facts = _facts(folder)
+        spec = EngineSpec(facts["spec"]["engine"], tuple(facts["spec"]["files"]), facts["spec"]["options"], facts["spec"]["method"])
+        timing = Timing(**{**facts["timing"], "batch": int(facts["timing"]["batch"])})
+        size = sum((folder / name).stat().st_size for name in spec.files) / 1e6
+        return Variant(student, spec, folder, content_hash([step, inputs]), timing, size)
+
+    def served(self, variant: Variant, texts: Sequence[Text]) -> Raw:
+        """What a variant computes for texts, in the engine that would serve it."""
+
+        def work(folder: Path) -> None:
+            runner = registry.find("engines", variant.spec.engine).open(variant.folder, variant.spec.options, self.threads)
+            _save(runner.run(texts), folder)
+
+        folder = self.steps.run("served", {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}, work)
+        return _load(folder)
+
+
+def _compressed(compressor: Compressor, plain: Variant, sample: Sequence[Text], out: Path) -> EngineSpec:
+    return compressor.apply(plain.spec, plain.folder, out, list(sample[:_SAMPLE]))
+
+
+def _save(raw: Raw, folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array, dtype=np.float32) for name, array in raw.items()}, folder / "raw.safetensors")
+
+
+def _load(folder: Path) -> Raw:
+    from safetensors.numpy import load_file
+
+    return dict(load_file(folder / "raw.safetensors"))
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    file = folder / _FACTS
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return facts
+
+
+def _write(folder: Path, facts: dict[str, Any]) -> None:
+    (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")

@@ -1,0 +1,183 @@
+"""Reads a recipe: one application as a TOML file that names parts and settings and holds no code.
+
+Each section is checked against the settings of the part that owns it, and every mistake is reported at once, with its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from smidgen.core.errors import RecipeError, SmidgenError
+from smidgen.core.settings import Settings
+from smidgen.parts import registry
+
+OWNERS = {
+    "data": "smidgen.data.settings",
+    "base": "smidgen.bases.settings",
+    "student": "smidgen.students.settings",
+    "compress": "smidgen.compress.settings",
+    "gate": "smidgen.judge.gate_settings",
+}
+"""Sections that belong to a room: the module whose `SETTINGS` they are. `[train]` belongs to the chosen student, and a section named
+like the task (`[classify]`) to the task."""
+
+_LIMIT_BYTES = 1_000_000
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `sections` holds the settings of every section, defaults filled in; `folder` is what its paths start from."""
+
+    name: str
+    task: str
+    seed: int
+    sections: Mapping[str, Settings]
+    folder: Path = field(default_factory=Path)
+
+    def settings(self, kind: type[S]) -> S:
+        """The section whose settings are of this class."""
+        for section in self.sections.values():
+            if isinstance(section, kind):
+                return section
+        raise KeyError(kind.__name__)
+
+    def json(self) -> dict[str, Any]:
+        """The whole recipe with its defaults, JSON-ready."""
+        sections = {name: section.model_dump(mode="json", exclude_none=True) for name, section in self.sections.items()}
+        return {"name": self.name, "task": self.task, "seed": self.seed, **sections}
+
+    def toml(self) -> str:
+        """The whole recipe with its defaults, as TOML."""
+        lines = [f"{key} = {_toml(value)}" for key, value in self.json().items() if not isinstance(value, dict)]
+        for name, section in self.json().items():
+            if isinstance(section, dict) and section:
+                lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
+        return "\n".join(lines) + "\n"
+
+
+def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from a file, with `section.name=value` overrides laid over it.
+
+    Raises RecipeError with every mistake; UnknownPart for a task or student that does not exist.
+    """
+    if not file.is_file():
+        raise RecipeError("there is no such recipe", value=str(file), todo="Write one with `smidgen init`, or check the path.")
+    if file.stat().st_size > _LIMIT_BYTES:
+        raise RecipeError("the recipe is too large", value=f"{file}: {file.stat().st_size} bytes", todo="A recipe is a few hundred bytes.")
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Mend the line, then run again.") from None
+    return make(given, overrides, folder=file.parent, source=str(file))
+
+
+def make(
+    given: Mapping[str, Any], overrides: Sequence[str] = (), *, folder: Path | None = None, source: str = "the command line"
+) -> Recipe:
+    """A recipe from a mapping. Raises as `read` does."""
+    tree = _laid_over(given, overrides)
+    task_name = tree.pop("task", None)
+    if not isinstance(task_name, str):
+        raise RecipeError(
+            "the recipe names no task", value=source, todo=f'Add a line: task = "classify". Tasks: {", ".join(registry.names("tasks"))}.'
+        )
+    registry.find("tasks", task_name)
+    name, seed = tree.pop("name", "model"), tree.pop("seed", 0)
+    mistakes: list[str] = []
+    if not isinstance(name, str) or not 0 < len(name) <= 100:
+        mistakes.append(f"name: a short text is expected, not {name!r}")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        mistakes.append(f"seed: a whole number from 0 to 4294967295 is expected, not {seed!r}")
+    student = tree["student"].get("kind", "auto") if isinstance(tree.get("student"), dict) else "auto"
+    owners = owners_of(task_name, None if student == "auto" else str(student))
+    sections = {key: _section(key, owner, tree.pop(key, {}), mistakes) for key, owner in owners.items()}
+    for stranger in tree:
+        mistakes.append(f"{stranger}: no such section{_meant(stranger, ['name', 'task', 'seed', *owners])}")
+    if mistakes:
+        raise RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Mend each of these, then run again:", mistakes=mistakes)
+    return Recipe(name, task_name, seed, {key: value for key, value in sections.items() if value is not None}, folder or Path())
+
+
+def owners_of(task_name: str, student: str | None = None) -> dict[str, type[Settings]]:
+    """Every section of a task's recipes with the settings that it takes: what flags, help and forms are drawn from."""
+    task = registry.find("tasks", task_name)
+    owners = {key: _owner(module) for key, module in OWNERS.items()}
+    owners[task_name] = task.settings
+    owners["train"] = registry.find("students", student or task.students[0]).settings
+    return owners
+
+
+def _owner(module: str) -> type[Settings]:
+    owner: type[Settings] = importlib.import_module(module).SETTINGS
+    return owner
+
+
+def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) -> Settings | None:
+    if not isinstance(given, dict):
+        mistakes.append(f"{name}: a section [{name}] is expected, not {given!r}")
+        return None
+    try:
+        return owner.model_validate(given)
+    except pydantic.ValidationError as error:
+        for entry in error.errors():
+            place = ".".join([name, *(str(step) for step in entry["loc"])])
+            if entry["type"] == "extra_forbidden":
+                mistakes.append(f"{place}: no such setting{_meant(str(entry['loc'][-1]), list(owner.model_fields))}")
+            else:
+                mistakes.append(f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}")
+        return None
+    except SmidgenError as error:
+        mistakes.append(f"{name}: {error}")
+        return None
+
+
+def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of the tree with the overrides in it. A value is read as TOML, and as plain text where it is not TOML."""
+    tree = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        steps = path.strip().split(".")
+        if not equals or not all(steps) or len(steps) > 2:
+            raise RecipeError("an override is not of the form section.name=value", value=override, todo="Write: --set train.epochs=3")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        if len(steps) == 1:
+            tree[steps[0]] = value
+            continue
+        section = tree.setdefault(steps[0], {})
+        if not isinstance(section, dict):
+            raise RecipeError("an override reaches into what is not a section", value=override, todo=f"{steps[0]} is a plain value.")
+        section[steps[1]] = value
+    return tree
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(sorted(known))})"
+
+
+def _count(mistakes: list[str]) -> str:
+    return "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+
+
+def _toml(value: Any) -> str:
+    """A plain value as TOML. JSON's strings, numbers and lists are TOML's too, but for a few control characters that JSON escapes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(piece) for piece in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(piece)}" for key, piece in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)

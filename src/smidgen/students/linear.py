@@ -1,0 +1,133 @@
+"""The baseline: TF-IDF of words and character runs, and a linear classifier. Strong, and honest to compare with.
+
+Word 1- and 2-grams beside 3- and 4-grams of characters within words, sublinear counts, and a linear support vector machine, one label
+against the rest (liblinear). On 9,000 rows of BANKING77, tested on 1,003 held-out rows of train: 90.4 % in 1.2 s; words alone 87.7 %.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import MissingExtra
+from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings, setting
+
+_WORDS = {"analyzer": "word", "ngram_range": (1, 2), "sublinear_tf": True}
+_LETTERS = {"analyzer": "char_wb", "ngram_range": (3, 4), "sublinear_tf": True, "min_df": 3}
+_FEW = 200
+
+
+class LinearSettings(Settings):
+    """The baseline's settings."""
+
+    penalty: float = setting(1.0, "Inverse regularisation of the support vector machine.", gt=0)
+    max_features: int = setting(200_000, "Most n-grams of each kind that are kept.", ge=100)
+
+
+class Linear:
+    """The student `linear`."""
+
+    name = "linear"
+    summary = "TF-IDF and a linear classifier: the baseline."
+    settings = LinearSettings
+    needs_base = False
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Train; takes seconds, so there is no checkpoint."""
+        try:
+            from sklearn.feature_extraction.text import TfidfVectorizer
+            from sklearn.svm import LinearSVC
+        except ImportError:
+            raise MissingExtra("scikit-learn", "train") from None
+        settings = training.settings if isinstance(training.settings, LinearSettings) else LinearSettings()
+        texts = [joined(row.input) for row in training.rows]
+        blocks, vectorizers = [], []
+        for options in (_WORDS, _LETTERS):
+            chosen = dict(options, max_features=settings.max_features)
+            if len(texts) < _FEW:
+                chosen["min_df"] = 1
+            vectorizer = TfidfVectorizer(**chosen)
+            blocks.append(vectorizer.fit_transform(texts))
+            vectorizers.append(vectorizer)
+        from scipy.sparse import hstack
+
+        features = hstack(blocks).tocsr()
+        weight = np.zeros((len(_outputs(training.form)), features.shape[1]), np.float32)
+        bias = np.full(len(weight), -1.0, np.float32)
+        for number, target in _targets(training.rows, training.form):
+            model = LinearSVC(C=settings.penalty, random_state=training.seed % 2**31)
+            model.fit(features, target)
+            if len(model.classes_) == 2 and number is not None:
+                weight[number], bias[number] = model.coef_[0], model.intercept_[0]
+            elif len(model.classes_) == 2:
+                weight[model.classes_[1]], bias[model.classes_[1]] = model.coef_[0], model.intercept_[0]
+                weight[model.classes_[0]], bias[model.classes_[0]] = -model.coef_[0], -model.intercept_[0]
+            else:
+                weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+        _write(space.folder, vectorizers, weight, bias)
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """Margins (n, outputs) by scikit-learn, the reference for the engine that serves the same tables."""
+        from safetensors.numpy import load_file
+        from scipy.sparse import hstack
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        facts = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "linear.safetensors")
+        blocks = []
+        for kind, options in (("words", _WORDS), ("letters", _LETTERS)):
+            vectorizer = TfidfVectorizer(**dict(options, min_df=1, vocabulary=facts[kind]))
+            vectorizer.idf_ = tensors[f"{kind}.idf"].astype(np.float64)
+            blocks.append(vectorizer.transform([joined(text) for text in texts]))
+        features = hstack(blocks).tocsr()
+        return {"logits": np.asarray(features @ tensors["weight"].T.astype(np.float64) + tensors["bias"], dtype=np.float32)}
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """The trained tables are the served tables."""
+        out.mkdir(parents=True, exist_ok=True)
+        files = ("terms.json", "linear.safetensors")
+        for name in files:
+            shutil.copyfile(folder / name, out / name)
+        return EngineSpec("linear", files)
+
+
+def _outputs(form: Form) -> list[str]:
+    """The labels in the order of the logits: the unknown label comes last where it is trained as one."""
+    unknown = [form["unknown"]] if form.get("unknown_examples") else []
+    return [*form["labels"], *unknown]
+
+
+def _targets(rows: Sequence[Row], form: Form) -> list[tuple[int | None, NDArray[Any]]]:
+    """What liblinear is given: one multi-class problem, or a yes-or-no problem per label where a text may have several."""
+    index = {label: number for number, label in enumerate(_outputs(form))}
+    if not form["multi_label"]:
+        return [(None, np.array([index[row.output] for row in rows]))]
+    problems: list[tuple[int | None, NDArray[Any]]] = []
+    for number, label in enumerate(form["labels"]):
+        target = np.array([int(label in row.output) for row in rows])
+        if target.min() != target.max():
+            problems.append((number, target))
+    return problems
+
+
+def _write(folder: Path, vectorizers: list[Any], weight: NDArray[Any], bias: NDArray[Any]) -> None:
+    from safetensors.numpy import save_file
+
+    terms, tensors = {}, {"weight": weight, "bias": bias}
+    for kind, vectorizer in zip(("words", "letters"), vectorizers, strict=True):
+        order = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
+        terms[kind] = order
+        tensors[f"{kind}.idf"] = np.asarray(vectorizer.idf_, dtype=np.float32)
+    (folder / "terms.json").write_text(json.dumps(terms, ensure_ascii=False), encoding="utf-8")
+    save_file(tensors, folder / "linear.safetensors")
+
+
+part = Linear()

@@ -1,0 +1,26 @@
+"""The `[student]` section of a recipe: which small model, or what is wanted of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from smidgen.core.settings import Settings, setting
+
+
+class StudentSettings(Settings):
+    """Which student, or what it must be like; `build` chooses among those that fit and says why."""
+
+    kind: str = setting("auto", "A student by name (encoder, static, linear), or auto: chosen by what is asked below.", flag="--student")
+    quality: Literal["best", "balanced", "fast"] = setting(
+        "balanced",
+        "best: the most accurate, whatever its size. balanced: the smallest and fastest within a point of it. fast: the fastest "
+        "that beats the baseline.",
+        flag="--quality",
+    )
+    max_latency_ms: float | None = setting(
+        None, "Longest median time for one text, in milliseconds on this machine.", flag="--max-latency-ms", gt=0
+    )
+    max_size_mb: float | None = setting(None, "Largest size of the model's files, in MB of 10^6 bytes.", flag="--max-size-mb", gt=0)
+
+
+SETTINGS = StudentSettings

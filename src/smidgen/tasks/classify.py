@@ -1,0 +1,307 @@
+"""Classify: a text, or a pair of texts, gets one label of a fixed set, or several, or the answer that none of them fits."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from smidgen.core.errors import DataError
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form, Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.core.settings import Settings, setting
+from smidgen.stats import calibration, classification
+
+UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
+_RUNNERS_UP = 3
+_MOST_LABELS = 20_000
+_LONGEST_LABEL = 200
+
+
+class ClassifySettings(Settings):
+    """What is asked of a classifier."""
+
+    multi_label: bool = setting(
+        False, "A text may have several labels: cells hold a JSON list, or labels with | between.", flag="--multi-label"
+    )
+    unknown: str = setting(
+        "auto",
+        "The label that means out of scope. auto: one named oos, out_of_scope or unknown where the data has it; none: never; any other "
+        "name is learnt from its rows, or from in-scope rows alone where there are none.",
+        flag="--unknown",
+    )
+    class_weights: Literal["none", "balanced"] = setting(
+        "none", "balanced: rare labels count as much as common ones in training.", flag="--class-weights"
+    )
+    keep_in_scope: float = setting(
+        0.985, "Share of in-scope texts that must keep their answer when the unknown answer is learnt.", ge=0.5, le=1.0
+    )
+
+
+class Classify:
+    """The task `classify`."""
+
+    name = "classify"
+    summary = "Give each text a label: sort tickets, route messages, detect intent, topic or sentiment."
+    settings = ClassifySettings
+    students = ("encoder", "static")
+    baseline = "linear"
+    headline = "accuracy"
+
+    def parse(self, value: Any, settings: Settings) -> Any:
+        """A label, or a list of labels where the task is multi-label. Raises ValueError with the reason."""
+        multi = isinstance(settings, ClassifySettings) and settings.multi_label
+        return _labels(value) if multi else _label(value)
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+        """Labels in sorted order, and what is known of the decision before anything is trained.
+
+        Raises DataError for data that cannot teach a classifier: no rows, one label only, a label seen once.
+        """
+        asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
+        counts = Counter(label for row in rows for label in _as_list(row.output))
+        unknown = _unknown(asked.unknown, counts)
+        in_scope = sorted(label for label in counts if label != unknown)
+        _check(rows, in_scope, counts, asked.multi_label)
+        form: Form = {"labels": in_scope, "multi_label": asked.multi_label, "temperature": 1.0}
+        if unknown is not None and not asked.multi_label:
+            form["unknown"] = unknown
+            form["unknown_examples"] = counts[unknown]
+            form["unknown_threshold"] = 1.0
+        if asked.multi_label:
+            form["threshold"] = 0.5
+        return form
+
+    def strata(self, rows: Sequence[Row]) -> list[str]:
+        """The label of each row; of several labels, the rarest, so that thin labels are spread evenly."""
+        counts = Counter(label for row in rows for label in _as_list(row.output))
+        return [min(_as_list(row.output), key=lambda label: (counts[label], label), default="") for row in rows]
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+        """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold: for several labels the one with the best
+        micro-F1, for the unknown answer the one that finds most out-of-scope rows while in-scope rows keep their answers."""
+        asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
+        index = {label: number for number, label in enumerate(form["labels"])}
+        logits = np.asarray(raw["logits"], dtype=np.float64)
+        fitted = dict(form)
+        if form["multi_label"]:
+            targets = np.zeros(logits.shape)
+            for number, row in enumerate(rows):
+                for label in _as_list(row.output):
+                    if label in index:
+                        targets[number, index[label]] = 1.0
+            fitted["temperature"] = calibration.fit_temperature_multi_label(logits, targets)
+            fitted["threshold"] = _best_threshold(calibration.sigmoid(logits, fitted["temperature"]), targets)
+            return fitted
+        inside = np.array([row.output in index for row in rows], dtype=bool)
+        if inside.any():
+            gold = np.array([index[row.output] for row, known in zip(rows, inside, strict=True) if known])
+            fitted["temperature"] = calibration.fit_temperature(logits[inside][:, : len(index)], gold)
+        if "unknown" in form:
+            fitted["unknown_threshold"] = _unknown_threshold(strangeness(raw, fitted), inside, asked.keep_in_scope)
+        return fitted
+
+    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+        """One reply a row: the most likely label with its calibrated probability and the runners-up; or the unknown label."""
+        labels: list[str] = form["labels"]
+        logits = np.asarray(raw["logits"], dtype=np.float64)
+        if form["multi_label"]:
+            chances = calibration.sigmoid(logits, form["temperature"])
+            return [_several(row, labels, form["threshold"]) for row in chances]
+        chances = calibration.softmax(logits[:, : len(labels)], form["temperature"])
+        if "unknown" not in form:
+            return [_one(row, labels) for row in chances]
+        strange = strangeness(raw, form)
+        threshold = form["unknown_threshold"]
+        return [
+            _outside(row, labels, form["unknown"], float(odd), threshold)
+            if odd > threshold
+            else _one(row, labels, (form["unknown"], 0.5 * float(odd) / max(1e-9, threshold)))
+            for row, odd in zip(chances, strange, strict=True)
+        ]
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+        """accuracy (all labels right) and macro_f1; micro_f1 for several labels; oos_recall and in_scope_accuracy where out-of-scope rows
+        were met; parent_accuracy where labels are hierarchical (`billing/refund`: the part before the last slash)."""
+        gold, got = [row.output for row in rows], [reply.output for reply in replies]
+        unknown = form.get("unknown")
+        labels = [*form["labels"], unknown] if unknown in gold else list(form["labels"])
+        metrics = {"accuracy": classification.accuracy(gold, got), "macro_f1": classification.macro_f1(gold, got, labels)}
+        if form["multi_label"]:
+            metrics["micro_f1"] = classification.micro_f1(gold, got, labels)
+        elif unknown in gold:
+            metrics["oos_recall"] = classification.oos_recall(gold, got, unknown)
+            metrics["in_scope_accuracy"] = classification.in_scope_accuracy(gold, got, unknown)
+        if not form["multi_label"] and any("/" in label for label in labels):
+            metrics["parent_accuracy"] = classification.accuracy([parent(g) for g in gold], [parent(g) for g in got])
+        return metrics
+
+    def content(self, reply: Reply) -> str:
+        """The label; several labels as a JSON list."""
+        return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
+
+
+def strangeness(raw: Raw, form: Form) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """How likely each text is out of scope, (n,) in 0..1: one minus the largest in-scope probability, where the output for the unknown
+    label, if one was trained, takes part in the softmax."""
+    logits = np.asarray(raw["logits"], dtype=np.float64)
+    chances = calibration.softmax(logits, form["temperature"])
+    return np.asarray(1.0 - chances[:, : len(form["labels"])].max(axis=1))
+
+
+def parent(label: Any) -> Any:
+    """The label above a hierarchical one: `billing` of `billing/refund`; a label without a slash is its own parent."""
+    return label.rpartition("/")[0] or label if isinstance(label, str) else label
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, list | dict):
+        raise ValueError("a single label is expected; for several labels a text use --multi-label")
+    text = "" if value is None else str(value).strip()
+    if not text:
+        raise ValueError("the label is empty")
+    if len(text) > _LONGEST_LABEL:
+        raise ValueError(f"the label has {len(text)} characters; a label is a short name (is this the right column?)")
+    return text
+
+
+def _labels(value: Any) -> list[str]:
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"the cell looks like a JSON list but is not one ({error.msg})") from None
+    if isinstance(value, str):
+        value = [piece for piece in value.split("|") if piece.strip()]
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        value = [value]
+    return sorted({_label(piece) for piece in value})
+
+
+def _as_list(output: Any) -> list[str]:
+    if output is None:
+        return []
+    return output if isinstance(output, list) else [output]
+
+
+def _unknown(asked: str, counts: Counter[str]) -> str | None:
+    if asked == "none":
+        return None
+    if asked != "auto":
+        return asked
+    return next((label for label in counts if label.strip().lower() in UNKNOWN_NAMES), None)
+
+
+def _check(rows: Sequence[Row], in_scope: list[str], counts: Counter[str], multi_label: bool) -> None:
+    if not rows:
+        raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with at least two rows per label.")
+    if len(in_scope) < 2 and not (multi_label and in_scope):
+        raise DataError(
+            "the data has one label only",
+            value=in_scope[0] if in_scope else "none",
+            todo="A classifier needs at least two labels: add rows with another label, or name the right column with --label.",
+        )
+    if len(in_scope) > _MOST_LABELS:
+        raise DataError(
+            "the label column has too many different values", value=len(in_scope), todo="Is it the right column? Name it with --label."
+        )
+    once = [label for label in in_scope if counts[label] < 2]
+    if once:
+        row = next(row for row in rows if once[0] in _as_list(row.output))
+        raise DataError(
+            f"a label is seen once ({len(once)} such label{'s' if len(once) > 1 else ''})",
+            value=once[0],
+            todo="Add at least one more row with this label, or drop or rename it (`smidgen check` lists thin labels).",
+            row=row.number,
+        )
+
+
+class Chances(Mapping[str, float]):
+    """The probability of every label: a view of the model's output that costs nothing until it is read.
+
+    With an unknown answer, its chance is 0.5 where the decision turns, and the labels share the rest.
+    """
+
+    __slots__ = ("_labels", "_read", "_row", "_unknown")
+
+    def __init__(self, labels: list[str], row: Any, unknown: tuple[str, float] | None = None) -> None:
+        self._labels, self._row, self._unknown = labels, row, unknown
+        self._read: dict[str, float] | None = None
+
+    def _all(self) -> dict[str, float]:
+        if self._read is None:
+            rest = 1.0 - self._unknown[1] if self._unknown else 1.0
+            self._read = {label: float(chance) * rest for label, chance in zip(self._labels, self._row, strict=True)}
+            if self._unknown:
+                self._read[self._unknown[0]] = self._unknown[1]
+        return self._read
+
+    def __getitem__(self, label: str) -> float:
+        return self._all()[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._labels) + (self._unknown is not None)
+
+
+def _one(chances: Any, labels: list[str], unknown: tuple[str, float] | None = None) -> Reply:
+    order = np.argsort(-chances, kind="stable")[: _RUNNERS_UP + 1]
+    best = labels[order[0]]
+    runners = tuple((labels[number], float(chances[number])) for number in order[1:])
+    facts: dict[str, Any] = {}
+    if "/" in best:
+        above = parent(best)
+        facts = {"parent": above, "parent_score": float(sum(c for label, c in zip(labels, chances, strict=True) if parent(label) == above))}
+    return Reply(best, float(chances[order[0]]), runners, facts, chances=Chances(labels, chances, unknown))
+
+
+def _several(chances: Any, labels: list[str], threshold: float) -> Reply:
+    """All labels at or over the threshold; the score is the chance that each of these decisions is right."""
+    order = np.argsort(-chances, kind="stable")
+    given = [labels[number] for number in order if chances[number] >= threshold]
+    rest = tuple((labels[number], float(chances[number])) for number in order if chances[number] < threshold)[:_RUNNERS_UP]
+    sure = np.where(chances >= threshold, chances, 1 - chances)
+    facts = {"scores": {label: float(chances[labels.index(label)]) for label in given}}
+    return Reply(sorted(given), float(np.prod(sure)), rest, facts, chances=Chances(labels, chances))
+
+
+def _outside(chances: Any, labels: list[str], unknown: str, odd: float, threshold: float) -> Reply:
+    """The unknown answer. Its score is 0.5 at the threshold and 1 where no label has any chance."""
+    inside = _one(chances, labels)
+    score = 0.5 + 0.5 * (odd - threshold) / max(1e-9, 1 - threshold)
+    runners = ((inside.output, inside.score), *inside.alternatives[:-1])
+    return Reply(unknown, float(score), runners, {"out_of_scope": odd}, chances=Chances(labels, chances, (unknown, float(score))))
+
+
+def _best_threshold(chances: Any, targets: Any) -> float:
+    """The threshold in 0.2..0.8 with the best micro-F1; 0.5 where it makes no difference."""
+    best, best_score = 0.5, -1.0
+    for threshold in sorted(np.linspace(0.2, 0.8, 25), key=lambda t: abs(t - 0.5)):
+        given = chances >= threshold
+        right = float((given * targets).sum())
+        score = 2 * right / max(1.0, float(given.sum() + targets.sum()))
+        if score > best_score + 1e-9:
+            best, best_score = float(threshold), score
+    return best
+
+
+def _unknown_threshold(strange: Any, inside: Any, keep: float) -> float:
+    """The strangeness over which a text is out of scope. At least `keep` of the in-scope rows stay below it. Where out-of-scope rows were
+    held out too, the threshold moves up from there as long as that loses none of them."""
+    if not inside.any():
+        return 0.5
+    floor = float(np.quantile(strange[inside], keep, method="higher"))
+    found = np.sort(strange[~inside][strange[~inside] > floor])
+    return float((floor + found[0]) / 2) if len(found) else min(floor, 1.0)
+
+
+part = Classify()
