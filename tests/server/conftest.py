@@ -71,7 +71,7 @@ def serve() -> Iterator[Callable[..., Running]]:
     stops: list[Callable[[], None]] = []
 
     def start(*models: WordModel, **settings: Any) -> Running:
-        chosen = ServeSettings(port=0, access_log=False, **settings)
+        chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
         served = models or (WordModel(),)
         bound = take_port(chosen)
         server = uvicorn.Server(uvicorn.Config(create_app(served, chosen), log_config=None, access_log=False, timeout_graceful_shutdown=5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -51,6 +52,10 @@ class Requests:
         self._metering.running.inc()
         try:
             await self._app(scope, receive, tagged)
+        except asyncio.CancelledError:
+            if not status:
+                await failure(503, "The server is stopping. Try again.", "stopping")(scope, receive, tagged)
+            raise
         except Exception as error:  # noqa: BLE001 the one broad except of the server: no client is left without an answer
             _report(error, request_id.decode())
             if not status:
