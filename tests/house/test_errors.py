@@ -106,7 +106,17 @@ def _empty(piece: ast.expr) -> bool:
 
 def test_no_error_is_raised_bare(modules: dict[Path, ast.Module]) -> None:
     """What reaches a user is of our tree. Python's own errors are for contracts between files (a parser's ValueError, a KeyError)."""
-    allowed = {"ValueError", "KeyError", "TypeError", "StopIteration", "FileNotFoundError", "OSError", "Exit", "HTTPException", "RuntimeError"}
+    allowed = {
+        "ValueError",
+        "KeyError",
+        "TypeError",
+        "StopIteration",
+        "FileNotFoundError",
+        "OSError",
+        "Exit",
+        "HTTPException",
+        "RuntimeError",
+    }
     kinds = {kind.__name__ for kind in CLASSES}
     seen, strangers = 0, []
     for file, tree in modules.items():

@@ -1,4 +1,4 @@
-"""The version, once: what a bundle, a report and `smidgen --version` say. `pyproject.toml` says the same, and a test holds them together."""
+"""The version, once: bundles, reports and `smidgen --version` say it. `pyproject.toml` says the same; a test holds them together."""
 
 from __future__ import annotations
 

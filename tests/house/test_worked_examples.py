@@ -1,0 +1,104 @@
+"""The worked examples of the documentation, dropped as they stand into a copy of the source: they work, and nothing else changed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, Fresh
+
+BLOCK = re.compile(r"```python\n# (src/smidgen/\S+\.py)\n(.*?)```", re.DOTALL)
+RATED = {
+    5: ("loved it", "perfect, would buy again", "brilliant quality", "best lamp we ever had", "wonderful, thank you"),
+    4: ("good lamp, small scratch", "nearly perfect", "happy with it overall", "good value", "nice, took a while to arrive"),
+    3: ("it is okay", "average, does the job", "neither good nor bad", "fine I suppose", "okay for the price"),
+    2: ("disappointed with the finish", "wobbly and thin", "not as in the photo", "poor instructions", "rather flimsy"),
+    1: ("broke on the first day", "awful, sent it back", "terrible, never again", "complete waste of money", "rubbish"),
+}
+
+
+def drop(page: str, source: Path) -> str:
+    """Put a page's example where its first line says; return its name."""
+    found = BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    assert len(found) == 1
+    place, text = found[0]
+    target = source.parent / place
+    assert not target.exists(), "the example must be a new file"
+    target.write_text(text, encoding="utf-8")
+    return target.stem
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the source, to drop files into."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "src"
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    """Rated reviews, ten words each at most."""
+    file = tmp_path / "reviews.csv"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "stars"])
+        for stars, texts in RATED.items():
+            writer.writerows(
+                [f"{text} {ending}".strip(), f"{stars} stars"] for text in texts for ending in ("", "really", "to be honest", "!!")
+            )
+    return file
+
+
+def test_a_dropped_task_is_found_by_everything(source: Path, reviews: Path, tmp_path: Path, fresh: Fresh) -> None:
+    before = fresh("-m", "smidgen", "build", "--help", source=source).stdout
+    assert "stars" not in before
+    assert drop("adding-a-task.md", source) == "stars"
+    after = fresh("-m", "smidgen", "build", "--help", source=source).stdout
+    assert "classify, stars" in after and "--most-stars" in after
+    assert "classify, stars" in fresh("-m", "smidgen", "init", "--help", source=source).stdout
+    fresh("-m", "smidgen", "init", str(tmp_path / "new"), "--task", "stars", source=source)
+    assert "[stars]" in (tmp_path / "new" / "smidgen.toml").read_text(encoding="utf-8")
+    wrong = fresh("-m", "smidgen", "build", "--task", "star", "--data", str(reviews), "--out", str(tmp_path / "x"), source=source, ok=False)
+    assert wrong.returncode == 2 and "Did you mean 'stars'?" in wrong.stderr
+
+    model = tmp_path / "stars"
+    options = ["--task", "stars", "--data", str(reviews), "--input", "text", "--label", "stars", "--student", "linear", "--out", str(model)]
+    report = json.loads(fresh("-m", "smidgen", "build", *options, "--json", "--threads", "1", source=source).stdout)
+    assert report["task"] == "stars"
+    assert 0.0 <= report["metrics"]["within_one"]["value"] <= 1.0
+    code = f"""
+from fastapi.testclient import TestClient
+from smidgen.flows.live import load
+from smidgen.server.app import create_app
+model = load({str(model)!r}, threads=1)
+with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:
+    print(client.get("/v1/models").text)
+    asked = {{"model": "stars", "messages": [{{"role": "user", "content": "awful, waste of money"}}]}}
+    print(client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"])
+"""
+    listed, answer = fresh("-c", code, source=source).stdout.splitlines()
+    assert "stars" in [entry["id"] for entry in json.loads(listed)["data"]]
+    assert "star" in answer
+
+
+def test_a_dropped_student_and_engine_build_and_answer(source: Path, tiny: tuple[Path, Path], tmp_path: Path, fresh: Fresh) -> None:
+    assert drop("adding-an-engine.md", source) == "words"
+    assert drop("adding-a-student.md", source) == "bayes"
+    train, test = tiny
+    model = tmp_path / "model"
+    files = ["--data", str(train), "--test", str(test), "--input", "text", "--label", "intent"]
+    options = ["--task", "classify", *files, "--student", "bayes", "--set", "train.smoothing=0.5", "--out", str(model)]
+    report = json.loads(fresh("-m", "smidgen", "build", *options, "--json", "--threads", "1", source=source).stdout)
+    assert report["student"]["kind"] == "bayes" and report["student"]["engine"] == "words"
+    assert report["metrics"]["accuracy"]["value"] > 0.3, "twelve intents: guessing gives 0.08"
+    assert report["parity"]["agreement"]["value"] == 1.0
+    measured = json.loads(fresh("-m", "smidgen", "eval", str(model), "--data", str(test), "--json", source=source).stdout)
+    assert measured["metrics"]["accuracy"]["value"] == pytest.approx(report["metrics"]["accuracy"]["value"])
+    lines = fresh("-m", "smidgen", "predict", str(model), "--data", str(test), source=source).stdout.splitlines()
+    assert len(lines) == measured["n"]
+    assert all({"output", "score"} <= json.loads(line).keys() for line in lines)
