@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.answers import Extra, Usage, extra, usage
 from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.ids import fresh
 from smidgen.server.served import Served, takes_pairs
 from smidgen.server.service import Service
 from smidgen.server.structured import Wanted, shaped, wanted_of
@@ -107,7 +107,7 @@ def face(service: Service) -> APIRouter:
         (reply,) = await service.ask(model, [text], request, "messages")
         content = model.task.content(reply) if wanted is None else shaped(wanted, reply)
         head = {
-            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "id": f"chatcmpl-{fresh()}",
             "created": int(time.time()),
             "model": model.name,
             "system_fingerprint": model.id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from smidgen.server.answers import Extra, Usage, extra, usage
 from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.ids import fresh
 from smidgen.server.openai_chat import DONE, StreamOptions
 from smidgen.server.service import Service
 
@@ -71,7 +71,7 @@ def face(service: Service) -> APIRouter:
             said = {"text": text, "logprobs": None, "finish_reason": "stop", "smidgen": extra(model, reply)}
             choices += [{"index": len(choices) + copy, **said} for copy in range(copies)]
         head = {
-            "id": f"cmpl-{secrets.token_hex(12)}",
+            "id": f"cmpl-{fresh()}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": model.name,

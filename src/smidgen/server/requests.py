@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import re
-import secrets
 import time
 import traceback
 
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import SmidgenError
 from smidgen.server.errors import failure
+from smidgen.server.ids import fresh
 from smidgen.server.metering import Metering
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -77,7 +77,7 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return bytes(value)
-    return b"req_" + secrets.token_hex(12).encode()
+    return f"req_{fresh()}".encode()
 
 
 def _report(error: Exception, request_id: str) -> None:

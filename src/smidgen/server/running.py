@@ -63,6 +63,7 @@ def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: C
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
