@@ -30,7 +30,7 @@ def render(report: Report) -> str:
         figures=figures(report),
         style=_asset("report.css"),
         script=_asset("report.js"),
-        heat_map=heat_map.draw(report.confusion) if report.confusion and report.confusion.labels else None,
+        heat_map=heat_map.draw(report.confusion) if report.confusion and report.confusion_pairs else None,
         heat_map_width=heat_map.size(report.confusion) if report.confusion else 0,
         reliability=lines.reliability(report.calibration) if report.calibration else None,
         risk_coverage=lines.risk_coverage(report.risk_coverage, _rows(report)) if report.risk_coverage else None,

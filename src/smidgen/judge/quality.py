@@ -199,7 +199,7 @@ def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
     beside = next((score for label, score in reply.alternatives if label == row.output), None)
     times = seen[gold, answer]
     if reply.score >= 0.9:
-        why = "Very sure and wrong: is the label right?"
+        why = "Very sure: is the label right?"
     elif beside is not None and reply.score - beside < 0.1:
         why = "A close call: the right label came second by a hair."
     elif times > 2:

@@ -22,8 +22,8 @@ def _value(value: object) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def picture(name: str, width: float, height: float, title: str, description: str, *content: str) -> Markup:
-    """A whole chart, announced by its title and described for those who cannot see it."""
+def picture(name: str, width: float, height: float, title: str, description: str, *content: str, widest: float | None = None) -> Markup:
+    """A whole chart, announced by its title and described for those who cannot see it. It fills its column, up to `widest` pixels."""
     return tag(
         "svg",
         tag("title", title, id=f"{name}-title"),
@@ -31,6 +31,7 @@ def picture(name: str, width: float, height: float, title: str, description: str
         *content,
         class_=f"chart {name}",
         viewBox=f"0 0 {_value(float(width))} {_value(float(height))}",
+        style=f"max-width:{_value(widest)}px" if widest is not None else None,
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
         xmlns="http://www.w3.org/2000/svg",

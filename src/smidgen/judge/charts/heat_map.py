@@ -8,7 +8,7 @@ from smidgen.judge.charts.axes import picture, tag
 from smidgen.judge.sections import ConfusionTable
 
 _LONGEST = 26
-_LETTER = 6.6  # mean width of a letter at the size of tick labels
+_LETTER = 7.4  # mean width of a letter at the size of tick labels, on the wide side: fonts differ
 
 
 def draw(table: ConfusionTable) -> Markup:
@@ -18,7 +18,7 @@ def draw(table: ConfusionTable) -> Markup:
     longest = max((len(_short(label)) for label in labels), default=0)
     side = longest * _LETTER + 14
     level = n <= 3  # few enough for the names to stand level above their columns
-    head = 30.0 if level else longest * _LETTER * 0.76 + 18
+    head = 30.0 if level else longest * _LETTER * 0.77 + 20
     tail = 10.0 if level else longest * _LETTER * 0.65
     width, height = side + n * cell + tail, head + n * cell + 6
     drawn: list[Markup] = [tag("rect", x=side, y=head, width=n * cell, height=n * cell, class_="field")]
@@ -51,6 +51,7 @@ def draw(table: ConfusionTable) -> Markup:
         "Which labels are mistaken for which",
         f"{n} labels; rows are the right label, columns the answer. {wrong} answers lie off the diagonal.",
         *drawn,
+        widest=width,
     )
 
 
@@ -80,7 +81,7 @@ def _cell(table: ConfusionTable, row: int, column: int, number: int, share: floa
         ),
     ]
     if cell >= 26:
-        light = "cell-number on" if strength > 0.62 else "cell-number"
+        light = "cell-number on" if strength > 0.78 else "cell-number"
         drawn.append(tag("text", f"{number}", x=x + cell / 2, y=y + cell / 2 + (5 if cell > 60 else 4), class_=light, text_anchor="middle"))
     return tag("g", *drawn)
 

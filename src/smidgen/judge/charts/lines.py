@@ -59,7 +59,7 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
         frame.band(low, high, "band"),
         frame.line([(point.coverage, point.risk) for point in usable], "curve"),
     ]
-    taken: list[float] = []
+    free = frame.left  # a name is drawn where it does not run into the one before
     for at in curve.at:
         if (
             at.point is not None
@@ -67,7 +67,9 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
             and at.point.coverage * rows >= _LEAST_ANSWERED
             and at.wanted <= frame.y.high
         ):
-            drawn.append(_mark(frame, at.point, at.wanted, taken))
+            x = frame.across(at.point.coverage)
+            drawn.append(_mark(frame, at.point, at.wanted, named=x - free > _NAME_WIDTH))
+            free = x
     last = usable[-1]
     drawn.append(tag("circle", cx=frame.across(last.coverage), cy=frame.up(last.risk), r=4.0, class_="dot"))
     return picture(

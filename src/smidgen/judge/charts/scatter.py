@@ -51,7 +51,7 @@ def draw(alternatives: Sequence[Alternative]) -> Markup | None:
 
 
 def _radius(entry: Alternative, biggest: float) -> float:
-    return 6 + 16 * ((entry.size_mb or 0.0) / biggest) ** 0.5
+    return 6 + 16 * float(((entry.size_mb or 0.0) / biggest) ** 0.5)
 
 
 def _kind(entry: Alternative) -> str:

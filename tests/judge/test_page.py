@@ -1,0 +1,150 @@
+"""The page: complete, self-contained, safe with any text, and honest about what was not measured."""
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from smidgen.judge import page, phrases
+from smidgen.judge.report import Report
+from smidgen.judge.sections import Baseline, Delta, Measured, StudentFacts
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+SECTIONS = ("alone", "mistakes", "labels", "more", "alternatives", "cost", "served", "made")
+
+
+class Reader(HTMLParser):
+    """Collects elements and text, and checks that every element is closed where it was opened."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.seen, self.words = [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.mark.parametrize("classes", [2, 6, 40, 77, 300])
+def test_all_sections_are_there(make_report, classes):
+    html = page.render(make_report(classes=classes, n=max(400, classes * 4)))
+    reader = Reader(html)
+    assert [attributes["id"] for tag, attributes in reader.seen if tag == "section"] == list(SECTIONS)
+    titles = re.findall(r'<title id="([a-z-]+)-title">', html)
+    assert titles == ["risk-coverage", "reliability", "heat-map", "learning", "alternatives"]
+    assert "of 100 right" in reader.text and "worth it" in reader.text
+    assert sum(tag == "tr" for tag, _ in reader.seen) > classes
+    assert len(html) < 1_500_000
+
+
+def test_nothing_is_asked_of_any_server(make_report):
+    html = page.render(make_report())
+    reader = Reader(html)
+    links = [value for _, attributes in reader.seen for name, value in attributes.items() if name in ("src", "href", "action", "data")]
+    assert links and all(link.startswith("#") for link in links)
+    assert not {"link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in reader.seen}
+    style = "".join(re.findall(r"<style>(.*?)</style>", html, re.S))
+    assert "url(" not in style and "@import" not in style
+    script = "".join(re.findall(r"<script>(.*?)</script>", html, re.S))
+    assert not re.search(r"fetch|XMLHttp|import\s|https?:", script)
+    assert set(re.findall(r"https?://[^\"'<\s]+", html)) == {"http://www.w3.org/2000/svg"}
+
+
+ATTACK = "</style></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+def test_text_of_the_user_stays_text(make_report):
+    labels = [ATTACK, "fine", 'quote" onmouseover="alert(3)']
+    made = make_report(
+        labels=labels, text=ATTACK + " {} {}", name=ATTACK, command=ATTACK, student=StudentFacts(kind=ATTACK, chosen_because=ATTACK)
+    )
+    reader = Reader(page.render(made))
+    assert sum(tag == "script" for tag, _ in reader.seen) == 1 and sum(tag == "style" for tag, _ in reader.seen) == 1
+    assert "img" not in {tag for tag, _ in reader.seen}
+    assert not [name for _, attributes in reader.seen for name in attributes if name.startswith("on")]
+    assert reader.text.count("alert(1)") > 5
+
+
+def test_charts_are_well_formed_and_named(make_report):
+    html = page.render(make_report(labels=["a<b", "c&d", 'e"f']))
+    charts = re.findall(r"<svg.*?</svg>", html, re.S)
+    assert len(charts) == 5
+    for chart in charts:
+        root = ElementTree.fromstring(chart)
+        assert root.get("role") == "img" and root.get("aria-labelledby")
+        assert root[0].text and root[1].text
+        numbers = re.findall(r'\b(?:x|y|x1|x2|y1|y2|cx|cy|r|width|height)="([^"]+)"', chart)
+        assert numbers and all(re.fullmatch(r"-?\d+(\.\d+)?", number) for number in numbers)
+
+
+def test_what_was_not_measured_says_so():
+    bare = Report(name="bare", task="classify", created="2026-11-25T00:00:00Z", student=StudentFacts(kind="encoder"))
+    reader = Reader(page.render(bare))
+    assert [attributes["id"] for tag, attributes in reader.seen if tag == "section"] == list(SECTIONS)
+    assert "The model was not measured." in reader.text
+    assert reader.text.lower().count("not measured") >= 10
+    assert "None" not in reader.text and "nan" not in reader.text.lower().split()
+
+
+def test_a_perfect_model_has_no_mistakes(make_report, simulated):
+    made = make_report(mistakes=(), confusion_pairs=(), metrics={"accuracy": Measured(value=1.0, low=0.99, high=1.0, n=400)})
+    text = Reader(page.render(made)).text
+    assert "Answers all 400 test texts right." in text and "every test text was answered right" in text
+
+
+def test_a_task_without_labels(make_report):
+    made = make_report(
+        task="write", headline="rougeL", metrics={"rougeL": Measured(value=0.683, low=0.67, high=0.69, n=630)}, per_class=(), confusion=None
+    )
+    assert "ROUGE-L is 0.683." in Reader(page.render(made)).text
+
+
+def change(low, value, high):
+    return Baseline(name="linear", seconds=23.0, change=Delta(low=low, value=value, high=high))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "worth", "words"),
+    [
+        (change(0.016, 0.024, 0.033), "yes", "worth it: 2.4 points more right"),
+        (change(0.001, 0.004, 0.007), "barely", "by only 0.4 points"),
+        (change(-0.01, 0.002, 0.014), "no", "not shown to be better"),
+        (change(-0.03, -0.02, -0.01), "no", "is better by 2.0 points"),
+        (None, "open", "not compared"),
+    ],
+)
+def test_the_verdict_is_honest(make_report, baseline, worth, words):
+    found, sentence = phrases.verdict(make_report(baseline=baseline))
+    assert found == worth and words in sentence
+
+
+def test_numbers_in_words():
+    space = phrases.NBSP
+    assert phrases.percent(0.9406) == f"94.1{space}%" and phrases.percent(None) == "not measured"
+    assert phrases.percent(0.99999) == f"over 99.9{space}%" and phrases.percent(1.0) == f"100.0{space}%"
+    assert phrases.percent(0.00001) == f"under 0.1{space}%" and phrases.percent(0.0) == f"0.0{space}%"
+    assert phrases.of_hundred(0.94) == "94 of 100" and phrases.of_hundred(0.998) == "more than 99 of 100"
+    assert phrases.points(0.024) == "+2.4" and phrases.points(-0.0001) == "0.0" and phrases.points(-0.024) == "−2.4"
+    assert phrases.duration(264) == f"4{space}min 24{space}s" and phrases.duration(0.41) == f"0.4{space}s"
+    assert phrases.duration(7500) == f"2{space}h 5{space}min"
+    assert phrases.milliseconds(0.06) == f"0.06{space}ms" and phrases.milliseconds(1.31) == f"1.3{space}ms"
+    assert phrases.dollars(0.004) == "under $0.01" and phrases.dollars(1249.3) == "$1,249" and phrases.dollars(0.04) == "$0.04"
+    assert phrases.megabytes(23.4) == f"23{space}MB" and phrases.megabytes(1234) == f"1.2{space}GB"

@@ -1,0 +1,52 @@
+"""The quality gate: a floor for the headline metric, and the baseline to beat."""
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from smidgen.core.errors import GateError
+from smidgen.core.metrics import Metric
+from smidgen.judge import quality_gate
+from smidgen.judge.gate_settings import SETTINGS, GateSettings
+from smidgen.judge.sections import Baseline, Delta
+
+GOOD = {"accuracy": Metric(0.93, 0.92, 0.94, 3000)}
+
+
+def base(low, value, high):
+    return Baseline(name="linear", change=Delta(value=value, low=low, high=high))
+
+
+def test_defaults_ask_for_nothing():
+    quality_gate.require(GOOD, "accuracy", GateSettings())
+    assert SETTINGS is GateSettings
+
+
+def test_a_floor():
+    quality_gate.require(GOOD, "accuracy", GateSettings(min_headline=0.93))
+    with pytest.raises(GateError, match=r"accuracy is 0\.9300 .*asks for 0\.95"):
+        quality_gate.require(GOOD, "accuracy", GateSettings(min_headline=0.95))
+    for metrics in ({}, {"accuracy": Metric(math.nan, 0, 1, 0)}):
+        with pytest.raises(GateError, match="was not measured"):
+            quality_gate.require(metrics, "accuracy", GateSettings(min_headline=0.5))
+
+
+def test_the_baseline_must_be_beaten_by_more_than_chance():
+    settings = GateSettings(must_beat_baseline=True)
+    quality_gate.require(GOOD, "accuracy", settings, base(0.001, 0.01, 0.02))
+    for baseline in (base(-0.001, 0.01, 0.02), base(-0.03, -0.02, -0.01), Baseline(name="linear"), None):
+        with pytest.raises(GateError, match="must_beat_baseline"):
+            quality_gate.require(GOOD, "accuracy", settings, baseline)
+
+
+def test_every_failure_is_named_at_once():
+    with pytest.raises(GateError) as caught:
+        quality_gate.require(GOOD, "accuracy", GateSettings(min_headline=0.99, must_beat_baseline=True))
+    assert "min_headline" in str(caught.value) and "must_beat_baseline" in str(caught.value)
+
+
+def test_settings_are_bounded():
+    for wrong in ({"max_loss": 2}, {"min_agreement": -0.1}, {"min_headline": 1.5}, {"max_los": 0.1}):
+        with pytest.raises(ValidationError):
+            GateSettings(**wrong)
