@@ -1,0 +1,65 @@
+"""`smidgen init`: builds as it stands, explains every setting, overwrites nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from smidgen.cli.main import code
+from smidgen.data.settings import DataSettings
+from smidgen.parts import recipe
+
+
+def test_what_it_writes_names_its_own_data(tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path / "my shop")]) == 0
+    made = recipe.read(tmp_path / "my shop" / "smidgen.toml")
+    data = made.settings(DataSettings)
+    assert made.name == "my-shop"
+    with (tmp_path / "my shop" / str(data.train)).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    counts = Counter(row[str(data.label)] for row in rows)
+    assert len(counts) >= 5 and min(counts.values()) >= 20
+    assert len({row[str(data.input)] for row in rows}) == len(rows)
+
+
+def test_every_setting_that_is_commented_out_stands_at_its_default(tmp_path: Path) -> None:
+    """Taking the # away from a line changes nothing until its value is changed."""
+    assert code(["init", str(tmp_path)]) == 0
+    file = tmp_path / "smidgen.toml"
+    before = recipe.read(file).json()
+    lines, freed = [], 0
+    for line in file.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.removeprefix("# ").partition(" = ")
+        if line.startswith("# ") and equals and name.isidentifier() and not value.endswith("(not set)"):
+            lines.append(line.removeprefix("# "))
+            freed += 1
+        else:
+            lines.append(line)
+    file.write_text("\n".join(lines), encoding="utf-8")
+    assert freed >= 12
+    assert recipe.read(file).json() == before
+
+
+def test_it_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "examples.csv").write_text("mine", encoding="utf-8")
+    assert code(["init", str(tmp_path)]) == 2
+    assert (tmp_path / "data" / "examples.csv").read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "smidgen.toml").exists()
+    assert "examples.csv" in capsys.readouterr().err
+
+
+def test_a_task_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path), "--task", "clasify"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_it_writes_can_be_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["init", str(tmp_path)]) == 0
+    recipe_file = str(tmp_path / "smidgen.toml")
+    assert code(["build", recipe_file, "--student", "linear", "--quiet", "--out", str(tmp_path / "model")]) == 0
+    assert (tmp_path / "model" / "report.html").is_file()
+    assert "accuracy" in capsys.readouterr().out
