@@ -36,9 +36,8 @@ def evaluate(
         table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
     out.print(f"[bold]{result.name}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else ""))
     out.print(table)
-    out.print(
-        f"expected calibration error {result.ece:.3f}; one text {result.p50:.2f} ms (p99 {result.p99:.2f}); {result.texts_per_second:,.0f} texts/s"
-    )
+    out.print(f"expected calibration error {result.ece:.3f}")
+    out.print(f"one text {result.p50:.2f} ms (p99 {result.p99:.2f}), {result.texts_per_second:,.0f} texts/s in batches")
 
 
 part = evaluate

@@ -28,7 +28,7 @@ from smidgen.flows.live import Model
 from smidgen.flows.timing import Timing, measure
 from smidgen.flows.training import Bench, Variant
 from smidgen.judge import cost, learning_curve, quality
-from smidgen.judge.page import page
+from smidgen.judge.page import render
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
     Alternative,
@@ -75,7 +75,7 @@ def pack_final(story: Story, form: Form, variant: Variant, report: Report, out: 
     metrics = {name: Interval(**found.model_dump()) for name, found in report.metrics.items()}
     extra = {
         "report.json": report.json_text(),
-        "report.html": page(report),
+        "report.html": render(report),
         "recipe.toml": story.recipe.toml(),
         "README.md": model_card(_manifest(story, form, variant, metrics), report.model_dump(mode="json")),
     }

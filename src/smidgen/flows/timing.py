@@ -12,7 +12,7 @@ from smidgen.core.parts import Runner
 from smidgen.core.rows import Text
 
 _SINGLES = 150
-_SECONDS = 2.5
+_SECONDS = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Timing:
 
 
 def measure(runner: Runner, texts: Sequence[Text], batch: int = 256, singles: int = _SINGLES) -> Timing:
-    """Time a runner on real texts, tokenisation included, after a warm-up. Takes at most about five seconds."""
+    """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds."""
     sample = list(texts[:singles]) or [""]
     for text in sample[:10]:
         runner.run([text])

@@ -32,7 +32,9 @@ def trace(folder: Path, head: Head, file: Path) -> None:
     config = AutoConfig.from_pretrained(folder)
     encoder = AutoModel.from_config(config, attn_implementation="eager")
     tensors = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
-    own = {name: tensors.pop(name) for name in ("head.weight", "head.bias", "hidden.weight", "hidden.bias") if name in tensors}
+    own: dict[str, Any] = {
+        name: tensors.pop(name) for name in ("head.weight", "head.bias", "hidden.weight", "hidden.bias") if name in tensors
+    }
     missing = [name for name in encoder.load_state_dict(tensors, strict=False).missing_keys if not name.startswith("pooler.")]
     if missing:
         raise TrainError("the weights lack a tensor that the config asks for", value=missing[0], todo="Train again, or check the base.")

@@ -1,0 +1,66 @@
+"""Which model is shipped: a rule on measured numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.core.errors import GateError
+from smidgen.core.metrics import Metric
+from smidgen.flows.choosing import Candidate, choose
+from smidgen.students.settings import StudentSettings
+
+
+def candidate(student: str, method: str, value: float, p50: float, size: float, **more: object) -> Candidate:
+    return Candidate(student, method, Metric(value, value - 0.02, value + 0.02, 500), p50, 2 * p50, 1000, size, 10.0, **more)  # type: ignore[arg-type]
+
+
+FP32 = candidate("encoder", "fp32", 0.940, 2.0, 90)
+INT8 = candidate("encoder", "int8", 0.938, 1.0, 23)
+STATIC = candidate("static", "int8", 0.890, 0.05, 6)
+BASELINE = candidate("linear", "fp32", 0.900, 0.3, 12, baseline=True)
+ALL = [FP32, INT8, STATIC, BASELINE]
+
+
+def chosen(**wanted: object) -> str:
+    return choose(ALL, StudentSettings(**wanted))[0].name  # type: ignore[arg-type]
+
+
+def test_quality_decides() -> None:
+    assert chosen(quality="best") == "encoder fp32"
+    assert chosen(quality="balanced") == "encoder int8"
+    # The static student is faster but under the baseline.
+    assert chosen(quality="fast") == "encoder int8"
+
+
+def test_limits_decide_first() -> None:
+    assert chosen(max_latency_ms=0.1) == "static int8"
+    assert chosen(max_size_mb=30, quality="best") == "encoder int8"
+
+
+def test_the_reasons_are_in_words() -> None:
+    winner, reason, why_not = choose(ALL, StudentSettings(max_size_mb=30))
+    assert winner.name == "encoder int8"
+    assert "at most 30 MB" in reason
+    assert why_not["encoder fp32"] == "90.0 MB is over the 30 MB asked for"
+    assert why_not["static int8"] == "4.8 points less accurate on held-out rows"
+    assert "baseline" in why_not["linear fp32"]
+    assert set(why_not) == {c.name for c in ALL if c.name != winner.name}
+
+
+def test_what_lost_too_much_in_being_made_small_is_not_shipped() -> None:
+    broken = candidate("encoder", "int8", 0.938, 1.0, 23, unfit="loses 5.0 points against the trained model, 93.0% of answers agree")
+    assert choose([FP32, broken, BASELINE], StudentSettings())[0].name == "encoder fp32"
+
+
+def test_nothing_fits_says_what_there_was() -> None:
+    with pytest.raises(GateError, match="no model meets what was asked") as caught:
+        choose(ALL, StudentSettings(max_latency_ms=0.01))
+    assert len(caught.value.changed) == len(ALL)
+    assert "0.01 ms" in str(caught.value)
+
+
+def test_the_baseline_is_shipped_only_where_it_is_asked_for() -> None:
+    asked = Candidate("linear", "fp32", Metric(0.9, 0.88, 0.92, 500), 0.3, 0.6, 1000, 12, 1.0)
+    assert choose([asked], StudentSettings(kind="linear"))[0].name == "linear fp32"
+    with pytest.raises(GateError):
+        choose([BASELINE], StudentSettings())

@@ -1,0 +1,117 @@
+"""The task classify: parsing, the form, calibration, decisions, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smidgen.core.errors import DataError
+from smidgen.core.rows import Row
+from smidgen.tasks.classify import ClassifySettings, part, strangeness
+
+PLAIN = ClassifySettings()
+MULTI = ClassifySettings(multi_label=True)
+
+
+def rows(*outputs: Any) -> list[Row]:
+    return [Row(f"text {number}", output, number + 1) for number, output in enumerate(outputs)]
+
+
+def test_labels_are_parsed() -> None:
+    assert part.parse("  billing ", PLAIN) == "billing"
+    assert part.parse(3, PLAIN) == "3"
+    assert part.parse('["b", "a", "b"]', MULTI) == ["a", "b"]
+    assert part.parse("b | a", MULTI) == ["a", "b"]
+    assert part.parse("", MULTI) == []
+
+
+@pytest.mark.parametrize(("cell", "words"), [("", "empty"), (None, "empty"), (["a"], "single label"), ("x" * 201, "201 characters")])
+def test_what_is_no_label_is_refused(cell: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        part.parse(cell, PLAIN)
+
+
+def test_a_broken_list_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON list"):
+        part.parse('["a"', MULTI)
+
+
+def test_the_form_finds_the_out_of_scope_label() -> None:
+    form = part.form(rows("b", "a", "oos", "b", "a", "oos"), PLAIN)
+    assert form["labels"] == ["a", "b"]
+    assert form["unknown"] == "oos"
+    assert form["unknown_examples"] == 2
+    assert "unknown" not in part.form(rows("b", "a", "oos", "b", "a", "oos"), ClassifySettings(unknown="none"))
+    named = part.form(rows("a", "a", "b", "b"), ClassifySettings(unknown="other"))
+    assert (named["unknown"], named["unknown_examples"]) == ("other", 0)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [((), "no rows"), (("a", "a"), "one label only"), (("a", "a", "oos", "oos"), "one label only"), (("a", "a", "b"), "seen once")],
+)
+def test_data_that_cannot_teach_is_refused(outputs: tuple[str, ...], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        part.form(rows(*outputs), PLAIN)
+
+
+def test_a_label_seen_once_names_its_row() -> None:
+    with pytest.raises(DataError, match=r"row 3.*'b'"):
+        part.form(rows("a", "a", "b"), PLAIN)
+
+
+def test_calibration_undoes_too_sure_scores() -> None:
+    rng = np.random.default_rng(0)
+    gold = rng.integers(0, 4, 4000)
+    logits = rng.normal(size=(4000, 4))
+    logits[np.arange(4000), gold] += 1.5
+    data = [Row("x", "abcd"[g]) for g in gold]
+    form = part.form(data, PLAIN)
+    fitted = part.calibrate({"logits": logits * 5}, data, form, PLAIN)
+    # The Bayes-optimal logits of unit normals shifted by 1.5 are 1.5 times these: 5 / 1.5 is the temperature.
+    assert 3.0 < fitted["temperature"] < 3.7
+    replies = part.decode({"logits": logits * 5}, fitted)
+    right = np.mean([reply.output == row.output for reply, row in zip(replies, data, strict=True)])
+    assert abs(np.mean([reply.score for reply in replies]) - right) < 0.02
+
+
+def test_the_unknown_answer_keeps_in_scope_answers() -> None:
+    rng = np.random.default_rng(1)
+    inside = np.eye(3)[rng.integers(0, 3, 600)] * 6 + rng.normal(size=(600, 3))
+    outside = rng.normal(size=(200, 3)) * 0.5
+    logits = np.vstack([inside, outside])
+    data = [Row("x", "abc"[int(np.argmax(row))]) for row in inside] + [Row("x", "oos")] * 200
+    form = {**part.form(data, PLAIN), "unknown_examples": 0}
+    fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(keep_in_scope=0.98))
+    replies = part.decode({"logits": logits}, fitted)
+    metrics = part.measure(data, replies, fitted)
+    assert metrics["in_scope_accuracy"].value >= 0.97
+    assert metrics["oos_recall"].value > 0.9
+    odd = strangeness({"logits": logits}, fitted)
+    assert odd.shape == (800,)
+    assert all(0.5 <= reply.score <= 1 for reply in replies if reply.output == "oos")
+
+
+def test_replies_carry_runners_up_and_parents() -> None:
+    form = {"labels": ["a/x", "a/y", "b/z"], "multi_label": False, "temperature": 1.0}
+    reply = part.decode({"logits": np.array([[2.0, 1.0, -1.0]])}, form)[0]
+    assert reply.output == "a/x"
+    assert [label for label, _ in reply.alternatives] == ["a/y", "b/z"]
+    assert reply.facts["parent"] == "a"
+    assert reply.facts["parent_score"] == pytest.approx(reply.score + reply.alternatives[0][1])
+    metrics = part.measure([Row("t", "a/y")], [reply], form)
+    assert metrics["accuracy"].value == 0
+    assert metrics["parent_accuracy"].value == 1
+
+
+def test_several_labels_are_decided_one_by_one() -> None:
+    data = rows(["a", "b"], ["a"], [], ["b"]) * 30
+    form = part.form(data, MULTI)
+    logits = np.array([[4.0, 3.0], [4.0, -3.0], [-4.0, -4.0], [-3.0, 4.0]] * 30)
+    fitted = part.calibrate({"logits": logits}, data, form, MULTI)
+    replies = part.decode({"logits": logits}, fitted)
+    assert [reply.output for reply in replies[:4]] == [["a", "b"], ["a"], [], ["b"]]
+    assert part.measure(data, replies, fitted)["micro_f1"].value == 1
+    assert part.content(replies[0]) == '["a", "b"]'
