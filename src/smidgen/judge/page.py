@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,13 @@ def _environment() -> Environment:
         loader=PackageLoader("smidgen.judge", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters = ("percent", "interval", "points", "count", "milliseconds", "megabytes", "duration", "dollars", "watt_hours", "plain")
-    environment.filters.update({name: getattr(phrases, name) for name in filters})
+    environment.filters.update({name: getattr(phrases, name) for name in filters}, breakable=breakable)
     return environment
+
+
+def breakable(label: str) -> Markup:
+    """A label with places where its line may break: after underscores, slashes and dots, which browsers take for parts of a word."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/.])(?=[^_/.])", label))
 
 
 def _asset(name: str) -> Markup:
