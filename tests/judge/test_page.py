@@ -10,7 +10,7 @@ from smidgen.judge import page, phrases
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Baseline, Delta, Measured, StudentFacts
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
+VOID = {"wbr", "meta", "link", "br", "hr", "img", "input"}
 SECTIONS = ("alone", "mistakes", "labels", "more", "alternatives", "cost", "served", "made")
 
 
