@@ -136,6 +136,14 @@ def test_the_verdict_is_honest(make_report, baseline, worth, words):
     assert found == worth and words in sentence
 
 
+def test_a_simple_model_is_not_compared_with_itself(make_report):
+    made = make_report(baseline=change(-0.001, 0.0, 0.001), student=StudentFacts(kind="linear"))
+    assert phrases.verdict(made) == (
+        "open",
+        "What is served is the simple model itself (linear): no language model was worth its cost here.",
+    )
+
+
 def test_numbers_in_words():
     space = phrases.NBSP
     assert phrases.percent(0.9406) == f"94.1{space}%" and phrases.percent(None) == "not measured"

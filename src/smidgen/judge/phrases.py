@@ -123,6 +123,8 @@ def verdict(report: Report) -> tuple[str, str]:
     base = report.baseline
     if base is None or base.change is None:
         return "open", "It was not compared with a simple model, so whether it is worth it is open."
+    if report.student.kind == base.name:
+        return "open", f"What is served is the simple model itself ({base.name}): no language model was worth its cost here."
     change, simple = base.change, f"the simple model ({base.name})"
     spread = f"between {points(change.low)} and {points(change.high)} with 95{NBSP}% confidence"
     cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None else ""
