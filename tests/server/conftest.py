@@ -14,7 +14,7 @@ import uvicorn
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.server.app import create_app
-from smidgen.server.running import take_port, url_of
+from smidgen.server.running import config_of, take_port, url_of
 from smidgen.server.settings import ServeSettings
 from smidgen.tasks.classify import Classify
 
@@ -74,7 +74,7 @@ def serve() -> Iterator[Callable[..., Running]]:
         chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
         served = models or (WordModel(),)
         bound = take_port(chosen)
-        server = uvicorn.Server(uvicorn.Config(create_app(served, chosen), log_config=None, access_log=False, timeout_graceful_shutdown=5))
+        server = uvicorn.Server(config_of(create_app(served, chosen), chosen))
         started = threading.Event()
         startup = server.startup
 

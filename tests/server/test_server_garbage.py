@@ -92,13 +92,13 @@ def server(serve, word_model):
     return serve(word_model(), word_model("tags", ("late", "shipping"), multi_label=True))
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(path=st.sampled_from(PATHS), sent=body)
 def test_json_garbage(server, path, sent):
     check(server.client.post(path, content=json.dumps(sent).encode(), headers={"Content-Type": "application/json"}))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(PATHS),
     sent=st.binary(max_size=40),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 from smidgen.core.errors import SmidgenError
 from smidgen.server.running import take_port
 from smidgen.server.settings import ServeSettings
+from smidgen.server.wire import Wire
 
 
 def said(text):
@@ -238,3 +241,48 @@ def test_a_client_that_hangs_up_frees_its_place(serve, word_model):
         assert running.result().status_code == 200
     assert server.post("/v1/classify", {"input": "second"}).status_code == 200
     assert model.seen == ["first", "second"]
+
+
+def wire(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def heard(connection):
+    """All that comes until the server closes the connection."""
+    said = b""
+    while piece := connection.recv(4096):
+        said += piece
+    return said
+
+
+def test_headers_without_end(serve):
+    with wire(serve()) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
+        with contextlib.suppress(ConnectionError):  # closed while we were still sending
+            for _ in range(64):
+                connection.sendall(b"x" * 4096)
+        with contextlib.suppress(ConnectionError):
+            assert heard(connection).startswith(b"HTTP/1.1 400 ")
+        with pytest.raises(OSError):
+            for _ in range(64):
+                connection.sendall(b"x" * 4096)
+
+
+def test_headers_that_never_come(serve, monkeypatch):
+    monkeypatch.setattr(Wire, "head_seconds", 0.2)
+    server = serve()
+    for begun in (b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET"):
+        with wire(server) as connection:
+            connection.sendall(begun)
+            said = heard(connection)
+            assert said.count(b"HTTP/1.1 400 ") == 1 and b"did not arrive in time" in said
+            assert said.count(b"HTTP/1.1 200 ") == (1 if begun.endswith(b"GET") else 0)
+
+
+def test_what_is_not_http(serve):
+    with wire(serve()) as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        head, _, body = heard(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == "invalid_http"

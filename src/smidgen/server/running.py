@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.server.settings import ServeSettings
+from smidgen.server.wire import Wire
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 30
@@ -58,8 +59,16 @@ def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: C
     A second signal stops at once. `on_ready` is called when the port answers.
     """
     _log_to_stderr()
-    config = uvicorn.Config(
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
+    _Server(config_of(app, settings), on_ready).run(sockets=[bound])
+
+
+def config_of(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+    """How uvicorn is to run the application."""
+    return uvicorn.Config(
         app,
+        http=Wire,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -69,9 +78,6 @@ def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: C
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
         ws="none",
     )
-    gc.collect()
-    gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
-    _Server(config, on_ready).run(sockets=[bound])
 
 
 class _Server(uvicorn.Server):
