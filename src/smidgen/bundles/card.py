@@ -1,0 +1,288 @@
+"""The model card: the bundle's README.md, written from the manifest and the report, so that it cannot say what was not measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.markdown import NOT_MEASURED, cell, number, percent, share, table
+
+Report = Mapping[str, Any]
+
+_LABELS_SHOWN = 200
+_PAIRS_SHOWN = 15
+_PIPELINE = {"classify": "text-classification", "extract": "token-classification", "write": "text-generation"}
+_HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "rougeL": "rouge"}
+
+
+def model_card(manifest: Manifest, report: Report) -> str:
+    """The card in Markdown, with the YAML front matter that model hubs read.
+
+    Args:
+        manifest: of the bundle; its `files` may be empty still.
+        report: `report.json` as a dict. Any part of it may be missing or None: the card then says "not measured".
+    """
+    sections = [
+        _front_matter(manifest),
+        f"# {cell(manifest.name)}",
+        _opening(manifest, report),
+        _section("What it is for", _uses(manifest)),
+        _section("What it is not for", _not_for(manifest, report)),
+        _section("Data", _data(manifest, report)),
+        _section("Base and licences", _licences(manifest)),
+        _section("Results", _results(manifest, report)),
+        _section("Labels", _per_class(report)),
+        _section("What it confuses", _confusions(report)),
+        _section("Calibration", _calibration(report)),
+        _section("Out of scope", _out_of_scope(report)),
+        _section("Size and speed", _speed(manifest, report)),
+        _section("Training", _training(manifest, report)),
+        _section("How to use it", _how(manifest)),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}"
+
+
+def _part(report: Report, name: str) -> Mapping[str, Any]:
+    found = report.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _front_matter(manifest: Manifest) -> str:
+    licences = sorted({entry.licence for entry in manifest.licences}) or ([manifest.base.licence] if manifest.base else [])
+    one = licences[0].lower() if len(licences) == 1 and licences[0] != "unknown" else "other"
+    facts: dict[str, Any] = {"license": one}
+    if one == "other":
+        facts["license_name"] = " and ".join(licences) or "unknown"
+    language = manifest.settings.get("language") or manifest.form.get("language")
+    if language:
+        facts["language"] = language if isinstance(language, list) else [language]
+    facts["tags"] = ["smidgen", manifest.task, *([manifest.student] if manifest.student else []), manifest.engine.engine]
+    if manifest.task in _PIPELINE:
+        facts["pipeline_tag"] = _PIPELINE[manifest.task]
+    if manifest.base:
+        facts["base_model"] = manifest.base.name.removeprefix("hf:")
+    facts["metrics"] = sorted({_HUB_METRICS[name] for name in manifest.metrics if name in _HUB_METRICS})
+    # JSON is YAML: every value is written in it, so no text can break out.
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _opening(manifest: Manifest, report: Report) -> str:
+    headline = manifest.headline or str(report.get("headline", "accuracy"))
+    found = _part(report, "metrics").get(headline) or (manifest.metrics[headline].model_dump() if headline in manifest.metrics else None)
+    base = f" grown from {cell(manifest.base.name)}" if manifest.base else ""
+    rows = found.get("n") if found else None
+    where = f" on {rows:,} texts it never saw" if rows else ""
+    return (
+        f"A small language model for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
+        f"Its {cell(headline)}{where}: **{share(found)}**, with the 95 % interval in brackets as everywhere below.\n\n"
+        f"Built {cell(manifest.created)} by smidgen {cell(manifest.smidgen_version)}. The numbers here were measured on the very files of "
+        "this folder, through the engine that serves them."
+    )
+
+
+def _uses(manifest: Manifest) -> str:
+    labels = [str(label) for label in manifest.form.get("labels", ())]
+    if not labels:
+        return f"The task `{cell(manifest.task)}`, on texts like those it learnt from."
+    how = "any number of" if manifest.form.get("multi_label") else "one"
+    shown = ", ".join(cell(label) for label in labels[:_LABELS_SHOWN])
+    rest = f", and {len(labels) - _LABELS_SHOWN:,} more" if len(labels) > _LABELS_SHOWN else ""
+    what = f"It gives a text {how} of {len(labels):,} labels, with a score from 0 to 1."
+    return f"{what} Texts should be like those it learnt from.\n\n{shown}{rest}."
+
+
+def _not_for(manifest: Manifest, report: Report) -> str:
+    lines = [
+        "Another job, another set of labels, or another language than that of its data. It has learnt this one only.",
+        "Decisions about people's health, money, freedom or rights without a person who answers for them.",
+        "Texts made to fool it. It was not tested against any.",
+    ]
+    length = manifest.engine.options.get("max_length")
+    if length:
+        lines.append(f"Long texts: only the first {int(length):,} tokens are read.")
+    if manifest.form.get("labels") and not (manifest.form.get("unknown") or _part(report, "unknown")):
+        lines.append("Texts that none of its labels fits: it was not taught to say so, and answers with a label all the same.")
+    if manifest.data is None or manifest.data.licence == "unknown":
+        lines.append("Passing it on before the licence of its data is known.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _data(manifest: Manifest, report: Report) -> str:
+    facts = _part(report, "data")
+    digest = manifest.data.sha256 if manifest.data else facts.get("sha256")
+    licence = manifest.data.licence if manifest.data else facts.get("licence", "unknown")
+    counts = {
+        **(manifest.data.rows if manifest.data else {}),
+        **{name: facts[name] for name in ("train", "held", "test") if facts.get(name)},
+    }
+    names = {"train": "learnt from", "held": "kept apart to choose and calibrate", "test": "tested on"}
+    rows = [[names.get(name, cell(name)), f"{count:,} rows"] for name, count in counts.items()]
+    for name, text in (("out_of_scope_train", "out-of-scope rows learnt from"), ("out_of_scope_test", "out-of-scope rows tested on")):
+        if facts.get(name):
+            rows.append([text, f"{facts[name]:,} rows"])
+    rows += [["licence", cell(licence)], ["SHA-256 of the training data", f"`{digest}`" if digest else NOT_MEASURED]]
+    if facts.get("source"):
+        rows.append(["source", cell(facts["source"])])
+    if facts.get("test_source"):
+        rows.append(["test rows", cell(facts["test_source"])])
+    return table(["data", ""], rows)
+
+
+def _licences(manifest: Manifest) -> str:
+    if manifest.base:
+        rows = [
+            ["base", cell(manifest.base.name)],
+            ["its licence", cell(manifest.base.licence)],
+            ["its SHA-256", f"`{manifest.base.sha256}`"],
+        ]
+        rows += [["its source", cell(manifest.base.source)]] if manifest.base.source else []
+        base = table(["pretrained weights", ""], rows)
+    else:
+        base = "It has no base: it learnt from its own data alone."
+    chain = [[cell(entry.what), cell(entry.licence), cell(entry.source) or "–"] for entry in manifest.licences]
+    return base + ("\n\n" + table(["what is in it", "licence", "source"], chain) if chain else "")
+
+
+def _results(manifest: Manifest, report: Report) -> str:
+    own = {**{name: metric.model_dump() for name, metric in manifest.metrics.items()}, **_part(report, "metrics")}
+    baseline = _part(report, "baseline")
+    theirs = _part(baseline, "metrics")
+    if not own:
+        return f"Results: {NOT_MEASURED}."
+    beside = cell(baseline.get("name") or "none")
+    rows = [[cell(name), share(found), share(theirs.get(name))] for name, found in own.items()]
+    text = table(["metric", "this model", f"baseline ({beside})"], rows)
+    change = _part(baseline, "change")
+    if change:
+        points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]
+        text += f"\n\nAgainst the baseline on the same rows: {points[0]} points ({points[1]} to {points[2]})."
+        if change["low"] <= 0:
+            text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
+    parity = _part(report, "parity")
+    if parity:
+        text += f"\n\nThe packed files answer as the trained model did on {share(parity.get('agreement'))} of {parity.get('n', 0):,} held-out texts."
+    return text
+
+
+def _per_class(report: Report) -> str:
+    found = report.get("per_class") or ()
+    if not found:
+        return f"By label: {NOT_MEASURED}."
+    rows = [
+        [cell(row["label"]), share(row.get("precision")), share(row.get("recall")), share(row.get("f1")), f"{row.get('support', 0):,}"]
+        for row in found[:_LABELS_SHOWN]
+    ]
+    text = table(["label", "precision", "recall", "F1", "test rows"], rows)
+    return text + (f"\n\n{len(found) - _LABELS_SHOWN:,} more labels are in `report.json`." if len(found) > _LABELS_SHOWN else "")
+
+
+def _confusions(report: Report) -> str:
+    if report.get("confusion_pairs") is None:
+        return f"Confusions: {NOT_MEASURED}."
+    pairs = report["confusion_pairs"][:_PAIRS_SHOWN]
+    if not pairs:
+        return "No text of the test set got a wrong label."
+    rows = [[cell(pair["gold"]), cell(pair["predicted"]), f"{pair['count']:,}", percent(pair.get("share"))] for pair in pairs]
+    return table(["the label is", "it says", "texts", "of that label's texts"], rows)
+
+
+def _calibration(report: Report) -> str:
+    facts = _part(report, "calibration")
+    rows = [
+        ["expected calibration error before", percent(facts.get("ece_before"), 2)],
+        ["expected calibration error as served", percent(facts.get("ece_after"), 2)],
+        ["Brier score", number(facts.get("brier"), digits=4)],
+        ["temperature", number(facts.get("temperature"), digits=3)],
+    ]
+    return "Whether a score of 0.9 is right nine times in ten. 0 % is perfect.\n\n" + table(["calibration", ""], rows)
+
+
+def _out_of_scope(report: Report) -> str:
+    facts = _part(report, "unknown")
+    if not facts:
+        return f"What it does with texts that none of its labels fits: {NOT_MEASURED}."
+    rows = [
+        ["answered with", f"`{cell(facts.get('label', 'unknown'))}`"],
+        ["out-of-scope texts recognised", share(facts.get("oos_recall"))],
+        ["accuracy on in-scope texts", share(facts.get("in_scope_accuracy"))],
+        ["threshold", number(facts.get("threshold"), digits=4)],
+    ]
+    how = f"{cell(facts['how'])}\n\n" if facts.get("how") else ""
+    return how + table(["out of scope", ""], rows)
+
+
+def _speed(manifest: Manifest, report: Report) -> str:
+    facts, place = _part(report, "speed"), _part(report, "environment")
+    size = facts.get("size_mb")
+    if size is None and manifest.files:
+        size = sum(entry.size for entry in manifest.files.values()) / 1e6
+    batch = f"in batches of {facts['batch']}" if facts.get("batch") else "in batches"
+    rows = [
+        ["size", number(size, "MB")],
+        ["one text, median", number(facts.get("latency_ms_p50"), "ms", 2)],
+        ["one text, 99th percentile", number(facts.get("latency_ms_p99"), "ms", 2)],
+        [
+            f"in batches of {facts['batch']}" if facts.get("batch") else "in batches",
+            number(facts.get("texts_per_second"), "texts a second", 0),
+        ],
+        ["peak memory", number(facts.get("peak_memory_mb"), "MB", 0)],
+        ["engine and method", f"`{cell(manifest.engine.engine)}`, `{cell(manifest.engine.method)}`"],
+    ]
+    threads = facts.get("threads") or place.get("threads")
+    where = f"\n\nMeasured on {cell(place.get('cpu') or 'a processor not named')}" + (f" with {threads} threads." if threads else ".")
+    return table(["size and speed", ""], rows) + where
+
+
+def _training(manifest: Manifest, report: Report) -> str:
+    facts = _part(report, "training")
+    energy = number(facts.get("energy_wh"), "Wh", 2)
+    method = f" ({cell(facts['energy_method'])})" if facts.get("energy_method") else ""
+    rows = [
+        ["time", number(facts.get("seconds"), "s", 0)],
+        ["energy", energy + method],
+        ["on", cell(facts.get("device") or NOT_MEASURED)],
+        ["seed", str(_part(report, "environment").get("seed", "not recorded"))],
+    ]
+    rows += [[cell(name), cell(value)] for name, value in sorted(manifest.settings.items())]
+    again = f"\n\nTo build it again:\n\n```\n{report['command']}\n```" if report.get("command") else ""
+    return table(["training", ""], rows) + again
+
+
+def _how(manifest: Manifest) -> str:
+    columns = manifest.columns.input
+    inputs = columns if isinstance(columns, str) else ",".join(columns)
+    model = json.dumps(manifest.name, ensure_ascii=False)
+    body = {"model": manifest.name, "input": ["a text", "another"]}
+    return f"""In this folder's parent, with the folder's name for `DIR`. Opening it verifies the hash of every file.
+
+```
+smidgen predict DIR --data in.csv --out out.jsonl --input {json.dumps(inputs, ensure_ascii=False)}
+smidgen serve DIR --port 8080
+```
+
+```python
+import smidgen
+
+model = smidgen.load("DIR")
+for reply in model.predict(["a text", "another"]):
+    print(reply.output, reply.score)
+```
+
+```
+curl http://127.0.0.1:8080/v1/classify -H "Content-Type: application/json" -d '{json.dumps(body, ensure_ascii=False)}'
+```
+
+```python
+from openai import OpenAI
+
+client = OpenAI(base_url="http://127.0.0.1:8080/v1", api_key="none")
+answer = client.chat.completions.create(model={model}, messages=[{{"role": "user", "content": "a text"}}])
+print(answer.choices[0].message.content)
+```"""

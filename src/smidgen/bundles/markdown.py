@@ -1,0 +1,45 @@
+"""Numbers and tables in Markdown. What was not measured is said to be so."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NOT_MEASURED = "not measured"
+
+
+def cell(value: object) -> str:
+    """A value from outside (a label, a file's name) as the text of a table's cell or a line: nothing in it is markup."""
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    for sign in "\\`*_[]|#~":
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column to the left, the rest to the right. Cells are Markdown already."""
+    lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def share(found: Mapping[str, Any] | None) -> str:
+    """A measured share with its 95 % interval: `94.1 % (93.2–94.9)`."""
+    if not found or found.get("value") is None:
+        return NOT_MEASURED
+    value = f"{100 * found['value']:.1f} %"
+    if found.get("low") is None or found.get("high") is None:
+        return value
+    return f"{value} ({100 * found['low']:.1f}–{100 * found['high']:.1f})"
+
+
+def number(value: float | None, unit: str = "", digits: int = 1) -> str:
+    """A number with its unit, thousands set apart."""
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in 0..1 as a percentage."""
+    return NOT_MEASURED if value is None else f"{100 * value:.{digits}f} %"

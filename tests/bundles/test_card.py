@@ -1,0 +1,142 @@
+"""The model card says what the report says, and "not measured" where it says nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from smidgen.bundles.card import model_card
+from smidgen.bundles.manifest import BaseEntry, DataEntry, EngineEntry, Interval, Licence, Manifest
+
+DIGEST = "0123456789abcdef" * 4
+SECTIONS = [
+    "What it is for",
+    "What it is not for",
+    "Data",
+    "Base and licences",
+    "Results",
+    "Labels",
+    "What it confuses",
+    "Calibration",
+    "Out of scope",
+    "Size and speed",
+    "Training",
+    "How to use it",
+]
+
+
+def _manifest(**changes: object) -> Manifest:
+    facts: dict[str, object] = {
+        "name": "support",
+        "created": "2025-01-02T03:04:05+00:00",
+        "smidgen_version": "0.1.0",
+        "task": "classify",
+        "form": {"labels": ["refund", "late|parcel"], "multi_label": False},
+        "engine": EngineEntry(engine="onnx", files=("model.onnx",), options={"max_length": 64}, method="int8-dynamic"),
+        "base": BaseEntry(name="hf:a/b", sha256=DIGEST, licence="Apache-2.0", source="the hub"),
+        "data": DataEntry(sha256=DIGEST[::-1], rows={"train": 1234}, licence="CC-BY-4.0"),
+        "licences": (Licence(what="base", licence="Apache-2.0"), Licence(what="data", licence="CC-BY-4.0")),
+        "student": "encoder",
+        "metrics": {"accuracy": Interval(value=0.941, low=0.932, high=0.949, n=3080)},
+        "headline": "accuracy",
+    }
+    return Manifest.model_validate({**facts, **changes})
+
+
+def _metric(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 3080}
+
+
+REPORT = {
+    "metrics": {"accuracy": _metric(0.941), "macro_f1": _metric(0.94)},
+    "per_class": [
+        {"label": "refund", "precision": _metric(0.9), "recall": _metric(0.8), "f1": _metric(0.85), "support": 40},
+        {"label": "late|parcel", "precision": None, "recall": None, "f1": None, "support": 0},
+    ],
+    "baseline": {"name": "linear", "metrics": {"accuracy": _metric(0.916)}, "change": {"value": 0.025, "low": 0.016, "high": 0.034}},
+    "confusion_pairs": [{"gold": "refund", "predicted": "late|parcel", "count": 7, "share": 0.175}],
+    "calibration": {"ece_before": 0.0712, "ece_after": 0.0123, "brier": 0.09, "temperature": 1.7},
+    "unknown": {
+        "label": "unknown",
+        "how": "by threshold",
+        "threshold": 0.31,
+        "oos_recall": _metric(0.7),
+        "in_scope_accuracy": _metric(0.95),
+    },
+    "parity": {"n": 900, "agreement": _metric(0.985)},
+    "speed": {"latency_ms_p50": 1.08, "latency_ms_p99": 2.2, "texts_per_second": 1500.0, "batch": 256, "size_mb": 23.6, "threads": 2},
+    "training": {"seconds": 95.0, "energy_wh": 1.25, "energy_method": "estimate from processor time", "device": "a processor"},
+    "environment": {"cpu": "a processor", "seed": 0},
+    "command": "smidgen build smidgen.toml",
+}
+
+
+def _sections(card: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", card, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_everything_that_was_measured_is_said() -> None:
+    sections = _sections(model_card(_manifest(), REPORT))
+    assert list(sections) == SECTIONS
+    expected = {
+        "What it is for": ["one of 2 labels", r"late\|parcel"],
+        "What it is not for": ["first 64 tokens"],
+        "Data": ["1,234 rows", DIGEST[::-1], "CC-BY-4.0"],
+        "Base and licences": ["hf:a/b", DIGEST, "Apache-2.0", "the hub"],
+        "Results": ["94.1 % (93.1–95.1)", "91.6 % (90.6–92.6)", "+2.5 points (+1.6 to +3.4)", "98.5 %"],
+        "Labels": ["| refund | 90.0 % (89.0–91.0) | 80.0 %", r"| late\|parcel | not measured |"],
+        "What it confuses": [r"| refund | late\|parcel | 7 | 17.5 % |"],
+        "Calibration": ["7.12 %", "1.23 %", "1.700"],
+        "Out of scope": ["by threshold", "70.0 % (69.0–71.0)"],
+        "Size and speed": ["23.6 MB", "1.08 ms", "2.20 ms", "1,500 texts a second", "with 2 threads", "int8-dynamic"],
+        "Training": ["95 s", "1.25 Wh (estimate from processor time)", "smidgen build smidgen.toml"],
+        "How to use it": ["smidgen predict", "smidgen.load", "chat.completions", "/v1/classify"],
+    }
+    seen = 0
+    for title, texts in expected.items():
+        for text in texts:
+            assert text in sections[title], title
+            seen += 1
+    assert seen == 35
+
+
+def test_what_was_not_measured_is_said_to_be_so() -> None:
+    bare = _manifest(base=None, data=None, licences=(), metrics={}, form={"labels": ["a", "b"]})
+    card = model_card(bare, {"calibration": None, "speed": None})
+    sections = _sections(card)
+    assert list(sections) == SECTIONS
+    measured = [title for title in SECTIONS if "not measured" not in sections[title]]
+    assert measured == ["What it is for", "What it is not for", "Base and licences", "How to use it"]
+    assert "not taught to say so" in sections["What it is not for"]
+    assert "None" not in card and "nan" not in card
+
+
+def test_a_change_that_may_be_nothing_is_called_so() -> None:
+    weak = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": 0.002, "low": -0.006, "high": 0.01}}}
+    assert "not shown that this model is better" in model_card(_manifest(), weak)
+    assert "not shown that this model is better" not in model_card(_manifest(), REPORT)
+
+
+def test_front_matter() -> None:
+    head = model_card(_manifest(), REPORT).split("---\n")[1]
+    facts = {line.split(": ", 1)[0]: json.loads(line.split(": ", 1)[1]) for line in head.splitlines()}
+    assert facts == {
+        "license": "other",
+        "license_name": "Apache-2.0 and CC-BY-4.0",
+        "tags": ["smidgen", "classify", "encoder", "onnx"],
+        "pipeline_tag": "text-classification",
+        "base_model": "a/b",
+        "metrics": ["accuracy"],
+    }
+    one = model_card(_manifest(licences=(Licence(what="base", licence="Apache-2.0"),)), REPORT)
+    assert '\nlicense: "apache-2.0"\n' in one
+
+
+def test_labels_are_no_markup() -> None:
+    nasty = ["<script>alert(1)</script>", "a\n# Heading", "---", "![x](http://x)"]
+    card = model_card(_manifest(name="x\n---\nlicense: mit", form={"labels": nasty}), {})
+    assert "<script>" not in card
+    assert [line for line in card.splitlines() if line.startswith("#")].count("# Heading") == 0
+    assert card.splitlines().count("---") == 2
+    assert "![x](" not in card
