@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -167,7 +168,8 @@ def _results(manifest: Manifest, report: Report) -> str:
             text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
     parity = _part(report, "parity")
     if parity:
-        text += f"\n\nThe packed files answer as the trained model did on {share(parity.get('agreement'))} of {parity.get('n', 0):,} held-out texts."
+        same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"
+        text += f"\n\nThe packed files answer as the trained model did on {same} of {texts} held-out texts."
     return text
 
 
@@ -228,10 +230,7 @@ def _speed(manifest: Manifest, report: Report) -> str:
         ["size", number(size, "MB")],
         ["one text, median", number(facts.get("latency_ms_p50"), "ms", 2)],
         ["one text, 99th percentile", number(facts.get("latency_ms_p99"), "ms", 2)],
-        [
-            f"in batches of {facts['batch']}" if facts.get("batch") else "in batches",
-            number(facts.get("texts_per_second"), "texts a second", 0),
-        ],
+        [batch, number(facts.get("texts_per_second"), "texts a second", 0)],
         ["peak memory", number(facts.get("peak_memory_mb"), "MB", 0)],
         ["engine and method", f"`{cell(manifest.engine.engine)}`, `{cell(manifest.engine.method)}`"],
     ]
@@ -276,7 +275,7 @@ for reply in model.predict(["a text", "another"]):
 ```
 
 ```
-curl http://127.0.0.1:8080/v1/classify -H "Content-Type: application/json" -d '{json.dumps(body, ensure_ascii=False)}'
+curl http://127.0.0.1:8080/v1/classify -H "Content-Type: application/json" -d {shlex.quote(json.dumps(body, ensure_ascii=False))}
 ```
 
 ```python
