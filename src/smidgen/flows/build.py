@@ -18,13 +18,13 @@ from smidgen.compress.settings import CompressSettings
 from smidgen.core.bases import Base
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw, Task
+from smidgen.core.parts import Task
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.replies import Reply
 from smidgen.core.settings import Settings
 from smidgen.flows import live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
+from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Fitted, Variant
 from smidgen.judge import parity, quality_gate
 from smidgen.judge.gate_settings import GateSettings
@@ -36,35 +36,6 @@ from smidgen.parts.recipe import Recipe
 from smidgen.store.home import home
 from smidgen.store.steps import Steps
 from smidgen.students.settings import StudentSettings
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """A student as it came out of training.
-
-    Attributes:
-        final: trained on all the rows it may have.
-        form: with its decision fitted on the held-out rows, by a model that never saw them.
-        held: its replies on the held-out rows, by that same model.
-        metric: its headline metric there.
-    """
-
-    final: Fitted
-    form: Form
-    raw: Raw
-    held: list[Reply]
-    metric: Metric
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Everything that was trained, and what it took."""
-
-    learnt: dict[str, Learnt]
-    variants: dict[str, Variant]
-    candidates: list[Candidate]
-    seconds: float
-    energy: Energy
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from smidgen import __version__
 from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Manifest
 from smidgen.bundles.open import open_bundle
@@ -19,6 +18,7 @@ from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Task
 from smidgen.core.replies import Reply
+from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
 from smidgen.flows import curve
 from smidgen.flows.choosing import Candidate
@@ -26,6 +26,7 @@ from smidgen.flows.embedding import embedder
 from smidgen.flows.examples import Examples
 from smidgen.flows.live import Model
 from smidgen.flows.timing import Timing, measure
+from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Variant
 from smidgen.judge import cost, learning_curve, quality
 from smidgen.judge.page import render
@@ -44,9 +45,6 @@ from smidgen.judge.sections import (
 from smidgen.machine.memory import peak_mb, total_mb
 from smidgen.machine.processor import processor
 from smidgen.parts.recipe import Recipe
-
-if TYPE_CHECKING:
-    from smidgen.flows.build import Learnt, Trained
 
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
 
@@ -104,7 +102,7 @@ def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, 
     return Manifest(
         name=story.recipe.name,
         created=_now(),
-        smidgen_version=__version__,
+        smidgen_version=VERSION,
         task=story.recipe.task,
         form=form,
         engine=EngineEntry.of(variant.spec),
