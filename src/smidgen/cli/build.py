@@ -79,7 +79,7 @@ def _recipe(
     folder = Path()
     if file is not None:
         base = read(file)
-        tree, folder = base.json(), base.folder
+        tree, folder = base.given(), base.folder
     if task is not None:
         tree["task"] = task
     if seed is not None:

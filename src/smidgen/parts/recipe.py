@@ -56,6 +56,11 @@ class Recipe:
         sections = {name: section.model_dump(mode="json", exclude_none=True) for name, section in self.sections.items()}
         return {"name": self.name, "task": self.task, "seed": self.seed, **sections}
 
+    def given(self) -> dict[str, Any]:
+        """The recipe without its defaults: what was asked for. Flags are laid over this, so that another student brings its own defaults."""
+        sections = {name: section.model_dump(mode="json", exclude_unset=True) for name, section in self.sections.items()}
+        return {"name": self.name, "task": self.task, "seed": self.seed, **{name: kept for name, kept in sections.items() if kept}}
+
     def toml(self) -> str:
         """The whole recipe with its defaults, as TOML."""
         lines = [f"{key} = {_toml(value)}" for key, value in self.json().items() if not isinstance(value, dict)]
