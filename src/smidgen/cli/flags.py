@@ -33,7 +33,7 @@ def with_recipe_flags(function: Callable[..., None], drawn: Mapping[str, tuple[s
     """The function with the drawn flags added to its signature in place of its `**given`. Flags that are not given are None."""
     signature = inspect.signature(function)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = [_parameter(name, field, f"Settings of [{section}]") for name, (section, _, field) in drawn.items()]
+    added = [_parameter(name, field, f"Settings: {section}") for name, (section, _, field) in drawn.items()]
     _sign(function, function, own, added)
     return function
 

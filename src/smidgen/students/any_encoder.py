@@ -42,7 +42,7 @@ class AnyEncoder:
         config = self._model.config
         self.hidden: int = config.hidden_size
         self.layers: int = getattr(config, "num_hidden_layers", getattr(config, "n_layers", 1))
-        self.dtype, self.pooling, self.frozen_layers = dtype, "mean", 0
+        self.dtype, self.pooling = dtype, "mean"
         frozen = self._model.get_input_embeddings().weight
         frozen.requires_grad_(False)
         named = [(name, p) for name, p in self._model.named_parameters() if p is not frozen]

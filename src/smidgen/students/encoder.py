@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
@@ -16,17 +17,24 @@ from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from smidgen.students.finetuning import Trainer
+    import torch
+
+    from smidgen.students.any_encoder import AnyEncoder
+    from smidgen.students.bert import FastBert
+    from smidgen.students.finetuning import Progress, Trainer
 
 _CHECKPOINT = "checkpoint.safetensors"
+_FACTS = "smidgen_student.json"
 
 
 class EncoderSettings(Settings):
-    """How the encoder is trained. Settings left at None follow the data by a rule; see `docs/students.md`."""
+    """How the encoder is trained. Settings left at their default of None follow the number of rows."""
 
     epochs: int | None = setting(None, "Passes over the training rows (default: by the number of rows).", flag="--epochs", ge=1, le=200)
-    learning_rate: float | None = setting(None, "Peak learning rate of the encoder.", gt=0, le=0.01)
+    learning_rate: float = setting(2e-4, "Peak learning rate of the encoder.", gt=0, le=0.01)
     batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=2, le=1024)
+    token_drop: float = setting(0.1, "Share of tokens left out at random in training.", ge=0, lt=0.9)
+    label_smoothing: float = setting(0.1, "Label smoothing.", ge=0, lt=1)
     max_length: int = setting(128, "Tokens read of a text; longer texts are cut.", ge=8, le=512)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
@@ -40,55 +48,45 @@ class Encoder:
     needs_base = True
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights."""
-        tuning = _tuning()
+        """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.
+
+        Raises:
+            MissingExtra: torch is not installed.
+            TrainError: the loss is no longer a number.
+        """
+        _need_torch()
         trainer = _trainer(training, space)
         file = space.folder / _CHECKPOINT
-        if file.is_file():
-            _resume(trainer, file)
-        else:
-            trainer.init_head()
-        total = trainer.total_steps
-        space.progress.start("train encoder", total)
-        if trainer.step:
-            space.progress.advance(trainer.step)
+        try:
+            if file.is_file():
+                _resume(trainer, file)
+            else:
+                trainer.init_head()
+            space.progress.start("train encoder", trainer.total_steps)
+            if trainer.step:
+                space.progress.advance(trainer.step)
 
-        def stepped(now: Any) -> None:
-            if not np.isfinite(now.loss):
-                raise TrainError(
-                    "the loss is no longer a number",
-                    value=f"step {now.step}",
-                    todo="Lower the learning rate: --set train.learning_rate=1e-4",
-                )
-            space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
+            def stepped(now: Progress) -> None:
+                if not np.isfinite(now.loss):
+                    raise TrainError(
+                        "the loss is no longer a number", value=f"step {now.step}", todo="Lower the rate: --set train.learning_rate=1e-4"
+                    )
+                space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
 
-        def epoch_done(done: Trainer) -> None:
-            if done.epoch < done.cfg.epochs:
-                _checkpoint(done, file)
+            def epoch_done(done: Trainer) -> None:
+                if done.epoch < done.cfg.epochs:
+                    _checkpoint(done, file)
 
-        trainer.run(stepped, epoch_done)
+            trainer.run(stepped, epoch_done)
+        finally:
+            trainer.workers.close()
         trainer.use_average()
         _save(trainer, training, space.folder)
         file.unlink(missing_ok=True)
-        del tuning
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`logits` (n, outputs) and `embedding` (n, width) in the precision that the model was trained in."""
-        import torch
-        from safetensors.torch import load_file
-
-        tuning = _tuning()
-        facts = json.loads((folder / "smidgen_student.json").read_text(encoding="utf-8"))
-        torch.set_num_threads(threads)
-        model = tuning.FastBert.load(folder, torch.float32)
-        model.pooling = facts["pooling"]
-        head = load_file(str(folder / "model.safetensors"))
-        ids = tuning.tokenize(folder / "tokenizer.json", list(texts), facts["max_length"])
-        with torch.no_grad():
-            features = tuning.encode(model, ids, np.arange(len(ids)))
-            units = torch.nn.functional.normalize(features, dim=1) if facts["normalize"] else features
-            logits = units @ head["head.weight"].T + head["head.bias"]
-        return {"logits": logits.numpy(), "embedding": features.numpy()}
+        """`logits` (n, outputs) and `embedding` (n, width) in f32, by torch."""
+        return computed(folder, texts, threads)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The encoder and its head as one ONNX graph, and the tokenizer."""
@@ -103,38 +101,8 @@ def outputs(form: Form) -> list[str]:
     return [*form["labels"], *unknown]
 
 
-def _tuning() -> Any:
-    try:
-        from smidgen.students import finetuning
-    except ImportError:
-        raise MissingExtra("torch", "train") from None
-    return finetuning
-
-
-def _trainer(training: Training, space: Workspace) -> Trainer:
-    import torch
-
-    tuning = _tuning()
-    settings = training.settings if isinstance(training.settings, EncoderSettings) else EncoderSettings()
-    if training.base is None:
-        raise TrainError("an encoder needs a base", value="none", todo="Name one: --base minilm")
-    dtype = {"auto": tuning.best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision]
-    tuning.pin_threads(space.threads)
-    model = tuning.FastBert.load(training.base.folder, dtype)
-    ids = tuning.tokenize(training.base.folder / "tokenizer.json", [row.input for row in training.rows], settings.max_length)
-    given = {"epochs": settings.epochs, "lr": settings.learning_rate, "batch_rows": settings.batch_rows}
-    config = tuning.default_config(
-        len(ids),
-        seed=training.seed,
-        threads=space.threads,
-        max_length=settings.max_length,
-        **{k: v for k, v in given.items() if v is not None},
-    )
-    names = outputs(training.form)
-    return tuning.Trainer(model, ids, _targets(training.rows, names, training.form["multi_label"]), len(names), config, **_loss(training))
-
-
-def _targets(rows: Sequence[Row], names: list[str], multi_label: bool) -> Any:
+def targets_of(rows: Sequence[Row], names: Sequence[str], multi_label: bool) -> torch.Tensor:
+    """The label's place in `names` of each row, (n,) int64; several labels: (n, outputs) f32 of zeros and ones."""
     import torch
 
     index = {name: number for number, name in enumerate(names)}
@@ -147,12 +115,129 @@ def _targets(rows: Sequence[Row], names: list[str], multi_label: bool) -> Any:
     return targets
 
 
-def _loss(training: Training) -> dict[str, Any]:
+def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = False) -> Raw:
+    """What the trained encoder in `folder` computes for texts. `quick` computes in bf16 where the processor is fast at it: good enough to
+    teach by, not to judge by."""
+    import torch
+    from safetensors.torch import load_file
+
+    from smidgen.students.bert import best_dtype
+    from smidgen.students.encoding import encode, tokenize
+
+    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    model = load_encoder(folder, best_dtype() if quick else torch.float32)
+    model.pooling = facts["pooling"]
+    head = load_file(str(folder / "model.safetensors"))
+    ids = tokenize(folder / "tokenizer.json", texts, facts["max_length"], _vocabulary(folder))
+    workers = _workers(model, threads)
+    try:
+        with torch.no_grad():
+            features = encode(model, ids, np.arange(len(ids)), workers)
+            units = torch.nn.functional.normalize(features, dim=1)
+            logits = units @ head["head.weight"].T + head["head.bias"]
+    finally:
+        workers.close()
+    return {"logits": logits.numpy(), "embedding": features.numpy()}
+
+
+def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> NDArray[np.float32]:
+    """Pooled features (tokens, width) of single tokens, each between the special tokens that the tokenizer puts around a text."""
+    from tokenizers import Tokenizer
+
+    from smidgen.students.bert import best_dtype
+    from smidgen.students.encoding import encode
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    around = tokenizer.encode("").ids
+    before, after = around[: len(around) // 2], around[len(around) // 2 :]
+    ids = [[*before, int(number), *after] for number in token_ids]
+    model = load_encoder(folder, best_dtype())
+    workers = _workers(model, threads)
+    try:
+        features: NDArray[np.float32] = encode(model, ids, np.arange(len(ids)), workers).numpy()
+    finally:
+        workers.close()
+    return features
+
+
+def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | AnyEncoder:
+    """The encoder in a folder: the hand-written one where it covers the architecture, else by transformers."""
+    from smidgen.students.bert import FastBert
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if FastBert.covers(config):
+        return FastBert.load(folder, dtype)
+    from smidgen.students.any_encoder import AnyEncoder
+
+    return AnyEncoder(folder, dtype)
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtra("torch", "train") from None
+
+
+def _workers(model: FastBert | AnyEncoder, threads: int) -> Any:
+    """One worker a core for the hand-written encoder; torch's own threads for the others."""
     import torch
 
-    if training.form["multi_label"]:
-        return {"loss_fn": torch.nn.functional.binary_cross_entropy_with_logits}
-    return {}
+    from smidgen.students.bert import FastBert
+    from smidgen.students.workers import Workers
+
+    if isinstance(model, FastBert):
+        return Workers(threads)
+    torch.set_num_threads(threads)
+    return Workers(1, own_threads=threads)
+
+
+def _vocabulary(folder: Path) -> int:
+    return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"])
+
+
+def _trainer(training: Training, space: Workspace) -> Trainer:
+    import torch
+
+    from smidgen.students.bert import best_dtype
+    from smidgen.students.encoding import tokenize
+    from smidgen.students.finetuning import Trainer, default_config
+
+    settings = training.settings if isinstance(training.settings, EncoderSettings) else EncoderSettings()
+    if training.base is None:
+        raise TrainError("an encoder needs a base", value="none", todo="Name one: --base minilm")
+    folder = training.base.folder
+    model = load_encoder(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision])
+    ids = tokenize(folder / "tokenizer.json", [row.input for row in training.rows], settings.max_length, _vocabulary(folder))
+    given = {"epochs": settings.epochs, "batch_rows": settings.batch_rows}
+    config = default_config(
+        len(ids),
+        lr=settings.learning_rate,
+        token_drop=settings.token_drop,
+        label_smoothing=settings.label_smoothing,
+        max_length=settings.max_length,
+        seed=training.seed,
+        threads=space.threads,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    names = outputs(training.form)
+    multi = bool(training.form["multi_label"])
+    targets = targets_of(training.rows, names, multi)
+    balanced = training.form.get("class_weights") == "balanced"
+    weights = _class_weights(targets, len(names)) if balanced else None
+    loss = torch.nn.BCEWithLogitsLoss(pos_weight=weights) if multi else None
+    return Trainer(model, ids, targets, len(names), config, loss, None if multi else weights, _workers(model, space.threads))
+
+
+def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """Weights (outputs,) by which rare labels count as much as common ones: n / (classes * count); several labels: negatives a positive."""
+    import torch
+
+    if targets.ndim == 2:
+        positive = targets.sum(0).clamp(min=1)
+        return ((len(targets) - positive) / positive).clamp(1, 100)
+    counts = torch.bincount(targets, minlength=classes).clamp(min=1)
+    return len(targets) / (classes * counts.float())
 
 
 def _checkpoint(trainer: Trainer, file: Path) -> None:
@@ -160,9 +245,9 @@ def _checkpoint(trainer: Trainer, file: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    state = {k: v if isinstance(v, torch.Tensor) else torch.tensor(v) for k, v in trainer.state_dict().items()}
+    state = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in trainer.state_dict().items()}
     fresh = file.with_suffix(".new")
-    save_file({k: v.contiguous() for k, v in state.items()}, fresh)
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, fresh)
     fresh.replace(file)
 
 
@@ -174,22 +259,17 @@ def _resume(trainer: Trainer, file: Path) -> None:
 
 def _save(trainer: Trainer, training: Training, folder: Path) -> None:
     """The trained model under its Hugging Face names, with the head folded into one linear map on unit features."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     assert training.base is not None
-    tensors = {
-        name.removeprefix("bert."): tensor.float()
-        for name, tensor in load_file(str(training.base.folder / "model.safetensors")).items()
-        if "embeddings." in name and "position_ids" not in name
-    }
-    tensors |= {name.removeprefix("bert."): tensor for name, tensor in trainer.model.tensors().items()}
+    tensors = trainer.model.tensors()
     tensors["head.weight"] = (trainer.head.w * trainer.head.scale).clone()
     tensors["head.bias"] = trainer.head.b.clone()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(training.base.folder / name, folder / name)
     facts = {"pooling": trainer.model.pooling, "normalize": True, "scale": None, "max_length": trainer.cfg.max_length}
-    (folder / "smidgen_student.json").write_text(json.dumps(facts), encoding="utf-8")
+    (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 part = Encoder()

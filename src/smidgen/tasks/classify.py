@@ -75,6 +75,8 @@ class Classify:
             form["unknown_threshold"] = 1.0
         if asked.multi_label:
             form["threshold"] = 0.5
+        if asked.class_weights != "none":
+            form["class_weights"] = asked.class_weights
         return form
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
