@@ -49,9 +49,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """A chat completion request. Fields that are not listed here are accepted and have no effect."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"model": "support", "messages": [{"role": "user", "content": "Where is my parcel?"}]}}
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"messages": [{"role": "user", "content": "Where is my parcel?"}]}})
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
     model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")

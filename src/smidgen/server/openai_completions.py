@@ -20,7 +20,7 @@ from smidgen.server.service import Service
 class CompletionRequest(BaseModel):
     """A completion request. Fields that are not listed here are accepted and have no effect."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"model": "support", "prompt": "Where is my parcel?"}})
+    model_config = ConfigDict(json_schema_extra={"example": {"prompt": "Where is my parcel?"}})
 
     prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
         description="A text or several. Lists of token numbers are not understood."
