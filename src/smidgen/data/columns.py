@@ -41,7 +41,9 @@ def header(cells: Sequence[object], file: str) -> tuple[str, ...]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise DataError("the header row is empty", value=f"{len(cells)} empty cells", todo="Give every column a name in the first row.", file=file)
+        raise DataError(
+            "the header row is empty", value=f"{len(cells)} empty cells", todo="Give every column a name in the first row.", file=file
+        )
     if not names[0] and len(names) > 1:
         names[0] = "column_1"
     for place, name in enumerate(names, start=1):

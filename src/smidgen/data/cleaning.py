@@ -1,0 +1,198 @@
+"""Mends what a check found: writes a cleaned copy of the file, and a list of every change with its reason. The original stays as it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import DataError
+from smidgen.core.rows import joined
+from smidgen.data.findings.conflicts import conflicting
+from smidgen.data.findings.label_names import spelling_variants
+from smidgen.data.findings.leakage import leaking
+from smidgen.data.findings.mislabels import proposals
+from smidgen.data.read import Table, sources
+from smidgen.data.source import Record
+from smidgen.data.survey import Survey
+
+_BETWEEN = re.compile(r"(\s*[|;]\s*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change: a cell that became another, or (`dropped`) a row that was left out, shown by its input cell."""
+
+    row: int
+    column: str
+    before: str
+    after: str
+    why: str
+    dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What was written.
+
+    Attributes:
+        path, changes_path: the cleaned file and the list of changes.
+        kept, dropped, relabelled: rows written, rows left out, rows written with another label.
+        reasons: how many changes were made for each reason.
+    """
+
+    path: Path
+    changes_path: Path
+    kept: int
+    dropped: int
+    relabelled: int
+    reasons: dict[str, int]
+
+    def json(self) -> dict[str, Any]:
+        """As `check --fix --json` prints it."""
+        counts = {"kept": self.kept, "dropped": self.dropped, "relabelled": self.relabelled, "reasons": self.reasons}
+        return {"file": str(self.path), "changes": str(self.changes_path), **counts}
+
+
+def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, originals: tuple[Path, ...] = ()) -> Cleaning:
+    """Write the cleaned file and `<out>.changes.csv`, in the format and with the columns of the table.
+
+    In order: rows that cannot be used are dropped; spellings of a label are merged into the commonest; rows whose text is in the test
+    file are dropped; a text under several labels takes the label of the majority, where there is one; with `relabel`, likely wrong
+    labels are replaced by the proposed ones; exact repeats of an earlier row are dropped.
+
+    Raises:
+        DataError: `out` is one of `originals`, or its name is that of another format.
+    """
+    _may_write(table, out, originals)
+    changes = _plan(table, survey, relabel)
+    by_row: dict[int, list[Change]] = {}
+    for change in changes:
+        by_row.setdefault(change.row, []).append(change)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    changes_path = out.with_name(f"{out.name}.changes.csv")
+    draft, changes_draft = (path.with_name(f".{path.name}.part") for path in (out, changes_path))
+    try:
+        kept = table.source.write(draft, table.columns, _applied(table, by_row), table.facts)
+        _write_changes(changes_draft, changes)
+        draft.replace(out)
+        changes_draft.replace(changes_path)
+    finally:
+        draft.unlink(missing_ok=True)
+        changes_draft.unlink(missing_ok=True)
+    dropped = {change.row for change in changes if change.dropped}
+    relabelled = {change.row for change in changes} - dropped
+    return Cleaning(out, changes_path, kept, len(dropped), len(relabelled), dict(Counter(change.why for change in changes)))
+
+
+def _may_write(table: Table, out: Path, originals: tuple[Path, ...]) -> None:
+    if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
+        raise DataError("the cleaned file would replace the original", value=str(out), todo="Name another file.", file=table.name)
+    owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)
+    if out.is_dir() or (owner is not None and owner.name != table.source.name):
+        wanted = table.source.suffixes[0]
+        raise DataError(
+            "the cleaned file has the format of the original", value=str(out), todo=f"Name a file that ends in {wanted}.", file=table.name
+        )
+
+
+def _plan(table: Table, survey: Survey, relabel: bool) -> list[Change]:
+    """All changes, by row. A row is dropped at most once, and one reason explains each new label."""
+    label = table.label.names[0] if table.label else ""
+    column = table.input.names[0]
+    # A row can be reported once only: reading stops at its first fault.
+    dropped = {error.row: (error.what, str(error.value)) for error in survey.unusable if error.row is not None}
+    changes = [Change(row, column, value, "", f"dropped: {what}", True) for row, (what, value) in dropped.items()]
+    labels = [list(labels) for labels in survey.labels] if survey.labels is not None else []
+    reasons: dict[int, str] = {}
+    gone: dict[int, str] = {}
+    if labels:
+        _merge_spellings(survey, labels, reasons)
+        gone = dict.fromkeys(leaking(survey), "dropped: the same text is in the test file")
+        _settle_conflicts(survey, labels, reasons, gone)
+        if relabel:
+            _take_proposals(survey, labels, reasons, gone)
+    else:
+        gone = dict.fromkeys(leaking(survey), "dropped: the same text is in the test file")
+    seen: set[tuple[str, str]] = set()
+    for place, row in enumerate(survey.rows):
+        if place in gone:
+            continue
+        key = (survey.texts[place].strip(), repr(labels[place] if labels else row.output))
+        if key in seen:
+            gone[place] = "dropped: repeats an earlier row"
+        seen.add(key)
+    for place, row in enumerate(survey.rows):
+        if place in gone:
+            changes.append(Change(row.number, column, joined(row.input), "", gone[place], True))
+        elif place in reasons:
+            before = row.output if isinstance(row.output, str) else "|".join(row.output)
+            changes.append(Change(row.number, label, before, "|".join(labels[place]), reasons[place]))
+    return sorted(changes, key=lambda change: change.row)
+
+
+def _merge_spellings(survey: Survey, labels: list[list[str]], reasons: dict[int, str]) -> None:
+    common = {name: names[0] for names in spelling_variants(survey) for name in names[1:]}
+    for place, own in enumerate(labels):
+        merged = sorted({common.get(name, name) for name in own})
+        if merged != sorted(own):
+            labels[place], reasons[place] = merged, "spelling of the label merged into the commonest"
+
+
+def _settle_conflicts(survey: Survey, labels: list[list[str]], reasons: dict[int, str], gone: dict[int, str]) -> None:
+    for places in conflicting(survey):
+        left = [place for place in places if place not in gone]
+        votes = Counter(tuple(labels[place]) for place in left)
+        if len(votes) < 2:
+            continue
+        winner, most = votes.most_common(1)[0]
+        if 2 * most <= len(left):
+            continue
+        for place in left:
+            if tuple(labels[place]) != winner:
+                labels[place], reasons[place] = list(winner), "the majority of rows with this text has this label"
+
+
+def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, str], gone: dict[int, str]) -> None:
+    common = {name: names[0] for names in spelling_variants(survey) for name in names[1:]}
+    for one in proposals(survey):
+        proposed = common.get(one.proposed, one.proposed)
+        # What a majority has settled is not judged again.
+        if one.place not in gone and labels[one.place] != [proposed] and "majority" not in reasons.get(one.place, ""):
+            labels[one.place] = [proposed]
+            reasons[one.place] = "likely mislabelled: a model of the other rows is surer of this label"
+
+
+def _applied(table: Table, by_row: dict[int, list[Change]]) -> Iterator[Record]:
+    for number, record in table.records():
+        changes = by_row.get(number, [])
+        if any(change.dropped for change in changes):
+            continue
+        for change in changes:
+            record = {**record, change.column: _cell(record[change.column], change.after)}
+        yield record
+
+
+def _cell(cell: Any, after: str) -> Any:
+    """The new labels in the shape of the old cell: a list, a JSON list in a text, labels with a mark between them, or one label."""
+    names = after.split("|")
+    if isinstance(cell, list):
+        return names
+    if isinstance(cell, str) and cell.lstrip().startswith("["):
+        return json.dumps(names, ensure_ascii=False)
+    if isinstance(cell, str) and len(names) > 1:
+        mark = _BETWEEN.search(cell)
+        return (mark[1] if mark else "|").join(names)
+    return after
+
+
+def _write_changes(path: Path, changes: list[Change]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "column", "before", "after", "why"])
+        writer.writerows([change.row, change.column, change.before, change.after, change.why] for change in changes)

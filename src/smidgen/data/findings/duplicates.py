@@ -1,0 +1,75 @@
+"""Rows that repeat another: exactly, or nearly."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from smidgen.data import near
+from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.survey import NEAR_ROWS, Survey
+
+
+def look(survey: Survey) -> list[Finding]:
+    """Exact duplicates (text and output the same) and near ones (similar text under the same output)."""
+    found = []
+    repeats = exact(survey)
+    if repeats:
+        found.append(
+            Finding(
+                "duplicates",
+                "warning" if len(repeats) > 0.01 * len(survey.rows) else "note",
+                len(repeats),
+                f"{counted(len(repeats), 'row')} repeat an earlier row exactly",
+                "Let --fix drop them; a build drops them anyway unless data.dedupe is off.",
+                tuple(survey.rows[place].number for place in list(repeats)[:EXAMPLES]),
+                {"pairs": [[survey.rows[first].number, survey.rows[place].number] for place, first in list(repeats.items())[:EXAMPLES]]},
+            )
+        )
+    close = _near(survey)
+    if close:
+        share = len(close) / len(survey.rows)
+        bounded = f", among {NEAR_ROWS:,} rows looked at" if len(survey.rows) > NEAR_ROWS else ""
+        found.append(
+            Finding(
+                "duplicates.near",
+                "warning" if share > 0.05 else "note",
+                len(close),
+                f"{counted(len(close), 'row')} nearly repeat another row with the same output ({share:.1%} of all{bounded})",
+                "They teach little; a split keeps such rows on one side, so that they do not flatter the measured quality.",
+                tuple(survey.rows[other].number for _, other, _ in close[:EXAMPLES]),
+                {
+                    "pairs": [[survey.rows[a].number, survey.rows[b].number, round(s, 3)] for a, b, s in close[:EXAMPLES]],
+                    "similar": near.SIMILAR,
+                },
+            )
+        )
+    return found
+
+
+def exact(survey: Survey) -> dict[int, int]:
+    """Place of each row that repeats an earlier one (text, trimmed, and output), and the place of that one."""
+    first: dict[tuple[str, str], int] = {}
+    repeats = {}
+    for place, row in enumerate(survey.rows):
+        earlier = first.setdefault((survey.texts[place].strip(), repr(row.output)), place)
+        if earlier != place:
+            repeats[place] = earlier
+    return repeats
+
+
+def _near(survey: Survey) -> list[tuple[int, int, float]]:
+    """One entry per row that nearly repeats another: (that one, the row, similarity)."""
+    same: dict[tuple[str, str], list[int]] = defaultdict(list)
+    repeats = exact(survey)
+    for place in range(len(survey.rows)):
+        if place not in repeats:
+            same[survey.folded[place], repr(survey.rows[place].output)].append(place)
+    close = {place: (places[0], 1.0) for places in same.values() for place in places[1:]}
+    for one, other, similarity in survey.near_pairs:
+        a, b = min(one, other), max(one, other)
+        if survey.rows[a].output == survey.rows[b].output:
+            close.setdefault(b, (a, similarity))
+    return sorted(((first, place, similarity) for place, (first, similarity) in close.items()), key=lambda entry: (-entry[2], entry[1]))
+
+
+part = look

@@ -1,0 +1,75 @@
+"""Which languages and scripts the texts are in."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+
+from smidgen.core.errors import MissingExtra
+from smidgen.data.finding import EXAMPLES, Finding
+from smidgen.data.survey import Survey
+
+LOOKED_AT = 20_000
+_SHORTEST = 15
+"""Characters; under this a language can hardly be told."""
+_SURE = 0.5
+_SHARE = 0.005
+
+
+def look(survey: Survey) -> list[Finding]:
+    """The language of each sampled text that is long enough to tell, where the identifier is more sure than not.
+
+    Raises MissingExtra where the identifier is not installed.
+    """
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError as error:
+        raise MissingExtra("py3langid", "train") from error
+    if not survey.rows:
+        return []
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    languages: dict[str, list[int]] = defaultdict(list)
+    scripts: Counter[str] = Counter()
+    told = 0
+    for place in survey.sample(LOOKED_AT):
+        text = survey.texts[place][:2000]
+        scripts[_script(text)] += 1
+        if len(text) < _SHORTEST and text.isascii():
+            continue
+        language, sure = identifier.classify(text)
+        if sure >= _SURE:
+            languages[str(language)].append(survey.rows[place].number)
+            told += 1
+    common = {language: rows for language, rows in languages.items() if len(rows) >= max(2, _SHARE * told)}
+    if not common:
+        return [Finding("language", "note", 0, "the texts are too short to tell their language", details={"scripts": dict(scripts)})]
+    ordered = sorted(common, key=lambda language: -len(common[language]))
+    shares = {language: round(len(common[language]) / told, 4) for language in ordered}
+    details = {"languages": shares, "scripts": dict(scripts.most_common()), "texts": told}
+    main = ordered[0]
+    if len(ordered) == 1:
+        return [Finding("language", "note", len(common[main]), f"the texts are in one language: {main}", details=details)]
+    others = [row for language in ordered[1:] for row in common[language]]
+    listed = ", ".join(f"{language} {shares[language]:.1%}" for language in ordered[:6])
+    return [
+        Finding(
+            "language",
+            "warning" if main != "en" or len(others) > 0.05 * told else "note",
+            len(others),
+            f"the texts are in several languages: {listed}",
+            "The starter base reads English best: for others take a multilingual base, or keep one language.",
+            tuple(others[:EXAMPLES]),
+            details,
+        )
+    ]
+
+
+def _script(text: str) -> str:
+    """The script of a text's first letter outside ASCII, or LATIN."""
+    for character in text:
+        if not character.isascii() and character.isalpha():
+            return unicodedata.name(character, "UNKNOWN").split()[0]
+    return "LATIN"
+
+
+part = look

@@ -1,0 +1,115 @@
+"""Rows whose label is likely wrong, with the label that fits better."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from smidgen.data import confident
+from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.findings.duplicates import exact
+from smidgen.data.survey import MODEL_ROWS, Survey
+
+LEAST_ROWS = 20
+_CELLS = 50_000_000
+"""Rows times labels that are held at once, as 4-byte numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A label that fits a row better than its own. `place` is the row's; chances are out-of-sample probabilities, 0..1."""
+
+    place: int
+    given: str
+    proposed: str
+    given_chance: float
+    proposed_chance: float
+
+
+def look(survey: Survey) -> list[Finding]:
+    """Confident learning over out-of-sample probabilities; see `confident`."""
+    if survey.labels is None or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
+        return []
+    if not survey.single:
+        return [Finding("mislabels", "note", 0, "wrong labels were not looked for: rows have several labels each")]
+    found = proposals(survey)
+    judged = min(len(survey.rows), _most(survey))
+    by = (
+        "a base's vectors and the words"
+        if survey.embed
+        else "the words alone (with the base at hand more would be found: smidgen pull minilm)"
+    )
+    if not found:
+        return [Finding("mislabels", "note", 0, f"no likely wrong label among {counted(judged, 'row')}, judged by {by}")]
+    share = len(found) / judged
+    mixed = Counter(f"{proposal.given} → {proposal.proposed}" for proposal in found)
+    return [
+        Finding(
+            "mislabels",
+            "warning" if share > 0.005 else "note",
+            len(found),
+            f"{counted(len(found), 'row')} of {judged:,} are likely mislabelled ({share:.1%}), judged by {by}",
+            "Read them from the top; --fix OUT --relabel takes the proposed labels.",
+            tuple(survey.rows[proposal.place].number for proposal in found[:EXAMPLES]),
+            {
+                "proposals": [
+                    {
+                        "row": survey.rows[one.place].number,
+                        "text": survey.texts[one.place][:300],
+                        "label": one.given,
+                        "proposed": one.proposed,
+                        "label_chance": round(one.given_chance, 4),
+                        "proposed_chance": round(one.proposed_chance, 4),
+                    }
+                    for one in found
+                ],
+                "mixed": dict(mixed.most_common(EXAMPLES)),
+            },
+        )
+    ]
+
+
+def proposals(survey: Survey) -> list[Proposal]:
+    """Every row that is likely mislabelled, the surest first. Worked out once for a survey."""
+    if not survey.single or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
+        return []
+    if survey.proposals is None:
+        survey.proposals = _proposals(survey)
+    return survey.proposals
+
+
+def _most(survey: Survey) -> int:
+    return max(LEAST_ROWS, min(MODEL_ROWS, _CELLS // len(survey.counts)))
+
+
+def _proposals(survey: Survey) -> list[Proposal]:
+    assert survey.labels is not None
+    repeats = exact(survey)
+    places = [place for place in survey.sample(_most(survey)) if place not in repeats]
+    names = sorted({survey.labels[place][0] for place in places})
+    if len(names) < 2 or len(places) < LEAST_ROWS:
+        return []
+    index = {name: number for number, name in enumerate(names)}
+    given = np.array([index[survey.labels[place][0]] for place in places], dtype=np.int64)
+    texts = [survey.texts[place] for place in places]
+    vectors = None
+    if survey.embed is not None:
+        survey.progress.start("reading the texts", len(texts))
+        batches = []
+        for start in range(0, len(texts), 256):
+            batches.append(survey.embed(texts[start : start + 256]))
+            survey.progress.advance(len(batches[-1]))
+        vectors = np.concatenate(batches)
+        survey.progress.finish()
+    survey.progress.start("looking for wrong labels")
+    doubts = confident.doubts(confident.chances(texts, given, len(names), vectors), given)
+    survey.progress.finish(counted(len(doubts), "row"))
+    return [
+        Proposal(places[doubt.place], names[int(given[doubt.place])], names[doubt.proposed], doubt.given_chance, doubt.proposed_chance)
+        for doubt in doubts
+    ]
+
+
+part = look

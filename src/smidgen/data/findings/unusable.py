@@ -1,0 +1,30 @@
+"""Rows that cannot be used at all: an empty text, an output that the task does not understand."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.survey import Survey
+
+
+def look(survey: Survey) -> list[Finding]:
+    """One finding for all of them; an error where no row is left."""
+    if not survey.unusable:
+        return []
+    reasons = Counter(error.what for error in survey.unusable)
+    why = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(4))
+    return [
+        Finding(
+            "unusable",
+            "warning" if survey.rows else "error",
+            len(survey.unusable),
+            f"{counted(len(survey.unusable), 'row')} cannot be used: {why}",
+            "Fill them in, or let --fix drop them.",
+            tuple(error.row for error in survey.unusable[:EXAMPLES] if error.row is not None),
+            {"reasons": dict(reasons)},
+        )
+    ]
+
+
+part = look
