@@ -20,6 +20,7 @@ from smidgen.core.version import VERSION as __version__
 if TYPE_CHECKING:
     from smidgen.core.progress import Progress
     from smidgen.flows.build import Built
+    from smidgen.flows.checking import Checked
     from smidgen.flows.live import Model
 
 __all__ = ["__version__", "build", "check", "load"]
@@ -55,6 +56,36 @@ def build(
     made = make(recipe, overrides) if isinstance(recipe, Mapping) else read(Path(recipe), overrides)
     target = Path(out) if out is not None else made.folder / made.name
     return run(made, target, fresh=fresh, threads=threads, progress=progress)
+
+
+def check(
+    file: str | Path,
+    *,
+    test: str | Path | None = None,
+    input: str | None = None,
+    label: str | None = None,
+    task: str = "classify",
+    overrides: Sequence[str] = (),
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Look through a data file for what decides a model's quality: `check("tickets.csv").inspection.findings`; `.fix(out)` mends a copy.
+
+    Args:
+        file: the data file.
+        test: a test file that the rows must not leak into.
+        input, label: its columns; guessed unless given.
+        task: what is to be learnt from it.
+        overrides: other settings, as `--set` takes them: `"data.encoding=cp1252"`.
+        threads: threads to compute with; default one a core.
+        progress: told of the slow parts.
+
+    Raises:
+        DataError: the file cannot be read; names the row and the column.
+    """
+    from smidgen.flows.checking import check as run
+
+    return run(file, test=test, input=input, label=label, task=task, overrides=overrides, threads=threads, progress=progress)
 
 
 def load(path: str | Path, threads: int | None = None) -> Model:

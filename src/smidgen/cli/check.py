@@ -1,0 +1,135 @@
+"""`smidgen check`: what is wrong with a data file, before a minute is spent on training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import Screen, out, print_json
+from smidgen.parts import registry
+
+if TYPE_CHECKING:
+    from smidgen.data.cleaning import Cleaning
+    from smidgen.data.finding import Finding
+    from smidgen.data.inspection import Inspection
+
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+_LABELS_SHOWN = 12
+_PROPOSALS_SHOWN = 15
+
+
+def check(
+    file: Annotated[str, typer.Argument(help="Data file: CSV, TSV, JSONL, Parquet or XLSX; - is standard input.")],
+    test: Annotated[Path | None, typer.Option(help="Test file: look for training rows that stand in it too.")] = None,
+    input: Annotated[str | None, typer.Option(help="Column of the text; two joined by a comma for pairs (default: guessed).")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the wanted output (default: guessed).")] = None,
+    task: Annotated[str, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))}.")] = "classify",
+    fix: Annotated[Path | None, typer.Option(help="Write a cleaned copy here, and every change to OUT.changes.csv.", metavar="OUT")] = None,
+    relabel: Annotated[bool, typer.Option("--relabel", help="With --fix: give likely mislabelled rows the proposed label.")] = False,
+    override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: data.encoding=cp1252. May be repeated.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Check a data file: labels, duplicates, conflicts, likely wrong labels, leaks into the test file, languages, personal data.
+
+    Exits with 1 where no model can be built from it. With --fix, what can be mended is mended in a copy; the original stays as it is.
+
+    Example: smidgen check tickets.csv --label category --fix tickets.clean.csv
+    """
+    from smidgen.core.errors import InputError
+    from smidgen.flows.checking import check as run
+
+    if relabel and fix is None:
+        raise InputError("--relabel changes nothing without --fix", value="--relabel", todo="Add --fix OUT, the file to write.")
+    with Screen(quiet=as_json) as screen:
+        checked = run(file, test=test, input=input, label=label, task=task, overrides=override or [], threads=threads, progress=screen)
+        cleaning = checked.fix(fix, relabel) if fix is not None else None
+    inspection = checked.inspection
+    if as_json:
+        print_json(checked.json() | ({"fixed": cleaning.json()} if cleaning else {}))
+    else:
+        _print(inspection)
+        if cleaning:
+            _print_cleaning(cleaning)
+    if not inspection.buildable:
+        raise typer.Exit(1)
+
+
+def _print(inspection: Inspection) -> None:
+    columns, read = inspection.facts["columns"], inspection.facts["read"]
+    chosen = [f"{role} [bold]{escape(choice['name'])}[/] ({choice['how']})" for role, choice in columns.items() if choice]
+    how = ", ".join(f"{name} {escape(_visible(value))}" for name, value in read.items() if name in ("encoding", "delimiter", "sheet"))
+    out.print(
+        f"[bold]{escape(inspection.facts['file'])}[/]: {inspection.facts['format']}{', ' + how if how else ''}; {', '.join(chosen)}\n"
+    )
+    table = Table("", "finding", "what to do", box=None, pad_edge=False)
+    for finding in inspection.findings:
+        colour = _COLOURS[finding.severity]
+        table.add_row(f"[{colour}]{finding.severity}[/]", escape(finding.text) + _rows(finding), escape(finding.todo))
+    for kind, why in inspection.skipped.items():
+        table.add_row("[yellow]skipped[/]", escape(kind), escape(why))
+    out.print(table)
+    _print_labels(inspection.of("counts"))
+    _print_proposals(inspection.of("mislabels"))
+    out.print()
+    out.print(
+        "A model can be built from it."
+        if inspection.buildable
+        else "[bold red]No model can be built from it[/] until the errors are mended."
+    )
+
+
+def _visible(value: str) -> str:
+    return {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(value, value)
+
+
+def _rows(finding: Finding) -> str:
+    if not finding.rows or finding.severity == "note":
+        return ""
+    shown = ", ".join(str(row) for row in finding.rows[:6])
+    return f"\n[dim]rows {shown}{' …' if len(finding.rows) > 6 else ''}[/]"
+
+
+def _print_labels(counts: Finding | None) -> None:
+    labels: Mapping[str, int] = counts.details.get("labels", {}) if counts else {}
+    if not labels:
+        return
+    ordered = sorted(labels.items(), key=lambda entry: -entry[1])
+    half = _LABELS_SHOWN // 2
+    shown = ordered if len(ordered) <= _LABELS_SHOWN else [*ordered[:half], ("…", 0), *ordered[-half:]]
+    widest = max(labels.values())
+    table = Table("rows", "label", "", box=None, pad_edge=False)
+    for name, count in shown:
+        bar = "█" * max(1, round(24 * count / widest)) if count else ""
+        table.add_row(f"{count:,}" if count else "", escape(name), f"[cyan]{bar}[/]")
+    out.print()
+    out.print(table)
+
+
+def _print_proposals(mislabels: Finding | None) -> None:
+    proposals: list[dict[str, Any]] = mislabels.details.get("proposals", []) if mislabels else []
+    if not proposals:
+        return
+    table = Table("row", "text", "label", "likely", box=None, pad_edge=False)
+    for one in proposals[:_PROPOSALS_SHOWN]:
+        text = one["text"] if len(one["text"]) <= 90 else one["text"][:89] + "…"
+        table.add_row(str(one["row"]), escape(text), escape(one["label"]), f"[bold]{escape(one['proposed'])}[/]")
+    out.print(f"\nLikely mislabelled, the surest first ({min(_PROPOSALS_SHOWN, len(proposals))} of {len(proposals)}; all with --json)")
+    out.print(table)
+
+
+def _print_cleaning(cleaning: Cleaning) -> None:
+    out.print(
+        f"\nWrote [bold]{escape(str(cleaning.path))}[/]: {cleaning.kept:,} rows kept, {cleaning.dropped:,} dropped, "
+        f"{cleaning.relabelled:,} relabelled; why, row by row: {escape(str(cleaning.changes_path))}"
+    )
+    for why, count in cleaning.reasons.items():
+        out.print(f"  {count:,} × {escape(why)}")
+
+
+part = check
