@@ -64,3 +64,5 @@ def test_the_baseline_is_shipped_only_where_it_is_asked_for() -> None:
     assert choose([asked], StudentSettings(kind="linear"))[0].name == "linear fp32"
     with pytest.raises(GateError):
         choose([BASELINE], StudentSettings())
+    slower = candidate("encoder", "fp32", 0.85, 2.0, 90)
+    assert choose([slower, BASELINE], StudentSettings(kind="encoder"))[0].name == "encoder fp32"

@@ -33,7 +33,10 @@ def _headline(report: Report) -> None:
     if rest:
         out.print(", ".join(rest))
     baseline = report.baseline
-    if baseline is not None and report.headline in baseline.metrics:
+    itself = any(alternative.chosen and alternative.baseline for alternative in report.alternatives)
+    if itself or report.student.kind == "linear":
+        out.print("this is the baseline itself, as asked for")
+    elif baseline is not None and report.headline in baseline.metrics:
         line = f"baseline {escape(baseline.name)}: {baseline.metrics[report.headline].value:.1%}"
         if baseline.change is not None:
             change = baseline.change
@@ -85,10 +88,10 @@ def _scores(report: Report) -> None:
         before = f" (before calibration {calibration.ece_before:.3f})" if calibration.ece_before is not None else ""
         lines.append(f"scores are off by {calibration.ece_after:.3f} on average{before}")
     if report.risk_coverage is not None:
+        points = {at.point.threshold: (at.wanted, at.point) for at in reversed(report.risk_coverage.at) if at.point is not None}
         lines += [
-            f"{at.point.coverage:.0%} of texts can be answered with {at.wanted:.0%} errors: those that score over {at.point.threshold:.2f}"
-            for at in report.risk_coverage.at
-            if at.point is not None
+            f"{point.coverage:.0%} of texts can be answered with at most {wanted:.0%} errors: those that score over {point.threshold:.2f}"
+            for wanted, point in reversed(points.values())
         ]
     _section("What a score is worth", lines)
 

@@ -48,7 +48,7 @@ def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Ca
     Raises GateError, with every candidate's numbers, where none meets the limits.
     """
     limited = [_limited(candidate, wanted) for candidate in candidates]
-    fit = [candidate for candidate in limited if not candidate.unfit and not (candidate.baseline and wanted.kind == "auto")]
+    fit = [candidate for candidate in limited if not candidate.unfit and not candidate.baseline]
     if not fit:
         raise GateError(
             "no model meets what was asked",
