@@ -49,7 +49,8 @@ class InputError(SmidgenError):
 
 
 class DataError(InputError):
-    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `column` is a name."""
+    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `column` is a name; `fault` is `what` without
+    the place."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class DataError(InputError):
         row: int | None = None,
         column: str | None = None,
     ) -> None:
-        self.file, self.row, self.column = file, row, column
+        self.file, self.row, self.column, self.fault = file, row, column, what
         places = [file, f"row {row}" if row is not None else None, f"column {column!r}" if column is not None else None]
         where = ", ".join(place for place in places if place)
         super().__init__(f"{where}: {what}" if where else what, value=value, todo=todo)

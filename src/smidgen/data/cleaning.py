@@ -106,7 +106,7 @@ def _plan(table: Table, survey: Survey, relabel: bool) -> list[Change]:
     label = table.label.names[0] if table.label else ""
     column = table.input.names[0]
     # A row can be reported once only: reading stops at its first fault.
-    dropped = {error.row: (error.what, str(error.value)) for error in survey.unusable if error.row is not None}
+    dropped = {error.row: (error.fault, str(error.value)) for error in survey.unusable if error.row is not None}
     changes = [Change(row, column, value, "", f"dropped: {what}", True) for row, (what, value) in dropped.items()]
     labels = [list(labels) for labels in survey.labels] if survey.labels is not None else []
     reasons: dict[int, str] = {}

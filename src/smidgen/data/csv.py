@@ -215,7 +215,7 @@ def _foreign(head: bytes) -> str | None:
     if zeros > 0.01 * len(head) and (wide < 0.2 * len(head) or wide < 0.95 * zeros):
         return "binary"
     control = sum(head.count(code) for code in range(1, 32) if code not in (9, 10, 11, 12, 13, 26, 27))
-    return "binary" if control > 0.05 * len(head) else None
+    return "binary" if control > max(8, 0.05 * len(head)) else None
 
 
 def _decoded_head(origin: Origin) -> str:

@@ -24,6 +24,9 @@ _HIGH = re.compile(rb"[\x80-\xff]")
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _SYMBOL_IN_WORD = re.compile(r"(?<=[^\W\d_])[¹³¿£¥\x80-\x9f\ufffd](?=[^\W\d_])")
 _WESTERN = {"cp1252", "latin_1", "iso8859_1", "iso8859_15", "cp1254", "iso8859_9", "cp850", "cp858", "mac_roman", "cp437", "ascii"}
+_COMMON = frozenset("оеаинтсрвлкмдпуαοιετσνηυρπκάίόέήיוהלאתמרנשاليمنورتبةع")
+"""The commonest letters of Russian, Greek, Hebrew and Arabic."""
+_DOUBLE_BYTE = ("shift_jis", "euc_jp", "gb18030", "big5", "euc_kr")
 _LEGACY = [
     "cp1252",
     "cp1250",
@@ -157,8 +160,18 @@ def _legacy(sample: bytes) -> str:
         return "cp1250" if odd >= 2 and other * 2 <= odd else western
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample, cp_isolation=_LEGACY).best()
-    return western if best is None or best.encoding in _WESTERN else str(best.encoding)
+    found = [str(match.encoding) for match in from_bytes(sample, cp_isolation=_LEGACY)]
+    if not found or found[0] in _WESTERN:
+        return western
+    if found[0] in _DOUBLE_BYTE:
+        return found[0]
+    # Any Cyrillic text is also Greek of a kind, and the other Cyrillic in capitals: the right one is made of common letters.
+    return max((name for name in found if name not in _DOUBLE_BYTE), key=lambda name: _commonness(sample.decode(name, errors="replace")))
+
+
+def _commonness(text: str) -> float:
+    letters = [letter for letter in text if not letter.isascii()]
+    return sum(letter in _COMMON for letter in letters) / max(1, len(letters))
 
 
 def _symbols_in_words(sample: bytes, encoding: str) -> int:

@@ -12,7 +12,7 @@ def look(survey: Survey) -> list[Finding]:
     """One finding for all of them; an error where no row is left."""
     if not survey.unusable:
         return []
-    reasons = Counter(error.what for error in survey.unusable)
+    reasons = Counter(error.fault for error in survey.unusable)
     why = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(4))
     return [
         Finding(
