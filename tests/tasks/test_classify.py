@@ -84,7 +84,7 @@ def test_the_unknown_answer_keeps_in_scope_answers() -> None:
     logits = np.vstack([inside, outside])
     data = [Row("x", "abc"[int(np.argmax(row))]) for row in inside] + [Row("x", "oos")] * 200
     form = {**part.form(data, PLAIN), "unknown_examples": 0}
-    fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(keep_in_scope=0.98))
+    fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(max_in_scope_loss=0.02))
     replies = part.decode({"logits": logits}, fitted)
     metrics = part.measure(data, replies, fitted)
     assert metrics["in_scope_accuracy"].value >= 0.97

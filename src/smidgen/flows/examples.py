@@ -18,6 +18,7 @@ from smidgen.store.hashing import rows_hash
 FEW_ROWS = 2_000
 FEW_PER_STRATUM = 30
 _MOST_HELD = 500
+_MOST_HELD_UNKNOWN = 1_000
 _MOST_TEST = 10_000
 
 
@@ -86,7 +87,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
         )
     strata = task.strata(rows)
-    fit, held = split(rows, strata, _held_share(settings, rows, strata), recipe.seed + 1, minimum_per_stratum=1)
+    fit, held = split(rows, strata, _held_share(settings, rows, strata, form), recipe.seed + 1, minimum_per_stratum=1)
     refit = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
     if not held:
         raise DataError(
@@ -107,10 +108,13 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     )
 
 
-def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str]) -> float:
-    """A refit costs no row, so it can afford twice the share; many rows need no more than `_MOST_HELD` of them for calibration."""
+def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], form: Form) -> float:
+    """A refit costs no row, so it can afford twice the share; many rows need no more than a few hundred for a temperature, some more for
+    the threshold of the unknown answer."""
     few = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
-    return _capped(min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), _MOST_HELD)
+    return _capped(
+        min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
+    )
 
 
 def _capped(share: float, total: int, most: int) -> float:

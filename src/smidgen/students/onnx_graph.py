@@ -83,7 +83,7 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
     else:
         from smidgen.students.onnx_trace import trace
 
-        trace(folder, head, out / "model.onnx")
+        trace(folder, head, out / "model.onnx", OPSET)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
     return EngineSpec(engine="onnx", files=("model.onnx", "tokenizer.json"), options={"max_length": head.max_length})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +11,16 @@ if TYPE_CHECKING:
     from smidgen.students.onnx_graph import Head
 
 
-def trace(folder: Path, head: Head, file: Path) -> None:
+def trace(folder: Path, head: Head, file: Path, opset: int) -> None:
     """Write the student in `folder` to `file`, with the inputs and outputs that `export_encoder` names.
 
     The graph has `token_type_ids` where the architecture has more than one type of token.
 
     Raises:
-        MissingExtra: torch, transformers or onnxscript is not installed.
+        MissingExtra: torch or transformers is not installed.
         TrainError: the weights do not fit the architecture.
     """
     try:
-        import onnxscript  # noqa: F401  # torch's exporter needs it, and says so less clearly
         import torch
         from safetensors.torch import load_file
         from transformers import AutoConfig, AutoModel
@@ -40,7 +38,7 @@ def trace(folder: Path, head: Head, file: Path) -> None:
         raise TrainError("the weights lack a tensor that the config asks for", value=missing[0], todo="Train again, or check the base.")
 
     module = _module(torch, encoder.eval(), own, head)
-    with_types = int(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("type_vocab_size") or 0) > 1
+    with_types = getattr(config, "type_vocab_size", 0) > 1
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if with_types else [])]
     example = torch.zeros((2, 8), dtype=torch.int64)
     inputs = tuple(torch.ones_like(example) if name == "attention_mask" else example.clone() for name in names)
@@ -50,7 +48,7 @@ def trace(folder: Path, head: Head, file: Path) -> None:
         file,
         input_names=names,
         output_names=["logits", "embedding"],
-        opset_version=18,
+        opset_version=opset,
         dynamic_axes={name: {0: "n", 1: "tokens"} for name in names} | {"logits": {0: "n"}, "embedding": {0: "n"}},
         dynamo=False,
     )

@@ -35,7 +35,7 @@ class StaticSettings(Settings):
 
     dims: int = setting(256, "Width of the vectors.", ge=16, le=1024)
     hidden: int = setting(512, "Width of the hidden layer.", ge=16, le=4096)
-    epochs: int = setting(24, "Passes over the training rows.", ge=1, le=200)
+    epochs: int = setting(16, "Passes over the training rows.", ge=1, le=200)
     learning_rate: float = setting(3e-3, "Peak learning rate.", gt=0, le=0.1)
     batch_rows: int = setting(128, "Rows of one optimiser step.", ge=2, le=4096)
     token_dropout: float = setting(0.25, "Share of tokens and pairs left out at each step.", ge=0, lt=1)

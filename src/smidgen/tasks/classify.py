@@ -38,8 +38,8 @@ class ClassifySettings(Settings):
     class_weights: Literal["none", "balanced"] = setting(
         "none", "balanced: rare labels count as much as common ones in training.", flag="--class-weights"
     )
-    keep_in_scope: float = setting(
-        0.985, "Share of in-scope texts that must keep their answer when the unknown answer is learnt.", ge=0.5, le=1.0
+    max_in_scope_loss: float = setting(
+        0.01, "Share of in-scope texts that may lose their right answer to the unknown answer, on held-out rows.", ge=0.0, le=0.5
     )
 
 
@@ -86,7 +86,7 @@ class Classify:
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
         """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold: for several labels the one with the best
-        micro-F1, for the unknown answer the one that finds most out-of-scope rows while in-scope rows keep their answers."""
+        micro-F1, for the unknown answer the lowest at which in-scope rows keep their right answers but for a set share."""
         asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
         index = {label: number for number, label in enumerate(form["labels"])}
         logits = np.asarray(raw["logits"], dtype=np.float64)
@@ -105,7 +105,9 @@ class Classify:
             gold = np.array([index[row.output] for row, known in zip(rows, inside, strict=True) if known])
             fitted["temperature"] = calibration.fit_temperature(logits[inside][:, : len(index)], gold)
         if "unknown" in form:
-            fitted["unknown_threshold"] = _unknown_threshold(strangeness(raw, fitted), inside, asked.keep_in_scope)
+            best = [form["labels"][number] for number in logits[:, : len(index)].argmax(axis=1)]
+            right = np.array([label == row.output for label, row in zip(best, rows, strict=True)], dtype=bool)
+            fitted["unknown_threshold"] = _unknown_threshold(strangeness(raw, fitted), inside, right, asked.max_in_scope_loss)
         return fitted
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
@@ -149,11 +151,17 @@ class Classify:
 
 
 def strangeness(raw: Raw, form: Form) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """How likely each text is out of scope, (n,) in 0..1: one minus the largest in-scope probability, where the output for the unknown
-    label, if one was trained, takes part in the softmax."""
-    logits = np.asarray(raw["logits"], dtype=np.float64)
-    chances = calibration.softmax(logits, form["temperature"])
-    return np.asarray(1.0 - chances[:, : len(form["labels"])].max(axis=1))
+    """How unlike all labels each text is, (n,) in 0..1: the entropy of its calibrated probabilities, over that of K equal ones.
+
+    Where an output for the unknown label was trained, its probability is dealt out evenly to the K labels: a text that is surely out of
+    scope is as strange as one that could be anything. On CLINC150's validation rows the entropy separates better than the largest
+    probability, the largest logit or the energy, and within 0.3 points of AUROC of mixes with distances to the classes (docs/log.md).
+    """
+    labels = len(form["labels"])
+    chances = calibration.softmax(np.asarray(raw["logits"], dtype=np.float64), form["temperature"])
+    inside = chances[:, :labels] + chances[:, labels:].sum(axis=1, keepdims=True) / labels
+    entropy = -(inside * np.log(np.maximum(inside, 1e-12))).sum(axis=1) / np.log(max(2, labels))
+    return np.asarray(np.clip(entropy, 0.0, 1.0))
 
 
 def parent(label: Any) -> Any:
@@ -296,14 +304,18 @@ def _best_threshold(chances: Any, targets: Any) -> float:
     return best
 
 
-def _unknown_threshold(strange: Any, inside: Any, keep: float) -> float:
-    """The strangeness over which a text is out of scope. At least `keep` of the in-scope rows stay below it. Where out-of-scope rows were
-    held out too, the threshold moves up from there as long as that loses none of them."""
-    if not inside.any():
-        return 0.5
-    floor = float(np.quantile(strange[inside], keep, method="higher"))
-    found = np.sort(strange[~inside][strange[~inside] > floor])
-    return float((floor + found[0]) / 2) if len(found) else min(floor, 1.0)
+def _unknown_threshold(strange: Any, inside: Any, right: Any, most: float) -> float:
+    """The strangeness over which a text is out of scope: the lowest at which at most `most` of the in-scope rows lose a right answer.
+
+    Where out-of-scope rows were held out too, it moves up to halfway to the first of them above: as high as loses none of them.
+    """
+    kept = np.sort(strange[inside & right])[::-1]
+    allowed = int(most * inside.sum())
+    if allowed >= len(kept):
+        return 1.0
+    floor = float(kept[allowed])
+    above = np.sort(strange[~inside & (strange > floor)])
+    return float((floor + above[0]) / 2) if len(above) else floor
 
 
 part = Classify()
