@@ -114,7 +114,6 @@ def test_fast_gelu(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_another_architecture_is_traced(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
     config = transformers.DistilBertConfig(
         vocab_size=len(WORDS), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=40, pad_token_id=0
     )

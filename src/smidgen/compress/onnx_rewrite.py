@@ -1,0 +1,118 @@
+"""Changing an ONNX graph node by node: what the ways to quantise an encoder have in common."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import EngineError, MissingExtra
+from smidgen.core.parts import EngineSpec
+
+CONTRIB = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+
+_FULL_PRECISION = frozenset({"hidden.weight", "head.weight"})
+"""Small, and the last to touch the answer: quantising them saves nothing and costs most."""
+
+
+class Rewrite:
+    """A graph of which nodes are replaced by others that compute the same, and constants by smaller ones."""
+
+    def __init__(self, file: Path) -> None:
+        try:
+            import onnx
+        except ImportError as error:
+            raise MissingExtra("onnx", "train") from error
+        from google.protobuf.message import DecodeError
+
+        try:
+            self.model = onnx.load_model(file)
+        except (OSError, DecodeError) as error:
+            raise EngineError("the model cannot be read", value=file.name, todo="Export it again.") from error
+        self._stored = {entry.name: entry for entry in self.model.graph.initializer}
+        self._added: dict[str, Any] = {}
+        self._instead: dict[str, list[Any]] = {}
+
+    def linears(self) -> list[Any]:
+        """The products with a constant matrix, in order: linear layers, not attention scores, not the head."""
+        return [
+            node
+            for node in self.model.graph.node
+            if node.op_type == "MatMul"
+            and node.input[1] in self._stored
+            and len(self._stored[node.input[1]].dims) == 2
+            and node.input[1] not in _FULL_PRECISION
+        ]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A constant of the graph."""
+        from onnx import numpy_helper
+
+        return np.asarray(numpy_helper.to_array(self._stored[name]))
+
+    def constant(self, name: str, value: Any, dtype: Any) -> str:
+        """Add a constant; returns its name."""
+        from onnx import numpy_helper
+
+        self._added[name] = numpy_helper.from_array(np.asarray(value, dtype, order="C"), name)
+        return name
+
+    def replace(self, node: Any, nodes: Sequence[tuple[str, Sequence[str], str, dict[str, Any]]]) -> None:
+        """Put nodes, each (operator, inputs, output, attributes), in the place of one. `domain` is an attribute here."""
+        from onnx import helper
+
+        self._instead[node.output[0]] = [
+            helper.make_node(kind, list(inputs), [output], name=output, **attributes) for kind, inputs, output, attributes in nodes
+        ]
+
+    def shrink_word_table(self) -> None:
+        """The table of token vectors in int8 with a scale a row: a quarter of the size, and off by at most 1/254 of a row's largest."""
+        for node in self.model.graph.node:
+            if node.op_type != "Gather" or node.input[1] != "input_ids" or node.input[0] not in self._stored:
+                continue
+            out = node.output[0]
+            quantised, scale = quantise(self.array(node.input[0]), axis=1)
+            table = self.constant(f"{out}.int8", quantised, np.int8)
+            scales = self.constant(f"{out}.scale", scale, np.float32)
+            steps: list[tuple[str, Sequence[str], str, dict[str, Any]]] = [
+                ("Gather", [table, "input_ids"], f"{out}.rows", {}),
+                ("Cast", [f"{out}.rows"], f"{out}.float", {"to": 1}),
+                ("Gather", [scales, "input_ids"], f"{out}.scales", {}),
+                ("Mul", [f"{out}.float", f"{out}.scales"], out, {}),
+            ]
+            self.replace(node, steps)
+
+    def save(self, file: Path) -> None:
+        """Write the graph with the constants that are still used."""
+        import onnx
+
+        graph = self.model.graph
+        nodes = [new for node in graph.node for new in self._instead.get(node.output[0], [node])]
+        used = {name for node in nodes for name in node.input}
+        kept = [entry for name, entry in {**self._stored, **self._added}.items() if name in used]
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(kept)
+        if all(entry.domain != CONTRIB for entry in self.model.opset_import):
+            self.model.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
+        onnx.save_model(self.model, file)
+
+
+def quantise(weight: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A matrix as int8 and a scale for each row (`axis` 1) or column (`axis` 0): weight ~ int8 * scale. Symmetric, zero stays zero."""
+    scale = np.abs(weight).max(axis=axis, keepdims=True).astype(np.float32) / 127
+    scale[scale == 0] = 1
+    return np.clip(np.rint(weight / scale), -127, 127).astype(np.int8), scale
+
+
+def copy_others(spec: EngineSpec, source: Path, out: Path) -> None:
+    """Copy the files of a model that a method leaves as they are."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in spec.files:
+        if name != "model.onnx":
+            shutil.copyfile(source / name, out / name)
