@@ -34,6 +34,7 @@ from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.home import home
+from smidgen.store.shelf import remember
 from smidgen.store.steps import Steps
 from smidgen.students.settings import StudentSettings
 
@@ -81,6 +82,7 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     with tempfile.TemporaryDirectory(prefix="smidgen-") as box:
         built = _ship(story, learnt, variant, out, Path(box))
     steps.prune()
+    remember(out)
     return Built(out, built, time.perf_counter() - began)
 
 

@@ -20,7 +20,7 @@ from smidgen.core.parts import Form, Task
 from smidgen.core.replies import Reply
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
-from smidgen.flows import curve
+from smidgen.flows import curve, footprint
 from smidgen.flows.choosing import Candidate
 from smidgen.flows.embedding import embedder
 from smidgen.flows.examples import Examples
@@ -42,7 +42,7 @@ from smidgen.judge.sections import (
     TrainingFacts,
     measured,
 )
-from smidgen.machine.memory import peak_mb, total_mb
+from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
 from smidgen.parts.recipe import Recipe
 
@@ -164,7 +164,7 @@ def report(
         baseline=_baseline(story, served),
         alternatives=tuple(_alternative(story, candidate) for candidate in story.trained.candidates),
         parity=facts,
-        speed=_speed(story, timing),
+        speed=_speed(story, timing, model),
         training=TrainingFacts(
             seconds=story.trained.seconds,
             energy_wh=story.trained.energy.watt_hours,
@@ -218,14 +218,16 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
     )
 
 
-def _speed(story: Story, timing: Timing) -> Speed:
+def _speed(story: Story, timing: Timing, model: Model) -> Speed:
+    found = footprint.measure(model.folder, story.bench.threads)
     return Speed(
         latency_ms_p50=timing.p50,
         latency_ms_p99=timing.p99,
         texts_per_second=timing.texts_per_second,
         batch=timing.batch,
         threads=story.bench.threads,
-        peak_memory_mb=peak_mb(),
+        peak_memory_mb=found.peak_memory_mb if found else None,
+        load_seconds=found.load_seconds if found else None,
         size_mb=story.chosen.size_mb,
     )
 
@@ -241,7 +243,8 @@ def _curve(story: Story, form: Form, accuracy: float, per_class: Sequence[Any]) 
     if embed is None or "labels" not in form:
         return None
     points = curve.measure(story.examples.train, story.examples.test, form, accuracy, embed, story.bench.seed)
-    return learning_curve.learn(points, seed=story.bench.seed, per_class=per_class)
+    found = learning_curve.learn(points, seed=story.bench.seed, per_class=per_class)
+    return found.model_copy(update={"about": curve.ABOUT}) if points else found
 
 
 def _environment(story: Story) -> Environment:

@@ -302,9 +302,11 @@ class LabelWorth(Part):
 
 
 class LearningCurve(Part):
-    """Accuracy against training rows: measured points, the fitted curve with its band, and what more rows would bring."""
+    """Accuracy against training rows: measured points, the fitted curve with its band, and what more rows would bring. `about` says how
+    the points were measured."""
 
     points: tuple[CurvePoint, ...] = ()
+    about: str = ""
     fitted: bool = False
     why_not: str = ""
     ceiling: float | None = None

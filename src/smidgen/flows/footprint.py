@@ -1,0 +1,45 @@
+"""What serving a bundle takes: a process of its own opens it, answers, and says how long that took and how much memory it held."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Seconds from import to the first answer, and the most resident memory of the process, MB."""
+
+    load_seconds: float
+    peak_memory_mb: float | None
+
+
+def measure(bundle: Path, threads: int) -> Footprint | None:
+    """Measure in a fresh process; None where that process could not be run or did not answer in time."""
+    command = [sys.executable, "-m", "smidgen.flows.footprint", str(bundle), str(threads)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return Footprint(**json.loads(done.stdout)) if done.returncode == 0 else None
+
+
+def main() -> None:
+    """`python -m smidgen.flows.footprint BUNDLE THREADS`: print the footprint as JSON."""
+    began = time.perf_counter()
+    from smidgen.flows.live import load
+    from smidgen.machine.memory import peak_mb
+
+    model = load(Path(sys.argv[1]), int(sys.argv[2]))
+    model.predict(["ready"])
+    sys.stdout.write(json.dumps(asdict(Footprint(time.perf_counter() - began, peak_mb()))))
+
+
+if __name__ == "__main__":
+    main()
