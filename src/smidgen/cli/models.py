@@ -100,7 +100,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
         model = f"{bundle['student']} {bundle['method']}".strip()
         name, folder = escape(bundle["name"]), escape(bundle["folder"])
         table.add_row(f"[bold]{name}[/]", bundle["task"], model, headline, f"{bundle['size_mb']:.1f}", _age(bundle["created"]), folder)
-    out.print(table, soft_wrap=True)
+    out.print(table)
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
@@ -108,10 +108,13 @@ def _show_bases(bases: list[dict[str, Any]]) -> None:
     table.columns[4].justify = "right"
     for base in bases:
         size = f"{base['size_mb']:.1f}" if base["here"] else ""
-        age = _age(base["fetched"]) if base["here"] else f"[yellow]not here:[/] smidgen pull {base['name']}"
+        age = _age(base["fetched"]) if base["here"] else "[yellow]not here[/]"
         table.add_row(f"[bold]{base['name']}[/]", f"{base['title']} ({base['family']})", base["parameters"], base["licence"], size, age)
     out.print()
-    out.print(table, soft_wrap=True)
+    out.print(table)
+    missing = [base["name"] for base in bases if not base["here"]]
+    if missing:
+        out.print(f"[dim]Fetch what is not here: smidgen pull {' '.join(missing)}[/]")
 
 
 def _age(moment: str) -> str:
