@@ -105,7 +105,7 @@ def load(
     warm: float = 1.0,
     model: str = "",
 ) -> Load:
-    """Ask for `seconds`, or until `requests` are answered; the first `warm` seconds are not counted.
+    """Ask for `seconds`, or until `requests` are answered; what is answered in the first `warm` seconds is not counted.
 
     Raises ValueError for an address that is not this machine's.
     """
@@ -142,7 +142,6 @@ def load(
             join(number)
         counted = time.perf_counter() + warm
         end = counted + seconds
-        last = counted
         while (now := time.perf_counter()) < end and len(took) < requests and selector.get_map():
             ready = selector.select(timeout=min(1.0, end - now))
             if not ready and any(now - key.data.sent_at > STUCK_SECONDS for key in selector.get_map().values()):
@@ -159,16 +158,15 @@ def load(
                         errors[str(status)] = errors.get(str(status), 0) + 1
                         if sum(errors.values()) >= MOST_ERRORS:
                             break
-                    elif client.sent_at >= counted:
+                    elif now >= counted:
                         took.append((now - client.sent_at) * 1e3)
-                        last = now
                     ask(client)
                 except OSError as error:
                     renew(client, type(error).__name__)
+        spent = max(1e-9, time.perf_counter() - counted)
         for key in list(selector.get_map().values()):
             key.data.connection.close()
     took.sort()
-    spent = max(1e-9, last - counted)
     return Load(
         clients=clients,
         answered=len(took),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ DATA = HERE.parent.parent / "shared" / "data"
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 where every chosen bench ran or had no data; 1 where one broke."""
     given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stopped)  # so that a bench that is told to stop ends the programs it has started
     context = _context(given)
     context.out.mkdir(parents=True, exist_ok=True)
     if given.install:
@@ -50,6 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         context.say(f"{name}: done in {time.perf_counter() - began:.0f} s; written to {context.results}")
     return 1 if broken else 0
+
+
+def _stopped(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from bench.context import HERE, Context, last_json
 
 NAME = "serving"
 ROUNDS = 3
-SECONDS, QUICK_SECONDS = 8.0, 1.0
+SECONDS, QUICK_SECONDS = 8.0, 3.0
 CLIENTS = 32
 MODES = ("threadpool", "queue")
 START_LIMIT, CALL_LIMIT = 120.0, 300.0
@@ -136,6 +136,10 @@ def _measure(
             result |= {"resident_after_mb": server.resident_mb(), "peak_mb": server.peak_mb(), "torch_loaded": server.maps_torch()}
     except process.NotReady as trouble:
         result["trouble"] = str(trouble)
+    else:
+        silent = [name for name in (*(f"one_{face}" for face in faces), "many") if not result[name]["answered"]]
+        if silent:
+            result["trouble"] = f"no request was answered in {silent[0]}: {result[silent[0]].get('trouble') or result[silent[0]]['errors']}"
     return result
 
 
