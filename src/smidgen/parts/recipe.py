@@ -57,7 +57,7 @@ class Recipe:
         return {"name": self.name, "task": self.task, "seed": self.seed, **sections}
 
     def given(self) -> dict[str, Any]:
-        """The recipe without its defaults: what was asked for. Flags are laid over this, so that another student brings its own defaults."""
+        """What was asked for, without defaults. Flags are laid over this, so that another student brings its own defaults."""
         sections = {name: section.model_dump(mode="json", exclude_unset=True) for name, section in self.sections.items()}
         return {"name": self.name, "task": self.task, "seed": self.seed, **{name: kept for name, kept in sections.items() if kept}}
 
