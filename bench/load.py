@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import selectors
 import socket
 import sys
@@ -142,7 +143,7 @@ def load(
             join(number)
         counted = time.perf_counter() + warm
         end = counted + seconds
-        while (now := time.perf_counter()) < end and len(took) < requests and selector.get_map():
+        while (now := time.perf_counter()) < end and len(took) < requests and sum(errors.values()) < MOST_ERRORS:
             ready = selector.select(timeout=min(1.0, end - now))
             if not ready and any(now - key.data.sent_at > STUCK_SECONDS for key in selector.get_map().values()):
                 errors["no answer"] = errors.get("no answer", 0) + 1
@@ -156,8 +157,6 @@ def load(
                     now = time.perf_counter()
                     if status != 200:
                         errors[str(status)] = errors.get(str(status), 0) + 1
-                        if sum(errors.values()) >= MOST_ERRORS:
-                            break
                     elif now >= counted:
                         took.append((now - client.sent_at) * 1e3)
                     ask(client)
@@ -181,7 +180,7 @@ def load(
 
 def percentile(ordered: Sequence[float], share: float) -> float:
     """The value below which a share of sorted values lies, by nearest rank; NaN of none."""
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))] if ordered else float("nan")
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else float("nan")
 
 
 def main() -> int:
