@@ -148,6 +148,7 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
     from smidgen.students.encoding import encode
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
     around = tokenizer.encode("").ids
     before, after = around[: len(around) // 2], around[len(around) // 2 :]
     ids = [[*before, int(number), *after] for number in token_ids]

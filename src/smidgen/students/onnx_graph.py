@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,7 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     out.mkdir(parents=True, exist_ok=True)
     if _is_plain_bert(config):
+        head = replace(head, max_length=min(head.max_length, config["max_position_embeddings"]))
         onnx.save_model(bert(config, _tensors(folder), head), out / "model.onnx")
     else:
         from smidgen.students.onnx_trace import trace

@@ -1,0 +1,80 @@
+"""The static student and the baseline: what they learn, and that the engine serves what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import LABELS, few, shop
+
+from smidgen.bases.finding import find
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.parts import registry
+from smidgen.students import vocabulary
+from smidgen.students.linear import LinearSettings
+from smidgen.students.static import StaticSettings
+
+FORM = {"labels": sorted(LABELS), "multi_label": False}
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[list[Row], list[Row]]:
+    made = []
+    for name, each in (("support_train", 40), ("support_test", 8)):
+        made.append([Row(text, label) for text, label in few(shop(name), each) if label in LABELS])
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize(("kind", "settings", "least"), [("static", StaticSettings(epochs=12), 0.6), ("linear", LinearSettings(), 0.6)])
+def test_it_learns_and_is_served_as_trained(
+    kind: str, settings: object, least: float, data: tuple[list[Row], list[Row]], tmp_path: Path
+) -> None:
+    train, test = data
+    student = registry.find("students", kind)
+    base = find("minilm") if student.needs_base else None
+    trained, out = tmp_path / "trained", tmp_path / "out"
+    trained.mkdir()
+    student.fit(Training(train, (), FORM, base, settings, seed=3), Workspace(trained, 1, Silent()))  # type: ignore[arg-type]
+    texts = [row.input for row in test]
+    reference = student.raw(trained, texts, 1)["logits"]
+    spec = student.export(trained, out)
+    assert all((out / name).is_file() for name in spec.files)
+    served = registry.find("engines", spec.engine).open(out, spec.options, 1).run(texts)["logits"]
+    assert served.shape == reference.shape == (len(test), len(FORM["labels"]))
+    assert np.mean(served.argmax(1) == reference.argmax(1)) >= 0.97
+    right = np.mean([FORM["labels"][number] == row.output for number, row in zip(served.argmax(1), test, strict=True)])
+    assert right > least
+
+
+def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], list[Row]], tmp_path: Path) -> None:
+    train = [Row(row.input, [row.output]) for row in data[0]]
+    form = {**FORM, "multi_label": True}
+    seen = 0
+    for kind, settings in (("static", StaticSettings(epochs=2)), ("linear", LinearSettings())):
+        student = registry.find("students", kind)
+        folder = tmp_path / kind
+        folder.mkdir()
+        base = find("minilm") if student.needs_base else None
+        student.fit(Training(train, (), form, base, settings, seed=3), Workspace(folder, 1, Silent()))  # type: ignore[arg-type]
+        assert student.raw(folder, ["where is my order"], 1)["logits"].shape == (1, len(LABELS))
+        seen += 1
+    assert seen == 2
+
+
+def test_the_vocabulary_holds_seen_tokens_and_frequent_pairs() -> None:
+    ids = [[5, 7, 9], [5, 7], [9, 5]]
+    known = vocabulary.build(ids, 12, 2, 100)
+    assert known.token_ids.tolist() == [5, 7, 9]
+    assert len(known.pair_keys) == 1
+    assert known.rows([5, 7, 11]).tolist() == [0, 1, 3]
+    assert known.rows([11]).tolist() == []
+    assert known.frequencies.sum() == pytest.approx(1)
+
+
+def test_quantised_rows_are_close() -> None:
+    table = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
+    rows, scales = vocabulary.quantise_rows(table)
+    assert np.abs(rows * scales[:, None] - table).max() <= np.abs(table).max() / 127
