@@ -67,7 +67,7 @@ class OnnxRunner:
         return {name: np.concatenate([arrays[place] for arrays in done])[back] for place, name in enumerate(self._outputs)}
 
     def _batch(self, encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
-        length = max(1, *(len(encoding.ids) for encoding in encodings)) if len(encodings) > 1 else max(1, len(encodings[0].ids))
+        length = max([1, *(len(encoding.ids) for encoding in encodings)])
         shape = (len(encodings), length)
         feed = {"input_ids": np.full(shape, self._tokens.pad, np.int64), "attention_mask": np.zeros(shape, np.int64)}
         with_types = "token_type_ids" in self._inputs
@@ -79,12 +79,29 @@ class OnnxRunner:
             feed["attention_mask"][row, : max(1, size)] = 1  # a text of no tokens still pools over one
             if with_types:
                 feed["token_type_ids"][row, :size] = encoding.type_ids
-        return list(self._session.run(self._outputs, feed))
+        try:
+            return list(self._session.run(self._outputs, feed))
+        except _failures() as error:
+            raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """All that ONNX Runtime raises; its errors share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    return (
+        states.Fail,
+        states.InvalidProtobuf,
+        states.InvalidGraph,
+        states.InvalidArgument,
+        states.NotImplemented,
+        states.NoSuchFile,
+        states.RuntimeException,
+    )
 
 
 def _session(file: Path) -> InferenceSession:
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as states
 
     if not file.is_file():
         raise EngineError("the model is missing", value=file.name, todo="Build or copy the bundle again.")
@@ -96,18 +113,9 @@ def _session(file: Path) -> InferenceSession:
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    failures = (
-        states.Fail,
-        states.InvalidProtobuf,
-        states.InvalidGraph,
-        states.InvalidArgument,
-        states.NotImplemented,
-        states.NoSuchFile,
-        states.RuntimeException,
-    )
     try:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except failures as error:
+    except _failures() as error:
         raise EngineError("ONNX Runtime cannot load the model", value=f"{file.name}: {error}", todo="Build the bundle again.") from error
 
 

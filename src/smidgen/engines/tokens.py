@@ -27,8 +27,8 @@ class Tokens:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._longest = max_length * CHARACTERS_A_TOKEN
-        padding = next((self._tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>")), None)
-        self.pad = padding or 0
+        known = (self._tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>"))
+        self.pad: int = next((number for number in known if number is not None), 0)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoding]:
         """One encoding (`ids`, `type_ids`) a text, in their order; pairs get the tokenizer's own pair template."""
