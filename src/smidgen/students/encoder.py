@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,8 +34,10 @@ class EncoderSettings(Settings):
     epochs: int | None = setting(None, "Passes over the training rows (default: by the number of rows).", flag="--epochs", ge=1, le=200)
     learning_rate: float = setting(2e-4, "Peak learning rate of the encoder.", gt=0, le=0.01)
     batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=2, le=1024)
-    token_drop: float = setting(0.1, "Share of tokens left out at random in training.", ge=0, lt=0.9)
-    label_smoothing: float = setting(0.1, "Label smoothing.", ge=0, lt=1)
+    token_drop: float | None = setting(
+        None, "Share of tokens left out at random in training (default: 0.1; with few rows a class 0).", ge=0, lt=0.9
+    )
+    label_smoothing: float | None = setting(None, "Label smoothing (default: 0.1; with few rows a class 0).", ge=0, lt=1)
     max_length: int = setting(128, "Tokens read of a text; longer texts are cut.", ge=8, le=512)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
@@ -202,32 +205,41 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
 
     from smidgen.students.bert import best_dtype
     from smidgen.students.encoding import tokenize
-    from smidgen.students.finetuning import Trainer, default_config
+    from smidgen.students.finetuning import FEW, Trainer, default_config
 
     settings = training.settings if isinstance(training.settings, EncoderSettings) else EncoderSettings()
     if training.base is None:
         raise TrainError("an encoder needs a base", value="none", todo="Name one: --base minilm")
     folder = training.base.folder
     model = load_encoder(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision])
-    ids = tokenize(folder / "tokenizer.json", [row.input for row in training.rows], settings.max_length, _vocabulary(folder))
-    given = {"epochs": settings.epochs, "batch_rows": settings.batch_rows}
-    config = default_config(
-        len(ids),
-        lr=settings.learning_rate,
-        token_drop=settings.token_drop,
-        label_smoothing=settings.label_smoothing,
-        max_length=settings.max_length,
-        seed=training.seed,
-        threads=space.threads,
-        **{name: value for name, value in given.items() if value is not None},
-    )
     names = outputs(training.form)
     multi = bool(training.form["multi_label"])
-    targets = targets_of(training.rows, names, multi)
+    asked = ("epochs", "batch_rows", "token_drop", "label_smoothing")
+    given = {name: value for name in asked if (value := getattr(settings, name)) is not None}
+    # Several labels a text, or one, decide how rows can be paired: the recipe for few rows a class is for one.
+    count = len(training.rows) if not multi else max(len(training.rows), (FEW + 1) * len(names))
+    config = default_config(
+        count, len(names), lr=settings.learning_rate, max_length=settings.max_length, seed=training.seed, threads=space.threads, **given
+    )
+    rows = [*training.rows, *_names_as_rows(training.form)] if config.pairs else training.rows
+    ids = tokenize(folder / "tokenizer.json", [row.input for row in rows], settings.max_length, _vocabulary(folder))
+    targets = targets_of(rows, names, multi)
     balanced = training.form.get("class_weights") == "balanced"
     weights = _class_weights(targets, len(names)) if balanced else None
     loss = torch.nn.BCEWithLogitsLoss(pos_weight=weights) if multi else None
     return Trainer(model, ids, targets, len(names), config, loss, None if multi else weights, _workers(model, space.threads))
+
+
+def _names_as_rows(form: Form) -> list[Row]:
+    """Label names are texts too: `card_arrival` becomes one more example, "card arrival". Names without words (`3`, `c07`) do not; nor does
+    the name of what is out of scope, which says nothing of its texts."""
+    found = [(label, _in_words(label)) for label in form["labels"]]
+    return [Row(words, label) for label, words in found if words]
+
+
+def _in_words(name: str) -> str | None:
+    words = re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)).strip().lower()
+    return words if re.search(r"[^\W\d_]{2,}", words) else None
 
 
 def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
@@ -264,8 +276,7 @@ def _save(trainer: Trainer, training: Training, folder: Path) -> None:
 
     assert training.base is not None
     tensors = trainer.model.tensors()
-    tensors["head.weight"] = (trainer.head.w * trainer.head.scale).clone()
-    tensors["head.bias"] = trainer.head.b.clone()
+    tensors["head.weight"], tensors["head.bias"] = trainer.head.linear()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(training.base.folder / name, folder / name)

@@ -147,6 +147,18 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, batch_rows: int, batch_tokens: i
     return batches
 
 
+def plan_pairs(targets: np.ndarray, seed: int, epoch: int, batch_rows: int) -> list[np.ndarray]:
+    """The rows of each batch of an epoch, laid out as pairs of one class (a class's odd row is alone), so that with few rows a class every
+    row still meets another of its own in its batch."""
+    rng = np.random.default_rng([seed, epoch])
+    groups: list[np.ndarray] = []
+    for target in np.unique(targets):
+        own = rng.permutation(np.flatnonzero(targets == target))
+        groups += [own[at : at + 2] for at in range(0, len(own), 2)]
+    flat = np.concatenate([groups[number] for number in rng.permutation(len(groups))])
+    return np.array_split(flat, max(1, round(len(flat) / batch_rows)))
+
+
 def drop_tokens(ids: Sequence[int], p: float, rng: np.random.Generator) -> Sequence[int]:
     """`ids` without a random share `p` of its inner tokens (the ends are special).
 
