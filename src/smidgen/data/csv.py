@@ -234,7 +234,7 @@ def _dialect(sample: str, suffix: str) -> _Dialect:
         scores["\t"] += 1
     # The first of equals wins: a comma before a semicolon before a tab before a bar.
     delimiter = max(scores, key=lambda key: scores[key]) if scores else ("\t" if suffix in (".tsv", ".tab") else ",")
-    quoting = csv.QUOTE_NONE if delimiter == "\t" and not _quotes_balance(sample) else csv.QUOTE_MINIMAL
+    quoting = csv.QUOTE_NONE if delimiter == "\t" and not _quotes_quote(sample) else csv.QUOTE_MINIMAL
     return _Dialect(delimiter, quoting, False)
 
 
@@ -261,11 +261,20 @@ def _counts(sample: str, delimiter: str) -> list[int]:
     return counts[:-1] if len(counts) > 1 and len(sample) >= _SAMPLE_CHARS else counts
 
 
-def _quotes_balance(sample: str) -> bool:
-    """Whether quotes in a TSV are there to quote: then each cell that starts with one ends with one."""
-    cells = [cell for line in sample.splitlines()[:-1] for cell in line.split("\t")]
-    starts = [cell for cell in cells if cell.startswith('"')]
-    return all(len(cell) > 1 and cell.endswith('"') for cell in starts)
+def _quotes_quote(sample: str) -> bool:
+    """Whether quotes in a TSV are there to quote: read as such, all rows of the sample have as many cells as the first."""
+    widths: set[int] = set()
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter="\t", strict=True)
+    try:
+        for _ in range(_SAMPLE_ROWS):
+            cells = next(reader, None)
+            if cells is None:
+                break
+            widths |= {len(cells)} if cells else set()
+    except csv.Error as error:
+        # The sample may end inside a quoted cell.
+        return len(sample) >= _SAMPLE_CHARS and "unexpected end" in str(error) and len(widths) == 1
+    return len(widths) == 1
 
 
 part = Csv()

@@ -34,7 +34,9 @@ class Survey:
         unusable: the rows that could not, with the reason.
         test: rows of the test file, where one was given.
         embed: makes vectors of texts, where a base is at hand; findings do without.
+        unknown: labels that mean "none of these". Texts under them have nothing in common, so their labels cannot be doubted.
         progress: told of the slow parts.
+        agreement: share of the labels that the judges of labels would give too, once they have looked.
         proposals: likely wrong labels, once `findings.mislabels` has looked for them.
     """
 
@@ -42,7 +44,9 @@ class Survey:
     unusable: Sequence[DataError] = ()
     test: Sequence[Row] = ()
     embed: Embed | None = None
+    unknown: frozenset[str] = frozenset()
     progress: Progress = field(default_factory=Silent)
+    agreement: float | None = field(default=None, repr=False)
     proposals: list[Any] | None = field(default=None, repr=False)
 
     @cached_property

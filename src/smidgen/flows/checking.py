@@ -11,6 +11,7 @@ from smidgen.core.errors import DataError, MissingExtra
 from smidgen.core.parts import Task
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row
+from smidgen.core.settings import Settings
 from smidgen.data.cleaning import Cleaning, clean
 from smidgen.data.inspection import Inspection, inspect
 from smidgen.data.read import STDIN, Table, open_table
@@ -87,7 +88,7 @@ def check(
     rows = list(table.rows(parse, unusable.append))
     progress.finish(f"{len(rows):,} rows")
     tests = _tests(test, table, settings, parse) if test is not None else []
-    survey = Survey(rows, unusable, tests, _embed(threads, progress), progress)
+    survey = Survey(rows, unusable, tests, _embed(threads, progress), _unknown(part, rows, asked), progress)
     originals = tuple(Path(name) for name in (file, test) if name is not None and str(name) != STDIN)
     return Checked(inspect(survey, _facts(table, test)), table, survey, originals)
 
@@ -98,6 +99,15 @@ def _tests(test: str | Path, table: Table, settings: DataSettings, parse: Callab
     plain = settings.model_copy(update={"input": None, "label": None})
     opened = open_table(test, remembered=remembered, need_label=False, settings=plain)
     return list(opened.rows(parse, lambda _: None))
+
+
+def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:
+    """The label for texts that no label fits, where the task has one."""
+    try:
+        unknown = task.form(rows, settings).get("unknown")
+    except DataError:  # rows that cannot teach the task: the findings say what is wrong with them
+        return frozenset()
+    return frozenset([unknown]) if isinstance(unknown, str) else frozenset()
 
 
 def _embed(threads: int | None, progress: Progress) -> Embed | None:

@@ -13,6 +13,8 @@ from smidgen.data.findings.duplicates import exact
 from smidgen.data.survey import MODEL_ROWS, Survey
 
 LEAST_ROWS = 20
+LEAST_AGREEMENT = 0.5
+"""Judges that would give fewer of the labels than this are not believed about the others."""
 _CELLS = 50_000_000
 """Rows times labels that are held at once, as 4-byte numbers."""
 
@@ -41,6 +43,17 @@ def look(survey: Survey) -> list[Finding]:
         if survey.embed
         else "the words alone (with the base at hand more would be found: smidgen pull minilm)"
     )
+    if survey.agreement is not None and survey.agreement < LEAST_AGREEMENT:
+        return [
+            Finding(
+                "mislabels",
+                "note",
+                0,
+                f"wrong labels cannot be told apart here: judged by {by}, only {survey.agreement:.0%} of the labels would be given again",
+                "Add examples, or make the labels more distinct.",
+                details={"agreement": round(survey.agreement, 4)},
+            )
+        ]
     if not found:
         return [Finding("mislabels", "note", 0, f"no likely wrong label among {counted(judged, 'row')}, judged by {by}")]
     share = len(found) / judged
@@ -65,6 +78,7 @@ def look(survey: Survey) -> list[Finding]:
                     }
                     for one in found
                 ],
+                "agreement": round(survey.agreement or 0.0, 4),
                 "mixed": dict(mixed.most_common(EXAMPLES)),
             },
         )
@@ -104,7 +118,10 @@ def _proposals(survey: Survey) -> list[Proposal]:
         vectors = np.concatenate(batches)
         survey.progress.finish()
     survey.progress.start("looking for wrong labels")
-    doubts = confident.doubts(confident.chances(texts, given, len(names), vectors), given)
+    judgement = confident.judge(texts, given, len(names), vectors)
+    survey.agreement = judgement.agreement(given)
+    doubts = judgement.doubts(given) if survey.agreement >= LEAST_AGREEMENT else []
+    doubts = [doubt for doubt in doubts if names[int(given[doubt.place])] not in survey.unknown]
     survey.progress.finish(counted(len(doubts), "row"))
     return [
         Proposal(places[doubt.place], names[int(given[doubt.place])], names[doubt.proposed], doubt.given_chance, doubt.proposed_chance)
