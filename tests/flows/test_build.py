@@ -1,0 +1,217 @@
+"""The whole path on real weights: built, gated, stopped and resumed, damaged and refused, evaluated, predicted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.cli.main import code
+from smidgen.core.errors import BundleError, GateError
+from smidgen.core.progress import Silent
+from smidgen.flows import build as building
+from smidgen.flows.build import build
+from smidgen.flows.evaluating import evaluate
+from smidgen.flows.live import load
+from smidgen.judge.report import read
+from smidgen.parts.recipe import Recipe, make
+
+
+def wanted(tiny: tuple[Path, Path], **sections: Any) -> Recipe:
+    train, test = tiny
+    tree = {
+        "name": "tiny",
+        "task": "classify",
+        "data": {"train": str(train), "test": str(test), "input": "text", "label": "intent"},
+        "train": {"epochs": 2},
+        "gate": {"max_loss": 0.1, "min_agreement": 0.9},
+    }
+    return make({**tree, **sections})
+
+
+def test_the_bundle_holds_what_serving_and_auditing_need(bundle: Path) -> None:
+    manifest = json.loads((bundle / "smidgen.json").read_text(encoding="utf-8"))
+    for name in ("README.md", "report.json", "report.html", "recipe.toml", "tokenizer.json"):
+        assert name in manifest["files"]
+    assert manifest["task"] == "classify"
+    assert len(manifest["form"]["labels"]) == 12
+    report = read(bundle / "report.json")
+    assert report.parity is not None
+    assert report.parity.passed
+    assert report.baseline is not None
+    assert {entry.student for entry in report.alternatives} >= {"encoder", "linear"}
+    assert sum(entry.chosen for entry in report.alternatives) == 1
+    assert report.speed.peak_memory_mb is not None
+    assert report.training.energy_method
+
+
+def test_what_is_reported_is_what_the_bundle_does(bundle: Path, tiny: tuple[Path, Path]) -> None:
+    report = read(bundle / "report.json")
+    found = evaluate(load(bundle, 1), tiny[1])
+    assert found.metrics["accuracy"].value == pytest.approx(report.metrics["accuracy"].value)
+    assert found.metrics["accuracy"].value > 0.6
+    answer = found.json()
+    assert set(answer) >= {"task", "n", "metrics", "latency_ms"}
+    assert set(answer["metrics"]["accuracy"]) >= {"value", "low", "high"}
+    assert set(answer["latency_ms"]) == {"p50", "p99"}
+
+
+def test_a_flipped_byte_is_refused_with_its_file(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    weights = copy / "model.onnx"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        load(copy)
+
+
+def test_the_parity_gate_catches_a_file_damaged_before_packing(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes of a file that was damaged before it was packed are right: only its answers show it."""
+    import onnx
+    from onnx import numpy_helper
+
+    real = building.shipping.pack_draft
+
+    def damaged(story: Any, form: Any, variant: Any, out: Path) -> Path:
+        broken = tmp_path / "broken"
+        shutil.copytree(variant.folder, broken)
+        model = onnx.load(broken / "model.onnx")
+        head = next(tensor for tensor in model.graph.initializer if "head" in tensor.name and len(tensor.dims) == 2)
+        head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head)[::-1].copy(), head.name))
+        onnx.save(model, broken / "model.onnx")
+        import dataclasses
+
+        return real(story, form, dataclasses.replace(variant, folder=broken), out)
+
+    monkeypatch.setattr(building.shipping, "pack_draft", damaged)
+    out = tmp_path / "out"
+    with pytest.raises(GateError, match="not the model that was trained") as caught:
+        build(wanted(tiny, student={"kind": "encoder"}, compress={"method": "none"}), out, threads=1)
+    assert caught.value.changed
+    assert not out.exists()
+
+
+def test_a_gate_that_is_not_met_ships_nothing_and_exits_with_1(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    train, test = tiny
+    out = tmp_path / "out"
+    call = ["build", "--task", "classify", "--data", str(train), "--test", str(test), "--out", str(out), "--student", "linear", "--quiet"]
+    assert code([*call, "--min-quality", "0.999"]) == 1
+    assert not out.exists()
+    assert code([*call, "--set", "gate.min_agreement=0.9", "--set", "gate.max_loss=0.1"]) == 0
+    assert (out / "smidgen.json").is_file()
+
+
+def test_a_folder_that_is_no_bundle_is_left_alone(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me", encoding="utf-8")
+    with pytest.raises(BundleError, match="not a bundle"):
+        build(wanted(tiny), tmp_path, threads=1)
+    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "keep me"
+
+
+class Killing(Silent):
+    """Ends the process, as `kill -9` does, at the n-th step of training."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def advance(self, units: int = 1, **facts: float | str) -> None:
+        self.left -= units
+        if self.left <= 0:
+            import os
+
+            os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+
+
+CHILD = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from tests.flows.test_build import Killing, wanted
+from smidgen.flows.build import build
+build(wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5), Path({out!r}), threads=1, progress=Killing({at}))
+"""
+
+
+def test_a_killed_build_goes_on_and_ends_with_the_same_weights(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smidgen.store.home import home
+
+    bases = home() / "bases"
+    made = {}
+    for name, at in (("whole", 10**9), ("torn", 3)):
+        own = tmp_path / name
+        own.mkdir()
+        (own / "bases").symlink_to(bases.resolve(), target_is_directory=True)
+        monkeypatch.setenv("SMIDGEN_HOME", str(own))
+        out = tmp_path / f"{name}-bundle"
+        script = CHILD.format(here=str(Path(__file__).parents[2]), train=str(tiny[0]), test=str(tiny[1]), out=str(out), at=at)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+        if name == "torn":
+            assert done.returncode != 0
+            assert not out.exists()
+            assert list((own / "steps").glob("fit-encoder-*.part/checkpoint.safetensors"))
+            build(wanted(tiny, student={"kind": "encoder"}, compress={"method": "none"}, seed=5), out, threads=1)
+        else:
+            assert done.returncode == 0, done.stderr
+        made[name] = (out / "model.onnx").read_bytes()
+    assert made["whole"] == made["torn"]
+
+
+def test_predict_keeps_order_survives_bad_rows_and_goes_on(bundle: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    texts = [f"where is my order number {number}" for number in range(600)]
+    with source.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["text", "note"])
+        for number, text in enumerate(texts):
+            writer.writerow(["" if number == 7 else text, number])
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(out), "--threads", "1"]) == 0
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == 600
+    assert lines[7]["output"] is None
+    assert lines[7]["row"] == 8
+    assert all(0 <= line["score"] <= 1 for line in lines)
+    whole = out.read_bytes()
+    # As a run leaves it that was killed in the middle of a line: the finished lines, a torn one, the note of what it was.
+    out.unlink()
+    from smidgen.data.read import open_table
+    from smidgen.flows.predicting import _identity
+
+    model = load(bundle, 1)
+    table = open_table(str(source), remembered=model.columns, need_label=False)
+    part = tmp_path / "out.jsonl.part"
+    marked = [json.dumps({**line, "mark": 1}) for line in lines[:300]]
+    part.write_text("\n".join(marked) + '\n{"output": "torn', encoding="utf-8")
+    (tmp_path / "out.jsonl.part.json").write_text(json.dumps(_identity(model, table, str(source))), encoding="utf-8")
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(out), "--threads", "1"]) == 0
+    again = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len(again) == 600
+    assert sum("mark" in line for line in again) == 300
+    assert [line["output"] for line in again] == [line["output"] for line in lines]
+    assert not part.exists()
+    assert whole
+
+
+def test_predict_reads_stdin_and_writes_stdout(bundle: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "smidgen", "predict", str(bundle), "--data", "-", "--out", "-"],
+        input='{"text": "can I pay by card"}\n{"text": "cancel it please"}\n',
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [set(json.loads(line)) >= {"output", "score"} for line in done.stdout.splitlines()] == [True, True]
