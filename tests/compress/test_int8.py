@@ -15,7 +15,8 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Text
 from smidgen.engines.onnx import part as engine
-from smidgen.students.onnx_graph import Head, bert
+from smidgen.students.onnx_graph import bert
+from smidgen.students.onnx_head import Head
 
 pytest.importorskip("onnx")
 

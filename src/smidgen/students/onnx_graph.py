@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import EngineSpec
+from smidgen.students.onnx_head import Head
+from smidgen.students.onnx_trace import trace
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -30,35 +32,6 @@ IR_VERSION = 8
 _CONTRIB = "com.microsoft"
 _BIAS_ACTIVATION = {"gelu": "BiasGelu", "gelu_new": "FastGelu", "gelu_fast": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
 _ACTIVATION = {"gelu": "Gelu", "tanh": "Tanh", "relu": "Relu"}
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What stands on the encoder; the content of `smidgen_student.json`.
-
-    Attributes:
-        pooling: `mean` over the tokens that are not padding, or `cls`, the first token.
-        normalize: whether pooled features are brought to length 1.
-        scale: None for a linear head; else a cosine head: logits = scale * cos(pooled, row) (+ bias).
-        max_length: tokens that the encoder reads, special tokens counted.
-        hidden: activation of a hidden layer (`hidden.weight`, `hidden.bias`) between pooled features and head, or None.
-    """
-
-    pooling: str = "mean"
-    normalize: bool = False
-    scale: float | None = None
-    max_length: int = 128
-    hidden: str | None = None
-
-    @staticmethod
-    def read(folder: Path) -> Head:
-        """The head of the student in `folder`. Raises TrainError where a value is unknown."""
-        facts = json.loads((folder / "smidgen_student.json").read_text(encoding="utf-8"))
-        head = Head(**{name: facts[name] for name in Head.__dataclass_fields__ if name in facts})
-        for name, value, known in (("pooling", head.pooling, ("mean", "cls")), ("hidden", head.hidden, (None, *_ACTIVATION))):
-            if value not in known:
-                raise TrainError(f"smidgen_student.json: unknown {name}", value=value, todo=f"Known: {', '.join(map(str, known))}.")
-        return head
 
 
 def export_encoder(folder: Path, out: Path) -> EngineSpec:
@@ -82,8 +55,6 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
         head = replace(head, max_length=min(head.max_length, config["max_position_embeddings"]))
         onnx.save_model(bert(config, _tensors(folder), head), out / "model.onnx")
     else:
-        from smidgen.students.onnx_trace import trace
-
         trace(folder, head, out / "model.onnx", OPSET)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
     return EngineSpec(engine="onnx", files=("model.onnx", "tokenizer.json"), options={"max_length": head.max_length})

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smidgen.core.errors import MissingExtra, TrainError
-
-if TYPE_CHECKING:
-    from smidgen.students.onnx_graph import Head
+from smidgen.students.onnx_head import Head
 
 
 def trace(folder: Path, head: Head, file: Path, opset: int) -> None:
