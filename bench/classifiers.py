@@ -37,7 +37,7 @@ def smidgen(context: Context, key: str, train: Path, test: Path, seed: int, flag
 def build_words(train: Path, test: Path, seed: int) -> list[str]:
     """The words of the build, without its output folder."""
     files = ["--data", str(train), "--test", str(test), "--input", "text", "--label", "category"]
-    return ["build", "--task", "classify", *files, "--seed", str(seed), "--fresh", "--quiet"]
+    return ["build", "--task", "classify", *files, "--seed", str(seed), "--fresh"]
 
 
 def bundle(context: Context, key: str) -> Path:
