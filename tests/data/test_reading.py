@@ -211,7 +211,7 @@ print(sum(1 for _ in open_table(sys.argv[1]).rows()), before, peak())
 """
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30).filter(
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), min_size=1, max_size=30).filter(
     lambda s: s.strip() and "\r" not in s
 )
 

@@ -15,7 +15,7 @@ INPUT_NAMES = (
 )  # fmt: skip
 LABEL_NAMES = (
     "label", "labels", "category", "categories", "intent", "class", "target", "topic", "tag", "tags", "sentiment", "type",
-    "queue", "department", "answer", "response", "reply", "summary", "entities", "spans",
+    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans",
 )  # fmt: skip
 
 

@@ -27,6 +27,9 @@ from smidgen.core.errors import MissingExtra
 FOLDS = 5
 LOWEST, HIGHEST = 0.35, 0.5
 RULED_OUT = 0.05
+"""Chance under which the given class is ruled out; with few classes each gets a share of every neighbourhood's noise, so `_FEW` over
+their number where that is more."""
+_FEW = 0.4
 _PENALTY = 0.1
 """L2 weight of the regression, on features of length one."""
 _STEPS = 60
@@ -91,7 +94,7 @@ class Judgement:
         thresholds = np.clip(sums / np.maximum(np.bincount(given, minlength=chances.shape[1]), 1), LOWEST, HIGHEST)
         best = chances.argmax(axis=1)
         agreed = (self.crossed.argmax(axis=1) == best) & (self.near.argmax(axis=1) == best) & (best != given)
-        wrong = agreed & (chances[number, best] >= thresholds[best]) & (own < RULED_OUT)
+        wrong = agreed & (chances[number, best] >= thresholds[best]) & (own < max(RULED_OUT, _FEW / chances.shape[1]))
         found = [Doubt(int(i), int(best[i]), float(own[i]), float(chances[i, best[i]])) for i in np.flatnonzero(wrong)]
         return sorted(found, key=lambda doubt: (-doubt.margin, doubt.place))
 

@@ -95,8 +95,8 @@ _PHONE_US = r"\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}"
 KINDS = (
     Kind("e-mail", re.compile(r"\b[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,4}[A-Za-z]{2,24}\b")),
     Kind("IBAN", re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?\b"), iban),
-    Kind("payment card", re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])"), luhn),
     Kind("French social security number", re.compile(_NIR), nir),
+    Kind("payment card", re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])"), luhn),
     Kind("US social security number", re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])"), social_security),
     Kind("UK national insurance number", re.compile(_NINO)),
     Kind("Spanish DNI", re.compile(r"\b(?:\d{8}|[XYZ]\d{7})-?[A-Z]\b"), dni),

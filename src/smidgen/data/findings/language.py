@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections import Counter, defaultdict
+from typing import Any
 
 from smidgen.core.errors import MissingExtra
 from smidgen.data.finding import EXAMPLES, Finding
@@ -21,13 +23,9 @@ def look(survey: Survey) -> list[Finding]:
 
     Raises MissingExtra where the identifier is not installed.
     """
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise MissingExtra("py3langid", "train") from error
+    identifier = _identifier()
     if not survey.rows:
         return []
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     languages: dict[str, list[int]] = defaultdict(list)
     scripts: Counter[str] = Counter()
     told = 0
@@ -62,6 +60,16 @@ def look(survey: Survey) -> list[Finding]:
             details,
         )
     ]
+
+
+@functools.cache
+def _identifier() -> Any:
+    """The identifier with its model, 5 MB, loaded once."""
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError as error:
+        raise MissingExtra("py3langid", "train") from error
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _script(text: str) -> str:

@@ -1,0 +1,84 @@
+"""`smidgen check` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from smidgen.cli.main import code
+from smidgen.flows import checking
+
+
+@pytest.fixture(autouse=True)
+def _without_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words alone judge: quick, and nothing needs to be fetched."""
+    monkeypatch.setattr(checking, "embedder", lambda base=None, threads=None: None)
+
+
+def table(folder: Path, rows: list[str], name: str = "tickets.csv") -> Path:
+    file = folder / name
+    file.write_text("\n".join(["message,team", *rows, ""]), encoding="utf-8")
+    return file
+
+
+GOOD = [
+    f"message {'abcdefghijklmnopqrstuvwxyz'[n % 26] * 6} about {team} number {n},{team}" for n in range(40) for team in ("sales", "support")
+]
+
+
+def test_json_alone_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["check", str(table(tmp_path, GOOD)), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["columns"] == {"input": {"name": "message", "how": "guessed"}, "label": {"name": "team", "how": "guessed"}}
+    assert (result["rows"], result["buildable"], result["format"]) == (80, True, "csv")
+    assert {finding["severity"] for finding in result["findings"]} <= {"warning", "note"}
+    assert set(result["findings"][0]) == {"kind", "severity", "count", "text", "todo", "rows", "details"}
+
+
+def test_a_readable_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = table(tmp_path, [*GOOD, GOOD[0], "write to me at jane@example.org [bold],sales"])
+    assert code(["check", str(file), "--label", "team"]) == 0
+    printed = capsys.readouterr()
+    shown = " ".join(printed.out.split())
+    assert "message (guessed), label team (given)" in shown
+    assert "repeat" in shown
+    assert "e-mail 1" in shown
+    assert "jane@" not in shown
+    assert "A model can be built from it." in shown
+    assert "\x1b[" not in printed.out
+
+
+def test_errors_make_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["check", str(table(tmp_path, [*GOOD, "something else entirely here,management"]))]) == 1
+    assert "seen once" in " ".join(capsys.readouterr().out.split())
+    assert code(["check", str(table(tmp_path, [row.replace("support", "sales") for row in GOOD]))]) == 1
+    assert code(["check", str(tmp_path / "absent.csv")]) == 2
+    assert code(["check", str(table(tmp_path, GOOD)), "--label", "taem"]) == 2
+    assert "Did you mean 'team'?" in capsys.readouterr().err
+    assert code(["check", str(table(tmp_path, GOOD)), "--relabel"]) == 2
+    assert code(["check", str(table(tmp_path, GOOD)), "--task", "clasify"]) == 2
+
+
+def test_fix_and_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = table(tmp_path, [*GOOD, GOOD[0], ",sales"])
+    test = table(tmp_path, [GOOD[5].upper().replace(",SUPPORT", ",support"), "a message that is only here,sales"], "test.csv")
+    out = tmp_path / "clean.csv"
+    assert code(["check", str(file), "--test", str(test), "--fix", str(out), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["test"] == "test.csv"
+    assert result["fixed"]["dropped"] == 3
+    assert out.read_text(encoding="utf-8").splitlines()[0] == "message,team"
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 80
+    assert (tmp_path / "clean.csv.changes.csv").is_file()
+
+
+def test_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "several.csv"
+    file.write_text("text,tags\n" + "".join(f"a message {n} of words,{'a|b' if n % 2 else 'b'}\n" for n in range(30)), encoding="utf-8")
+    assert code(["check", str(file), "--set", "classify.multi_label=true", "--json"]) == 0
+    counts = next(finding for finding in json.loads(capsys.readouterr().out)["findings"] if finding["kind"] == "counts")
+    assert counts["details"]["labels"] == {"b": 30, "a": 15}
+    assert code(["check", str(file), "--set", "data.max_rows=5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 5

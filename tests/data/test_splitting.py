@@ -1,0 +1,98 @@
+"""A split is fair, repeatable, blind to the order of rows, and keeps what is alike on one side."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smidgen.core.errors import InputError
+from smidgen.core.rows import Row
+from smidgen.data import near
+from smidgen.data.split import split
+
+
+def rows_of(sizes: dict[str, int]) -> list[Row]:
+    return [
+        Row(f"{label} message {number}", label, place)
+        for place, (label, number) in enumerate(((label, n) for label, size in sizes.items() for n in range(size)), start=1)
+    ]
+
+
+def strata(rows: list[Row]) -> list[str]:
+    return [row.output for row in rows]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 40), min_size=1),
+    share=st.floats(0.05, 0.5),
+    seed=st.integers(0, 5),
+)
+def test_a_split_is_a_partition_that_leaves_every_label_an_example(sizes: dict[str, int], share: float, seed: int) -> None:
+    rows = rows_of(sizes)
+    rest, held = split(rows, strata(rows), share, seed)
+    assert sorted(row.number for row in rest + held) == [row.number for row in rows]
+    assert set(strata(rest)) == set(sizes)
+    kept = Counter(strata(held))
+    assert all(abs(kept[label] - share * size) <= 1 for label, size in sizes.items() if size > 1 and len(sizes) > 1) or len(held) == 1
+    if any(size > 1 for size in sizes.values()):
+        assert held
+
+
+def test_the_order_of_rows_does_not_matter_and_the_seed_does() -> None:
+    rows = rows_of({"a": 100, "b": 40, "c": 3})
+    sides = {row.number for row in split(rows, strata(rows), 0.2, 0)[1]}
+    back = rows[::-1]
+    assert {row.number for row in split(back, strata(back), 0.2, 0)[1]} == sides
+    assert {row.number for row in split(rows, strata(rows), 0.2, 1)[1]} != sides
+    assert [row.number for row in split(rows, strata(rows), 0.2, 0)[0]] == sorted(row.number for row in rows if row.number not in sides)
+
+
+def test_one_row_more_moves_hardly_any_other() -> None:
+    rows = rows_of({"a": 200, "b": 200})
+    before = {row.input for row in split(rows, strata(rows), 0.1, 0)[1]}
+    more = [*rows, Row("something new", "a", 999)]
+    after = {row.input for row in split(more, strata(more), 0.1, 0)[1]}
+    assert len(before ^ after) <= 3
+
+
+def test_many_small_strata_still_give_their_share() -> None:
+    rows = rows_of({f"label {n}": 5 for n in range(200)})
+    _, held = split(rows, strata(rows), 0.1, 0)
+    assert 70 <= len(held) <= 130
+
+
+def test_near_duplicates_and_equal_texts_stay_on_one_side() -> None:
+    rows = [
+        Row(f"please tell me where my parcel number {n} has gone{end}", "ab"[n % 2], 0) for n in range(60) for end in ("", "!", " today")
+    ]
+    groups = near.groups([str(row.input) for row in rows])
+    rest, held = split(rows, strata(rows), 0.3, 0, groups)
+    side = {group: set() for group in groups}  # type: dict[int, set[bool]]
+    chosen = {str(row.input) for row in held}
+    for row, group in zip(rows, groups, strict=True):
+        side[group].add(str(row.input) in chosen)
+    assert len(side) < len(rows)
+    assert all(len(sides) == 1 for sides in side.values())
+    same = [Row("the same text", "a", n) for n in range(4)] + rows_of({"a": 30})
+    rest, held = split(same, strata(same), 0.3, 0)
+    assert sum(row.input == "the same text" for row in held) in (0, 4)
+    assert len(rest) + len(held) == 34
+
+
+def test_a_minimum_is_kept() -> None:
+    rows = rows_of({"a": 4, "b": 50})
+    rest, _ = split(rows, strata(rows), 0.5, 0, minimum_per_stratum=4)
+    assert Counter(strata(rest)) == {"a": 4, "b": 25}
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.2, 1.5])
+def test_a_share_out_of_range_is_refused(share: float) -> None:
+    rows = rows_of({"a": 4})
+    with pytest.raises(InputError):
+        split(rows, strata(rows), share, 0)
+    with pytest.raises(InputError):
+        split(rows, ["a"], 0.5, 0)
