@@ -139,7 +139,8 @@ sys.path.insert(0, {here!r})
 from pathlib import Path
 from tests.flows.test_build import Killing, wanted
 from smidgen.flows.build import build
-build(wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5), Path({out!r}), threads=1, progress=Killing({at}))
+recipe = wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5)
+build(recipe, Path({out!r}), threads=1, progress=Killing({at}))
 """
 
 

