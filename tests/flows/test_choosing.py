@@ -37,6 +37,14 @@ def test_limits_decide_first() -> None:
     assert chosen(max_size_mb=30, quality="best") == "encoder int8"
 
 
+def test_times_that_are_alike_do_not_decide() -> None:
+    """Which of two equals the clock favours changes from run to run; the choice must not."""
+    for first, second in ((1.0, 1.2), (1.2, 1.0)):
+        one = candidate("encoder", "int8-dynamic", 0.938, first, 23, agreement=0.992)
+        two = candidate("encoder", "int8-static", 0.938, second, 23, agreement=0.998)
+        assert choose([FP32, one, two, BASELINE], StudentSettings())[0].name == "encoder int8-static"
+
+
 def test_the_reasons_are_in_words() -> None:
     winner, reason, why_not = choose(ALL, StudentSettings(max_size_mb=30))
     assert winner.name == "encoder int8"

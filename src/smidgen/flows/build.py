@@ -110,6 +110,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     candidates: list[Candidate] = []
     probe_teacher: Fitted | None = None
     final_teacher: Fitted | None = None
+    fits: list[Fitted] = []
     for kind in kinds:
         settings = _student_settings(recipe, kind, task)
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
@@ -118,8 +119,10 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         replies = task.decode(raw, form)
         metric = task.measure(examples.held, replies, form)[task.headline]
         final = probe
+        fits.append(probe)
         if examples.refit:
             final = bench.fit(kind, settings, examples.train, (), examples.form, final_teacher, f"train {kind} on every row")
+            fits.append(final)
         learnt[kind] = Learnt(final, form, raw, replies, metric)
         if kind == "encoder":
             probe_teacher, final_teacher = probe, final
@@ -130,7 +133,6 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
             variants[candidate.name] = variant
         bench.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
-    fits = [entry.final for entry in learnt.values()]
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy)
 

@@ -12,6 +12,9 @@ from smidgen.students.settings import StudentSettings
 WITHIN = 0.01
 """`balanced` gives up at most this much of the best headline metric, measured on held-out rows, for speed and size."""
 
+ALIKE = 1.5
+"""Median times up to this many times the shortest are taken as equal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -62,7 +65,7 @@ def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Ca
         chosen, reason = best, "the most accurate on held-out rows"
     elif wanted.quality == "balanced":
         near = [c for c in fit if c.held.value >= best.held.value - WITHIN]
-        chosen = min(near, key=lambda c: (c.p50, c.size_mb))
+        chosen = _fastest(near)
         reason = (
             "the most accurate on held-out rows"
             if chosen is best
@@ -70,13 +73,21 @@ def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Ca
         )
     else:
         good = [c for c in fit if c.held.value >= baseline]
-        chosen = min(good, key=lambda c: (c.p50, c.size_mb)) if good else best
+        chosen = _fastest(good) if good else best
         reason = (
             "the fastest that is at least as accurate as the baseline" if good else "nothing beats the baseline; this is the most accurate"
         )
     reason = f"{reason}; asked: {_asked(wanted)}"
     why_not = {c.name: c.unfit or _why_not(c, chosen, wanted) for c in limited if c.name != chosen.name}
     return chosen, reason, why_not
+
+
+def _fastest(candidates: Sequence[Candidate]) -> Candidate:
+    """The fastest. Times within `ALIKE` of the shortest are alike, for a clock is never sure: among them the most accurate, then the one
+    that is most like the trained model, so that the same build chooses the same again."""
+    shortest = min(c.p50 for c in candidates)
+    alike = [c for c in candidates if c.p50 <= ALIKE * shortest]
+    return max(alike, key=lambda c: (c.held.value, c.agreement, -c.size_mb))
 
 
 def _limited(candidate: Candidate, wanted: StudentSettings) -> Candidate:
