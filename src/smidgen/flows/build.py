@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from smidgen.bases import finding
 from smidgen.bases.settings import BaseSettings
@@ -18,14 +20,14 @@ from smidgen.compress.settings import CompressSettings
 from smidgen.core.bases import Base
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Task
+from smidgen.core.parts import Raw, Task
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.settings import Settings
 from smidgen.flows import live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.trained import Learnt, Trained
-from smidgen.flows.training import Bench, Fitted, Variant
+from smidgen.flows.training import Bench, Fitted, Member, Variant
 from smidgen.judge import parity, quality_gate
 from smidgen.judge.gate_settings import GateSettings
 from smidgen.judge.report import Report
@@ -33,6 +35,8 @@ from smidgen.machine.energy import Energy
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
+from smidgen.stats.blending import blend, fit_weight
+from smidgen.store.hashing import content_hash
 from smidgen.store.home import home
 from smidgen.store.shelf import remember
 from smidgen.store.steps import Steps
@@ -111,10 +115,12 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     probe_teacher: Fitted | None = None
     final_teacher: Fitted | None = None
     fits: list[Fitted] = []
+    probes: dict[str, tuple[Fitted, Raw]] = {}
     for kind in kinds:
         settings = _student_settings(recipe, kind, task)
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         raw = bench.raw(probe, [row.input for row in examples.held])
+        probes[kind] = probe, raw
         form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
         replies = task.decode(raw, form)
         metric = task.measure(examples.held, replies, form)[task.headline]
@@ -133,8 +139,55 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
             variants[candidate.name] = variant
         bench.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
+    _blend(recipe, task, examples, bench, probes, learnt, variants, candidates)
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy)
+
+
+BLEND = "encoder+static"
+"""The encoder with the static student beside it, as one candidate."""
+
+
+def _blend(
+    recipe: Recipe,
+    task: Task,
+    examples: Examples,
+    bench: Bench,
+    probes: Mapping[str, tuple[Fitted, Raw]],
+    learnt: dict[str, Learnt],
+    variants: dict[str, Variant],
+    candidates: list[Candidate],
+) -> None:
+    """Add the encoder and the static student answering together, where the held-out rows give the second a weight: they err on different
+    texts, and together they cost hardly more than the encoder alone."""
+    pair = BLEND.split("+")
+    if recipe.settings(StudentSettings).kind != "auto" or not set(pair) <= set(probes) or examples.form.get("multi_label"):
+        return
+    names = [*examples.form["labels"], examples.form.get("unknown")]
+    known = [number for number, row in enumerate(examples.held) if row.output in names[: probes["encoder"][1]["logits"].shape[1]]]
+    targets = np.array([names.index(examples.held[number].output) for number in known])
+    first, second = (probes[kind][1]["logits"] for kind in pair)
+    weight, (hot, cold) = fit_weight(first[known], second[known], targets)
+    if weight == 0:
+        return
+    members = tuple(Member(learnt[kind].final, w, t) for kind, w, t in zip(pair, (1.0, weight), (hot, cold), strict=True))
+    fits = [member.fitted for member in members]
+    key = content_hash([[m.fitted.key, m.weight, m.temperature] for m in members])
+    energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
+    final = Fitted(BLEND, fits[0].folder, key, sum(fit.seconds for fit in fits), energy, members)
+    raw = {"logits": blend((first, second), (1.0, weight), (hot, cold))}
+    form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
+    replies = task.decode(raw, form)
+    metric = task.measure(examples.held, replies, form)[task.headline]
+    learnt[BLEND] = Learnt(final, form, raw, replies, metric)
+    bench.progress.start("blend encoder and static")
+    beside = next(variant for variant in variants.values() if variant.student == "static")
+    for variant in [entry for entry in variants.values() if entry.student == "encoder"]:
+        made = bench.together(final, (variant, beside), [row.input for row in examples.train])
+        candidate = _candidate(task, bench, examples, learnt[BLEND], made, recipe, BLEND)
+        candidates.append(candidate)
+        variants[candidate.name] = made
+    bench.progress.finish(f"weight {weight:g} for static, held-out {task.headline} {metric.value:.1%}")
 
 
 def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:

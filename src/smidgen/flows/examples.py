@@ -9,6 +9,7 @@ from pathlib import Path
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.parts import Form, Task
 from smidgen.core.rows import Row, joined
+from smidgen.data import near
 from smidgen.data.read import Table, open_table
 from smidgen.data.settings import DataSettings
 from smidgen.data.split import split
@@ -80,14 +81,15 @@ def gather(recipe: Recipe, task: Task) -> Examples:
             rows = [row for row in rows if joined(row.input) not in known]
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
-        rows, test = split(rows, task.strata(rows), _capped(settings.test_share, len(rows), _MOST_TEST), recipe.seed, minimum_per_stratum=1)
+        share = _capped(settings.test_share, len(rows), _MOST_TEST)
+        rows, test = split(rows, task.strata(rows), share, recipe.seed, _groups(rows), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
     if not rows or not test:
         raise DataError(
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
         )
     strata = task.strata(rows)
-    fit, held = split(rows, strata, _held_share(settings, rows, strata, form), recipe.seed + 1, minimum_per_stratum=1)
+    fit, held = split(rows, strata, _held_share(settings, rows, strata, form), recipe.seed + 1, _groups(rows), minimum_per_stratum=1)
     refit = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
     if not held:
         raise DataError(
@@ -115,6 +117,11 @@ def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[st
     return _capped(
         min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
     )
+
+
+def _groups(rows: Sequence[Row]) -> list[int]:
+    """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin."""
+    return near.groups([joined(row.input) for row in rows])
 
 
 def _capped(share: float, total: int, most: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.bases import Base
+from smidgen.core.errors import EngineError
 from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
@@ -20,6 +22,7 @@ from smidgen.core.settings import Settings
 from smidgen.flows.timing import Timing, measure
 from smidgen.machine.energy import Energy, Meter
 from smidgen.parts import registry
+from smidgen.stats.blending import blend
 from smidgen.store.hashing import code_hash, content_hash, rows_hash
 from smidgen.store.steps import Steps
 
@@ -29,13 +32,26 @@ _SAMPLE = 256
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained student on disk. `folder` holds it; `seconds` and `energy` are what its training took when it was done."""
+    """A trained student on disk. `folder` holds it; `seconds` and `energy` are what its training took when it was done.
+
+    Of a blend the members are what was trained: `blended` holds them with their weights and temperatures, and `folder` is the first's.
+    """
 
     student: str
     folder: Path
     key: str
     seconds: float
     energy: Energy
+    blended: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the students that answer together."""
+
+    fitted: Fitted
+    weight: float
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,10 @@ class Bench:
 
     def raw(self, fitted: Fitted, texts: Sequence[Text]) -> Raw:
         """What the trained student computes for texts, in the framework that trained it."""
+        if fitted.blended:
+            raws = [self.raw(member.fitted, texts) for member in fitted.blended]
+            weights, temperatures = [m.weight for m in fitted.blended], [m.temperature for m in fitted.blended]
+            return {"logits": blend([raw["logits"] for raw in raws], weights, temperatures)}
 
         def work(folder: Path) -> None:
             student: Student = registry.find("students", fitted.student)
@@ -115,6 +135,27 @@ class Bench:
                 make = functools.partial(_compressed, compressor, plain, sample)
                 made.append(self._variant(fitted.student, f"compress-{method}", {"export": plain.key, "method": method}, make, sample))
         return made
+
+    def together(self, blended: Fitted, variants: Sequence[Variant], sample: Sequence[Text]) -> Variant:
+        """Variants of a blend's members, in their order, as one set of files."""
+        members = [
+            {"engine": v.spec.engine, "options": v.spec.options, "weight": m.weight, "temperature": m.temperature}
+            for v, m in zip(variants, blended.blended, strict=True)
+        ]
+        files = tuple(dict.fromkeys(name for v in variants for name in v.spec.files))
+        spec = EngineSpec("blend", files, {"members": members}, variants[0].spec.method)
+
+        def make(out: Path) -> EngineSpec:
+            for variant in variants:
+                for name in variant.spec.files:
+                    if (out / name).is_file() and (out / name).read_bytes() != (variant.folder / name).read_bytes():
+                        raise EngineError(
+                            "two members of a blend have different files of one name", value=name, todo="Use --student encoder."
+                        )
+                    shutil.copyfile(variant.folder / name, out / name)
+            return spec
+
+        return self._variant(blended.student, "blend", {"members": [v.key for v in variants], "options": spec.options}, make, sample)
 
     def _variant(
         self, student: str, step: str, inputs: dict[str, Any], make: Callable[[Path], EngineSpec], sample: Sequence[Text]

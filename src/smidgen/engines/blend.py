@@ -1,0 +1,57 @@
+"""Runs several models of one folder and blends what they compute: an encoder with a static student beside it costs hardly more than the
+encoder alone, and the two err on different texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.errors import EngineError
+from smidgen.core.parts import Raw, Runner
+from smidgen.core.rows import Text
+from smidgen.parts import registry
+from smidgen.stats.blending import blend
+
+
+class Blend:
+    """The engine. Options:
+
+    members: a list of `{"engine", "options", "weight", "temperature"}`; all read their files from the same folder, and have the
+        same outputs.
+    """
+
+    name = "blend"
+
+    def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> BlendRunner:
+        """Load every member. Raises EngineError where one cannot be loaded, or the options name none."""
+        members = options.get("members", ())
+        if not members:
+            raise EngineError("the blend names no members", value=dict(options), todo="Build or copy the bundle again.")
+        if any(member["engine"] == self.name for member in members):
+            raise EngineError("a blend cannot hold a blend", value=self.name, todo="Build or copy the bundle again.")
+        runners = [registry.find("engines", member["engine"]).open(folder, member["options"], threads) for member in members]
+        return BlendRunner(runners, [float(m["weight"]) for m in members], [float(m["temperature"]) for m in members])
+
+
+class BlendRunner:
+    """Loaded models that answer together."""
+
+    def __init__(self, runners: Sequence[Runner], weights: Sequence[float], temperatures: Sequence[float]) -> None:
+        self._runners, self._weights, self._temperatures = runners, weights, temperatures
+
+    def run(self, texts: Sequence[Text]) -> Raw:
+        """`logits` (n, outputs) of all together, and the other outputs of the first, float32."""
+        raws = [runner.run(texts) for runner in self._runners]
+        shapes = {raw["logits"].shape for raw in raws}
+        if len(shapes) > 1:
+            raise EngineError("the members of the blend have different outputs", value=sorted(shapes), todo="Build the bundle again.")
+        if not texts:
+            return raws[0]
+        logits = blend([raw["logits"] for raw in raws], self._weights, self._temperatures)
+        return {**raws[0], "logits": logits.astype(np.float32)}
+
+
+part = Blend()
