@@ -12,7 +12,7 @@ from smidgen.students.settings import StudentSettings
 WITHIN = 0.01
 """`balanced` gives up at most this much of the best headline metric, measured on held-out rows, for speed and size."""
 
-ALIKE = 1.5
+ALIKE = 2.0
 """Median times up to this many times the shortest are taken as equal."""
 
 
