@@ -33,7 +33,7 @@ class WordModel:
         self.task = Classify()
         self.form: dict[str, Any] = {"labels": list(labels), "multi_label": multi_label, "temperature": 1.0}
         if unknown:
-            self.form |= {"unknown": unknown, "unknown_examples": 0, "unknown_threshold": 0.5}
+            self.form |= {"unknown": unknown, "unknown_examples": 0, "unknown_threshold": 0.9}
         if multi_label:
             self.form["threshold"] = 0.5
         self.batches: list[int] = []
