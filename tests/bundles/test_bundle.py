@@ -153,7 +153,7 @@ def test_packing_replaces_a_bundle_whole(bundle: Path, source: Path) -> None:
 
 def test_packing_keeps_the_old_bundle_where_it_fails(bundle: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_bundle(bundle).id
-    monkeypatch.setattr("smidgen.bundles.pack.file_sha256", lambda file: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("smidgen.bundles.pack.file_hash", lambda file: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         pack(source, _manifest(name="second"), bundle)
     assert open_bundle(bundle).id == before

@@ -1,8 +1,7 @@
-"""Files of a folder, and their hashes, read in pieces."""
+"""The files of a folder: what is hashed, and what may not be there."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,6 @@ from smidgen.core.errors import BundleError
 
 MAX_FILES = 1000
 """A folder with more files is not a bundle."""
-
-
-def file_sha256(file: Path) -> str:
-    """SHA-256 of a file, hex; holds no more than a small piece of it in memory."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def files_below(folder: Path) -> list[str]:

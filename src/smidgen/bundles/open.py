@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from smidgen.bundles.hashing import file_sha256, files_below
+from smidgen.bundles.hashing import files_below
 from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, name_fault
 from smidgen.core.errors import BundleError
+from smidgen.store.hashing import file_hash
 
 _AGAIN = "Copy the bundle again from where it was built, or build it again."
 
@@ -64,7 +65,7 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
             raise BundleError("the engine needs a file that the manifest does not hold", value=name, todo=_AGAIN, file=name)
     for name, entry in manifest.files.items():
         file = folder / name
-        if file.stat().st_size != entry.size or (verify and file_sha256(file) != entry.sha256):
+        if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):
             raise BundleError("a file is not the one that was packed", value=name, todo=_AGAIN, file=name)
     return Bundle(folder, manifest, verify)
 

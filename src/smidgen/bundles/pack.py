@@ -6,9 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from smidgen.bundles.hashing import file_sha256, files_below
+from smidgen.bundles.hashing import files_below
 from smidgen.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest, name_fault
 from smidgen.core.errors import BundleError
+from smidgen.store.hashing import file_hash
 
 
 def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
@@ -44,7 +45,7 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target)
             # The copy is hashed, not the source: what is promised is what lies in the bundle.
-            entries[name] = FileEntry(sha256=file_sha256(target), size=target.stat().st_size)
+            entries[name] = FileEntry(sha256=file_hash(target), size=target.stat().st_size)
         whole = manifest.model_copy(update={"files": entries})
         content = whole.pretty()
         if len(content) > MAX_MANIFEST_BYTES:
