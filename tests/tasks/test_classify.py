@@ -94,6 +94,21 @@ def test_the_unknown_answer_keeps_in_scope_answers() -> None:
     assert all(0.5 <= reply.score <= 1 for reply in replies if reply.output == "oos")
 
 
+def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_held_out() -> None:
+    rng = np.random.default_rng(2)
+    form = {**part.form([Row("x", "a"), Row("x", "b")] * 2, PLAIN), "unknown": "oos", "unknown_examples": 0}
+    shares = []
+    for rows_held in (100, 400, 20_000):
+        gold = rng.integers(0, 2, rows_held)
+        logits = np.eye(2)[gold] * 4 + rng.normal(size=(rows_held, 2))
+        data = [Row("x", "ab"[int(np.argmax(row))]) for row in logits]
+        fitted = part.calibrate({"logits": logits}, data, form, ClassifySettings(max_in_scope_loss=0.01))
+        shares.append(float((strangeness({"logits": logits}, fitted) > fitted["unknown_threshold"]).mean()))
+    assert shares[0] == 0  # one of a hundred would already be 1 %
+    assert 0 < shares[1] < 0.01
+    assert 0.008 < shares[2] <= 0.01
+
+
 def test_replies_carry_runners_up_and_parents() -> None:
     form = {"labels": ["a/x", "a/y", "b/z"], "multi_label": False, "temperature": 1.0}
     reply = part.decode({"logits": np.array([[2.0, 1.0, -1.0]])}, form)[0]

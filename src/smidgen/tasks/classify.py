@@ -16,9 +16,11 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, classification
+from smidgen.stats.intervals import wilson
 
 UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
 _RUNNERS_UP = 3
+_ENOUGH_OUTSIDE = 30
 _MOST_LABELS = 20_000
 _LONGEST_LABEL = 200
 
@@ -39,7 +41,10 @@ class ClassifySettings(Settings):
         "none", "balanced: rare labels count as much as common ones in training.", flag="--class-weights"
     )
     max_in_scope_loss: float = setting(
-        0.01, "Share of in-scope texts that may lose their right answer to the unknown answer, on held-out rows.", ge=0.0, le=0.5
+        0.01,
+        "Share of in-scope texts that may lose their right answer to the unknown answer, with 90 % confidence on held-out rows.",
+        ge=0.0,
+        le=0.5,
     )
 
 
@@ -305,17 +310,22 @@ def _best_threshold(chances: Any, targets: Any) -> float:
 
 
 def _unknown_threshold(strange: Any, inside: Any, right: Any, most: float) -> float:
-    """The strangeness over which a text is out of scope: the lowest at which at most `most` of the in-scope rows lose a right answer.
+    """The strangeness over which a text is out of scope: the lowest at which, with 90 % confidence (Wilson's one-sided bound), at most
+    `most` of the in-scope texts lose a right answer. Held-out rows were written by the same people as the rest; a bare count on them
+    promises more than new texts keep.
 
-    Where out-of-scope rows were held out too, it moves up to halfway to the first of them above: as high as loses none of them.
+    Where enough out-of-scope rows were held out too, it moves up to halfway to the first of them above: as high as loses none of them.
     """
     kept = np.sort(strange[inside & right])[::-1]
-    allowed = int(most * inside.sum())
+    rows = int(inside.sum())
+    allowed = 0
+    while allowed < rows and wilson(allowed + 1, rows, 0.8)[1] <= most:
+        allowed += 1
     if allowed >= len(kept):
         return 1.0
     floor = float(kept[allowed])
     above = np.sort(strange[~inside & (strange > floor)])
-    return float((floor + above[0]) / 2) if len(above) else floor
+    return float((floor + above[0]) / 2) if (~inside).sum() >= _ENOUGH_OUTSIDE and len(above) else floor
 
 
 part = Classify()
