@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -74,32 +76,63 @@ def test_a_flipped_byte_is_refused_with_its_file(bundle: Path, tmp_path: Path) -
         load(copy)
 
 
-def test_the_parity_gate_catches_a_file_damaged_before_packing(
-    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The hashes of a file that was damaged before it was packed are right: only its answers show it."""
+def damaging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: Container[str]) -> list[str]:
+    """From now on a build packs a file whose head is upside down, where it was made by one of `methods`. The methods packed, in order."""
     import onnx
     from onnx import numpy_helper
 
-    real = building.shipping.pack_draft
+    real, packed = building.shipping.pack_draft, []
 
     def damaged(story: Any, form: Any, variant: Any, out: Path) -> Path:
-        broken = tmp_path / "broken"
+        packed.append(variant.spec.method)
+        if variant.spec.method not in methods:
+            return real(story, form, variant, out)
+        broken = tmp_path / f"broken-{len(packed)}"
         shutil.copytree(variant.folder, broken)
         model = onnx.load(broken / "model.onnx")
         head = next(tensor for tensor in model.graph.initializer if "head" in tensor.name and len(tensor.dims) == 2)
         head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head)[::-1].copy(), head.name))
         onnx.save(model, broken / "model.onnx")
-        import dataclasses
-
         return real(story, form, dataclasses.replace(variant, folder=broken), out)
 
     monkeypatch.setattr(building.shipping, "pack_draft", damaged)
+    return packed
+
+
+def test_the_parity_gate_catches_a_file_damaged_before_packing(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes of a file that was damaged before it was packed are right: only its answers show it."""
+    damaging(monkeypatch, tmp_path, {"fp32"})
     out = tmp_path / "out"
     with pytest.raises(GateError, match="not the model that was trained") as caught:
         build(wanted(tiny, student={"kind": "encoder"}, compress={"method": "none"}), out, threads=1)
     assert caught.value.changed
     assert not out.exists()
+
+
+def test_a_small_form_that_fails_the_gate_gives_way_to_one_that_passes(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = damaging(monkeypatch, tmp_path, {"int8-static", "int8-dynamic"})
+    built = build(wanted(tiny, student={"kind": "encoder"}, gate={"max_loss": 0.5, "min_agreement": 0.5}), tmp_path / "out", threads=1)
+    assert packed[-1] == "fp32"
+    assert built.report.student.method == "fp32"
+    assert built.report.parity is not None
+    assert built.report.parity.passed
+    reasons = [entry.why_not for entry in built.report.alternatives if entry.method in packed[:-1]]
+    assert reasons
+    assert all("parity gate" in reason for reason in reasons)
+
+
+def test_a_method_asked_for_by_name_is_shipped_or_nothing(tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"student": {"kind": "encoder"}, "compress": {"method": "int8-dynamic"}, "gate": {"max_loss": 0.5, "min_agreement": 0.5}}
+    built = build(wanted(tiny, **asked), tmp_path / "out", threads=1)
+    assert built.report.student.method == "int8-dynamic"
+    damaging(monkeypatch, tmp_path, {"int8-dynamic"})
+    with pytest.raises(GateError, match="not the model that was trained"):
+        build(wanted(tiny, **asked), tmp_path / "again", threads=1)
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_gate_that_is_not_met_ships_nothing_and_exits_with_1(tiny: tuple[Path, Path], tmp_path: Path) -> None:
@@ -136,6 +169,7 @@ class Killing(Silent):
 CHILD = """
 import sys
 sys.path.insert(0, {here!r})
+from collections.abc import Container
 from pathlib import Path
 from tests.flows.test_build import Killing, wanted
 from smidgen.flows.build import build

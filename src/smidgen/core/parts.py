@@ -103,6 +103,10 @@ class Workspace:
     progress: Progress
 
 
+PLAIN = "fp32"
+"""The method of weights that were not made small."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """How a set of files is to be run: goes into the manifest.
@@ -117,7 +121,7 @@ class EngineSpec:
     engine: str
     files: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
-    method: str = "fp32"
+    method: str = PLAIN
 
 
 class Student(Protocol):

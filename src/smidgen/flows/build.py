@@ -20,8 +20,9 @@ from smidgen.compress.settings import CompressSettings
 from smidgen.core.bases import Base
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Raw, Task
+from smidgen.core.parts import PLAIN, Raw, Task
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
 from smidgen.core.settings import Settings
 from smidgen.flows import live, shipping
 from smidgen.flows.choosing import Candidate, choose
@@ -31,6 +32,7 @@ from smidgen.flows.training import Bench, Fitted, Member, Variant
 from smidgen.judge import parity, quality_gate
 from smidgen.judge.gate_settings import GateSettings
 from smidgen.judge.report import Report
+from smidgen.judge.sections import ParityFacts
 from smidgen.machine.energy import Energy
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
@@ -79,15 +81,12 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     base = _base(recipe, kinds, progress)
     bench = Bench(steps, task, base, recipe.seed, thread_count(threads), progress)
     trained = _train(recipe, task, examples, bench, kinds)
-    chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings))
-    progress.say(f"chosen: {chosen.name}, {reason}")
-    learnt, variant = trained.learnt[chosen.student], trained.variants[chosen.name]
-    story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not)
     with tempfile.TemporaryDirectory(prefix="smidgen-") as box:
-        built = _ship(story, learnt, variant, out, Path(box))
+        story, draft = _kept(recipe, task, examples, bench, trained, Path(box))
+        report = _ship(story, draft, out, Path(box))
     steps.prune()
     remember(out)
-    return Built(out, built, time.perf_counter() - began)
+    return Built(out, report, time.perf_counter() - began)
 
 
 def _students(recipe: Recipe, task: Task) -> list[str]:
@@ -140,6 +139,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
             variants[candidate.name] = variant
         bench.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
     _blend(recipe, task, examples, bench, probes, learnt, variants, candidates)
+    candidates = _of_the_asked_method(candidates, recipe.settings(CompressSettings).method)
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy)
 
@@ -225,6 +225,17 @@ def _not_asked(candidate: Candidate) -> Candidate:
     return replace(candidate, unfit="trained as the teacher; another student was asked for")
 
 
+def _of_the_asked_method(candidates: list[Candidate], asked: str) -> list[Candidate]:
+    """Where a method was named, a student that can be made small by it is shipped so or not at all."""
+    can = {candidate.student for candidate in candidates if candidate.method == asked}
+    return [
+        replace(candidate, unfit=candidate.unfit or f"{asked} was asked for")
+        if candidate.student in can and candidate.method != asked
+        else candidate
+        for candidate in candidates
+    ]
+
+
 def _student_settings(recipe: Recipe, kind: str, task: Task) -> Settings:
     """`[train]` belongs to the student that was asked for, or to the task's first; the others have their defaults."""
     asked = recipe.settings(StudentSettings).kind
@@ -240,36 +251,77 @@ def _methods(recipe: Recipe) -> list[str]:
     return registry.names("compress") if asked == "auto" else [registry.find("compress", asked).name]
 
 
-def _ship(story: shipping.Story, learnt: Learnt, variant: Variant, out: Path, box: Path) -> Report:
-    """Pack, measure what was packed, pass the gates, write the report, move the bundle to where it was asked for."""
-    progress, task, examples = story.bench.progress, story.task, story.examples
-    progress.start("measure the packed bundle on the test rows")
-    draft = shipping.pack_draft(story, learnt.form, variant, box / "draft")
-    model = live.load(draft, threads=story.bench.threads)
-    texts = [row.input for row in examples.test]
+@dataclass(frozen=True)
+class _Draft:
+    """A packed bundle that passed the parity gate: loaded, and what it and the trained model answered on the test rows."""
+
+    learnt: Learnt
+    variant: Variant
+    model: live.Model
+    served: list[Reply]
+    metrics: dict[str, Metric]
+    facts: ParityFacts
+
+
+def _kept(recipe: Recipe, task: Task, examples: Examples, bench: Bench, trained: Trained, box: Path) -> tuple[shipping.Story, _Draft]:
+    """Choose, pack and measure. A model made small by a method that was not asked for is kept only if it passes the gate: where it does
+    not, the choice is made again without it. The last one left must pass.
+
+    Raises GateError where nothing is left that passes.
+    """
+    progress, auto = bench.progress, recipe.settings(CompressSettings).method == "auto"
+    for number in range(len(trained.candidates)):
+        chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings))
+        progress.say(f"chosen: {chosen.name}, {reason}")
+        story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not)
+        draft = _measured(story, box / f"draft-{number}")
+        if draft.facts.passed:
+            return story, draft
+        others = [c for c in trained.candidates if c.name != chosen.name and not c.unfit and not c.baseline]
+        if not (auto and others and chosen.method != PLAIN):
+            break
+        said = parity.failures(draft.facts)
+        progress.say(f"{chosen.name} does not pass the parity gate: {'; '.join(said)}. Choosing again without it")
+        failed = replace(chosen, unfit=f"does not pass the parity gate on the test rows: {said[0]}")
+        trained = replace(trained, candidates=[failed if c.name == chosen.name else c for c in trained.candidates])
+    parity.require(draft.facts)
+    return story, draft
+
+
+def _measured(story: shipping.Story, out: Path) -> _Draft:
+    """Pack the chosen model, load it in the engine that will serve it, and compare it on the test rows with the model as trained."""
+    task, rows = story.task, story.examples.test
+    learnt, variant = story.trained.learnt[story.chosen.student], story.trained.variants[story.chosen.name]
+    story.bench.progress.start("measure the packed bundle on the test rows")
+    model = live.load(shipping.pack_draft(story, learnt.form, variant, out), threads=story.bench.threads)
+    texts = [row.input for row in rows]
     served = model.predict(texts)
     trained = task.decode(story.bench.raw(learnt.final, texts), learnt.form)
-    before = task.measure(examples.test, trained, learnt.form)
-    metrics = task.measure(examples.test, served, learnt.form)
-    gate = story.recipe.settings(GateSettings)
+    before, metrics = task.measure(rows, trained, learnt.form), task.measure(rows, served, learnt.form)
+    headline = metrics[task.headline]
     facts = parity.compare(
-        examples.test,
+        rows,
         trained,
         served,
-        settings=gate,
+        settings=story.recipe.settings(GateSettings),
         headline=task.headline,
         before=before[task.headline],
-        after=metrics[task.headline],
+        after=headline,
     )
-    headline = metrics[task.headline]
-    progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
-    parity.require(facts)
+    story.bench.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
+    return _Draft(learnt, variant, model, served, metrics, facts)
+
+
+def _ship(story: shipping.Story, draft: _Draft, out: Path, box: Path) -> Report:
+    """Write the report, pass the quality gate, move the finished bundle to where it was asked for."""
+    progress, gate = story.bench.progress, story.recipe.settings(GateSettings)
     progress.start("write the report")
-    report = shipping.report(story, learnt, served, metrics, facts, model)
-    quality_gate.require(metrics, task.headline, gate, report.baseline)
-    shipping.pack_final(story, learnt.form, variant, report, box / "final")
+    report = shipping.report(story, draft.learnt, draft.served, draft.metrics, draft.facts, draft.model)
+    quality_gate.require(draft.metrics, story.task.headline, gate, report.baseline)
+    shipping.pack_final(story, draft.learnt.form, draft.variant, report, box / "final")
     again = live.load(box / "final", threads=story.bench.threads)
-    if [reply.output for reply in again.predict(texts[:64])] != [reply.output for reply in served[:64]]:
+    texts = [row.input for row in story.examples.test[:64]]
+    if [reply.output for reply in again.predict(texts)] != [reply.output for reply in draft.served[:64]]:
         raise GateError(
             "the finished bundle answers otherwise than the one that was measured",
             value=out.name,

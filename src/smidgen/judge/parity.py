@@ -85,13 +85,13 @@ def compare(
         min_agreement=settings.min_agreement,
         changed=tuple(changed[:_KEPT]),
     )
-    return facts.model_copy(update={"passed": not _failures(facts)})
+    return facts.model_copy(update={"passed": not failures(facts)})
 
 
 def require(facts: ParityFacts) -> None:
     """Pass, or raise GateError with the conditions that failed and the texts whose answer changed."""
-    failures = _failures(facts)
-    if not failures:
+    found = failures(facts)
+    if not found:
         return
     total = round((1 - facts.agreement.value) * facts.n)
     lines = [
@@ -102,14 +102,14 @@ def require(facts: ParityFacts) -> None:
         lines.append(f"and {total - len(lines)} more")
     raise GateError(
         "the served model is not the model that was trained",
-        value="; ".join(failures),
+        value="; ".join(found),
         todo="Nothing was shipped. Build with --set compress.method=none, or widen gate.max_loss or gate.min_agreement if this is "
         f"good enough. Texts whose answer changed ({total} of {facts.n}):",
         changed=lines,
     )
 
 
-def _failures(facts: ParityFacts) -> list[str]:
+def failures(facts: ParityFacts) -> list[str]:
     """The conditions that are not met, in words. Point estimates decide; the interval is shown beside."""
     found = []
     if facts.n == 0:

@@ -32,11 +32,11 @@ class EncoderSettings(Settings):
     """How the encoder is trained. Settings left at their default of None follow the number of rows."""
 
     epochs: int | None = setting(None, "Passes over the training rows (default: by the number of rows).", flag="--epochs", ge=1, le=200)
-    learning_rate: float = setting(2e-4, "Peak learning rate of the encoder.", gt=0, le=0.01)
-    batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=2, le=1024)
-    token_drop: float | None = setting(
-        None, "Share of tokens left out at random in training (default: 0.1; with few rows a class 0).", ge=0, lt=0.9
+    learning_rate: float | None = setting(
+        None, "Peak learning rate of the encoder (default: 2e-4; with few rows a class 1.5e-4).", gt=0, le=0.01
     )
+    batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=2, le=1024)
+    token_drop: float = setting(0.1, "Share of tokens left out at random in training.", ge=0, lt=0.9)
     label_smoothing: float | None = setting(None, "Label smoothing (default: 0.1; with few rows a class 0).", ge=0, lt=1)
     max_length: int = setting(128, "Tokens read of a text; longer texts are cut.", ge=8, le=512)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
@@ -214,12 +214,18 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
     model = load_encoder(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision])
     names = outputs(training.form)
     multi = bool(training.form["multi_label"])
-    asked = ("epochs", "batch_rows", "token_drop", "label_smoothing")
-    given = {name: value for name in asked if (value := getattr(settings, name)) is not None}
+    asked = {"epochs": "epochs", "batch_rows": "batch_rows", "lr": "learning_rate", "label_smoothing": "label_smoothing"}
+    given = {name: value for name, setting in asked.items() if (value := getattr(settings, setting)) is not None}
     # Several labels a text, or one, decide how rows can be paired: the recipe for few rows a class is for one.
     count = len(training.rows) if not multi else max(len(training.rows), (FEW + 1) * len(names))
     config = default_config(
-        count, len(names), lr=settings.learning_rate, max_length=settings.max_length, seed=training.seed, threads=space.threads, **given
+        count,
+        len(names),
+        token_drop=settings.token_drop,
+        max_length=settings.max_length,
+        seed=training.seed,
+        threads=space.threads,
+        **given,
     )
     rows = [*training.rows, *_names_as_rows(training.form)] if config.pairs else training.rows
     ids = tokenize(folder / "tokenizer.json", [row.input for row in rows], settings.max_length, _vocabulary(folder))
