@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Variant:
-    """A trained student in the files of an engine, made small by a method, and timed on this machine."""
+    """A trained student in the files of an engine, made small by a method, and timed on this machine. A blend's members are `beside`."""
 
     student: str
     spec: EngineSpec
@@ -64,6 +64,16 @@ class Variant:
     key: str
     timing: Timing
     size_mb: float
+    beside: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True)
+class Share:
+    """One variant's part in a blend."""
+
+    variant: Variant
+    weight: float
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,9 @@ class Bench:
                     shutil.copyfile(variant.folder / name, out / name)
             return spec
 
-        return self._variant(blended.student, "blend", {"members": [v.key for v in variants], "options": spec.options}, make, sample)
+        made = self._variant(blended.student, "blend", {"members": [v.key for v in variants], "options": spec.options}, make, sample)
+        beside = tuple(Share(v, m.weight, m.temperature) for v, m in zip(variants, blended.blended, strict=True))
+        return replace(made, beside=beside)
 
     def _variant(
         self, student: str, step: str, inputs: dict[str, Any], make: Callable[[Path], EngineSpec], sample: Sequence[Text]
@@ -175,7 +187,12 @@ class Bench:
         return Variant(student, spec, folder, content_hash([step, inputs]), timing, size)
 
     def served(self, variant: Variant, texts: Sequence[Text]) -> Raw:
-        """What a variant computes for texts, in the engine that would serve it."""
+        """What a variant computes for texts, in the engine that would serve it. A blend's members have mostly answered these texts
+        already, and it does no more than add up what they say."""
+        if variant.beside:
+            raws = [self.served(share.variant, texts) for share in variant.beside]
+            weights, temperatures = [s.weight for s in variant.beside], [s.temperature for s in variant.beside]
+            return {"logits": blend([raw["logits"] for raw in raws], weights, temperatures)}
 
         def work(folder: Path) -> None:
             runner = registry.find("engines", variant.spec.engine).open(variant.folder, variant.spec.options, self.threads)
