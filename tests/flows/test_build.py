@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from smidgen.cli.main import code
-from smidgen.core.errors import BundleError, GateError
+from smidgen.core.errors import BundleError, GateError, RequestError
 from smidgen.core.progress import Silent
 from smidgen.flows import build as building
 from smidgen.flows.build import build
@@ -250,3 +250,14 @@ def test_predict_reads_stdin_and_writes_stdout(bundle: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert [set(json.loads(line)) >= {"output", "score"} for line in done.stdout.splitlines()] == [True, True]
+
+
+def test_a_bundle_gives_vectors_and_a_linear_one_says_that_it_has_none(bundle: Path, tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    found = [reply.output for reply in load(bundle, 1).embed(["where is my parcel", "my parcel, where is it", "do you sell gift cards"])]
+    assert {len(vector) for vector in found} == {384}
+    near, far = (sum(a * b for a, b in zip(found[0], found[other], strict=True)) for other in (1, 2))
+    assert sum(number * number for number in found[0]) == pytest.approx(1, abs=1e-5)
+    assert near > far
+    build(wanted(tiny, student={"kind": "linear"}), tmp_path / "linear", threads=1)
+    with pytest.raises(RequestError, match="has no embeddings"):
+        load(tmp_path / "linear", 1).embed(["where is my parcel"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from smidgen.cli.main import code
 from smidgen.flows.build import build
 from smidgen.flows.evaluating import evaluate
 from smidgen.flows.live import load
@@ -96,6 +97,7 @@ def test_pairs_and_parents(base: Path, tmp_path: Path) -> None:
     model = load(folder, 1)
     assert model.columns == ("question,answer", "label")
     reply = model.predict([("where is my thing", "the invoice please")])[0]
+    assert code(["chat", str(folder)]) == 2  # a message is no pair
     assert reply.output == "billing/invoice"
     assert reply.facts["parent"] == "billing"
     found = evaluate(model, tmp_path / "rows.csv")

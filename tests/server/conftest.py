@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import uvicorn
 
+from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.server.app import create_app
@@ -53,6 +54,12 @@ class WordModel:
         words = [set(label.replace("/", " ").split()) for label in self.form["labels"]]
         logits = [[off + 3.0 * len(each & set(joined(text).lower().split())) for each in words] for text in texts]
         return self.task.decode({"logits": np.array(logits, dtype=np.float32)}, self.form)
+
+    def embed(self, texts: Sequence[Text]) -> list[Reply]:
+        """A vector of two numbers; `vectorless` in a text: this model has none."""
+        if any("vectorless" in joined(text) for text in texts):
+            raise RequestError("this model has no embeddings", value=self.name, todo="Ask another.", code="embeddings_not_supported")
+        return [Reply([0.6, -0.8] if "refund" in joined(text) else [1.0, 0.0], 1.0) for text in texts]
 
 
 class Running:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
+import struct
 from enum import StrEnum
 
 import openai
@@ -130,10 +132,29 @@ def test_models(client):
     assert "Did you mean 'support'?" in str(caught.value)
 
 
-def test_embeddings_are_refused(client):
-    with pytest.raises(openai.UnprocessableEntityError) as caught:
-        client.embeddings.create(model="support", input="refund")
-    assert caught.value.code == "embeddings_not_supported"
+@pytest.mark.parametrize("form", [openai.NOT_GIVEN, "float", "base64"])
+def test_embeddings(client, form):
+    """Without a format the client asks for base64 and unpacks it itself."""
+    found = client.embeddings.create(model="support", input=["shipping", "refund"], encoding_format=form)
+    assert [one.index for one in found.data] == [0, 1]
+    assert found.usage.prompt_tokens == found.usage.total_tokens == 4
+    if form == "base64":
+        assert struct.unpack("<2f", base64.b64decode(found.data[1].embedding)) == pytest.approx((0.6, -0.8))
+    else:
+        assert found.data[1].embedding == pytest.approx([0.6, -0.8])
+    assert client.embeddings.create(model="support", input="refund", dimensions=2).data[0].embedding == pytest.approx([0.6, -0.8])
+
+
+def test_embeddings_that_cannot_be_had(client):
+    for sent, code in (
+        ({"input": "vectorless"}, "embeddings_not_supported"),
+        ({"input": "refund", "dimensions": 1}, "invalid_request"),
+        ({"input": [[1, 2]]}, "invalid_request"),
+        ({"input": "  "}, "empty_text"),
+    ):
+        with pytest.raises(openai.UnprocessableEntityError) as caught:
+            client.embeddings.create(model="support", **sent)
+        assert caught.value.code == code, sent
 
 
 def test_several_bundles(serve, word_model):

@@ -109,6 +109,15 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
     assert 0.008 < shares[2] <= 0.01
 
 
+def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:
+    form = {"labels": ["a", "b"], "multi_label": False, "temperature": 1.0, "unknown": "oos", "unknown_threshold": 0.99}
+    alone, doubted = part.decode({"logits": np.array([[5.0, 0.0, -9.0], [5.0, 0.0, 5.0]])}, form)
+    assert (alone.output, doubted.output) == ("a", "a")
+    assert alone.score == pytest.approx(1 / (1 + np.exp(-5)), abs=1e-4)
+    assert doubted.score == pytest.approx(np.exp(5) / (2 * np.exp(5) + 1), abs=1e-6)
+    assert doubted.alternatives[0][1] == pytest.approx(1 / (2 * np.exp(5) + 1), abs=1e-6)
+
+
 def test_replies_carry_runners_up_and_parents() -> None:
     form = {"labels": ["a/x", "a/y", "b/z"], "multi_label": False, "temperature": 1.0}
     reply = part.decode({"logits": np.array([[2.0, 1.0, -1.0]])}, form)[0]

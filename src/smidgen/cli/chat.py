@@ -11,10 +11,11 @@ from typing import Any
 import typer
 from rich.markup import escape
 
+from smidgen.cli.answers import print_answer
 from smidgen.cli.screen import errors, out
+from smidgen.core.errors import InputError
 from smidgen.core.replies import Reply
 
-_BAR = 24
 _MAX_CHARS = 100_000
 
 
@@ -30,6 +31,12 @@ def chat(
     from smidgen.flows.live import load
 
     model = load(bundle, threads)
+    if not isinstance(model.manifest.columns.input, str):
+        raise InputError(
+            "this bundle takes pairs of texts, and a message is one text",
+            value=model.name,
+            todo=f"Put the pairs in a table with the columns {' and '.join(model.manifest.columns.input)}, and run: smidgen predict.",
+        )
     if sys.stdin.isatty():
         errors.print(f"[bold]{escape(model.name)}[/] ({model.task.name}). Type a message; an empty line or Ctrl-D ends.")
     for text in _messages():
@@ -37,7 +44,7 @@ def chat(
         if as_json:
             print(json.dumps(_as_object(text, reply), ensure_ascii=False), flush=True)  # noqa: T201
         else:
-            _show(model.task.content(reply), reply)
+            print_answer(model.task.content(reply), reply)
 
 
 def _messages() -> Iterator[str]:
@@ -65,18 +72,6 @@ def _as_object(text: str, reply: Reply) -> dict[str, Any]:
         "score": round(float(reply.score), 6),
         "alternatives": [{"output": output, "score": round(float(score), 6)} for output, score in reply.alternatives],
     }
-
-
-def _show(content: str, reply: Reply) -> None:
-    out.print(f"{_bar(reply.score)}  [bold]{escape(content)}[/]")
-    for output, score in reply.alternatives:
-        out.print(f"[dim]{_bar(score)}  {escape(str(output))}[/]")
-
-
-def _bar(score: float) -> str:
-    """A score as a bar and a number."""
-    full = round(max(0.0, min(1.0, float(score))) * _BAR)
-    return f"{'█' * full}{'·' * (_BAR - full)} {float(score):6.1%}"
 
 
 part = chat

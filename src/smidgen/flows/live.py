@@ -7,8 +7,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import open_bundle
+from smidgen.core.errors import RequestError
 from smidgen.core.parts import Form, Runner, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
@@ -49,6 +52,27 @@ class Model:
         with self._one_at_a_time:
             raw = self.runner.run(texts)
         return self.task.decode(raw, self.form)
+
+    def embed(self, texts: Sequence[Text]) -> list[Reply]:
+        """One reply a text, in order, whose output is the text's vector in the model's last layer, a list of floats of length 1.
+
+        Raises RequestError where the model has no such layer.
+        """
+        if not texts:
+            return []
+        with self._one_at_a_time:
+            raw = self.runner.run(texts)
+        if "embedding" not in raw:
+            raise RequestError(
+                "this model has no embeddings",
+                value=f"{self.name} ({self.manifest.student})",
+                todo="Serve a bundle whose student is an encoder or static.",
+                code="embeddings_not_supported",
+                param="model",
+            )
+        vectors = raw["embedding"]
+        units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return [Reply(vector, 1.0) for vector in units.tolist()]
 
     async def __call__(self, request: Request) -> Replies:
         """Answer one request."""

@@ -13,14 +13,27 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from smidgen.core.errors import EngineError, RequestError, SmidgenError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.server.served import Served
 
 _WATCH_AFTER = 0.05
 """Seconds after which a waiting request's client is watched for having gone. Most requests are answered before that."""
+
+
+class Batched(Protocol):
+    """What a batcher runs."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for errors."""
+        ...
+
+    def predict(self, texts: Sequence[Text]) -> list[Reply]:
+        """One reply a text, in their order. Called from one thread at a time."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +62,7 @@ class Batcher:
         on_batch: told the size of every batch, in the loop's thread.
     """
 
-    def __init__(self, model: Served, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(self, model: Batched, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
         self._model = model
         self._max_batch = max_batch
         self._max_queue = max_queue

@@ -39,8 +39,22 @@ class Served(Protocol):
         ...
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text, in their order. Called from one thread at a time."""
+        """One reply a text, in their order. May be called from several threads."""
         ...
+
+    def embed(self, texts: Sequence[Text]) -> list[Reply]:
+        """One reply a text, in their order, whose output is a list of numbers of length 1: the text's vector.
+
+        Raises RequestError, 422, where this model has no vectors.
+        """
+        ...
+
+
+class Vectors:
+    """A loaded bundle's other side: asked for texts, it gives their vectors. A batcher runs it as it runs the bundle itself."""
+
+    def __init__(self, model: Served) -> None:
+        self.name, self.predict = model.name, model.embed
 
 
 def takes_pairs(model: Served) -> bool:

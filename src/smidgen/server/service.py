@@ -14,7 +14,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.batching import Batcher
 from smidgen.server.metering import Metering
-from smidgen.server.served import Served, takes_pairs
+from smidgen.server.served import Served, Vectors, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 
@@ -34,6 +34,7 @@ class Service:
         self.started = int(time.time())
         self.models: dict[str, Served] = {}
         self._batchers: dict[str, Batcher] = {}
+        self._embedders: dict[str, Batcher] = {}
         self._labels: dict[str, frozenset[str]] = {}
         for model in models:
             if model.name in self.models:
@@ -69,25 +70,36 @@ class Service:
 
         Raises RequestError: 422 for texts past the limits, and whatever the batcher raises.
         """
+        replies = await self._run(self._batchers[model.name], model, texts, request, param)
+        self.metering.answered(model.name, self._labels[model.name], replies)
+        return replies
+
+    async def embed(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[list[float]]:
+        """Vectors of texts, in their order. Raises as `ask` does, and RequestError, 422, where the model has no vectors."""
+        replies = await self._run(self._embedders[model.name], model, texts, request, param)
+        return [reply.output for reply in replies]
+
+    async def _run(self, batcher: Batcher, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
         self._check(texts, takes_pairs(model), param)
 
         async def gone() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        replies = await self._batchers[model.name].ask(texts, self.settings.request_seconds, gone)
-        self.metering.answered(model.name, self._labels[model.name], replies)
-        return replies
+        return await batcher.ask(texts, self.settings.request_seconds, gone)
 
     async def close(self) -> None:
         """Answer what waits, then stop."""
-        await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in self._batchers.values()))
+        batchers = [*self._batchers.values(), *self._embedders.values()]
+        await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in batchers))
 
     def _take(self, model: Served) -> None:
         batches = self.metering.batches.labels(model.name)
         batcher = Batcher(model, self.settings.max_batch, self.settings.max_queue, batches.observe)
         self.models[model.name] = model
         self._batchers[model.name] = batcher
+        # Its thread starts with the first vector that is asked for.
+        self._embedders[model.name] = Batcher(Vectors(model), self.settings.max_batch, self.settings.max_queue)
         named = [*model.form.get("labels", ()), model.form.get("unknown")]
         self._labels[model.name] = frozenset(label for label in named if isinstance(label, str))
         self.metering.waiting.labels(model.name).set_function(lambda: batcher.depth)

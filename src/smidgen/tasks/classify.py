@@ -125,13 +125,13 @@ class Classify:
         chances = calibration.softmax(logits[:, : len(labels)], form["temperature"])
         if "unknown" not in form:
             return [_one(row, labels) for row in chances]
-        strange = strangeness(raw, form)
+        strange, known = strangeness(raw, form), _known(logits, form)
         threshold = form["unknown_threshold"]
         return [
-            _outside(row, labels, form["unknown"], float(odd), threshold)
+            _outside(row, labels, form["unknown"], float(odd), threshold, float(share))
             if odd > threshold
-            else _one(row, labels, (form["unknown"], 0.5 * float(odd) / max(1e-9, threshold)))
-            for row, odd in zip(chances, strange, strict=True)
+            else _one(row, labels, (form["unknown"], 0.5 * float(odd) / max(1e-9, threshold)), float(share))
+            for row, odd, share in zip(chances, strange, known, strict=True)
         ]
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
@@ -167,6 +167,13 @@ def strangeness(raw: Raw, form: Form) -> np.ndarray[Any, np.dtype[np.float64]]:
     inside = chances[:, :labels] + chances[:, labels:].sum(axis=1, keepdims=True) / labels
     entropy = -(inside * np.log(np.maximum(inside, 1e-12))).sum(axis=1) / np.log(max(2, labels))
     return np.asarray(np.clip(entropy, 0.0, 1.0))
+
+
+def _known(logits: Any, form: Form) -> Any:
+    """The probability that a text is in scope, (n,): what the output for the unknown label leaves, or 1 where none was trained. A label is
+    right only where the text is in scope and the label fits."""
+    labels = len(form["labels"])
+    return 1.0 - calibration.softmax(logits, form["temperature"])[:, labels:].sum(axis=1)
 
 
 def parent(label: Any) -> Any:
@@ -268,15 +275,17 @@ class Chances(Mapping[str, float]):
         return len(self._labels) + (self._unknown is not None)
 
 
-def _one(chances: Any, labels: list[str], unknown: tuple[str, float] | None = None) -> Reply:
+def _one(chances: Any, labels: list[str], unknown: tuple[str, float] | None = None, known: float = 1.0) -> Reply:
+    """The most likely label. `known` is how likely the text is in scope, where a model was taught that."""
     order = np.argsort(-chances, kind="stable")[: _RUNNERS_UP + 1]
     best = labels[order[0]]
-    runners = tuple((labels[number], float(chances[number])) for number in order[1:])
+    runners = tuple((labels[number], known * float(chances[number])) for number in order[1:])
     facts: dict[str, Any] = {}
     if "/" in best:
         above = parent(best)
-        facts = {"parent": above, "parent_score": float(sum(c for label, c in zip(labels, chances, strict=True) if parent(label) == above))}
-    return Reply(best, float(chances[order[0]]), runners, facts, chances=Chances(labels, chances, unknown))
+        together = sum(c for label, c in zip(labels, chances, strict=True) if parent(label) == above)
+        facts = {"parent": above, "parent_score": known * float(together)}
+    return Reply(best, known * float(chances[order[0]]), runners, facts, chances=Chances(labels, chances, unknown))
 
 
 def _several(chances: Any, labels: list[str], threshold: float) -> Reply:
@@ -289,9 +298,9 @@ def _several(chances: Any, labels: list[str], threshold: float) -> Reply:
     return Reply(sorted(given), float(np.prod(sure)), rest, facts, chances=Chances(labels, chances))
 
 
-def _outside(chances: Any, labels: list[str], unknown: str, odd: float, threshold: float) -> Reply:
+def _outside(chances: Any, labels: list[str], unknown: str, odd: float, threshold: float, known: float) -> Reply:
     """The unknown answer. Its score is 0.5 at the threshold and 1 where no label has any chance."""
-    inside = _one(chances, labels)
+    inside = _one(chances, labels, known=known)
     score = 0.5 + 0.5 * (odd - threshold) / max(1e-9, 1 - threshold)
     runners = ((inside.output, inside.score), *inside.alternatives[:-1])
     return Reply(unknown, float(score), runners, {"out_of_scope": odd}, chances=Chances(labels, chances, (unknown, float(score))))
