@@ -20,6 +20,7 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.tensors import Tensors
+from smidgen.machine.blas import one_thread
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
 _SPACES = re.compile(r"\s\s+")
@@ -84,11 +85,12 @@ class LinearRunner:
     def run(self, texts: Sequence[Text]) -> Raw:
         """`logits` (n, outputs), float32: the margins. A pair is read as one text, its halves joined by a line break."""
         logits = np.tile(self._bias, (len(texts), 1))
-        for row, text in enumerate(texts):
-            lowered = joined(text)[: self._most].lower()
-            for kind in self._kinds:
-                places, values = kind.features(lowered)
-                logits[row] += values.astype(np.float32) @ self._rows[places].astype(np.float32, copy=False)
+        with one_thread():
+            for row, text in enumerate(texts):
+                lowered = joined(text)[: self._most].lower()
+                for kind in self._kinds:
+                    places, values = kind.features(lowered)
+                    logits[row] += values.astype(np.float32) @ self._rows[places].astype(np.float32, copy=False)
         return {"logits": logits}
 
 

@@ -14,6 +14,7 @@ from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.tensors import Tensors
 from smidgen.engines.tokens import Tokens
+from smidgen.machine.blas import one_thread
 
 Floats = NDArray[np.float32]
 
@@ -74,16 +75,20 @@ class StaticRunner:
     def run(self, texts: Sequence[Text]) -> Raw:
         """`logits` (n, outputs) and `embedding` (n, dims), float32. A pair is read as one text, its halves joined by a line break."""
         features = np.zeros((len(texts), self._vectors.shape[1]), np.float32)
-        if texts:
-            for row, encoding in enumerate(self._tokens.encode([joined(text) for text in texts])):
+        encodings = self._tokens.encode([joined(text) for text in texts]) if texts else []
+        with one_thread():  # the encoder that may answer beside it needs the cores
+            for row, encoding in enumerate(encodings):
                 self._pool(encoding.ids, features[row])
+            return {"logits": self._logits(features), "embedding": features}
+
+    def _logits(self, features: Floats) -> Floats:
         seen = features
         if self._hidden:
             inner = features @ self._hidden[0]
             inner += self._hidden[1]
             np.maximum(inner, 0, out=inner)
             seen = np.concatenate((features, inner), 1) if self._beside else inner
-        return {"logits": seen @ self._head[0] + self._head[1], "embedding": features}
+        return np.asarray(seen @ self._head[0] + self._head[1])
 
     def _pool(self, ids: Sequence[int], out: Floats) -> None:
         numbers = np.asarray(ids, np.int64)
