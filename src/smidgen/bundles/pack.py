@@ -67,7 +67,6 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise BundleError where `out` holds something that packing must not replace: neither nothing, nor an empty folder, nor a bundle."""
     """Raise BundleError where `out` is, or holds, something that is not a bundle."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BundleError("the place for the bundle is not a folder", value=str(out), todo="Name a folder that is new, or a bundle.")
