@@ -258,6 +258,6 @@ def test_a_bundle_gives_vectors_and_a_linear_one_says_that_it_has_none(bundle: P
     near, far = (sum(a * b for a, b in zip(found[0], found[other], strict=True)) for other in (1, 2))
     assert sum(number * number for number in found[0]) == pytest.approx(1, abs=1e-5)
     assert near > far
-    build(wanted(tiny, student={"kind": "linear"}), tmp_path / "linear", threads=1)
+    build(wanted(tiny, student={"kind": "linear"}, train={}), tmp_path / "linear", threads=1)
     with pytest.raises(RequestError, match="has no embeddings"):
         load(tmp_path / "linear", 1).embed(["where is my parcel"])

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from smidgen.cli import main
-from smidgen.cli.chat import _bar
+from smidgen.cli.answers import bar
 from smidgen.server.settings import ServeSettings
 
 
@@ -106,6 +106,6 @@ def test_chat_reads_lines_from_a_pipe(bundle):
 
 
 def test_a_bar_is_a_bar_whatever_the_score():
-    assert _bar(1.0).startswith("█" * 24) and _bar(1.0).endswith("100.0%")
-    assert _bar(0.0).startswith("·" * 24)
-    assert len(_bar(1.2)) == len(_bar(0.5))
+    assert bar(1.0).startswith("█" * 24) and bar(1.0).endswith("100.0%")
+    assert bar(0.0).startswith("·" * 24)
+    assert len(bar(1.2)) == len(bar(0.5))
