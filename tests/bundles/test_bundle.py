@@ -119,6 +119,9 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a hash that is none": (_rewrite(lambda facts: facts["files"]["README.md"].update(sha256="0")), MANIFEST),
     "an engine file not held": (_rewrite(lambda facts: facts["engine"].update(files=["weights.onnx"])), "weights.onnx"),
     "an engine file outside": (_rewrite(lambda facts: facts["engine"].update(files=["../weights.onnx"])), "../weights.onnx"),
+    "an edited label": (_rewrite(lambda facts: facts["form"].update(labels=["other", "labels"])), MANIFEST),
+    "an edited metric": (_rewrite(lambda facts: facts.update(headline="f1")), MANIFEST),
+    "a broken seal": (_rewrite(lambda facts: facts.update(seal="0" * 64)), MANIFEST),
     "no manifest": (lambda bundle: (bundle / MANIFEST).unlink(), MANIFEST),
     "a manifest of bytes": (lambda bundle: (bundle / MANIFEST).write_bytes(b"\xff\xfe\x00"), MANIFEST),
     "a manifest of one list": (lambda bundle: (bundle / MANIFEST).write_text("[]"), MANIFEST),
@@ -158,6 +161,21 @@ def test_packing_keeps_the_old_bundle_where_it_fails(bundle: Path, source: Path,
         pack(source, _manifest(name="second"), bundle)
     assert open_bundle(bundle).id == before
     assert sorted(entry.name for entry in bundle.parent.iterdir()) == ["bundle", "source"]
+
+
+def test_packing_loses_nothing_that_someone_put_into_an_older_bundle(bundle: Path, source: Path) -> None:
+    (bundle / "data").mkdir()
+    (bundle / "data" / "examples.csv").write_text("mine", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"1 more file: .*data/examples\.csv"):
+        pack(source, _manifest(), bundle)
+    assert (bundle / "data" / "examples.csv").read_text(encoding="utf-8") == "mine"
+    assert (bundle / MANIFEST).is_file()
+
+
+def test_packing_leaves_alone_what_a_broken_manifest_may_not_know(bundle: Path, source: Path) -> None:
+    (bundle / MANIFEST).write_text("{", encoding="utf-8")
+    with pytest.raises(BundleError, match="more files"):
+        pack(source, _manifest(), bundle)
 
 
 def test_packing_never_touches_what_is_no_bundle(source: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from smidgen.cli.main import code
-from smidgen.core.errors import BundleError, GateError, RequestError
+from smidgen.core.errors import BaseError, BundleError, DataError, GateError, InputError, RequestError
 from smidgen.core.progress import Silent
 from smidgen.flows import build as building
 from smidgen.flows.build import build
@@ -261,3 +261,18 @@ def test_a_bundle_gives_vectors_and_a_linear_one_says_that_it_has_none(bundle: P
     build(wanted(tiny, student={"kind": "linear"}, train={}), tmp_path / "linear", threads=1)
     with pytest.raises(RequestError, match="has no embeddings"):
         load(tmp_path / "linear", 1).embed(["where is my parcel"])
+
+
+def test_a_base_that_writes_is_refused_for_sorting(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(BaseError, match="an encoder is needed"):
+        build(wanted(tiny, base={"name": "smollm2"}), tmp_path / "out", threads=1)
+
+
+def test_one_text_in_place_of_a_list_is_refused(bundle: Path) -> None:
+    with pytest.raises(InputError, match="a list of texts is expected"):
+        load(bundle, 1).predict("where is my parcel")
+
+
+def test_a_test_file_that_is_the_training_file_is_named(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the test file holds every training row"):
+        build(wanted((tiny[0], tiny[0])), tmp_path / "out", threads=1)

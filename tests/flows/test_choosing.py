@@ -45,6 +45,16 @@ def test_times_that_are_alike_do_not_decide() -> None:
         assert choose([FP32, one, two, BASELINE], StudentSettings())[0].name == "encoder int8-static"
 
 
+def test_the_reason_says_fastest_of_the_fastest_only() -> None:
+    quick = candidate("encoder", "int8-static", 0.938, 1.0, 23, agreement=0.992)
+    truer = candidate("encoder", "int8-dynamic", 0.938, 1.2, 23, agreement=0.998)
+    winner, reason, why_not = choose([FP32, quick, truer, BASELINE], StudentSettings())
+    assert winner.name == "encoder int8-dynamic"
+    assert "the best of the fast ones" in reason and "fastest" not in reason
+    assert why_not["encoder int8-static"] == "as good, less like the trained model (99.2% of answers the same, 99.8% here)"
+    assert choose([FP32, quick, BASELINE], StudentSettings())[1].startswith("the fastest within")
+
+
 def test_the_reasons_are_in_words() -> None:
     winner, reason, why_not = choose(ALL, StudentSettings(max_size_mb=30))
     assert winner.name == "encoder int8"

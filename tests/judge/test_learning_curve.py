@@ -115,3 +115,13 @@ def test_a_measured_slope_counts():
     rows = [row("steep", 0.7, 50, 100), row("flat", 0.7, 50, 100)]
     measured = {"steep": [(25, 0.0), (50, 0.4), (100, 0.7)], "flat": [(25, 0.69), (50, 0.695), (100, 0.7)]}
     assert [entry.label for entry in learning_curve.worth(rows, by_label=measured)] == ["steep", "flat"]
+
+
+def test_what_is_no_forecast_is_not_drawn_as_one():
+    noisy = learning_curve.learn([(n, truth(n) + shift) for n, shift in zip(SIZES, (0.05, -0.05, 0.05, -0.04, 0.05, 0.0), strict=False)])
+    sure = learning_curve.learn([(n, truth(n)) for n in SIZES], per_class=[row("thin", 0.7, 50, 20)])
+    assert not any(forecast.trusted for forecast in noisy.forecasts)
+    assert max((point.n for point in noisy.band), default=0) <= max(SIZES) and noisy.labels == ()
+    farthest = max(forecast.n for forecast in sure.forecasts if forecast.trusted)
+    assert max(point.n for point in sure.band) == farthest > max(SIZES)
+    assert sure.labels

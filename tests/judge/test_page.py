@@ -127,6 +127,7 @@ def change(low, value, high):
         (change(0.016, 0.024, 0.033), "yes", "worth it: 2.4 points more right"),
         (change(0.001, 0.004, 0.007), "barely", "by only 0.4 points"),
         (change(-0.01, 0.002, 0.014), "no", "not shown to be better"),
+        (change(-0.004, 0.167, 0.312), "open", "too few to tell"),
         (change(-0.03, -0.02, -0.01), "no", "is better by 2.0 points"),
         (None, "open", "not compared"),
     ],

@@ -33,6 +33,11 @@ def test_docs_load_nothing_from_elsewhere(serve):
     assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
+def test_the_bare_address_leads_to_the_docs(serve):
+    response = serve().client.get("/", follow_redirects=False)
+    assert response.status_code == 307 and response.headers["location"] == "/docs"
+
+
 def test_replies_are_what_openapi_says(serve):
     """Replies are sent as made, so that they fit their models is checked here."""
     from smidgen.server.classify import Verdicts

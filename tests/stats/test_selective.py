@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from smidgen.stats.intervals import wilson
 from smidgen.stats.selective import area_under_risk_coverage, coverage_at_risk, risk_coverage
 
 SCORES = [0.9, 0.8, 0.8, 0.6, 0.5]
@@ -24,9 +25,21 @@ def test_area_by_hand():
 
 
 def test_coverage_at_risk():
-    assert coverage_at_risk(SCORES, RIGHT, 0.0).coverage == 0.2
-    assert coverage_at_risk(SCORES, RIGHT, 0.25).coverage == 0.8
-    assert coverage_at_risk(SCORES, RIGHT, 0.5).coverage == 1.0
+    scores, right = np.linspace(1, 0, 1000), np.arange(1000) < 900
+    point = coverage_at_risk(scores, right, 0.02)
+    assert point is not None
+    assert point.risk_high <= 0.02 < wilson(point_errors(point) + 1, round(point.coverage * 1000) + 1)[1]
+    assert coverage_at_risk(scores, right, 0.2).coverage == 1.0
+
+
+def point_errors(point):
+    return round(point.risk * point.coverage * 1000)
+
+
+def test_few_rows_are_too_few_to_say():
+    assert coverage_at_risk(SCORES, RIGHT, 0.0) is None
+    assert coverage_at_risk(np.linspace(1, 0.5, 16), np.ones(16), 0.01) is None
+    assert coverage_at_risk(np.linspace(1, 0.5, 500), np.ones(500), 0.01).coverage == 1.0
     assert coverage_at_risk([0.9, 0.1], [0, 1], 0.1) is None
     assert coverage_at_risk([], [], 0.1) is None
     assert risk_coverage([], []) == []

@@ -118,6 +118,14 @@ def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:
     assert doubted.alternatives[0][1] == pytest.approx(1 / (2 * np.exp(5) + 1), abs=1e-6)
 
 
+def test_an_unknown_answer_and_its_runners_up_share_one_whole() -> None:
+    form = {"labels": ["a", "b"], "multi_label": False, "temperature": 1.0, "unknown": "oos", "unknown_threshold": 0.2}
+    (reply,) = part.decode({"logits": np.array([[0.5, 0.0, 6.0]])}, form)
+    assert reply.output == "oos"
+    assert 0.5 < reply.score <= 1
+    assert reply.score + sum(score for _, score in reply.alternatives) <= 1 + 1e-9
+
+
 def test_replies_carry_runners_up_and_parents() -> None:
     form = {"labels": ["a/x", "a/y", "b/z"], "multi_label": False, "temperature": 1.0}
     reply = part.decode({"logits": np.array([[2.0, 1.0, -1.0]])}, form)[0]

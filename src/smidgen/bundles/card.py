@@ -124,6 +124,8 @@ def _data(manifest: Manifest, report: Report) -> str:
         **{name: facts[name] for name in ("train", "held", "test") if facts.get(name)},
     }
     names = {"train": "learnt from", "held": "kept apart to choose and calibrate", "test": "tested on"}
+    if facts.get("refit"):
+        names["held"] = "of these first kept apart, to choose and calibrate"
     rows = [[names.get(name, cell(name)), f"{count:,} rows"] for name, count in counts.items()]
     for name, text in (("out_of_scope_train", "out-of-scope rows learnt from"), ("out_of_scope_test", "out-of-scope rows tested on")):
         if facts.get(name):

@@ -141,6 +141,7 @@ class Manifest(_Part):
         settings: of the student.
         metrics: the headline metrics, measured on the packed files through the engine.
         headline: name of the metric that stands for the bundle in tables.
+        seal: SHA-256 of the rest of the manifest, hex; see `sealed`.
     """
 
     format_version: int = FORMAT_VERSION
@@ -159,6 +160,19 @@ class Manifest(_Part):
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Interval] = Field(default_factory=dict)
     headline: str = ""
+    seal: str = ""
+
+    def sealed(self) -> Manifest:
+        """The same with its seal: the SHA-256 of all the rest. It catches accidents and careless edits, not someone who seals anew."""
+        return self.model_copy(update={"seal": hashlib.sha256(self._rest()).hexdigest()})
+
+    @property
+    def whole(self) -> bool:
+        """Whether the seal is that of the content."""
+        return self.seal == hashlib.sha256(self._rest()).hexdigest()
+
+    def _rest(self) -> bytes:
+        return self.model_copy(update={"seal": ""}).canonical()
 
     @property
     def id(self) -> str:

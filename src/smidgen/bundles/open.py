@@ -67,6 +67,9 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
         file = folder / name
         if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):
             raise BundleError("a file is not the one that was packed", value=name, todo=_AGAIN, file=name)
+    # Last, so that a fault in a file is told by that file's name.
+    if not manifest.whole:
+        raise BundleError("the manifest is not the one that was packed", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
     return Bundle(folder, manifest, verify)
 
 
@@ -97,11 +100,12 @@ def read_manifest(folder: Path) -> Manifest:
         )
     _refuse_names(facts)
     try:
-        return Manifest.model_validate(facts)
+        manifest = Manifest.model_validate(facts)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise BundleError(f"the manifest is not valid at {where}", value=first["msg"], todo=_AGAIN, file=MANIFEST) from error
+    return manifest
 
 
 def _refuse_names(facts: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
             shutil.copyfile(source / name, target)
             # The copy is hashed, not the source: what is promised is what lies in the bundle.
             entries[name] = FileEntry(sha256=file_hash(target), size=target.stat().st_size)
-        whole = manifest.model_copy(update={"files": entries})
+        whole = manifest.model_copy(update={"files": entries}).sealed()
         content = whole.pretty()
         if len(content) > MAX_MANIFEST_BYTES:
             raise BundleError(
@@ -67,10 +68,28 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise BundleError where `out` is, or holds, something that is not a bundle."""
+    """Raise BundleError where `out` is, or holds, something that is not a bundle: replacing it would lose what someone put there."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BundleError("the place for the bundle is not a folder", value=str(out), todo="Name a folder that is new, or a bundle.")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise BundleError(
             "the place for the bundle holds something that is not a bundle", value=str(out), todo="Name a folder that is new, or a bundle."
         )
+    if (out / MANIFEST).is_file():
+        strangers = [name for name in files_below(out) if name != MANIFEST and name not in _known(out)]
+        if strangers:
+            raise BundleError(
+                f"the place for the bundle holds an older bundle, and {len(strangers)} more file{'s' if len(strangers) > 1 else ''}",
+                value=f"{out}: {', '.join(strangers[:3])}",
+                todo="Move what is yours out of the folder, or name another with --out. Nothing was changed.",
+                file=strangers[0],
+            )
+
+
+def _known(out: Path) -> frozenset[str]:
+    """The files that the manifest in `out` names; none where it is not readable, so that nothing there is taken for a bundle's own."""
+    try:
+        files = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("files", {})
+    except (ValueError, AttributeError, OSError):
+        return frozenset()
+    return frozenset(files) if isinstance(files, dict) else frozenset()

@@ -11,6 +11,7 @@ from smidgen.judge.sections import Alternative, Measured
 
 _PAIRS = 5
 _MISTAKES = 5
+_FEW = 100
 _LONGEST = 90
 
 
@@ -29,6 +30,8 @@ def _headline(report: Report) -> None:
     out.print()
     if metric is not None:
         out.print(f"[bold]{report.headline} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
+        if metric.n < _FEW:
+            out.print(f"[yellow]{metric.n} test rows measure little[/]: give {_FEW} or more with --test before you rely on this")
     rest = [f"{name} {other.value:.1%}" for name, other in report.metrics.items() if name != report.headline]
     if rest:
         out.print(", ".join(rest))
@@ -41,7 +44,9 @@ def _headline(report: Report) -> None:
         if baseline.change is not None:
             change = baseline.change
             line += f"; the model is {100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
-            if change.low <= 0:
+            if change.low <= 0 and change.high - change.low > 0.04:
+                line += ": too few test rows to tell them apart"
+            elif change.low <= 0:
                 line += ", which chance may explain: the simple model may be all you need"
         out.print(line)
     if report.parity is not None:
@@ -86,9 +91,13 @@ def _scores(report: Report) -> None:
     calibration = report.calibration
     if calibration is not None and calibration.ece_after is not None:
         before = f" (before calibration {calibration.ece_before:.3f})" if calibration.ece_before is not None else ""
-        lines.append(f"scores are off by {calibration.ece_after:.3f} on average{before}")
+        worse = calibration.ece_before is not None and calibration.ece_after > calibration.ece_before
+        note = "; calibration, fitted on other rows, did not help on these" if worse else ""
+        lines.append(f"scores are off by {calibration.ece_after:.3f} on average{before}{note}")
     if report.risk_coverage is not None:
         points = {at.point.threshold: (at.wanted, at.point) for at in reversed(report.risk_coverage.at) if at.point is not None}
+        if not points:
+            lines.append("no score is shown to keep errors under 5% on this few test rows: pass nothing on its score alone")
         lines += [
             f"{point.coverage:.0%} of texts can be answered with at most {wanted:.0%} errors: those that score over {point.threshold:.2f}"
             for wanted, point in reversed(points.values())
@@ -99,6 +108,9 @@ def _scores(report: Report) -> None:
 def _unknown(report: Report) -> None:
     unknown = report.unknown
     if unknown is None:
+        if report.per_class:
+            label = "out_of_scope"
+            _section("Out of scope", [f"every text gets one of the labels, however strange; to change that, add rows labelled {label}"])
         return
     lines = []
     if unknown.oos_recall is not None:

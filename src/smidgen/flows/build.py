@@ -18,7 +18,7 @@ from smidgen.bases import finding
 from smidgen.bases.settings import BaseSettings
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.bases import Base
-from smidgen.core.errors import GateError
+from smidgen.core.errors import BaseError, GateError
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import PLAIN, Raw, Task
 from smidgen.core.progress import Progress, Silent
@@ -101,7 +101,10 @@ def _students(recipe: Recipe, task: Task) -> list[str]:
 
 def _base(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> Base | None:
     if any(registry.find("students", kind).needs_base for kind in kinds):
-        return finding.find(recipe.settings(BaseSettings).name, progress)
+        base = finding.find(recipe.settings(BaseSettings).name, progress)
+        if base.family != "encoder":
+            raise BaseError(f"this base is a {base.family}; an encoder is needed", value=base.name, todo="Name another: --base minilm")
+        return base
     return None
 
 

@@ -69,13 +69,15 @@ def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Ca
         reason = (
             "the most accurate on held-out rows"
             if chosen is best
-            else f"the fastest within {WITHIN:.0%} of the most accurate ({best.name}) on held-out rows"
+            else f"{_lead(chosen, near)} within {WITHIN:.0%} of the most accurate ({best.name}) on held-out rows"
         )
     else:
         good = [c for c in fit if c.held.value >= baseline]
         chosen = _fastest(good) if good else best
         reason = (
-            "the fastest that is at least as accurate as the baseline" if good else "nothing beats the baseline; this is the most accurate"
+            f"{_lead(chosen, good)} at least as accurate as the baseline"
+            if good
+            else "nothing beats the baseline; this is the most accurate"
         )
     reason = f"{reason}; asked: {_asked(wanted)}"
     why_not = {c.name: c.unfit or _why_not(c, chosen, wanted) for c in limited if c.name != chosen.name}
@@ -88,6 +90,12 @@ def _fastest(candidates: Sequence[Candidate]) -> Candidate:
     shortest = min(c.p50 for c in candidates)
     alike = [c for c in candidates if c.p50 <= ALIKE * shortest]
     return max(alike, key=lambda c: (c.held.value, c.agreement, -c.size_mb))
+
+
+def _lead(chosen: Candidate, among: Sequence[Candidate]) -> str:
+    """What sets the chosen one apart: it is the fastest, or about as fast as that and better or more like what was trained."""
+    fastest = min(among, key=lambda c: c.p50)
+    return "the fastest" if fastest.p50 >= chosen.p50 else "the best of the fast ones"
 
 
 def _limited(candidate: Candidate, wanted: StudentSettings) -> Candidate:
@@ -106,9 +114,13 @@ def _why_not(candidate: Candidate, chosen: Candidate, wanted: StudentSettings) -
     gap = chosen.held.value - candidate.held.value
     if gap > 0:
         return f"{100 * gap:.1f} points less accurate on held-out rows"
-    if candidate.p50 > chosen.p50:
+    if candidate.p50 > ALIKE * chosen.p50:
         return f"{candidate.p50 / max(chosen.p50, 1e-9):.1f} times slower"
-    return f"not what {wanted.quality} asks for"
+    if gap < 0:
+        return f"{100 * -gap:.1f} points more accurate, but not fast enough for {wanted.quality}"
+    if candidate.agreement < chosen.agreement:
+        return f"as good, less like the trained model ({candidate.agreement:.1%} of answers the same, {chosen.agreement:.1%} here)"
+    return "as good and about as fast"
 
 
 def _asked(wanted: StudentSettings) -> str:

@@ -79,6 +79,12 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         leaked = sum(joined(row.input) in known for row in rows)
         if leaked:
             rows = [row for row in rows if joined(row.input) not in known]
+            if not rows:
+                raise DataError(
+                    "the test file holds every training row: nothing is left to learn from",
+                    value=f"{settings.test}: {leaked} rows in both",
+                    todo="Give a test file of other rows, or none: some rows are then kept apart by themselves.",
+                )
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
         share = _capped(settings.test_share, len(rows), _MOST_TEST)

@@ -11,7 +11,7 @@ import numpy as np
 
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import open_bundle
-from smidgen.core.errors import RequestError
+from smidgen.core.errors import InputError, RequestError
 from smidgen.core.parts import Form, Runner, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
@@ -46,7 +46,12 @@ class Model:
         return (names if isinstance(names, str) else ",".join(names)), self.manifest.columns.label
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text, in order. May be called from several threads; they take turns."""
+        """One reply a text, in order. May be called from several threads; they take turns.
+
+        Raises InputError for a single text where a list of texts is expected.
+        """
+        if isinstance(texts, str):
+            raise InputError("a list of texts is expected, not one text", value=texts[:80], todo="Write: model.predict([text]).")
         if not texts:
             return []
         with self._one_at_a_time:

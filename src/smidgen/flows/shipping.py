@@ -149,6 +149,7 @@ def report(
             licence=data.licence or "unknown",
             source=examples.source,
             test_source=examples.test_source,
+            refit=examples.refit,
         ),
         student=StudentFacts(
             kind=story.chosen.student,

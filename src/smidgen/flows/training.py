@@ -110,7 +110,7 @@ class Bench:
             self.progress.start(label)
             base = self.base if student.needs_base else None
             training = Training(rows, held, form, base, settings, self.seed, teacher=teacher.folder if teacher else None)
-            student.fit(training, Workspace(folder, self.threads, self.progress))
+            student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label)))
             seconds, energy = time.perf_counter() - began, meter.read()
             before = _facts(folder)
             _write(folder, {"seconds": seconds + before.get("seconds", 0.0), "watt_hours": energy.watt_hours, "method": energy.method})
@@ -200,6 +200,26 @@ class Bench:
 
         folder = self.steps.run("served", {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}, work)
         return _load(folder)
+
+
+class _Titled:
+    """A progress under the build's own title for a step, whatever the student calls it: one student is trained twice, on fewer and on all
+    rows, and the two must not look the same."""
+
+    def __init__(self, inner: Progress, title: str) -> None:
+        self._inner, self._title = inner, title
+
+    def start(self, step: str, total: int | None = None) -> None:
+        self._inner.start(self._title, total)
+
+    def advance(self, units: int = 1, **facts: float | str) -> None:
+        self._inner.advance(units, **facts)
+
+    def finish(self, note: str = "") -> None:
+        self._inner.finish(note)
+
+    def say(self, text: str) -> None:
+        self._inner.say(text)
 
 
 def _compressed(compressor: Compressor, plain: Variant, sample: Sequence[Text], out: Path) -> EngineSpec:

@@ -94,18 +94,21 @@ def learn(
     )
     why_not = _unfit(sizes, means)
     if why_not:
-        return LearningCurve(points=shown, why_not=why_not, labels=worth(per_class, by_label=by_label))
+        return LearningCurve(points=shown, why_not=why_not)
     curve = fit(sizes, means)
-    now, farthest = sizes[-1], sizes[-1] + max(extra, default=0)
+    now = sizes[-1]
     ceilings, gaps, exponents = _fits(sizes, _redrawn(sizes, means, curve, groups, seed))
 
     def drawn(n: float) -> Floats:
         return np.asarray(ceilings - gaps * n**-exponents)
 
+    forecasts = tuple(_forecast(more, curve, float(now), drawn) for more in extra)
+    # Drawn as far as it is trusted, and no farther.
+    farthest = max([float(now), *(float(forecast.n) for forecast in forecasts if forecast.trusted)])
     grid = np.unique(np.round(np.geomspace(sizes[0], farthest, 40)))
     band = tuple(_band_point(float(n), curve, drawn(float(n))) for n in grid)
-    forecasts = tuple(_forecast(more, curve, float(now), drawn) for more in extra)
-    labels = worth(per_class, exponent=curve.exponent, by_label=by_label)
+    # Which labels gain most rests on the same curve: where that is no forecast, neither is this.
+    labels = worth(per_class, exponent=curve.exponent, by_label=by_label) if any(f.trusted for f in forecasts) else ()
     return LearningCurve(
         points=shown, fitted=True, ceiling=curve.ceiling, exponent=curve.exponent, band=band, forecasts=forecasts, labels=labels
     )

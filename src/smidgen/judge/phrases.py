@@ -8,6 +8,9 @@ from smidgen.judge.report import Report
 from smidgen.judge.sections import Measured
 
 NOT_MEASURED = "not measured"
+_TOO_WIDE = 0.04
+"""A difference known to no better than four points tells nothing of two models that are close."""
+
 NBSP = "\N{NO-BREAK SPACE}"
 """Between a number and its unit, so that no line breaks there."""
 
@@ -135,5 +138,13 @@ def verdict(report: Report) -> tuple[str, str]:
         return "barely", f"The language model is ahead of {simple} by only {size}; {spread}. The simple one would nearly do."
     if change.high < 0:
         return "no", f"The simple model ({base.name}) is better by {size}{cheap}; {spread}. Serve that one."
+    if change.high - change.low > _TOO_WIDE:
+        tests = report.metrics[report.headline].n if report.headline in report.metrics else 0
+        return "open", (
+            f"Whether the language model is better than {simple} is open: the difference is {points(change.value)} points, {spread}. "
+            f"{tests:,} test texts are too few to tell; add some. (--student {base.name} builds the simple one.)"
+        )
     difference = f"the difference is {points(change.value)} points, {spread}"
-    return "no", f"The language model is not shown to be better than {simple}{cheap}: {difference}. Consider the simple one."
+    return "no", (
+        f"The language model is not shown to be better than {simple}{cheap}: {difference}. Consider the simple one (--student {base.name})."
+    )

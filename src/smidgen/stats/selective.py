@@ -42,12 +42,14 @@ def area_under_risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> float
 
 
 def coverage_at_risk(confidence: ArrayLike, correct: ArrayLike, risk: float) -> Selection | None:
-    """The largest share of rows that could be answered with at most this share of wrong answers, as measured on these rows; None where
-    no threshold does it. It is what was seen, not a promise: a promise needs rows that did not choose the threshold."""
+    """The largest share of rows that could be answered with at most this share of wrong answers, with the upper end of its 95 % interval
+    under it too; None where no threshold does it, or where there are too few rows to say: sixteen right answers of sixteen still leave
+    room for a fifth that are wrong. It is what was seen, not a promise: a promise needs rows that did not choose the threshold."""
     scores, wrong, ends = _ranked(confidence, correct)
     errors = np.cumsum(wrong)
-    good = ends[errors[ends] <= risk * (ends + 1) + 1e-12] if len(scores) else ends
-    return _selection(scores, errors, int(good[-1])) if len(good) else None
+    found = [_selection(scores, errors, int(end)) for end in ends if errors[end] <= risk * (end + 1) + 1e-12]
+    good = [point for point in found if point.risk_high <= risk]
+    return good[-1] if good else None
 
 
 def _selection(scores: Floats, errors: Floats, end: int) -> Selection:

@@ -67,6 +67,7 @@ class Encoder:
                 trainer.init_head()
             space.progress.start("train encoder", trainer.total_steps)
             if trainer.step:
+                space.progress.say(f"going on after epoch {trainer.epoch} of {trainer.cfg.epochs}, where an earlier run stopped")
                 space.progress.advance(trainer.step)
 
             def stepped(now: Progress) -> None:

@@ -302,7 +302,9 @@ def _outside(chances: Any, labels: list[str], unknown: str, odd: float, threshol
     """The unknown answer. Its score is 0.5 at the threshold and 1 where no label has any chance."""
     inside = _one(chances, labels, known=known)
     score = 0.5 + 0.5 * (odd - threshold) / max(1e-9, 1 - threshold)
-    runners = ((inside.output, inside.score), *inside.alternatives[:-1])
+    # What the labels are given is what the unknown answer leaves.
+    share = 1.0 - float(score)
+    runners = tuple((label, share * float(chance)) for label, chance in ((inside.output, inside.score), *inside.alternatives[:-1]))
     return Reply(unknown, float(score), runners, {"out_of_scope": odd}, chances=Chances(labels, chances, (unknown, float(score))))
 
 

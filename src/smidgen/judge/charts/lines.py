@@ -130,7 +130,7 @@ def learning(curve: LearningCurve) -> Markup | None:
                 tag("circle", cx=x, cy=frame.up(point.value), r=4.5, class_="dot"),
             )
         )
-    for forecast in curve.forecasts:
+    for forecast in (entry for entry in curve.forecasts if entry.trusted):
         x, y = frame.across(forecast.n), frame.up(forecast.value)
         words = f"{forecast.extra:,} more rows: {_percent1(forecast.value)} ({_percent1(forecast.low)} to {_percent1(forecast.high)})"
         label = (
