@@ -11,7 +11,7 @@ import pytest
 from smidgen.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, EngineEntry, Manifest, name_fault
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
-from smidgen.core.errors import BundleError
+from smidgen.core.errors import BundleError, InputError
 
 
 def _manifest(**changes: object) -> Manifest:
@@ -140,6 +140,11 @@ def test_refused_with_the_name_of_the_file(fault: str, bundle: Path) -> None:
         open_bundle(bundle)
     assert caught.value.file == file
     assert file.replace("\\", "\\\\") in str(caught.value) or fault == "no manifest" or file == MANIFEST
+
+
+def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such folder.*absent"):
+        open_bundle(tmp_path / "absent")
 
 
 def test_without_verifying_says_so(bundle: Path) -> None:

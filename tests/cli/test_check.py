@@ -44,7 +44,7 @@ def test_a_readable_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     shown = " ".join(printed.out.split())
     assert "message (guessed), label team (given)" in shown
     assert "repeat" in shown
-    assert "e-mail 1" in shown
+    assert "e-mail" in shown
     assert "jane@" not in shown
     assert "A model can be built from it." in shown
     assert "\x1b[" not in printed.out
@@ -72,6 +72,27 @@ def test_fix_and_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert out.read_text(encoding="utf-8").splitlines()[0] == "message,team"
     assert len(out.read_text(encoding="utf-8").splitlines()) == 80
     assert (tmp_path / "clean.csv.changes.csv").is_file()
+
+
+def test_the_cleaned_copy_is_what_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A spelling that is seen once stops a build and can be merged; a label that is seen once cannot be mended."""
+    rows = [row.replace(",", ",x,", 1) for row in [*GOOD, "one more message that is about sales,Sales"]]
+    file = tmp_path / "wide.csv"
+    file.write_text("\n".join(["text,note,team", *rows, ""]), encoding="utf-8")
+    flags = ["--input", "text", "--label", "team"]
+    assert code(["check", str(file), *flags]) == 1
+    assert "No model can be built from it" in " ".join(capsys.readouterr().out.split())
+    assert code(["check", str(file), *flags, "--fix", str(tmp_path / "clean.csv")]) == 0
+    assert "A model can be built from clean.csv" in " ".join(capsys.readouterr().out.split())
+    file = table(tmp_path, [*GOOD, "something else entirely here,management"])
+    assert code(["check", str(file), "--fix", str(tmp_path / "again.csv"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["fixed"]["buildable"] is False
+
+
+def test_one_thing_is_not_said_as_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["check", str(table(tmp_path, [*GOOD, GOOD[0], "write to me at jane@example.org,sales"])), "--json"]) == 0
+    said = [finding["text"] for finding in json.loads(capsys.readouterr().out)["findings"]]
+    assert "1 row repeats an earlier row exactly" in said and "1 row holds personal data: e-mail 1" in said
 
 
 def test_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

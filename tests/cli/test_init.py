@@ -52,6 +52,13 @@ def test_it_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "examples.csv" in capsys.readouterr().err
 
 
+def test_it_goes_into_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "smidgen.json").write_text("{}", encoding="utf-8")
+    assert code(["init", str(tmp_path)]) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["smidgen.json"]
+    assert "holds a bundle" in capsys.readouterr().err
+
+
 def test_a_task_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
     assert code(["init", str(tmp_path), "--task", "clasify"]) == 2
     assert list(tmp_path.iterdir()) == []

@@ -61,7 +61,8 @@ def test_a_damaged_bundle_is_listed_as_such(own_home: Path, bundle: Path, capsys
     (entry,) = listed(capsys)["bundles"]
     assert "manifest" in str(entry["error"])
     assert code(["models"]) == 0
-    assert "damaged" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "damaged" in told and "manifest" in told.partition("damaged")[2] and str(copied.resolve()) in told
 
 
 def test_pull_shows_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def written(folder: Path, suffix: str, rows: list[tuple[str, str]] = ROWS) -> Pa
     return folder / f"data{suffix}"
 
 
-def mend(file: Path, out: Path, relabel: bool = False) -> Cleaning:
+def mend(file: Path, out: Path, relabel: bool = False, said: mislabels.Proposal | None = None) -> Cleaning:
     table = open_table(file, input="text", label="label")
     bad: list[DataError] = []
     rows = list(table.rows(parse, bad.append))
@@ -53,7 +54,7 @@ def mend(file: Path, out: Path, relabel: bool = False) -> Cleaning:
     survey = Survey(rows, bad, test)
     # Too few rows to judge: what a judge would have said is given.
     place = next(place for place, row in enumerate(rows) if row.number == 12)
-    survey.proposals = [mislabels.Proposal(place, "refund", "Delivery", 0.01, 0.9)]
+    survey.proposals = [replace(said, place=place) if said else mislabels.Proposal(place, "refund", "Delivery", 0.01, 0.9)]
     return clean(table, survey, out, relabel, (file,))
 
 
@@ -89,6 +90,13 @@ def test_the_cleaned_file_has_what_was_promised(tmp_path: Path, suffix: str) -> 
     assert (cleaning.kept, cleaning.dropped, cleaning.relabelled) == (9, 3, 2)
     assert file.read_bytes() == before
     assert sorted(path.name for path in out.parent.iterdir()) == sorted([out.name, f"{out.name}.changes.csv"])
+
+
+@pytest.mark.parametrize(("given", "proposed"), [(0.01, 0.79), (0.3, 0.9)])
+def test_a_proposal_that_is_not_clear_is_not_taken(tmp_path: Path, given: float, proposed: float) -> None:
+    doubtful = mislabels.Proposal(0, "refund", "Delivery", given, proposed)
+    assert not doubtful.clear
+    assert mend(written(tmp_path, ".csv"), tmp_path / "clean.csv", True, doubtful).relabelled == 2
 
 
 def test_every_change_is_listed_with_its_reason(tmp_path: Path) -> None:

@@ -218,25 +218,51 @@ def test_predict_keeps_order_survives_bad_rows_and_goes_on(bundle: Path, tmp_pat
     assert lines[7]["output"] is None
     assert lines[7]["row"] == 8
     assert all(0 <= line["score"] <= 1 for line in lines)
-    whole = out.read_bytes()
-    # As a run leaves it that was killed in the middle of a line: the finished lines, a torn one, the note of what it was.
+    # As a run leaves it that was killed in the middle of a line: whole batches, a torn line, the note of how far it is right.
     out.unlink()
     from smidgen.data.read import open_table
     from smidgen.flows.predicting import _identity
 
-    model = load(bundle, 1)
-    table = open_table(str(source), remembered=model.columns, need_label=False)
-    part = tmp_path / "out.jsonl.part"
-    marked = [json.dumps({**line, "mark": 1}) for line in lines[:300]]
-    part.write_text("\n".join(marked) + '\n{"output": "torn', encoding="utf-8")
-    (tmp_path / "out.jsonl.part.json").write_text(json.dumps(_identity(model, table, str(source))), encoding="utf-8")
+    identity = _identity(load(bundle, 1), open_table(str(source), remembered=("text", None), need_label=False), str(source))
+    part, note = tmp_path / "out.jsonl.part", tmp_path / "out.jsonl.part.json"
+    kept = "".join(json.dumps({**line, "mark": 1}) + "\n" for line in lines[:300])
+    part.write_text(kept + '{"output": "torn', encoding="utf-8", newline="\n")
+    note.write_text(json.dumps({**identity, "rows": 300, "bytes": len(kept.encode())}), encoding="utf-8")
     assert code(["predict", str(bundle), "--data", str(source), "--out", str(out), "--threads", "1"]) == 0
     again = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert len(again) == 600
     assert sum("mark" in line for line in again) == 300
     assert [line["output"] for line in again] == [line["output"] for line in lines]
-    assert not part.exists()
-    assert whole
+    assert not part.exists() and not note.exists()
+    # Another file's part is not gone on with.
+    part.write_text(kept, encoding="utf-8", newline="\n")
+    note.write_text(json.dumps({**identity, "size": 1, "rows": 300, "bytes": len(kept.encode())}), encoding="utf-8")
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(out), "--threads", "1"]) == 0
+    assert "mark" not in out.read_text(encoding="utf-8")
+
+
+def test_predict_to_a_table_keeps_the_columns_of_the_source(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.csv"
+    source.write_text(
+        '{"id": 5, "text": "where is my parcel,\\nplease?", "output": "x"}\n{"id": 6, "text": "", "output": null}\n', encoding="utf-8"
+    )
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(out), "--threads", "1"]) == 0
+    with out.open(encoding="utf-8", newline="") as stream:
+        good, bad = csv.DictReader(stream)
+    assert list(good) == ["id", "text", "output", "smidgen output", "score", "error"]
+    assert (good["id"], good["text"], good["output"], good["error"]) == ("5", "where is my parcel,\nplease?", "x", "")
+    assert good["smidgen output"] and 0 < float(good["score"]) <= 1
+    assert (bad["id"], bad["smidgen output"]) == ("6", "") and "empty" in bad["error"]
+    assert "1 row could not be used" in " ".join(capsys.readouterr().err.split())
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(tmp_path / "out.xlsx")]) == 2
+    assert ".jsonl, .csv or .tsv" in capsys.readouterr().err
+
+
+def test_a_guessed_column_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("message,team\nwhere is my parcel,delivery\ncan I pay by card,payment\n", encoding="utf-8")
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(tmp_path / "out.csv")]) == 0
+    assert "'message' was guessed" in " ".join("".join(capsys.readouterr()).split())
 
 
 def test_predict_reads_stdin_and_writes_stdout(bundle: Path) -> None:

@@ -80,6 +80,9 @@ def test_broken_recipes_are_refused(tmp_path: Path, text: str, words: str) -> No
 def test_a_missing_recipe_and_a_bad_override_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no such recipe"):
         recipe.read(tmp_path / "none.toml")
+    (tmp_path / "tickets.csv").write_text("text,team\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"a recipe was expected.*--data tickets\.csv"):
+        recipe.read(tmp_path / "tickets.csv")
     with pytest.raises(RecipeError, match=r"section\.name=value"):
         recipe.read(written(tmp_path, GOOD), ["epochs"])
     with pytest.raises(RecipeError, match="not a section"):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from smidgen.bundles.hashing import files_below
 from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, name_fault
-from smidgen.core.errors import BundleError
+from smidgen.core.errors import BundleError, InputError
 from smidgen.store.hashing import file_hash
 
 _AGAIN = "Copy the bundle again from where it was built, or build it again."
@@ -46,6 +46,7 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
     """Open the bundle in the folder `path`. With `verify=False` only names and sizes are checked: for listing, never for serving.
 
     Raises:
+        InputError: there is no such folder.
         BundleError: there is no bundle; its format is unknown; a file is altered, missing, extra, a link, of a kind that does not
             belong, or outside the folder. `file` and the message name it.
     """
@@ -76,6 +77,8 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the bundle in `folder`, its own shape checked but none of the files. Raises BundleError."""
     file = folder / MANIFEST
+    if not folder.exists():
+        raise InputError("there is no such folder", value=str(folder), todo="Name the folder of a bundle (`smidgen models` lists them).")
     if file.is_symlink():
         raise BundleError("there is a link in the folder", value=MANIFEST, todo="Put the file itself in its place.", file=MANIFEST)
     if not file.is_file():

@@ -30,14 +30,17 @@ def check(
     label: Annotated[str | None, typer.Option(help="Column of the wanted output (default: guessed).")] = None,
     task: Annotated[str, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))}.")] = "classify",
     fix: Annotated[Path | None, typer.Option(help="Write a cleaned copy here, and every change to OUT.changes.csv.", metavar="OUT")] = None,
-    relabel: Annotated[bool, typer.Option("--relabel", help="With --fix: give likely mislabelled rows the proposed label.")] = False,
+    relabel: Annotated[
+        bool, typer.Option("--relabel", help="With --fix: give likely mislabelled rows the proposed label where that is clear.")
+    ] = False,
     override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: data.encoding=cp1252. May be repeated.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Check a data file: labels, duplicates, conflicts, likely wrong labels, leaks into the test file, languages, personal data.
 
-    Exits with 1 where no model can be built from it. With --fix, what can be mended is mended in a copy; the original stays as it is.
+    Exits with 1 where no model can be built from it (with --fix: from the cleaned copy). With --fix, what can be mended is mended in a
+    copy; the original stays as it is.
 
     Example: smidgen check tickets.csv --label category --fix tickets.clean.csv
     """
@@ -49,14 +52,17 @@ def check(
     with Screen(quiet=as_json) as screen:
         checked = run(file, test=test, input=input, label=label, task=task, overrides=override or [], threads=threads, progress=screen)
         cleaning = checked.fix(fix, relabel) if fix is not None else None
+        cleaned = checked.again(fix) if fix is not None else None
     inspection = checked.inspection
+    buildable = cleaned if cleaned is not None else inspection.buildable
     if as_json:
-        print_json(checked.json() | ({"fixed": cleaning.json()} if cleaning else {}))
+        print_json(checked.json() | ({"fixed": cleaning.json() | {"buildable": cleaned}} if cleaning else {}))
     else:
         _print(inspection)
         if cleaning:
             _print_cleaning(cleaning)
-    if not inspection.buildable:
+            _print_verdict(buildable, cleaning.path.name)
+    if not buildable:
         raise typer.Exit(1)
 
 
@@ -76,11 +82,15 @@ def _print(inspection: Inspection) -> None:
     out.print(table)
     _print_labels(inspection.of("counts"))
     _print_proposals(inspection.of("mislabels"))
-    out.print()
+    out.print("\n[dim]Rows are counted from 1 without the header: row 1 is the second line of a CSV file.[/]")
+    _print_verdict(inspection.buildable, "it")
+
+
+def _print_verdict(buildable: bool, what: str) -> None:
     out.print(
-        "A model can be built from it."
-        if inspection.buildable
-        else "[bold red]No model can be built from it[/] until the errors are mended."
+        f"A model can be built from {what}."
+        if buildable
+        else f"[bold red]No model can be built from {what}[/] until the errors are mended."
     )
 
 
@@ -115,10 +125,12 @@ def _print_proposals(mislabels: Finding | None) -> None:
     proposals: list[dict[str, Any]] = mislabels.details.get("proposals", []) if mislabels else []
     if not proposals:
         return
-    table = Table("row", "text", "label", "likely", box=None, pad_edge=False)
+    table = Table("row", "text", "label", "likely", "chance", box=None, pad_edge=False)
     for one in proposals[:_PROPOSALS_SHOWN]:
         text = one["text"] if len(one["text"]) <= 90 else one["text"][:89] + "…"
-        table.add_row(str(one["row"]), escape(text), escape(one["label"]), f"[bold]{escape(one['proposed'])}[/]")
+        table.add_row(
+            str(one["row"]), escape(text), escape(one["label"]), f"[bold]{escape(one['proposed'])}[/]", f"{one['proposed_chance']:.0%}"
+        )
     out.print(f"\nLikely mislabelled, the surest first ({min(_PROPOSALS_SHOWN, len(proposals))} of {len(proposals)}; all with --json)")
     out.print(table)
 

@@ -53,6 +53,12 @@ def init(
         folder / "data" / "examples.csv": text,
         folder / "data" / "README.md": readme,
     }
+    if (folder / "smidgen.json").exists():
+        raise InputError(
+            "this folder holds a bundle, and more files in it would make it unusable",
+            value=str(folder),
+            todo="Name another: smidgen init DIR",
+        )
     there = [file for file in files if file.exists()]
     if there:
         raise InputError("a file that would be written is already there", value=str(there[0]), todo="Name another folder: smidgen init DIR")

@@ -89,18 +89,24 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
     if not bundles:
         out.print("No bundles here yet. Build one: smidgen demo, or smidgen init")
         return
-    table = Table("bundle", "task", "model", "headline (95 %)", "MB", "age", "folder", box=None, pad_edge=False, header_style="dim")
+    table = Table("bundle", "task", "model", "headline (95 %)", "MB", "age", box=None, pad_edge=False, header_style="dim")
     table.columns[4].justify = "right"
     for bundle in bundles:
         if "error" in bundle:
-            table.add_row(escape(bundle["name"]), "", "[red]damaged[/]", escape(bundle["error"]), "", "", escape(bundle["folder"]))
+            table.add_row(escape(bundle["name"]), "", "[red]damaged[/]", "", "", "")
             continue
         metric = bundle["metric"]
         headline = f"{bundle['headline']} {metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})" if metric else ""
         model = f"{bundle['student']} {bundle['method']}".strip()
-        name, folder = escape(bundle["name"]), escape(bundle["folder"])
-        table.add_row(f"[bold]{name}[/]", bundle["task"], model, headline, f"{bundle['size_mb']:.1f}", _age(bundle["created"]), folder)
+        name = f"[bold]{escape(bundle['name'])}[/]"
+        table.add_row(name, bundle["task"], model, headline, f"{bundle['size_mb']:.1f}", _age(bundle["created"]))
     out.print(table)
+    # Below the table, where a path has the whole line: two bundles may differ in nothing but their folder.
+    out.print()
+    for bundle in bundles:
+        out.print(f"[dim]{escape(bundle['name'])}[/]  {escape(bundle['folder'])}", soft_wrap=True)
+        if "error" in bundle:
+            out.print(f"  [red]{escape(bundle['error'])}[/]", soft_wrap=True)
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:

@@ -13,13 +13,19 @@ from smidgen.cli.screen import Screen, errors
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     data: Annotated[str, typer.Option(help='File of texts; "-" is standard input.')],
-    to: Annotated[str, typer.Option("--out", help='Where to write, one JSON object a line; "-" is standard output.')] = "-",
+    to: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            help='Where to write: .jsonl (one JSON object a line), .csv or .tsv (its columns and the answer); "-" is standard output.',
+        ),
+    ] = "-",
     input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
 ) -> None:
     """Answer every row of a file, in its order. One bad row does not lose the rest; a stopped run goes on where it stopped.
 
-    Example: smidgen predict my-model --data in.csv --out out.jsonl
+    Example: smidgen predict my-model --data in.csv --out answers.csv
     """
     from smidgen.flows.live import load
     from smidgen.flows.predicting import predict as run
@@ -27,7 +33,8 @@ def predict(
     with Screen(quiet=to == "-") as screen:
         done = run(load(bundle, threads), data, to, input=input, progress=screen)
     if done.failed:
-        errors.print(f"{done.failed} rows could not be used; each has an error in its line of the output.")
+        rows = "row" if done.failed == 1 else "rows"
+        errors.print(f"{done.failed} {rows} could not be used; each has an error in its place in the output.")
 
 
 part = predict

@@ -55,7 +55,7 @@ def _with_environment(settings: ServeSettings) -> ServeSettings:
 
 def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
     key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
-    body = json.dumps({"model": names[0], "messages": [{"role": "user", "content": "Where is my parcel?"}]})
+    body = json.dumps({"model": names[0], "messages": [{"role": "user", "content": "your text"}]})
     out.print(f"[green]✓[/] {', '.join(names)} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if not settings.loopback and not settings.api_key:

@@ -64,7 +64,7 @@ def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, origin
 
     In order: rows that cannot be used are dropped; spellings of a label are merged into the commonest; rows whose text is in the test
     file are dropped; a text under several labels takes the label of the majority, where there is one; with `relabel`, likely wrong
-    labels are replaced by the proposed ones; exact repeats of an earlier row are dropped.
+    labels are replaced by the proposed ones where the proposal is clear; exact repeats of an earlier row are dropped.
 
     Raises:
         DataError: `out` is one of `originals`, or its name is that of another format.
@@ -161,6 +161,8 @@ def _settle_conflicts(survey: Survey, labels: list[list[str]], reasons: dict[int
 def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, str], gone: dict[int, str]) -> None:
     common = {name: names[0] for names in spelling_variants(survey) for name in names[1:]}
     for one in proposals(survey):
+        if not one.clear:
+            continue
         proposed = common.get(one.proposed, one.proposed)
         # What a majority has settled is not judged again.
         if one.place not in gone and labels[one.place] != [proposed] and "majority" not in reasons.get(one.place, ""):

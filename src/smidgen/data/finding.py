@@ -48,6 +48,11 @@ class Finding:
         }
 
 
+def verb(number: int, plural: str) -> str:
+    """A regular verb as it stands after a number of things: `holds` after 1 row, `hold` after 2."""
+    return f"{plural}s" if number == 1 else plural
+
+
 def counted(number: int, one: str, many: str | None = None) -> str:
     """A number with its noun: `1 row`, `1,204 rows`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

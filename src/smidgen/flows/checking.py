@@ -37,6 +37,13 @@ class Checked:
     table: Table
     survey: Survey
     originals: tuple[Path, ...]
+    task: Task
+    asked: Settings
+    settings: DataSettings
+
+    def parse(self, cell: Any) -> Any:
+        """A cell of the label column as the task reads it."""
+        return self.task.parse(cell, self.asked)
 
     def json(self) -> dict[str, Any]:
         """As `check --json` prints it."""
@@ -45,6 +52,17 @@ class Checked:
     def fix(self, out: str | Path, relabel: bool = False) -> Cleaning:
         """Write a cleaned copy to `out`, and every change with its reason to `<out>.changes.csv`; see `cleaning.clean`."""
         return clean(self.table, self.survey, Path(out), relabel, self.originals)
+
+    def again(self, cleaned: str | Path) -> bool:
+        """Whether a model can be built from the cleaned copy: its rows are read and its labels taken as a build takes them."""
+        try:
+            table = open_table(cleaned, settings=self.settings)
+            unusable: list[DataError] = []
+            rows = list(table.rows(self.parse, unusable.append))
+            self.task.form(rows, self.asked)
+        except DataError:
+            return False
+        return not unusable
 
 
 def check(
@@ -90,7 +108,7 @@ def check(
     tests = _tests(test, table, settings, parse) if test is not None else []
     survey = Survey(rows, unusable, tests, _embed(threads, progress), _unknown(part, rows, asked), progress)
     originals = tuple(Path(name) for name in (file, test) if name is not None and str(name) != STDIN)
-    return Checked(inspect(survey, _facts(table, test)), table, survey, originals)
+    return Checked(inspect(survey, _facts(table, test)), table, survey, originals, part, asked, settings)
 
 
 def _tests(test: str | Path, table: Table, settings: DataSettings, parse: Callable[[Any], Any]) -> list[Row]:

@@ -67,6 +67,9 @@ def evaluate(
         {"multi_label": True} if model.form.get("multi_label") else {}
     )
     table = open_table(file, input=input, label=label, remembered=model.columns)
+    for choice, flag in ((table.input, "--input"), (table.label, "--label")):
+        if choice is not None and choice.how == "guessed":
+            progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
     skipped: list[object] = []
     rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append))
     if not rows:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from smidgen.core.errors import DataError
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.data.read import STDIN, Table, open_table
+from smidgen.data.source import Record
+from smidgen.flows.answers import Answers, answers_for
 from smidgen.flows.live import Model
 
 _BATCH = 256
@@ -31,101 +31,121 @@ class Predicted:
 
 
 def predict(model: Model, source: str, out: str, *, input: str | None = None, progress: Progress | None = None) -> Predicted:
-    """Write one JSON object a line for each row of `source`, in its order: `{"output", "score", ...}`, or `{"error", "row"}` for a row that
+    """Write an answer for each row of `source`, in its order, as the name of `out` asks (see `answers`), or an error for a row that
     cannot be used. "-" is standard input or output.
 
-    The lines go to `OUT.part` first, which becomes `OUT` when all is done. A run that was stopped left its part file: the next run with the
-    same bundle and the same file keeps its whole lines and goes on after them.
+    The answers go to `OUT.part` first, which becomes `OUT` when all is done. A run that was stopped left its part file: the next run with
+    the same bundle and the same file keeps what was answered and goes on after it.
 
-    Raises DataError for a file that cannot be read at all.
+    Raises:
+        DataError: the file cannot be read at all.
+        InputError: `out` is of a format that is not written.
     """
     progress = progress or Silent()
     table = open_table(source, input=input, remembered=model.columns, need_label=False)
-    with ExitStack() as stack:
+    answers = answers_for(out, table.columns)
+    if table.input.how == "guessed":
+        progress.say(f"the column {model.columns[0]!r} is not there; {table.input.name!r} was guessed. Name another with --input")
+    progress.start("predict")
+    if out == STDIN:
         done = 0
-        if out == STDIN:
-            stream: TextIO = sys.stdout
-        else:
-            part = Path(f"{out}.part")
-            done = _kept(part, _identity(model, table, source))
-            stream = stack.enter_context(part.open("a", encoding="utf-8", newline="\n"))
-        progress.start("predict")
-        answered, failed = _write(model, islice(_texts(table), done, None), stream, progress)
-        progress.finish(
-            f"{answered + failed} rows" + (f", {done} were done before" if done else "") + (f", {failed} unusable" if failed else "")
-        )
-    if out != STDIN:
-        part.replace(out)
-        _identity_file(part).unlink(missing_ok=True)
+        answered, failed = _answer(model, _texts(table), answers, _to_stdout, progress)
+    else:
+        part = _Part(Path(f"{out}.part"), _identity(model, table, source), answers.head)
+        with part:
+            done = part.rows
+            answered, failed = _answer(model, islice(_texts(table), done, None), answers, part.write, progress)
+        part.finish(Path(out))
+    progress.finish(
+        f"{answered + failed} rows" + (f", {done} were done before" if done else "") + (f", {failed} unusable" if failed else "")
+    )
     return Predicted(answered, failed, done)
 
 
-def line(reply: Reply) -> dict[str, Any]:
-    """A reply as it stands in an output file."""
-    return {
-        "output": reply.output,
-        "score": round(reply.score, 6),
-        "alternatives": [{"output": output, "score": round(score, 6)} for output, score in reply.alternatives],
-        **({"facts": dict(reply.facts)} if reply.facts else {}),
-    }
+_Texts = Iterator[tuple[int, Record, Text | DataError]]
 
 
-def _texts(table: Table) -> Iterator[tuple[int, Text | DataError]]:
+def _texts(table: Table) -> _Texts:
     for number, record in table.records():
         try:
-            yield number, table.text(number, record)
+            yield number, record, table.text(number, record)
         except DataError as error:
-            yield number, error
+            yield number, record, error
 
 
-def _write(model: Model, rows: Iterator[tuple[int, Text | DataError]], stream: TextIO, progress: Progress) -> tuple[int, int]:
+def _answer(model: Model, rows: _Texts, answers: Answers, write: Callable[[str, int], None], progress: Progress) -> tuple[int, int]:
+    """Rows answered, and rows that could not be used."""
     answered = failed = 0
     while batch := list(islice(rows, _BATCH)):
-        replies = iter(model.predict([text for _, text in batch if not isinstance(text, DataError)]))
-        lines = []
-        for number, text in batch:
-            if isinstance(text, DataError):
-                failed += 1
-                lines.append({"output": None, "score": 0.0, "error": str(text), "row": number})
-            else:
-                answered += 1
-                lines.append(line(next(replies)))
-        stream.write("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in lines))
-        stream.flush()
+        replies = iter(model.predict([text for _, _, text in batch if not isinstance(text, DataError)]))
+        lines = [answers.row(number, record, str(text) if isinstance(text, DataError) else next(replies)) for number, record, text in batch]
+        write("".join(lines), len(batch))
+        bad = sum(isinstance(text, DataError) for _, _, text in batch)
+        answered, failed = answered + len(batch) - bad, failed + bad
         progress.advance(len(batch))
     return answered, failed
 
 
+def _to_stdout(text: str, rows: int) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def _identity(model: Model, table: Table, source: str) -> dict[str, Any]:
-    """What must be the same for an earlier run's lines to be kept. Standard input never is."""
-    facts: dict[str, Any] = {"bundle": model.id, "input": table.input.name}
+    """What must be the same for an earlier run's answers to be kept. Standard input never is."""
     if source == STDIN:
         return {}
     stat = Path(source).expanduser().stat()
-    return {**facts, "file": str(Path(source).resolve()), "size": stat.st_size, "modified": stat.st_mtime_ns}
+    file = {"file": str(Path(source).resolve()), "size": stat.st_size, "modified": stat.st_mtime_ns}
+    return {"bundle": model.id, "input": table.input.name, **file}
 
 
-def _identity_file(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
+class _Part:
+    """The unfinished output, and beside it a note of how far it is right: whose it is, its rows, its bytes."""
 
+    def __init__(self, path: Path, identity: dict[str, Any], head: str) -> None:
+        self._path = path
+        self._note = path.with_name(path.name + ".json")
+        self._identity = identity
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.rows, whole = self._kept()
+        self._file = path.open("rb+" if whole else "wb")
+        self._file.truncate(whole)
+        self._file.seek(whole)
+        if not whole:
+            self._file.write(head.encode("utf-8"))
+            self._mark()
 
-def _kept(part: Path, identity: dict[str, Any]) -> int:
-    """How many rows an earlier run has done; its torn last line is cut off. Starts the part file anew where it is another run's."""
-    note = _identity_file(part)
-    try:
-        same = bool(identity) and json.loads(note.read_text(encoding="utf-8")) == identity
-    except (OSError, ValueError):
-        same = False
-    if not same or not part.is_file():
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(b"")
-        note.write_text(json.dumps(identity), encoding="utf-8")
-        return 0
-    lines = end = 0
-    with part.open("rb+") as stream:
-        for text in stream:
-            if not text.endswith(b"\n"):
-                break
-            lines, end = lines + 1, end + len(text)
-        stream.truncate(end)
-    return lines
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, text: str, rows: int) -> None:
+        """Add so many rows, and note that they are whole."""
+        self._file.write(text.encode("utf-8"))
+        self.rows += rows
+        self._mark()
+
+    def finish(self, out: Path) -> None:
+        """The part becomes the output."""
+        self._path.replace(out)
+        self._note.unlink(missing_ok=True)
+
+    def _mark(self) -> None:
+        self._file.flush()
+        fresh = self._note.with_name(self._note.name + ".new")
+        fresh.write_text(json.dumps({**self._identity, "rows": self.rows, "bytes": self._file.tell()}), encoding="utf-8")
+        fresh.replace(self._note)
+
+    def _kept(self) -> tuple[int, int]:
+        """Rows and bytes of an earlier run's part that can be kept: none where it is another's, or shorter than its note says."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            rows, whole = int(note.pop("rows")), int(note.pop("bytes"))
+            if self._identity and note == self._identity and self._path.stat().st_size >= whole:
+                return rows, whole
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return 0, 0

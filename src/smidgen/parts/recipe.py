@@ -31,6 +31,7 @@ OWNERS = {
 like the task (`[classify]`) to the task."""
 
 _LIMIT_BYTES = 1_000_000
+_DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".json")
 S = TypeVar("S", bound=Settings)
 
 
@@ -79,6 +80,12 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError("there is no such recipe", value=str(file), todo="Write one with `smidgen init`, or check the path.")
     if file.stat().st_size > _LIMIT_BYTES:
         raise RecipeError("the recipe is too large", value=f"{file}: {file.stat().st_size} bytes", todo="A recipe is a few hundred bytes.")
+    if file.suffix.lower() in _DATA:
+        raise RecipeError(
+            "this is data, and a recipe was expected",
+            value=str(file),
+            todo=f"Write: smidgen build --task classify --data {file.name} --input COLUMN --label COLUMN --out DIR",
+        )
     try:
         given = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from smidgen.data import near
-from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.finding import EXAMPLES, Finding, counted, verb
 from smidgen.data.survey import NEAR_ROWS, Survey
 
 
@@ -19,7 +19,7 @@ def look(survey: Survey) -> list[Finding]:
                 "duplicates",
                 "warning" if len(repeats) > 0.01 * len(survey.rows) else "note",
                 len(repeats),
-                f"{counted(len(repeats), 'row')} repeat an earlier row exactly",
+                f"{counted(len(repeats), 'row')} {verb(len(repeats), 'repeat')} an earlier row exactly",
                 "Let --fix drop them; a build drops them anyway unless data.dedupe is off.",
                 tuple(survey.rows[place].number for place in list(repeats)[:EXAMPLES]),
                 {"pairs": [[survey.rows[first].number, survey.rows[place].number] for place, first in list(repeats.items())[:EXAMPLES]]},
@@ -34,7 +34,8 @@ def look(survey: Survey) -> list[Finding]:
                 "duplicates.near",
                 "warning" if share > 0.05 else "note",
                 len(close),
-                f"{counted(len(close), 'row')} nearly repeat another row with the same output ({share:.1%} of all{bounded})",
+                f"{counted(len(close), 'row')} nearly {verb(len(close), 'repeat')} another row with the same output "
+                f"({share:.1%} of all{bounded})",
                 "They teach little; a split keeps such rows on one side, so that they do not flatter the measured quality.",
                 tuple(survey.rows[other].number for _, other, _ in close[:EXAMPLES]),
                 {

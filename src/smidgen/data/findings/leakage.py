@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smidgen.core.rows import joined
 from smidgen.data import near
-from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.finding import EXAMPLES, Finding, counted, verb
 from smidgen.data.survey import NEAR_ROWS, Survey
 
 
@@ -21,7 +21,8 @@ def look(survey: Survey) -> list[Finding]:
                 "leakage",
                 "warning",
                 len(same),
-                f"{counted(len(same), 'training row')} hold a text of the test file ({tests / len(survey.test):.1%} of the test rows)",
+                f"{counted(len(same), 'training row')} {verb(len(same), 'hold')} a text of the test file "
+                f"({tests / len(survey.test):.1%} of the test rows)",
                 "Let --fix drop them from the training file: what is measured on them says nothing.",
                 tuple(survey.rows[place].number for place in list(same)[:EXAMPLES]),
                 {"pairs": [[survey.rows[place].number, number] for place, number in list(same.items())[:EXAMPLES]]},
@@ -35,7 +36,8 @@ def look(survey: Survey) -> list[Finding]:
                 "leakage.near",
                 "warning" if tests > 0.01 * len(survey.test) else "note",
                 len(close),
-                f"{counted(len(close), 'training row')} nearly repeat a test row ({tests / len(survey.test):.1%} of the test rows)",
+                f"{counted(len(close), 'training row')} nearly {verb(len(close), 'repeat')} a test row "
+                f"({tests / len(survey.test):.1%} of the test rows)",
                 "Expect the measured quality to be a little too good, or take them out.",
                 tuple(survey.rows[place].number for place, _, _ in close[:EXAMPLES]),
                 {"pairs": [[survey.rows[place].number, number, round(similarity, 3)] for place, number, similarity in close[:EXAMPLES]]},

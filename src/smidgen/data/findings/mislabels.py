@@ -15,6 +15,8 @@ from smidgen.data.survey import MODEL_ROWS, Survey
 LEAST_ROWS = 20
 LEAST_AGREEMENT = 0.5
 """Judges that would give fewer of the labels than this are not believed about the others."""
+CLEAR = 0.8
+"""The chance from which a proposed label is taken by `--relabel`."""
 _CELLS = 50_000_000
 """Rows times labels that are held at once, as 4-byte numbers."""
 
@@ -28,6 +30,11 @@ class Proposal:
     proposed: str
     given_chance: float
     proposed_chance: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether it may be taken without a person reading the row: the judges are sure of the one label and rule out the other."""
+        return self.proposed_chance >= CLEAR and self.given_chance <= 1 - CLEAR
 
 
 def look(survey: Survey) -> list[Finding]:
@@ -63,8 +70,9 @@ def look(survey: Survey) -> list[Finding]:
             "mislabels",
             "warning" if share > 0.005 else "note",
             len(found),
-            f"{counted(len(found), 'row')} of {judged:,} are likely mislabelled ({share:.1%}), judged by {by}",
-            "Read them from the top; --fix OUT --relabel takes the proposed labels.",
+            f"{counted(len(found), 'row')} of {judged:,} {'is' if len(found) == 1 else 'are'} likely mislabelled ({share:.1%}), "
+            f"judged by {by}",
+            f"Read them from the top; --fix OUT --relabel takes the proposals that are clear (a chance of {CLEAR:.0%} or more).",
             tuple(survey.rows[proposal.place].number for proposal in found[:EXAMPLES]),
             {
                 "proposals": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.finding import EXAMPLES, Finding, counted, verb
 from smidgen.data.identifiers import spans
 from smidgen.data.survey import Survey
 
@@ -32,7 +32,7 @@ def look(survey: Survey) -> list[Finding]:
             "personal",
             "warning",
             len(rows),
-            f"{counted(len(rows), 'row')} hold personal data: {listed}",
+            f"{counted(len(rows), 'row')} {verb(len(rows), 'hold')} personal data: {listed}",
             "Replace it by placeholders before you train, or make sure that you may use it: a model can repeat what it was taught.",
             tuple(rows[:EXAMPLES]),
             {"kinds": dict(kinds.most_common())},
