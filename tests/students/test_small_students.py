@@ -34,7 +34,7 @@ def test_it_learns_and_is_served_as_trained(
 ) -> None:
     train, test = data
     student = registry.find("students", kind)
-    base = find("minilm") if student.needs_base else None
+    base = find("minilm") if student.base_family else None
     trained, out = tmp_path / "trained", tmp_path / "out"
     trained.mkdir()
     student.fit(Training(train, (), FORM, base, settings, seed=3), Workspace(trained, 1, Silent()))  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], 
         student = registry.find("students", kind)
         folder = tmp_path / kind
         folder.mkdir()
-        base = find("minilm") if student.needs_base else None
+        base = find("minilm") if student.base_family else None
         student.fit(Training(train, (), form, base, settings, seed=3), Workspace(folder, 1, Silent()))  # type: ignore[arg-type]
         assert student.raw(folder, ["where is my order"], 1)["logits"].shape == (1, len(LABELS))
         seen += 1

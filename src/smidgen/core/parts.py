@@ -105,6 +105,10 @@ class Workspace:
 
 PLAIN = "fp32"
 """The method of weights that were not made small."""
+HALF = "f16"
+"""The method of a decoder's weights that were not made small: llama.cpp computes with half precision at most."""
+WHOLE = (PLAIN, HALF)
+"""The methods of weights as they were trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,13 @@ class EngineSpec:
 
 
 class Student(Protocol):
-    """A family of small model. May import torch inside its functions; its module must import without it."""
+    """A family of small model. May import torch inside its functions; its module must import without it. `base_family` is the family of
+    pretrained weights that it starts from (`encoder`, `decoder`), None where it starts from nothing."""
 
     name: str
     summary: str
     settings: type[Settings]
-    needs_base: bool
+    base_family: str | None
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train, and leave the trained model in `space.folder`. Called again after a kill, it goes on from its last checkpoint there

@@ -9,18 +9,19 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from smidgen.bases import finding
-from smidgen.bases.settings import BaseSettings
+from smidgen.bases.settings import AUTO, BaseSettings
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError, GateError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import PLAIN, Raw, Task
+from smidgen.core.parts import WHOLE, Graded, Raw, Task
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.settings import Settings
@@ -78,11 +79,10 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
         progress.say(note)
     steps = Steps(home() / "steps", fresh)
     kinds = _students(recipe, task)
-    base = _base(recipe, kinds, progress)
-    bench = Bench(steps, task, base, recipe.seed, thread_count(threads), progress)
+    bench = Bench(steps, task, _bases(recipe, kinds, progress), recipe.seed, thread_count(threads), progress)
     trained = _train(recipe, task, examples, bench, kinds)
-    with tempfile.TemporaryDirectory(prefix="smidgen-") as box:
-        story, draft = _kept(recipe, task, examples, bench, trained, Path(box))
+    with tempfile.TemporaryDirectory(prefix="smidgen-") as box, ExitStack() as loaded:
+        story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded)
         report = _ship(story, draft, out, Path(box))
     steps.prune()
     remember(out)
@@ -99,13 +99,23 @@ def _students(recipe: Recipe, task: Task) -> list[str]:
     return [*(kind for kind in kinds if kind != task.baseline), task.baseline]
 
 
-def _base(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> Base | None:
-    if any(registry.find("students", kind).needs_base for kind in kinds):
-        base = finding.find(recipe.settings(BaseSettings).name, progress)
-        if base.family != "encoder":
-            raise BaseError(f"this base is a {base.family}; an encoder is needed", value=base.name, todo="Name another: --base minilm")
-        return base
-    return None
+def _bases(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[str, Base]:
+    """A base of every family that the students start from: the one that was named, and the starters of the others.
+
+    Raises BaseError where the named one is of no family that is needed.
+    """
+    families = list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
+    asked = recipe.settings(BaseSettings).name
+    if asked == AUTO or not families:
+        return {family: finding.find(AUTO, progress, family) for family in families}
+    named = finding.find(asked, progress, families[0] if len(families) == 1 else None)
+    if named.family not in families:
+        raise BaseError(
+            f"this base is of the family {named.family}, and {' or '.join(families)} is needed",
+            value=asked,
+            todo="Name another with --base, or leave it out for the starter.",
+        )
+    return {family: named if named.family == family else finding.find(AUTO, progress, family) for family in families}
 
 
 def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: Sequence[str]) -> Trained:
@@ -135,7 +145,9 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         if kind == "encoder":
             probe_teacher, final_teacher = probe, final
         bench.progress.start(f"export and time {kind}")
-        for variant in bench.variants(final, _methods(recipe), [row.input for row in examples.train]):
+        # The baseline is there to be compared with, as it is.
+        methods = _methods(recipe) if kind != task.baseline or asked.kind == kind else []
+        for variant in bench.variants(final, methods, [row.input for row in examples.train]):
             candidate = _candidate(task, bench, examples, learnt[kind], variant, recipe, kind)
             wanted = asked.kind in ("auto", kind)
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
@@ -203,9 +215,9 @@ def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, var
     before = task.measure(examples.held, whole, learnt.form)[task.headline]
     after = task.measure(examples.held, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
-    loss = before.value - after.value
+    loss, least = before.value - after.value, gate.agreement(isinstance(task, Graded))
     unfit = ""
-    if loss > gate.max_loss or same < gate.min_agreement:
+    if loss > gate.max_loss or (least is not None and same < least):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
     held = learnt.metric
     value = max(0.0, held.value - loss)
@@ -216,6 +228,7 @@ def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, var
         p50=variant.timing.p50,
         p99=variant.timing.p99,
         texts_per_second=variant.timing.texts_per_second,
+        tokens_per_second=variant.timing.tokens_per_second,
         size_mb=variant.size_mb,
         seconds=learnt.final.seconds,
         agreement=same,
@@ -266,7 +279,9 @@ class _Draft:
     facts: ParityFacts
 
 
-def _kept(recipe: Recipe, task: Task, examples: Examples, bench: Bench, trained: Trained, box: Path) -> tuple[shipping.Story, _Draft]:
+def _kept(
+    recipe: Recipe, task: Task, examples: Examples, bench: Bench, trained: Trained, box: Path, loaded: ExitStack
+) -> tuple[shipping.Story, _Draft]:
     """Choose, pack and measure. A model made small by a method that was not asked for is kept only if it passes the gate: where it does
     not, the choice is made again without it. The last one left must pass.
 
@@ -276,12 +291,12 @@ def _kept(recipe: Recipe, task: Task, examples: Examples, bench: Bench, trained:
     for number in range(len(trained.candidates)):
         chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings))
         progress.say(f"chosen: {chosen.name}, {reason}")
-        story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not)
+        story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not, loaded)
         draft = _measured(story, box / f"draft-{number}")
         if draft.facts.passed:
             return story, draft
         others = [c for c in trained.candidates if c.name != chosen.name and not c.unfit and not c.baseline]
-        if not (auto and others and chosen.method != PLAIN):
+        if not (auto and others and chosen.method not in WHOLE):
             break
         said = parity.failures(draft.facts)
         progress.say(f"{chosen.name} does not pass the parity gate: {'; '.join(said)}. Choosing again without it")
@@ -296,12 +311,13 @@ def _measured(story: shipping.Story, out: Path) -> _Draft:
     task, rows = story.task, story.examples.test
     learnt, variant = story.trained.learnt[story.chosen.student], story.trained.variants[story.chosen.name]
     story.bench.progress.start("measure the packed bundle on the test rows")
-    model = live.load(shipping.pack_draft(story, learnt.form, variant, out), threads=story.bench.threads)
+    model = story.loaded(shipping.pack_draft(story, learnt.form, variant, out))
     texts = [row.input for row in rows]
     served = model.predict(texts)
     trained = task.decode(story.bench.raw(learnt.final, texts), learnt.form)
     before, metrics = task.measure(rows, trained, learnt.form), task.measure(rows, served, learnt.form)
     headline = metrics[task.headline]
+    grades = (task.grades(rows, trained, learnt.form), task.grades(rows, served, learnt.form)) if isinstance(task, Graded) else None
     facts = parity.compare(
         rows,
         trained,
@@ -310,6 +326,7 @@ def _measured(story: shipping.Story, out: Path) -> _Draft:
         headline=task.headline,
         before=before[task.headline],
         after=headline,
+        grades=grades,
     )
     story.bench.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
     return _Draft(learnt, variant, model, served, metrics, facts)
@@ -322,9 +339,10 @@ def _ship(story: shipping.Story, draft: _Draft, out: Path, box: Path) -> Report:
     report = shipping.report(story, draft.learnt, draft.served, draft.metrics, draft.facts, draft.model)
     quality_gate.require(draft.metrics, story.task.headline, gate, report.baseline)
     shipping.pack_final(story, draft.learnt.form, draft.variant, report, box / "final")
-    again = live.load(box / "final", threads=story.bench.threads)
+    again = story.loaded(box / "final")
+    # In the same batches as when it was measured, as far as they go: what shares a batch may round otherwise.
     texts = [row.input for row in story.examples.test[:64]]
-    if [reply.output for reply in again.predict(texts)] != [reply.output for reply in draft.served[:64]]:
+    if [reply.output for reply in again.predict(texts)] != [reply.output for reply in draft.model.predict(texts)]:
         raise GateError(
             "the finished bundle answers otherwise than the one that was measured",
             value=out.name,

@@ -23,6 +23,7 @@ class Candidate:
     Attributes:
         held: the headline metric on held-out rows of the training data; choices are made on it.
         p50, p99: milliseconds for one text; `texts_per_second` in batches; `size_mb` of the files that serve it.
+        tokens_per_second: what a model that writes does for one text at a time; None for others.
         agreement: share of held-out rows answered as the student answered before it was made small.
         fit: why it may not be shipped, a clause; empty where it may.
     """
@@ -38,6 +39,7 @@ class Candidate:
     agreement: float = 1.0
     unfit: str = ""
     baseline: bool = False
+    tokens_per_second: float | None = None
 
     @property
     def name(self) -> str:
@@ -105,6 +107,10 @@ def _limited(candidate: Candidate, wanted: StudentSettings) -> Candidate:
         return replace(candidate, unfit=f"{candidate.p50:.2f} ms is over the {wanted.max_latency_ms:g} ms asked for")
     if wanted.max_size_mb is not None and candidate.size_mb > wanted.max_size_mb:
         return replace(candidate, unfit=f"{candidate.size_mb:.1f} MB is over the {wanted.max_size_mb:g} MB asked for")
+    least, speed = wanted.min_tokens_per_second, candidate.tokens_per_second
+    if least is not None and (speed is None or speed < least):
+        found = "it writes no tokens" if speed is None else f"{speed:.0f} tokens/s are under the {least:g} asked for"
+        return replace(candidate, unfit=found)
     return candidate
 
 
@@ -129,4 +135,6 @@ def _asked(wanted: StudentSettings) -> str:
         limits.append(f"at most {wanted.max_latency_ms:g} ms")
     if wanted.max_size_mb is not None:
         limits.append(f"at most {wanted.max_size_mb:g} MB")
+    if wanted.min_tokens_per_second is not None:
+        limits.append(f"at least {wanted.min_tokens_per_second:g} tokens/s")
     return ", ".join(limits)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.parts import Form, Task
+from smidgen.core.parts import Form, Graded, Task
 from smidgen.core.rows import Row, joined
 from smidgen.data import near
 from smidgen.data.read import Table, open_table
@@ -21,6 +22,10 @@ FEW_PER_STRATUM = 30
 _MOST_HELD = 500
 _MOST_HELD_UNKNOWN = 1_000
 _MOST_TEST = 10_000
+_LARGEST_GROUP = 50
+_MOST_HELD_GRADED = 150
+_MOST_TEST_GRADED = 500
+"""Writing a text takes a hundred times as long as giving a label."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
     form = task.form(rows, asked)
+    graded = isinstance(task, Graded)
     columns = {"input": ",".join(table.input.names), "label": table.label.names[0] if table.label else ""}
     if settings.test is not None:
         given = open_table(_path(settings.test, recipe), remembered=(columns["input"], columns["label"]), settings=settings)
@@ -87,7 +93,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
                 )
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
-        share = _capped(settings.test_share, len(rows), _MOST_TEST)
+        share = _capped(settings.test_share, len(rows), _MOST_TEST_GRADED if graded else _MOST_TEST)
         rows, test = split(rows, task.strata(rows), share, recipe.seed, _groups(rows), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
     if not rows or not test:
@@ -95,12 +101,17 @@ def gather(recipe: Recipe, task: Task) -> Examples:
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
         )
     strata = task.strata(rows)
-    fit, held = split(rows, strata, _held_share(settings, rows, strata, form), recipe.seed + 1, _groups(rows), minimum_per_stratum=1)
-    refit = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
+    most = _MOST_HELD_GRADED if graded else _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
+    share = _capped(settings.holdout, len(rows), most) if graded else _held_share(settings, rows, strata, most)
+    fit, held = split(rows, strata, share, recipe.seed + 1, _groups(rows), minimum_per_stratum=1)
+    # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
+    refit = not graded and (len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata)))
     if not held:
         raise DataError(
             "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
         )
+    if isinstance(task, Graded):
+        held, test = task.gathered(held), task.gathered(test)
     return Examples(
         rows if refit else fit,
         fit,
@@ -116,18 +127,22 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     )
 
 
-def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], form: Form) -> float:
+def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], most: int) -> float:
     """A refit costs no row, so it can afford twice the share; many rows need no more than a few hundred for a temperature, some more for
     the threshold of the unknown answer."""
     few = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
-    return _capped(
-        min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
-    )
+    return _capped(min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), most)
 
 
 def _groups(rows: Sequence[Row]) -> list[int]:
-    """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin."""
-    return near.groups([joined(row.input) for row in rows])
+    """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin. Where nearly all is near to
+    something else that is near (lists of attributes are), a group would be too large for either side, and only equal texts stay together."""
+    texts = [joined(row.input) for row in rows]
+    found = near.groups(texts)
+    if max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):
+        first: dict[str, int] = {}
+        return [first.setdefault(text, place) for place, text in enumerate(texts)]
+    return found
 
 
 def _capped(share: float, total: int, most: int) -> float:

@@ -15,6 +15,7 @@ from smidgen.core.errors import InputError, RequestError
 from smidgen.core.parts import Form, Runner, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
+from smidgen.flows.runners import asked, release
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 
@@ -56,7 +57,11 @@ class Model:
             return []
         with self._one_at_a_time:
             raw = self.runner.run(texts)
-        return self.task.decode(raw, self.form)
+        return self.task.decode(asked(raw, texts), self.form)
+
+    def close(self) -> None:
+        """End what the engine runs in, where that is a process of its own. The model answers no more."""
+        release(self.runner)
 
     def embed(self, texts: Sequence[Text]) -> list[Reply]:
         """One reply a text, in order, whose output is the text's vector in the model's last layer, a list of floats of length 1.

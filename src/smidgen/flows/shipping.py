@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry,
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Task
+from smidgen.core.bases import Base
+from smidgen.core.parts import Form, Graded, Task
 from smidgen.core.replies import Reply
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
@@ -24,11 +26,11 @@ from smidgen.flows import curve, footprint
 from smidgen.flows.choosing import Candidate
 from smidgen.flows.embedding import embedder
 from smidgen.flows.examples import Examples
-from smidgen.flows.live import Model
+from smidgen.flows.live import Model, load
 from smidgen.flows.timing import Timing, measure
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Variant
-from smidgen.judge import cost, learning_curve, quality
+from smidgen.judge import cost, learning_curve, quality, writing
 from smidgen.judge.page import render
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
@@ -51,7 +53,7 @@ _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-l
 
 @dataclass(frozen=True)
 class Story:
-    """All that happened in a build before shipping: what the report is written from."""
+    """All that happened in a build before shipping: what the report is written from. `models` releases the models it loads."""
 
     recipe: Recipe
     task: Task
@@ -61,6 +63,18 @@ class Story:
     chosen: Candidate
     reason: str
     why_not: Mapping[str, str]
+    models: ExitStack
+
+    def loaded(self, folder: Path) -> Model:
+        """A bundle of this build, loaded as it will be served; released with the build."""
+        model = load(folder, threads=self.bench.threads)
+        self.models.callback(model.close)
+        return model
+
+    @property
+    def base(self) -> Base | None:
+        """The pretrained weights that the chosen student started from."""
+        return self.bench.base(self.chosen.student)
 
 
 def pack_draft(story: Story, form: Form, variant: Variant, out: Path) -> Path:
@@ -93,10 +107,9 @@ def _pack(story: Story, form: Form, variant: Variant, extra: Mapping[str, str], 
 
 
 def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, Interval]) -> Manifest:
-    examples, base, licence = story.examples, story.bench.base, story.recipe.settings(DataSettings).licence or "unknown"
-    uses_base = story.chosen.student != story.task.baseline and base is not None
+    examples, base, licence = story.examples, story.base, story.recipe.settings(DataSettings).licence or "unknown"
     chain = [Licence(what="data", licence=licence, source=examples.source)]
-    if uses_base and base is not None:
+    if base is not None:
         chain.insert(0, Licence(what=f"base {base.name}", licence=base.licence, source=base.source))
     names = tuple(examples.columns["input"].split(","))
     return Manifest(
@@ -107,7 +120,7 @@ def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, 
         form=form,
         engine=EngineEntry.of(variant.spec),
         columns=Columns(input=names[0] if len(names) == 1 else names, label=examples.columns["label"]),
-        base=BaseEntry(name=base.name, sha256=base.sha256, licence=base.licence, source=base.source) if uses_base and base else None,
+        base=BaseEntry(name=base.name, sha256=base.sha256, licence=base.licence, source=base.source) if base else None,
         data=DataEntry(
             sha256=examples.sha256,
             rows={"train": len(examples.train), "held": len(examples.held), "test": len(examples.test)},
@@ -130,11 +143,12 @@ def report(
     plain = task.decode(raw, {**form, "temperature": 1.0})
     if "labels" in form:
         sections = quality.classifier_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
+    elif isinstance(task, Graded):
+        sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
     else:
         sections = {"metrics": quality.all_measured(metrics)}
-    base, data = story.bench.base, story.recipe.settings(DataSettings)
+    base, data = story.base, story.recipe.settings(DataSettings)
     timing = measure(model.runner, [row.input for row in examples.test])
-    uses_base = story.chosen.student != task.baseline
     return Report(
         name=story.recipe.name,
         task=story.recipe.task,
@@ -153,16 +167,16 @@ def report(
         ),
         student=StudentFacts(
             kind=story.chosen.student,
-            base=base.name if base and uses_base else None,
-            base_licence=base.licence if base and uses_base else None,
-            base_sha256=base.sha256 if base and uses_base else None,
-            base_source=base.source if base and uses_base else None,
+            base=base.name if base else None,
+            base_licence=base.licence if base else None,
+            base_sha256=base.sha256 if base else None,
+            base_source=base.source if base else None,
             method=story.chosen.method,
             engine=model.manifest.engine.engine,
             settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),
             chosen_because=story.reason,
         ),
-        baseline=_baseline(story, served),
+        baseline=_baseline(story, served, form),
         alternatives=tuple(_alternative(story, candidate) for candidate in story.trained.candidates),
         parity=facts,
         speed=_speed(story, timing, model),
@@ -172,7 +186,7 @@ def report(
             energy_method=story.trained.energy.method,
             device=processor().name,
         ),
-        cost=_cost(story, form, timing),
+        cost=_cost(story, form, timing, served),
         learning_curve=_curve(story, form, metrics[task.headline].value, sections.get("per_class", ())),
         environment=_environment(story),
         **sections,
@@ -189,14 +203,15 @@ def move(source: Path, out: Path) -> None:
     pack(source, open_bundle(source).manifest, out)
 
 
-def _baseline(story: Story, served: Sequence[Reply]) -> Baseline | None:
+def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | None:
     name = story.task.baseline
     if name not in story.trained.learnt:
         return None
     learnt, rows = story.trained.learnt[name], story.examples.test
     replies = story.task.decode(story.bench.raw(learnt.final, [row.input for row in rows]), learnt.form)
-    metrics = story.task.measure(rows, replies, learnt.form)
-    return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds)
+    metrics, task = story.task.measure(rows, replies, learnt.form), story.task
+    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if isinstance(task, Graded) else None
+    return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades)
 
 
 def _alternative(story: Story, candidate: Candidate) -> Alternative:
@@ -211,6 +226,7 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
         latency_ms_p50=candidate.p50,
         latency_ms_p99=candidate.p99,
         texts_per_second=candidate.texts_per_second,
+        tokens_per_second=candidate.tokens_per_second,
         size_mb=candidate.size_mb,
         seconds=candidate.seconds,
         chosen=candidate.name == story.chosen.name,
@@ -226,6 +242,8 @@ def _speed(story: Story, timing: Timing, model: Model) -> Speed:
         latency_ms_p99=timing.p99,
         texts_per_second=timing.texts_per_second,
         batch=timing.batch,
+        tokens_per_second=timing.tokens_per_second,
+        tokens_per_second_batched=timing.tokens_per_second_batched,
         threads=story.bench.threads,
         peak_memory_mb=found.peak_memory_mb if found else None,
         load_seconds=found.load_seconds if found else None,
@@ -233,15 +251,17 @@ def _speed(story: Story, timing: Timing, model: Model) -> Speed:
     )
 
 
-def _cost(story: Story, form: Form, timing: Timing) -> Any:
-    texts = [row.input for row in story.examples.test]
-    tokens_in, tokens_out = cost.tokens(texts, form.get("labels", ()))
-    return cost.estimate(tokens_in, tokens_out, texts_per_second=timing.texts_per_second)
+def _cost(story: Story, form: Form, timing: Timing, served: Sequence[Reply]) -> Any:
+    texts, labels = [row.input for row in story.examples.test], form.get("labels")
+    answers = () if labels else [story.task.content(reply) for reply in served]
+    tokens_in, tokens_out = cost.tokens(texts, labels or (), answers)
+    return cost.estimate(tokens_in, tokens_out, texts_per_second=timing.texts_per_second, listed=bool(labels))
 
 
 def _curve(story: Story, form: Form, accuracy: float, per_class: Sequence[Any]) -> LearningCurve | None:
-    embed = embedder(story.bench.base, story.bench.threads) if story.bench.base is not None else None
-    if embed is None or "labels" not in form:
+    base = story.bench.bases.get("encoder")
+    embed = embedder(base, story.bench.threads) if base is not None and "labels" in form else None
+    if embed is None:
         return None
     points = curve.measure(story.examples.train, story.examples.test, form, accuracy, embed, story.bench.seed)
     found = learning_curve.learn(points, seed=story.bench.seed, per_class=per_class)

@@ -6,7 +6,7 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task,
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
+from smidgen.flows.runners import asked, opened
 from smidgen.flows.timing import Timing, measure
 from smidgen.machine.energy import Energy, Meter
 from smidgen.parts import registry
@@ -78,20 +79,26 @@ class Share:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every step needs: the store, the task, the base, the seed, threads, progress."""
+    """What every step needs: the store, the task, the bases by family, the seed, threads, progress."""
 
     steps: Steps
     task: Task
-    base: Base | None
+    bases: Mapping[str, Base]
     seed: int
     threads: int
     progress: Progress
+
+    def base(self, student: str) -> Base | None:
+        """The pretrained weights that a student starts from; of a blend, its first member's."""
+        family = registry.find("students", student.partition("+")[0]).base_family
+        return self.bases.get(family) if family else None
 
     def fit(
         self, name: str, settings: Settings, rows: Sequence[Row], held: Sequence[Row], form: Form, teacher: Fitted | None, label: str
     ) -> Fitted:
         """Train a student on `rows`; go on from its last checkpoint where an earlier try was killed."""
         student: Student = registry.find("students", name)
+        base = self.base(name)
         inputs = {
             "code": code_hash(),
             "student": name,
@@ -99,7 +106,7 @@ class Bench:
             "rows": rows_hash((row.input, row.output) for row in rows),
             "held": rows_hash((row.input, row.output) for row in held),
             "form": form,
-            "base": self.base.sha256 if self.base and student.needs_base else None,
+            "base": base.sha256 if base else None,
             "seed": self.seed,
             "threads": self.threads,
             "teacher": teacher.key if teacher else None,
@@ -108,7 +115,6 @@ class Bench:
         def work(folder: Path) -> None:
             meter, began = Meter(), time.perf_counter()
             self.progress.start(label)
-            base = self.base if student.needs_base else None
             training = Training(rows, held, form, base, settings, self.seed, teacher=teacher.folder if teacher else None)
             student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label)))
             seconds, energy = time.perf_counter() - began, meter.read()
@@ -132,7 +138,7 @@ class Bench:
             _save(student.raw(fitted.folder, texts, self.threads), folder)
 
         folder = self.steps.run("raw", {"fit": fitted.key, "texts": rows_hash((text, None) for text in texts)}, work)
-        return _load(folder)
+        return asked(_load(folder), texts)
 
     def variants(self, fitted: Fitted, methods: Sequence[str], sample: Sequence[Text]) -> list[Variant]:
         """The student in its engine's files: at full precision, and made small by each method that knows the engine."""
@@ -176,13 +182,13 @@ class Bench:
 
         def work(folder: Path) -> None:
             spec = make(folder)
-            runner = registry.find("engines", spec.engine).open(folder, spec.options, self.threads)
-            _write(folder, {"spec": asdict(spec), "timing": measure(runner, sample).json()})
+            with opened(spec.engine, folder, spec.options, self.threads) as runner:
+                _write(folder, {"spec": asdict(spec), "timing": measure(runner, sample).json()})
 
         folder = self.steps.run(step, inputs, work)
         facts = _facts(folder)
         spec = EngineSpec(facts["spec"]["engine"], tuple(facts["spec"]["files"]), facts["spec"]["options"], facts["spec"]["method"])
-        timing = Timing(**{**facts["timing"], "batch": int(facts["timing"]["batch"])})
+        timing = Timing(**facts["timing"])
         size = sum((folder / name).stat().st_size for name in spec.files) / 1e6
         return Variant(student, spec, folder, content_hash([step, inputs]), timing, size)
 
@@ -195,11 +201,11 @@ class Bench:
             return {"logits": blend([raw["logits"] for raw in raws], weights, temperatures)}
 
         def work(folder: Path) -> None:
-            runner = registry.find("engines", variant.spec.engine).open(variant.folder, variant.spec.options, self.threads)
-            _save(runner.run(texts), folder)
+            with opened(variant.spec.engine, variant.folder, variant.spec.options, self.threads) as runner:
+                _save(runner.run(texts), folder)
 
         folder = self.steps.run("served", {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}, work)
-        return _load(folder)
+        return asked(_load(folder), texts)
 
 
 class _Titled:
@@ -229,13 +235,16 @@ def _compressed(compressor: Compressor, plain: Variant, sample: Sequence[Text], 
 def _save(raw: Raw, folder: Path) -> None:
     from safetensors.numpy import save_file
 
-    save_file({name: np.ascontiguousarray(array, dtype=np.float32) for name, array in raw.items()}, folder / "raw.safetensors")
+    written = {name: value for name, value in raw.items() if isinstance(value, list)}
+    arrays = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in raw.items() if name not in written}
+    save_file(arrays, folder / "raw.safetensors")
+    (folder / "raw.json").write_text(json.dumps(written), encoding="utf-8")
 
 
 def _load(folder: Path) -> Raw:
     from safetensors.numpy import load_file
 
-    return dict(load_file(folder / "raw.safetensors"))
+    return {**load_file(folder / "raw.safetensors"), **json.loads((folder / "raw.json").read_text(encoding="utf-8"))}
 
 
 def _facts(folder: Path) -> dict[str, Any]:

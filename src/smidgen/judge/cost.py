@@ -42,6 +42,7 @@ def estimate(
     texts_per_second: float | None,
     machine_usd_per_hour: float = MACHINE_USD_PER_HOUR,
     busy: float = 0.5,
+    listed: bool = True,
 ) -> Cost:
     """Cost of a million texts here and there.
 
@@ -50,9 +51,11 @@ def estimate(
         texts_per_second: measured throughput of the served model; None where it was not measured.
         machine_usd_per_hour: what the machine costs, rented or written off.
         busy: the share of paid hours in which the machine works; a machine that waits costs as much.
+        listed: whether the call lists label names.
     """
     own = 1e6 / (texts_per_second * busy) / 3600 * machine_usd_per_hour if texts_per_second else None
     table = prices()
+    said = "a short instruction, the label names and the text" if listed else "a short instruction and the text"
     models = tuple(
         ModelPrice(
             name=entry["name"],
@@ -75,7 +78,7 @@ def estimate(
         texts_per_second=texts_per_second,
         models=tuple(sorted(models, key=lambda model: -model.usd_per_million_texts)),
         assumption=(
-            f"A call to a big model is taken as {tokens_in:.0f} tokens in (a short instruction, the label names and the text, at "
+            f"A call to a big model is taken as {tokens_in:.0f} tokens in ({said}, at "
             f"{CHARACTERS_PER_TOKEN:g} characters a token) and {tokens_out:.0f} out, without reasoning tokens, at list price without batch "
             f"or cache discounts. The machine costs {machine_usd_per_hour:g} dollars an hour and works {100 * busy:.0f} % of the time."
         ),

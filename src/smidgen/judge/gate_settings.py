@@ -11,8 +11,12 @@ class GateSettings(Settings):
     max_loss: float = setting(
         0.01, "The most that the headline metric may fall from the trained model to the served one (0.01 is one point).", ge=0.0, le=1.0
     )
-    min_agreement: float = setting(
-        0.97, "The least share of held-out texts on which the served model must give the trained model's answer.", ge=0.0, le=1.0
+    min_agreement: float | None = setting(
+        None,
+        "The least share of held-out texts on which the served model must give the trained model's answer (default: 0.97; none for texts "
+        "that are written, where another word is no other answer).",
+        ge=0.0,
+        le=1.0,
     )
     min_headline: float | None = setting(
         None, "The least headline metric (accuracy for classify) that is good enough to ship.", flag="--min-quality", ge=0.0, le=1.0
@@ -21,5 +25,11 @@ class GateSettings(Settings):
         False, "Fail unless the headline metric is above the baseline's by more than chance explains.", flag="--must-beat-baseline"
     )
 
+    def agreement(self, graded: bool) -> float | None:
+        """The least agreement that is asked for: of a task whose answers are graded, only where it was given."""
+        return self.min_agreement if self.min_agreement is not None or graded else AGREEMENT
+
+
+AGREEMENT = 0.97
 
 SETTINGS = GateSettings

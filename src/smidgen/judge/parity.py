@@ -20,7 +20,7 @@ from smidgen.judge.gate_settings import GateSettings
 from smidgen.judge.quality import words
 from smidgen.judge.sections import ChangedText, Delta, ParityFacts, measured
 from smidgen.stats.classification import share
-from smidgen.stats.intervals import Change, paired_change
+from smidgen.stats.intervals import Change, paired_change, paired_grades
 from smidgen.stats.patterns import same
 
 _KEPT = 50  # changed texts kept in the report
@@ -38,6 +38,7 @@ def compare(
     headline: str = "accuracy",
     before: Metric | None = None,
     after: Metric | None = None,
+    grades: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> ParityFacts:
     """Compare the served replies with the trained model's on the same rows.
 
@@ -48,6 +49,8 @@ def compare(
         headline: the metric that decides; for `accuracy` the change is paired row by row, for others it is `after` minus `before` and the
             interval is that of the share of rows that stayed right.
         before, after: that metric of both, as the task measures it.
+        grades: of a graded task, what each reply of both is worth, 0..1: then the change is that of the mean grade, and agreement is asked
+            for only where the settings name it.
 
     Raises GateError where the served model left rows out, or gave a score that is no number in 0..1.
     """
@@ -62,7 +65,7 @@ def compare(
     before_outputs, after_outputs = [reply.output for reply in trained], [reply.output for reply in served]
     agreed = same(before_outputs, after_outputs)
     right_before, right_after = same(gold, before_outputs), same(gold, after_outputs)
-    change = paired_change(right_before, right_after)
+    change = paired_grades(*grades) if grades is not None else paired_change(right_before, right_after)
     moves = [abs(a.score - b.score) for a, b, kept in zip(trained, served, agreed, strict=True) if kept]
     changed = [
         ChangedText(text=joined(row.input), gold=words(row.output), trained=words(a.output), served=words(b.output))
@@ -70,8 +73,9 @@ def compare(
         if not kept
     ]
     # Losses first: they are what a failed gate is about.
-    lost = [bool(was and not now) for was, now, kept in zip(right_before, right_after, agreed, strict=True) if not kept]
-    changed = [text for _, text in sorted(zip(lost, changed, strict=True), key=lambda pair: not pair[0])]
+    worth = grades if grades is not None else (right_before.astype(float), right_after.astype(float))
+    loss = [was - now for was, now, kept in zip(*worth, agreed, strict=True) if not kept]
+    changed = [text for _, text in sorted(zip(loss, changed, strict=True), key=lambda pair: -pair[0])]
     agreement = share(agreed)
     facts = ParityFacts(
         n=len(rows),
@@ -79,10 +83,10 @@ def compare(
         metric=headline,
         trained=measured(before) or measured(share(right_before)),
         served=measured(after) or measured(share(right_after)),
-        change=_delta(change, before, after, headline),
+        change=_delta(change, before, after, headline, grades is not None),
         largest_score_change=max(moves, default=0.0),
         max_loss=settings.max_loss,
-        min_agreement=settings.min_agreement,
+        min_agreement=settings.agreement(grades is not None),
         changed=tuple(changed[:_KEPT]),
     )
     return facts.model_copy(update={"passed": not failures(facts)})
@@ -125,9 +129,9 @@ def failures(facts: ParityFacts) -> list[str]:
     return found
 
 
-def _delta(change: Change, before: Metric | None, after: Metric | None, headline: str) -> Delta:
+def _delta(change: Change, before: Metric | None, after: Metric | None, headline: str, graded: bool) -> Delta:
     value, low, high = change.value, change.low, change.high
-    if headline != "accuracy" and before is not None and after is not None:
+    if not graded and headline != "accuracy" and before is not None and after is not None:
         # Another metric than the share of right rows: its own change, with the width that the changed rows give.
         moved = after.value - before.value
         low, high, value = moved + (low - value), moved + (high - value), moved

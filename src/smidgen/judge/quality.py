@@ -32,7 +32,7 @@ from smidgen.judge.sections import (
     measured,
 )
 from smidgen.stats import calibration, classification, selective
-from smidgen.stats.intervals import paired_change
+from smidgen.stats.intervals import paired_change, paired_grades
 from smidgen.stats.patterns import label_set, same
 
 WANTED_RISKS = (0.01, 0.02, 0.05)
@@ -94,7 +94,7 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
         out_of_scope_train=split[0][outside] if outside else 0,
         out_of_scope_test=split[2][outside] if outside else 0,
         labels=tuple(
-            LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in form["labels"]
+            LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in form.get("labels", ())
         ),
         **facts,
     )
@@ -137,9 +137,9 @@ def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage
     scores, right = scored(rows, replies)
     found = [(wanted, selective.coverage_at_risk(scores, right, wanted)) for wanted in WANTED_RISKS]
     return RiskCoverage(
-        points=tuple(_point(point) for point in selective.risk_coverage(scores, right)),
+        points=tuple(point(point) for point in selective.risk_coverage(scores, right)),
         area=_number(selective.area_under_risk_coverage(scores, right)),
-        at=tuple(AtRisk(wanted=wanted, point=_point(point) if point else None) for wanted, point in found),
+        at=tuple(AtRisk(wanted=wanted, point=point(point) if point else None) for wanted, point in found),
     )
 
 
@@ -167,10 +167,15 @@ def baseline(
     baseline_replies: Sequence[Reply],
     metrics: Mapping[str, Metric],
     seconds: float | None = None,
+    grades: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Baseline:
-    """The baseline beside the model on the same rows; the change is the model's accuracy minus the baseline's, paired."""
+    """The baseline beside the model on the same rows; the change is the model's accuracy minus the baseline's, paired; of a graded task,
+    whose `grades` of the baseline and of the model are given, the change in the mean grade."""
     gold = [row.output for row in rows]
-    change = paired_change(same(gold, [reply.output for reply in baseline_replies]), same(gold, [reply.output for reply in replies]))
+    if grades is not None:
+        change = paired_grades(*grades)
+    else:
+        change = paired_change(same(gold, [reply.output for reply in baseline_replies]), same(gold, [reply.output for reply in replies]))
     return Baseline(
         name=name,
         metrics=all_measured(metrics),
@@ -230,7 +235,7 @@ def words(output: Any) -> str:
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
 
 
-def _point(found: selective.Selection) -> CoveragePoint:
+def point(found: selective.Selection) -> CoveragePoint:
     return CoveragePoint(
         threshold=found.threshold, coverage=found.coverage, risk=found.risk, risk_low=found.risk_low, risk_high=found.risk_high
     )

@@ -23,6 +23,7 @@ from smidgen.judge.sections import (
     ParityFacts,
     Part,
     RiskCoverage,
+    Sample,
     Speed,
     StudentFacts,
     TrainingFacts,
@@ -59,6 +60,7 @@ class Report(Part):
     cost: Cost | None = None
     learning_curve: LearningCurve | None = None
     mistakes: tuple[Mistake, ...] = ()
+    samples: tuple[Sample, ...] = ()
     environment: Environment = Environment()
 
     def json_text(self) -> str:

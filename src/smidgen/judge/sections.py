@@ -188,6 +188,7 @@ class Alternative(Part):
     latency_ms_p50: float | None = None
     latency_ms_p99: float | None = None
     texts_per_second: float | None = None
+    tokens_per_second: float | None = None
     size_mb: float | None = None
     seconds: float | None = None
     chosen: bool = False
@@ -227,6 +228,8 @@ class Speed(Part):
     latency_ms_p99: float | None = None
     texts_per_second: float | None = None
     batch: int | None = None
+    tokens_per_second: float | None = None
+    tokens_per_second_batched: float | None = None
     threads: int | None = None
     peak_memory_mb: float | None = None
     size_mb: float | None = None
@@ -329,6 +332,18 @@ class Mistake(Part):
     row: int | None = None
     gold_score: float | None = None
     why: str = ""
+
+
+class Sample(Part):
+    """What a model wrote, beside what was wanted: `wanted` holds the references, `grade` is 0..1, `facts` say what is missing or made up."""
+
+    text: str
+    wanted: tuple[str, ...]
+    got: str
+    grade: float
+    score: float
+    row: int | None = None
+    facts: tuple[str, ...] = ()
 
 
 class Environment(Part):

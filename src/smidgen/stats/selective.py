@@ -1,13 +1,17 @@
-"""What a model could answer alone if it passed on what it is unsure of: the risk-coverage curve (El-Yaniv and Wiener 2010)."""
+"""What a model could answer alone if it passed on what it is unsure of: the risk-coverage curve (El-Yaniv and Wiener 2010).
+
+`correct` is 0 or 1 a row, or a grade between them where answers are better or worse: then the risk is the mean of what is missing to 1.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from smidgen.stats.intervals import Floats, wilson
+from smidgen.stats.intervals import Floats, wilson, z_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike, points: int = 200) 
         return []
     if len(ends) > points:
         ends = ends[np.unique(np.linspace(0, len(ends) - 1, points).round().astype(int))]
-    errors = np.cumsum(wrong)
+    errors = _Errors(wrong)
     return [_selection(scores, errors, int(end)) for end in ends]
 
 
@@ -46,16 +50,34 @@ def coverage_at_risk(confidence: ArrayLike, correct: ArrayLike, risk: float) -> 
     under it too; None where no threshold does it, or where there are too few rows to say: sixteen right answers of sixteen still leave
     room for a fifth that are wrong. It is what was seen, not a promise: a promise needs rows that did not choose the threshold."""
     scores, wrong, ends = _ranked(confidence, correct)
-    errors = np.cumsum(wrong)
-    found = [_selection(scores, errors, int(end)) for end in ends if errors[end] <= risk * (end + 1) + 1e-12]
+    errors = _Errors(wrong)
+    found = [_selection(scores, errors, int(end)) for end in ends if errors.sums[end] <= risk * (end + 1) + 1e-12]
     good = [point for point in found if point.risk_high <= risk]
     return good[-1] if good else None
 
 
-def _selection(scores: Floats, errors: Floats, end: int) -> Selection:
-    answered, wrong = end + 1, int(errors[end])
-    low, high = wilson(wrong, answered)
-    return Selection(float(scores[end]), answered / len(scores), wrong / answered, low, high)
+class _Errors:
+    """Running sums of the errors of rows from the surest on, and their intervals."""
+
+    def __init__(self, wrong: Floats) -> None:
+        self.sums, self._squares = np.cumsum(wrong), np.cumsum(wrong * wrong)
+        self._counts = bool(np.isin(wrong, (0.0, 1.0)).all())
+
+    def interval(self, end: int) -> tuple[float, float]:
+        """The 95 % interval of the mean error of rows up to `end`: Wilson's of a share; of grades the normal one, with half an error of
+        one row added so that it has a width where all grades are alike."""
+        n = end + 1
+        if self._counts:
+            return wilson(int(self.sums[end]), n)
+        mean = float(self.sums[end]) / n
+        variance = max(0.0, float(self._squares[end]) / n - mean * mean)
+        half = z_value(0.95) * math.sqrt((variance + 0.25 / n) / n)
+        return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def _selection(scores: Floats, errors: _Errors, end: int) -> Selection:
+    low, high = errors.interval(end)
+    return Selection(float(scores[end]), (end + 1) / len(scores), float(errors.sums[end]) / (end + 1), low, high)
 
 
 def _ranked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats, np.ndarray[tuple[int], np.dtype[np.int64]]]:

@@ -48,7 +48,7 @@ class Encoder:
     name = "encoder"
     summary = "A small pretrained encoder, fully fine-tuned, with a classification head: the most accurate."
     settings = EncoderSettings
-    needs_base = True
+    base_family = "encoder"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.

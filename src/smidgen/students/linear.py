@@ -38,7 +38,7 @@ class Linear:
     name = "linear"
     summary = "TF-IDF and a linear classifier: the baseline."
     settings = LinearSettings
-    needs_base = False
+    base_family = None
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds, so there is no checkpoint."""

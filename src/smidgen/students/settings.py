@@ -22,5 +22,9 @@ class StudentSettings(Settings):
     )
     max_size_mb: float | None = setting(None, "Largest size of the model's files, in MB of 10^6 bytes.", flag="--max-size-mb", gt=0)
 
+    min_tokens_per_second: float | None = setting(
+        None, "Least tokens a second that a model that writes must reach here, one text at a time.", flag="--min-tokens-per-second", gt=0
+    )
+
 
 SETTINGS = StudentSettings

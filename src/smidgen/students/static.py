@@ -53,7 +53,7 @@ class Static:
     name = "static"
     summary = "Token vectors distilled from the fine-tuned encoder, with a small head: microseconds a text, a few megabytes."
     settings = StaticSettings
-    needs_base = True
+    base_family = "encoder"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Distil and train; takes seconds, so there is no checkpoint."""

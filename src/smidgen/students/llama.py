@@ -1,0 +1,295 @@
+"""A Llama-like decoder written for teaching on a CPU: forward and backward by hand, in the precision that the processor is fast at.
+
+Against a plain training loop it saves what need not be done. The weights of the norms are folded into the matrices behind them, so a norm is
+one scaling. Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are
+computed once a block and not once a row: all rows see the same keys and values of theirs. Only adapters get gradients: they are merged into
+the weights once a step, so that forward and backward run plain matrices, and their gradients are products with a thin side. The output
+layer, a fifth of the model, is computed where an answer stands and nowhere else.
+
+The mathematics is that of transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU); tests hold the two
+against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from smidgen.students.decoder_shape import Shape
+
+QKV, OUT, GATE_UP, DOWN = "qkv", "out", "gate_up", "down"
+PLACES = (QKV, OUT, GATE_UP, DOWN)
+"""The matrices of a layer: what adapters are laid over."""
+_LOSS_ROWS = 256
+"""Answer tokens whose logits are held at once: 25 MB of 49,152 in 16 bits."""
+
+
+@dataclass
+class Layer:
+    """The matrices of one layer, (outputs, inputs), and the bias of queries, keys and values where there is one."""
+
+    qkv: Tensor
+    out: Tensor
+    gate_up: Tensor
+    down: Tensor
+    bias: Tensor | None = None
+
+
+@dataclass
+class Block:
+    """Rows that are computed together.
+
+    Attributes:
+        ids: (rows, length) token ids after the shared ones, padded on the right.
+        answers: places of the tokens that predict an answer's token, in the rows laid end to end.
+        targets: the tokens that stand after them.
+        weights: what each of these counts in the loss.
+    """
+
+    ids: Tensor
+    answers: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+@dataclass
+class Kept:
+    """What the backward pass needs of a layer."""
+
+    x: Tensor
+    x_scale: Tensor
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    chances: Tensor
+    own_chances: Tensor | None
+    heads: Tensor
+    mid: Tensor
+    mid_scale: Tensor
+    gate_up: Tensor
+    act: Tensor
+
+
+@dataclass
+class Gradients:
+    """Where the gradients of the adapters of one worker are summed: (place, layer) -> of `down`, of `up`."""
+
+    sums: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
+class Llama:
+    """The decoder with its weights in the precision that it computes in.
+
+    Attributes:
+        shape: its sizes.
+        table: (vocabulary, width) token vectors.
+        output: (vocabulary, width) the output matrix with the last norm folded in.
+        layers: the matrices with their norms folded in; adapters are merged into these.
+        before: ids of the tokens that all rows begin with.
+    """
+
+    def __init__(self, shape: Shape, table: Tensor, output: Tensor, layers: list[Layer], before: Tensor) -> None:
+        self.shape, self.table, self.output, self.layers, self.before = shape, table, output, layers, before
+        self.dtype = table.dtype
+        self._turns: dict[int, tuple[Tensor, Tensor]] = {}
+        self._masks: dict[tuple[int, int], Tensor] = {}
+
+    def loss(self, block: Block, gradients: Gradients | None, adapters: Adapted | None, rate: float) -> tuple[float, float]:
+        """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, the adapters'
+        gradients are added to it, of the sum times `rate`."""
+        x = torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)])
+        rows, length = block.ids.shape
+        keep = gradients is not None
+        kept: list[Kept] = []
+        for layer in self.layers:
+            x, saved = self._forward(x, layer, rows, length)
+            if keep:
+                kept.append(saved)
+        places = block.answers + len(self.before)
+        last = x[places]
+        scale = self._scale(last)
+        last_unit = last * scale
+        total, dlast = 0.0, torch.zeros_like(last) if keep else last
+        for start in range(0, len(places), _LOSS_ROWS):
+            part = slice(start, start + _LOSS_ROWS)
+            logits = last_unit[part] @ self.output.T
+            targets, weights = block.targets[part], block.weights[part]
+            if not keep:
+                losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+                total += float((losses * weights).sum())
+                continue
+            chances = torch.softmax(logits, dim=-1)
+            at = torch.arange(len(targets))
+            right = chances[at, targets].float()
+            total -= float((right.clamp(min=1e-9).log() * weights).sum())
+            chances[at, targets] -= 1
+            chances *= (weights * rate).to(chances.dtype)[:, None]
+            dlast[part] = chances @ self.output
+        if gradients is not None and adapters is not None:
+            dx = torch.zeros_like(x)
+            dx[places] = self._norm_back(dlast, last, scale)
+            for number in range(len(self.layers) - 1, -1, -1):
+                dx = self._backward(dx, kept.pop(), number, rows, length, gradients, adapters)
+        return total, float(block.weights.sum())
+
+    def _scale(self, x: Tensor) -> Tensor:
+        """One over the root mean square of each token, (n, 1)."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        return (norm.square() / x.shape[-1] + self.shape.eps).rsqrt().to(self.dtype)
+
+    def _norm_back(self, dy: Tensor, x: Tensor, scale: Tensor) -> Tensor:
+        """The gradient of x, where y = x * scale(x)."""
+        along = (dy * x).sum(-1, keepdim=True, dtype=torch.float32) / x.shape[-1]
+        s = scale.float()
+        return torch.addcmul(dy * scale, x, (along * s * s * s).to(self.dtype), value=-1)
+
+    def _forward(self, x: Tensor, layer: Layer, rows: int, length: int) -> tuple[Tensor, Kept]:
+        shape, first = self.shape, len(self.before)
+        x_scale = self._scale(x)
+        qkv = (x * x_scale) @ layer.qkv.T
+        if layer.bias is not None:
+            qkv += layer.bias
+        q, k, v = self._split(qkv, first, rows, length)
+        heads = torch.empty(len(x), shape.heads * shape.head, dtype=self.dtype)
+        own_chances = None
+        if first:
+            own_chances = self._attend(q[0], k[0], v[0], 0, heads[:first].view(1, first, shape.kv_heads, shape.group, shape.head))
+            k_all, v_all = (torch.cat([head.expand(-1, rows, -1, -1), tail], dim=2) for head, tail in ((k[0], k[1]), (v[0], v[1])))
+        else:
+            k_all, v_all = k[1], v[1]
+        chances = self._attend(q[1], k_all, v_all, first, heads[first:].view(rows, length, shape.kv_heads, shape.group, shape.head))
+        mid = torch.addmm(x, heads, layer.out.T)
+        mid_scale = self._scale(mid)
+        gate_up = (mid * mid_scale) @ layer.gate_up.T
+        act = torch.nn.functional.silu(gate_up[:, : shape.inner])
+        act *= gate_up[:, shape.inner :]
+        y = torch.addmm(mid, act, layer.down.T)
+        q_all = q[1] if not first else torch.cat([q[0].flatten(1, 3), q[1].flatten(1, 3)], dim=1)
+        return y, Kept(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act)
+
+    def _split(self, qkv: Tensor, first: int, rows: int, length: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), turned to their positions: of the shared
+        tokens, as one row, and of the rows."""
+        s = self.shape
+        edge, end = s.heads * s.head, (s.heads + s.kv_heads) * s.head
+        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+        for part, (n, size, at) in ((slice(0, first), (1, first, 0)), (slice(first, None), (rows, length, first))):
+            q = qkv[part, :edge].view(n, size, s.kv_heads, s.group, s.head).permute(2, 0, 3, 1, 4)
+            k = qkv[part, edge:end].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3)
+            v = qkv[part, end:].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3).contiguous()
+            found[0].append(self._turned(q, at, size))
+            found[1].append(self._turned(k, at, size))
+            found[2].append(v)
+        return found
+
+    def _turned(self, x: Tensor, at: int, size: int, back: bool = False) -> Tensor:
+        """Turned to positions `at` and on (the last but one dimension), or turned back."""
+        cos, sin = self._turn(at + size)
+        cos, sin = cos[at : at + size], sin[at : at + size]
+        half = x.shape[-1] // 2
+        a, b = x[..., :half], x[..., half:]
+        out = torch.empty(x.shape, dtype=x.dtype)
+        if back:
+            torch.addcmul(a * cos, b, sin, out=out[..., :half])
+            torch.addcmul(b * cos, a, sin, value=-1, out=out[..., half:])
+        else:
+            torch.addcmul(a * cos, b, sin, value=-1, out=out[..., :half])
+            torch.addcmul(b * cos, a, sin, out=out[..., half:])
+        return out
+
+    def _turn(self, size: int) -> tuple[Tensor, Tensor]:
+        """(size, head / 2) cosines and sines of the positions' angles."""
+        known = max(self._turns, default=0)
+        if known < size:
+            size = max(256, 1 << (size - 1).bit_length())
+            periods = self.shape.theta ** (torch.arange(0, self.shape.head, 2, dtype=torch.float64) / self.shape.head)
+            angles = torch.arange(size, dtype=torch.float64)[:, None] / periods
+            self._turns[size] = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
+            known = size
+        return self._turns[known]
+
+    def _mask(self, length: int, first: int) -> Tensor:
+        """(group * length, first + length) 0 where a token may look and minus infinity where it may not: behind itself. The padding lies
+        behind every token that counts."""
+        if (length, first) not in self._masks:
+            if len(self._masks) > 64:
+                self._masks.clear()
+            own = torch.full((length, length), float("-inf")).triu(1)
+            mask = torch.cat([torch.zeros(length, first), own], dim=1).repeat(self.shape.group, 1)
+            self._masks[(length, first)] = mask.to(self.dtype)
+        return self._masks[(length, first)]
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, first: int, out: Tensor) -> Tensor:
+        """Write into `out` (rows, length, kv, group, head) what the queries find; the chances (kv * rows, group * length, keys)."""
+        kv, rows, group, length, head = q.shape
+        q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
+        mask = self._mask(length, first).expand(kv * rows, -1, -1)
+        chances = torch.softmax(torch.baddbmm(mask, q2, k2.transpose(1, 2), alpha=head**-0.5), dim=-1)
+        out.copy_((chances @ v2).view(kv, rows, group, length, head).permute(1, 3, 0, 2, 4))
+        return chances
+
+    def _attend_back(self, dout: Tensor, q: Tensor, k: Tensor, v: Tensor, chances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of queries (kv, rows, group, length, head), keys and values (kv, rows, keys, head); `dout` as `out` of `_attend`."""
+        rows, length, kv, group, head = dout.shape
+        d = dout.permute(2, 0, 3, 1, 4).reshape(kv * rows, group * length, head)
+        q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
+        dv = chances.transpose(1, 2) @ d
+        dchances = d @ v2.transpose(1, 2)
+        dscores = torch._softmax_backward_data(dchances, chances, -1, self.dtype)
+        dscores *= head**-0.5
+        dq, dk = dscores @ k2, dscores.transpose(1, 2) @ q2
+        return dq.view(kv, rows, group, length, head), dk.view(kv, rows, -1, head), dv.view(kv, rows, -1, head)
+
+    def _backward(self, dy: Tensor, kept: Kept, number: int, rows: int, length: int, gradients: Gradients, adapters: Adapted) -> Tensor:
+        shape, first, layer = self.shape, len(self.before), self.layers[number]
+        adapters.collect(gradients, DOWN, number, kept.act, dy)
+        dact = dy @ layer.down
+        gate, up = kept.gate_up[:, : shape.inner], kept.gate_up[:, shape.inner :]
+        dgate_up = torch.empty_like(kept.gate_up)
+        torch.mul(dact, torch.nn.functional.silu(gate), out=dgate_up[:, shape.inner :])
+        dact *= up
+        dgate_up[:, : shape.inner] = torch.ops.aten.silu_backward(dact, gate)
+        adapters.collect(gradients, GATE_UP, number, kept.mid * kept.mid_scale, dgate_up)
+        dmid = self._norm_back(dgate_up @ layer.gate_up, kept.mid, kept.mid_scale)
+        dmid += dy
+        adapters.collect(gradients, OUT, number, kept.heads, dmid)
+        dheads = dmid @ layer.out
+        size = (shape.kv_heads, shape.group, shape.head)
+        if first:
+            inner = shape.group * first
+            q_first = kept.q[:, :inner].view(shape.kv_heads, 1, shape.group, first, shape.head)
+            q_rows = kept.q[:, inner:].view(shape.kv_heads, rows, shape.group, length, shape.head)
+        else:
+            q_first, q_rows = kept.q[:, :0], kept.q
+        dq, dk, dv = self._attend_back(dheads[first:].view(rows, length, *size), q_rows, kept.k, kept.v, kept.chances)
+        dqkv = torch.empty(len(dy), (shape.heads + 2 * shape.kv_heads) * shape.head, dtype=self.dtype)
+        if first and kept.own_chances is not None:
+            k_first, v_first = kept.k[:, :1, :first], kept.v[:, :1, :first]
+            own = self._attend_back(dheads[:first].view(1, first, *size), q_first, k_first, v_first, kept.own_chances)
+            dk_first = own[1] + dk[:, :, :first].sum(1, keepdim=True)
+            dv_first = own[2] + dv[:, :, :first].sum(1, keepdim=True)
+            self._joined(dqkv[:first], own[0], dk_first, dv_first, 0)
+        self._joined(dqkv[first:], dq, dk[:, :, first:], dv[:, :, first:], first)
+        adapters.collect(gradients, QKV, number, kept.x * kept.x_scale, dqkv)
+        dx = self._norm_back(dqkv @ layer.qkv, kept.x, kept.x_scale)
+        dx += dmid
+        return dx
+
+    def _joined(self, out: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, at: int) -> None:
+        """Write the gradients of turned queries and keys, and of values, side by side into `out` (n, qkv)."""
+        s = self.shape
+        kv, rows, group, length, head = dq.shape
+        edge, end = s.heads * head, (s.heads + kv) * head
+        out[:, :edge].view(rows, length, kv, group, head).copy_(self._turned(dq, at, length, back=True).permute(1, 3, 0, 2, 4))
+        out[:, edge:end].view(rows, length, kv, head).copy_(self._turned(dk, at, length, back=True).permute(1, 2, 0, 3))
+        out[:, end:].view(rows, length, kv, head).copy_(dv.permute(1, 2, 0, 3))
+
+
+class Adapted:
+    """What the backward pass asks of adapters; see `adapters.Adapters`."""
+
+    def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
+        """Add the gradients of the adapter over one matrix: its inputs were x (n, inputs), the gradient of its outputs is dy (n, outputs)."""
+        raise NotImplementedError
