@@ -18,7 +18,14 @@ from smidgen.bases.gguf_facts import facts_of, tensors_of
 from smidgen.bases.gguf_tokenizer import tokenizer_of
 from smidgen.core.errors import BaseError
 
-TEXTS = ("Hello 1234 wörld\n\n  x", "I'll pay $3.50, don't WE'LL", "\t tabs  and   spaces \r\n", "日本語 ¿qué? 👩‍🚀 e\u0301", "١٢٣ ½ x²", "")
+TEXTS = (
+    "Hello 1234 wörld\n\n  x",
+    "I'll pay $3.50, don't WE'LL",
+    "\t tabs  and   spaces \r\n",
+    "日本語 ¿qué? 👩‍🚀 e\u0301",
+    "١٢٣ ½ x²",
+    "",
+)
 Value = tuple[int, bytes]
 
 
