@@ -5,27 +5,52 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from smidgen.bases import folder, hub, package
+from smidgen.bases import decoder_files, folder, hub, package
 from smidgen.bases.starter import Starter, starters
 from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError, UnknownPart
 from smidgen.core.progress import Progress, Silent
 
+AUTO = "auto"
+_A = {"encoder": "an encoder", "decoder": "a decoder"}
 
-def find(name: str, progress: Progress | None = None) -> Base:
-    """The base of this name, verified: a starter, `hf:owner/name`, or a folder.
+
+def find(name: str, progress: Progress | None = None, family: str | None = None) -> Base:
+    """The base of this name, verified: a starter, `hf:owner/name`, or a folder; for `auto`, the starter of the family.
+
+    The folder of a decoder has config.json and tokenizer.json whatever its weights are: they are drawn from a GGUF that comes without.
+
+    Args:
+        family: `encoder` or `decoder`, where only one of them will do.
 
     Raises:
         UnknownPart: no starter has this name and no such folder exists.
-        BaseError: the base cannot be fetched, or a hash is not the published one.
+        BaseError: the base cannot be fetched, a hash is not the published one, or the base is of another family than the asked one.
     """
+    if name == AUTO:
+        name = _starter_of(family or "encoder")
+    base = _find(name, progress)
+    if family is not None and base.family != family:
+        raise BaseError(
+            f"this base is {_A[base.family]}; {_A[family]} is needed",
+            value=base.name,
+            todo=f"Name another: --base {_starter_of(family)}",
+        )
+    return base
+
+
+def _find(name: str, progress: Progress | None) -> Base:
     if name in starters():
         return pull(name, progress)
     if name.startswith("hf:"):
         return hub.find(name.removeprefix("hf:"))
     if Path(name).is_dir():
         return folder.find(Path(name))
-    raise UnknownPart("base", name, [*starters(), "hf:owner/name", "a folder"])
+    raise UnknownPart("base", name, [AUTO, *starters(), "hf:owner/name", "a folder"])
+
+
+def _starter_of(family: str) -> str:
+    return next(starter.name for starter in starters().values() if starter.family == family)
 
 
 def pull(name: str, progress: Progress | None = None) -> Base:
@@ -34,7 +59,7 @@ def pull(name: str, progress: Progress | None = None) -> Base:
         raise UnknownPart("starter base", name, starters())
     starter = starters()[name]
     if starter.here():
-        return starter.verify()
+        return _completed(starter.verify())
     progress = progress or Silent()
     progress.start(f"fetch {starter.title} ({starter.megabytes} MB)")
     box = starter.folder.with_name(f"{starter.name}.part")
@@ -48,7 +73,14 @@ def pull(name: str, progress: Progress | None = None) -> Base:
     finally:
         shutil.rmtree(box, ignore_errors=True)
     progress.finish(f"{starter.licence}, hashes verified")
-    return starter.verify()
+    return _completed(starter.verify())
+
+
+def _completed(base: Base) -> Base:
+    """A starter with the files that its GGUF came without."""
+    for gguf in base.folder.glob("*.gguf"):
+        decoder_files.complete(base.folder, gguf)
+    return base
 
 
 def _fetch(starter: Starter, box: Path) -> None:

@@ -1,23 +1,58 @@
-"""A base in a local folder, as `save_pretrained` of transformers writes it."""
+"""A base in a local folder: as `save_pretrained` of transformers writes it, or one GGUF file of a decoder."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
+from smidgen.bases.decoder_files import FILES, complete
+from smidgen.bases.family import family_of, safetensors_of, weights_hash
 from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError
 from smidgen.store.hashing import file_hash
+from smidgen.store.home import home
 
-_NEEDED = ("config.json", "tokenizer.json", "model.safetensors")
+_NEEDED = ("config.json", "tokenizer.json")
 
 
 def find(path: Path) -> Base:
-    """The base in a folder. Raises BaseError, naming what is missing."""
-    missing = [name for name in _NEEDED if not (path / name).is_file()]
+    """The base in a folder. A lone GGUF gets the files that training needs beside it, or, where the folder is not to be written to, in
+    smidgen's own.
+
+    Raises:
+        BaseError: something is missing, and what.
+    """
+    weights = safetensors_of(path)
+    ggufs = sorted(path.glob("*.gguf"))
+    if not weights and len(ggufs) == 1:
+        return _of_gguf(path, ggufs[0])
+    missing = [name for name in _NEEDED if not (path / name).is_file()] + ([] if weights else ["model.safetensors"])
     if missing:
         raise BaseError(
             f"the folder lacks {', '.join(missing)}",
             value=str(path),
-            todo="Save the model there with save_pretrained (safetensors) and its fast tokenizer, or name another base.",
+            todo="Save the model there with save_pretrained (safetensors) and its fast tokenizer, or put a single GGUF there.",
         )
-    return Base(str(path), path, file_hash(path / "model.safetensors"), "unknown", f"local folder {path.name}", "encoder")
+    return Base(str(path), path, weights_hash(weights), "unknown", f"local folder {path.name}", family_of(path))
+
+
+def _of_gguf(path: Path, gguf: Path) -> Base:
+    sha256 = file_hash(gguf)
+    folder = path
+    if any(not (path / name).is_file() for name in FILES) and not os.access(path, os.W_OK):
+        folder = home() / "opened" / sha256[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        _lend(gguf, folder / gguf.name)
+    complete(folder, gguf)
+    return Base(str(path), folder, sha256, "unknown", f"local folder {path.name}", family_of(folder))
+
+
+def _lend(file: Path, place: Path) -> None:
+    """Have a file in another folder too: by a link, or as a copy where the system makes no links."""
+    if place.exists():
+        return
+    try:
+        place.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, place)

@@ -7,11 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from smidgen.bases.family import family_of, safetensors_of, weights_hash
 from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError, MissingExtra
-from smidgen.store.hashing import file_hash
 
-_PATTERNS = ("*.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "README.md")
+_PATTERNS = (
+    "*.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.txt",
+    "README.md",
+)
 _CONNECT_SECONDS = "5"
 
 
@@ -26,7 +38,7 @@ def download(repository: str, out: Path, files: Sequence[str]) -> None:
 
 
 def find(repository: str) -> Base:
-    """An encoder of the hub, from the hub's cache where it is whole, else fetched.
+    """A model of the hub, encoder or decoder, from the hub's cache where it is whole, else fetched.
 
     Raises:
         BaseError: the hub cannot be reached in seconds and the cache lacks the model; the repository has no safetensors weights.
@@ -34,21 +46,30 @@ def find(repository: str) -> Base:
     hub = _client()
     try:
         folder = Path(hub.snapshot_download(repository, allow_patterns=list(_PATTERNS), local_files_only=True))
-        if not (folder / "config.json").is_file():
+        if not _whole(folder):
             raise FileNotFoundError(folder)
     except (OSError, ValueError):
         try:
             folder = Path(hub.snapshot_download(repository, allow_patterns=list(_PATTERNS), etag_timeout=5))
         except (OSError, ValueError) as error:
             raise _unreachable(f"hf:{repository}", error) from error
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
+    weights = safetensors_of(folder)
+    if not weights:
         raise BaseError(
-            "the model has no model.safetensors",
+            "the model has no model.safetensors, nor an index of several",
             value=f"hf:{repository}",
-            todo="Choose a model that is published as safetensors, in one file.",
+            todo="Choose a model that is published as safetensors.",
         )
-    return Base(f"hf:{repository}", folder, file_hash(weights), _licence(folder), f"https://huggingface.co/{repository}", "encoder")
+    source = f"https://huggingface.co/{repository}"
+    return Base(f"hf:{repository}", folder, weights_hash(weights), _licence(folder), source, family_of(folder))
+
+
+def _whole(folder: Path) -> bool:
+    """Whether what the cache holds is all there: a fetch may have been stopped between two of several weight files."""
+    try:
+        return (folder / "config.json").is_file() and bool(safetensors_of(folder))
+    except BaseError:
+        return False
 
 
 def _client() -> Any:

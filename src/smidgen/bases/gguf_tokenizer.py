@@ -1,0 +1,110 @@
+"""The tokenizer of a GGUF file, as the library `tokenizers` runs it: byte-level BPE with the splits that the model was trained with.
+
+Which split is meant, a GGUF says by a name (`tokenizer.ggml.pre`); the rule behind each name is the one of llama.cpp (llama-vocab.cpp),
+written as the model's own tokenizer.json has it where that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from smidgen.core.errors import BaseError
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_PUNCTUATION = r"[\p{P}\$\+<=>\^~\|]+"
+_CONTROL, _USER_DEFINED = 3, 4  # of tokenizer.ggml.token_type
+
+
+def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that a GGUF's metadata describes; ids are those of the file. Control tokens are special, user-defined ones are added.
+
+    Args:
+        facts: what `gguf_facts.facts_of` read.
+
+    Raises:
+        BaseError: another kind of tokenizer, a split that is not known, or lists that do not fit together.
+    """
+    name = str(facts.get("general.name", "GGUF"))
+    kind, pre = facts.get("tokenizer.ggml.model"), pre_of(facts)
+    if kind != "gpt2":
+        raise BaseError(f"the tokenizer of {name} is of the kind {kind!r}, not byte-level BPE ('gpt2')", value=name, todo=_OTHER)
+    if pre not in _SPLITS:
+        known = ", ".join(sorted(_SPLITS))
+        raise BaseError(f"how the tokenizer of {name} splits a text is not known here; known: {known}", value=pre, todo=_OTHER)
+    tokens, merges = _texts(facts, "tokens"), _texts(facts, "merges")
+    if not tokens or not merges or len(set(tokens)) != len(tokens):
+        raise BaseError("the file's lists of tokens and merges cannot be used: one is missing or has doubles", value=name, todo=_OTHER)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    pairs = [_pair(merge, vocabulary, name) for merge in merges]
+    tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre == "llama-bpe"))
+    if pre == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = _SPLITS[pre]()
+    tokenizer.decoder = decoders.ByteLevel()
+    _add(tokenizer, tokens, facts.get("tokenizer.ggml.token_type") or [])
+    _begin(tokenizer, tokens, facts)
+    return tokenizer
+
+
+def pre_of(facts: Mapping[str, Any]) -> str:
+    """The name of the split; "default" where the file has none, as old ones do."""
+    pre = str(facts.get("tokenizer.ggml.pre", "default"))
+    return _SAME.get(pre, pre)
+
+
+def _add(tokenizer: Tokenizer, tokens: list[str], kinds: list[int]) -> None:
+    special = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL]
+    plain = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _USER_DEFINED]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
+
+
+def _begin(tokenizer: Tokenizer, tokens: list[str], facts: Mapping[str, Any]) -> None:
+    """A text begins with the token that the file says it begins with, unless special tokens are left out when it is encoded."""
+    first = facts.get("tokenizer.ggml.bos_token_id")
+    if not facts.get("tokenizer.ggml.add_bos_token", False) or not isinstance(first, int) or first >= len(tokens):
+        return
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="first $A", pair="first $A first:1 $B:1", special_tokens=[{"id": "first", "ids": [first], "tokens": [tokens[first]]}]
+    )
+
+
+def _pair(merge: str, vocabulary: Mapping[str, int], name: str) -> tuple[str, str]:
+    """The two halves of a merge. The space that parts them is never the first character."""
+    cut = merge.find(" ", 1)
+    left, right = merge[:cut], merge[cut + 1 :]
+    if cut < 1 or left not in vocabulary or right not in vocabulary or left + right not in vocabulary:
+        raise BaseError(f"a merge of the tokenizer of {name} is not one of two tokens", value=merge, todo=_OTHER)
+    return left, right
+
+
+def _texts(facts: Mapping[str, Any], which: str) -> list[str]:
+    value = facts.get(f"tokenizer.ggml.{which}")
+    return value if isinstance(value, list) and value and isinstance(value[0], str) else []
+
+
+def _bytes(*before: Any, use_regex: bool = False) -> Callable[[], Any]:
+    def make() -> Any:
+        return pre_tokenizers.Sequence([*before, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)])
+
+    return make
+
+
+def _split(pattern: str) -> Any:
+    return pre_tokenizers.Split(Regex(pattern), "isolated")
+
+
+_SPLITS: dict[str, Callable[[], Any]] = {
+    "smollm": _bytes(pre_tokenizers.Digits(individual_digits=True), use_regex=True),
+    "gpt-2": lambda: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+    "llama-bpe": _bytes(_split(_LLAMA3)),
+    "qwen2": _bytes(_split(_QWEN2)),
+    "default": _bytes(_split(_PUNCTUATION), _split(_GPT2), _split(r"\p{N}+"), _split("[0-9][0-9][0-9]")),
+}
+_SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "gpt2": "gpt-2"}
+_OTHER = "Take the same model as safetensors (hf:owner/name), or name another base."

@@ -1,0 +1,77 @@
+"""What the methods for GGUF files have in common: which tensor is packed how."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.compress.gguf_blocks import BLOCK, Q8_0, Kind, pack
+from smidgen.compress.gguf_copy import WIDTHS, Source, Tensor
+from smidgen.core.parts import EngineSpec
+from smidgen.core.rows import Text
+
+_TABLES = ("token_embd.weight", "output.weight")
+
+
+class GgufMethod:
+    """A method that stores the matrices of a decoder in blocks of few bits.
+
+    The table of token vectors (and the output layer, where it is another) is never stored in less than 8 bits: a small model whose table
+    was cut to 4 wrote nonsense. Norms and biases stay in 32 bits.
+
+    Args:
+        name: the method's name.
+        kind: how matrices are stored.
+        file_type: llama.cpp's number for such a file.
+        summary: what it does, in a sentence.
+    """
+
+    engines = ("llama",)
+
+    def __init__(self, name: str, kind: Kind, file_type: int, summary: str) -> None:
+        self.name, self.summary = name, summary
+        self._kind, self._file_type = kind, file_type
+
+    def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
+        """Write the packed file and what belongs to it; the metadata goes over as it is. `sample` is not looked at.
+
+        Raises:
+            EngineError: the model's file is malformed, or its weights are not floats.
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        model = str(spec.options["model"])
+        for name in spec.files:
+            if name != model:
+                shutil.copyfile(source / name, out / name)
+        with Source(source / model) as opened:
+            chosen = {tensor.name: self._chosen(tensor) for tensor in opened.tensors}
+            kinds = {tensor.name: _stored(tensor, chosen[tensor.name]) for tensor in opened.tensors}
+            opened.copy(out / model, kinds, _packed(opened, chosen), self._file_type)
+        return replace(spec, method=self.name)
+
+    def _chosen(self, tensor: Tensor) -> Kind | None:
+        """How a tensor is packed; None: it is not, being no matrix or one whose rows are not made of whole blocks."""
+        if len(tensor.shape) < 2 or tensor.shape[-1] % BLOCK:
+            return None
+        return Q8_0 if tensor.name in _TABLES else self._kind
+
+
+def _stored(tensor: Tensor, kind: Kind | None) -> tuple[int, int]:
+    """ggml's number of the type that a tensor gets, and its size in bytes."""
+    count = int(np.prod(tensor.shape))
+    if kind is not None:
+        return kind.number, count // BLOCK * kind.size
+    return tensor.kind, count * WIDTHS[tensor.kind]
+
+
+def _packed(source: Source, chosen: dict[str, Kind | None]) -> Iterator[NDArray[Any]]:
+    """The tensors as they will be stored, one at a time."""
+    for tensor in source.tensors:
+        kind = chosen[tensor.name]
+        yield source.raw(tensor) if kind is None else pack(source.numbers(tensor).reshape(-1, tensor.shape[-1]), kind)

@@ -1,0 +1,10 @@
+"""4 bits a number and a scale for every 32: 4.5 bits in all, and the layout that llama.cpp has its fastest kernels for."""
+
+from __future__ import annotations
+
+from smidgen.compress.gguf_blocks import Q4_0
+from smidgen.compress.gguf_method import GgufMethod
+
+part = GgufMethod(
+    "q4-0", Q4_0, 2, "Matrices in 4 bits and a scale for every 32 numbers; the smallest and, on most processors, the fastest."
+)

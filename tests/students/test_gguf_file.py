@@ -1,0 +1,215 @@
+"""GGUF files that are written here: llama.cpp loads them and writes what transformers writes, token for token."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.llama import told
+
+from smidgen.bases.finding import find
+from smidgen.bases.gguf_facts import facts_of, tensors_of
+from smidgen.core.errors import BaseError, TrainError
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("gguf")
+pytest.importorskip("xllamacpp")
+
+from smidgen.students.gguf_file import adapter_write, write  # noqa: E402
+from smidgen.students.gguf_vocabulary import vocabulary_of  # noqa: E402
+from smidgen.students.gguf_weights import read  # noqa: E402
+
+TEXTS = (
+    "I'll pay $3.50 on 2024-05-06, WE'LL see",
+    "\t tabs  and   spaces \r\n\n x",
+    "日本語 ¿qué? 👩‍🚀 e\u0301 ١٢٣ ½",
+    "<|im_start|>user\nHi<|im_end|>",
+)
+SMALL = {"vocab_size": 300, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4}
+SMALL |= {
+    "num_key_value_heads": 2,
+    "head_dim": 12,
+    "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-5,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LLAMA3 |= {"original_max_position_embeddings": 32}
+SHAPES = {
+    "llama": ("llama", {"tie_word_embeddings": False}),
+    "llama-biased": ("llama", {"tie_word_embeddings": True, "attention_bias": True}),
+    "llama-stretched": ("llama", {"tie_word_embeddings": True, "rope_parameters": LLAMA3}),
+    "qwen2": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen3": ("qwen3", {"tie_word_embeddings": False, "head_dim": 16}),
+}
+
+
+def letters(folder: Path) -> Path:
+    """A small tokenizer with three special tokens, saved in a folder. Every token is whole characters."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    tokens = ["<s>", "<|im_start|>", "<|im_end|>", "a", "b", "ab", *(f"w{number}" for number in range(6, 260))]
+    tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, [("a", "b")]))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in tokens[:3]])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def made(kind: str, **more: Any) -> Any:
+    """A small model with random weights that are far apart: no two tokens are nearly as likely."""
+    torch.manual_seed(7)
+    config = transformers.AutoConfig.for_model(kind, **(SMALL | more))
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.copy_(torch.randn_like(tensor) * (0.3 if tensor.dim() > 1 else 0.2) + (0 if tensor.dim() > 1 else 1))
+    return model
+
+
+def greedy(model: Any, prompt: list[int], count: int) -> tuple[list[int], list[float]]:
+    """What transformers writes after a prompt, and how likely each token was (log), by the plain softmax."""
+    ids, likely = list(prompt), []
+    with torch.inference_mode():
+        for _ in range(count):
+            logits = model(torch.tensor([ids])).logits[0, -1].float().log_softmax(-1)
+            ids.append(int(logits.argmax()))
+            likely.append(float(logits.max()))
+            if ids[-1] == 2:
+                break
+    return ids[len(prompt) :], likely
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_llama_cpp_computes_what_transformers_does(shape: str, tmp_path: Path) -> None:
+    kind, more = SHAPES[shape]
+    model = made(kind, **more)
+    weights, config = model.state_dict(), model.config.to_dict()
+    write(tmp_path / "model.gguf", weights, config, letters(tmp_path), kind="f32", template=None, eos_id=2, name="small")
+    prompts = [[5, 9, 200, 31], [1, 77], list(range(10, 90, 2))]
+    answers = told(tmp_path / "model.gguf", prompts, count=8).written
+    assert len(answers) == 3
+    for prompt, (ids, likely, _) in zip(prompts, answers, strict=True):
+        expected = greedy(model, prompt, len(likely))
+        assert ids == expected[0][: len(ids)]
+        assert likely == pytest.approx(expected[1][: len(ids)], abs=1e-4)
+    back = read(tmp_path / "model.gguf") if "stretched" not in shape else {}
+    for name, tensor in back.items():
+        assert torch.equal(tensor, weights[name]), name
+    assert len(back) in (0, len(weights) - bool(more["tie_word_embeddings"]))
+
+
+@pytest.fixture(scope="module")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Path]:
+    """The starter's folder; the model in transformers with weights of 16 bits; its GGUF."""
+    folder, out = find("smollm2").folder, tmp_path_factory.mktemp("smollm2")
+    (file,) = folder.glob("*.gguf")
+    weights = {name: tensor.half().float() for name, tensor in read(file).items()}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["chat_template"]
+    write(out / "model.gguf", weights, config, folder, template=template, eos_id=2, name="shop-writer")
+    model = transformers.LlamaForCausalLM(transformers.AutoConfig.from_pretrained(folder)).eval()
+    model.load_state_dict(weights, strict=False)
+    model.tie_weights()
+    return folder, model, out / "model.gguf"
+
+
+def test_the_starter_is_written_as_it_came(smollm2: tuple[Path, Any, Path]) -> None:
+    folder, _, file = smollm2
+    (source,) = folder.glob("*.gguf")
+    before, after = facts_of(source), facts_of(file)
+    assert len(before["tokenizer.ggml.tokens"]) == 49152
+    same = [key for key in before if key.startswith(("llama.", "tokenizer.")) and key != "tokenizer.ggml.unknown_token_id"]
+    assert len(same) > 18
+    assert [key for key in same if after[key] != before[key]] == []
+    assert (after["general.name"], after["general.file_type"], after["general.size_label"]) == ("shop-writer", 1, "135M")
+    assert tensors_of(file) == tensors_of(source)
+
+
+def test_the_starter_writes_the_same_in_both(smollm2: tuple[Path, Any, Path]) -> None:
+    folder, model, file = smollm2
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    asked = ("What is the capital of France?", "Write a line about a red lamp.")
+    chat = [[{"role": "user", "content": question}] for question in asked]
+    prompts = [tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=False) for turn in chat]
+    prompts.append(tokenizer("Once upon a time")["input_ids"])
+    answers = told(file, prompts, count=16, texts=TEXTS)
+    assert len(answers.written) == 3
+    for prompt, (ids, likely, _) in zip(prompts, answers.written, strict=True):
+        expected = greedy(model, prompt, len(likely))
+        assert ids == expected[0][: len(ids)] and len(ids) >= 5
+        assert likely == pytest.approx(expected[1], abs=0.05)
+    assert "Paris" in answers.written[0][2]
+    assert answers.split == [tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+def test_an_adapter_does_what_merged_weights_do(tmp_path: Path) -> None:
+    model = made("llama", tie_word_embeddings=True)
+    config, folder = model.config.to_dict(), letters(tmp_path)
+    write(tmp_path / "model.gguf", model.state_dict(), config, folder, kind="f32", template=None, eos_id=2, name="small")
+    factors, alpha, rank = {}, 6.0, 4
+    changed = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
+    for name, tensor in model.state_dict().items():
+        if name.removesuffix(".weight").endswith(changed):
+            factors[name] = torch.randn(rank, tensor.shape[1]) * 0.3, torch.randn(tensor.shape[0], rank) * 0.3
+    adapter_write(tmp_path / "adapter.gguf", factors, config, alpha=alpha, name="tone")
+    prompt = [5, 9, 200, 31]
+    plain = told(tmp_path / "model.gguf", [prompt], count=8).written[0]
+    (ids, likely, _) = told(tmp_path / "model.gguf", [prompt], count=8, adapter=tmp_path / "adapter.gguf").written[0]
+    for name, (first, second) in factors.items():
+        model.state_dict()[name].add_(alpha / rank * second @ first)
+    expected = greedy(model, prompt, len(likely))
+    assert len(factors) == 12 and ids == expected[0][: len(ids)] != plain[0]
+    assert likely == pytest.approx(expected[1][: len(ids)], abs=1e-4)
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    model = made("llama", tie_word_embeddings=True)
+    weights, config, folder = model.state_dict(), model.config.to_dict(), letters(tmp_path)
+    options: dict[str, Any] = {"template": None, "eos_id": 2, "name": "small"}
+    out = tmp_path / "model.gguf"
+    with pytest.raises(BaseError, match="'mamba' are not known here"):
+        write(out, weights, config | {"model_type": "mamba"}, folder, **options)
+    with pytest.raises(BaseError, match=r"1 weights of the model are missing: 'blk\.1\.ffn_up\.weight'"):
+        write(out, {name: weights[name] for name in weights if "layers.1.mlp.up" not in name}, config, folder, **options)
+    with pytest.raises(BaseError, match="stretches its positions"):
+        write(out, weights, config | {"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, folder, **options)
+    with pytest.raises(BaseError, match="windows"):
+        write(out, weights, config | {"use_sliding_window": True}, folder, **options)
+    with pytest.raises(TrainError, match=r"too large to be stored as F16.*blk\.0\.ffn_up\.weight"):
+        write(out, weights | {"model.layers.0.mlp.up_proj.weight": torch.full((80, 48), 7e4)}, config, folder, **options)
+    with pytest.raises(BaseError, match="do not fit"):
+        adapter_write(out, {"model.layers.0.mlp.up_proj.weight": (torch.ones(2, 48), torch.ones(80, 3))}, config, alpha=1, name="x")
+
+
+def test_the_split_is_found_by_its_shape(tmp_path: Path) -> None:
+    letters(tmp_path)
+    told_by = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    last = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    split = {"type": "Split", "pattern": {"Regex": words}, "behavior": "Isolated", "invert": False}
+    digits = {"type": "Digits", "individual_digits": True}
+    shapes = {
+        "smollm": [digits, last | {"use_regex": True}],
+        "llama-bpe": [split, last],
+        "qwen2": [split | {"pattern": {"Regex": words.replace("{1,3}", "")}}, last],
+        "gpt-2": [last | {"use_regex": True}],
+    }
+    for pre, steps in shapes.items():
+        told_by["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+        (tmp_path / "tokenizer.json").write_text(json.dumps(told_by), encoding="utf-8")
+        found = vocabulary_of(tmp_path, 262)
+        assert (found.pre, found.merges, found.tokens[-2:], found.kinds[-3:]) == (pre, ("a b",), ("[PAD260]", "[PAD261]"), (1, 5, 5))
+    assert len(shapes) == 4
+    told_by["pre_tokenizer"] = {"type": "Metaspace"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(told_by), encoding="utf-8")
+    with pytest.raises(BaseError, match=r"no name in a GGUF.*Metaspace"):
+        vocabulary_of(tmp_path, 300)
+    (tmp_path / "tokenizer_config.json").write_text('{"smidgen_pre": "qwen2"}', encoding="utf-8")
+    assert vocabulary_of(tmp_path, 300).pre == "qwen2"
+    with pytest.raises(BaseError, match="ids up to 259, the model 200 rows"):
+        vocabulary_of(tmp_path, 200)

@@ -1,0 +1,87 @@
+"""Weights out of a GGUF: the starter writes sense in transformers, rows of queries and keys come back in order, others are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smidgen.bases.finding import find
+from smidgen.core.errors import BaseError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("gguf")
+
+from smidgen.students.gguf_names import gguf_name, halved, interleaved, rotary_heads, transformers_name  # noqa: E402
+from smidgen.students.gguf_weights import read  # noqa: E402
+
+
+def test_the_starter_writes_sense_in_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    base = find("smollm2")
+    (file,) = base.folder.glob("*.gguf")
+    weights = read(file)
+    assert len(weights) == 272 and all(tensor.dtype == torch.float32 for tensor in weights.values())
+    assert weights["model.layers.29.mlp.down_proj.weight"].shape == (576, 1536)
+    model = transformers.LlamaForCausalLM(transformers.AutoConfig.from_pretrained(base.folder)).eval()
+    left = model.load_state_dict(weights, strict=False)
+    assert (left.missing_keys, left.unexpected_keys) == (["lm_head.weight"], [])
+    model.tie_weights()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base.folder)
+    asked = tokenizer("The capital of France is", return_tensors="pt")
+    with torch.inference_mode():
+        written = model.generate(**asked, max_new_tokens=3, do_sample=False)
+    assert tokenizer.decode(written[0]).startswith("The capital of France is Paris")
+
+
+def test_rows_of_queries_come_back_in_order() -> None:
+    rows = torch.arange(24 * 5, dtype=torch.float32).view(24, 5)
+    mixed = interleaved(rows, 3)
+    assert mixed[:8, 0].tolist() == rows[[0, 4, 1, 5, 2, 6, 3, 7], 0].tolist()
+    assert torch.equal(halved(mixed, 3), rows)
+    assert torch.equal(halved(interleaved(rows[:, 0], 3), 3), rows[:, 0])
+    with pytest.raises(BaseError, match="24 rows of queries or keys do not fit 5 heads"):
+        halved(rows, 5)
+
+
+def test_names_go_there_and_back() -> None:
+    pairs = {
+        "token_embd.weight": "model.embed_tokens.weight",
+        "output_norm.weight": "model.norm.weight",
+        "output.weight": "lm_head.weight",
+        "blk.12.attn_q.bias": "model.layers.12.self_attn.q_proj.bias",
+        "blk.0.attn_k_norm.weight": "model.layers.0.self_attn.k_norm.weight",
+        "blk.3.ffn_norm.weight": "model.layers.3.post_attention_layernorm.weight",
+    }
+    for short, long in pairs.items():
+        assert (gguf_name(long), transformers_name(short)) == (short, long)
+    assert len(pairs) == 6
+    for name in ("model.layers.0.mlp.experts.0.w1.weight", "model.layers.0.self_attn.q_proj.lora_A.weight", "weight"):
+        with pytest.raises(BaseError, match="none of a plain decoder"):
+            gguf_name(name)
+    with pytest.raises(BaseError, match=r"rope_freqs\.weight"):
+        transformers_name("rope_freqs.weight")
+
+
+def test_only_a_llama_has_its_rows_mixed() -> None:
+    assert rotary_heads("blk.3.attn_q.weight", "llama", 9, 3) == 9
+    assert rotary_heads("blk.3.attn_k.weight", "llama", 9, 3) == 3
+    assert rotary_heads("blk.3.attn_v.weight", "llama", 9, 3) == rotary_heads("blk.3.attn_q.weight", "qwen2", 9, 3) == 0
+    assert rotary_heads("token_embd.weight", "llama", 9, 3) == 0
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    import gguf
+    import numpy as np
+
+    (tmp_path / "wrong.gguf").write_bytes(b"GGUF" + b"\x03\0\0\0" + b"\xff" * 40)
+    with pytest.raises(BaseError, match=r"cannot be read.*wrong\.gguf"):
+        read(tmp_path / "wrong.gguf")
+    writer = gguf.GGUFWriter(tmp_path / "other.gguf", "mamba")
+    writer.add_tensor("token_embd.weight", np.zeros((2, 2), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(BaseError, match="'mamba' are not known here; known: llama, qwen2, qwen3"):
+        read(tmp_path / "other.gguf")
