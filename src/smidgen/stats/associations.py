@@ -1,0 +1,130 @@
+"""Which runs of words go with which facts: counts over texts, G², and choosing a few runs that cover a fact."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.stats.wording import MARKS, NEGATED, PLAIN, Wording, Words, runs
+
+FEWEST = 4  # texts that a run must stand in
+_SUREST = 20.0  # the least G²: with some ten thousand runs to choose from, less is found by chance
+_MOST_PER_FACT = 24
+_MEANT = 0.4  # how far above chance, on the way to always, a run's texts must have the fact which it is chosen for
+_INSTEAD = 3.0  # a run stands this much more often in the texts that nothing else explains than in those explained already
+
+Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+
+class Table:
+    """Which text holds which run of words.
+
+    Attributes:
+        runs: those that stand in enough texts, and those asked for; each negated run, and each one that is not, is a run of its own too.
+        number: the place of each in `runs`.
+        rows: for each run, the numbers of the texts that hold it.
+        sizes: (runs,) how many those are.
+    """
+
+    def __init__(self, texts: Sequence[Wording], groups: Sequence[int], asked: Iterable[Words] = ()) -> None:
+        places: defaultdict[Words, set[int]] = defaultdict(set)
+        denied: defaultdict[Words, set[int]] = defaultdict(set)
+        for number, text in enumerate(texts):
+            for _, _, words, negated in runs(text):
+                places[words].add(number)
+                if negated:
+                    denied[words].add(number)
+        plain = set(asked)
+        kept = {words: rows for words, rows in places.items() if len(rows) >= FEWEST or words in plain}
+        for words, rows in denied.items():
+            if len(rows) >= FEWEST or words in plain:
+                kept[NEGATED, *words] = rows
+            others = places[words] - rows
+            if (len(rows) >= FEWEST and len(others) >= FEWEST) or words in plain:
+                kept[PLAIN, *words] = others
+        self.runs = sorted(kept, key=lambda words: (len(words), words))
+        self.number = {words: place for place, words in enumerate(self.runs)}
+        self.rows = [np.array(sorted(kept[words]), dtype=np.int64) for words in self.runs]
+        self.sizes: Counts = np.array([len(rows) for rows in self.rows], dtype=np.int64)
+        self._row = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
+        self._run = np.repeat(np.arange(len(self.runs)), self.sizes)
+        self._group = np.asarray(groups, dtype=np.int64)[self._row]
+
+    def count(self, wanted: Mask) -> Counts:
+        """(runs,) how many of the wanted texts hold each run; `wanted` is (texts,)."""
+        return np.bincount(self._run[wanted[self._row]], minlength=len(self.runs))
+
+    def spread(self, wanted: Mask) -> Counts:
+        """(runs,) in how many groups of the wanted texts each run stands: texts of one input repeat one another."""
+        inside = wanted[self._row]
+        width = int(self._group.max(initial=0)) + 1
+        return np.bincount(np.unique(self._run[inside] * width + self._group[inside]) // width, minlength=len(self.runs))
+
+    def cover(self, has: Mask, allowed: Mask, first: Sequence[int] = ()) -> tuple[list[int], Mask]:
+        """Runs that express a fact, best first: each for the texts that those before it leave, until what is left is explained by none.
+        Also (texts,) those that are left.
+
+        Args:
+            has: (texts,) those with the fact.
+            allowed: (runs,) the runs to choose from.
+            first: runs that are taken for granted; they are not among those returned.
+        """
+        left = has.copy()
+        for run in first:
+            left[self.rows[run]] = False
+        met, outside = self.count(has), int((~has).sum())
+        base = float(has.mean()) if len(has) else 0.0
+        meant = allowed & (met >= (base + _MEANT * (1 - base)) * self.sizes) & (self.spread(has) >= FEWEST)
+        # A part of a run that is taken stands wherever the whole does; any other run has to stand where those taken do not.
+        part = np.zeros(len(self.runs), dtype=np.bool_)
+        for run in first:
+            part[self._parts(run)] = True
+        chosen: list[int] = []
+        while left.sum() >= FEWEST and len(chosen) < _MOST_PER_FACT:
+            inside = self.count(left)
+            total, done = int(left.sum()), max(1, int((has & ~left).sum()))
+            instead = part | (inside * done >= _INSTEAD * (met - inside) * total)
+            score = np.where(meant & instead & (inside >= FEWEST), g2(inside, self.sizes - met, total, outside), 0.0)
+            if not len(score) or score.max() < _SUREST:
+                break
+            chosen.append(int(score.argmax()))
+            part[self._parts(chosen[-1])] = True
+            left[self.rows[chosen[-1]]] = False
+        return chosen, left
+
+    def _parts(self, run: int) -> list[int]:
+        """The runs within a run, under every mark."""
+        words = tuple(word for word in self.runs[run] if word not in MARKS)
+        inner = {words[a:b] for a in range(len(words)) for b in range(a + 1, len(words) + 1)}
+        return [self.number[found] for part in inner for found in (part, (NEGATED, *part), (PLAIN, *part)) if found in self.number]
+
+    def owners(self, facts: Mapping[str, Sequence[Mask]]) -> dict[str, Mask]:
+        """For each group of facts, (runs,) the runs that say more about one of its facts than about any fact of another group.
+
+        Attributes go together in inputs, and a run that names one of them is also met more often than by chance with the others: it
+        belongs to the one that explains it best.
+        """
+        names = sorted(facts)
+        best, owner = np.zeros(len(self.runs)), np.full(len(self.runs), -1)
+        for number, name in enumerate(names):
+            for has in facts[name]:
+                met = self.count(has)
+                score = g2(met, self.sizes - met, int(has.sum()), int((~has).sum()))
+                better = score > best
+                best[better], owner[better] = score[better], number
+        return {name: owner == number for number, name in enumerate(names)}
+
+
+def g2(inside: Any, outside: Any, all_inside: int, all_outside: int) -> NDArray[np.float64]:
+    """(n,) G², the log-likelihood ratio (Dunning 1993), of runs that stand in `inside` of `all_inside` texts with a fact and in `outside`
+    of `all_outside` others; 0 for a run that is rarer with the fact than without."""
+    table = np.array([[inside, all_inside - inside], [outside, all_outside - outside]], dtype=np.float64)
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / max(1, all_inside + all_outside)
+    terms = np.where(table > 0, table * np.log(np.maximum(table, 1e-12) / np.maximum(expected, 1e-12)), 0.0)
+    score: NDArray[np.float64] = np.where(table[0, 0] > expected[0, 0], 2 * terms.sum(axis=(0, 1)), 0.0)
+    return score
