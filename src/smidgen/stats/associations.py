@@ -13,6 +13,7 @@ from smidgen.stats.wording import MARKS, NEGATED, PLAIN, Wording, Words, runs
 
 FEWEST = 4  # texts that a run must stand in
 _SUREST = 20.0  # the least G²: with some ten thousand runs to choose from, less is found by chance
+_SURE_OF_GROUPS = 10.0  # the least G² where texts of one input count once
 _MOST_PER_FACT = 24
 _MEANT = 0.4  # how far above chance, on the way to always, a run's texts must have the fact which it is chosen for
 _INSTEAD = 3.0  # a run stands this much more often in the texts that nothing else explains than in those explained already
@@ -32,6 +33,7 @@ class Table:
     """
 
     def __init__(self, texts: Sequence[Wording], groups: Sequence[int], asked: Iterable[Words] = ()) -> None:
+        """`groups` are the numbers of the inputs that the texts were written from: texts of one input repeat one another."""
         places: defaultdict[Words, set[int]] = defaultdict(set)
         denied: defaultdict[Words, set[int]] = defaultdict(set)
         for number, text in enumerate(texts):
@@ -53,17 +55,26 @@ class Table:
         self.sizes: Counts = np.array([len(rows) for rows in self.rows], dtype=np.int64)
         self._row = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
         self._run = np.repeat(np.arange(len(self.runs)), self.sizes)
-        self._group = np.asarray(groups, dtype=np.int64)[self._row]
+        self._groups = np.asarray(groups, dtype=np.int64)
 
     def count(self, wanted: Mask) -> Counts:
         """(runs,) how many of the wanted texts hold each run; `wanted` is (texts,)."""
         return np.bincount(self._run[wanted[self._row]], minlength=len(self.runs))
 
     def spread(self, wanted: Mask) -> Counts:
-        """(runs,) in how many groups of the wanted texts each run stands: texts of one input repeat one another."""
+        """(runs,) in how many groups of the wanted texts each run stands."""
         inside = wanted[self._row]
-        width = int(self._group.max(initial=0)) + 1
-        return np.bincount(np.unique(self._run[inside] * width + self._group[inside]) // width, minlength=len(self.runs))
+        width = int(self._groups.max(initial=0)) + 1
+        pairs = np.unique(self._run[inside] * width + self._groups[self._row[inside]])
+        return np.bincount(pairs // width, minlength=len(self.runs))
+
+    def meant(self, has: Mask) -> Mask:
+        """(runs,) those that could express a fact: most of their texts have it, and those are of several inputs."""
+        base = float(has.mean()) if len(has) else 0.0
+        often = self.count(has) >= (base + _MEANT * (1 - base)) * self.sizes
+        inside, outside = (len(np.unique(self._groups[rows])) for rows in (has, ~has))
+        fits: Mask = often & (g2(self.spread(has), self.spread(~has), inside, outside) >= _SURE_OF_GROUPS)
+        return fits
 
     def cover(self, has: Mask, allowed: Mask, first: Sequence[int] = ()) -> tuple[list[int], Mask]:
         """Runs that express a fact, best first: each for the texts that those before it leave, until what is left is explained by none.
@@ -78,8 +89,7 @@ class Table:
         for run in first:
             left[self.rows[run]] = False
         met, outside = self.count(has), int((~has).sum())
-        base = float(has.mean()) if len(has) else 0.0
-        meant = allowed & (met >= (base + _MEANT * (1 - base)) * self.sizes) & (self.spread(has) >= FEWEST)
+        meant = allowed & self.meant(has)
         # A part of a run that is taken stands wherever the whole does; any other run has to stand where those taken do not.
         part = np.zeros(len(self.runs), dtype=np.bool_)
         for run in first:

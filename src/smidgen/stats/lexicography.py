@@ -156,7 +156,8 @@ def _phrases(inputs: Sequence[Sequence[Fact]], texts: Sequence[Wording], keys: M
             for run, value in chosen.items()
         ]
         if key.yes_no:
-            found += _opposites(found, name, key)
+            able = {value: table.meant(has[name, value]) for value in key.values}
+            found += _opposites([entry for entry in found if entry.key == name], key, table, able)
     return found
 
 
@@ -172,16 +173,17 @@ def _also(table: Table, met: Counts, has: Mask, left: Mask, without: Mask) -> Ma
     return fits
 
 
-def _opposites(found: Sequence[Phrase], name: str, key: Key) -> list[Phrase]:
-    """What means yes means no where it is denied, and the other way round, unless the texts have told otherwise."""
-    known = {entry.run for entry in found if entry.key == name}
-    sides = {value: [other for other in key.values if (other.casefold() in _YES) != (value.casefold() in _YES)] for value in key.values}
+def _opposites(found: Sequence[Phrase], key: Key, table: Table, able: Mapping[str, Mask]) -> list[Phrase]:
+    """What means yes means no where it is denied, and the other way round, unless the texts tell otherwise."""
+    known = {entry.run for entry in found}
     made = []
     for entry in found:
-        if entry.key == name and entry.run[0] in MARKS and len(entry.means) == 1 and (other := sides[entry.means[0]]):
+        other = [value for value in key.values if (value.casefold() in _YES) != (entry.means[0].casefold() in _YES)]
+        if entry.run[0] in MARKS and len(entry.means) == 1 and other:
             run = (NEGATED if entry.run[0] == PLAIN else PLAIN, *entry.run[1:])
-            if run not in known:
-                made.append(Phrase(run, name, tuple(other), False))
+            place = table.number.get(run, -1)
+            if run not in known and (place < 0 or able[other[0]][place]):
+                made.append(Phrase(run, entry.key, tuple(other), False))
     return made
 
 
