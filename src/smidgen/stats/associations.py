@@ -16,7 +16,8 @@ _SUREST = 20.0  # the least G²: with some ten thousand runs to choose from, les
 _SURE_OF_GROUPS = 10.0  # the least G² where texts of one input count once
 _MOST_PER_FACT = 24
 _MEANT = 0.4  # how far above chance, on the way to always, a run's texts must have the fact which it is chosen for
-_INSTEAD = 3.0  # a run stands this much more often in the texts that nothing else explains than in those explained already
+_INSTEAD = 1.5  # a run stands this much more often in the texts that nothing else explains than in those explained already
+_SAME_MEANING = 0.9  # a run within another means the same there where it goes with its fact this nearly as often
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -68,13 +69,15 @@ class Table:
         pairs = np.unique(self._run[inside] * width + self._groups[self._row[inside]])
         return np.bincount(pairs // width, minlength=len(self.runs))
 
-    def meant(self, has: Mask) -> Mask:
-        """(runs,) those that could express a fact: most of their texts have it, and those are of several inputs."""
+    def meant(self, has: Mask) -> NDArray[np.float64]:
+        """(runs,) how surely runs mean a fact, from 0 to 1 where every text with the run has it; 0 for those that cannot express it, for
+        too few of their texts have it, or those are of too few inputs."""
         base = float(has.mean()) if len(has) else 0.0
-        often = self.count(has) >= (base + _MEANT * (1 - base)) * self.sizes
+        surely = (self.count(has) / np.maximum(self.sizes, 1) - base) / max(1e-9, 1 - base)
         inside, outside = (len(np.unique(self._groups[rows])) for rows in (has, ~has))
-        fits: Mask = often & (g2(self.spread(has), self.spread(~has), inside, outside) >= _SURE_OF_GROUPS)
-        return fits
+        often = g2(self.spread(has), self.spread(~has), inside, outside) >= _SURE_OF_GROUPS
+        meant: NDArray[np.float64] = np.where(often & (surely >= _MEANT), surely, 0.0)
+        return meant
 
     def cover(self, has: Mask, allowed: Mask, first: Sequence[int] = ()) -> tuple[list[int], Mask]:
         """Runs that express a fact, best first: each for the texts that those before it leave, until what is left is explained by none.
@@ -89,20 +92,22 @@ class Table:
         for run in first:
             left[self.rows[run]] = False
         met, outside = self.count(has), int((~has).sum())
-        meant = allowed & self.meant(has)
         # A part of a run that is taken stands wherever the whole does; any other run has to stand where those taken do not.
         part = np.zeros(len(self.runs), dtype=np.bool_)
         for run in first:
             part[self._parts(run)] = True
         chosen: list[int] = []
+        surely = np.where(allowed, self.meant(has), 0.0)
         while left.sum() >= FEWEST and len(chosen) < _MOST_PER_FACT:
             inside = self.count(left)
             total, done = int(left.sum()), max(1, int((has & ~left).sum()))
             instead = part | (inside * done >= _INSTEAD * (met - inside) * total)
-            score = np.where(meant & instead & (inside >= FEWEST), g2(inside, self.sizes - met, total, outside), 0.0)
-            if not len(score) or score.max() < _SUREST:
+            score = g2(inside, self.sizes - met, total, outside)
+            # `for adults` comes before `for`, which stands in more texts and means less.
+            worth = np.where(instead & (inside >= FEWEST) & (score >= _SUREST), score * surely**2, 0.0)
+            if not len(worth) or worth.max() <= 0:
                 break
-            chosen.append(int(score.argmax()))
+            chosen.append(int(worth.argmax()))
             part[self._parts(chosen[-1])] = True
             left[self.rows[chosen[-1]]] = False
         return chosen, left
@@ -117,17 +122,28 @@ class Table:
         """For each group of facts, (runs,) the runs that say more about one of its facts than about any fact of another group.
 
         Attributes go together in inputs, and a run that names one of them is also met more often than by chance with the others: it
-        belongs to the one that explains it best.
+        belongs to the one that explains it best. What holds a run of another group, in its meaning there, belongs there too: `family
+        friendly coffee` is not about coffee alone.
         """
         names = sorted(facts)
-        best, owner = np.zeros(len(self.runs)), np.full(len(self.runs), -1)
-        for number, name in enumerate(names):
-            for has in facts[name]:
-                met = self.count(has)
-                score = g2(met, self.sizes - met, int(has.sum()), int((~has).sum()))
-                better = score > best
-                best[better], owner[better] = score[better], number
-        return {name: owner == number for number, name in enumerate(names)}
+        every = [(number, has) for number, name in enumerate(names) for has in facts[name]]
+        met = np.array([self.count(has) for _, has in every]).reshape(len(every), len(self.runs))
+        score = np.array([g2(row, self.sizes - row, int(has.sum()), int((~has).sum())) for row, (_, has) in zip(met, every, strict=True)])
+        if not len(self.runs) or not every:
+            return {name: np.zeros(len(self.runs), dtype=np.bool_) for name in names}
+        best, most = score.argmax(axis=0), score.max(axis=0)
+        owner = np.where(most > 0, np.array([number for number, _ in every])[best], -1)
+        share = met / np.maximum(self.sizes, 1)
+        base = np.array([has.mean() for _, has in every])
+        places = np.arange(len(self.runs))
+        clear = (most >= _SUREST) & (share[best, places] >= (base + _MEANT * (1 - base))[best])
+        final = owner.copy()
+        for run in np.flatnonzero(most >= _SUREST):
+            others = [part for part in self._parts(int(run)) if clear[part] and owner[part] != owner[run]]
+            same = [part for part in others if share[best[part], run] >= _SAME_MEANING * share[best[part], part]]
+            if same:
+                final[run] = owner[max(same, key=lambda part: most[part])]
+        return {name: final == number for number, name in enumerate(names)}
 
 
 def g2(inside: Any, outside: Any, all_inside: int, all_outside: int) -> NDArray[np.float64]:

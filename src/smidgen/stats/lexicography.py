@@ -16,7 +16,7 @@ from smidgen.stats.attributes import attributes
 from smidgen.stats.lexicon import AMBIGUOUS, COUNTS, STATES, Fact, Key, Lexicon, Phrase
 from smidgen.stats.wording import LONGEST_RUN, MARKS, NEGATED, PLAIN, Wording, Words, find, key_words, spoken, value_words, wording
 
-_MOST_LETTERS = 3_000_000
+_MOST_LETTERS = 2_000_000
 _FEWEST_PAIRS = 8
 _WITH_ATTRIBUTES = 0.9  # share of the inputs that must consist of attributes
 _MOST_KEYS = 60
@@ -106,24 +106,27 @@ def _key(name: str, values: Sequence[str], pairs: Sequence[Pair], yes_no: bool, 
     if yes_no:
         return Key(False, True, checked, trusted, dict.fromkeys(values, AMBIGUOUS))
     own = {value: value_words(value) for value in values}
-    words = [spoken(text.words) for _, text in pairs]
-    written, stated = Counter[str](), Counter[str]()
-    anywhere = Counter[str]()
-    for (given, _), plain in zip(pairs, words, strict=True):
+    written, anywhere, stated, fitting = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for given, text in pairs:
+        plain = spoken(text.words)
         present = set(plain)
         for value, run in own.items():
             has = (name, value) in given
             met = bool(run) and run[0] in present and find(plain, run) >= 0
             written[value] += has
             anywhere[value] += met
-            stated[value] += met and (has or any(value_words(other) == run for _, other in given))
-    is_open = len(values) >= _FEWEST_NAMES and stated.total() >= _OPEN * written.total()
+            stated[value] += met and has
+            # A name may be that of another key too: the pub, and the pub near by.
+            fitting[value] += met and (has or any(value_words(other) == run for _, other in given))
+    clear = all(fitting[value] >= _SURE * anywhere[value] for value in values if anywhere[value] >= FEWEST)
+    is_open = len(values) >= _FEWEST_NAMES and clear and stated.total() >= _OPEN * written.total()
+    fits = fitting if is_open else stated
     worth = {}
     for value in values:
-        fits = stated[value] >= _SURE * anywhere[value]
-        worth[value] = (
-            AMBIGUOUS if not fits and anywhere[value] >= FEWEST else STATES if fits and is_open and anywhere[value] > 1 else COUNTS
-        )
+        if fits[value] >= _SURE * anywhere[value]:
+            worth[value] = STATES if is_open and anywhere[value] > 1 else COUNTS
+        else:
+            worth[value] = AMBIGUOUS if anywhere[value] >= FEWEST else COUNTS
     return Key(is_open, False, checked, trusted, worth)
 
 
@@ -156,7 +159,7 @@ def _phrases(inputs: Sequence[Sequence[Fact]], texts: Sequence[Wording], keys: M
             for run, value in chosen.items()
         ]
         if key.yes_no:
-            able = {value: table.meant(has[name, value]) for value in key.values}
+            able = {value: table.meant(has[name, value]) > 0 for value in key.values}
             found += _opposites([entry for entry in found if entry.key == name], key, table, able)
     return found
 
