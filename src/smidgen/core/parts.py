@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
@@ -18,15 +18,20 @@ from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
 
 Raw: TypeAlias = Mapping[str, Any]
-"""What a model computes for n texts, before any decision: named float32 arrays, each with n rows.
+"""What a model computes for n texts, before any decision: named values, each with n rows; float32 arrays but for texts.
 
 A classifier yields `logits` (n, outputs), not yet calibrated, and may yield `embedding` (n, width), the pooled features.
+
+A writer yields `texts`, a list of n strings, and float32 arrays (n,): `probability`, the mean probability of the tokens it chose (0..1; 0
+where nothing was written), `tokens`, how many those are, and `finished`, 1 where the text came to its end and 0 where it was cut. It may
+yield `inputs`, a list of the n texts that were asked.
 """
 
 Form: TypeAlias = dict[str, Any]
 """What a model answers with, and how its raw output becomes a decision. JSON-ready; stored in the bundle's manifest.
 
-For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ...
+For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ... For `write`:
+`instruction`, `max_tokens`, `attributes`, `lexicon`, `score`.
 """
 
 
@@ -66,6 +71,19 @@ class Task(Protocol):
 
     def content(self, reply: Reply) -> str:
         """The reply as the text of a chat message."""
+        ...
+
+
+@runtime_checkable
+class Graded(Protocol):
+    """A task whose replies are more or less good, not right or wrong: what a task may be able to do beyond `Task`."""
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
+        """How good each reply is, one value in 0..1 per row."""
+        ...
+
+    def gathered(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows of one input merged into one row whose output is the list of all their references, in first-seen order."""
         ...
 
 
