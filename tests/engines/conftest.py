@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from smidgen.engines.llama import LlamaRunner
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "my", "card", "has", "not", "come", "yet", "##s", "refund", "please", "a", "?", "."]
 
@@ -22,3 +27,29 @@ def tokenizer_file(tmp_path: Path) -> Path:
     tokenizer.enable_truncation(5)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     return tmp_path / "tokenizer.json"
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small decoder: `model.gguf`, a link to the starter base, and its `tokenizer.json`."""
+    from smidgen.bases import finding
+
+    from .llama_model import write_tokenizer
+
+    folder = tmp_path_factory.mktemp("decoder")
+    base = finding.find("smollm2").folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    (folder / "model.gguf").symlink_to(base)
+    write_tokenizer(base, folder / "tokenizer.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def writer(decoder: Path) -> Iterator[LlamaRunner]:
+    """One loaded decoder for all tests that do not hurt it."""
+    from smidgen.engines.llama import part
+
+    from .llama_model import options
+
+    runner = part.open(decoder, options(), 1)
+    yield runner
+    runner.close()

@@ -23,7 +23,7 @@ class Tokens:
 
     def __init__(self, folder: Path, max_length: int, special: bool = True) -> None:
         self.max_length, self.special = max_length, special
-        self._tokenizer = _load(folder / "tokenizer.json")
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._longest = max_length * CHARACTERS_A_TOKEN
@@ -44,7 +44,8 @@ def _two(text: str | tuple[str, str]) -> tuple[str, str | None]:
     return (text, None) if isinstance(text, str) else text
 
 
-def _load(file: Path) -> Tokenizer:
+def load_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer in a file. Raises EngineError where the file is missing or is none."""
     from tokenizers import Tokenizer
 
     try:

@@ -1,0 +1,259 @@
+"""Runs a decoder: `model.gguf` and `tokenizer.json`, on llama.cpp in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import EngineError, RequestError, SmidgenError
+from smidgen.core.parts import Raw
+from smidgen.core.rows import Text
+from smidgen.engines import llama_chat
+from smidgen.engines.llama_adapters import Adapters
+from smidgen.engines.llama_options import Options, inside, read
+from smidgen.engines.llama_pieces import Piece, piece
+from smidgen.engines.llama_process import Mailbox, Process
+from smidgen.engines.llama_prompt import Prompt
+from smidgen.engines.llama_wire import Message
+
+MOST_LOGPROBS = 20
+MOST_STOPS = 16
+LONGEST_STOP = 1000
+
+
+class Llama:
+    """The engine. Its options are those of `llama_options.Options`."""
+
+    name = "llama"
+
+    def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> LlamaRunner:
+        """Start the process and load the model. Raises EngineError where a file is missing or damaged, or an option cannot be."""
+        return LlamaRunner(folder, read(options), threads)
+
+
+class LlamaRunner:
+    """A loaded decoder. `run` is for one thread at a time; `write` and `chat` may be used by many at once, beside it too."""
+
+    def __init__(self, folder: Path, options: Options, threads: int) -> None:
+        self.options = options
+        self._prompt = Prompt(folder, options.before, options.after, options.context)
+        self._adapters = Adapters(folder, options.adapters)
+        self._process = Process(
+            {
+                "model": str(inside(folder, options.model)),
+                "adapters": self._adapters.files,
+                "threads": max(1, threads),
+                **options.model_dump(include={"context", "slots", "cache", "draft"}),
+            }
+        )
+        self._process.mailbox()  # loads: a damaged model is told now, not with the first request
+
+    def run(self, texts: Sequence[Text]) -> Raw:
+        """What the model writes for each text, greedily: `texts`, a list of n str, and float32 arrays (n,):
+
+        `probability`: mean of the probabilities of the tokens written, 0 where there is none;
+        `tokens`: how many were written, the end token not counted;
+        `finished`: 1 where the model ended by itself, 0 where `max_tokens` or the context cut it.
+
+        A text that the context cannot hold gets an empty text and zeros. Raises EngineError where the process dies.
+        """
+        rows = [_Row() for _ in texts]
+        if texts:
+            mailbox = self._process.mailbox()
+            try:
+                self._fill(texts, rows, mailbox)
+            finally:
+                mailbox.close()
+        return {
+            "texts": ["".join(row.text) for row in rows],
+            "probability": _floats([float(np.mean(row.chances)) if row.chances else 0.0 for row in rows]),
+            "tokens": _floats([row.count for row in rows]),
+            "finished": _floats([row.finished for row in rows]),
+        }
+
+    def _fill(self, texts: Sequence[Text], rows: Sequence[_Row], mailbox: Mailbox) -> None:
+        asked: dict[int, _Row] = {}
+        waiting = iter(zip(texts, rows, strict=True))
+        left = True
+        while left or asked:
+            # Twice the slots: one that comes free finds its next text at once.
+            while left and len(asked) < 2 * self.options.slots:
+                text, row = next(waiting, (None, None))
+                if text is None or row is None:
+                    left = False
+                    break
+                try:
+                    request = self._request(text, {}, None)
+                except RequestError:
+                    continue
+                asked[mailbox.ask(request)] = row
+            if asked:
+                message = mailbox.take()
+                if "error" in message:
+                    raise _failure(message["error"])
+                asked[message["id"]].add(piece(message))
+                if "end" in message:
+                    del asked[message["id"]]
+
+    def write(
+        self,
+        text: Text,
+        *,
+        max_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        grammar: str | None = None,
+        json_schema: Mapping[str, Any] | None = None,
+        logprobs: int = 0,
+        adapter: str | None = None,
+    ) -> Iterator[Piece]:
+        """What the model writes for a text, piece by piece. Closing the iterator cancels the request and frees its slot.
+
+        Args:
+            text: the text; a pair is joined by a line break.
+            max_tokens: tokens at most; default, the bundle's own.
+            temperature: 0 takes the likeliest token each time; 1 draws as the model says.
+            top_p: draws from the likeliest tokens that together have this probability.
+            seed: of the drawing; None for another each time.
+            stop: one or several texts before which to end.
+            grammar: a grammar (GBNF) that the text must fit.
+            json_schema: a JSON schema that the text must fit.
+            logprobs: how many of the likeliest tokens are given with each token, 0 to 20.
+            adapter: name of the LoRA adapter; None for the model itself.
+
+        Raises:
+            RequestError: at once for what cannot be asked; with the first piece for what llama.cpp refuses (a schema, a grammar).
+            EngineError: the process died; the next request starts it again.
+        """
+        stops = _stops(stop)
+        if grammar is not None and json_schema is not None:
+            raise _refused("a grammar and a JSON schema cannot both hold", "grammar, json_schema", "Give one of them.", "grammar")
+        if not 0 <= logprobs <= MOST_LOGPROBS:
+            raise _refused("so many likeliest tokens cannot be given", logprobs, f"Ask for 0 to {MOST_LOGPROBS}.", "logprobs")
+        if not 0 <= temperature <= 100:
+            raise _refused("the temperature cannot be", temperature, "Give a number from 0, mostly not over 2.", "temperature")
+        if not 0 < top_p <= 1:
+            raise _refused("top_p cannot be", top_p, "Give a number over 0, and 1 at most.", "top_p")
+        if max_tokens is not None and max_tokens < 1:
+            raise _refused("max_tokens cannot be", max_tokens, "Give at least 1.", "max_tokens")
+        more: dict[str, Any] = {"n_probs": max(1, logprobs)}
+        if temperature > 0:
+            # As OpenAI's: the temperature first, then the share of the likeliest; nothing else has a say.
+            more |= {"temperature": temperature, "top_p": top_p, "samplers": ["temperature", "top_p"]}
+            more |= {} if seed is None else {"seed": seed % 2**32}
+        if grammar is not None:
+            more["grammar"] = grammar
+        if json_schema is not None:
+            more["json_schema"] = dict(json_schema)
+        request = {**self._request(text, more, max_tokens, adapter), "stops": stops, "top": logprobs}
+        return self._pieces(request)
+
+    def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Iterator[Piece]:
+        """What the model writes in a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
+
+        `tools`, `tool_choice`, `response_format`, `stop`, `logprobs` and the settings of drawing are understood; see `llama_chat`.
+        Raises as `write` does.
+        """
+        asked = llama_chat.request(body, self.options, self._prompt.specials)
+        return self._pieces({**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}})
+
+    def count(self, text: Text) -> int:
+        """Tokens of the prompt that a text makes. Raises RequestError where it is too long."""
+        return len(self._prompt.ids(text))
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the model's process; None while none runs."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the process. Requests in flight fail, and so does every later one. May be called twice."""
+        self._process.close()
+
+    def _request(self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None = None) -> Message:
+        ids = self._prompt.ids(text)
+        body = {
+            "prompt": ids,
+            "n_predict": min(max_tokens or self.options.max_tokens, self.options.context - len(ids)),
+            **GREEDY,
+            **STREAMED,
+            "n_probs": 1,
+            "lora": self._adapters.scales(adapter),
+            **more,
+        }
+        return {"do": "write", "body": body, "stop_ids": self.options.stop}
+
+    def _pieces(self, request: Message) -> Iterator[Piece]:
+        # Nothing is asked before the first piece is wanted: an iterator that nobody reads costs nothing.
+        mailbox = self._process.mailbox()
+        try:
+            mailbox.ask(request)
+            while True:
+                message = mailbox.take()
+                if "error" in message:
+                    raise _failure(message["error"])
+                yield piece(message)
+                if "end" in message:
+                    return
+        except ValueError as error:
+            raise _refused("the request cannot be sent", str(error), "Send a smaller one.", None) from error
+        finally:
+            mailbox.close()
+
+
+GREEDY = {"temperature": 0.0, "samplers": ["top_k"], "top_k": 1}
+"""The likeliest token each time."""
+
+STREAMED = {"stream": True, "cache_prompt": True, "return_progress": True, "timings_per_token": True, "post_sampling_probs": False}
+"""Piece by piece, with an exact count of tokens, from what of the prompt is known already."""
+
+
+class _Row:
+    """What has been written for one text."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.chances: list[float] = []
+        self.count, self.finished = 0, 0.0
+
+    def add(self, written: Piece) -> None:
+        self.text.append(written.text)
+        self.chances += [token.probability for token in written.tokens]
+        self.count += written.count
+        self.finished = float(written.finish == "stop")
+
+
+def _failure(error: Mapping[str, Any]) -> SmidgenError:
+    """What llama.cpp said as an error of the house: its 4xx are the request's fault."""
+    status, said = int(error.get("code", 500)), str(error.get("message", ""))
+    if 400 <= status < 500:
+        long = error.get("type") == "exceed_context_size_error"
+        todo = "Send a shorter text." if long else "Change the request."
+        code = "context_length_exceeded" if long else "invalid_request"
+        return RequestError("the model cannot answer this request", value=said, todo=todo, status=400, code=code)
+    return EngineError("llama.cpp could not answer", value=said, todo="Send the request again; if it stays so, build the bundle again.")
+
+
+def _stops(stop: str | Sequence[str]) -> list[str]:
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    if len(stops) > MOST_STOPS or any(not one or len(one) > LONGEST_STOP for one in stops):
+        todo = f"Give at most {MOST_STOPS} texts of 1 to {LONGEST_STOP} characters."
+        raise _refused("these stop texts cannot be", stops, todo, "stop")
+    return stops
+
+
+def _refused(what: str, value: object, todo: str, param: str | None) -> RequestError:
+    return RequestError(what, value=value, todo=todo, status=400, param=param)
+
+
+def _floats(values: Sequence[float]) -> NDArray[np.float32]:
+    return np.asarray(values, np.float32).reshape(len(values))
+
+
+part = Llama()

@@ -1,0 +1,51 @@
+"""What the llama engine needs to know of a bundle, read from the manifest's engine options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from smidgen.core.errors import EngineError
+from smidgen.core.settings import Settings, setting
+
+TokenId = Annotated[int, Field(ge=0)]
+_AGAIN = "Build or copy the bundle again."
+
+
+class Options(Settings):
+    """The engine's options. A name that it does not know is refused: it would be served otherwise than it was measured."""
+
+    model: str = setting("model.gguf", "The weights, a file in the bundle's folder.")
+    before: tuple[TokenId, ...] = setting((), "Token ids before the text.")
+    after: tuple[TokenId, ...] = setting((), "Token ids after the text.")
+    stop: tuple[TokenId, ...] = setting((), "Token ids that end what is written; the model file's own end tokens always do.")
+    max_tokens: int = setting(256, "Tokens written at most, where the request does not say.", ge=1)
+    context: int = setting(2048, "Tokens of one prompt and what is written after it, together.", ge=16, le=1_048_576)
+    slots: int = setting(4, "Texts written side by side.", ge=1, le=64)
+    cache: Literal["q8_0", "f16"] = setting("q8_0", "How the keys and values of tokens already read are kept.")
+    draft: Literal["none", "lookup"] = setting("none", "`lookup` guesses the next tokens from repeats in the text, and checks the guesses.")
+    adapters: dict[str, str] = setting({}, "LoRA adapters, by name: GGUF files in the bundle's folder.")
+
+
+def read(given: Mapping[str, Any]) -> Options:
+    """The options, checked. Raises EngineError that names the first one that cannot be."""
+    try:
+        return Options.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        known = ", ".join(Options.model_fields)
+        raise EngineError(f"the engine's option {where!r} cannot be", value=first["msg"], todo=f"It knows: {known}. {_AGAIN}") from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file that the options name. Raises EngineError where it is missing, or lies outside the folder."""
+    file = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise EngineError("the engine's options name a file outside the bundle", value=name, todo=_AGAIN)
+    if not file.is_file():
+        raise EngineError("a file of the model is missing", value=name, todo=_AGAIN)
+    return file

@@ -1,0 +1,265 @@
+"""The process that holds the model: started, watched, ended. If it dies, the requests it had fail, and the next one starts another.
+
+llama.cpp is C++: a fault in it ends its whole process. In one of its own, that costs the requests in flight and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO
+
+from smidgen.core.errors import EngineError
+from smidgen.engines.llama_wire import Message, packed, receive
+
+START_SECONDS = 180.0
+"""How long loading may take: a model of some gigabytes from a slow disk."""
+
+SILENT_SECONDS = 120.0
+"""A process that has work and says nothing for so long hangs. It speaks at each token and at each part of a prompt that it has read."""
+
+END_SECONDS = 5.0
+"""How long an ended process may take to be gone."""
+
+_SAID = 20
+"""Lines of what it said on its error output that are kept, to tell why it ended."""
+
+_LONGEST_SAID = 1000
+"""Bytes of such a line that are read at once."""
+
+
+class Process:
+    """The process. `mailbox` starts it where it does not run. When this object is gone, so is the process."""
+
+    def __init__(self, opening: Message, start_seconds: float = START_SECONDS, silent_seconds: float = SILENT_SECONDS) -> None:
+        self._opening, self._start_seconds, self._silent_seconds = opening, start_seconds, silent_seconds
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._closed = False
+        self.starts = 0
+
+    def mailbox(self) -> Mailbox:
+        """Where a caller puts requests and takes the replies. Raises EngineError where the process cannot be started."""
+        with self._lock:
+            if self._closed:
+                raise EngineError("the model is closed", value=self._opening.get("model"), todo="Open it again.")
+            if self._child is None or not self._child.alive:
+                self._child = Child(self._opening, self._start_seconds)
+                self.starts += 1
+                # The child's threads know the child alone, so they do not keep this object.
+                weakref.finalize(self, self._child.end, "the model was closed")
+            return Mailbox(self._child, self._silent_seconds)
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the running process; None where none runs."""
+        child = self._child
+        return child.pid if child is not None and child.alive else None
+
+    def close(self) -> None:
+        """End the process; requests in flight fail. Returns within seconds. May be called twice."""
+        with self._lock:
+            self._closed = True
+            child, self._child = self._child, None
+        if child is not None:
+            child.end("the model was closed")
+
+
+class Mailbox:
+    """The requests of one caller, and their replies in the order in which they come. Used by one thread."""
+
+    def __init__(self, child: Child, silent_seconds: float) -> None:
+        self._child, self._silent_seconds = child, silent_seconds
+        self._box: SimpleQueue[Message] = SimpleQueue()
+        self._open: set[int] = set()
+        self._asked = time.monotonic()
+
+    def ask(self, message: Message) -> int:
+        """Send a request. Returns its number, which is the `id` of its replies.
+
+        Raises EngineError where the process has ended, ValueError where the request is too long to be sent.
+        """
+        number = self._child.ask(message, self._box)
+        self._open.add(number)
+        self._asked = time.monotonic()
+        return number
+
+    def take(self) -> Message:
+        """The next reply to any of the requests. Raises EngineError where the process has ended, or hangs: it is then ended."""
+        while True:
+            try:
+                message = self._box.get(timeout=min(1.0, self._silent_seconds))
+            except Empty:
+                if time.monotonic() - max(self._child.heard, self._asked) > self._silent_seconds:
+                    self._child.end(f"it had said nothing for {self._silent_seconds:g} seconds")
+                continue
+            if "dead" in message:
+                self._open.clear()
+                raise _ended(message["dead"])
+            if "end" in message or "error" in message:
+                self._open.discard(message["id"])
+            return message
+
+    def close(self) -> None:
+        """Cancel what is still open. What it has written of it is dropped."""
+        for number in self._open:
+            self._child.cancel(number)
+        self._open.clear()
+
+
+class Child:
+    """One life of the process, with the threads that write to it and read from it."""
+
+    def __init__(self, opening: Message, start_seconds: float) -> None:
+        self._numbers = itertools.count(1)
+        self._boxes: dict[int, SimpleQueue[Message]] = {}
+        self._lock = threading.Lock()
+        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self._ready, self._refused = threading.Event(), ""
+        self._why, self._dead = "", ""
+        self._said: deque[str] = deque(maxlen=_SAID)
+        self.heard = time.monotonic()
+        command = [sys.executable, "-P", "-m", "smidgen.engines.llama_worker"]
+        pipe = subprocess.PIPE
+        self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment())
+        self.pid = self._popen.pid
+        # Writing has a thread of its own: into the pipe of a process that hangs, it would wait for ever.
+        for work in (self._write, self._read, self._listen):
+            threading.Thread(target=work, name=f"smidgen-llama-{self.pid}", daemon=True).start()
+        self._outbox.put(packed(opening))
+        if not self._ready.wait(start_seconds):
+            self.end(f"it was not ready after {start_seconds:g} seconds")
+        if self._refused or self._dead:
+            self.end("it could not load the model")
+            raise EngineError(
+                "llama.cpp cannot load the model",
+                value=f"{opening.get('model')}: {self._refused or self._dead}",
+                todo="Is there memory for it? Else build the bundle again.",
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes requests."""
+        return not self._dead and self._popen.poll() is None
+
+    def ask(self, message: Message, box: SimpleQueue[Message]) -> int:
+        """Send a request whose replies go to `box`."""
+        with self._lock:
+            if self._dead:
+                raise _ended(self._dead)
+            number = next(self._numbers)
+            line = packed({**message, "id": number})
+            self._boxes[number] = box
+        self._outbox.put(line)
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Give up a request; nothing more of it is heard."""
+        with self._lock:
+            known = self._boxes.pop(number, None)
+        if known is not None:
+            self._outbox.put(packed({"do": "cancel", "id": number}))
+
+    def end(self, why: str) -> None:
+        """End the process, and wait until it is gone. `why` is told to the requests in flight."""
+        self._why = self._why or why
+        self._finish()
+
+    def _write(self) -> None:
+        stream = self._popen.stdin
+        assert stream is not None
+        try:
+            with stream:
+                while (line := self._outbox.get()) is not None:
+                    stream.write(line)
+                    stream.flush()
+        except (OSError, ValueError):  # it has ended; the reader tells everyone
+            return
+
+    def _read(self) -> None:
+        stream = self._popen.stdout
+        assert stream is not None
+        try:
+            with stream:
+                while (message := _next(stream)) is not None:
+                    self.heard = time.monotonic()
+                    self._deliver(message)
+        except ValueError as error:
+            self._why = self._why or f"it sent {error}"
+        self._finish()
+
+    def _deliver(self, message: Message) -> None:
+        if "ready" in message or "refused" in message:
+            self._refused = message.get("refused", "")
+            self._ready.set()
+            return
+        number = message.get("id", 0)
+        with self._lock:
+            done = "end" in message or "error" in message
+            box = self._boxes.pop(number, None) if done else self._boxes.get(number)
+        if box is not None and "busy" not in message:
+            box.put(message)
+
+    def _listen(self) -> None:
+        stream = self._popen.stderr
+        assert stream is not None
+        with stream:
+            while line := stream.readline(_LONGEST_SAID):
+                self._said.append(line.decode("utf-8", "replace").strip())
+
+    def _finish(self) -> None:
+        """See that it is gone, and say so to all who wait. May be called by several threads."""
+        if self._popen.poll() is None:
+            self._popen.kill()
+        try:
+            code = self._popen.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:  # stuck in the kernel; whoever waits is told all the same
+            code = 0
+        with self._lock:
+            self._dead = self._dead or self._why or _how(code, self._said)
+            boxes, self._boxes = list(self._boxes.values()), {}
+        self._outbox.put(None)
+        self._ready.set()
+        for box in boxes:
+            box.put({"dead": self._dead})
+
+
+def _next(stream: IO[bytes]) -> Message | None:
+    try:
+        return receive(stream)
+    except OSError:
+        return None
+
+
+def _environment() -> dict[str, str]:
+    """The child finds smidgen where this process found it, and nothing in the folder where it happens to be started."""
+    here = str(Path(__file__).parents[2])
+    given = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, given] if given else [here])}
+
+
+def _how(code: int, said: deque[str]) -> str:
+    if code < 0:
+        try:
+            how = f"it was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            how = f"it was ended by signal {-code}"
+    else:
+        how = f"it ended with code {code}"
+    last = next((line for line in reversed(said) if line), "")
+    return f"{how}; it last said: {last}" if last else how
+
+
+def _ended(why: str) -> EngineError:
+    return EngineError(
+        "the model's process ended before it had answered", value=why, todo="Send the request again: it starts a new process."
+    )

@@ -1,0 +1,171 @@
+"""The model's process: whatever happens to it costs the requests in flight and nothing else, and it never outlives its owner."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from smidgen.core.errors import EngineError
+from smidgen.engines.llama import LlamaRunner, part
+from smidgen.engines.llama_process import Process
+from smidgen.engines.llama_wire import LONGEST
+
+from .llama_model import options
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+ENDLESS = 'root ::= "x"+'
+
+
+@pytest.fixture(scope="module")
+def runner(decoder: Path) -> LlamaRunner:
+    return part.open(decoder, options(max_tokens=400), 1)
+
+
+def gone(pid: int) -> bool:
+    """Whether the process ends within seconds; a child that is not waited for shows as a zombie."""
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+            if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8"):
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@posix
+def test_killed_it_fails_those_in_flight_and_the_next_starts_it_again(runner: LlamaRunner) -> None:
+    before = runner.run(["Say hi."])["texts"]
+    failed: list[EngineError] = []
+
+    def ask() -> None:
+        try:
+            list(runner.write("Count.", grammar=ENDLESS))
+        except EngineError as error:
+            failed.append(error)
+
+    answer = runner.write("Count.", grammar=ENDLESS)
+    next(answer)
+    threads = [threading.Thread(target=ask) for _ in range(6)]  # more than there are slots
+    for thread in threads:
+        thread.start()
+    next(answer)
+    pid = runner.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(EngineError, match=r"process ended before it had answered.*SIGKILL.*Send the request again"):
+        list(answer)
+    for thread in threads:
+        thread.join(10)
+    assert len(failed) == 6 and runner.pid is None
+    assert runner.run(["Say hi."])["texts"] == before
+    assert runner.pid not in (None, pid)
+
+
+@posix
+def test_killed_while_nobody_asks_nobody_is_told(runner: LlamaRunner) -> None:
+    pid = runner.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSEGV)
+    time.sleep(0.3)
+    assert runner.run(["Say hi."])["texts"][0]
+
+
+@posix
+def test_one_that_hangs_is_ended(runner: LlamaRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner._process, "_silent_seconds", 0.5)
+    runner.run(["Say hi."])
+    pid = runner.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(EngineError, match=r"said nothing for 0\.5 seconds"):
+        runner.run(["Say hi."])
+    assert gone(pid)
+    monkeypatch.undo()
+    assert runner.run(["Say hi."])["texts"][0]
+
+
+def test_a_request_too_large_for_the_wire_hurts_nobody(runner: LlamaRunner) -> None:
+    from smidgen.core.errors import RequestError
+
+    with pytest.raises(RequestError, match=str(LONGEST)):
+        list(runner.write("a", grammar="#" * LONGEST))
+    assert runner.run(["Say hi."])["texts"][0]
+
+
+def test_closing_ends_it_and_every_request(runner: LlamaRunner) -> None:
+    answer = runner.write("Count.", grammar=ENDLESS)
+    next(answer)
+    pid = runner.pid
+    assert pid is not None
+    began = time.monotonic()
+    runner.close()
+    runner.close()
+    assert time.monotonic() - began < 3 and gone(pid)
+    with pytest.raises(EngineError, match="the model was closed"):
+        list(answer)
+    with pytest.raises(EngineError, match=r"closed.*Open it again"):
+        runner.run(["Say hi."])
+
+
+def test_it_goes_with_the_runner_that_nobody_holds(decoder: Path) -> None:
+    runner = part.open(decoder, options(), 1)
+    pid = runner.pid
+    assert pid is not None
+    del runner
+    gc.collect()
+    assert gone(pid)
+
+
+@posix
+def test_it_goes_with_the_program_that_started_it(decoder: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from smidgen.engines.llama import part
+runner = part.open(Path(sys.argv[1]), {"before": [1], "context": 64, "slots": 1}, 1)
+print(runner.pid, flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(decoder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        os.kill(pid, 0)
+        parent.kill()
+        parent.wait(10)
+        assert gone(pid)
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"no model at all" * 100])
+def test_a_damaged_model_is_told_at_once(content: bytes, decoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes((decoder / "tokenizer.json").read_bytes())
+    (tmp_path / "model.gguf").write_bytes(content)
+    with pytest.raises(EngineError, match=r"cannot load the model.*model\.gguf"):
+        part.open(tmp_path, options(), 1)
+
+
+def test_one_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "sleeper"))
+    (tmp_path / "sleeper").write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    (tmp_path / "sleeper").chmod(0o755)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"not ready after 0\.3 seconds"):
+        Process({"model": "m"}, start_seconds=0.3).mailbox()
+    assert time.monotonic() - began < 3
+
+
+def test_one_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "broken"))
+    (tmp_path / "broken").write_text("#!/bin/sh\necho no room left >&2\nexit 3\n", encoding="utf-8")
+    (tmp_path / "broken").chmod(0o755)
+    with pytest.raises(EngineError, match="ended with code 3; it last said: no room left"):
+        Process({"model": "m"}).mailbox()

@@ -1,0 +1,114 @@
+"""What becomes of llama.cpp's chunks: where an answer ends, what is counted, what is told of a failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from smidgen.engines.llama_pieces import Piece, Usage, piece
+from smidgen.engines.llama_request import Request
+
+END = 2
+
+
+class Scripted:
+    """A server that says given chunks, until it is told to stop; `said` are those that it got round to."""
+
+    def __init__(self, *chunks: dict[str, Any], fault: Exception | None = None) -> None:
+        self.chunks, self.fault, self.said = chunks, fault, 0
+
+    def handle_completions(self, body: str, take: Callable[[str], bool]) -> None:
+        if self.fault:
+            raise self.fault
+        for chunk in self.chunks:
+            self.said += 1
+            if take(json.dumps(chunk)):
+                return
+
+    handle_chat_completions = handle_completions
+
+
+def chunk(text: str, written: int, *tokens: tuple[int, str], finish: str | None = None, **more: Any) -> dict[str, Any]:
+    content = [
+        {"id": number, "token": word, "logprob": -0.5, "top_logprobs": [{"token": word, "logprob": -0.5}]} for number, word in tokens
+    ]
+    choice = {"text": text, "logprobs": {"content": content} if content else None, "finish_reason": finish}
+    return {"choices": [choice], "timings": {"cache_n": 3, "prompt_n": 4, "predicted_n": written}, **more}
+
+
+def answers(server: Scripted, **message: Any) -> list[dict[str, Any]]:
+    said: list[dict[str, Any]] = []
+    Request({"id": 7, "do": "write", "body": {}, **message}, said.append).answer(server)  # type: ignore[arg-type]
+    assert all(message["id"] == 7 for message in said) and len(said) >= 1
+    return said
+
+
+def pieces(server: Scripted, **message: Any) -> list[Piece]:
+    return [piece(said) for said in answers(server, **message) if "busy" not in said]
+
+
+def test_the_models_own_end_token_is_in_no_piece() -> None:
+    got = pieces(Scripted(chunk("Hi", 1, (10, "Hi")), chunk("", 2, (END, "")), chunk("", 2, finish="stop")))
+    assert [(one.text, one.count, len(one.tokens), one.finish) for one in got] == [("Hi", 1, 1, None), ("", 0, 0, "stop")]
+    assert got[-1].usage == Usage(prompt=7, cached=3, written=2)
+    assert got[0].tokens[0].probability == pytest.approx(0.6065, abs=1e-4) and got[0].tokens[0].top == ()
+
+
+def test_an_end_token_of_ours_ends_it_at_once() -> None:
+    server = Scripted(chunk("Hi", 1, (10, "Hi")), chunk("\n", 2, (198, "\n")), chunk("more", 3, (11, "more")))
+    got = pieces(server, stop_ids=[198])
+    assert "".join(one.text for one in got) == "Hi" and sum(one.count for one in got) == 1
+    assert got[-1].finish == "stop" and got[-1].usage == Usage(7, 3, 2)
+    assert server.said == 2, "it wrote no more"
+
+
+def test_of_several_tokens_in_a_chunk_those_before_the_end_count() -> None:
+    got = pieces(Scripted(chunk("a b\nc", 4, (10, "a"), (11, " b"), (198, "\n"), (12, "c"))), stop_ids=[198])
+    assert "".join(one.text for one in got) == "a b" and [token.id for one in got for token in one.tokens] == [10, 11]
+
+
+def test_a_token_without_text_in_the_middle_is_counted() -> None:
+    got = pieces(Scripted(chunk("", 1, (5, "")), chunk("a", 2, (10, "a")), chunk("", 2, finish="length")))
+    assert sum(one.count for one in got) == 2 and [token.id for one in got for token in one.tokens] == [5, 10]
+    cut = pieces(Scripted(chunk("a", 1, (10, "a")), chunk("", 2, (5, "")), chunk("", 2, finish="length")))
+    assert sum(one.count for one in cut) == 2 and cut[-1].finish == "length"
+
+
+def test_tokens_that_make_one_character_together_are_all_counted() -> None:
+    got = pieces(Scripted(chunk("🙂", 3, (220, "🙂")), chunk("", 3, finish="length")))
+    assert got[0].count == 3 and len(got[0].tokens) == 1
+
+
+def test_a_stop_string_over_two_pieces() -> None:
+    server = Scripted(chunk("one #", 1, (10, "one #")), chunk("# two", 2, (11, "# two")), chunk("three", 3, (12, "three")))
+    got = pieces(server, stops=["##"])
+    assert "".join(one.text for one in got) == "one " and got[-1].finish == "stop" and server.said == 2
+    held = pieces(Scripted(chunk("one #", 1, (10, "one #")), chunk("", 1, finish="length")), stops=["##"])
+    assert "".join(one.text for one in held) == "one #" and held[-1].text == "#"
+
+
+def test_reading_the_prompt_is_told_and_can_be_cancelled() -> None:
+    progress = chunk("", 0, prompt_progress={"total": 9, "processed": 4})
+    server = Scripted(progress, progress, chunk("Hi", 1, (10, "Hi")))
+    said: list[dict[str, Any]] = []
+    request = Request({"id": 7, "do": "write", "body": {}}, lambda message: (said.append(message), setattr(request, "cancelled", True))[0])
+    request.answer(server)  # type: ignore[arg-type]
+    assert said == [{"id": 7, "busy": True}] and server.said == 1
+    before = Scripted(progress)
+    request.answer(before)  # type: ignore[arg-type]
+    assert before.said == 0, "cancelled while it waited: never asked"
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no image"), ValueError("bad"), None])
+def test_a_failure_is_the_last_reply(fault: Exception | None) -> None:
+    said = answers(Scripted({"error": {"code": 400, "message": "bad grammar"}}, fault=fault))
+    assert len(said) == 1 and said[0]["error"]["code"] == 400
+    assert said[0]["error"]["message"] == (str(fault) if fault else "bad grammar")
+
+
+def test_likeliest_tokens_come_only_where_asked_for() -> None:
+    server = Scripted(chunk("Hi", 1, (10, "Hi")), chunk("", 1, finish="length"))
+    assert pieces(server, top=1)[0].tokens[0].top == (("Hi", pytest.approx(0.6065, abs=1e-4)),)
