@@ -1,83 +1,120 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021) over the matrices of a decoder: weight + alpha / rank * up @ down."""
+"""What is taught of a decoder: low-rank adapters over its matrices (LoRA, Hu et al. 2021), or the matrices themselves.
+
+Both live in the folded form in which `llama` computes: norms inside the matrices behind them, queries with keys and values, gate with up.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from smidgen.students.decoder_shape import Shape
-from smidgen.students.llama import DOWN, GATE_UP, OUT, PLACES, QKV, Adapted, Gradients, Layer, Llama
+from smidgen.students.llama import DOWN, GATE_UP, OUT, PLACES, QKV, Gradients, Layer, Llama
 from smidgen.students.workers import Workers
 
 
 @dataclass
 class Frozen:
-    """The base in 32 bits, with its norms folded in: what adapters are added to."""
+    """The base in 32 bits, fused and with its norms folded in: what was there before anything was taught."""
 
     layers: list[dict[str, Tensor]]
     biases: list[Tensor | None]
 
 
-class Adapters(Adapted):
-    """The adapters: `down` (rank, inputs) starts at random, `up` (outputs, rank) at zero, so that the first step starts from the base."""
+class Change(ABC):
+    """A change of the matrices of a decoder that is learnt. `tensors` are its numbers, by place and layer."""
 
-    def __init__(self, shape: Shape, rank: int, alpha: float, generator: torch.Generator) -> None:
-        self.shape, self.rank, self.alpha = shape, rank, alpha
-        self.scale = alpha / rank
-        self.pairs: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
-        for number in range(shape.layers):
-            for place, (outputs, inputs) in sizes(shape).items():
-                down = torch.empty(rank, inputs).uniform_(-1, 1, generator=generator) * (3 / inputs) ** 0.5
-                self.pairs[(place, number)] = down, torch.zeros(outputs, rank)
-        self._quick: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+    def __init__(self, shape: Shape, frozen: Frozen) -> None:
+        self.shape, self.frozen = shape, frozen
+        self.tensors: dict[tuple[str, int], tuple[Tensor, ...]] = {}
+
+    @abstractmethod
+    def matrix(self, place: str, number: int) -> Tensor:
+        """The changed matrix in 32 bits."""
+
+    @abstractmethod
+    def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
+        """See `llama.Taught`."""
 
     def parameters(self) -> list[Tensor]:
         """All tensors, in an order that does not change."""
-        return [tensor for pair in self.pairs.values() for tensor in pair]
+        return [tensor for group in self.tensors.values() for tensor in group]
 
-    def tensors(self) -> dict[str, Tensor]:
-        """By name, for a file."""
-        return {
-            f"{place}.{number}.{end}": t
-            for (place, number), pair in self.pairs.items()
-            for end, t in zip(("down", "up"), pair, strict=True)
-        }
+    def state(self) -> dict[str, Tensor]:
+        """All tensors by name, for a file."""
+        return {f"{place}.{number}.{at}": t for (place, number), group in self.tensors.items() for at, t in enumerate(group)}
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take the values that `tensors` gave."""
-        for name, tensor in self.tensors().items():
-            tensor.copy_(tensors[name])
-
-    def merge(self, frozen: Frozen, model: Llama, workers: Workers) -> None:
-        """Put base plus adapters into the model's matrices, in the model's precision; each worker a share of the layers."""
-        with torch.no_grad():
-
-            def work(worker: int) -> None:
-                for number in range(worker, self.shape.layers, workers.count):
-                    for place in PLACES:
-                        getattr(model.layers[number], place).copy_(self.merged(frozen, place, number))
-
-            workers.map(work)
-            # Contiguous copies in the precision of the products, made once a step.
-            self._quick = {key: (down.to(model.dtype), up.to(model.dtype)) for key, (down, up) in self.pairs.items()}
-
-    def merged(self, frozen: Frozen, place: str, number: int) -> Tensor:
-        """Base plus adapter of one matrix, in 32 bits."""
-        down, up = self.pairs[(place, number)]
-        return torch.addmm(frozen.layers[number][place], up, down, alpha=self.scale)
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take the values that `state` gave."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
 
     def empty_gradients(self) -> Gradients:
         """Sums of zero."""
-        return Gradients({key: (torch.zeros_like(down), torch.zeros_like(up)) for key, (down, up) in self.pairs.items()})
+        return Gradients({key: tuple(torch.zeros_like(tensor) for tensor in group) for key, group in self.tensors.items()})
+
+    def merge(self, model: Llama, workers: Workers) -> None:
+        """Put the changed matrices into the model, in its precision; each worker a share of the layers."""
+
+        def work(worker: int) -> None:
+            for number in range(worker, self.shape.layers, workers.count):
+                for place in PLACES:
+                    getattr(model.layers[number], place).copy_(self.matrix(place, number))
+
+        workers.map(work)
+
+
+class Adapters(Change):
+    """weight + alpha / rank * up @ down: `down` (rank, inputs) starts at random, `up` (outputs, rank) at zero, so that teaching starts from
+    the base."""
+
+    def __init__(self, shape: Shape, frozen: Frozen, rank: int, alpha: float, generator: torch.Generator, dtype: torch.dtype) -> None:
+        super().__init__(shape, frozen)
+        self.rank, self.alpha, self.scale, self._dtype = rank, alpha, alpha / rank, dtype
+        for number in range(shape.layers):
+            for place, (outputs, inputs) in sizes(shape).items():
+                down = torch.empty(rank, inputs).uniform_(-1, 1, generator=generator) * (3 / inputs) ** 0.5
+                self.tensors[(place, number)] = down, torch.zeros(outputs, rank)
+        self._quick: dict[tuple[str, int], tuple[Tensor, ...]] = {}
+
+    def matrix(self, place: str, number: int) -> Tensor:
+        """See `Change`."""
+        down, up = self.tensors[(place, number)]
+        return torch.addmm(self.frozen.layers[number][place], up, down, alpha=self.scale)
+
+    def merge(self, model: Llama, workers: Workers) -> None:
+        """See `Change`."""
+        super().merge(model, workers)
+        # Copies in the precision of the products, made once a step.
+        self._quick = {key: tuple(tensor.to(self._dtype) for tensor in group) for key, group in self.tensors.items()}
 
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
-        """See `Adapted`. Only products with a thin side: the gradient of the whole matrix is never formed."""
+        """See `llama.Taught`. Only products with a thin side: the gradient of the whole matrix is never formed."""
         down, up = self._quick[(place, layer)]
         of_down, of_up = gradients.sums[(place, layer)]
         of_up.add_(dy.T @ (x @ down.T), alpha=self.scale)
         of_down.add_((dy @ up).T @ x, alpha=self.scale)
+
+
+class Matrices(Change):
+    """The matrices themselves; token vectors, norms and biases stay as they are."""
+
+    def __init__(self, shape: Shape, frozen: Frozen) -> None:
+        super().__init__(shape, frozen)
+        for number, layer in enumerate(frozen.layers):
+            for place in PLACES:
+                self.tensors[(place, number)] = (layer[place].clone(),)
+
+    def matrix(self, place: str, number: int) -> Tensor:
+        """See `Change`."""
+        return self.tensors[(place, number)][0]
+
+    def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
+        """See `llama.Taught`."""
+        gradients.sums[(place, layer)][0].add_(dy.T @ x)
 
 
 def sizes(shape: Shape) -> dict[str, tuple[int, int]]:
@@ -96,78 +133,50 @@ def frozen_of(weights: dict[str, Tensor], shape: Shape) -> Frozen:
     layers: list[dict[str, Tensor]] = []
     biases: list[Tensor | None] = []
     for number in range(shape.layers):
-        at = f"model.layers.{number}."
-        before, after = weights[at + "input_layernorm.weight"], weights[at + "post_attention_layernorm.weight"]
         layers.append(
             {
-                QKV: torch.cat([weights[f"{at}self_attn.{name}_proj.weight"] for name in "qkv"]) * before,
-                OUT: weights[at + "self_attn.o_proj.weight"].clone(),
-                GATE_UP: torch.cat([weights[f"{at}mlp.{name}_proj.weight"] for name in ("gate", "up")]) * after,
-                DOWN: weights[at + "mlp.down_proj.weight"].clone(),
+                place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * _norm(weights, place, number)
+                for place in PLACES
             }
         )
-        has_bias = at + "self_attn.q_proj.bias" in weights
-        biases.append(torch.cat([weights[f"{at}self_attn.{name}_proj.bias"] for name in "qkv"]) if has_bias else None)
+        names = [f"model.layers.{number}.self_attn.{name}_proj.bias" for name in "qkv"]
+        biases.append(torch.cat([weights[name] for name in names]) if names[0] in weights else None)
     return Frozen(layers, biases)
 
 
 def model_of(weights: dict[str, Tensor], frozen: Frozen, shape: Shape, before: list[int], dtype: torch.dtype) -> Llama:
-    """The decoder to compute with, in `dtype`, not yet merged with any adapter."""
+    """The decoder to compute with, in `dtype`, as the base is."""
     table = weights["model.embed_tokens.weight"]
     output = weights.get("lm_head.weight", table) * weights["model.norm.weight"]
     layers = [
-        Layer(
-            *(matrices[place].to(dtype, copy=True) for place in PLACES),
-            bias=None if bias is None else bias.to(dtype),
-        )
+        Layer(*(matrices[place].to(dtype, copy=True) for place in PLACES), bias=None if bias is None else bias.to(dtype))
         for matrices, bias in zip(frozen.layers, frozen.biases, strict=True)
     ]
     return Llama(shape, table.to(dtype), output.to(dtype), layers, torch.tensor(before, dtype=torch.long))
 
 
-def unfolded(weights: dict[str, Tensor], adapters: Adapters, frozen: Frozen) -> dict[str, Tensor]:
-    """The taught weights by their names in transformers, in 32 bits: what the adapters add, put back before the norms that were folded in."""
-    shape = adapters.shape
+def unfolded(weights: dict[str, Tensor], change: Change) -> dict[str, Tensor]:
+    """The taught weights by their names in transformers, in 32 bits: the norms taken out of the matrices again."""
     taught = dict(weights)
-    for number in range(shape.layers):
-        for place, (name, change) in _changes(weights, adapters, number).items():
-            del place
-            taught[name] = weights[name] + change
+    for number in range(change.shape.layers):
+        for place in PLACES:
+            moved = (change.matrix(place, number) - change.frozen.layers[number][place]) / _norm(weights, place, number)
+            for name, rows in parts(change.shape, place, number):
+                taught[name] = weights[name] + moved[rows]
     return taught
 
 
 def factors(weights: dict[str, Tensor], adapters: Adapters) -> dict[str, tuple[Tensor, Tensor]]:
-    """(down, up) by the name in transformers of the matrix that each pair is laid over, for an adapter that others load."""
-    shape, found = adapters.shape, {}
-    for number in range(shape.layers):
-        for place in PLACES:
-            down, up = adapters.pairs[(place, number)]
-            down = down / _norm(weights, place, number)
-            for name, rows in _parts(shape, place, number):
-                found[name] = down, up[rows]
-    return found
-
-
-def _changes(weights: dict[str, Tensor], adapters: Adapters, number: int) -> dict[str, tuple[str, Tensor]]:
+    """(down, up) by the name in transformers of the matrix that each pair is laid over, for an adapter that other programs load."""
     found = {}
-    for place in PLACES:
-        down, up = adapters.pairs[(place, number)]
-        change = adapters.scale * (up @ (down / _norm(weights, place, number)))
-        for name, rows in _parts(adapters.shape, place, number):
-            found[name] = name, change[rows]
+    for (place, number), (down, up) in adapters.tensors.items():
+        outer = down / _norm(weights, place, number)
+        for name, rows in parts(adapters.shape, place, number):
+            found[name] = outer, up[rows]
     return found
 
 
-def _norm(weights: dict[str, Tensor], place: str, number: int) -> Tensor:
-    """The weights of the norm before a matrix; 1 where there is none. None is taken as nearer to zero than float32 can divide by."""
-    names = {QKV: "input_layernorm", GATE_UP: "post_attention_layernorm"}
-    if place not in names:
-        return torch.ones(1)
-    found = weights[f"model.layers.{number}.{names[place]}.weight"]
-    return torch.where(found.abs() < 1e-6, torch.where(found < 0, -1e-6, 1e-6), found)
-
-
-def _parts(shape: Shape, place: str, number: int) -> list[tuple[str, slice]]:
+def parts(shape: Shape, place: str, number: int) -> list[tuple[str, slice]]:
     """The matrices of transformers that one of ours is made of, with their rows in it."""
     at = f"model.layers.{number}."
     q, kv = shape.heads * shape.head, shape.kv_heads * shape.head
@@ -181,3 +190,13 @@ def _parts(shape: Shape, place: str, number: int) -> list[tuple[str, slice]]:
         GATE_UP: [(at + "mlp.gate_proj.weight", slice(0, shape.inner)), (at + "mlp.up_proj.weight", slice(shape.inner, None))],
         DOWN: [(at + "mlp.down_proj.weight", slice(None))],
     }[place]
+
+
+def _norm(weights: dict[str, Tensor], place: str, number: int) -> Tensor:
+    """The weights of the norm before a matrix; 1 where there is none. None is nearer to zero than can be divided by."""
+    names = {QKV: "input_layernorm", GATE_UP: "post_attention_layernorm"}
+    if place not in names:
+        return torch.ones(1)
+    found = weights[f"model.layers.{number}.{names[place]}.weight"]
+    least = torch.full_like(found, 1e-6)
+    return torch.where(found.abs() < least, torch.where(found < 0, -least, least), found)

@@ -13,6 +13,7 @@ against each other.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -74,9 +75,9 @@ class Kept:
 
 @dataclass
 class Gradients:
-    """Where the gradients of the adapters of one worker are summed: (place, layer) -> of `down`, of `up`."""
+    """Where one worker sums the gradients of what is taught: by place and layer, in the order of its tensors."""
 
-    sums: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    sums: dict[tuple[str, int], tuple[Tensor, ...]] = field(default_factory=dict)
 
 
 class Llama:
@@ -96,9 +97,9 @@ class Llama:
         self._turns: dict[int, tuple[Tensor, Tensor]] = {}
         self._masks: dict[tuple[int, int], Tensor] = {}
 
-    def loss(self, block: Block, gradients: Gradients | None, adapters: Adapted | None, rate: float) -> tuple[float, float]:
-        """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, the adapters'
-        gradients are added to it, of the sum times `rate`."""
+    def loss(self, block: Block, gradients: Gradients | None, taught: Taught | None, rate: float) -> tuple[float, float]:
+        """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, those of what is
+        taught are added to it, of the sum times `rate`."""
         x = torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)])
         rows, length = block.ids.shape
         keep = gradients is not None
@@ -109,7 +110,7 @@ class Llama:
                 kept.append(saved)
         places = block.answers + len(self.before)
         last = x[places]
-        scale = self._scale(last)
+        scale = self.scale_of(last)
         last_unit = last * scale
         total, dlast = 0.0, torch.zeros_like(last) if keep else last
         for start in range(0, len(places), _LOSS_ROWS):
@@ -127,14 +128,14 @@ class Llama:
             chances[at, targets] -= 1
             chances *= (weights * rate).to(chances.dtype)[:, None]
             dlast[part] = chances @ self.output
-        if gradients is not None and adapters is not None:
+        if gradients is not None and taught is not None:
             dx = torch.zeros_like(x)
             dx[places] = self._norm_back(dlast, last, scale)
             for number in range(len(self.layers) - 1, -1, -1):
-                dx = self._backward(dx, kept.pop(), number, rows, length, gradients, adapters)
+                dx = self._backward(dx, kept.pop(), number, rows, length, gradients, taught)
         return total, float(block.weights.sum())
 
-    def _scale(self, x: Tensor) -> Tensor:
+    def scale_of(self, x: Tensor) -> Tensor:
         """One over the root mean square of each token, (n, 1)."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return (norm.square() / x.shape[-1] + self.shape.eps).rsqrt().to(self.dtype)
@@ -147,7 +148,7 @@ class Llama:
 
     def _forward(self, x: Tensor, layer: Layer, rows: int, length: int) -> tuple[Tensor, Kept]:
         shape, first = self.shape, len(self.before)
-        x_scale = self._scale(x)
+        x_scale = self.scale_of(x)
         qkv = (x * x_scale) @ layer.qkv.T
         if layer.bias is not None:
             qkv += layer.bias
@@ -161,7 +162,7 @@ class Llama:
             k_all, v_all = k[1], v[1]
         chances = self._attend(q[1], k_all, v_all, first, heads[first:].view(rows, length, shape.kv_heads, shape.group, shape.head))
         mid = torch.addmm(x, heads, layer.out.T)
-        mid_scale = self._scale(mid)
+        mid_scale = self.scale_of(mid)
         gate_up = (mid * mid_scale) @ layer.gate_up.T
         act = torch.nn.functional.silu(gate_up[:, : shape.inner])
         act *= gate_up[:, shape.inner :]
@@ -186,7 +187,7 @@ class Llama:
 
     def _turned(self, x: Tensor, at: int, size: int, back: bool = False) -> Tensor:
         """Turned to positions `at` and on (the last but one dimension), or turned back."""
-        cos, sin = self._turn(at + size)
+        cos, sin = self.turns(at + size)
         cos, sin = cos[at : at + size], sin[at : at + size]
         half = x.shape[-1] // 2
         a, b = x[..., :half], x[..., half:]
@@ -199,11 +200,11 @@ class Llama:
             torch.addcmul(b * cos, a, sin, out=out[..., half:])
         return out
 
-    def _turn(self, size: int) -> tuple[Tensor, Tensor]:
+    def turns(self, size: int) -> tuple[Tensor, Tensor]:
         """(size, head / 2) cosines and sines of the positions' angles."""
         known = max(self._turns, default=0)
-        if known < size:
-            size = max(256, 1 << (size - 1).bit_length())
+        if known < max(1, size):
+            size = max(256, 1 << max(0, size - 1).bit_length())
             periods = self.shape.theta ** (torch.arange(0, self.shape.head, 2, dtype=torch.float64) / self.shape.head)
             angles = torch.arange(size, dtype=torch.float64)[:, None] / periods
             self._turns[size] = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
@@ -242,19 +243,19 @@ class Llama:
         dq, dk = dscores @ k2, dscores.transpose(1, 2) @ q2
         return dq.view(kv, rows, group, length, head), dk.view(kv, rows, -1, head), dv.view(kv, rows, -1, head)
 
-    def _backward(self, dy: Tensor, kept: Kept, number: int, rows: int, length: int, gradients: Gradients, adapters: Adapted) -> Tensor:
+    def _backward(self, dy: Tensor, kept: Kept, number: int, rows: int, length: int, gradients: Gradients, taught: Taught) -> Tensor:
         shape, first, layer = self.shape, len(self.before), self.layers[number]
-        adapters.collect(gradients, DOWN, number, kept.act, dy)
+        taught.collect(gradients, DOWN, number, kept.act, dy)
         dact = dy @ layer.down
         gate, up = kept.gate_up[:, : shape.inner], kept.gate_up[:, shape.inner :]
         dgate_up = torch.empty_like(kept.gate_up)
         torch.mul(dact, torch.nn.functional.silu(gate), out=dgate_up[:, shape.inner :])
         dact *= up
         dgate_up[:, : shape.inner] = torch.ops.aten.silu_backward(dact, gate)
-        adapters.collect(gradients, GATE_UP, number, kept.mid * kept.mid_scale, dgate_up)
+        taught.collect(gradients, GATE_UP, number, kept.mid * kept.mid_scale, dgate_up)
         dmid = self._norm_back(dgate_up @ layer.gate_up, kept.mid, kept.mid_scale)
         dmid += dy
-        adapters.collect(gradients, OUT, number, kept.heads, dmid)
+        taught.collect(gradients, OUT, number, kept.heads, dmid)
         dheads = dmid @ layer.out
         size = (shape.kv_heads, shape.group, shape.head)
         if first:
@@ -272,7 +273,7 @@ class Llama:
             dv_first = own[2] + dv[:, :, :first].sum(1, keepdim=True)
             self._joined(dqkv[:first], own[0], dk_first, dv_first, 0)
         self._joined(dqkv[first:], dq, dk[:, :, first:], dv[:, :, first:], first)
-        adapters.collect(gradients, QKV, number, kept.x * kept.x_scale, dqkv)
+        taught.collect(gradients, QKV, number, kept.x * kept.x_scale, dqkv)
         dx = self._norm_back(dqkv @ layer.qkv, kept.x, kept.x_scale)
         dx += dmid
         return dx
@@ -287,9 +288,9 @@ class Llama:
         out[:, end:].view(rows, length, kv, head).copy_(dv.permute(1, 2, 0, 3))
 
 
-class Adapted:
-    """What the backward pass asks of adapters; see `adapters.Adapters`."""
+class Taught(Protocol):
+    """What is taught: adapters over the matrices, or the matrices themselves."""
 
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
-        """Add the gradients of the adapter over one matrix: its inputs were x (n, inputs), the gradient of its outputs is dy (n, outputs)."""
-        raise NotImplementedError
+        """Add the gradients at one matrix: its inputs were x (n, inputs), the gradient of its outputs is dy (n, outputs)."""
+        ...

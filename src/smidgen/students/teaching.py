@@ -1,0 +1,241 @@
+"""Teaches a decoder: batches, the optimiser, the rate, what is held apart, and when to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smidgen.core.errors import TrainError
+from smidgen.students.adapters import Change
+from smidgen.students.lessons import Lesson
+from smidgen.students.llama import Block, Gradients, Llama
+from smidgen.students.workers import Workers
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a decoder is taught.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch: examples a step.
+        rate: peak learning rate; it rises over the first `warmup` of the steps and falls linearly to nothing.
+        block_tokens: tokens that one worker computes at once; bounds memory (about 16 kB a token and layer of a 135 M model).
+        seed: of the order.
+        checks: how often the held examples are looked at, evenly over the steps.
+        patience: looks without a better loss after which teaching stops.
+    """
+
+    steps: int
+    batch: int = 32
+    rate: float = 2e-3
+    warmup: float = 0.05
+    decay: float = 0.01
+    block_tokens: int = 2048
+    seed: int = 0
+    checks: int = 4
+    patience: int = 2
+
+
+@dataclass(frozen=True)
+class Now:
+    """Where teaching stands: after `step` of `steps`, the batch's loss (nats a token), tokens a second so far in this run."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+
+
+class Teacher:
+    """Teaches `change` on `lessons`; what was best on `held` is what stays."""
+
+    def __init__(
+        self, model: Llama, change: Change, lessons: Sequence[Lesson], held: Sequence[Lesson], course: Course, workers: Workers
+    ) -> None:
+        self.model, self.change, self.course, self.workers = model, change, course, workers
+        self.lessons, self.held = list(lessons), list(held)
+        self.parameters = change.parameters()
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=course.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=course.decay, fused=True
+        )
+        self.step = 0
+        self.losses: list[float] = []
+        self.best: dict[str, Tensor] | None = None
+        self.done = False
+
+    def run(self, stepped: Callable[[Now], None], rested: Callable[[], None] = lambda: None) -> None:
+        """Teach from where it stands to the end. `stepped` is told of every step; `rested` is called between steps, where the state may be
+        stored.
+
+        Raises TrainError where the loss is no number any more.
+        """
+        began, tokens = time.perf_counter(), 0
+        if self.step == 0 and self.held and not self.losses:
+            self.change.merge(self.model, self.workers)
+            self.losses.append(self.held_loss())
+        while self.step < self.course.steps and not self.done:
+            batch = self._batch(self.step)
+            self.change.merge(self.model, self.workers)
+            loss = self._learn(batch)
+            if not math.isfinite(loss):
+                raise TrainError(
+                    "the loss is no longer a number", value=f"step {self.step}", todo="Lower the rate: --set train.learning_rate=1e-3"
+                )
+            self.step += 1
+            tokens += sum(len(lesson.ids) + len(self.model.before) for lesson in batch)
+            if self.held and self._due():
+                self._look()
+            stepped(Now(self.step, self.course.steps, loss, tokens / (time.perf_counter() - began)))
+            rested()
+        if self.best is not None:
+            self.change.load(self.best)
+        self.change.merge(self.model, self.workers)
+
+    def seconds_a_step(self, tries: int = 2) -> float:
+        """Seconds that a step takes here, the shorter of some tries; nothing is learnt."""
+        self.change.merge(self.model, self.workers)
+        took = []
+        for number in range(tries + 1):
+            began = time.perf_counter()
+            self.change.merge(self.model, self.workers)
+            self._gradients(self._batch(number))
+            took.append(time.perf_counter() - began)
+        return min(took[1:])
+
+    def limit(self, steps: int) -> None:
+        """Take another number of steps in all."""
+        self.course = replace(self.course, steps=max(1, steps))
+
+    def held_loss(self) -> float:
+        """Mean cross-entropy (nats a token) of the held answers, in the model as it is merged now."""
+        sums = self._spread(self.held, None, 1.0)
+        return sum(total for total, _ in sums) / max(1e-9, sum(weight for _, weight in sums))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resumed run needs, for a file."""
+        state = {f"now.{name}": tensor for name, tensor in self.change.state().items()}
+        state |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
+        for at, parameter in enumerate(self.parameters):
+            found = self.optimizer.state.get(parameter, {})
+            state |= {f"optimizer.{at}.{name}": value for name, value in found.items()}
+        state["step"], state["steps"] = torch.tensor(self.step), torch.tensor(self.course.steps)
+        state["losses"], state["done"] = torch.tensor(self.losses, dtype=torch.float64), torch.tensor(int(self.done))
+        return state
+
+    def resume(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        self.change.load({name.removeprefix("now."): tensor for name, tensor in state.items() if name.startswith("now.")})
+        best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
+        self.best = best or None
+        for at, parameter in enumerate(self.parameters):
+            prefix = f"optimizer.{at}."
+            found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+            if found:
+                self.optimizer.state[parameter] = found
+        self.step, self.losses, self.done = int(state["step"]), state["losses"].tolist(), bool(int(state["done"]))
+        self.limit(int(state["steps"]))
+
+    def _due(self) -> bool:
+        every = max(1, self.course.steps // self.course.checks)
+        return self.step % every == 0 or self.step == self.course.steps
+
+    def _look(self) -> None:
+        """Keep the numbers with the least held loss; stop after `patience` looks without a lesser one."""
+        self.change.merge(self.model, self.workers)
+        loss = self.held_loss()
+        self.losses.append(loss)
+        if loss <= min(self.losses):
+            self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
+        since = len(self.losses) - 1 - int(np.argmin(self.losses))
+        self.done = since >= self.course.patience
+
+    def _batch(self, step: int) -> list[Lesson]:
+        """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
+        n, size = len(self.lessons), self.course.batch
+        size = min(size, n)
+        places = range(step * size, (step + 1) * size)
+        orders = {epoch: np.random.default_rng([self.course.seed, 5, epoch]).permutation(n) for epoch in {place // n for place in places}}
+        return [self.lessons[orders[place // n][place % n]] for place in places]
+
+    def _learn(self, batch: Sequence[Lesson]) -> float:
+        total, weight, gradients = self._gradients(batch)
+        grads = [tensor for group in gradients.sums.values() for tensor in group]
+        for parameter, grad in zip(self.parameters, grads, strict=True):
+            parameter.grad = grad
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.course.rate * self._share()
+        self.optimizer.step()
+        return total / weight
+
+    def _gradients(self, batch: Sequence[Lesson]) -> tuple[float, float, Gradients]:
+        weight = sum(lesson.weight * lesson.answer for lesson in batch)
+        collected = [self.change.empty_gradients() for _ in range(self.workers.count)]
+        sums = self._spread(batch, collected, 1.0 / weight)
+        first = collected[0]
+        for other in collected[1:]:
+            for key, group in first.sums.items():
+                for mine, theirs in zip(group, other.sums[key], strict=True):
+                    mine += theirs
+        return sum(total for total, _ in sums), weight, first
+
+    def _share(self) -> float:
+        """The share of the peak rate at this step."""
+        steps, warmup = self.course.steps, max(1, round(self.course.warmup * self.course.steps))
+        if self.step < warmup:
+            return (self.step + 1) / warmup
+        return max(0.0, (steps - self.step) / max(1, steps - warmup))
+
+    def _spread(self, lessons: Sequence[Lesson], collected: Sequence[Gradients] | None, rate: float) -> list[tuple[float, float]]:
+        """The summed loss and weight of each worker's share. Sorted by length and dealt out in turn, so that shares are alike and little is
+        padded."""
+        order = sorted(range(len(lessons)), key=lambda place: -len(lessons[place].ids))
+        hands = [[lessons[place] for place in order[worker :: self.workers.count]] for worker in range(self.workers.count)]
+
+        def work(worker: int) -> tuple[float, float]:
+            total = weight = 0.0
+            with torch.no_grad():
+                for part in self._cut(hands[worker]):
+                    gradients = collected[worker] if collected is not None else None
+                    found = self.model.loss(block_of(part), gradients, self.change if collected is not None else None, rate)
+                    total, weight = total + found[0], weight + found[1]
+            return total, weight
+
+        return self.workers.map(work)
+
+    def _cut(self, lessons: Sequence[Lesson]) -> list[Sequence[Lesson]]:
+        """Blocks of at most `block_tokens` tokens, padding counted; lessons come longest first."""
+        blocks: list[Sequence[Lesson]] = []
+        at = 0
+        while at < len(lessons):
+            rows = max(1, self.course.block_tokens // len(lessons[at].ids))
+            blocks.append(lessons[at : at + rows])
+            at += rows
+        return blocks
+
+
+def block_of(lessons: Sequence[Lesson]) -> Block:
+    """Lessons side by side, padded on the right with token 0, which nothing looks at."""
+    length = max(len(lesson.ids) for lesson in lessons)
+    ids = np.zeros((len(lessons), length), dtype=np.int64)
+    answers, targets, weights = [], [], []
+    for row, lesson in enumerate(lessons):
+        size = len(lesson.ids)
+        ids[row, :size] = lesson.ids
+        # The token before an answer's first predicts it, and so on: the end token predicts nothing.
+        answers.append(np.arange(size - lesson.answer - 1, size - 1) + row * length)
+        targets.append(lesson.ids[size - lesson.answer :])
+        weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
+    return Block(
+        torch.from_numpy(ids),
+        torch.from_numpy(np.concatenate(answers)),
+        torch.from_numpy(np.concatenate(targets)),
+        torch.from_numpy(np.concatenate(weights)),
+    )
