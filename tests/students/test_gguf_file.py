@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.llama import told
 
 from smidgen.bases.finding import find
 from smidgen.bases.gguf_facts import facts_of, tensors_of
+from smidgen.bases.gguf_tokenizer import tokenizer_of
 from smidgen.core.errors import BaseError, TrainError
 
 torch = pytest.importorskip("torch")
@@ -27,6 +30,54 @@ TEXTS = (
     "\t tabs  and   spaces \r\n\n x",
     "日本語 ¿qué? 👩‍🚀 e\u0301 ١٢٣ ½",
     "<|im_start|>user\nHi<|im_end|>",
+)
+PIECES = (
+    "the ",
+    "I'll",
+    "'S",
+    "'RE ",
+    "'ve",
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "1",
+    "23",
+    "456",
+    "７",
+    "½",
+    "²",
+    "é",
+    "e\u0301",
+    "日本",
+    "한",
+    "🙂",
+    "$",
+    "€",
+)
+PIECES += (
+    "...",
+    "!?",
+    "_",
+    "-",
+    "\u00a0",
+    "\u3000",
+    "\u2028",
+    "\u200b",
+    "א",
+    "٣",
+    "न्",
+    "<|im_end|>",
+    "<",
+    "|",
+    "^",
+    "`",
+    "=",
+    "\x00",
+    "\x85",
+    "ſ",
+    "K",
 )
 SMALL = {"vocab_size": 300, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4}
 SMALL |= {
@@ -145,6 +196,24 @@ def test_the_starter_writes_the_same_in_both(smollm2: tuple[Path, Any, Path]) ->
         assert likely == pytest.approx(expected[1], abs=0.05)
     assert "Paris" in answers.written[0][2]
     assert answers.split == [tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+@pytest.mark.parametrize("pre", ["smollm", "gpt-2", "llama-bpe", "qwen2", "default"])
+def test_each_split_is_llama_cpp_s(pre: str, tmp_path: Path) -> None:
+    """The starter's tokens under every split: a tokenizer that is drawn from a GGUF gives llama.cpp's ids for odd texts."""
+    (file,) = find("smollm2").folder.glob("*.gguf")
+    tokenizer = tokenizer_of(facts_of(file) | {"tokenizer.ggml.pre": pre})
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"smidgen_pre": pre}), encoding="utf-8")
+    model = made("llama", tie_word_embeddings=True, vocab_size=49152, hidden_size=32, head_dim=8, num_hidden_layers=1)
+    write(tmp_path / "model.gguf", model.state_dict(), model.config.to_dict(), tmp_path, template=None, eos_id=2, name="small")
+    chance = random.Random(1)
+    texts = [*TEXTS, *("".join(chance.choices(PIECES, k=chance.randint(1, 14))) for _ in range(300))]
+    if pre == "qwen2":  # whose tokenizer composes accents first, which llama.cpp leaves to its callers
+        texts = [unicodedata.normalize("NFC", text) for text in texts]
+    split = told(tmp_path / "model.gguf", texts=texts).split
+    assert len(split) == 304
+    assert [text for text, ids in zip(texts, split, strict=True) if ids != tokenizer.encode(text).ids] == []
 
 
 def test_an_adapter_does_what_merged_weights_do(tmp_path: Path) -> None:
