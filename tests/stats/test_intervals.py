@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from smidgen.stats.intervals import bootstrap, mcnemar, paired_change, wilson, z_value
+from smidgen.stats.intervals import bootstrap, mcnemar, mean_share, paired_change, paired_grades, wilson, z_value
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (0, 20), (3, 20), (20, 20), (940, 1000), (2897, 3080)])
@@ -90,3 +90,44 @@ def test_paired_change_covers():
         change = paired_change((cells == 0) | (cells == 2), (cells == 0) | (cells == 1))
         hits += change.low <= truth <= change.high
     assert 0.925 <= hits / 2000 <= 0.98
+
+
+@pytest.mark.parametrize("n", [40, 3000])
+def test_the_interval_of_a_mean_is_the_normal_one_and_repeats(n):
+    values = np.random.default_rng(n).beta(4, 2, n)
+    half = z_value(0.95) * values.std() / math.sqrt(n)
+    found = mean_share(values)
+    assert found == mean_share(values) != mean_share(values, seed=1)
+    assert found == pytest.approx((values.mean() - half, values.mean() + half), abs=0.15 * half)
+
+
+def test_a_mean_without_spread_has_an_interval():
+    assert mean_share(np.ones(20)) == wilson(20, 20)
+    assert mean_share(np.zeros(20)) == wilson(0, 20)
+    assert mean_share(np.array([])) == (0.0, 1.0)
+    low, high = mean_share(np.full(30, 0.5))
+    assert low < 0.5 < high
+    with pytest.raises(ValueError, match="lie in 0"):
+        mean_share(np.array([0.5, 1.5]))
+
+
+def test_paired_grades():
+    rng = np.random.default_rng(0)
+    before = rng.random(500)
+    after = np.clip(before + rng.normal(0.02, 0.1, 500), 0, 1)
+    change = paired_grades(before, after)
+    assert change.value == pytest.approx(after.mean() - before.mean())
+    half = z_value(0.95) * (after - before).std() / math.sqrt(500)
+    assert (change.low, change.high) == pytest.approx((change.value - half, change.value + half), abs=0.15 * half)
+    assert change.gained + change.lost <= 500 and change.gained > change.lost and change.p is None
+    # The interval over pairs is far narrower than that of either mean.
+    assert change.high - change.low < 0.5 * np.diff(mean_share(before))[0]
+
+
+def test_paired_grades_without_change_and_without_rows():
+    same = paired_grades(np.full(100, 0.4), np.full(100, 0.4))
+    assert (same.value, same.gained, same.lost) == (0.0, 0, 0)
+    assert -0.025 < same.low < 0 < same.high < 0.025
+    assert (paired_grades(np.array([]), np.array([])).low, paired_grades(np.array([]), np.array([])).high) == (-1.0, 1.0)
+    with pytest.raises(ValueError, match="one length"):
+        paired_grades(np.zeros(2), np.zeros(3))

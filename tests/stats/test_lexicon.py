@@ -8,7 +8,7 @@ import pytest
 from smidgen.stats import lexicography
 from smidgen.stats.attributes import attributes
 from smidgen.stats.lexicon import Lexicon
-from smidgen.stats.wording import alike, key_words, value_words, wording
+from smidgen.stats.wording import alike, key_words, mentioned, value_words, wording
 
 NAMES = ("The Eagle", "Aromi", "Café Brazil", "Green Man", "Cotto", "Browns Cambridge", "The Mill", "Wildwood", "Loch Fyne", "Zizzi")
 PRICES = {
@@ -159,4 +159,6 @@ def test_words():
     assert value_words("The Eagle") == ("eagle",) and value_words("£20-25") == ("£", "20", "25")
     assert key_words("familyFriendly") == key_words("family_friendly") == ("family", "friendly")
     assert alike(["fitzbilies", "is", "open"], ("fitzbillies",)) and not alike(["fits"], ("fitzbillies",))
-    assert alike(["a", "velvet", "cover", "of", "cotton"], ("cotton", "velvet", "cover"))
+    assert mentioned(["soft", "wool", "under", "cotton"], "cotton, wool filling") and not mentioned(["cotton"], "cotton, wool filling")
+    assert mentioned(["hob", "is", "a", "kettle"], "Hob Kettle") and not mentioned(["a", "kettle"], "Hob Kettle")
+    assert mentioned(["45", "cm", "by", "30"], "45 x 30 cm") and not mentioned(["45", "cm"], "45 x 30 cm")

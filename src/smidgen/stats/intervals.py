@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float64]
 
 RESAMPLES = 1000
+_GROUPS = 400
 _CHUNK_CELLS = 4_000_000  # resample counts held at once: 32 MB of float64
 
 
@@ -81,6 +82,28 @@ def bootstrap(
     return float(low), float(high)
 
 
+def mean_share(values: Floats, *, seed: int = 0, confidence: float = 0.95) -> tuple[float, float]:
+    """The bootstrap interval of the mean of (n,) values in 0..1, such as the grades of written texts.
+
+    Without rows nothing is known: (0, 1). Where all values are the same, no resample differs and nothing was seen of their spread: the
+    interval is then Wilson's, which is as wide as values in 0..1 allow. Raises ValueError for values outside of 0..1.
+    """
+    if len(values) and not (values.min() >= 0 and values.max() <= 1):
+        raise ValueError(f"the values must lie in 0..1, not {values.min()} to {values.max()}")
+    if not len(values) or values.min() == values.max():
+        return wilson(round(float(values.sum())), len(values), confidence)
+    return _mean(values, seed, confidence)
+
+
+def _mean(values: Floats, seed: int, confidence: float) -> tuple[float, float]:
+    """The bootstrap interval of a mean. Many different values are drawn in groups of neighbours, each as its group's mean."""
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) > _GROUPS:
+        groups = np.array_split(np.sort(values), _GROUPS)
+        distinct, counts = np.array([group.mean() for group in groups]), np.array([len(group) for group in groups])
+    return bootstrap(counts.astype(np.int64), lambda drawn: drawn @ distinct / drawn.sum(axis=1), seed=seed, confidence=confidence)
+
+
 def _bias_corrected(values: Floats, estimate: float, confidence: float) -> tuple[float, float]:
     """Percentiles moved by twice the median bias of the resamples. Statistics such as macro-F1 resample too low; this puts it right."""
     below = (np.count_nonzero(values < estimate) + 0.5 * np.count_nonzero(values == estimate)) / len(values)
@@ -132,6 +155,29 @@ def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], confidenc
     spread = z_value(confidence) * math.sqrt(gained + lost + 1 - (gained - lost) ** 2 / (n + 2)) / (n + 2)
     low, high = max(-1.0, min(centre - spread, value)), min(1.0, max(centre + spread, value))
     return Change(value, low, high, n, mcnemar(gained, lost), gained, lost)
+
+
+def paired_grades(before: Floats, after: Floats, confidence: float = 0.95, seed: int = 0) -> Change:
+    """The change in the mean grade between two models on the same rows, with its bootstrap interval over rows.
+
+    Args:
+        before, after: (n,) each model's grade of each row, in 0..1.
+
+    `gained` and `lost` count rows whose grade rose and fell; there is no p-value. Where no grade changed, the interval is that of
+    `paired_change`: half a row gained, half a row lost.
+    """
+    if before.shape != after.shape or before.ndim != 1:
+        raise ValueError(f"paired grades must be two vectors of one length, not {before.shape} and {after.shape}")
+    n = len(before)
+    if n == 0:
+        return Change(0.0, -1.0, 1.0, 0)
+    change = after - before
+    value = float(change.mean())
+    low, high = _mean(change, seed, confidence)
+    if change.min() == change.max():
+        spread = z_value(confidence) / (n + 2)
+        low, high = max(-1.0, value - spread), min(1.0, value + spread)
+    return Change(value, low, high, n, None, int(np.count_nonzero(change > 0)), int(np.count_nonzero(change < 0)))
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -104,20 +104,21 @@ def _learnt(pairs: Sequence[Pair], reliable: Mapping[str, tuple[bool, bool]]) ->
 def _key(name: str, values: Sequence[str], pairs: Sequence[Pair], yes_no: bool, checked: bool, trusted: bool) -> Key:
     """A key, with what the own words of each of its values are worth."""
     if yes_no:
-        return Key(False, True, checked, trusted, dict.fromkeys(values, AMBIGUOUS))
+        return Key(False, False, True, checked, trusted, dict.fromkeys(values, AMBIGUOUS))
     own = {value: value_words(value) for value in values}
     written, anywhere, stated, fitting = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for given, text in pairs:
         plain = spoken(text.words)
         present = set(plain)
+        others = [(key, value_words(value)) for key, value in given]
         for value, run in own.items():
             has = (name, value) in given
             met = bool(run) and run[0] in present and find(plain, run) >= 0
             written[value] += has
             anywhere[value] += met
-            stated[value] += met and has
-            # A name may be that of another key too: the pub, and the pub near by.
-            fitting[value] += met and (has or any(value_words(other) == run for _, other in given))
+            # `green` is said of what is `sea green` too; and a name may be that of another key, the pub near by.
+            stated[value] += met and (has or any(key == name and find(other, run) >= 0 for key, other in others))
+            fitting[value] += met and (has or any(find(other, run) >= 0 for _, other in others))
     clear = all(fitting[value] >= _SURE * anywhere[value] for value in values if anywhere[value] >= FEWEST)
     is_open = len(values) >= _FEWEST_NAMES and clear and stated.total() >= _OPEN * written.total()
     fits = fitting if is_open else stated
@@ -127,7 +128,8 @@ def _key(name: str, values: Sequence[str], pairs: Sequence[Pair], yes_no: bool, 
             worth[value] = STATES if is_open and anywhere[value] > 1 else COUNTS
         else:
             worth[value] = AMBIGUOUS if anywhere[value] >= FEWEST else COUNTS
-    return Key(is_open, False, checked, trusted, worth)
+    common = sum(count for count in written.values() if count >= _ENOUGH)
+    return Key(is_open, 2 * common < written.total(), False, checked, trusted, worth)
 
 
 def _phrases(inputs: Sequence[Sequence[Fact]], texts: Sequence[Wording], keys: Mapping[str, Key]) -> list[Phrase]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smidgen.stats.attributes import attributes
-from smidgen.stats.wording import NEGATED, PLAIN, Wording, Words, alike, find, marked, runs, spoken, value_words, wording
+from smidgen.stats.wording import NEGATED, PLAIN, Wording, Words, alike, find, marked, mentioned, runs, spoken, value_words, wording
 
 Fact = tuple[str, str]
 """(key, value)."""
@@ -43,6 +43,7 @@ class Key:
 
     Attributes:
         open: values are names and the like: of many, and stated in their own words.
+        loose: values are seldom the same twice: descriptions, whose words may stand in any order, and some not at all.
         yes_no: values are yes and no, whose own words state nothing.
         checked: training texts state it, so that a text which does not lacks something.
         trusted: training texts hardly ever state it without support, so that a text which does makes something up.
@@ -50,6 +51,7 @@ class Key:
     """
 
     open: bool
+    loose: bool
     yes_no: bool
     checked: bool
     trusted: bool
@@ -115,9 +117,10 @@ class Lexicon:
         words = spoken(text.words)
         wanted = [fact for fact in given if fact[0] in self.keys and self.keys[fact[0]].checked]
         covered = tuple(fact for fact in wanted if fact in expressed or self._verbatim(fact, words))
-        against = {(entry.key, entry.means[0]) for entry in found if entry.states and not _supported(entry, given)}
-        own = {value_words(value) for _, value in given}
-        against |= {fact for run, fact in names if run not in own and self.keys[fact[0]].values.get(fact[1]) == STATES}
+        own = [value_words(value) for _, value in given]
+        against = {(entry.key, entry.means[0]) for entry in found if entry.states and not _supported(entry, given, own)}
+        strange = [fact for run, fact in names if not any(find(words, run) >= 0 for words in own)]
+        against |= {(key, value) for key, value in strange if self.keys[key].values.get(value) == STATES}
         return Facts(
             covered,
             tuple(fact for fact in wanted if fact not in covered),
@@ -152,7 +155,7 @@ class Lexicon:
         key, own = self.keys[fact[0]], value_words(fact[1])
         if not own or key.yes_no or key.values.get(fact[1]) == AMBIGUOUS:
             return False
-        return find(words, own) >= 0 or alike(words, own)
+        return find(words, own) >= 0 or alike(words, own) or (key.loose and mentioned(words, fact[1]))
 
     def _found(self, text: Wording) -> Iterator[Phrase]:
         """The phrases of a text, without those that lie inside longer ones."""
@@ -168,5 +171,6 @@ class Lexicon:
                 yield from entries
 
 
-def _supported(entry: Phrase, given: Sequence[Fact]) -> bool:
-    return any(key == entry.key and value in entry.means for key, value in given)
+def _supported(entry: Phrase, given: Sequence[Fact], own: Sequence[Words]) -> bool:
+    """Whether the input has one of the values that a phrase means; or the phrase repeats words of the input, whatever they mean there."""
+    return any(key == entry.key and value in entry.means for key, value in given) or any(find(words, entry.run) >= 0 for words in own)

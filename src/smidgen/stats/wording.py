@@ -51,6 +51,7 @@ _CLAUSE_ENDS = _PUNCTUATION | {"but", "and", "aber", "und", "mais", "et", "pero"
 _SCOPE = 6
 _ARTICLES = frozenset(("the", "a", "an", "der", "die", "das", "le", "la", "les", "el", "los", "il", "lo", "de", "het"))
 _ALIKE = 0.84
+_MOST = 0.6  # share of a value's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +127,32 @@ def find(words: Sequence[str], run: Words) -> int:
 
 
 def alike(words: Sequence[str], run: Words) -> bool:
-    """Whether the words, somewhere, are nearly those of a run: a typing error or another ending in a word, or, of a longer run, three
-    quarters of its words in any order."""
-    plain = spoken(words)
-    long = [word for word in run if len(word) > 2 or word.isdigit()]
-    if len(long) > 2 and sum(any(_near(word, other) for other in plain) for word in long) >= 0.75 * len(long):
-        return True
+    """Whether a run of the words is nearly this one: but for a typing error or another ending."""
     return any(
-        all(_near(word, other) for word, other in zip(run, plain[first : first + len(run)], strict=True))
-        for first in range(len(plain) - len(run) + 1)
+        all(_near(word, other) for word, other in zip(run, words[first : first + len(run)], strict=True))
+        for first in range(len(words) - len(run) + 1)
     )
+
+
+def mentioned(words: Sequence[str], value: str) -> bool:
+    """Whether most of a value's words, with all its numbers, stand somewhere among the words: of `cotton, wool filling`, cotton and wool.
+
+    Of a value that is no list the first word must be there too; it is what a name begins with.
+    """
+    run = value_words(value)
+    telling = [word for word in run if len(word) > 2 or word.isdigit()]
+    met = [any(_near(word, other) for other in words) for word in telling]
+    if not telling or not all(there for word, there in zip(telling, met, strict=True) if word.isdigit()):
+        return False
+    return (met[0] or "," in value) and sum(met) >= _MOST * len(met)
 
 
 def _near(word: str, other: str) -> bool:
     if word == other:
         return True
-    if word[0] != other[0] or min(len(word), len(other)) < 4 or word[-1].isdigit() or abs(len(word) - len(other)) > 2:
+    short, long = sorted((word, other), key=len)
+    if len(short) > 2 and long in (f"{short}s", f"{short}es"):
+        return True
+    if word[0] != other[0] or len(short) < 4 or word[-1].isdigit() or len(long) - len(short) > 2:
         return False
     return difflib.SequenceMatcher(None, word, other, autojunk=False).ratio() >= _ALIKE

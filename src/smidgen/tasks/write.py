@@ -1,0 +1,276 @@
+"""Write: a text is answered with a text: descriptions from attributes, summaries, replies in the house's own tone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from smidgen.core.errors import DataError
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form, Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings, setting
+from smidgen.stats import classification, grading, lexicography
+from smidgen.stats.attributes import attributes
+from smidgen.stats.chrf import chrf
+from smidgen.stats.intervals import Floats, bootstrap, mean_share, wilson
+from smidgen.stats.lexicon import Facts, Lexicon
+from smidgen.stats.rouge import rouge, rouge_l
+
+_KEPT_LEXICONS = 8
+_LONGEST = 100_000  # characters of one answer
+
+
+class WriteSettings(Settings):
+    """What is asked of a writer."""
+
+    instruction: str = setting(
+        "",
+        "What the model is told to do with each text, in one or two sentences; it stands in every prompt. Empty: the examples say it all.",
+        flag="--instruction",
+    )
+    max_tokens: int = setting(
+        0, "The most tokens that an answer may have. 0: somewhat more than the longest training answer.", flag="--max-tokens", ge=0, le=8192
+    )
+    attributes: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Whether inputs are attributes (`name: Oak stool; colour: red`, `name[Oak stool]`, JSON), and answers are checked against them. "
+        "auto: where the rows look so and the answers state them.",
+    )
+
+
+class Write:
+    """The task `write`."""
+
+    name = "write"
+    summary = "Write a text for each text: product descriptions from attributes, summaries, replies in your own tone."
+    settings = WriteSettings
+    students = ("decoder",)
+    baseline = "prompted"
+    headline = "rougeL"
+
+    def __init__(self) -> None:
+        self._read: dict[int, tuple[Any, Lexicon]] = {}
+
+    def parse(self, value: Any, settings: Settings) -> str | list[str]:
+        """A text, or a list of references of equal standing (a list, or a JSON list of strings). Raises ValueError with the reason."""
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            value = _listed(value)
+        if not isinstance(value, list):
+            return _text(value)
+        found = list(dict.fromkeys(_text(item) for item in value))
+        if not found:
+            raise ValueError("it is an empty list")
+        return found
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+        """What is told to the model, how long its answers are, and which words state which attribute, where inputs are attributes.
+
+        Raises DataError for data that cannot teach a writer: fewer than two rows, the same answer to every text.
+        """
+        asked = settings if isinstance(settings, WriteSettings) else WriteSettings()
+        _check(rows)
+        lexicon = None if asked.attributes == "off" else lexicography.learn(_pairs(rows))
+        if asked.attributes == "on" and lexicon is None:
+            raise _no_attributes(rows)
+        form: Form = {
+            "instruction": asked.instruction.strip(),
+            "max_tokens": asked.max_tokens,
+            "max_words": max(len(reference.split()) for row in rows for reference in references(row)),
+            "attributes": lexicon is not None,
+            "score": None,
+        }
+        if lexicon is not None:
+            form["lexicon"] = lexicon.json()
+        return form
+
+    def strata(self, rows: Sequence[Row]) -> list[str]:
+        """None: every row is of the same kind."""
+        return [""] * len(rows)
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+        """The form with its score fitted: the ROUGE-L to expect of a text, from its tokens' mean probability, and from the attributes that
+        it states where the rows show that these tell more."""
+        replies = self.decode({**raw, "inputs": [row.input for row in rows]}, {**form, "score": None})
+        grades = np.array(self.grades(rows, replies, form), dtype=np.float64)
+        whole = np.array([reply.score > 0 for reply in replies], dtype=np.bool_)
+        likely = np.asarray(raw["probability"], dtype=np.float64)[:, None]
+        checked = self._facts([row.input for row in rows], [reply.output for reply in replies], form)
+        plain = grading.fit(likely[whole], grades[whole])
+        if plain is None:
+            return dict(form)
+        score: dict[str, Any] = {"plain": plain}
+        known = whole & np.array([facts is not None for facts in checked], dtype=np.bool_)
+        signs = np.column_stack([likely, _signs(checked)])
+        with_facts = grading.fit(signs[known], grades[known])
+        if with_facts is not None and any(with_facts["weights"][1:]):
+            score["facts"] = with_facts
+        return {**form, "score": score}
+
+    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+        """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off.
+
+        Facts: `tokens`, `finished`; and where `raw` has the `inputs`, which are attributes, `missing` and `unsupported` ones.
+        """
+        texts: list[str] = list(raw["texts"])
+        tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
+        checked = self._facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
+        scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form["score"]), 0.0, 1.0)
+        replies = []
+        for number, text in enumerate(texts):
+            facts: dict[str, Any] = {"tokens": int(tokens[number]), "finished": bool(finished[number])}
+            if (found := checked[number]) is not None:
+                facts["missing"] = [{"key": key, "value": value} for key, value in found.missing]
+                facts["unsupported"] = [{"key": key, "value": value} for key, value in found.unsupported]
+            whole = bool(finished[number]) and bool(text.strip())
+            replies.append(Reply(text, float(scores[number]) if whole else 0.0, facts=facts))
+        return replies
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+        """rouge1, rouge2, rougeL, rougeLsum and chrf, each the mean over rows of the best reference's. Where inputs are attributes,
+        coverage (the share of all attributes that the texts state) and unsupported (the share of texts that state one which their input
+        lacks)."""
+        texts = [reply.output for reply in replies]
+        answers = [references(row) for row in rows]
+        scores = [rouge(text, answer) for text, answer in zip(texts, answers, strict=True)]
+        metrics = {name: _mean([getattr(score, name) for score in scores]) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")}
+        metrics["chrf"] = _mean([chrf(text, answer) for text, answer in zip(texts, answers, strict=True)])
+        if form["attributes"]:
+            found = [facts for facts in self._facts([row.input for row in rows], texts, form) if facts is not None]
+            metrics["coverage"] = _coverage(found)
+            metrics["unsupported"] = classification.share(np.array([bool(facts.unsupported) for facts in found], dtype=np.bool_))
+        return metrics
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
+        """ROUGE-L of each reply and its best reference."""
+        return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
+
+    def gathered(self, rows: Sequence[Row]) -> list[Row]:
+        """One row for each input, with the number and the weight of its first, and all its references."""
+        first: dict[Text, Row] = {}
+        found: dict[Text, list[str]] = {}
+        for row in rows:
+            first.setdefault(row.input, row)
+            found.setdefault(row.input, []).extend(references(row))
+        return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
+
+    def content(self, reply: Reply) -> str:
+        """The text."""
+        return str(reply.output)
+
+    def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: Form) -> list[Facts | None]:
+        """What each text states of its input; None where that has no attributes, or none are checked."""
+        if not form["attributes"]:
+            return [None] * len(texts)
+        lexicon = self._lexicon(form["lexicon"])
+        return [
+            lexicon.check(source, text) if attributes(source) else None
+            for source, text in zip((joined(text) for text in inputs), texts, strict=True)
+        ]
+
+    def _lexicon(self, written: Any) -> Lexicon:
+        """The lexicon of a form, which is read once: forms live as long as the model that they belong to."""
+        held = self._read.get(id(written))
+        if held is None or held[0] is not written:
+            held = written, Lexicon.from_json(written)
+            self._read = {**dict(list(self._read.items())[1 - _KEPT_LEXICONS :]), id(written): held}
+        return held[1]
+
+
+def references(row: Row) -> list[str]:
+    """The answers of a row, all of equal standing."""
+    output: str | list[str] = row.output
+    return output if isinstance(output, list) else [output]
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, dict | list | bytes):
+        raise ValueError("it is empty" if value is None else "it is not a text")
+    text = str(value).strip()
+    if not text:
+        raise ValueError("it is empty")
+    if len(text) > _LONGEST:
+        raise ValueError(f"it has {len(text):,} characters, and {_LONGEST:,} are the most")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("it holds a NUL or half a character")
+    return text
+
+
+def _listed(value: str) -> Any:
+    """A cell that holds a JSON list of strings as that list; any other as it is, for a text may begin with a bracket."""
+    try:
+        read = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return read if isinstance(read, list) and all(isinstance(item, str) for item in read) else value
+
+
+def _check(rows: Sequence[Row]) -> None:
+    if len(rows) < 2:
+        raise DataError("there are too few rows to learn from", value=f"{len(rows)} rows", todo="Give a file with at least two rows.")
+    answers = {reference for row in rows for reference in references(row)}
+    if len(answers) == 1:
+        raise DataError(
+            "every text has the same answer",
+            value=answers.pop(),
+            todo="Name the right column with --label, or add rows with other answers.",
+        )
+
+
+def _no_attributes(rows: Sequence[Row]) -> DataError:
+    plain = next((row for row in rows if not attributes(joined(row.input))), None)
+    todo = "Write inputs as `key: value; key: value`, `key[value]` or JSON, or set write.attributes to auto."
+    if plain is not None:
+        return DataError("an input is not made of attributes", value=joined(plain.input), todo=todo, row=plain.number or None)
+    return DataError("the answers do not state the attributes, or there are too few rows to see it", value=f"{len(rows)} rows", todo=todo)
+
+
+def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    return [(joined(row.input), reference) for row in rows for reference in references(row)]
+
+
+def _signs(checked: Sequence[Facts | None]) -> Floats:
+    """(n, 2): the share of its attributes that each text states, and 1 where it states none without support."""
+    shares = [
+        (len(facts.covered) / max(1, len(facts.covered) + len(facts.missing)), float(not facts.unsupported)) if facts else (1.0, 1.0)
+        for facts in checked
+    ]
+    return np.array(shares, dtype=np.float64).reshape(len(shares), 2)
+
+
+def _scores(likely: Floats, checked: Sequence[Facts | None], score: Any) -> Floats:
+    """(n,) expected grades; the probability itself before anything was fitted."""
+    if score is None:
+        return likely
+    plain = grading.expected(score["plain"], likely[:, None])
+    if "facts" not in score:
+        return plain
+    known = np.array([facts is not None for facts in checked], dtype=np.bool_)
+    return np.where(known, grading.expected(score["facts"], np.column_stack([likely, _signs(checked)])), plain)
+
+
+def _mean(values: Sequence[float]) -> Metric:
+    grades = np.array(values, dtype=np.float64)
+    low, high = mean_share(grades)
+    return Metric(float(grades.mean()) if len(grades) else math.nan, low, high, len(grades))
+
+
+def _coverage(found: Sequence[Facts]) -> Metric:
+    """Attributes stated of all attributes, with the bootstrap's interval over texts; `n` is the number of texts."""
+    pairs = np.array([(len(facts.covered), len(facts.covered) + len(facts.missing)) for facts in found], dtype=np.int64).reshape(-1, 2)
+    covered, wanted = pairs.sum(axis=0).tolist()
+    if not wanted:
+        return Metric(math.nan, 0.0, 1.0, 0)
+    if covered in (0, wanted):
+        return Metric(covered / wanted, *wilson(covered, wanted), len(found))
+    kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+    share: Callable[[Floats], Floats] = lambda drawn: (drawn @ kinds[:, 0]) / np.maximum(drawn @ kinds[:, 1], 1)  # noqa: E731
+    return Metric(covered / wanted, *bootstrap(counts.astype(np.int64), share), len(found))
+
+
+part = Write()
