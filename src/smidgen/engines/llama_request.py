@@ -97,7 +97,7 @@ class Request:
         return False
 
     def _show(self, text: str, tokens: list[list[Any]], delta: dict[str, Any] | None) -> None:
-        if tokens and not text and delta is None:
+        if tokens and not text and not delta:
             self._waiting += tokens
             return
         waiting, self._waiting = self._waiting, []

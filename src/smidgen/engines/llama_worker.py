@@ -7,11 +7,13 @@ ends when its input ends, so that it never outlives the process that started it.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
 import sys
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 512
 """Tokens of prompts that are read before anything else is looked at: a new request, a cancelled one, a token for another."""
 
+FACTS_SECONDS = 30.0
+"""How long llama.cpp may take to say what it has loaded."""
+
 
 def main() -> None:
     """Load, answer until the input ends, end."""
@@ -35,11 +40,12 @@ def main() -> None:
         return
     speaker = Speaker(answers)
     try:
-        server = _load(opening)
+        server, key = _load(opening)
+        facts = _facts(server, key)
     except (RuntimeError, ValueError, OSError) as error:
         speaker.say({"refused": str(error)})
         return
-    speaker.say({"ready": True})
+    speaker.say({"ready": True, **facts})
     Desk(server, speaker, opening["slots"]).work(source)
 
 
@@ -102,13 +108,25 @@ def _own_output() -> BinaryIO:
     return own
 
 
-def _load(opening: Message) -> Server:
+def _load(opening: Message) -> tuple[Server, str]:
+    """llama.cpp's server and the key to its web face."""
     import xllamacpp
 
-    return xllamacpp.Server(params(opening))
+    key = secrets.token_urlsafe(32)
+    return xllamacpp.Server(params(opening, key)), key
 
 
-def params(opening: Message) -> CommonParams:
+def _facts(server: Server, key: str) -> Message:
+    """What is to be known of the model: whether its template knows `tools`. Only llama.cpp's web face tells."""
+    request = urllib.request.Request(f"{server.listening_address}/props", headers={"Authorization": f"Bearer {key}"})
+    # Not by way of a proxy that the environment names: it is this process that is asked.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=FACTS_SECONDS) as answer:
+        facts = json.load(answer)
+    return {"tools": bool(facts.get("chat_template_caps", {}).get("supports_tools"))}
+
+
+def params(opening: Message, key: str) -> CommonParams:
     """llama.cpp's settings for what is to be opened."""
     import xllamacpp
 
@@ -128,8 +146,8 @@ def params(opening: Message) -> CommonParams:
     made.use_jinja = True
     # The machine's processor alone, as it was measured; nothing looked up on a network; no more memory than was asked for.
     made.n_gpu_layers, made.offline, made.fit_params, made.cache_ram_mib = 0, True, False, 0
-    # The library cannot do without its own web server. Nobody is to talk to it: its key is known to no one.
-    made.api_keys = [secrets.token_urlsafe(32)]
+    # The library cannot do without its own web server, on a port of this machine. Nobody else is to talk to it.
+    made.api_keys = [key]
     made.n_threads_http, made.ui, made.endpoint_slots, made.cors_origins = 1, False, False, ""
     made.verbosity = 1
     return made
