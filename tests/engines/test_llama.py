@@ -212,6 +212,31 @@ def test_options_that_cannot_be(wrong: dict[str, Any], said: str, decoder: Path)
         part.open(decoder, options(**wrong), 1)
 
 
+def test_ids_that_the_model_does_not_know_are_the_bundles_fault(babbler: Path) -> None:
+    runner = part.open(babbler, options(before=[1, 99_999], after=[]), 1)
+    with pytest.raises(EngineError, match="invalid tokens"):
+        runner.run(["a", "b"])
+    runner.close()
+
+
+def test_a_schema_of_any_depth_hurts_nobody(babbler: Path) -> None:
+    runner = part.open(babbler, options(before=[1], after=[]), 1)
+    seen = 0
+    for depth in (400, 5000):
+        schema: dict[str, Any] = {"type": "integer"}
+        for _ in range(depth):
+            schema = {"type": "array", "items": schema}
+        try:
+            list(runner.write("a", json_schema=schema))
+        except (RequestError, EngineError):
+            seen += 1
+        assert runner.run(["a"])["tokens"][0] > 0
+    assert seen >= 1
+    with pytest.raises(RequestError, match="not JSON serializable"):
+        list(runner.write("a", json_schema={"enum": {1, 2}}))
+    runner.close()
+
+
 def test_the_contracts_options_are_known() -> None:
     given = {"model": "model.gguf", "before": [1], "after": [2], "stop": [2], "max_tokens": 64, "context": 1024, "slots": 4}
     assert read(given).model_dump(include=set(given)) == {**given, "before": (1,), "after": (2,), "stop": (2,)}

@@ -94,7 +94,9 @@ class LlamaRunner:
             if asked:
                 message = mailbox.take()
                 if "error" in message:
-                    raise _failure(message["error"])
+                    # The engine made the request: what is wrong with it is wrong with the model's files.
+                    said = message["error"].get("message")
+                    raise EngineError("the model cannot run on these texts", value=said, todo="Build or copy the bundle again.")
                 asked[message["id"]].add(piece(message))
                 if "end" in message:
                     del asked[message["id"]]

@@ -47,6 +47,7 @@ class Process:
         self._opening, self._start_seconds, self._silent_seconds = opening, start_seconds, silent_seconds
         self._lock = threading.Lock()
         self._child: Child | None = None
+        self._finalizer: weakref.finalize[..., Process] | None = None
         self._closed = False
         self.starts = 0
         self.facts: Message = {}
@@ -60,8 +61,10 @@ class Process:
                 self._child = Child(self._opening, self._start_seconds)
                 self.starts += 1
                 self.facts = self._child.facts
+                if self._finalizer is not None:
+                    self._finalizer.detach()
                 # The child's threads know the child alone, so they do not keep this object.
-                weakref.finalize(self, self._child.end, "the model was closed")
+                self._finalizer = weakref.finalize(self, self._child.end, "the model was closed")
             return Mailbox(self._child, self._silent_seconds)
 
     @property
@@ -71,7 +74,7 @@ class Process:
         return child.pid if child is not None and child.alive else None
 
     def close(self) -> None:
-        """End the process; requests in flight fail. Returns within seconds. May be called twice."""
+        """End the process; requests in flight fail. Returns within seconds, once a start that is under way is over. May be called twice."""
         with self._lock:
             self._closed = True
             child, self._child = self._child, None

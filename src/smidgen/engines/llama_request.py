@@ -33,21 +33,21 @@ class Request:
         self._told = 0  # tokens that were put into pieces
         self._waiting: list[list[Any]] = []  # tokens without text: the last of them may be the end token, which is in no piece
         self.cancelled = False
+        self.answered = False
 
     def answer(self, server: Server) -> None:
         """Run it to its end. Any failure becomes its last reply."""
-        if self.cancelled:
-            return
         handle = server.handle_chat_completions if self._chat else server.handle_completions
-        try:
-            handle(json.dumps(self._body), self._take)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:  # what llama.cpp throws while it reads a request
-            self._error = {"code": 400, "message": str(error)}
-        if self._error is not None:
-            self._say({"id": self._id, "error": self._error})
-            return
         if not self.cancelled:
-            self._finish()
+            try:
+                handle(json.dumps(self._body), self._take)
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:  # what llama.cpp throws while it reads a request
+                self._error = {"code": 400, "message": str(error)}
+            if self._error is not None:
+                self._say({"id": self._id, "error": self._error})
+            elif not self.cancelled:
+                self._finish()
+        self.answered = True
 
     def _finish(self) -> None:
         if self._end == "stop" and not self._by_id and self._stops.hit is None:
