@@ -208,7 +208,10 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
     if name not in story.trained.learnt:
         return None
     learnt, rows = story.trained.learnt[name], story.examples.test
-    replies = story.task.decode(story.bench.raw(learnt.final, [row.input for row in rows]), learnt.form)
+    texts = [row.input for row in rows]
+    own = next(variant for variant in story.trained.variants.values() if variant.student == name)
+    raw = story.bench.served(own, texts) if isinstance(story.task, Graded) else story.bench.raw(learnt.final, texts)
+    replies = story.task.decode(raw, learnt.form)
     metrics, task = story.task.measure(rows, replies, learnt.form), story.task
     grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if isinstance(task, Graded) else None
     return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades)
