@@ -6,12 +6,12 @@ were none. So each new schema is tried: behind a mark that nothing but the schem
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from smidgen.core.errors import RequestError
+from smidgen.engines.llama_wire import packed
 
 MARK = "#>"
 TOKENS = 4
@@ -27,8 +27,8 @@ class Schemas:
         self._held: OrderedDict[str, bool] = OrderedDict()
 
     def check(self, schema: Mapping[str, Any]) -> None:
-        """Raise RequestError for a schema that a text cannot be held to."""
-        line = json.dumps(schema, sort_keys=True)
+        """Raise RequestError for a schema that a text cannot be held to, ValueError for one that JSON cannot say."""
+        line = packed(dict(schema)).decode("ascii").strip()
         held = self._held.get(line)
         if held is None:
             held = self._written(grammar(line)).startswith(MARK)

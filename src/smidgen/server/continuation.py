@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
 
 from smidgen.core.replies import Reply
 from smidgen.server.answers import counted, extra
+from smidgen.server.bodies import CompletionRequest
 from smidgen.server.errors import answer
 from smidgen.server.events import DONE, event, respond
 from smidgen.server.logprobs import of_completion
 from smidgen.server.scribe import Sheet, Source
 from smidgen.server.served import Served
 from smidgen.server.service import Service
-
-if TYPE_CHECKING:
-    from smidgen.server.openai_completions import CompletionRequest
 
 
 async def complete(

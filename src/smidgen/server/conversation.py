@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response
@@ -14,15 +14,13 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.answers import counted, extra
+from smidgen.server.bodies import ChatRequest
 from smidgen.server.errors import answer
 from smidgen.server.events import DONE, event, respond
 from smidgen.server.logprobs import of_chat
 from smidgen.server.scribe import Sheet, Source
 from smidgen.server.served import Served
 from smidgen.server.service import Service
-
-if TYPE_CHECKING:
-    from smidgen.server.openai_chat import ChatRequest
 
 _SYSTEM = ("system", "developer")
 Choices = Sequence[tuple[Sequence[int], Sheet]]

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from smidgen.server import continuation
 from smidgen.server.answers import Extra, Usage, extra, usage
-from smidgen.server.drawing import Drawing, Logprobs
+from smidgen.server.bodies import CompletionRequest
 from smidgen.server.errors import RESPONSES, answer
 from smidgen.server.events import DONE, HEADERS, event
 from smidgen.server.ids import fresh
-from smidgen.server.openai_chat import StreamOptions
 from smidgen.server.service import Service
-
-
-class CompletionRequest(Drawing):
-    """A completion request. Fields that are not listed here are accepted and have no effect."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"prompt": "Where is my parcel?"}})
-
-    prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="A text or several. Lists of token numbers are not understood."
-    )
-    model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: int | None = Field(
-        None, ge=1, le=16, description="How many choices for each prompt; all are the same where nothing is drawn by chance."
-    )
-    logprobs: Logprobs | None = Field(None, description="How many likeliest tokens to give beside each token of a written text.")
-    echo: bool | None = Field(None, description="Put the prompt before the answer.")
 
 
 class CompletionChoice(BaseModel):
