@@ -16,10 +16,13 @@ from contextlib import closing
 import httpx
 import openai
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from smidgen.flows.live import Model, load
 
 from .conftest import Running, running
+from .test_server_garbage import check, json_value, message
 
 FRANCE = "What is the capital of France?"
 STORY = "Tell me a long story about a dragon."
@@ -252,6 +255,34 @@ def test_what_cannot_be_asked_is_refused_with_a_status(client, wrong, status, co
     with pytest.raises(openai.APIStatusError) as caught:
         ask(client, **wrong, stream=stream)
     refusal(caught, status, code)
+
+
+turn = st.fixed_dictionaries({"role": st.sampled_from(("user", "assistant", "system", "tool", "x")), "content": json_value | st.text()})
+wild = st.fixed_dictionaries(
+    {"messages": st.lists(turn | message, max_size=3), "prompt": json_value | st.text()},
+    optional={
+        "n": st.integers(0, 3),
+        "max_tokens": st.integers(-1, 4) | json_value,
+        "temperature": st.floats() | json_value,
+        "top_p": st.floats() | json_value,
+        "seed": st.integers() | json_value,
+        "stop": json_value,
+        "logprobs": json_value,
+        "top_logprobs": json_value,
+        "stream": st.booleans(),
+        "tools": json_value,
+        "tool_choice": json_value,
+        "response_format": json_value
+        | st.fixed_dictionaries({"type": st.just("json_schema"), "json_schema": st.fixed_dictionaries({"schema": json_value})}),
+        "logit_bias": json_value,
+    },
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(path=st.sampled_from(("/v1/chat/completions", "/v1/completions")), sent=wild)
+def test_json_garbage(server, path, sent):
+    check(server.client.post(path, content=json.dumps(sent).encode(), headers={"Content-Type": "application/json"}))
 
 
 def endless(server, **more) -> httpx.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Model:
         """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`."""
         return self.runner.options.slots if isinstance(self.runner, Writer) else 0
 
-    def write(self, text: Text, **options: Any) -> Iterator[Reply]:
+    def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
         """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
         ends the writing. May be called from several threads.
 
@@ -84,7 +84,7 @@ class Model:
         """
         return written.replies(self._writer().write(text, **options), lambda raw: self._decoded(raw, [text]), written.unmeasured(options))
 
-    def converse(self, body: Mapping[str, Any]) -> Iterator[Reply]:
+    def converse(self, body: Mapping[str, Any]) -> Generator[Reply, None, None]:
         """What the model says next in a conversation, piece by piece as `write` gives it, by the chat template in its file and not by what
         it was taught. It has no score. `body` is OpenAI's of a chat completion. Raises as `write` does."""
         return written.replies(
