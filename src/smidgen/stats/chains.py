@@ -101,7 +101,9 @@ class Chain:
             after[place] = self._between @ (weights[place + 1] * after[place + 1]) / scales[place + 1]
         return before, after, scales
 
-    def _longer(self, first: int, kind: int, weights: Floats, before: Floats, after: Floats, scales: Floats, least: float) -> list[LikelySpan]:
+    def _longer(
+        self, first: int, kind: int, weights: Floats, before: Floats, after: Floats, scales: Floats, least: float
+    ) -> list[LikelySpan]:
         """The spans of several units that begin at `first`."""
         base = 1 + 4 * kind
         inside, end = base + INSIDE, base + END

@@ -75,7 +75,9 @@ def units_of(batch: PackedBatch, pieces: Sequence[np.ndarray], before: int) -> U
             sizes.append(np.repeat(size, size))
             count += len(own)
     shares = 1.0 / np.concatenate(sizes).astype(np.float32)
-    return Units(torch.from_numpy(np.concatenate(tokens)), torch.from_numpy(np.concatenate(owners)), torch.from_numpy(shares)[:, None], count)
+    return Units(
+        torch.from_numpy(np.concatenate(tokens)), torch.from_numpy(np.concatenate(owners)), torch.from_numpy(shares)[:, None], count
+    )
 
 
 def split_lengths(lengths: Sequence[int], block_cost: int = _BLOCK_COST) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smidgen.stats import chains
+from smidgen.stats.tag_reader import Reader
 from smidgen.students.any_encoder import AnyEncoder
 from smidgen.students.bert import NEGATIVE, FastBert
 from smidgen.students.finetuning import Head, TrainConfig, Trainer
 from smidgen.students.packing import PackedBatch, Rows, pack, units_of
-from smidgen.students.shaped_bert import ShapedBert
-from smidgen.students.tag_reading import Lessons, Reader
+from smidgen.students.tag_lessons import Lessons
 from smidgen.students.workers import Workers
 
 
@@ -59,17 +60,15 @@ class TagTrainer(Trainer):
         may, opens, closes = (torch.from_numpy(mask) for mask in chains.allowed((tags - 1) // 4))
         self._barred = [torch.zeros(mask.shape).masked_fill(~mask, NEGATIVE) for mask in (may, opens, closes)]
 
-    def _update(self, dhead: Tensor) -> None:
-        super()._update(dhead)
-        if isinstance(self.model, ShapedBert):
-            self.model.place()
+    def init_head(self, rows_per_class: int = 16) -> None:
+        """The head starts from nothing: every tag is as likely as any other."""
 
     def _batch(self, worker: int, rows: np.ndarray) -> PackedBatch:
         ids: Rows = self.ids
         if self.hide and self.reader.mask is not None:
             ids = {int(r): self._hidden(self.ids[r], self.rngs[worker]) for r in rows}
         batch = pack(ids, rows)
-        return PackedBatch(batch.token_ids, batch.positions, batch.blocks, batch.rows, units_of(batch, self.lessons.pieces, len(self.reader.before)))
+        return replace(batch, units=units_of(batch, self.lessons.pieces, len(self.reader.before)))
 
     def _hidden(self, ids: Sequence[int], rng: np.random.Generator) -> list[int]:
         """A random share of the inner pieces hidden, their shapes kept."""
