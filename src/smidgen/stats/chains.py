@@ -1,4 +1,4 @@
-"""Spans as tags, one a unit of text (a word, mostly), and how likely each span is under a linear chain over the tags (Lafferty et al. 2001).
+"""Spans as tags, one a unit of text (a word, mostly), and how likely each span is under a chain of tags (Lafferty et al. 2001).
 
 Tags are those of BIOES: tag 0 is outside; kind k has four, `1 + 4k` where a span of several units begins, then inside, its end, and a
 span of a single unit. A span is one path through the tags, so its probability is exact: what the paths before it and after it weigh.

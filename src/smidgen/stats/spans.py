@@ -62,8 +62,31 @@ def _resampled(counts: Any, above: Floats, below: Floats) -> Metric:
     return Metric(value, low, high, n)
 
 
+def change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[Spans]) -> Metric:
+    """What F1 changed by from some answers to others on the same rows, with its paired bootstrap interval: rows are drawn once for both."""
+    seen = Counter(
+        (len(a), len(a & b), len(b), len(a & c), len(c)) for a, b, c in (map(keys, row) for row in zip(gold, before, after, strict=True))
+    )
+    table = np.array(list(seen), dtype=np.float64).reshape(-1, 5)
+    counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
+
+    def moved(drawn: Floats) -> Floats:
+        wanted, first, given, second, given_then = (drawn @ table).T
+        return _ratio(2 * second, wanted + given_then) - _ratio(2 * first, wanted + given)
+
+    value = float(moved(counts[None, :].astype(np.float64))[0]) if len(counts) else math.nan
+    if math.isnan(value):
+        return Metric(0.0, -1.0, 1.0, len(gold))
+    low, high = bootstrap(counts, moved)
+    if low == high:
+        # No resample differs: what so many rows can show at most is a row more or less.
+        low, high = max(-1.0, value - 2 / (len(gold) + 2)), min(1.0, value + 2 / (len(gold) + 2))
+    return Metric(value, low, high, len(gold))
+
+
 def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    ratio: Floats = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return ratio
 
 
 def per_label(gold: Sequence[Spans], got: Sequence[Spans], labels: Sequence[str]) -> list[ClassScore]:

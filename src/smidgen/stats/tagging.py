@@ -5,6 +5,7 @@ Students and engines share it, so that a text is read the same in training and i
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def windows(pieces: int, room: int) -> list[Window]:
         return [Window(0, pieces, 0, pieces)]
     count = 1 + -(-(pieces - room) // max(1, room // 2))
     starts = np.linspace(0, pieces - room, count).round().astype(int).tolist()
-    cuts = [0, *((before + room + after) // 2 for before, after in zip(starts, starts[1:], strict=False)), pieces]
+    cuts = [0, *((before + room + after) // 2 for before, after in itertools.pairwise(starts)), pieces]
     return [Window(start, start + room, cuts[place], cuts[place + 1]) for place, start in enumerate(starts)]
 
 

@@ -56,7 +56,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     model = _model(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision], shaped)
     if isinstance(model, ShapedBert):
         model.learn(tagging.SHAPES)
-    facts = {
+    facts: dict[str, Any] = {
         "pooling": "tokens",
         "max_length": min(settings.max_length, _positions(folder)),
         "level": tagging.level_of(examples),

@@ -119,13 +119,21 @@ class Extract:
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
         """f1, precision and recall over spans, which must be right to the character, and exact_match, the share of texts whose spans are
         exactly the gold ones."""
-        known = set(form["kinds"])
-        gold = [[span for span in row.output if not form["only"] or span["label"] in known] for row in rows]
-        return spans.measure(gold, [reply.output for reply in replies])
+        return spans.measure(_gold(rows, form), [reply.output for reply in replies])
+
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
+        """What f1 changed by, with its paired bootstrap interval."""
+        return spans.change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
 
     def content(self, reply: Reply) -> str:
         """The spans as JSON."""
         return json.dumps(reply.output, ensure_ascii=False)
+
+
+def _gold(rows: Sequence[Row], form: Form) -> list[list[Span]]:
+    """The spans to find: those of the kinds that were asked for, where some were."""
+    known = set(form["kinds"])
+    return [[span for span in row.output if not form["only"] or span["label"] in known] for row in rows]
 
 
 def _listed(value: Any) -> list[Any]:
