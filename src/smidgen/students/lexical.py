@@ -45,7 +45,7 @@ class Lexical:
         need_torch()
         from safetensors.torch import save_file
 
-        from smidgen.students.lexical_training import trained
+        from smidgen.students.lexical_training import Course, trained
 
         settings = training.settings if isinstance(training.settings, LexicalSettings) else LexicalSettings()
         kinds: list[str] = training.form["kinds"]
@@ -64,7 +64,8 @@ class Lexical:
         kept = [entry for entry, times in seen.most_common(settings.max_features) if times > 1 or len(rows) < 200]
         index = {entry: place for place, entry in enumerate(kept)}
         numbers = [([[index[entry] for entry in word if entry in index] for word in words], gold) for words, gold in rows]
-        tensors = trained(numbers, len(kept), count(len(kinds)), settings, training.seed, space.progress)
+        course = Course(settings.epochs, settings.batch_rows, settings.learning_rate, settings.decay)
+        tensors = trained(numbers, len(kept), count(len(kinds)), course, training.seed, space.progress)
         save_file(tensors, space.folder / _FILES[1])
         table = {"features": kept, "names": names, "level": level}
         (space.folder / _FILES[0]).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +24,21 @@ from smidgen.stats.word_features import features
 from smidgen.students.bert import NEGATIVE
 from smidgen.students.tag_training import chain_loss
 
-if TYPE_CHECKING:
-    from smidgen.students.lexical import LexicalSettings
-
 Numbered = tuple[list[list[int]], NDArray[np.int64]]
 """A text: the features of each word, by number, and its tags."""
 
 
-def trained(rows: Sequence[Numbered], size: int, tags: int, settings: LexicalSettings, seed: int, progress: Progress) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Course:
+    """How it is taught: passes, rows of a step, the rate of the first step, how strongly weights are drawn to nothing."""
+
+    epochs: int
+    batch_rows: int
+    learning_rate: float
+    decay: float
+
+
+def trained(rows: Sequence[Numbered], size: int, tags: int, course: Course, seed: int, progress: Progress) -> dict[str, Tensor]:
     """`weight` (features, tags) and `transitions` (tags, tags), f32: the mean of the second half of the passes, which is steadier than the
     end (Polyak and Juditsky 1992)."""
     weight, transitions = torch.zeros(size, tags, requires_grad=True), torch.zeros(tags, tags, requires_grad=True)
@@ -38,10 +46,10 @@ def trained(rows: Sequence[Numbered], size: int, tags: int, settings: LexicalSet
     squares = [torch.full((size, tags), 1e-6), torch.full((tags, tags), 1e-6)]
     barred = [torch.zeros(mask.shape).masked_fill(~torch.from_numpy(mask), NEGATIVE) for mask in allowed((tags - 1) // 4)]
     rng = np.random.default_rng([seed, 5])
-    batches = max(1, len(rows) // settings.batch_rows)
-    progress.start("train lexical", settings.epochs * batches)
+    batches = max(1, len(rows) // course.batch_rows)
+    progress.start("train lexical", course.epochs * batches)
     kept = 0
-    for epoch in range(settings.epochs):
+    for epoch in range(course.epochs):
         # Rows of like length together: a chain is walked as far as its longest row.
         order = sorted(rng.permutation(len(rows)).tolist(), key=lambda place: len(rows[place][1]))
         for part in (np.array_split(order, batches)[place] for place in rng.permutation(batches)):
@@ -54,11 +62,11 @@ def trained(rows: Sequence[Numbered], size: int, tags: int, settings: LexicalSet
             found = torch.autograd.grad(loss, (weight, transitions))
             with torch.no_grad():
                 for parameter, gradient, square in zip((weight, transitions), found, squares, strict=True):
-                    gradient = gradient + settings.decay * parameter
+                    gradient = gradient + course.decay * parameter
                     square.addcmul_(gradient, gradient)
-                    parameter.addcdiv_(gradient, square.sqrt(), value=-settings.learning_rate)
+                    parameter.addcdiv_(gradient, square.sqrt(), value=-course.learning_rate)
             progress.advance(1, loss=float(loss.detach()) / max(1.0, float(np.mean(sizes))))
-        if epoch >= settings.epochs // 2:
+        if epoch >= course.epochs // 2:
             kept += 1
             for total, parameter in zip(mean, (weight, transitions), strict=True):
                 total += (parameter.detach() - total) / kept

@@ -31,7 +31,7 @@ from smidgen.students.packing import chunks, pack, units_of
 from smidgen.students.shaped_bert import ShapedBert
 from smidgen.students.tag_lessons import lessons
 from smidgen.students.tag_training import TagHead, TagTrainer
-from smidgen.students.tagger import TaggerSettings
+from smidgen.students.tagger_settings import TaggerSettings
 from smidgen.students.workers import Workers
 
 _FACTS = "smidgen_student.json"
