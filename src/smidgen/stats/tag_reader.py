@@ -16,8 +16,6 @@ from smidgen.stats.tagging import Reading, Window
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MASKS = ("[MASK]", "<mask>")
-
 LONGEST = 100_000
 """Characters of a text that are read."""
 
@@ -32,7 +30,6 @@ class Reader:
         level: what a unit is; see `tagging.LEVELS`.
         shaped: whether shapes are added to token numbers.
         vocabulary: how many token numbers the model knows.
-        mask: the number of the token that stands for a hidden one; None where there is none.
     """
 
     tokenizer: Tokenizer
@@ -42,7 +39,6 @@ class Reader:
     level: str
     shaped: bool
     vocabulary: int
-    mask: int | None
 
     @staticmethod
     def of(tokenizer: Tokenizer, max_length: int, level: str, shaped: bool, vocabulary: int) -> Reader:
@@ -53,8 +49,7 @@ class Reader:
         tokenizer.encode_special_tokens = True
         around = tokenizer.encode("").ids
         before, after = around[: len(around) // 2], around[len(around) // 2 :]
-        mask = next((number for token in MASKS if (number := tokenizer.token_to_id(token)) is not None), None)
-        return Reader(tokenizer, before, after, max(2, max_length - len(around)), level, shaped, vocabulary, mask)
+        return Reader(tokenizer, before, after, max(2, max_length - len(around)), level, shaped, vocabulary)
 
     def read(self, texts: Sequence[str]) -> list[Reading]:
         """Each text's units and pieces, of at most its first 100,000 characters."""

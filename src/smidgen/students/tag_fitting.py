@@ -79,7 +79,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
         threads=space.threads,
     )
     tags = count(len(training.form["kinds"]))
-    return TagTrainer(model, taught, reader, tags, config, workers_for(model, space.threads), settings.token_hide), facts
+    return TagTrainer(model, taught, reader, tags, config, workers_for(model, space.threads)), facts
 
 
 def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder: Path) -> None:

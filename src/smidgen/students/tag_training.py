@@ -15,7 +15,7 @@ from smidgen.stats.tag_reader import Reader
 from smidgen.students.any_encoder import AnyEncoder
 from smidgen.students.bert import NEGATIVE, FastBert
 from smidgen.students.finetuning import Head, TrainConfig, Trainer
-from smidgen.students.packing import PackedBatch, Rows, pack, units_of
+from smidgen.students.packing import PackedBatch, pack, units_of
 from smidgen.students.tag_lessons import Lessons
 from smidgen.students.workers import Workers
 
@@ -53,10 +53,9 @@ class TagTrainer(Trainer):
         tags: int,
         config: TrainConfig,
         workers: Workers | None,
-        hide: float = 0.0,
     ) -> None:
         super().__init__(model, lessons.ids, torch.zeros(0), tags, config, workers=workers, head=TagHead(model.hidden, tags))
-        self.lessons, self.reader, self.hide = lessons, reader, hide
+        self.lessons, self.before = lessons, len(reader.before)
         may, opens, closes = (torch.from_numpy(mask) for mask in chains.allowed((tags - 1) // 4))
         self._barred = [torch.zeros(mask.shape).masked_fill(~mask, NEGATIVE) for mask in (may, opens, closes)]
 
@@ -64,19 +63,8 @@ class TagTrainer(Trainer):
         """The head starts from nothing: every tag is as likely as any other."""
 
     def _batch(self, worker: int, rows: np.ndarray) -> PackedBatch:
-        ids: Rows = self.ids
-        if self.hide and self.reader.mask is not None:
-            ids = {int(r): self._hidden(self.ids[r], self.rngs[worker]) for r in rows}
-        batch = pack(ids, rows)
-        return replace(batch, units=units_of(batch, self.lessons.pieces, len(self.reader.before)))
-
-    def _hidden(self, ids: Sequence[int], rng: np.random.Generator) -> list[int]:
-        """A random share of the inner pieces hidden, their shapes kept."""
-        size, mask = self.reader.vocabulary, self.reader.mask
-        assert mask is not None
-        draw = rng.random(len(ids)) < self.hide
-        draw[0] = draw[-1] = False
-        return [number - number % size + mask if gone else number for number, gone in zip(ids, draw.tolist(), strict=True)]
+        batch = pack(self.ids, rows)
+        return replace(batch, units=units_of(batch, self.lessons.pieces, self.before))
 
     def _loss(self, features: Tensor, flat: Tensor, rows: np.ndarray) -> Tensor:
         head = self.head

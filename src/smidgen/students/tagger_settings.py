@@ -13,7 +13,6 @@ class TaggerSettings(Settings):
     epochs: int | None = setting(None, "Passes over the training rows (default: by the number of rows).", flag="--epochs", ge=1, le=200)
     learning_rate: float = setting(2e-4, "Peak learning rate of the encoder.", gt=0, le=0.01)
     batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=1, le=1024)
-    token_hide: float = setting(0.0, "Share of tokens hidden at random in training.", ge=0, lt=0.9)
     max_length: int = setting(
         256, "Tokens of a window; longer texts are read in windows that share half with their neighbours.", ge=16, le=512
     )
