@@ -154,7 +154,7 @@ def _scores(report: Report) -> None:
 def _unknown(report: Report) -> None:
     unknown = report.unknown
     if unknown is None:
-        if report.per_class:
+        if report.per_class and report.headline == "accuracy":
             label = "out_of_scope"
             _section("Out of scope", [f"every text gets one of the labels, however strange; to change that, add rows labelled {label}"])
         return

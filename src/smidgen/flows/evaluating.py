@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Graded, Task
+from smidgen.core.parts import Graded, Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -76,7 +76,7 @@ def evaluate(
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
     skipped: list[object] = []
-    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append))
+    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append, placed=placing(task)))
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
     if isinstance(task, Graded):
