@@ -140,3 +140,92 @@ def test_labels_are_no_markup() -> None:
     assert [line for line in card.splitlines() if line.startswith("#")].count("# Heading") == 0
     assert card.splitlines().count("---") == 2
     assert "![x](" not in card
+
+
+WRITER_SECTIONS = [
+    "What it is for",
+    "What it is not for",
+    "Data",
+    "Base and licences",
+    "Results",
+    "Examples",
+    "Calibration",
+    "Size and speed",
+    "Training",
+    "How to use it",
+]
+WRITER = {
+    **{name: REPORT[name] for name in ("training", "environment", "command")},
+    "graded": True,
+    "metrics": {"rougeL": _metric(0.683), "coverage": _metric(0.97), "unsupported": _metric(0.03)},
+    "baseline": {"name": "prompted", "metrics": {"rougeL": _metric(0.41)}, "change": {"value": 0.273, "low": 0.25, "high": 0.29}},
+    "calibration": {"ece_after": 0.021},
+    "parity": {"n": 200, "agreement": _metric(0.71), "change": {"value": -0.002, "low": -0.01, "high": 0.006}},
+    "speed": {"latency_ms_p50": 312.0, "texts_per_second": 3.4, "batch": 16, "tokens_per_second": 92.0, "tokens_per_second_batched": 131.0},
+    "samples": [
+        {"text": "name: Awful", "wanted": ["Awful."], "got": "", "grade": 0.0, "score": 0.1, "weak": True, "cut": True},
+        *(
+            {
+                "text": f"name: Stool {number}; colour: red",
+                "wanted": [f"Stool {number} is *red*."],
+                "got": f"Stool {number} is <b>blue</b>.",
+                "grade": number / 10,
+                "score": 0.5,
+                "missing": [{"key": "colour", "value": "red"}],
+                "unsupported": [{"key": "colour", "value": "blue"}],
+            }
+            for number in range(9)
+        ),
+    ],
+}
+
+
+def _writer() -> Manifest:
+    options = {"model": "model.gguf", "context": 768, "slots": 8}
+    return _manifest(
+        task="write",
+        name="descriptions",
+        student="decoder",
+        headline="rougeL",
+        form={"instruction": "Describe the product.", "attributes": True},
+        engine=EngineEntry(engine="llama", files=("model.gguf",), options=options, method="q4_1"),
+        metrics={"rougeL": Interval(value=0.683, low=0.673, high=0.693, n=630)},
+    )
+
+
+def test_the_card_of_a_writer() -> None:
+    card = model_card(_writer(), WRITER)
+    sections = _sections(card)
+    assert list(sections) == WRITER_SECTIONS
+    assert "Its ROUGE-L on 3,080 texts it never saw: **0.683 (0.673–0.693)**" in card
+    expected = {
+        "What it is for": ["Describe the product.", "attributes"],
+        "What it is not for": ["Facts that nobody checks", "768 tokens"],
+        "Results": ["0.683 (0.673–0.693)", "97.0 %", "the base asked with examples", "+0.273 (+0.250 to +0.290)", "71.0 %", "-0.002"],
+        "Examples": [r"name: Stool 8; colour: red", "ROUGE-L 0.80, expected 0.50", "not said: colour red", "made up: colour blue"],
+        "Calibration": ["0.021"],
+        "Size and speed": ["92 tokens a second", "131 tokens a second", "3.4 texts a second"],
+        "How to use it": [
+            "smidgen chat",
+            "model.write(",
+            "chat/completions",
+            "name: Stool 0; colour: red",
+            "system messages change nothing",
+        ],
+    }
+    seen = 0
+    for title, texts in expected.items():
+        for text in texts:
+            assert text in sections[title], (title, text)
+            seen += 1
+    assert seen == 23
+    assert "Awful" not in sections["Examples"], "the worst are in the report; the card shows what is usual"
+    assert sections["Examples"].count("**written**") == 3
+    assert "<b>" not in card and "*red*" not in card
+    assert '"task": ' not in card and "not measured" not in sections["Results"].splitlines()[2]
+
+
+def test_the_card_of_a_writer_that_was_hardly_measured() -> None:
+    card = model_card(_writer(), {"graded": True})
+    assert list(_sections(card)) == WRITER_SECTIONS
+    assert "None" not in card and "nan" not in card and "Examples: not measured." in card

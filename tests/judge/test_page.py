@@ -6,9 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from smidgen.judge import page, phrases
+from smidgen.judge import page, phrases, side_by_side, texts
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Baseline, Delta, Measured, StudentFacts
+from smidgen.judge.sections import Baseline, Delta, Measured, Sample, Stated, StudentFacts
+
+from . import writers
 
 VOID = {"wbr", "meta", "link", "br", "hr", "img", "input"}
 SECTIONS = ("alone", "mistakes", "labels", "more", "alternatives", "cost", "served", "made")
@@ -117,8 +119,118 @@ def test_a_task_without_labels(make_report):
     assert "ROUGE-L is 0.683." in Reader(page.render(made)).text
 
 
+def test_a_writer_has_sections_of_its_own():
+    made = writers.report()
+    reader = Reader(page.render(made))
+    names = ["samples", "measured", "alone", "alternatives", "cost", "served", "made"]
+    assert [attributes["id"] for tag, attributes in reader.seen if tag == "section"] == names
+    assert [attributes["href"] for tag, attributes in reader.seen if tag == "a"] == [f"#{name}" for name in names]
+    assert re.findall(r'<title id="([a-z-]+)-title">', page.render(made)) == ["risk-coverage", "reliability", "alternatives"]
+    assert f"ROUGE-L is {made.metrics['rougeL'].value:.3f}." in reader.text
+    for words in (
+        "Teaching was worth it",
+        "Tokens a second",
+        "The base, prompted",
+        "to the letter",
+        "Something made up",
+        "not said",
+        "lifts",
+    ):
+        assert words in reader.text, words
+    for words in ("Labels", "Confusion", "mistaken for", "Accuracy", "of 100 right", "None", "nan"):
+        assert words not in reader.text.split("How it was made")[0], words
+    assert sum("samples" in attributes.get("class", "").split() for tag, attributes in reader.seen if tag == "ol") == 3, (
+        "usual, weakest, changed"
+    )
+    assert sum(tag == "blockquote" for tag, _ in reader.seen) == len(made.samples) == 18
+
+
+def test_what_a_writer_makes_up_is_marked_and_what_it_leaves_out_is_named():
+    sample = Sample(
+        text="name: Oak stool; colour: red; care: wipe clean",
+        wanted=("A red stool.",),
+        got="A Blue stool, blueish, in <b>oak</b>.",
+        grade=0.5,
+        score=0.4,
+        missing=(Stated(key="colour", value="red"),),
+        unsupported=(Stated(key="colour", value="blue"), Stated(key="family", value="yes")),
+    )
+    shown = side_by_side.shown(sample, checked=True)
+    assert shown.written == "A <mark>Blue</mark> stool, blueish, in &lt;b&gt;oak&lt;/b&gt;."
+    assert shown.elsewhere == (Stated(key="family", value="yes"),)
+    assert [(fact.key, fact.missed) for fact in shown.given] == [("name", False), ("colour", True), ("care", False)]
+    assert side_by_side.shown(sample, checked=False).given == ()
+    made = writers.report(samples=(sample,))
+    assert "made up: family <b>yes</b>" in page.render(made)
+
+
+def test_samples_span_what_is_usual_before_they_are_folded():
+    made = writers.report()
+    usual, weakest = side_by_side.usual(made.samples), side_by_side.weakest(made.samples)
+    assert len(usual) == 12 and len(weakest) == 6
+    grades = [sample.grade for sample in usual]
+    assert grades[:4] == sorted(grades[:4], reverse=True) and grades[0] == max(grades)
+    assert max(sample.grade for sample in weakest) <= min(grades)
+
+
+@pytest.mark.parametrize("made", ["report", "prose"])
+def test_text_of_a_writer_stays_text(made):
+    sample = Sample(text=ATTACK, wanted=(ATTACK,), got=ATTACK, grade=0.5, score=0.5, unsupported=(Stated(key=ATTACK, value=ATTACK),))
+    reader = Reader(page.render(getattr(writers, made)(samples=(sample,), name=ATTACK)))
+    assert sum(tag == "script" for tag, _ in reader.seen) == 1 and "img" not in {tag for tag, _ in reader.seen}
+    assert not [name for _, attributes in reader.seen for name in attributes if name.startswith("on")]
+    assert reader.text.count("alert(1)") >= 4
+
+
+def test_a_writer_that_was_hardly_measured_says_so():
+    bare = Report(
+        name="bare", task="write", created="2026-11-25T00:00:00Z", headline="rougeL", graded=True, student=StudentFacts(kind="decoder")
+    )
+    text = Reader(page.render(bare)).text
+    assert "The model was not measured." in text and text.lower().count("not measured") >= 6 and "None" not in text
+
+
+def test_charts_of_a_writer_are_in_grades():
+    charts = re.findall(r"<svg.*?</svg>", page.render(writers.report()), re.S)
+    assert len(charts) == 3
+    for chart in charts:
+        assert "ROUGE-L" in chart and ElementTree.fromstring(chart) is not None
+    assert "Mean ROUGE-L of the answered" in charts[0] and "0.9<" in charts[0]
+    assert "Score of the text" in charts[1] and "%" not in charts[2]
+
+
 def change(low, value, high):
     return Baseline(name="linear", seconds=23.0, change=Delta(low=low, value=value, high=high))
+
+
+def prompted(low, value, high):
+    return Baseline(name="prompted", change=Delta(low=low, value=value, high=high))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "worth", "words"),
+    [
+        (prompted(0.06, 0.08, 0.1), "yes", "Teaching was worth it: ROUGE-L is 0.080 above that of the base asked with examples"),
+        (prompted(0.001, 0.004, 0.007), "barely", "by only 0.004"),
+        (prompted(-0.01, 0.002, 0.014), "no", "not shown to be better"),
+        (prompted(-0.04, 0.02, 0.07), "open", "too few to tell"),
+        (prompted(-0.03, -0.02, -0.01), "no", "worse than the base asked with examples by 0.020"),
+        (None, "open", "not compared"),
+    ],
+)
+def test_the_verdict_on_a_writer_is_honest(baseline, worth, words):
+    found, sentence = texts.verdict(writers.report(baseline=baseline))
+    assert found == worth and words in sentence
+
+
+def test_scores_that_tell_nothing_are_not_praised():
+    told = writers.report()
+    assert "lifts the mean ROUGE-L" in texts.alone(told)
+    assert [round(choice.share, 1) for choice in texts.selected(told)] == pytest.approx([0.75, 0.5, 0.25], abs=0.1)
+    points = tuple(point.model_copy(update={"risk": 0.5, "risk_low": 0.4, "risk_high": 0.6}) for point in told.risk_coverage.points)
+    flat = told.model_copy(update={"risk_coverage": told.risk_coverage.model_copy(update={"points": points})})
+    assert "do not tell its better texts from its worse" in texts.alone(flat)
+    assert texts.alone(told.model_copy(update={"risk_coverage": None})) == ""
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from smidgen.bundles import text_card
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.markdown import NOT_MEASURED, cell, number, percent, share, table
 
@@ -25,22 +26,29 @@ def model_card(manifest: Manifest, report: Report) -> str:
         manifest: of the bundle; its `files` may be empty still.
         report: `report.json` as a dict. Any part of it may be missing or None: the card then says "not measured".
     """
+    answers = (
+        [_section("Examples", text_card.examples(report.get("samples") or ())), _section("Calibration", _calibration(report))]
+        if report.get("graded")
+        else [
+            _section("Labels", _per_class(report)),
+            _section("What it confuses", _confusions(report)),
+            _section("Calibration", _calibration(report)),
+            _section("Out of scope", _out_of_scope(report)),
+        ]
+    )
     sections = [
         _front_matter(manifest),
         f"# {cell(manifest.name)}",
         _opening(manifest, report),
-        _section("What it is for", _uses(manifest)),
+        _section("What it is for", _uses(manifest, report)),
         _section("What it is not for", _not_for(manifest, report)),
         _section("Data", _data(manifest, report)),
         _section("Base and licences", _licences(manifest)),
         _section("Results", _results(manifest, report)),
-        _section("Labels", _per_class(report)),
-        _section("What it confuses", _confusions(report)),
-        _section("Calibration", _calibration(report)),
-        _section("Out of scope", _out_of_scope(report)),
+        *answers,
         _section("Size and speed", _speed(manifest, report)),
         _section("Training", _training(manifest, report)),
-        _section("How to use it", _how(manifest)),
+        _section("How to use it", _how(manifest, report)),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -80,15 +88,20 @@ def _opening(manifest: Manifest, report: Report) -> str:
     base = f" grown from {cell(manifest.base.name)}" if manifest.base else ""
     rows = found.get("n") if found else None
     where = f" on {rows:,} texts it never saw" if rows else ""
+    named, value = cell(headline), share(found)
+    if report.get("graded"):
+        named, value = text_card.NAMES.get(headline, named).partition(":")[0], text_card.measured(headline, found)
     return (
         f"A small language model for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
-        f"Its {cell(headline)}{where}: **{share(found)}**, with the 95 % interval in brackets as everywhere below.\n\n"
+        f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below.\n\n"
         f"Built {cell(manifest.created)} by smidgen {cell(manifest.smidgen_version)}. The numbers here were measured on the very files of "
         "this folder, through the engine that serves them."
     )
 
 
-def _uses(manifest: Manifest) -> str:
+def _uses(manifest: Manifest, report: Report) -> str:
+    if report.get("graded"):
+        return text_card.job(manifest.form)
     labels = [str(label) for label in manifest.form.get("labels", ())]
     if not labels:
         return f"The task `{cell(manifest.task)}`, on texts like those it learnt from."
@@ -100,11 +113,13 @@ def _uses(manifest: Manifest) -> str:
 
 
 def _not_for(manifest: Manifest, report: Report) -> str:
+    graded = bool(report.get("graded"))
     lines = [
-        "Another job, another set of labels, or another language than that of its data. It has learnt this one only.",
+        f"Another job, {'' if graded else 'another set of labels, '}or another language than that of its data. It learnt this one only.",
         "Decisions about people's health, money, freedom or rights without a person who answers for them.",
         "Texts made to fool it. It was not tested against any.",
     ]
+    lines += text_card.limits(manifest.engine.options) if graded else []
     length = manifest.engine.options.get("max_length")
     if length:
         lines.append(f"Long texts: only the first {int(length):,} tokens are read.")
@@ -157,6 +172,8 @@ def _results(manifest: Manifest, report: Report) -> str:
     own = {**{name: metric.model_dump() for name, metric in manifest.metrics.items()}, **_part(report, "metrics")}
     baseline = _part(report, "baseline")
     theirs = _part(baseline, "metrics")
+    if report.get("graded"):
+        return text_card.results(own, baseline, _part(report, "parity"))
     if not own:
         return f"Results: {NOT_MEASURED}."
     beside = cell(baseline.get("name") or "none")
@@ -199,6 +216,10 @@ def _confusions(report: Report) -> str:
 
 def _calibration(report: Report) -> str:
     facts = _part(report, "calibration")
+    if report.get("graded"):
+        off = facts.get("ece_after")
+        told = NOT_MEASURED if off is None else f"{off:.3f} on average"
+        return f"A score is the ROUGE-L to expect of a text, and 0 where it was cut off. How far scores are off: {told}."
     rows = [
         ["expected calibration error before", percent(facts.get("ece_before"), 2)],
         ["expected calibration error as served", percent(facts.get("ece_after"), 2)],
@@ -232,13 +253,24 @@ def _speed(manifest: Manifest, report: Report) -> str:
         ["size", number(size, "MB")],
         ["one text, median", number(facts.get("latency_ms_p50"), "ms", 2)],
         ["one text, 99th percentile", number(facts.get("latency_ms_p99"), "ms", 2)],
-        [batch, number(facts.get("texts_per_second"), "texts a second", 0)],
+        [batch, number(facts.get("texts_per_second"), "texts a second", 0 if (facts.get("texts_per_second") or 0) >= 20 else 1)],
+        *_tokens(facts, batch),
         ["peak memory", number(facts.get("peak_memory_mb"), "MB", 0)],
-        ["engine and method", f"`{cell(manifest.engine.engine)}`, `{cell(manifest.engine.method)}`"],
+        ["engine and method", f"{cell(manifest.engine.engine)}, {cell(manifest.engine.method)}"],
     ]
     threads = facts.get("threads") or place.get("threads")
     where = f"\n\nMeasured on {cell(place.get('cpu') or 'a processor not named')}" + (f" with {threads} threads." if threads else ".")
     return table(["size and speed", ""], rows) + where
+
+
+def _tokens(facts: Mapping[str, Any], batch: str) -> list[list[str]]:
+    """How fast a model writes; nothing for one that does not."""
+    if facts.get("tokens_per_second") is None:
+        return []
+    rows = [["writing one text", number(facts["tokens_per_second"], "tokens a second", 0)]]
+    if facts.get("tokens_per_second_batched") is not None:
+        rows.append([f"writing {batch}", number(facts["tokens_per_second_batched"], "tokens a second", 0)])
+    return rows
 
 
 def _training(manifest: Manifest, report: Report) -> str:
@@ -256,9 +288,12 @@ def _training(manifest: Manifest, report: Report) -> str:
     return table(["training", ""], rows) + again
 
 
-def _how(manifest: Manifest) -> str:
+def _how(manifest: Manifest, report: Report) -> str:
     columns = manifest.columns.input
     inputs = columns if isinstance(columns, str) else ",".join(columns)
+    if report.get("graded"):
+        usual = [sample["text"] for sample in report.get("samples") or () if not sample.get("weak")]
+        return text_card.how(manifest, inputs, min(usual, key=len, default=""))
     model = json.dumps(manifest.name, ensure_ascii=False)
     body = {"model": manifest.name, "input": ["a text", "another"]}
     return f"""In this folder's parent, with the folder's name for `DIR`. Opening it verifies the hash of every file.

@@ -33,6 +33,16 @@ def share(found: Mapping[str, Any] | None) -> str:
     return f"{value} ({100 * found['low']:.1f}–{100 * found['high']:.1f})"
 
 
+def grade(found: Mapping[str, Any] | None) -> str:
+    """A measured grade in 0..1 with its 95 % interval: `0.683 (0.671–0.694)`."""
+    if not found or found.get("value") is None:
+        return NOT_MEASURED
+    value = f"{found['value']:.3f}"
+    if found.get("low") is None or found.get("high") is None:
+        return value
+    return f"{value} ({found['low']:.3f}–{found['high']:.3f})"
+
+
 def number(value: float | None, unit: str = "", digits: int = 1) -> str:
     """A number with its unit, thousands set apart."""
     if value is None:

@@ -26,6 +26,8 @@ def evaluate(
     """
     from smidgen.flows.evaluating import evaluate as run
     from smidgen.flows.live import load
+    from smidgen.judge import texts
+    from smidgen.judge.sections import measured
 
     with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
         result = run(model, data, input=input, label=label, progress=screen)
@@ -34,7 +36,11 @@ def evaluate(
         return
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, metric in result.metrics.items():
-        table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
+        if name in texts.NAMES:
+            found = measured(metric)
+            table.add_row(texts.name(name), texts.amount(name, found.value if found else None), texts.span(name, found))
+        else:
+            table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
     out.print(f"[bold]{result.name}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else ""))
     out.print(table)
     tokens = result.tokens_per_second

@@ -6,17 +6,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from smidgen.cli.screen import out
+from smidgen.judge import side_by_side, texts
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Measured
+from smidgen.judge.sections import Alternative, Measured, Sample
 
 _PAIRS = 5
 _MISTAKES = 5
 _FEW = 100
 _LONGEST = 90
+_LONGER = 240
 
 
 def print_report(report: Report) -> None:
     """Print a report's summary on stdout; sections that were not measured are left out."""
+    if report.graded:
+        _print_texts(report)
+        return
     _headline(report)
     _alternatives(report)
     _scores(report)
@@ -25,13 +30,46 @@ def print_report(report: Report) -> None:
     _mistakes(report)
 
 
+def _print_texts(report: Report) -> None:
+    """The same of a model that writes."""
+    metric, measure = report.metrics.get(report.headline), texts.name(report.headline)
+    out.print()
+    if metric is not None:
+        out.print(f"[bold]{measure} {metric.value:.3f}[/]  (95 %: {texts.span(report.headline, metric)}, {metric.n:,} test texts)")
+        _say_if_few(metric)
+    rest = [f"{texts.name(name)} {texts.amount(name, other.value)}" for name, other in texts.ordered(report) if name != report.headline]
+    if rest:
+        out.print(escape(", ".join(rest)))
+    out.print(escape(texts.verdict(report)[1]))
+    if report.parity is not None:
+        parity = report.parity
+        worth = f"{texts.name(parity.metric)} changed by {texts.moved(parity.change.value)}"
+        out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} texts to the letter, {worth}")
+    _alternatives(report, measure)
+    lines = [texts.alone(report)] if texts.alone(report) else []
+    if report.calibration is not None and report.calibration.ece_after is not None:
+        lines.insert(0, f"it is the {measure} to expect of a text, and off by {report.calibration.ece_after:.3f} on average")
+    _section("What a score is worth", lines)
+    usual = side_by_side.usual(report.samples)
+    shown = (usual[1:3] or usual) + side_by_side.weakest(report.samples)[:1]
+    _section("Side by side", [_sample(sample, measure) for sample in shown])
+
+
+def _sample(sample: Sample, measure: str) -> str:
+    lines = [_short(sample.text, _LONGER), f"wrote   {_short(sample.got, _LONGER) or '(nothing)'}"]
+    lines += [f"wanted  {_short(sample.wanted[0], _LONGER)}"] if sample.wanted else []
+    facts = [f"{measure} {sample.grade:.2f}, expected {sample.score:.2f}", *(["cut off"] if sample.cut else [])]
+    facts += [f"not said: {fact.key} {fact.value}" for fact in sample.missing]
+    facts += [f"made up: {fact.key} {fact.value}" for fact in sample.unsupported]
+    return "\n  ".join([*lines, "; ".join(facts)])
+
+
 def _headline(report: Report) -> None:
     metric = report.metrics.get(report.headline)
     out.print()
     if metric is not None:
         out.print(f"[bold]{report.headline} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
-        if metric.n < _FEW:
-            out.print(f"[yellow]{metric.n} test rows measure little[/]: give {_FEW} or more with --test before you rely on this")
+        _say_if_few(metric)
     rest = [f"{name} {other.value:.1%}" for name, other in report.metrics.items() if name != report.headline]
     if rest:
         out.print(", ".join(rest))
@@ -56,31 +94,39 @@ def _headline(report: Report) -> None:
         out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} answers agree, {lost}")
 
 
-def _alternatives(report: Report) -> None:
+def _say_if_few(metric: Measured) -> None:
+    """Warn where a metric rests on few rows."""
+    if metric.n < _FEW:
+        out.print(f"[yellow]{metric.n} test rows measure little[/]: give {_FEW} or more with --test before you rely on this")
+
+
+def _alternatives(report: Report, measure: str = "accuracy") -> None:
+    """The table of what else could have been built, and why this was."""
     if not report.alternatives:
         return
-    table = Table("", "model", "accuracy", "ms/text", "texts/s", "MB", "trained", "", box=None, pad_edge=False, header_style="dim")
+    speed = "tokens/s" if report.graded else "texts/s"
+    table = Table("", "model", measure, "ms/text", speed, "MB", "trained", "", box=None, pad_edge=False, header_style="dim")
     for column in (2, 3, 4, 5, 6):
         table.columns[column].justify = "right"
     for alternative in report.alternatives:
         mark = "[green]→[/]" if alternative.chosen else ""
         style = "bold" if alternative.chosen else ""
         why = "[dim]" + escape(alternative.why_not) + "[/]" if alternative.why_not else "[green]chosen[/]" if alternative.chosen else ""
-        table.add_row(mark, escape(alternative.name), *_numbers(alternative), why, style=style)
+        table.add_row(mark, escape(alternative.name), *_numbers(alternative, report.graded), why, style=style)
     out.print()
     out.print(table)
     if report.student.chosen_because:
         out.print(f"[dim]{escape(report.student.chosen_because)}[/]")
 
 
-def _numbers(alternative: Alternative) -> tuple[str, str, str, str, str]:
+def _numbers(alternative: Alternative, graded: bool) -> tuple[str, str, str, str, str]:
     def number(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
 
     return (
-        f"{alternative.accuracy.value:.1%}" if alternative.accuracy else "",
-        number(alternative.latency_ms_p50, ".2f"),
-        number(alternative.texts_per_second, ",.0f"),
+        number(alternative.accuracy.value, ".3f" if graded else ".1%") if alternative.accuracy else "",
+        number(alternative.latency_ms_p50, ",.0f" if graded else ".2f"),
+        number(alternative.tokens_per_second if graded else alternative.texts_per_second, ",.0f"),
         number(alternative.size_mb, ".1f"),
         f"{alternative.seconds:.0f} s" if alternative.seconds is not None else "",
     )
@@ -134,6 +180,7 @@ def _mistakes(report: Report) -> None:
 
 
 def _section(title: str, lines: list[str]) -> None:
+    """A title and its lines; nothing where there are none."""
     if lines:
         out.print(f"\n[bold]{escape(title)}[/]")
         for line in lines:
@@ -144,6 +191,6 @@ def _interval(metric: Measured) -> str:
     return f"{metric.low:.1%} to {metric.high:.1%}"
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = _LONGEST) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"

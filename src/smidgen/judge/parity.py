@@ -72,7 +72,12 @@ def compare(
     )
     moves = [abs(a.score - b.score) for a, b, kept in zip(trained, served, agreed, strict=True) if kept]
     changed = [
-        ChangedText(text=joined(row.input), gold=words(row.output), trained=words(a.output), served=words(b.output))
+        ChangedText(
+            text=joined(row.input),
+            gold=words(_first(row.output) if grades else row.output),
+            trained=words(a.output),
+            served=words(b.output),
+        )
         for row, a, b, kept in zip(rows, trained, served, agreed, strict=True)
         if not kept
     ]
@@ -160,6 +165,11 @@ def _check_scores(served: Sequence[Reply]) -> None:
             value=served[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
             todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
         )
+
+
+def _first(output: Any) -> Any:
+    """Of several references, the first: what was wanted, shown beside what changed."""
+    return output[0] if isinstance(output, list) and output else output
 
 
 def _short(text: str) -> str:

@@ -56,6 +56,11 @@ def count(number: float | None) -> str:
     return NOT_MEASURED if number is None else f"{number:,.0f}"
 
 
+def rate(number: float | None) -> str:
+    """So many a second: "1,330", "4.2"."""
+    return NOT_MEASURED if number is None else f"{number:,.0f}" if number >= 20 else f"{number:.1f}"
+
+
 def milliseconds(value: float | None) -> str:
     """A latency with two digits that count: "0.08 ms", "1.3 ms", "120 ms"."""
     if value is None:

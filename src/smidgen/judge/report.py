@@ -35,13 +35,15 @@ _LIMIT_BYTES = 50_000_000
 
 
 class Report(Part):
-    """The whole report. `headline` names the metric that decides; `created` is ISO 8601 in UTC; `command` builds it again."""
+    """The whole report. `headline` names the metric that decides; `created` is ISO 8601 in UTC; `command` builds it again. `graded` says
+    that answers are better or worse, not right or wrong: the headline is then the mean of their grades."""
 
     format: int = FORMAT
     name: str
     task: str
     created: str
     headline: str = "accuracy"
+    graded: bool = False
     command: str | None = None
     data: DataFacts = DataFacts()
     student: StudentFacts

@@ -125,7 +125,8 @@ class ReliabilityBin(Part):
 
 
 class Calibration(Part):
-    """Whether scores mean what they say. ECE is over 15 bins of equal size. `bins` are of the scores as served."""
+    """Whether scores mean what they say. ECE is over 15 bins of equal size. `bins` are of the scores as served; of a graded task their
+    `accuracy` is the mean grade."""
 
     ece_before: float | None = None
     ece_after: float | None = None
@@ -152,7 +153,8 @@ class AtRisk(Part):
 
 
 class RiskCoverage(Part):
-    """What could be answered alone at which error. `area` is AURC, lower is better."""
+    """What could be answered alone at which error. `area` is AURC, lower is better. Of a graded task the risk is what is missing to 1, and
+    there are no wanted errors."""
 
     points: tuple[CoveragePoint, ...] = ()
     area: float | None = None
@@ -334,8 +336,17 @@ class Mistake(Part):
     why: str = ""
 
 
+class Stated(Part):
+    """An attribute of an input, or one that a text states."""
+
+    key: str
+    value: str
+
+
 class Sample(Part):
-    """What a model wrote, beside what was wanted: `wanted` holds references, `grade` is 0..1, `facts` say what is missing or made up."""
+    """What a model wrote, beside what was wanted: `wanted` holds references, `grade` is 0..1. `missing` are attributes of the input that
+    the text does not state, `unsupported` those that it states and the input lacks; `cut` says that it did not come to its end. `weak` is
+    one of the worst, shown because they are; the others are spread evenly."""
 
     text: str
     wanted: tuple[str, ...]
@@ -343,7 +354,10 @@ class Sample(Part):
     grade: float
     score: float
     row: int | None = None
-    facts: tuple[str, ...] = ()
+    missing: tuple[Stated, ...] = ()
+    unsupported: tuple[Stated, ...] = ()
+    cut: bool = False
+    weak: bool = False
 
 
 class Environment(Part):

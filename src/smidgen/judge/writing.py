@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.quality import all_measured, point, words
-from smidgen.judge.sections import RiskCoverage, Sample
-from smidgen.stats import selective
+from smidgen.judge.sections import Calibration, ReliabilityBin, RiskCoverage, Sample, Stated
+from smidgen.stats import calibration, selective
 
 _SAMPLES = 18
 _LONGEST = 1_500  # characters of a text that are kept
@@ -22,7 +23,7 @@ _REFERENCES = 3
 def writer_sections(
     rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], metrics: Mapping[str, Metric]
 ) -> dict[str, Any]:
-    """The sections `metrics`, `risk_coverage` and `samples`, ready for `Report(**sections, ...)`.
+    """The sections `metrics`, `calibration`, `risk_coverage` and `samples`, ready for `Report(**sections, ...)`.
 
     Args:
         rows: test rows that the model never saw, each with all its references.
@@ -33,8 +34,14 @@ def writer_sections(
     scores = np.array([reply.score for reply in replies], dtype=np.float64)
     worth = np.asarray(grades, dtype=np.float64)
     area = selective.area_under_risk_coverage(scores, worth)
+    off = calibration.expected_calibration_error(scores, worth)
     return {
+        "graded": True,
         "metrics": all_measured(metrics),
+        "calibration": Calibration(
+            ece_after=off if np.isfinite(off) else None,
+            bins=tuple(ReliabilityBin(**asdict(found)) for found in calibration.reliability(scores, worth)),
+        ),
         "risk_coverage": RiskCoverage(
             points=tuple(point(found) for found in selective.risk_coverage(scores, worth)), area=area if np.isfinite(area) else None
         ),
@@ -49,10 +56,14 @@ def samples(rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[floa
     worst = order[: limit // 3]
     rest = order[len(worst) :]
     spread = rest[np.unique(np.linspace(0, len(rest) - 1, limit - len(worst)).round().astype(int))] if len(rest) else rest
-    return tuple(_sample(rows[place], replies[place], grades[place]) for place in [*worst.tolist(), *spread.tolist()])
+    return tuple(
+        _sample(rows[place], replies[place], grades[place], weak=weak)
+        for places, weak in ((worst, True), (spread, False))
+        for place in places.tolist()
+    )
 
 
-def _sample(row: Row, reply: Reply, grade: float) -> Sample:
+def _sample(row: Row, reply: Reply, grade: float, weak: bool) -> Sample:
     wanted = row.output if isinstance(row.output, list) else [row.output]
     return Sample(
         text=_short(joined(row.input)),
@@ -61,18 +72,15 @@ def _sample(row: Row, reply: Reply, grade: float) -> Sample:
         grade=float(grade),
         score=min(1.0, max(0.0, reply.score)),
         row=row.number or None,
-        facts=tuple(_facts(reply)),
+        missing=_stated(reply, "missing"),
+        unsupported=_stated(reply, "unsupported"),
+        cut=reply.facts.get("finished") is False,
+        weak=weak,
     )
 
 
-def _facts(reply: Reply) -> list[str]:
-    """What a reader should know of a text, in words."""
-    found = []
-    if reply.facts.get("finished") is False:
-        found.append("cut off before its end")
-    for name, said in (("missing", "not said"), ("unsupported", "made up")):
-        found += [f"{said}: {entry['key']} {entry['value']}" for entry in reply.facts.get(name, ())]
-    return found
+def _stated(reply: Reply, name: str) -> tuple[Stated, ...]:
+    return tuple(Stated(key=entry["key"], value=entry["value"]) for entry in reply.facts.get(name, ()))
 
 
 def _short(text: str) -> str:

@@ -11,35 +11,42 @@ _NAME_WIDTH = 26.0
 _LEAST_ANSWERED = 20  # of fewer answers no share worth drawing can be made
 
 
-def reliability(calibration: Calibration) -> Markup | None:
-    """Share right against score, one dot per bin with its interval; on the diagonal the scores mean what they say."""
+def reliability(calibration: Calibration, grade: str | None = None) -> Markup | None:
+    """Share right against score, one dot per bin with its interval; on the diagonal the scores mean what they say. Of a graded task, whose
+    `grade` is named, it is the mean grade against the score."""
     bins = calibration.bins
     if not bins:
         return None
     least = min(min(entry.confidence for entry in bins), min(entry.accuracy for entry in bins))
     low = max(0.0, min(0.8, rounded_down(least - 0.02, 0.1)))
-    frame = Frame(Scale(low, 1.0), Scale(low, 1.0))
-    drawn = [frame.axes("Score of the answer", "Share that was right", _percent, _percent), frame.line([(low, low), (1.0, 1.0)], "ideal")]
-    corner = low + 0.28 * (1 - low)
-    drawn.append(tag("text", "score = share right", x=frame.across(corner) + 8, y=frame.up(corner) + 14, class_="note"))
+    high = 1.0 if grade is None else min(1.0, rounded_up(max(max(entry.confidence, entry.high) for entry in bins) + 0.02, 0.1))
+    frame = Frame(Scale(low, high), Scale(low, high))
+    words, named = (_percent, _percent1) if grade is None else (_grade, _grade)
+    axes = ("Score of the answer", "Share that was right") if grade is None else ("Score of the text", grade)
+    drawn = [frame.axes(*axes, words, words), frame.line([(low, low), (high, high)], "ideal")]
+    corner = low + 0.28 * (high - low)
+    what = "share right" if grade is None else "what came of it"
+    drawn.append(tag("text", f"score = {what}", x=frame.across(corner) + 8, y=frame.up(corner) + 14, class_="note"))
     for entry in bins:
         x = frame.across(entry.confidence)
-        spread = f"{_percent1(entry.low)} to {_percent1(entry.high)}"
-        words = f"Score {_percent1(entry.confidence)}: {_percent1(entry.accuracy)} right of {entry.n} ({spread})"
+        spread = f"{named(entry.low)} to {named(entry.high)}"
+        right = "right" if grade is None else "on average"
+        about = f"Score {named(entry.confidence)}: {named(entry.accuracy)} {right} of {entry.n} ({spread})"
         drawn.append(
             tag(
                 "g",
-                tag("title", words),
-                tag("line", x1=x, x2=x, y1=frame.up(entry.low), y2=frame.up(entry.high), class_="whisker"),
+                tag("title", about),
+                tag("line", x1=x, x2=x, y1=frame.up(entry.low), y2=frame.up(min(entry.high, high)), class_="whisker"),
                 tag("circle", cx=x, cy=frame.up(entry.accuracy), r=4.5, class_="dot"),
             )
         )
+    meaning = "a score of 90 % is right 90 % of the time" if grade is None else "texts are as good as their scores say"
     return picture(
         "reliability",
         frame.width,
         frame.height,
         "Do the scores mean what they say?",
-        f"{len(bins)} groups of answers by score. Dots near the diagonal: a score of 90 % is right 90 % of the time.",
+        f"{len(bins)} groups of answers by score. Dots near the diagonal: {meaning}.",
         *drawn,
     )
 
@@ -80,6 +87,37 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
         "; ".join(
             f"at most {_percent(at.wanted)} wrong: {_percent1(at.point.coverage)} of texts" for at in curve.at if at.point is not None
         ),
+        *drawn,
+    )
+
+
+def grade_coverage(curve: RiskCoverage, rows: int, grade: str) -> Markup | None:
+    """The mean grade of what is answered, against the share answered, with its interval; the mean of all is the line to beat."""
+    usable = [point for point in curve.points if point.coverage * rows >= _LEAST_ANSWERED]
+    if len(usable) < 2:
+        return None
+    lows, highs = [1 - point.risk_high for point in usable], [1 - point.risk_low for point in usable]
+    frame = Frame(Scale(0.0, 1.0), Scale(max(0.0, rounded_down(min(lows) - 0.02, 0.1)), min(1.0, rounded_up(max(highs) + 0.02, 0.1))))
+    last = usable[-1]
+    everything = 1 - last.risk
+    at = [point.coverage for point in usable]
+    drawn = [
+        frame.axes("Share of texts answered, surest first", f"Mean {grade} of the answered", _percent, _grade),
+        frame.band(list(zip(at, lows, strict=True)), list(zip(at, highs, strict=True)), "band"),
+        frame.line([(0.0, everything), (1.0, everything)], "ideal"),
+        frame.line([(point.coverage, 1 - point.risk) for point in usable], "curve"),
+        tag(
+            "g",
+            tag("title", f"All texts: {everything:.3f}"),
+            tag("circle", cx=frame.across(last.coverage), cy=frame.up(everything), r=4.0, class_="dot"),
+        ),
+    ]
+    return picture(
+        "risk-coverage",
+        frame.width,
+        frame.height,
+        "How much better are the texts that it is sure of?",
+        f"Mean {grade} {1 - usable[0].risk:.3f} of the surest {_percent1(usable[0].coverage)}, {everything:.3f} of all.",
         *drawn,
     )
 
@@ -153,6 +191,10 @@ def _percent(value: float) -> str:
 
 def _percent1(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _grade(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if round(value * 10, 6) % 1 else f"{value:.1f}"
 
 
 def _rows(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from markupsafe import Markup
@@ -14,8 +14,9 @@ _LETTER = 7.6  # mean width of a letter of a name, on the wide side
 Box: TypeAlias = tuple[float, float, float, float]
 
 
-def draw(alternatives: Sequence[Alternative]) -> Markup | None:
-    """The scatter; None with fewer than two that were measured."""
+def draw(alternatives: Sequence[Alternative], measure: str = "Accuracy", graded: bool = False) -> Markup | None:
+    """The scatter; None with fewer than two that were measured. What `measure` names is a share, or with `graded` a grade."""
+    value = _grade if graded else _percent
     usable = [(entry, entry.accuracy, entry.latency_ms_p50) for entry in alternatives]
     shown = [(entry, accuracy, latency) for entry, accuracy, latency in usable if accuracy is not None and latency]
     if len(shown) < 2:
@@ -30,13 +31,13 @@ def draw(alternatives: Sequence[Alternative]) -> Markup | None:
         height=430.0,
     )
     biggest = max((entry.size_mb or 0.0 for entry, _, _ in shown), default=0.0) or 1.0
-    drawn = [frame.axes("Latency of one text, median, in ms", "Accuracy", _milliseconds, lambda value: f"{100 * value:.3g} %")]
+    drawn = [frame.axes("Latency of one text, median, in ms", measure, _milliseconds, value)]
     discs = [(frame.across(latency), frame.up(accuracy.value), _radius(entry, biggest)) for entry, accuracy, latency in shown]
     taken = [(x - r, y - r, x + r, y + r) for x, y, r in discs]
     names: list[Markup] = []
     # Large ones first, so that small ones lie on top and can be pointed at; names above all.
     for entry, accuracy, latency in sorted(shown, key=lambda found: -(found[0].size_mb or 0.0)):
-        drawn.append(_bubble(frame, entry, accuracy, latency, biggest))
+        drawn.append(_bubble(frame, entry, accuracy, latency, biggest, value))
     for (entry, _, _), (x, y, r) in sorted(zip(shown, discs, strict=True), key=lambda found: not found[0][0].chosen):
         names.append(_name(frame, entry, x, y, r, taken))
     drawn += names
@@ -45,7 +46,7 @@ def draw(alternatives: Sequence[Alternative]) -> Markup | None:
         frame.width,
         frame.height,
         "What else could have been built?",
-        "; ".join(f"{entry.name}: {100 * accuracy.value:.1f} % at {latency:.2g} ms" for entry, accuracy, latency in shown),
+        "; ".join(f"{entry.name}: {value(accuracy.value)} at {_brief(latency)} ms" for entry, accuracy, latency in shown),
         *drawn,
     )
 
@@ -58,13 +59,13 @@ def _kind(entry: Alternative) -> str:
     return "chosen" if entry.chosen else "baseline" if entry.baseline else "other"
 
 
-def _bubble(frame: Frame, entry: Alternative, accuracy: Measured, latency: float, biggest: float) -> Markup:
+def _bubble(frame: Frame, entry: Alternative, accuracy: Measured, latency: float, biggest: float, value: Callable[[float], str]) -> Markup:
     x = frame.across(latency)
     size = f", {entry.size_mb:.3g} MB" if entry.size_mb is not None else ""
-    spread = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+    spread = f"{value(accuracy.low)} to {value(accuracy.high)}"
     return tag(
         "g",
-        tag("title", f"{entry.name}: {100 * accuracy.value:.1f} % ({spread}), {latency:.2g} ms{size}"),
+        tag("title", f"{entry.name}: {value(accuracy.value)} ({spread}), {_brief(latency)} ms{size}"),
         tag("line", x1=x, x2=x, y1=frame.up(accuracy.low), y2=frame.up(accuracy.high), class_="whisker"),
         tag("circle", cx=x, cy=frame.up(accuracy.value), r=_radius(entry, biggest), class_=f"bubble {_kind(entry)}"),
     )
@@ -93,6 +94,18 @@ def _name(frame: Frame, entry: Alternative, x: float, y: float, r: float, taken:
     taken.append(boxes[chosen])
     at, height, anchor = places[chosen]
     return tag("text", entry.name, x=at, y=height, class_=f"label {_kind(entry)}", text_anchor=anchor)
+
+
+def _percent(value: float) -> str:
+    return f"{round(100 * value, 1):g} %"
+
+
+def _grade(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _brief(latency: float) -> str:
+    return f"{latency:.2g}" if latency < 100 else f"{latency:,.0f}"
 
 
 def _milliseconds(value: float) -> str:

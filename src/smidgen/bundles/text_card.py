@@ -1,0 +1,140 @@
+"""What the model card of a bundle that writes says otherwise than that of one that sorts: results, examples, how to ask it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.markdown import NOT_MEASURED, cell, grade, share, table
+
+NAMES = {
+    "rougeL": "ROUGE-L: words in common with the closest wanted text, in the same order",
+    "rouge1": "ROUGE-1: words in common",
+    "rouge2": "ROUGE-2: pairs of neighbouring words in common",
+    "rougeLsum": "ROUGE-Lsum: as ROUGE-L, line by line",
+    "chrf": "chrF: runs of letters in common",
+    "coverage": "attributes of the input that the text states",
+    "unsupported": "texts that state something which their input does not (less is better)",
+}
+SHARES = ("coverage", "unsupported")
+_EXAMPLES = 3
+_LONGEST = 600
+
+
+def measured(name: str, found: Mapping[str, Any] | None) -> str:
+    """A metric: a share in percent, a grade with three digits."""
+    return share(found) if name in SHARES else grade(found)
+
+
+def results(own: Mapping[str, Any], baseline: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
+    """The metrics beside those of the base as it is, and what packing changed."""
+    if not own:
+        return f"Results: {NOT_MEASURED}."
+    theirs = baseline.get("metrics") or {}
+    rows = [[NAMES.get(name, cell(name)), measured(name, found), measured(name, theirs.get(name))] for name, found in own.items()]
+    beside = "the base asked with examples" if baseline.get("name") == "prompted" else cell(baseline.get("name") or "none")
+    text = table(["metric", "this model", f"baseline ({beside})"], rows)
+    change = baseline.get("change")
+    if change:
+        value, low, high = (f"{change[name]:+.3f}" for name in ("value", "low", "high"))
+        text += f"\n\nAgainst the baseline on the same rows: {value} ({low} to {high})."
+        if change["low"] <= 0:
+            text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
+    if parity:
+        moved = f", and what they are worth changed by {parity['change']['value']:+.3f}" if parity.get("change") else ""
+        text += (
+            f"\n\nThe packed files write as the trained model did, to the letter, for {share(parity.get('agreement'))} of "
+            f"{parity.get('n', 0):,} held-out texts{moved}."
+        )
+    return text
+
+
+def examples(samples: Sequence[Mapping[str, Any]]) -> str:
+    """A few test texts, as it writes them: the best, the middling, the worst of those that show what is usual."""
+    usual = sorted((sample for sample in samples if not sample.get("weak")), key=lambda sample: -sample["grade"])
+    if not usual:
+        return f"Examples: {NOT_MEASURED}."
+    places = sorted({round(place * (len(usual) - 1) / (_EXAMPLES - 1)) for place in range(_EXAMPLES)})
+    shown = "\n\n".join(_example(usual[place]) for place in places)
+    return f"Test texts that it never saw; more are in `report.html`.\n\n{shown}"
+
+
+def _example(sample: Mapping[str, Any]) -> str:
+    wanted = sample["wanted"][0] if sample.get("wanted") else ""
+    rows = [("given", sample["text"]), ("written", sample["got"] or "(nothing)"), ("wanted", wanted)]
+    lines = [f"**{name}** {_line(text)}" for name, text in rows if text]
+    facts = [f"ROUGE-L {sample['grade']:.2f}, expected {sample['score']:.2f}"]
+    facts += ["cut off before its end"] if sample.get("cut") else []
+    for name, said in (("missing", "not said"), ("unsupported", "made up")):
+        facts += [f"{said}: {cell(fact['key'])} {cell(fact['value'])}" for fact in sample.get(name) or ()]
+    return "> " + "\\\n> ".join([*lines, f"*{'; '.join(facts)}*"])
+
+
+def _line(text: str) -> str:
+    short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return cell(short)
+
+
+def how(manifest: Manifest, inputs: str, example: str) -> str:
+    """How to ask it. `example` is a text like those that it learnt from."""
+    short = " ".join(example.split())[:_LONGEST] or "a text"
+    message = [{"role": "user", "content": short}]
+    body = json.dumps({"model": manifest.name, "messages": message, "stream": True}, ensure_ascii=False)
+    name, said = (json.dumps(text, ensure_ascii=False) for text in (manifest.name, short))
+    return f"""In this folder's parent, with the folder's name for `DIR`. Opening it verifies the hash of every file.
+
+```
+smidgen chat DIR
+smidgen predict DIR --data in.csv --out out.jsonl --input {json.dumps(inputs, ensure_ascii=False)}
+smidgen serve DIR --port 8080
+```
+
+```python
+import smidgen
+
+model = smidgen.load("DIR")
+for reply in model.write({said}):
+    if not reply.final:
+        print(reply.output, end="")
+print(reply.score)  # the ROUGE-L to expect
+model.close()
+```
+
+```
+curl -N http://127.0.0.1:8080/v1/chat/completions -H "Content-Type: application/json" -d {shlex.quote(body)}
+```
+
+```python
+from openai import OpenAI
+
+client = OpenAI(base_url="http://127.0.0.1:8080/v1", api_key="none")
+answer = client.chat.completions.create(model={name}, messages=[{{"role": "user", "content": {said}}}])
+print(answer.choices[0].message.content, answer.model_extra["smidgen"]["score"])
+```
+
+One message of the user is answered as it was taught; its instruction is its own, and system messages change nothing."""
+
+
+def job(form: Mapping[str, Any]) -> str:
+    """What it is for."""
+    told = str(form.get("instruction") or "").strip()
+    what = "It answers a text with a text, as its examples do."
+    if told:
+        what += f" It was told: “{cell(told)}”"
+    if form.get("attributes"):
+        what += " Its inputs are attributes; what it writes is checked against them."
+    return f"{what} Texts should be like those it learnt from."
+
+
+def limits(options: Mapping[str, Any]) -> list[str]:
+    """What it is not for, beyond what is said of every model."""
+    lines = [
+        "Facts that nobody checks. It may leave out what it was given and state what it was not; Results says how often that was seen.",
+        "Conversation: it was taught to answer one message. It can be asked more, and was not measured on that.",
+    ]
+    if options.get("context"):
+        lines.append(f"Long texts: prompt and answer together have room for {int(options['context']):,} tokens; longer ones are refused.")
+    return lines

@@ -1,0 +1,162 @@
+"""What the report of a model that writes says in words: its metrics, its verdict, what passing on is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smidgen.judge.phrases import NBSP, NOT_MEASURED, percent
+from smidgen.judge.report import Report
+from smidgen.judge.sections import Baseline, Measured
+
+NAMES = {
+    "rougeL": ("ROUGE-L", "words in common with the closest wanted text, in the same order"),
+    "rouge1": ("ROUGE-1", "words in common, in any order"),
+    "rouge2": ("ROUGE-2", "pairs of neighbouring words in common"),
+    "rougeLsum": ("ROUGE-Lsum", "as ROUGE-L, line by line"),
+    "chrf": ("chrF", "runs of letters in common, kinder to other forms of a word"),
+    "coverage": ("Attributes said", "of all that the inputs give, the share that the texts state"),
+    "unsupported": ("Something made up", "the share of texts that state what their input does not; lower is better"),
+}
+"""A metric's name as it is read, and what it counts."""
+
+SHARES = ("coverage", "unsupported")
+"""Metrics that are shares of something; the others are grades in 0..1."""
+
+_WANTED = (0.75, 0.5, 0.25)
+_NEAR = 0.08  # how far the share of a selection may be from the one it stands for
+_LEAST = 20  # texts of which a mean is worth telling
+_CLEAR = 0.01
+_TOO_WIDE = 0.04
+
+
+def name(metric: str) -> str:
+    """A metric's name as it is read."""
+    return NAMES.get(metric, (metric, ""))[0]
+
+
+def meaning(metric: str) -> str:
+    """What a metric counts; empty for one that is not known here."""
+    return NAMES.get(metric, ("", ""))[1]
+
+
+def ordered(report: Report) -> list[tuple[str, Measured]]:
+    """The metrics, the headline first, then as they are told of here."""
+    known = [report.headline, *(metric for metric in NAMES if metric != report.headline)]
+    names = [*(metric for metric in known if metric in report.metrics), *(metric for metric in report.metrics if metric not in known)]
+    return [(metric, report.metrics[metric]) for metric in names]
+
+
+def amount(metric: str, value: float | None) -> str:
+    """A metric's value: a share in percent, a grade with three digits."""
+    if value is None:
+        return NOT_MEASURED
+    return percent(value) if metric in SHARES else f"{value:.3f}"
+
+
+def span(metric: str, measured: Measured | None) -> str:
+    """Its interval: "0.671 to 0.694", "96.2 to 97.9"."""
+    if measured is None:
+        return NOT_MEASURED
+    low, high = (100 * measured.low, 100 * measured.high) if metric in SHARES else (measured.low, measured.high)
+    digits = 1 if metric in SHARES else 3
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def moved(change: float) -> str:
+    """A change of a grade with its sign: "+0.081", "−0.002"."""
+    text = f"{abs(change):.3f}"
+    return text if float(text) == 0 else ("+" if change > 0 else "−") + text
+
+
+def headline(report: Report) -> tuple[str, str]:
+    """The result in a sentence, and the sentences that say how sure it is and what the texts get right and wrong."""
+    found = report.metrics.get(report.headline)
+    if found is None:
+        return "The model was not measured.", "There were no test rows; give some with --test to learn how good it is."
+    texts = f"{found.n:,} test text{'s' if found.n != 1 else ''} that it never saw"
+    sure = f"1 is a wanted text word for word. Between {found.low:.3f} and {found.high:.3f} with 95{NBSP}% confidence, on {texts}."
+    said, made = report.metrics.get("coverage"), report.metrics.get("unsupported")
+    if said is not None and made is not None:
+        sure += (
+            f" It says {percent(said.value)} of the attributes that it is given, and makes something up in {percent(made.value)} of texts."
+        )
+    return f"{name(report.headline)} is {found.value:.3f}.", sure
+
+
+def verdict(report: Report) -> tuple[str, str]:
+    """Whether teaching was worth it over the baseline: `yes`, `barely`, `no` or `open`, and the sentence."""
+    base = report.baseline
+    if base is None or base.change is None:
+        return "open", "It was not compared with the base as it is, so whether teaching it was worth it is open."
+    other = other_name(base)
+    if report.student.kind == base.name:
+        return "open", f"What is served is {other} itself: nothing was taught."
+    change, measure = base.change, name(report.headline)
+    spread = f"between {moved(change.low)} and {moved(change.high)} with 95{NBSP}% confidence"
+    size = f"{abs(change.value):.3f}"
+    if change.low > 0 and change.value >= _CLEAR:
+        return "yes", f"Teaching was worth it: {measure} is {size} above that of {other}; {spread}.{_made_up(report, base)}"
+    if change.low > 0:
+        return "barely", f"It is ahead of {other} by only {size} in {measure}; {spread}. The base as it is would nearly do."
+    if change.high < 0:
+        return "no", f"It is worse than {other} by {size} in {measure}; {spread}. Give more examples, or look whether they agree."
+    if change.high - change.low > _TOO_WIDE:
+        tests = report.metrics[report.headline].n if report.headline in report.metrics else 0
+        return "open", (
+            f"Whether it is better than {other} is open: {measure} differs by {moved(change.value)}, {spread}. "
+            f"{tests:,} test texts are too few to tell; add some."
+        )
+    return "no", f"It is not shown to be better than {other}: {measure} differs by {moved(change.value)}, {spread}."
+
+
+def other_name(base: Baseline) -> str:
+    """The baseline as a reader knows it."""
+    return "the base asked with examples" if base.name == "prompted" else f"the simple model ({base.name})"
+
+
+def _made_up(report: Report, base: Baseline) -> str:
+    own, theirs = report.metrics.get("unsupported"), base.metrics.get("unsupported")
+    if own is None or theirs is None:
+        return ""
+    return f" The base makes something up in {percent(theirs.value)} of texts."
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Answering only the surest texts: the share, the mean grade of those with its interval, the least score among them."""
+
+    share: float
+    grade: float
+    low: float
+    high: float
+    threshold: float
+
+
+def selected(report: Report) -> list[Selected]:
+    """What answering the surest three quarters, half and quarter is worth; those that cannot be told apart or are too few are left out."""
+    curve = report.risk_coverage
+    found = report.metrics.get(report.headline)
+    if curve is None or not curve.points or found is None:
+        return []
+    chosen: list[Selected] = []
+    for wanted in _WANTED:
+        point = min(curve.points, key=lambda point: abs(point.coverage - wanted))
+        if abs(point.coverage - wanted) <= _NEAR and point.coverage * found.n >= _LEAST:
+            chosen.append(Selected(point.coverage, 1 - point.risk, 1 - point.risk_high, 1 - point.risk_low, point.threshold))
+    return chosen
+
+
+def alone(report: Report) -> str:
+    """What passing on the less sure texts would bring, in a sentence; empty where it was not measured."""
+    choices, found = selected(report), report.metrics.get(report.headline)
+    half = min(choices, key=lambda choice: abs(choice.share - 0.5), default=None)
+    if half is None or found is None:
+        return ""
+    surest, measure = f"the surest {percent(half.share, 0)}", f"the mean {name(report.headline)}"
+    if half.low > found.value:
+        return f"Answering only {surest} lifts {measure} from {found.value:.3f} to {half.grade:.3f}."
+    if half.grade > found.value:
+        return f"Answering only {surest} moves {measure} from {found.value:.3f} to {half.grade:.3f}, which chance may explain."
+    return (
+        f"Its scores do not tell its better texts from its worse ones: {measure} of {surest} is {half.grade:.3f}, of all {found.value:.3f}."
+    )

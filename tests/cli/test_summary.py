@@ -1,0 +1,35 @@
+"""The summary after a build of a model that writes."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.cli.summary import print_report
+
+from ..judge import writers
+
+
+def test_a_writers_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    made = writers.report()
+    print_report(made)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith(f"ROUGE-L {made.metrics['rougeL'].value:.3f} (95 %:")
+    for words in (
+        "Attributes said",
+        "Teaching was worth it",
+        "tokens/s",
+        "texts to the letter",
+        "What a score is worth",
+        "not said",
+        "made up",
+    ):
+        assert words in told, words
+    assert told.count("wrote ") == told.count("wanted ") == 3
+    for words in ("accuracy", "Most confused", "Out of scope", "None", "nan"):
+        assert words not in told, words
+
+
+def test_one_that_was_compared_with_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(writers.prose())
+    told = capsys.readouterr().out
+    assert "80 test rows measure little" in told and "not compared" in told
