@@ -28,6 +28,7 @@ from smidgen.core.settings import Settings
 from smidgen.flows import live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
+from smidgen.flows.teaching import teach
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Fitted, Member, Variant
 from smidgen.judge import parity, quality_gate
@@ -75,6 +76,7 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     progress.start("read the data")
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
+    examples = teach(recipe, task, examples, fresh=fresh, threads=threads, progress=progress)
     for note in examples.notes:
         progress.say(note)
     steps = Steps(home() / "steps", fresh)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smidgen.students.bert import NEGATIVE, FastBert
+from smidgen.students.belief import Belief
 from smidgen.students.encoding import encode
 from smidgen.students.packing import DropoutBank, PackedBatch, Rows, drop_tokens, pack, plan_epoch, plan_pairs
 from smidgen.students.workers import Workers, shares
@@ -144,8 +145,10 @@ class Trainer:
         loss_fn: LossFn | None = None,
         class_weights: Tensor | None = None,
         workers: Workers | None = None,
+        belief: Belief | None = None,
     ) -> None:
         self.model, self.ids, self.targets, self.cfg = model, ids, targets, config
+        self.belief, self.class_weights = belief, class_weights
         self.lengths = np.array([len(i) for i in ids])
         self.head = Head(model.hidden, classes, config.head_scale, config.cosine)
         self.loss_fn = loss_fn or (lambda z, y: F.cross_entropy(z, y, weight=class_weights, label_smoothing=config.label_smoothing))
@@ -201,14 +204,17 @@ class Trainer:
         left = (self.total_steps - self.step) / max(1, self.total_steps - warm)
         return left
 
-    def _loss(self, features: Tensor, flat: Tensor, targets: Tensor) -> Tensor:
-        cfg = self.cfg
+    def _loss(self, features: Tensor, flat: Tensor, rows: Tensor) -> Tensor:
+        cfg, targets = self.cfg, self.targets[rows]
         dropped = features
         if cfg.head_dropout:
             keep = torch.rand(features.shape, generator=self.generator) >= cfg.head_dropout
             dropped = features * keep / (1 - cfg.head_dropout)
         logits = self.head.logits(dropped, flat)
-        loss = self.loss_fn(logits, targets)
+        if self.belief is None or targets.ndim > 1:
+            loss = self.loss_fn(logits, targets)
+        else:
+            loss = self.belief.loss(logits, targets, rows, cfg.label_smoothing, self.class_weights)
         if cfg.supcon:
             loss = loss + cfg.supcon * supcon_loss(features, targets, cfg.supcon_temp)
         return loss
@@ -236,7 +242,7 @@ class Trainer:
         features = torch.cat(parts).requires_grad_()
         order = np.concatenate([b.rows for b in batches if b is not None])
         flat = self.head.flat.detach().requires_grad_()
-        loss = self._loss(features, flat, self.targets[torch.from_numpy(order)])
+        loss = self._loss(features, flat, torch.from_numpy(order))
         dfeatures, dhead = torch.autograd.grad(loss, (features, flat))
         cuts = torch.split(dfeatures, [len(p) for p in parts])
 

@@ -74,7 +74,7 @@ class Prompts:
                 turns = [("user", safe(shown)), ("assistant", safe(self.answers[place])), *turns]
             except ValueError:  # one row less is shown
                 continue
-        asked = tuple([*messages, *turns, ("user", last)])
+        asked = (*messages, *turns, ("user", last))
         return [Question(asked, self.max_tokens, self.temperature, vote) for vote in range(votes)], redactor
 
     def _near(self, texts: Sequence[str]) -> list[list[int]]:
