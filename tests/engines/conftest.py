@@ -44,6 +44,14 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def babbler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a decoder of random weights, loaded in a moment, whose template knows tools."""
+    from .llama_model import TOOL_TEMPLATE, write_tiny
+
+    return write_tiny(tmp_path_factory.mktemp("babbler"), TOOL_TEMPLATE)
+
+
+@pytest.fixture(scope="session")
 def writer(decoder: Path) -> Iterator[LlamaRunner]:
     """One loaded decoder for all tests that do not hurt it."""
     from smidgen.engines.llama import part

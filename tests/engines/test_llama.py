@@ -16,7 +16,7 @@ from smidgen.engines.llama import LlamaRunner, part
 from smidgen.engines.llama_options import read
 from smidgen.engines.llama_pieces import Piece
 
-from .llama_model import AFTER, BEFORE, options
+from .llama_model import AFTER, BEFORE, ENDLESS, options
 
 ASKED = ["What is the capital of France?", "Say hi.", "Name a colour.", "What is 2 + 2?", "Count to five.", "Who are you?", "Bye", ""]
 SCHEMA: dict[str, Any] = {
@@ -108,12 +108,12 @@ def test_the_context_cuts_what_is_written(decoder: Path) -> None:
     try:
         text = "word " * 20
         room = 40 - runner.count(text)
-        pieces = list(runner.write(text, max_tokens=400, grammar='root ::= "x"+'))
+        pieces = list(runner.write(text, max_tokens=400, grammar=ENDLESS))
         assert 5 < room < 20 and pieces[-1].finish == "length"
         assert sum(piece.count for piece in pieces) == room
         brim = "word" + " word" * (39 - runner.count("word"))
         assert runner.count(brim) == 39
-        assert [(piece.count, piece.finish) for piece in runner.write(brim, grammar='root ::= "x"+')] == [(1, None), (0, "length")]
+        assert [(piece.count, piece.finish) for piece in runner.write(brim, grammar=ENDLESS)] == [(1, None), (0, "length")]
         with pytest.raises(RequestError, match="40 tokens"):
             runner.write(brim + " word")
     finally:
@@ -162,18 +162,18 @@ def test_what_cannot_be_asked(wrong: dict[str, Any], writer: LlamaRunner) -> Non
         writer.write("a", **wrong)
 
 
-def test_a_closed_answer_frees_its_slot(decoder: Path) -> None:
-    runner = part.open(decoder, options(slots=1, max_tokens=150), 1)
+def test_a_closed_answer_frees_its_slot(babbler: Path) -> None:
+    runner = part.open(babbler, options(before=[1], after=[], slots=1, context=4096, max_tokens=2000), 1)
     try:
-        endless = runner.write("Count.", grammar='root ::= "x"+')
+        endless = runner.write("Count.", grammar=ENDLESS)
         assert next(endless).text
         began = time.monotonic()
-        endless.close()  # type: ignore[attr-defined]
+        endless.close()
         assert joined(list(runner.write(ASKED[0], max_tokens=3)))
         quick = time.monotonic() - began
-        whole = sum(piece.count for piece in runner.write("Count.", grammar='root ::= "x"+'))
-        assert whole == 150 and quick < (time.monotonic() - began - quick) / 2
-        unread = [runner.write("Count.", grammar='root ::= "x"+') for _ in range(50)]
+        whole = sum(piece.count for piece in runner.write("Count.", grammar=ENDLESS))
+        assert whole == 2000 and quick < (time.monotonic() - began - quick) / 2
+        unread = [runner.write("Count.", grammar=ENDLESS) for _ in range(50)]
         assert joined(list(runner.write(ASKED[0], max_tokens=3))) and len(unread) == 50
     finally:
         runner.close()
@@ -210,6 +210,41 @@ def test_many_threads_get_each_their_own(writer: LlamaRunner) -> None:
 def test_options_that_cannot_be(wrong: dict[str, Any], said: str, decoder: Path) -> None:
     with pytest.raises(EngineError, match=said):
         part.open(decoder, options(**wrong), 1)
+
+
+def test_drafting_changes_no_answer(babbler: Path) -> None:
+    told = []
+    for draft in ("none", "lookup"):
+        runner = part.open(babbler, options(before=[1], after=[], draft=draft, max_tokens=120), 1)
+        raw = runner.run(["abcdefgh " * 8, "in and in and in"])
+        told.append((raw["texts"], raw["tokens"].tolist(), raw["probability"].round(3).tolist()))
+        runner.close()
+    assert told[0] == told[1] and told[0][1] == [120, 120]
+
+
+def test_ids_that_the_model_does_not_know_are_the_bundles_fault(babbler: Path) -> None:
+    runner = part.open(babbler, options(before=[1, 99_999], after=[]), 1)
+    with pytest.raises(EngineError, match="invalid tokens"):
+        runner.run(["a", "b"])
+    runner.close()
+
+
+def test_a_schema_of_any_depth_hurts_nobody(babbler: Path) -> None:
+    runner = part.open(babbler, options(before=[1], after=[]), 1)
+    seen = 0
+    for depth in (400, 5000):
+        schema: dict[str, Any] = {"type": "integer"}
+        for _ in range(depth):
+            schema = {"type": "array", "items": schema}
+        try:
+            list(runner.write("a", json_schema=schema))
+        except (RequestError, EngineError):
+            seen += 1
+        assert runner.run(["a"])["tokens"][0] > 0
+    assert seen >= 1
+    with pytest.raises(RequestError, match="not JSON serializable"):
+        list(runner.write("a", json_schema={"enum": {1, 2}}))
+    runner.close()
 
 
 def test_the_contracts_options_are_known() -> None:

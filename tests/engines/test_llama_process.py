@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,19 @@ from smidgen.engines.llama import LlamaRunner, part
 from smidgen.engines.llama_process import Process
 from smidgen.engines.llama_wire import LONGEST
 
-from .llama_model import options
+from .llama_model import ENDLESS
+from .llama_model import options as few
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
-ENDLESS = 'root ::= "x"+'
+
+
+def options(**more: Any) -> dict[str, Any]:
+    return few(before=[1], after=[], **{"context": 4096, **more})
 
 
 @pytest.fixture(scope="module")
-def runner(decoder: Path) -> LlamaRunner:
-    return part.open(decoder, options(max_tokens=400), 1)
+def runner(babbler: Path) -> LlamaRunner:
+    return part.open(babbler, options(max_tokens=4000), 1)
 
 
 def gone(pid: int) -> bool:
@@ -117,8 +122,8 @@ def test_closing_ends_it_and_every_request(runner: LlamaRunner) -> None:
         runner.run(["Say hi."])
 
 
-def test_it_goes_with_the_runner_that_nobody_holds(decoder: Path) -> None:
-    runner = part.open(decoder, options(), 1)
+def test_it_goes_with_the_runner_that_nobody_holds(babbler: Path) -> None:
+    runner = part.open(babbler, options(), 1)
     pid = runner.pid
     assert pid is not None
     del runner
@@ -127,16 +132,17 @@ def test_it_goes_with_the_runner_that_nobody_holds(decoder: Path) -> None:
 
 
 @posix
-def test_it_goes_with_the_program_that_started_it(decoder: Path) -> None:
+def test_it_goes_with_the_program_that_started_it(babbler: Path) -> None:
     code = """
 import sys
 from pathlib import Path
+from typing import Any
 from smidgen.engines.llama import part
 runner = part.open(Path(sys.argv[1]), {"before": [1], "context": 64, "slots": 1}, 1)
 print(runner.pid, flush=True)
 sys.stdin.read()
 """
-    with subprocess.Popen([sys.executable, "-c", code, str(decoder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, "-c", code, str(babbler)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         os.kill(pid, 0)
@@ -146,8 +152,8 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"no model at all" * 100])
-def test_a_damaged_model_is_told_at_once(content: bytes, decoder: Path, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_bytes((decoder / "tokenizer.json").read_bytes())
+def test_a_damaged_model_is_told_at_once(content: bytes, babbler: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes((babbler / "tokenizer.json").read_bytes())
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(EngineError, match=r"cannot load the model.*model\.gguf"):
         part.open(tmp_path, options(), 1)

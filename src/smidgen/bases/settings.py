@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from smidgen.core.settings import Settings, setting
 
-
 AUTO = "auto"
 """The name that stands for the starter of the family that is needed."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from smidgen.core.rows import Text
 from smidgen.engines import llama_chat
 from smidgen.engines.llama_adapters import Adapters
 from smidgen.engines.llama_options import Options, inside, read
-from smidgen.engines.llama_pieces import Piece, piece
+from smidgen.engines.llama_pieces import Piece, Pieces, piece
 from smidgen.engines.llama_process import Mailbox, Process
 from smidgen.engines.llama_prompt import Prompt
 from smidgen.engines.llama_wire import Message
@@ -94,7 +94,9 @@ class LlamaRunner:
             if asked:
                 message = mailbox.take()
                 if "error" in message:
-                    raise _failure(message["error"])
+                    # The engine made the request: what is wrong with it is wrong with the model's files.
+                    said = message["error"].get("message")
+                    raise EngineError("the model cannot run on these texts", value=said, todo="Build or copy the bundle again.")
                 asked[message["id"]].add(piece(message))
                 if "end" in message:
                     del asked[message["id"]]
@@ -112,7 +114,7 @@ class LlamaRunner:
         json_schema: Mapping[str, Any] | None = None,
         logprobs: int = 0,
         adapter: str | None = None,
-    ) -> Iterator[Piece]:
+    ) -> Pieces:
         """What the model writes for a text, piece by piece. Closing the iterator cancels the request and frees its slot.
 
         Args:
@@ -154,14 +156,16 @@ class LlamaRunner:
         request = {**self._request(text, more, max_tokens, adapter), "stops": stops, "top": logprobs}
         return self._pieces(request)
 
-    def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Iterator[Piece]:
+    def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Pieces:
         """What the model writes in a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
 
         `tools`, `tool_choice`, `response_format`, `stop`, `logprobs` and the settings of drawing are understood; see `llama_chat`.
         Raises as `write` does.
         """
-        asked = llama_chat.request(body, self.options, self._prompt.specials)
-        return self._pieces({**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}})
+        knows_tools = bool(self._process.facts.get("tools"))
+        asked, tools = llama_chat.request(body, self.options, self._prompt.specials, knows_tools)
+        pieces = self._pieces({**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}})
+        return pieces if tools is None else tools.read(pieces)
 
     def count(self, text: Text) -> int:
         """Tokens of the prompt that a text makes. Raises RequestError where it is too long."""
@@ -189,7 +193,7 @@ class LlamaRunner:
         }
         return {"do": "write", "body": body, "stop_ids": self.options.stop}
 
-    def _pieces(self, request: Message) -> Iterator[Piece]:
+    def _pieces(self, request: Message) -> Pieces:
         # Nothing is asked before the first piece is wanted: an iterator that nobody reads costs nothing.
         mailbox = self._process.mailbox()
         try:

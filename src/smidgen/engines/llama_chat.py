@@ -1,8 +1,8 @@
 """OpenAI's chat body as llama.cpp takes it: what is understood is passed on, what cannot be is refused, the rest is left out.
 
-The conversation becomes a prompt by the template in the model's own file, which llama.cpp fills in; it also reads calls of tools out
-of what the model writes. It would take special tokens in a message for what they are: they are broken up here, so that no user can
-end their own message and begin the system's.
+The conversation becomes a prompt by the template in the model's own file, which llama.cpp fills in. Where the template knows tools,
+llama.cpp also reads their calls out of what the model writes; else `llama_tools` does. It would take special tokens in a message for
+what they are: they are broken up here, so that no user can end their own message and begin the system's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from smidgen.core.errors import RequestError
 from smidgen.engines.llama_options import Options
+from smidgen.engines.llama_tools import Tools
 from smidgen.engines.llama_wire import Message
 
 PASSED = (
@@ -36,8 +37,11 @@ BREAK = "\u2060"
 """A word joiner: seen by no one, and enough to make plain characters of a special token."""
 
 
-def request(body: Mapping[str, Any], options: Options, specials: Sequence[str]) -> Message:
-    """The request for the model's process. Raises RequestError for a body that cannot be answered."""
+def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], knows_tools: bool) -> tuple[Message, Tools | None]:
+    """The request for the model's process, and what reads calls of tools out of the answer, where llama.cpp does not.
+
+    `knows_tools` says whether the model's template does. Raises RequestError for a body that cannot be answered.
+    """
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise _refused("there are no messages", messages, "Send a list of messages, each with a role and a content.", "messages")
@@ -48,6 +52,11 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str]) 
     most = body.get("max_completion_tokens") or body.get("max_tokens") or options.max_tokens
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise _refused("max_tokens cannot be", most, "Give a whole number from 1.", "max_tokens")
+    tools = Tools(body["tools"], body.get("tool_choice")) if body.get("tools") and not knows_tools else None
+    if tools is not None:
+        body = {**body, "messages": tools.messages(messages), "tools": None, "tool_choice": None, "parallel_tool_calls": None}
+        if tools.demanded:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "call", "schema": tools.schema()}}
     broken = _Breaker(specials)
     asked = {name: broken.all(body[name]) for name in PASSED if body.get(name) is not None}
     top = body.get("top_logprobs") or 0
@@ -61,7 +70,7 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str]) 
     asked |= {"timings_per_token": True, "post_sampling_probs": False}
     if not asked.get("tools"):  # llama.cpp gives no probabilities beside tools
         asked |= {"logprobs": True, "top_logprobs": max(1, top)}
-    return {"do": "chat", "body": asked, "stop_ids": options.stop, "top": top}
+    return {"do": "chat", "body": asked, "stop_ids": options.stop, "top": top}, tools
 
 
 class _Breaker:

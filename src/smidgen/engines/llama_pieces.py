@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from smidgen.engines.llama_wire import Message
 
@@ -54,6 +55,10 @@ class Piece:
     finish: str | None = None
     usage: Usage | None = None
     delta: dict[str, Any] | None = None
+
+
+Pieces: TypeAlias = Generator[Piece, None, None]
+"""An answer as it comes. `close()` gives it up."""
 
 
 def piece(message: Message) -> Piece:

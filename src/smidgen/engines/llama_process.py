@@ -38,14 +38,19 @@ _LONGEST_SAID = 1000
 
 
 class Process:
-    """The process. `mailbox` starts it where it does not run. When this object is gone, so is the process."""
+    """The process. `mailbox` starts it where it does not run. When this object is gone, so is the process.
+
+    `facts` is what it said of the model when it had loaded it; `starts` how often it was started.
+    """
 
     def __init__(self, opening: Message, start_seconds: float = START_SECONDS, silent_seconds: float = SILENT_SECONDS) -> None:
         self._opening, self._start_seconds, self._silent_seconds = opening, start_seconds, silent_seconds
         self._lock = threading.Lock()
         self._child: Child | None = None
+        self._finalizer: weakref.finalize[..., Process] | None = None
         self._closed = False
         self.starts = 0
+        self.facts: Message = {}
 
     def mailbox(self) -> Mailbox:
         """Where a caller puts requests and takes the replies. Raises EngineError where the process cannot be started."""
@@ -55,8 +60,11 @@ class Process:
             if self._child is None or not self._child.alive:
                 self._child = Child(self._opening, self._start_seconds)
                 self.starts += 1
+                self.facts = self._child.facts
+                if self._finalizer is not None:
+                    self._finalizer.detach()
                 # The child's threads know the child alone, so they do not keep this object.
-                weakref.finalize(self, self._child.end, "the model was closed")
+                self._finalizer = weakref.finalize(self, self._child.end, "the model was closed")
             return Mailbox(self._child, self._silent_seconds)
 
     @property
@@ -66,7 +74,7 @@ class Process:
         return child.pid if child is not None and child.alive else None
 
     def close(self) -> None:
-        """End the process; requests in flight fail. Returns within seconds. May be called twice."""
+        """End the process; requests in flight fail. Returns within seconds, once a start that is under way is over. May be called twice."""
         with self._lock:
             self._closed = True
             child, self._child = self._child, None
@@ -125,6 +133,7 @@ class Child:
         self._lock = threading.Lock()
         self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
         self._ready, self._refused = threading.Event(), ""
+        self.facts: Message = {}
         self._why, self._dead = "", ""
         self._said: deque[str] = deque(maxlen=_SAID)
         self.heard = time.monotonic()
@@ -133,8 +142,11 @@ class Child:
         self._popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment())
         self.pid = self._popen.pid
         # Writing has a thread of its own: into the pipe of a process that hangs, it would wait for ever.
-        for work in (self._write, self._read, self._listen):
-            threading.Thread(target=work, name=f"smidgen-llama-{self.pid}", daemon=True).start()
+        works = (self._listen, self._write, self._read)
+        threads = [threading.Thread(target=work, name=f"smidgen-llama-{self.pid}", daemon=True) for work in works]
+        self._listener = threads[0]  # started before the reader, which waits for it at the end
+        for thread in threads:
+            thread.start()
         self._outbox.put(packed(opening))
         if not self._ready.wait(start_seconds):
             self.end(f"it was not ready after {start_seconds:g} seconds")
@@ -195,11 +207,12 @@ class Child:
                     self._deliver(message)
         except ValueError as error:
             self._why = self._why or f"it sent {error}"
-        self._finish()
+        finally:
+            self._finish()
 
     def _deliver(self, message: Message) -> None:
         if "ready" in message or "refused" in message:
-            self._refused = message.get("refused", "")
+            self._refused, self.facts = message.get("refused", ""), message
             self._ready.set()
             return
         number = message.get("id", 0)
@@ -224,6 +237,7 @@ class Child:
             code = self._popen.wait(END_SECONDS)
         except subprocess.TimeoutExpired:  # stuck in the kernel; whoever waits is told all the same
             code = 0
+        self._listener.join(1.0)  # its last words
         with self._lock:
             self._dead = self._dead or self._why or _how(code, self._said)
             boxes, self._boxes = list(self._boxes.values()), {}

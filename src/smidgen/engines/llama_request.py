@@ -33,21 +33,24 @@ class Request:
         self._told = 0  # tokens that were put into pieces
         self._waiting: list[list[Any]] = []  # tokens without text: the last of them may be the end token, which is in no piece
         self.cancelled = False
+        self.answered = False
+        self._given = self._understood = 0  # chunks
 
     def answer(self, server: Server) -> None:
         """Run it to its end. Any failure becomes its last reply."""
-        if self.cancelled:
-            return
         handle = server.handle_chat_completions if self._chat else server.handle_completions
-        try:
-            handle(json.dumps(self._body), self._take)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:  # what llama.cpp throws while it reads a request
-            self._error = {"code": 400, "message": str(error)}
-        if self._error is not None:
-            self._say({"id": self._id, "error": self._error})
-            return
         if not self.cancelled:
-            self._finish()
+            try:
+                handle(json.dumps(self._body), self._take)
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:  # what llama.cpp throws while it reads a request
+                self._error = {"code": 400, "message": str(error)}
+            if self._given != self._understood:  # what is raised while a chunk is read, the library drops
+                self._error = {"code": 500, "message": "an answer of llama.cpp could not be read"}
+            if self._error is not None:
+                self._say({"id": self._id, "error": self._error})
+            elif not self.cancelled:
+                self._finish()
+        self.answered = True
 
     def _finish(self) -> None:
         if self._end == "stop" and not self._by_id and self._stops.hit is None:
@@ -59,6 +62,12 @@ class Request:
 
     def _take(self, line: str) -> bool:
         """One of llama.cpp's chunks. Returns whether to stop."""
+        self._given += 1
+        stop = self._read(line)
+        self._understood += 1
+        return stop
+
+    def _read(self, line: str) -> bool:
         chunk = json.loads(line)
         if "error" in chunk:
             self._error = chunk["error"]
@@ -97,7 +106,7 @@ class Request:
         return False
 
     def _show(self, text: str, tokens: list[list[Any]], delta: dict[str, Any] | None) -> None:
-        if tokens and not text and delta is None:
+        if tokens and not text and not delta:
             self._waiting += tokens
             return
         waiting, self._waiting = self._waiting, []

@@ -12,8 +12,11 @@ Message: TypeAlias = dict[str, Any]
 
 
 def packed(message: Message) -> bytes:
-    """A message as its line. Raises ValueError where it is too long, or holds what JSON cannot say."""
-    line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+    """A message as its line. Raises ValueError where it is too long, too deep, or holds what JSON cannot say."""
+    try:
+        line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
     if len(line) > LONGEST:
         raise ValueError(f"a message of {len(line)} bytes; the longest is {LONGEST}")
     return line
@@ -29,7 +32,10 @@ def receive(stream: IO[bytes], longest: int = LONGEST) -> Message | None:
         raise ValueError(f"a line of over {longest} bytes")
     if not line.endswith(b"\n"):
         return None
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("a line of too deep a message") from error
     if not isinstance(message, dict):
         raise ValueError(f"a line that is no object but {type(message).__name__}")
     return message

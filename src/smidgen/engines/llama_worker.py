@@ -6,12 +6,13 @@ ends when its input ends, so that it never outlives the process that started it.
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import secrets
 import signal
 import sys
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 512
 """Tokens of prompts that are read before anything else is looked at: a new request, a cancelled one, a token for another."""
 
+LOOKED_UP, DRAFTED = 6, 16
+"""Drafting: where the last so many tokens stand earlier in the text, the so many tokens after them are guessed to follow again. Of
+shorter repeats most guesses were wrong, which cost a fifth of the speed; this costs none where nothing repeats."""
+
+FACTS_SECONDS = 30.0
+"""How long llama.cpp may take to say what it has loaded."""
+
 
 def main() -> None:
     """Load, answer until the input ends, end."""
@@ -35,11 +43,12 @@ def main() -> None:
         return
     speaker = Speaker(answers)
     try:
-        server = _load(opening)
+        server, key = _load(opening)
+        facts = _facts(server, key)
     except (RuntimeError, ValueError, OSError) as error:
         speaker.say({"refused": str(error)})
         return
-    speaker.say({"ready": True})
+    speaker.say({"ready": True, **facts})
     Desk(server, speaker, opening["slots"]).work(source)
 
 
@@ -71,11 +80,12 @@ class Desk:
 
     def work(self, source: BinaryIO) -> None:
         """Until the input ends; what is not done by then is dropped."""
-        with contextlib.suppress(ValueError, OSError):
+        try:
             while (message := receive(source)) is not None:
                 self._take(message)
-        # Not by returning: threads of llama.cpp are at work, and nobody waits for what they write.
-        os._exit(0)
+        finally:
+            # Not by returning: threads of llama.cpp are at work, and nobody waits for what they write.
+            os._exit(0)
 
     def _take(self, message: Message) -> None:
         number = message["id"]
@@ -91,6 +101,8 @@ class Desk:
         try:
             request.answer(self._server)
         finally:
+            if not request.answered:
+                self._speaker.say({"id": number, "error": {"code": 500, "message": "llama.cpp said what could not be read"}})
             with self._lock:
                 self._requests.pop(number, None)
 
@@ -102,13 +114,25 @@ def _own_output() -> BinaryIO:
     return own
 
 
-def _load(opening: Message) -> Server:
+def _load(opening: Message) -> tuple[Server, str]:
+    """llama.cpp's server and the key to its web face."""
     import xllamacpp
 
-    return xllamacpp.Server(params(opening))
+    key = secrets.token_urlsafe(32)
+    return xllamacpp.Server(params(opening, key)), key
 
 
-def params(opening: Message) -> CommonParams:
+def _facts(server: Server, key: str) -> Message:
+    """What is to be known of the model: whether its template knows `tools`. Only llama.cpp's web face tells."""
+    request = urllib.request.Request(f"{server.listening_address}/props", headers={"Authorization": f"Bearer {key}"})
+    # Not by way of a proxy that the environment names: it is this process that is asked.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=FACTS_SECONDS) as answer:
+        facts = json.load(answer)
+    return {"tools": bool(facts.get("chat_template_caps", {}).get("supports_tools"))}
+
+
+def params(opening: Message, key: str) -> CommonParams:
     """llama.cpp's settings for what is to be opened."""
     import xllamacpp
 
@@ -123,13 +147,14 @@ def params(opening: Message) -> CommonParams:
         made.cache_type_k = made.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     if opening["draft"] == "lookup":
         made.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        made.speculative.ngram_simple.size_n, made.speculative.ngram_simple.size_m = LOOKED_UP, DRAFTED
     made.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(file, 1.0) for file in opening["adapters"]]
     made.lora_init_without_apply = True
     made.use_jinja = True
     # The machine's processor alone, as it was measured; nothing looked up on a network; no more memory than was asked for.
     made.n_gpu_layers, made.offline, made.fit_params, made.cache_ram_mib = 0, True, False, 0
-    # The library cannot do without its own web server. Nobody is to talk to it: its key is known to no one.
-    made.api_keys = [secrets.token_urlsafe(32)]
+    # The library cannot do without its own web server, on a port of this machine. Nobody else is to talk to it.
+    made.api_keys = [key]
     made.n_threads_http, made.ui, made.endpoint_slots, made.cors_origins = 1, False, False, ""
     made.verbosity = 1
     return made

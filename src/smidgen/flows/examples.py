@@ -99,6 +99,9 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         share = _capped(settings.test_share, len(rows), _MOST_TEST_GRADED if graded else _MOST_TEST)
         rows, test = split(rows, task.strata(rows), share, recipe.seed, _groups(rows), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
+    if graded:
+        # What is learnt of the texts (which words state what) is learnt without the test rows.
+        form = task.form(rows, asked)
     if not rows or not test:
         raise DataError(
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
@@ -144,7 +147,8 @@ def few(rows: int, strata: Sequence[str]) -> bool:
 
 def _groups(rows: Sequence[Row]) -> list[int]:
     """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin. Where nearly all is near to
-    something else that is near (lists of attributes are), a group would be too large for either side, and only equal texts stay together."""
+    something that is near to something else (lists of attributes are), a group would be too large for either side: then only equal texts
+    stay together."""
     texts = [joined(row.input) for row in rows]
     found = near.groups(texts)
     if max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):

@@ -16,8 +16,8 @@ from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
-from smidgen.core.metrics import Metric
 from smidgen.core.bases import Base
+from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Graded, Task
 from smidgen.core.replies import Reply
 from smidgen.core.version import VERSION

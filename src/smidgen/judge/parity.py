@@ -65,7 +65,11 @@ def compare(
     before_outputs, after_outputs = [reply.output for reply in trained], [reply.output for reply in served]
     agreed = same(before_outputs, after_outputs)
     right_before, right_after = same(gold, before_outputs), same(gold, after_outputs)
-    change = paired_grades(*grades) if grades is not None else paired_change(right_before, right_after)
+    change = (
+        paired_grades(np.asarray(grades[0], dtype=np.float64), np.asarray(grades[1], dtype=np.float64))
+        if grades is not None
+        else paired_change(right_before, right_after)
+    )
     moves = [abs(a.score - b.score) for a, b, kept in zip(trained, served, agreed, strict=True) if kept]
     changed = [
         ChangedText(text=joined(row.input), gold=words(row.output), trained=words(a.output), served=words(b.output))

@@ -137,9 +137,9 @@ def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage
     scores, right = scored(rows, replies)
     found = [(wanted, selective.coverage_at_risk(scores, right, wanted)) for wanted in WANTED_RISKS]
     return RiskCoverage(
-        points=tuple(point(point) for point in selective.risk_coverage(scores, right)),
+        points=tuple(point(found) for found in selective.risk_coverage(scores, right)),
         area=_number(selective.area_under_risk_coverage(scores, right)),
-        at=tuple(AtRisk(wanted=wanted, point=point(point) if point else None) for wanted, point in found),
+        at=tuple(AtRisk(wanted=wanted, point=point(one) if one else None) for wanted, one in found),
     )
 
 
@@ -173,7 +173,7 @@ def baseline(
     whose `grades` of the baseline and of the model are given, the change in the mean grade."""
     gold = [row.output for row in rows]
     if grades is not None:
-        change = paired_grades(*grades)
+        change = paired_grades(np.asarray(grades[0], dtype=np.float64), np.asarray(grades[1], dtype=np.float64))
     else:
         change = paired_change(same(gold, [reply.output for reply in baseline_replies]), same(gold, [reply.output for reply in replies]))
     return Baseline(
@@ -236,6 +236,7 @@ def words(output: Any) -> str:
 
 
 def point(found: selective.Selection) -> CoveragePoint:
+    """A point of the risk-coverage curve for the report."""
     return CoveragePoint(
         threshold=found.threshold, coverage=found.coverage, risk=found.risk, risk_low=found.risk_low, risk_high=found.risk_high
     )

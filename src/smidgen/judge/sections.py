@@ -335,7 +335,7 @@ class Mistake(Part):
 
 
 class Sample(Part):
-    """What a model wrote, beside what was wanted: `wanted` holds the references, `grade` is 0..1, `facts` say what is missing or made up."""
+    """What a model wrote, beside what was wanted: `wanted` holds references, `grade` is 0..1, `facts` say what is missing or made up."""
 
     text: str
     wanted: tuple[str, ...]

@@ -71,7 +71,7 @@ def _facts(reply: Reply) -> list[str]:
     if reply.facts.get("finished") is False:
         found.append("cut off before its end")
     for name, said in (("missing", "not said"), ("unsupported", "made up")):
-        found += [f"{said}: {entry}" for entry in reply.facts.get(name, ())]
+        found += [f"{said}: {entry['key']} {entry['value']}" for entry in reply.facts.get(name, ())]
     return found
 
 

@@ -149,7 +149,7 @@ def model_of(weights: dict[str, Tensor], frozen: Frozen, shape: Shape, before: l
     table = weights["model.embed_tokens.weight"]
     output = weights.get("lm_head.weight", table) * weights["model.norm.weight"]
     layers = [
-        Layer(*(matrices[place].to(dtype, copy=True) for place in PLACES), bias=None if bias is None else bias.to(dtype))
+        Layer(**{place: matrices[place].to(dtype, copy=True) for place in PLACES}, bias=None if bias is None else bias.to(dtype))
         for matrices, bias in zip(frozen.layers, frozen.biases, strict=True)
     ]
     return Llama(shape, table.to(dtype), output.to(dtype), layers, torch.tensor(before, dtype=torch.long))

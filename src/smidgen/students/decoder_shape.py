@@ -15,8 +15,8 @@ _KNOWN = ("llama", "qwen2", "mistral")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a decoder is made of: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers each,
-    an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied` says that its output shares the token table."""
+    """What a decoder is made of: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers
+    each, an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied`: its output shares the token table."""
 
     layers: int
     width: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,44 +37,51 @@ def write(
     Prompts of like length go together; each worker takes batches of its own.
     """
     order = sorted(range(len(prompts)), key=lambda place: (len(prompts[place]), place))
-    batches = [order[start : start + _ROWS] for start in range(0, len(order), _ROWS)]
+    size = max(1, min(_ROWS, math.ceil(len(order) / workers.count)))
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
     found: list[Written | None] = [None] * len(prompts)
 
     def work(worker: int) -> None:
-        for batch in batches[worker :: workers.count]:
-            for place, written in zip(batch, _Batch(model, [prompts[p] for p in batch], most).run(stop, most), strict=True):
-                found[place] = written
-            advance(len(batch))
+        with torch.no_grad():
+            for batch in batches[worker :: workers.count]:
+                for place, written in zip(batch, _Batch(model, [prompts[p] for p in batch], most).run(stop, most), strict=True):
+                    found[place] = written
+                advance(len(batch))
 
-    with torch.no_grad():
-        workers.map(work)
+    workers.map(work)
     return [written for written in found if written is not None]
 
 
 class _Batch:
-    """Prompts of one batch, padded on the left, with the keys and values of all that was read."""
+    """Prompts of one batch with the keys and values of all that was read: first the tokens that all begin with, read once, then each row's
+    own, padded on the left."""
 
     def __init__(self, model: Llama, prompts: Sequence[Sequence[int]], most: int) -> None:
         self.model, shape = model, model.shape
-        before = model.before.tolist()
-        self.length = len(before) + max(len(prompt) for prompt in prompts)
-        self.ids = torch.zeros(len(prompts), self.length, dtype=torch.long)
-        self.pad = torch.tensor([self.length - len(before) - len(prompt) for prompt in prompts])
+        self.shared = len(model.before)
+        longest = max(len(prompt) for prompt in prompts)
+        self.ids = torch.zeros(len(prompts), longest, dtype=torch.long)
+        self.pad = torch.tensor([longest - len(prompt) for prompt in prompts])
         for row, prompt in enumerate(prompts):
-            self.ids[row, int(self.pad[row]) :] = torch.tensor([*before, *prompt])
-        size = (len(prompts), shape.kv_heads, self.length + most, shape.head)
+            self.ids[row, int(self.pad[row]) :] = torch.tensor(list(prompt))
+        size = (len(prompts), shape.kv_heads, self.shared + longest + most, shape.head)
         self.keys = [torch.zeros(size, dtype=model.dtype) for _ in model.layers]
         self.values = [torch.zeros(size, dtype=model.dtype) for _ in model.layers]
+        if self.shared:
+            self._read(model.before[None], 0, torch.arange(1))
+            for cache in (*self.keys, *self.values):
+                cache[:, :, : self.shared] = cache[:1, :, : self.shared]
 
     def run(self, stop: Sequence[int], most: int) -> list[Written]:
+        """Write until every row has ended, or has `most` tokens."""
         rows = len(self.ids)
         written: list[list[int]] = [[] for _ in range(rows)]
         chances: list[list[float]] = [[] for _ in range(rows)]
         finished = [False] * rows
-        ids, at = self.ids, 0
+        ids, at = self.ids, self.shared
         alive = torch.arange(rows)
         for _ in range(most):
-            logits = self._step(ids, at, alive)
+            logits = self._read(ids, at, alive)
             at += ids.shape[1]
             best = logits.argmax(-1)
             chance = torch.softmax(logits, -1).gather(1, best[:, None])[:, 0]
@@ -88,21 +96,24 @@ class _Batch:
             if not keep:
                 break
             alive, ids = alive[keep], best[keep][:, None]
-        return [Written(ids_, sum(c) / len(c) if c else 0.0, done) for ids_, c, done in zip(written, chances, finished, strict=True)]
+        return [Written(own, sum(c) / len(c) if c else 0.0, done) for own, c, done in zip(written, chances, finished, strict=True)]
 
-    def _step(self, ids: Tensor, at: int, alive: Tensor) -> Tensor:
-        """Logits (rows, vocabulary) after the last of `ids` (rows, n), which stand from place `at` on."""
+    def _read(self, ids: Tensor, at: int, alive: Tensor) -> Tensor:
+        """Logits (rows, vocabulary) after the last of `ids` (rows, n), which stand from place `at` on in the rows `alive`."""
         model, shape = self.model, self.model.shape
         rows, n = ids.shape
-        place = torch.arange(at, at + n)
-        positions = (place[None] - self.pad[alive][:, None]).clamp(min=0)
+        place, seen = torch.arange(at, at + n), torch.arange(at + n)
+        pad = self.pad[alive][:, None]
+        # The padding lies between what is shared and what is the row's own.
+        positions = torch.where(place[None] < self.shared, place[None], (place[None] - pad).clamp(min=self.shared))
         cos, sin = model.turns(int(positions.max()) + 1)
         cos, sin = cos[positions][:, None], sin[positions][:, None]
-        seen = torch.arange(at + n)
-        hidden = (seen[None, None] > place[None, :, None]) | (seen[None, None] < self.pad[alive][:, None, None])
+        hidden = (seen[None, None] > place[None, :, None]) | ((seen >= self.shared) & (seen < self.shared + pad))[:, None]
         # A place of the padding sees itself, so that its softmax is defined; nothing looks at it.
         hidden &= seen[None, None] != place[None, :, None]
-        mask = torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, float("-inf"))[:, None]
+        mask = torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, float("-inf"))
+        mask = mask[:, None, None].expand(-1, shape.kv_heads, shape.group, -1, -1).reshape(rows * shape.kv_heads, shape.group * n, -1)
+        everyone = len(alive) == len(self.ids)
         x = model.table[ids].flatten(0, 1)
         q_end, k_end = shape.heads * shape.head, (shape.heads + shape.kv_heads) * shape.head
         for number, layer in enumerate(model.layers):
@@ -111,10 +122,14 @@ class _Batch:
                 qkv += layer.bias
             q = _turned(qkv[:, :q_end].view(rows, n, shape.heads, shape.head).transpose(1, 2), cos, sin)
             k = _turned(qkv[:, q_end:k_end].view(rows, n, shape.kv_heads, shape.head).transpose(1, 2), cos, sin)
-            self.keys[number][alive, :, at : at + n] = k
-            self.values[number][alive, :, at : at + n] = qkv[:, k_end:].view(rows, n, shape.kv_heads, shape.head).transpose(1, 2)
-            keys, values = self.keys[number][alive, :, : at + n], self.values[number][alive, :, : at + n]
-            heads = torch.nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
+            v = qkv[:, k_end:].view(rows, n, shape.kv_heads, shape.head).transpose(1, 2)
+            mine = slice(None) if everyone else alive
+            self.keys[number][mine, :, at : at + n] = k
+            self.values[number][mine, :, at : at + n] = v
+            keys = self.keys[number][mine, :, : at + n].reshape(rows * shape.kv_heads, at + n, shape.head)
+            values = self.values[number][mine, :, : at + n].reshape(rows * shape.kv_heads, at + n, shape.head)
+            scores = torch.baddbmm(mask, q.reshape(rows * shape.kv_heads, -1, shape.head), keys.transpose(1, 2), alpha=shape.head**-0.5)
+            heads = (torch.softmax(scores, -1) @ values).view(rows, shape.heads, n, shape.head)
             x = torch.addmm(x, heads.transpose(1, 2).reshape(rows * n, -1), layer.out.T)
             gate_up = (x * model.scale_of(x)) @ layer.gate_up.T
             x = torch.addmm(x, torch.nn.functional.silu(gate_up[:, : shape.inner]) * gate_up[:, shape.inner :], layer.down.T)

@@ -1,7 +1,7 @@
 """A Llama-like decoder written for teaching on a CPU: forward and backward by hand, in the precision that the processor is fast at.
 
-Against a plain training loop it saves what need not be done. The weights of the norms are folded into the matrices behind them, so a norm is
-one scaling. Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are
+Against a plain training loop it saves what need not be done. The weights of the norms are folded into the matrices behind them, so a norm
+is one scaling. Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are
 computed once a block and not once a row: all rows see the same keys and values of theirs. Only adapters get gradients: they are merged into
 the weights once a step, so that forward and backward run plain matrices, and their gradients are products with a thin side. The output
 layer, a fifth of the model, is computed where an answer stands and nowhere else.
@@ -138,7 +138,8 @@ class Llama:
     def scale_of(self, x: Tensor) -> Tensor:
         """One over the root mean square of each token, (n, 1)."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return (norm.square() / x.shape[-1] + self.shape.eps).rsqrt().to(self.dtype)
+        scale: Tensor = (norm.square() / x.shape[-1] + self.shape.eps).rsqrt().to(self.dtype)
+        return scale
 
     def _norm_back(self, dy: Tensor, x: Tensor, scale: Tensor) -> Tensor:
         """The gradient of x, where y = x * scale(x)."""

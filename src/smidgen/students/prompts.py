@@ -118,10 +118,7 @@ def _render(template: str, config: dict[str, Any], instruction: str, turns: list
     def rendered(messages: list[dict[str, str]]) -> str:
         return environment.from_string(template).render(messages=messages, add_generation_prompt=answer, **names)
 
-    if not instruction:
-        messages = turns
-    else:
-        messages = [{"role": "system", "content": instruction}, *turns]
+    messages = [{"role": "system", "content": instruction}, *turns] if instruction else turns
     try:
         try:
             shown = rendered(messages)

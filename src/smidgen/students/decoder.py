@@ -1,0 +1,275 @@
+"""The decoder student: a small pretrained language model, taught to write by adapters or as a whole, served by llama.cpp."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from smidgen.core.errors import MissingExtra, TrainError
+from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
+from smidgen.core.rows import Text
+from smidgen.core.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from smidgen.students.lessons import Lessons
+    from smidgen.students.prompts import Prompt
+    from smidgen.students.teaching import Now, Teacher
+
+FACTS = "smidgen_student.json"
+_CHECKPOINT = "checkpoint.safetensors"
+_CHECKPOINT_SECONDS = 20.0
+_ROOM = 1.5
+"""Answers may be half as long again as the longest that was taught."""
+_SLOTS = 8
+_LONG = 1024
+
+
+class DecoderSettings(Settings):
+    """How the decoder is taught. Settings left at their default of None follow the number of examples."""
+
+    method: Literal["lora", "full"] = setting(
+        "lora", "lora: low-rank adapters, quick and frugal. full: every matrix of every layer, for many examples.", flag="--method"
+    )
+    epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
+    time_budget: str | None = setting(
+        None, "The longest that teaching may take, such as 10m or 90s: as many steps as fit are taken.", flag="--time-budget"
+    )
+    learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)
+    batch_rows: int = setting(32, "Examples of one optimiser step.", ge=1, le=1024)
+    rank: int = setting(16, "Rank of the adapters.", ge=1, le=256)
+    alpha: float = setting(32.0, "Scale of the adapters, before it is divided by the rank.", gt=0, le=1024)
+    references: int = setting(
+        3, "Where an input has several answers: the most of them that are taught, the best first.", flag="--references", ge=1, le=100
+    )
+    max_length: int = setting(
+        1024, "Tokens of an example with its prompt; longer ones are left out, for an answer is never cut.", ge=32, le=32768
+    )
+    block_tokens: int = setting(2048, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
+    precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
+
+
+class Decoder:
+    """The student `decoder`."""
+
+    name = "decoder"
+    summary = "A small pretrained language model, taught to write: product texts, summaries, corrections, replies."
+    settings = DecoderSettings
+    base_family = "decoder"
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Teach. A checkpoint every 20 seconds lets a killed run go on, to the same weights.
+
+        Raises:
+            MissingExtra: torch is not installed.
+            TrainError: examples that cannot be taught, or a loss that is no number any more.
+            BaseError: the base is of an architecture that cannot be taught here.
+        """
+        need_torch()
+        from smidgen.students.decoder_files import saved
+
+        settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
+        base = training.base
+        if base is None:
+            raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
+        prompt, lessons, held = _lessons(training, settings, space)
+        teacher = _teacher(training, settings, prompt, lessons, held, space)
+        file = space.folder / _CHECKPOINT
+        try:
+            if file.is_file():
+                from safetensors.torch import load_file
+
+                teacher.resume(load_file(str(file)))
+            elif settings.time_budget is not None:
+                teacher.limit(min(teacher.course.steps, int(_seconds(settings.time_budget) / teacher.seconds_a_step())))
+            space.progress.start("teach decoder", teacher.course.steps)
+            if teacher.step:
+                space.progress.say(f"going on after step {teacher.step} of {teacher.course.steps}, where an earlier run stopped")
+                space.progress.advance(teacher.step)
+            last = time.monotonic()
+
+            def stepped(now: Now) -> None:
+                space.progress.advance(1, loss=now.loss, **{"tokens/s": round(now.tokens_per_second)})
+
+            def rested() -> None:
+                nonlocal last
+                # A checkpoint of all matrices is a gigabyte and a half: seldom.
+                if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
+                    _store(teacher.state(), file)
+                    last = time.monotonic()
+
+            teacher.run(stepped, rested)
+        finally:
+            teacher.workers.close()
+        most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
+        longest = len(prompt.before) + lessons.longest + most
+        facts = {
+            **prompt.json(),
+            "max_tokens": most,
+            "context": min(teacher.model.shape.context, max(_LONG, 256 * math.ceil(2 * longest / 256))),
+            "precision": settings.precision,
+            "steps": teacher.step,
+            "held_loss": teacher.losses,
+            "left_out": lessons.left_out,
+            "instruction": training.form.get("instruction", ""),
+        }
+        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"))
+        file.unlink(missing_ok=True)
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """`texts`, `probability`, `tokens` and `finished`, written greedily by torch; see `tasks.write`."""
+        return written(folder, texts, threads)
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by."""
+        from smidgen.students.decoder_files import opened, taught
+        from smidgen.students.gguf_file import write
+        from smidgen.students.prompts import chat_template
+
+        stored = opened(folder)
+        write(
+            out / "model.gguf",
+            taught(stored),
+            stored.config,
+            folder,
+            kind="f16",
+            template=chat_template(folder),
+            eos_id=stored.facts["stop"][0],
+            name=out.name,
+        )
+        shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
+        names = ("before", "after", "stop", "max_tokens", "context")
+        options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        return EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, HALF)
+
+
+def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+    """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `tokens`, `finished`."""
+    from smidgen.students.decoder_files import model_in, opened
+    from smidgen.students.generating import write
+    from smidgen.students.prompts import plain_ids, tokenizer_of
+    from smidgen.students.workers import Workers
+
+    stored = opened(folder)
+    workers = Workers(threads)
+    tokenizer = tokenizer_of(folder)
+    after, facts = stored.facts["after"], stored.facts
+    prompts = [[*plain_ids(tokenizer, text), *after] for text in texts]
+    room = facts["context"] - len(facts["before"])
+    fitting = [place for place, prompt in enumerate(prompts) if len(prompt) < room]
+    try:
+        model = model_in(stored, workers)
+        most = facts["max_tokens"]
+        found = dict(zip(fitting, write(model, [prompts[p] for p in fitting], facts["stop"], most, workers), strict=True))
+    finally:
+        workers.close()
+    rows = [found.get(place) for place in range(len(prompts))]
+    return {
+        "texts": [tokenizer.decode(row.ids, skip_special_tokens=False) if row else "" for row in rows],
+        "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
+        "tokens": np.array([len(row.ids) if row else 0 for row in rows], dtype=np.float32),
+        "finished": np.array([row.finished if row else 0.0 for row in rows], dtype=np.float32),
+    }
+
+
+def need_torch() -> None:
+    """Raise MissingExtra where what training needs is not installed."""
+    try:
+        import gguf  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", "train") from None
+
+
+def _lessons(training: Training, settings: DecoderSettings, space: Workspace) -> tuple[Prompt, Lessons, Lessons | None]:
+    from smidgen.students.decoder_shape import shape_of
+    from smidgen.students.lessons import chosen, lessons_of
+    from smidgen.students.prompts import prompt_of, tokenizer_of
+
+    assert training.base is not None
+    folder = training.base.folder
+    prompt = prompt_of(folder, str(training.form.get("instruction") or ""))
+    tokenizer = tokenizer_of(folder)
+    most = min(settings.max_length, shape_of(folder).context)
+    rows = chosen(training.rows, training.form, settings.references)
+    lessons = lessons_of(rows, prompt, tokenizer, most)
+    if lessons.left_out:
+        space.progress.say(f"{lessons.left_out} examples of more than {most} tokens are left out")
+    held = lessons_of(chosen(training.held, training.form, 1), prompt, tokenizer, most) if training.held else None
+    return prompt, lessons, held
+
+
+def _teacher(
+    training: Training, settings: DecoderSettings, prompt: Prompt, lessons: Lessons, held: Lessons | None, space: Workspace
+) -> Teacher:
+    import torch
+
+    from smidgen.students.adapters import Adapters, Matrices, frozen_of, model_of
+    from smidgen.students.bert import best_dtype
+    from smidgen.students.decoder_shape import shape_of
+    from smidgen.students.decoder_weights import weights_of
+    from smidgen.students.teaching import Course, Teacher
+    from smidgen.students.workers import Workers
+
+    assert training.base is not None
+    folder = training.base.folder
+    shape, weights = shape_of(folder), weights_of(folder)
+    dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision]
+    frozen = frozen_of(weights, shape)
+    model = model_of(weights, frozen, shape, list(prompt.before), dtype)
+    generator = torch.Generator().manual_seed(training.seed)
+    if settings.method == "lora":
+        change: Any = Adapters(shape, frozen, settings.rank, settings.alpha, generator, dtype)
+    else:
+        change = Matrices(shape, frozen)
+    count = len(lessons.lessons)
+    batch = min(settings.batch_rows, max(4, count // 8))
+    epochs = settings.epochs or _epochs(count)
+    if settings.time_budget is not None and settings.epochs is None:
+        epochs = 4 * epochs  # the time decides, unless overlearning would
+    course = Course(
+        steps=max(1, math.ceil(epochs * count / batch)),
+        batch=batch,
+        rate=settings.learning_rate or (2e-3 if settings.method == "lora" else 5e-5),
+        block_tokens=settings.block_tokens,
+        seed=training.seed,
+        checks=max(2, min(10, math.ceil(epochs))),
+    )
+    return Teacher(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads))
+
+
+def _epochs(count: int) -> float:
+    """Passes over so many examples: some 6,000 examples in all, but no fewer than one pass and no more than six."""
+    return min(6.0, max(1.0, 6000 / count))
+
+
+def _seconds(text: str) -> float:
+    """`90s`, `10m`, `1.5h` or a number of seconds. Raises TrainError for another text."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0 or not math.isfinite(seconds):
+        raise TrainError("the time budget cannot be read", value=text, todo="Write 90s, 10m or 1.5h.")
+    return seconds
+
+
+def _store(state: dict[str, Tensor], file: Path) -> None:
+    """Write the state beside the old checkpoint and rename it over: a kill while writing loses nothing."""
+    from safetensors.torch import save_file
+
+    fresh = file.with_suffix(".new")
+    save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, fresh)
+    fresh.replace(file)
+
+
+part = Decoder()

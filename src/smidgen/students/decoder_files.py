@@ -1,0 +1,103 @@
+"""A taught decoder on disk: what was learnt, where the base lies that it was learnt on, and how to put the two together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smidgen.core.errors import BaseError
+from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, unfolded
+from smidgen.students.bert import best_dtype
+from smidgen.students.decoder_shape import Shape, config_of, shape_of
+from smidgen.students.decoder_weights import weights_of
+from smidgen.students.llama import Llama
+from smidgen.students.workers import Workers
+
+_FACTS = "smidgen_student.json"
+_CHANGE = "change.safetensors"
+_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A taught decoder as it lies in a folder: `facts` is what its teaching left (prompt ids, most tokens, context, ...)."""
+
+    folder: Path
+    base: Path
+    shape: Shape
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+def saved(folder: Path, base: Path, change: Change | None, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Store what was taught. The base's own weights are not copied: they are verified, and lie where bases lie."""
+    from safetensors.torch import save_file
+
+    state = change.state() if change is not None else {}
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / _CHANGE)
+    for name in _COPIED:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+    told = {"base": str(base), "facts": dict(facts), "settings": dict(settings), "taught": change is not None}
+    (folder / _FACTS).write_text(json.dumps(told), encoding="utf-8")
+
+
+def opened(folder: Path) -> Stored:
+    """The decoder in a folder. Raises BaseError where its base is not there any more."""
+    told = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    base = Path(told["base"])
+    if not base.is_dir():
+        raise BaseError("the base that this was taught on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew.")
+    settings = told["settings"] if told["taught"] else {}
+    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings)
+
+
+def taught(stored: Stored) -> dict[str, Tensor]:
+    """All weights by their names in transformers, in 32 bits, with what was learnt."""
+    weights = weights_of(stored.base)
+    change = _change(stored, weights)
+    return weights if change is None else unfolded(weights, change)
+
+
+def adapter(stored: Stored) -> tuple[dict[str, tuple[Tensor, Tensor]], float] | None:
+    """(down, up) by the name in transformers of each matrix, and alpha; None where no adapter was taught."""
+    weights = weights_of(stored.base)
+    change = _change(stored, weights)
+    return (factors(weights, change), change.alpha) if isinstance(change, Adapters) else None
+
+
+def model_in(stored: Stored, workers: Workers) -> Llama:
+    """The decoder to compute with, in the precision that it was taught in."""
+    weights = weights_of(stored.base)
+    asked = stored.settings.get("precision", "auto")
+    dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[asked]
+    change = _change(stored, weights)
+    frozen = change.frozen if change is not None else frozen_of(weights, stored.shape)
+    model = model_of(weights, frozen, stored.shape, list(stored.facts["before"]), dtype)
+    if change is not None:
+        change.merge(model, workers)
+    return model
+
+
+def _change(stored: Stored, weights: dict[str, Tensor]) -> Change | None:
+    from safetensors.torch import load_file
+
+    settings = stored.settings
+    if not settings:
+        return None
+    frozen = frozen_of(weights, stored.shape)
+    if settings["method"] == "lora":
+        nothing = torch.Generator().manual_seed(0)
+        change: Change = Adapters(stored.shape, frozen, settings["rank"], settings["alpha"], nothing, torch.float32)
+    else:
+        change = Matrices(stored.shape, frozen)
+    change.load(load_file(str(stored.folder / _CHANGE)))
+    return change

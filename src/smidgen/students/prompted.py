@@ -1,0 +1,81 @@
+"""The baseline of writing: the base as it is, shown a few of the examples in its prompt. Nothing is taught."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings, setting
+from smidgen.students.decoder import Decoder, need_torch, written
+
+_ROOM = 1.5
+_MOST_PROMPT = 1500
+"""Tokens that the examples may take, and half the base's context at most."""
+
+
+class PromptedSettings(Settings):
+    """How the base is asked."""
+
+    shots: int = setting(5, "Examples shown in the prompt.", ge=0, le=50)
+
+
+class Prompted:
+    """The student `prompted`."""
+
+    name = "prompted"
+    summary = "The base as it is, with a few examples in its prompt: what teaching is measured against."
+    settings = PromptedSettings
+    base_family = "decoder"
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Choose the examples and store the prompt. Raises MissingExtra where torch is not installed."""
+        need_torch()
+        from smidgen.students.decoder_files import saved
+        from smidgen.students.decoder_shape import shape_of
+        from smidgen.students.lessons import lessons_of
+        from smidgen.students.prompts import prompt_of, tokenizer_of
+
+        settings = training.settings if isinstance(training.settings, PromptedSettings) else PromptedSettings()
+        if training.base is None:
+            raise TrainError("a prompted model needs a base", value="none", todo="Name one: --base smollm2")
+        folder = training.base.folder
+        context = shape_of(folder).context
+        instruction = str(training.form.get("instruction") or "")
+        shots = _spread(training.rows, settings.shots)
+        prompt = prompt_of(folder, instruction, shots)
+        while shots and len(prompt.before) > min(_MOST_PROMPT, context // 2):
+            shots = shots[:-1]
+            prompt = prompt_of(folder, instruction, shots)
+        lessons = lessons_of(training.rows, prompt, tokenizer_of(folder), context)
+        most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
+        longest = len(prompt.before) + lessons.longest + most
+        facts = {**prompt.json(), "max_tokens": most, "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512)}
+        saved(space.folder, folder, None, facts, {})
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """As the decoder's."""
+        return written(folder, texts, threads)
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """As the decoder's."""
+        return Decoder().export(folder, out)
+
+
+def _spread(rows: Sequence[Row], count: int) -> list[tuple[str, str]]:
+    """Examples of different inputs, from the shortest to the longest, evenly: what is asked for in all its lengths."""
+    first: dict[str, str] = {}
+    for row in rows:
+        answer = row.output[0] if isinstance(row.output, list) else row.output
+        first.setdefault(joined(row.input), str(answer))
+    ordered = sorted(first.items(), key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
+    if not ordered or not count:
+        return []
+    places = sorted({round((at + 0.5) * len(ordered) / count - 0.5) for at in range(count)})
+    return [ordered[min(place, len(ordered) - 1)] for place in places]
+
+
+part = Prompted()
