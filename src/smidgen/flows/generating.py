@@ -14,7 +14,7 @@ from smidgen.core.rows import Row, joined
 from smidgen.data.teacher import generating
 from smidgen.data.teacher.exchange import Question
 from smidgen.data.teacher.generating import Sieve, Wish
-from smidgen.data.teacher.privacy import NotSafe, Redactor
+from smidgen.data.teacher.privacy import Redactor
 from smidgen.data.teacher.prompts import Embed, answer_tokens
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.examples import Examples
@@ -84,7 +84,7 @@ def _question(wish: Wish, number: int, task: Teachable, examples: Examples, sett
         try:
             redactor = Redactor()
             text, system = redactor.redact(text), redactor.redact(system)
-        except NotSafe:
+        except ValueError:  # it cannot be made safe to send
             return None
     entries = [f"{joined(row.input)}{content(row.output) if wish.label is None else ''}" for row in wish.seeds]
     most = generating.PER_ANSWER * (answer_tokens(entries) + 24)

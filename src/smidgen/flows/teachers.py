@@ -20,7 +20,7 @@ from smidgen.data.teacher import scoring
 from smidgen.data.teacher.asking import Asker
 from smidgen.data.teacher.budget import Budget, Price, Tokens
 from smidgen.data.teacher.exchange import Answer, Question
-from smidgen.data.teacher.privacy import NotSafe, Redactor
+from smidgen.data.teacher.privacy import Redactor
 from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.data.teacher.verdicts import Agree, Verdict, verdict
@@ -89,7 +89,7 @@ class Remote:
                 safe = Redactor().redact if self._prompts.private else str
                 messages = (("system", system), ("user", safe(scoring.asked(text, answer))))
                 questions.append(Question(messages, scoring.MAX_TOKENS))
-            except NotSafe:
+            except ValueError:  # it cannot be made safe to send
                 questions.append(None)
         answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
         return [None if question is None else _mark(next(answers)) for question in questions]

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smidgen.students.bert import NEGATIVE, FastBert
 from smidgen.students.belief import Belief
+from smidgen.students.bert import NEGATIVE, FastBert
 from smidgen.students.encoding import encode
 from smidgen.students.packing import DropoutBank, PackedBatch, Rows, drop_tokens, pack, plan_epoch, plan_pairs
 from smidgen.students.workers import Workers, shares

@@ -78,10 +78,10 @@ class Asker:
                 for done in as_completed(running):
                     found[running[done]] = done.result()
                     progress.advance(1, dollars=round(self.budget.spent_usd, 4))
-            except BaseException:
-                self._stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+            finally:
+                if len(found) < len(distinct):  # one failed, or the user stopped it: no other is begun
+                    self._stop.set()
+                    pool.shutdown(wait=True, cancel_futures=True)
         progress.finish(f"{sum(answer.why_not is None for answer in found.values())} answers")
         return [found[key] for key in keys]
 
@@ -115,33 +115,34 @@ class Asker:
                 return Answer("", why_not=Why.BUDGET)
             self._cache.mark(key, lost + most)
             try:
-                answer = self._sent(question, most)
-            except Busy as busy:
-                took = most if busy.paid else Tokens()
-                lost = lost + took
-                self._gave_up(key, most, took, lost)
-                why = busy.why
-                self._back_off(busy, attempt)
-                continue
-            except Refused as refused:
-                self._gave_up(key, most, Tokens(), lost)
-                return self._refusal(refused)
+                found = self._sent(question, most)
             except TeacherError:
                 self._gave_up(key, most, Tokens(), lost)
                 raise
-            self.budget.settle(most, Tokens(answer.tokens_in, answer.tokens_out))
-            self._cache.put(key, answer, lost)
-            return answer
+            if isinstance(found, Answer):
+                self.budget.settle(most, Tokens(found.tokens_in, found.tokens_out))
+                self._cache.put(key, found, lost)
+                return found
+            if isinstance(found, Refused):
+                self._gave_up(key, most, Tokens(), lost)
+                return self._refusal(found)
+            took = most if found.paid else Tokens()
+            lost = lost + took
+            self._gave_up(key, most, took, lost)
+            why = found.why
+            self._back_off(found, attempt)
         raise TeacherError(
             f"the teacher's server fails again and again ({why})",
             value=f"{self._settings.source}, {self._settings.attempts} tries",
             todo="Run the same command again later: what was answered is kept, and is not paid for again.",
         )
 
-    def _sent(self, question: Question, most: Tokens) -> Answer:
+    def _sent(self, question: Question, most: Tokens) -> Answer | Busy | Refused:
         with self._lock:
             self.sent += 1
         answer = self._wire.send(question)
+        if not isinstance(answer, Answer):
+            return answer
         with self._lock:
             self._taken += 1
         given = answer.tokens_in if answer.tokens_in >= 0 else most.given

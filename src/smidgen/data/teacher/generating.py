@@ -140,8 +140,8 @@ class Sieve:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def passed(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that hold no placeholder, are as long as the user's own, near no row that is measured on, and say something new."""
-        kept = self._sized([row for row in rows if not self._drop(bool(_PLACE.search(joined(row.input))), "it holds a placeholder")])
+        """The rows that hold no stand-in, are as long as the user's own, near no row that is measured on, and say something new."""
+        kept = self._sized([row for row in rows if not self._drop(bool(_PLACE.search(joined(row.input))), "it holds a stand-in")])
         texts = [joined(row.input) for row in kept]
         leaked = leaks.overlap(texts, [joined(row.input) for row in self.apart])
         crowded = leaks.crowd(texts, [joined(row.input) for row in self.own])

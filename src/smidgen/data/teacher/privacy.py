@@ -18,24 +18,20 @@ _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 
 
-class NotSafe(ValueError):
-    """A text in which personal data is left."""
-
-
 @dataclass
 class Redactor:
     """Takes personal data out of the texts of one conversation, and puts it back into what is answered.
 
-    The same value gets the same placeholder (`[E_MAIL_1]`) in all of them, so that the teacher can tell who is who. `found` maps
-    placeholders to values.
+    The same value gets the same stand-in (`[E_MAIL_1]`) in all of them, so that the teacher can tell who is who. `found` maps
+    stand-ins to values.
     """
 
     found: dict[str, str] = field(default_factory=dict)
 
     def redact(self, text: str) -> str:
-        """The text with a placeholder for each piece of personal data.
+        """The text with a stand-in for each piece of personal data.
 
-        Raises NotSafe where some is left: written in a way that patterns see only once the text is normalised.
+        Raises ValueError where some is left: written in a way that patterns see only once the text is normalised.
         """
         safe = self._replaced(text)
         rest = _HIDDEN.sub("", unicodedata.normalize("NFKC", _PLACE.sub(" ", safe)))
@@ -43,11 +39,11 @@ class Redactor:
         rest = "".join(str(unicodedata.digit(letter, letter)) for letter in rest)
         kinds = sorted({kind for kind, _, _ in identifiers.spans(rest)})
         if kinds or _LONG_NUMBER.search(rest):
-            raise NotSafe(", ".join(kinds) or "a long number")
+            raise ValueError(", ".join(kinds) or "a long number")
         return safe
 
     def restore(self, text: str) -> str:
-        """The text with the values back in place of their placeholders."""
+        """The text with the values back in place of their stand-ins."""
         return _PLACE.sub(lambda match: self.found.get(match[0], match[0]), text)
 
     def _replaced(self, text: str) -> str:

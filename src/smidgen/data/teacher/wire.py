@@ -22,8 +22,8 @@ _OF_THIS_QUESTION = {400, 413, 422}
 _SHOWN = 200
 
 
-@dataclass
-class Busy(Exception):
+@dataclass(frozen=True, slots=True)
+class Busy:
     """A request that failed for a reason that may pass.
 
     Attributes:
@@ -37,8 +37,8 @@ class Busy(Exception):
     paid: bool = False
 
 
-@dataclass
-class Refused(Exception):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """A question that the server does not take; another one it may."""
 
     why: str
@@ -67,14 +67,8 @@ class Wire:
         """Let the connections go."""
         self._client.close()
 
-    def send(self, question: Question) -> Answer:
-        """The teacher's answer.
-
-        Raises:
-            Busy: it failed for a reason that may pass.
-            Refused: the server does not take this question.
-            TeacherError: the server takes no question of ours.
-        """
+    def send(self, question: Question) -> Answer | Busy | Refused:
+        """The teacher's answer, or why there is none. Raises TeacherError where the server takes no question of ours."""
         body = {
             "model": self._model,
             "messages": [{"role": role, "content": content} for role, content in question.messages],
@@ -89,32 +83,31 @@ class Wire:
                 status, headers = response.status_code, response.headers
                 read = self._read(response, deadline)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Busy(f"no connection ({_plain(error)})") from None
+            return Busy(f"no connection ({_plain(error)})")
         except httpx.RequestError as error:
-            raise Busy(f"the connection broke ({_plain(error)})", paid=True) from None
-        if status == 200:
-            return _answer(read)
-        self._fail(status, headers, read)
-        raise AssertionError  # _fail always raises
+            return Busy(f"the connection broke ({_plain(error)})", paid=True)
+        if isinstance(read, Busy):
+            return read
+        return _answer(read) if status == 200 else self._failure(status, headers, read)
 
-    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+    def _read(self, response: httpx.Response, deadline: float) -> bytes | Busy:
         """The body, as far as its bounds of size and time allow."""
         pieces, size = [], 0
         for piece in response.iter_bytes():
             size += len(piece)
             if size > _LIMIT_BYTES:
-                raise Busy(f"the answer is larger than {_LIMIT_BYTES:,} bytes", paid=True)
+                return Busy(f"the answer is larger than {_LIMIT_BYTES:,} bytes", paid=True)
             if time.monotonic() > deadline:
-                raise Busy(f"no whole answer in {self._timeout:g} s", paid=True)
+                return Busy(f"no whole answer in {self._timeout:g} s", paid=True)
             pieces.append(piece)
         return b"".join(pieces)
 
-    def _fail(self, status: int, headers: httpx.Headers, read: bytes) -> None:
+    def _failure(self, status: int, headers: httpx.Headers, read: bytes) -> Busy | Refused:
         said = self._said(read)
         if status in _PASSING:
-            raise Busy(f"HTTP {status}{said}", _after(headers))
+            return Busy(f"HTTP {status}{said}", _after(headers))
         if status in _OF_THIS_QUESTION:
-            raise Refused(f"HTTP {status}{said}")
+            return Refused(f"HTTP {status}{said}")
         todo = "Check the URL, and the model's name."
         if status in (401, 403):
             todo = "Put a valid key into the environment variable that data.teacher.key_env names."
@@ -138,14 +131,14 @@ class Wire:
         return f": {text[:_SHOWN]}"
 
 
-def _answer(read: bytes) -> Answer:
-    """The first choice of a completion. Raises Busy for what is none: it was paid for, and another try may do better."""
+def _answer(read: bytes) -> Answer | Busy:
+    """The first choice of a completion. What is none was paid for, and another try may do better."""
     try:
         found: Any = json.loads(read)
         choice = found["choices"][0]
         content = choice["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        raise Busy("the answer is not a chat completion", paid=True) from None
+        return Busy("the answer is not a chat completion", paid=True)
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict) and isinstance(part.get("text"), str | None))
     text = content if isinstance(content, str) else ""
