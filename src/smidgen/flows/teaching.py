@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from smidgen.core.bases import Base
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
 from smidgen.core.parts import Graded, Task
 from smidgen.core.progress import Progress
@@ -47,8 +48,11 @@ class _Tally:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def teach(recipe: Recipe, task: Task, examples: Examples, *, fresh: bool, threads: int | None, progress: Progress) -> Examples:
-    """The examples with what a larger model adds to them; as they were, where the recipe names none.
+def teach(
+    recipe: Recipe, task: Task, examples: Examples, *, base: Base | None, fresh: bool, threads: int | None, progress: Progress
+) -> Examples:
+    """The examples with what a larger model adds to them; as they were, where the recipe names none. `base` is the encoder to compare texts
+    by, None for the starter.
 
     Raises:
         RecipeError: a teacher that cannot be asked for lack of a setting.
@@ -63,13 +67,13 @@ def teach(recipe: Recipe, task: Task, examples: Examples, *, fresh: bool, thread
             value=settings.source,
             todo='Name a file of inputs (--unlabelled FILE), or let it make examples: data.teacher.uses = ["generate"].',
         )
-    embed = _embed(threads, progress)
+    embed = _embed(base, threads, progress)
     with closing(open_teacher(recipe, task, examples.form, examples.fit, embed, fresh, threads)) as teacher:
         trial = _tried(recipe, task, examples, teacher, embed, progress)
         tally = _Tally()
-        taught = _labelled(recipe, task, examples, teacher, embed, tally, progress) if "label" in settings.uses else []
+        taught = _labelled(recipe, task, examples, teacher, trial, embed, tally, progress) if "label" in settings.uses else []
         made: list[Row] = []
-        facts = _facts(settings, task, trial, teacher)
+        facts = _facts(settings, task, trial, teacher, _outlook(task, examples, embed, trial, tally.asked, recipe.seed))
         if "generate" in settings.uses:
             if not isinstance(teacher, Remote):
                 raise RecipeError(
@@ -95,9 +99,9 @@ def teach(recipe: Recipe, task: Task, examples: Examples, *, fresh: bool, thread
     return _joined(task, examples, [*taught, *made], facts)
 
 
-def _embed(threads: int | None, progress: Progress) -> Embed | None:
+def _embed(base: Base | None, threads: int | None, progress: Progress) -> Embed | None:
     try:
-        return embedder(threads=threads)
+        return embedder(base, threads)
     except MissingExtra as missing:
         progress.say(f"meaning is not compared: {missing}")
         return None
@@ -160,12 +164,21 @@ def _bar(task: Task, examples: Examples, embed: Embed | None, recipe: Recipe) ->
 
 
 def _labelled(
-    recipe: Recipe, task: Task, examples: Examples, teacher: Remote | Local, embed: Embed | None, tally: _Tally, progress: Progress
+    recipe: Recipe,
+    task: Task,
+    examples: Examples,
+    teacher: Remote | Local,
+    trial: Trial,
+    embed: Embed | None,
+    tally: _Tally,
+    progress: Progress,
 ) -> list[Row]:
     """The unlabelled inputs with the teacher's outputs, as far as they are believed."""
     settings = recipe.settings(TeacherSettings)
     pool = _affordable(recipe, teacher, examples, _pool(recipe, examples, tally), embed, tally, progress)
     tally.asked = len(pool)
+    low, high = _outlook(task, examples, embed, trial, len(pool), recipe.seed)
+    progress.say(f"with {len(pool):,} rows of it, the student is expected between {low:.0%} and {high:.0%}")
     verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", progress)
     unknown = examples.form.get("unknown") if not examples.form.get("unknown_examples") else None
     taught = []
@@ -273,10 +286,9 @@ def _joined(task: Task, examples: Examples, taught: Sequence[Row], facts: Teache
     return replace(examples, train=train, fit=fit, refit=refit, source=source, teacher=facts)
 
 
-def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote | Local) -> TeacherFacts:
+def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote | Local, expected: tuple[float, float]) -> TeacherFacts:
     quality = measured(trial.quality)
     assert quality is not None
-    low = max(trial.alone or 0.0, quality.low)
     return TeacherFacts(
         source=settings.source if settings.url and settings.source else teacher.name,
         model=teacher.name,
@@ -289,11 +301,21 @@ def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote 
         needed=trial.needed,
         because=trial.reason,
         alone=trial.alone,
-        expected_low=low,
-        expected_high=max(low, quality.high),
+        expected_low=expected[0],
+        expected_high=expected[1],
         budget_usd=settings.budget_usd,
         budget_tokens=settings.budget_tokens,
     )
+
+
+def _outlook(task: Task, examples: Examples, embed: Embed | None, trial: Trial, more: int, seed: int) -> tuple[float, float]:
+    """Between which values the student is expected: from what a linear head would make of so many more rows, where the teacher is not worse
+    than that, to the teacher itself."""
+    low = trial.quality.low
+    if trial.alone is not None and embed is not None:
+        rows = examples.fit
+        low = min(low, trials.outlook(embed([joined(row.input) for row in rows]), task.strata(rows), more, seed))
+    return low, max(low, trial.quality.high)
 
 
 def _spent(teacher: Remote | Local) -> dict[str, object]:
