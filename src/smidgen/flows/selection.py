@@ -35,8 +35,8 @@ def selected(recipe: Recipe, task: Task, examples: Examples, *, base: Base | Non
     vectors = embed([joined(row.input) for row in rows])
     if "labels" in examples.form and not examples.form.get("multi_label"):
         labels = [str(row.output) for row in rows]
-        sound = _sound([joined(row.input) for row in rows], labels, vectors, examples.form.get("unknown"))
-        chosen = [sound[place] for place in selecting.labelled(vectors[sound], [labels[place] for place in sound], count, recipe.seed)]
+        good = sound([joined(row.input) for row in rows], labels, vectors, examples.form.get("unknown"))
+        chosen = [good[place] for place in selecting.labelled(vectors[good], [labels[place] for place in good], count, recipe.seed)]
     else:
         chosen = sorted(selecting.spread(vectors, count, np.random.default_rng([recipe.seed, 61])))
     progress.finish(f"{len(chosen):,} rows that cover the rest")
@@ -46,7 +46,7 @@ def selected(recipe: Recipe, task: Task, examples: Examples, *, base: Base | Non
     return replace(examples, train=train, fit=kept, notes=(*examples.notes, note), source=f"{examples.source}, of which {len(kept)} chosen")
 
 
-def _sound(texts: list[str], labels: list[str], vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]], unknown: object) -> list[int]:
+def sound(texts: list[str], labels: list[str], vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]], unknown: object) -> list[int]:
     """Places of the rows whose label is not likely wrong: a wrong one among few does more harm than among many."""
     names = sorted(set(labels))
     if len(names) < 2 or len(texts) < LEAST_ROWS:
