@@ -84,8 +84,8 @@ def _publish(context: Context, section: results.Section, done: dict[str, list[di
             dropped = ", ".join(f"{count:,} {reason}" for reason, count in taught["dropped"].items())
             section.notes.append(
                 f"{name}, first seed: its accuracy on {taught['quality']['n']} of the given rows {taught['quality']['value']:.1%}; "
-                f"{taught['asked']:,} texts asked, {taught['kept']:,} learnt from, {taught['corrected']:,} of these with another label than "
-                f"the teacher's; left out: {dropped}. {taught['tokens_in'] + taught['tokens_out']:,} tokens."
+                f"{taught['asked']:,} texts asked, {taught['kept']:,} learnt from, {taught['corrected']:,} of these with another label "
+                f"than the teacher's; left out: {dropped}. {taught['tokens_in'] + taught['tokens_out']:,} tokens."
             )
     first = [run for run in next(iter(done.values())) if not run.get("trouble")]
     section.goals = [results.at_least("accuracy, teacher of 91 %", GOAL, results.median(first, "accuracy"), ".1%")]

@@ -73,7 +73,7 @@ class Asker:
         found: dict[str, Answer] = {}
         progress.start(title, len(distinct))
         with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teacher") as pool:
-            running = {pool.submit(self._one, key, question): key for key, question in distinct.items()}
+            running = {pool.submit(self._or_stop, key, question): key for key, question in distinct.items()}
             try:
                 for done in as_completed(running):
                     found[running[done]] = done.result()
@@ -89,6 +89,14 @@ class Asker:
         """All that an answer depends on."""
         asked = [question.messages, question.max_tokens, question.temperature, question.vote]
         return content_hash({"url": self._settings.source, "model": self._settings.model, "asked": asked})
+
+    def _or_stop(self, key: str, question: Question) -> Answer:
+        """One question; where the server cannot be asked, no other is begun."""
+        try:
+            return self._one(key, question)
+        except TeacherError:
+            self._stop.set()
+            raise
 
     def _one(self, key: str, question: Question) -> Answer:
         with self._lock:
