@@ -33,9 +33,7 @@ def test_personal_data_is_redacted_and_put_back(value: str) -> None:
 def test_the_same_person_keeps_one_name_in_a_conversation() -> None:
     redactor = Redactor()
     assert redactor.redact("from a@example.org to b@example.org") == "from [E_MAIL_1] to [E_MAIL_2]"
-    assert (
-        redactor.redact("b@example.org again, and [E_MAIL_3] as written by hand") == "[E_MAIL_2] again, and [E_MAIL_3] as written by hand"
-    )
+    assert redactor.redact("b@example.org again, [E_MAIL_3] by hand") == "[E_MAIL_2] again, [E_MAIL_3] by hand"
     assert redactor.redact("c@example.org, [E_MAIL_3]") == "[E_MAIL_4], [E_MAIL_3]"
 
 
