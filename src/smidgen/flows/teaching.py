@@ -21,6 +21,7 @@ from smidgen.data.read import open_table
 from smidgen.data.settings import DataSettings
 from smidgen.data.teacher import trial as trials
 from smidgen.data.teacher.doubting import doubted
+from smidgen.data.teacher.exchange import Why
 from smidgen.data.teacher.prompts import Embed
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.data.teacher.trial import Trial
@@ -133,7 +134,7 @@ def _tried(recipe: Recipe, task: Task, examples: Examples, teacher: Remote | Loc
     return found
 
 
-_NOT_ASKED = ("the budget is used up", "personal data could not be redacted")
+_NOT_ASKED = (Why.BUDGET, Why.PRIVATE)
 
 
 def _value(task: Task, row: Row, verdict: Verdict, examples: Examples) -> float:
@@ -180,6 +181,8 @@ def _labelled(
     low, high = _outlook(task, examples, embed, trial, len(pool), recipe.seed)
     progress.say(f"with {len(pool):,} rows of it, the student is expected between {low:.0%} and {high:.0%}")
     verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", progress)
+    if all(verdict.why_not == Why.BUDGET for verdict in verdicts):
+        raise _no_room(f"{teacher.budget.spent.total} tokens spent")
     unknown = examples.form.get("unknown") if not examples.form.get("unknown_examples") else None
     taught = []
     for row, verdict in zip(pool, verdicts, strict=True):
@@ -234,11 +237,7 @@ def _affordable(
         dollars = f", about {cost:.2f} dollars" if cost else ""
         progress.say(f"to label all {len(pool):,} inputs takes about {whole.total:,} tokens{dollars}")
     if most < 1:
-        raise TeacherError(
-            "the budget has no room for a single label after the trial",
-            value=f"{each.total} tokens a row",
-            todo="Raise data.teacher.budget_usd or data.teacher.budget_tokens, or set a smaller data.teacher.trial_rows.",
-        )
+        raise _no_room(f"{each.total} tokens a row")
     if most == len(pool):
         return pool
     why = "not among those that teach most" if settings.rows is not None and most == settings.rows else "the budget has no room for it"
@@ -247,6 +246,14 @@ def _affordable(
     chosen = selecting.unlabelled(pool, most, examples.fit if "labels" in examples.form else (), embed, recipe.seed)
     progress.finish(f"{most:,} inputs that cover the rest")
     return [pool[place] for place in chosen]
+
+
+def _no_room(value: str) -> TeacherError:
+    return TeacherError(
+        "the budget has no room for a single label after the trial",
+        value=value,
+        todo="Raise data.teacher.budget_usd or data.teacher.budget_tokens, or set a smaller data.teacher.trial_rows.",
+    )
 
 
 def _scored(taught: list[Row], teacher: Remote | Local, settings: TeacherSettings, tally: _Tally, progress: Progress) -> list[Row]:

@@ -40,7 +40,9 @@ def label(answer: str, allowed: Sequence[str]) -> str:
     key = _folded(text)
     found = folded.get(key)
     if found is None:
-        near = difflib.get_close_matches(key, folded, n=2, cutoff=_CLOSE) if key else []
+        # A letter may be wrong; a word more, or less, may turn the meaning round ("not card_arrival").
+        alike = [name for name in folded if name.count(" ") == key.count(" ")]
+        near = difflib.get_close_matches(key, alike, n=2, cutoff=_CLOSE) if key else []
         # Two that are as near as each other are no answer.
         tied = len(near) == 2 and _near(key, near[0]) == _near(key, near[1])
         found = folded[near[0]] if near and not tied else None
