@@ -55,22 +55,14 @@ def test_the_page_s_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert report["data"]["train"] > 0.9 * len(rows)
 
 
-def test_a_teacher_s_folder_is_found_from_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_teacher_s_folder_is_found_from_where_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     write("labelled.csv", [(f"text {n} of {label}", label) for label in ("a", "b") for n in range(20)])
-    words = [
-        "build",
-        "--task",
-        "classify",
-        "--data",
-        "labelled.csv",
-        "--unlabelled",
-        "labelled.csv",
-        "--out",
-        "x",
-        "--teacher",
-        "no-such-bundle",
-    ]
-    assert code([*words, "--student", "linear", "--quiet"]) == 1
-    assert code([*words, "--budget-usd", "-1", "--quiet"]) == 2
+    words = ["build", "--task", "classify", "--data", "labelled.csv", "--unlabelled", "labelled.csv", "--out", "x", "--student", "linear"]
+    assert code([*words, "--teacher", "no-such-bundle", "--quiet"]) == 2
+    assert str(tmp_path / "here" / "no-such-bundle") in capsys.readouterr().err
+    assert code([*words, "--teacher", "no-such-bundle", "--budget-usd", "-1", "--quiet"]) == 2
+    assert "data.teacher.budget_usd" in capsys.readouterr().err
