@@ -70,8 +70,8 @@ def evaluated(context: Context, key: str, test: Path) -> dict[str, Any]:
     }
 
 
-def from_report(folder: Path) -> dict[str, Any]:
-    """What the bundle's own report and files say: what was shipped, how long it trained, how large it is."""
+def from_report(folder: Path, metric: str = "accuracy") -> dict[str, Any]:
+    """What the bundle's own report and files say: what was shipped, how long it trained, how large it is, the baseline's metric."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     student, training, baseline = report.get("student") or {}, report.get("training") or {}, report.get("baseline") or {}
     files = [file for file in folder.rglob("*") if file.is_file()]
@@ -79,7 +79,7 @@ def from_report(folder: Path) -> dict[str, Any]:
     return {
         "shipped": f"{student.get('kind')} {student.get('method')}",
         "train_seconds": training.get("seconds"),
-        "baseline": (baseline.get("metrics") or {}).get("accuracy", {}).get("value"),
+        "baseline": (baseline.get("metrics") or {}).get(metric, {}).get("value"),
         "baseline_seconds": baseline.get("seconds"),
         "size_mb": sum(file.stat().st_size for file in serving) / 1e6,
         "folder_mb": sum(file.stat().st_size for file in files) / 1e6,

@@ -35,6 +35,28 @@ def clinc150(folder: Path, out_of_scope: bool) -> tuple[Rows, Rows]:
     return train, test
 
 
+def ncbi_disease(folder: Path, part: str) -> Rows:
+    """Texts of a part (`train`, `devel`, `test`) of NCBI-disease, their tokens with a space between, and their spans as JSON."""
+    file = folder / "ncbi-disease" / f"{part}.tsv"
+    if not file.is_file():
+        raise NoData(f"{file} is not here")
+    rows: Rows = []
+    for sentence in file.read_text(encoding="utf-8").split("\n\n"):
+        spans: list[dict[str, object]] = []
+        text = ""
+        for line in sentence.splitlines():
+            token, _, tag = line.partition("\t")
+            start = len(text) + bool(text)
+            text = f"{text} {token}" if text else token
+            if tag.startswith("B-"):
+                spans.append({"start": start, "end": len(text), "label": tag[2:]})
+            elif tag.startswith("I-"):
+                spans[-1]["end"] = len(text)
+        if text:
+            rows.append((text, json.dumps(spans)))
+    return rows
+
+
 def few(rows: Rows, per_label: int, seed: int) -> Rows:
     """So many rows of each label, drawn with a seed of their own."""
     draw = random.Random(f"few-{per_label}-{seed}")

@@ -103,3 +103,39 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[Path, Path]) ->
     )
     out = tmp_path_factory.mktemp("bundles") / "tiny"
     return build(wanted, out, threads=1).folder
+
+
+WRITER_INSTRUCTION = "Answer in one short sentence."
+
+
+@pytest.fixture(scope="session")
+def writer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that writes: the starter decoder as it is, asked by a prompt of its own, two texts at a time."""
+    import shutil
+
+    from smidgen.bases import finding
+    from smidgen.bundles.manifest import EngineEntry, Manifest
+    from smidgen.bundles.pack import pack
+    from smidgen.core.rows import Row
+    from smidgen.students.prompts import prompt_of
+    from smidgen.tasks.write import WriteSettings, part
+
+    base = finding.find("smollm2").folder
+    folder = tmp_path_factory.mktemp("writer")
+    (folder / "files").mkdir()
+    shutil.copyfile(next(base.glob("*.gguf")), folder / "files" / "model.gguf")
+    shutil.copyfile(base / "tokenizer.json", folder / "files" / "tokenizer.json")
+    options = {"model": "model.gguf", "max_tokens": 16, "context": 512, "slots": 2, **prompt_of(base, WRITER_INSTRUCTION).json()}
+    manifest = Manifest(
+        name="writer",
+        created="2026-01-01T00:00:00+00:00",
+        smidgen_version="0.1.0",
+        task="write",
+        form=part.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=WRITER_INSTRUCTION)),
+        engine=EngineEntry(engine="llama", files=("model.gguf", "tokenizer.json"), options=options, method="q4_1"),
+        student="decoder",
+        headline="rougeL",
+    )
+    pack(folder / "files", manifest, folder / "bundle")
+    shutil.rmtree(folder / "files")
+    return folder / "bundle"

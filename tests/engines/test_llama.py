@@ -136,6 +136,19 @@ def test_what_a_schema_or_a_grammar_allows(writer: LlamaRunner) -> None:
         writer.write("a", grammar='root ::= "a"', json_schema=SCHEMA)
 
 
+@pytest.mark.parametrize(
+    "schema", [{"type": "nonsense"}, {"$ref": "#/nowhere"}, {"type": "string", "pattern": "("}, {"enum": []}, {"properties": [1]}]
+)
+def test_a_schema_that_cannot_be_held_to_is_refused(schema: dict[str, Any], writer: LlamaRunner) -> None:
+    """llama.cpp would pass over it, and write as if there were none."""
+    for _ in range(2):
+        with pytest.raises(RequestError, match="cannot be held to this JSON schema"):
+            next(writer.write("A ball.", json_schema=schema))
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    with pytest.raises(RequestError, match="cannot be held to this JSON schema"):
+        next(writer.chat({"messages": [{"role": "user", "content": "A ball."}], "response_format": form}))
+
+
 def test_drawing_follows_the_seed(writer: LlamaRunner) -> None:
     def drawn(seed: int | None, **more: float) -> str:
         return joined(list(writer.write("Tell me a story.", temperature=1.5, seed=seed, **more)))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ class WordModel:
     ) -> None:
         self.name = name
         self.id = "0123456789ab"
+        self.at_once = 0
         self.manifest = None
         self.task = Classify()
         self.form: dict[str, Any] = {"labels": list(labels), "multi_label": multi_label, "temperature": 1.0}
@@ -61,6 +63,9 @@ class WordModel:
             raise RequestError("this model has no embeddings", value=self.name, todo="Ask another.", code="embeddings_not_supported")
         return [Reply([0.6, -0.8] if "refund" in joined(text) else [1.0, 0.0], 1.0) for text in texts]
 
+    def close(self) -> None:
+        self.closed = True
+
 
 class Running:
     """A server at work: its URL, a plain client, its models."""
@@ -72,43 +77,40 @@ class Running:
         return self.client.post(path, json=body, **more)
 
 
+@contextmanager
+def running(*models: Any, **settings: Any) -> Iterator[Running]:
+    """A server at work, stopped in the end."""
+    chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
+    bound = take_port(chosen)
+    server = uvicorn.Server(config_of(create_app(models, chosen), chosen))
+    started = threading.Event()
+    startup = server.startup
+
+    async def tell(sockets: Any = None) -> None:
+        await startup(sockets)
+        started.set()
+
+    server.startup = tell  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
+    thread.start()
+    assert started.wait(20)
+    try:
+        with httpx.Client(base_url=url_of(bound), timeout=20) as client:
+            yield Running(url_of(bound), models, client)
+    finally:
+        for model in models:
+            if hasattr(model, "gate"):
+                model.gate.set()
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Running]]:
     """Start servers; all are stopped at the end."""
-    stops: list[Callable[[], None]] = []
-
-    def start(*models: WordModel, **settings: Any) -> Running:
-        chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
-        served = models or (WordModel(),)
-        bound = take_port(chosen)
-        server = uvicorn.Server(config_of(create_app(served, chosen), chosen))
-        started = threading.Event()
-        startup = server.startup
-
-        async def tell(sockets: Any = None) -> None:
-            await startup(sockets)
-            started.set()
-
-        server.startup = tell  # type: ignore[method-assign]
-        thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
-        thread.start()
-        assert started.wait(20)
-        client = httpx.Client(base_url=url_of(bound), timeout=20)
-
-        def stop() -> None:
-            for model in served:
-                model.gate.set()
-            client.close()
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
-
-        stops.append(stop)
-        return Running(url_of(bound), served, client)
-
-    yield start
-    for stop in stops:
-        stop()
+    with ExitStack() as stack:
+        yield lambda *models, **settings: stack.enter_context(running(*(models or (WordModel(),)), **settings))
 
 
 @pytest.fixture

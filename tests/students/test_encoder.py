@@ -14,7 +14,7 @@ from smidgen.core.bases import Base
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.students import encoder
+from smidgen.students import checkpoints
 from smidgen.students.bert import FastBert
 from smidgen.students.encoder import EncoderSettings, part
 from smidgen.students.encoding import tokenize
@@ -127,7 +127,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_base: Path, tmp_path
     torn.mkdir()
     job = training(tiny_base, rows(48))
     part.fit(job, Workspace(whole, 2, Silent()))
-    real, calls = encoder._checkpoint, []
+    real, calls = checkpoints.keep, []
 
     def killed(trainer: Any, file: Path) -> None:
         real(trainer, file)
@@ -135,7 +135,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_base: Path, tmp_path
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(encoder, "_checkpoint", killed)
+    monkeypatch.setattr(checkpoints, "keep", killed)
     with pytest.raises(KeyboardInterrupt):
         part.fit(job, Workspace(torn, 2, Silent()))
     assert (torn / "checkpoint.safetensors").is_file()

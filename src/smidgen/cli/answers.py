@@ -17,6 +17,18 @@ def print_answer(content: str, reply: Reply) -> None:
         out.print(f"[dim]{bar(score)}  {escape(str(output))}[/]")
 
 
+def print_sureness(reply: Reply, seconds: float) -> None:
+    """What is known of a text that has just been written: its score, what it leaves out or makes up, how long it took."""
+    tokens = int(reply.facts.get("tokens", 0))
+    speed = f"{tokens} tokens in {seconds:.1f} s ({tokens / max(seconds, 1e-9):.0f} a second)"
+    out.print(f"[dim]{bar(reply.score)}  {speed}[/]")
+    if reply.facts.get("finished") is False:
+        out.print("[yellow]cut off before its end[/]")
+    for name, words in (("missing", "not said"), ("unsupported", "made up")):
+        for entry in reply.facts.get(name, ()):
+            out.print(f"[yellow]{words}:[/] {escape(entry['key'])} {escape(entry['value'])}")
+
+
 def bar(score: float) -> str:
     """A score in 0..1 as a bar and a number."""
     full = round(max(0.0, min(1.0, float(score))) * _BAR)

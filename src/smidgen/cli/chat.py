@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
 
-from smidgen.cli.answers import print_answer
+from smidgen.cli.answers import print_answer, print_sureness
 from smidgen.cli.screen import errors, out
-from smidgen.core.errors import InputError
+from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.core.replies import Reply
+
+if TYPE_CHECKING:
+    from smidgen.flows.live import Model
 
 _MAX_CHARS = 100_000
 
@@ -24,27 +29,47 @@ def chat(
     as_json: bool = typer.Option(False, "--json", help="One JSON object a message."),
     threads: int | None = typer.Option(None, "--threads", min=1, help="Threads for the model."),
 ) -> None:
-    """Type messages, see the answers: score, runners-up. Reads lines from stdin where that is not a terminal.
+    """Type messages, see the answers: score, runners-up; texts as they are written. Reads lines from stdin where that is not a terminal.
 
     Example: smidgen chat ./my-bundle
     """
     from smidgen.flows.live import load
 
-    model = load(bundle, threads)
-    if not isinstance(model.manifest.columns.input, str):
-        raise InputError(
-            "this bundle takes pairs of texts, and a message is one text",
-            value=model.name,
-            todo=f"Put the pairs in a table with the columns {' and '.join(model.manifest.columns.input)}, and run: smidgen predict.",
-        )
-    if sys.stdin.isatty():
-        errors.print(f"[bold]{escape(model.name)}[/] ({model.task.name}). Type a message; an empty line or Ctrl-D ends.")
-    for text in _messages():
-        (reply,) = model.predict([text[:_MAX_CHARS]])
-        if as_json:
-            print(json.dumps(_as_object(text, reply), ensure_ascii=False), flush=True)  # noqa: T201
-        else:
-            print_answer(model.task.content(reply), reply)
+    with closing(load(bundle, threads)) as model:
+        if not isinstance(model.manifest.columns.input, str):
+            raise InputError(
+                "this bundle takes pairs of texts, and a message is one text",
+                value=model.name,
+                todo=f"Put the pairs in a table with the columns {' and '.join(model.manifest.columns.input)}, and run: smidgen predict.",
+            )
+        if sys.stdin.isatty():
+            errors.print(f"[bold]{escape(model.name)}[/] ({model.task.name}). Type a message; an empty line or Ctrl-D ends.")
+        for text in _messages():
+            if as_json:
+                (reply,) = model.predict([text[:_MAX_CHARS]])
+                print(json.dumps(_as_object(text, reply), ensure_ascii=False), flush=True)  # noqa: T201
+            elif model.at_once:
+                _print_text(model, text[:_MAX_CHARS])
+            else:
+                (reply,) = model.predict([text[:_MAX_CHARS]])
+                print_answer(model.task.content(reply), reply)
+
+
+def _print_text(model: Model, text: str) -> None:
+    """A text as it is written, then how sure the model is of it. Ctrl-C ends the text, not the talk; nor does what cannot be asked."""
+    began = time.perf_counter()
+    try:
+        with closing(model.write(text)) as replies:
+            for reply in replies:
+                if reply.piece.text:
+                    out.print(reply.piece.text, end="", markup=False, highlight=False, soft_wrap=True)
+                    out.file.flush()
+        out.print()
+        print_sureness(reply, time.perf_counter() - began)
+    except KeyboardInterrupt:
+        out.print()
+    except (RequestError, EngineError) as error:
+        errors.print(f"[red]{escape(str(error))}[/]")
 
 
 def _messages() -> Iterator[str]:
@@ -71,6 +96,7 @@ def _as_object(text: str, reply: Reply) -> dict[str, Any]:
         "output": reply.output,
         "score": round(float(reply.score), 6),
         "alternatives": [{"output": output, "score": round(float(score), 6)} for output, score in reply.alternatives],
+        **({"facts": dict(reply.facts)} if reply.facts else {}),
     }
 
 

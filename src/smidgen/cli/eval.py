@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,8 @@ def evaluate(
     from smidgen.flows.evaluating import evaluate as run
     from smidgen.flows.live import load
 
-    with Screen(quiet=as_json) as screen:
-        result = run(load(bundle, threads), data, input=input, label=label, progress=screen)
+    with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
+        result = run(model, data, input=input, label=label, progress=screen)
     if as_json:
         print_json(result.json())
         return
@@ -36,8 +37,12 @@ def evaluate(
         table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
     out.print(f"[bold]{result.name}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else ""))
     out.print(table)
+    tokens = result.tokens_per_second
     out.print(f"expected calibration error {result.ece:.3f}")
-    out.print(f"one text {result.p50:.2f} ms (p99 {result.p99:.2f}), {result.texts_per_second:,.0f} texts/s in batches")
+    if tokens is None:
+        out.print(f"one text {result.p50:.2f} ms (p99 {result.p99:.2f}), {result.texts_per_second:,.0f} texts/s in batches")
+    else:
+        out.print(f"one text {result.p50:,.0f} ms (p99 {result.p99:,.0f}), {tokens:,.0f} tokens/s in batches")
 
 
 part = evaluate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,8 @@ def predict(
     from smidgen.flows.live import load
     from smidgen.flows.predicting import predict as run
 
-    with Screen(quiet=to == "-") as screen:
-        done = run(load(bundle, threads), data, to, input=input, progress=screen)
+    with Screen(quiet=to == "-") as screen, closing(load(bundle, threads)) as model:
+        done = run(model, data, to, input=input, progress=screen)
     if done.failed:
         rows = "row" if done.failed == 1 else "rows"
         errors.print(f"{done.failed} {rows} could not be used; each has an error in its place in the output.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
@@ -30,10 +31,12 @@ def serve(
 
     chosen = _with_environment(settings)
     bound = take_port(chosen)
-    with bound:
-        models = [load(bundle, chosen.threads) for bundle in bundles]
-        for model in models:
-            warm(model)
+    with bound, ExitStack() as stack:
+        models = []
+        for bundle in bundles:
+            models.append(load(bundle, chosen.threads))
+            stack.callback(models[-1].close)
+            warm(models[-1])
         app = create_app(models, chosen)
         url = url_of(bound)
         names = [model.name for model in models]

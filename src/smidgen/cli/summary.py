@@ -63,7 +63,9 @@ def _teacher(report: Report) -> None:
         return
     lines = []
     if teacher.quality is not None:
-        lines.append(f"its {teacher.unit} on {teacher.quality.n:,} of your rows: {teacher.quality.value:.1%} ({_interval(teacher.quality)})")
+        lines.append(
+            f"its {teacher.unit} on {teacher.quality.n:,} of your rows: {teacher.quality.value:.1%} ({_interval(teacher.quality)})"
+        )
     if teacher.pool:
         changed = f", {teacher.corrected:,} with another label than it gave" if teacher.corrected else ""
         lines.append(f"{teacher.kept:,} of {teacher.pool:,} unlabelled inputs learnt from{changed}")
@@ -129,7 +131,7 @@ def _scores(report: Report) -> None:
 def _unknown(report: Report) -> None:
     unknown = report.unknown
     if unknown is None:
-        if report.per_class:
+        if report.per_class and report.headline == "accuracy":
             label = "out_of_scope"
             _section("Out of scope", [f"every text gets one of the labels, however strange; to change that, add rows labelled {label}"])
         return

@@ -24,7 +24,7 @@ class Int8Dynamic:
 
     name = "int8-dynamic"
     summary = "int8 weights, each token's activations brought to int8 by their own largest value."
-    engines = ("onnx",)
+    engines = ("onnx", "tagger")
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
         """Write the quantised graph and what belongs to it. `sample` is not looked at."""

@@ -31,7 +31,7 @@ class Int8Static:
 
     name = "int8-static"
     summary = "int8 weights and activations, ranges fixed on training texts: the fastest."
-    engines = ("onnx",)
+    engines = ("onnx", "tagger")
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
         """Write the quantised graph and what belongs to it. A few hundred texts are enough of a sample."""

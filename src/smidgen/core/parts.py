@@ -5,7 +5,7 @@ Rooms are blind to one another. What passes between them: rows, forms, raw outpu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -25,13 +25,17 @@ A classifier yields `logits` (n, outputs), not yet calibrated, and may yield `em
 A writer yields `texts`, a list of n strings, and float32 arrays (n,): `probability`, the mean probability of the tokens it chose (0..1; 0
 where nothing was written), `tokens`, how many those are, and `finished`, 1 where the text came to its end and 0 where it was cut. It may
 yield `inputs`, a list of the n texts that were asked.
+
+A tagger yields `spans`, a list with an entry for each text: all that may be spans of it, each `[start, end, kind, probability]`, start and
+end in characters, the end exclusive, the kind by its number. Spans of one text may overlap; the task decides between them.
 """
 
 Form: TypeAlias = dict[str, Any]
 """What a model answers with, and how its raw output becomes a decision. JSON-ready; stored in the bundle's manifest.
 
 For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ... For `write`:
-`instruction`, `max_tokens`, `attributes`, `lexicon`, `score`.
+`instruction`, `max_tokens`, `attributes`, `lexicon`, `score`. For `extract`: `kinds` (list of str, in the order of their numbers),
+`threshold`, `temperature`, ...
 """
 
 
@@ -99,6 +103,29 @@ class Teachable(Protocol):
     def heard(self, answer: str, form: Form) -> Any:
         """A larger model's answer as the task's own value. Raises ValueError with the reason for one that cannot be used."""
         ...
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A task whose outputs speak of places in their text: what a task may be able to do beyond `Task`."""
+
+    def placed(self, text: Text, output: Any) -> Any:
+        """A parsed output brought together with its text. Raises ValueError with a reason for one that does not fit it."""
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A task whose headline metric is no mean over rows, and which can say how sure a change in it is."""
+
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
+        """What the headline metric changed by from some replies to others on the same rows, with its paired 95 % interval."""
+        ...
+
+
+def placing(task: Task) -> Callable[[Text, Any], Any] | None:
+    """How a task's outputs are brought together with their texts; None where they need not be."""
+    return task.placed if isinstance(task, Placing) else None
 
 
 @dataclass(frozen=True, slots=True)

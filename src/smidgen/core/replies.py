@@ -33,6 +33,8 @@ class Reply:
         final: False where more of the same answer follows (streamed text).
         chances: the probability of every output there is, where the task has a fixed set of them. For readers in the same process that
             need more than the runners-up; it is not written out.
+        piece: what an engine says of a text that comes piece by piece, beside the text: tokens with their probabilities, why it ended,
+            sizes. With `final` False, `output` is what this piece adds. Like `chances`, for readers in the same process.
     """
 
     output: Any
@@ -41,6 +43,7 @@ class Reply:
     facts: Mapping[str, Any] = field(default_factory=dict)
     final: bool = True
     chances: Mapping[str, float] | None = field(default=None, compare=False, repr=False)
+    piece: Any = field(default=None, compare=False, repr=False)
 
 
 Replies: TypeAlias = AsyncIterator[Reply]

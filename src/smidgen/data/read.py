@@ -54,17 +54,23 @@ class Table:
         """Every row as (number from 1, cells by column), from the start at each call, in bounded memory."""
         return islice(self._read(), self.max_rows)
 
-    def rows(self, parse: Callable[[Any], Any] | None = None, bad: Callable[[DataError], None] | None = None) -> Iterator[Row]:
+    def rows(
+        self,
+        parse: Callable[[Any], Any] | None = None,
+        bad: Callable[[DataError], None] | None = None,
+        placed: Callable[[Text, Any], Any] | None = None,
+    ) -> Iterator[Row]:
         """Every row as the pipeline takes it.
 
         Args:
             parse: turns a raw output cell into the task's value and raises ValueError with a reason; without it cells stay raw.
             bad: told of each row that cannot be used, which is then left out; without it the first such row raises DataError.
+            placed: brings a parsed output together with its text and raises ValueError with a reason; see `core.parts.Placing`.
         """
         for number, record in self.records():
             try:
                 text = self.text(number, record)
-                output = None if self.label is None else self._output(number, record, parse)
+                output = None if self.label is None else self._output(number, record, text, parse, placed)
             except DataError as error:
                 if bad is None:
                     raise
@@ -89,14 +95,22 @@ class Table:
             raise self._error("the text holds a NUL or half a character", shown, number, name, "Correct the row.")
         return text
 
-    def _output(self, number: int, record: Record, parse: Callable[[Any], Any] | None) -> Any:
+    def _output(
+        self,
+        number: int,
+        record: Record,
+        text: Text,
+        parse: Callable[[Any], Any] | None,
+        placed: Callable[[Text, Any], Any] | None,
+    ) -> Any:
         assert self.label is not None
         name = self.label.names[0]
         value = record.get(name)
         if parse is None:
             return value
         try:
-            return parse(value)
+            output = parse(value)
+            return output if placed is None else placed(text, output)
         except ValueError as error:
             raise self._error(f"the output cannot be used ({error})", value, number, name, "Correct it, or remove the row.") from error
 

@@ -18,6 +18,7 @@ from smidgen.engines.llama_options import Options, inside, read
 from smidgen.engines.llama_pieces import Piece, Pieces, piece
 from smidgen.engines.llama_process import Mailbox, Process
 from smidgen.engines.llama_prompt import Prompt
+from smidgen.engines.llama_schema import TOKENS, Schemas
 from smidgen.engines.llama_wire import Message
 
 MOST_LOGPROBS = 20
@@ -42,6 +43,7 @@ class LlamaRunner:
         self.options = options
         self._prompt = Prompt(folder, options.before, options.after, options.context)
         self._adapters = Adapters(folder, options.adapters)
+        self._schemas = Schemas(self._within)
         self._process = Process(
             {
                 "model": str(inside(folder, options.model)),
@@ -154,7 +156,7 @@ class LlamaRunner:
         if json_schema is not None:
             more["json_schema"] = dict(json_schema)
         request = {**self._request(text, more, max_tokens, adapter), "stops": stops, "top": logprobs}
-        return self._pieces(request)
+        return self._pieces(request, json_schema)
 
     def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Pieces:
         """What the model writes in a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
@@ -164,7 +166,8 @@ class LlamaRunner:
         """
         knows_tools = bool(self._process.facts.get("tools"))
         asked, tools = llama_chat.request(body, self.options, self._prompt.specials, knows_tools)
-        pieces = self._pieces({**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}})
+        sent = {**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}}
+        pieces = self._pieces(sent, llama_chat.schema(asked["body"]))
         return pieces if tools is None else tools.read(pieces)
 
     def count(self, text: Text) -> int:
@@ -193,10 +196,18 @@ class LlamaRunner:
         }
         return {"do": "write", "body": body, "stop_ids": self.options.stop}
 
-    def _pieces(self, request: Message) -> Pieces:
+    def _within(self, grammar: str) -> str:
+        """The first tokens that are written within a grammar, whatever the text."""
+        lead = (*self.options.before, *self.options.after)[:1] or (0,)
+        body = {"prompt": lead, "n_predict": TOKENS, **GREEDY, **STREAMED, "grammar": grammar, "lora": self._adapters.scales(None)}
+        return "".join(written.text for written in self._pieces({"do": "write", "body": body}))
+
+    def _pieces(self, request: Message, schema: Mapping[str, Any] | None = None) -> Pieces:
         # Nothing is asked before the first piece is wanted: an iterator that nobody reads costs nothing.
         mailbox = self._process.mailbox()
         try:
+            if schema is not None:
+                self._schemas.check(schema)
             mailbox.ask(request)
             while True:
                 message = mailbox.take()

@@ -73,6 +73,14 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], 
     return {"do": "chat", "body": asked, "stop_ids": options.stop, "top": top}, tools
 
 
+def schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The JSON schema that a body's `response_format` asks the answer to fit; None where it asks for none."""
+    asked = body.get("response_format")
+    wrapped = asked.get("json_schema") if isinstance(asked, Mapping) else None
+    found = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
 class _Breaker:
     """Breaks up special tokens in all texts of a JSON value."""
 

@@ -18,6 +18,7 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text
 from smidgen.engines.batches import batches
+from smidgen.engines.onnx_session import failures, feed, open_session
 from smidgen.engines.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Onnx:
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> OnnxRunner:
         """Load `model.onnx` and `tokenizer.json`. Raises EngineError where one is missing or damaged."""
         tokens = Tokens(folder, int(options.get("max_length", 128)))
-        return OnnxRunner(_session(folder / "model.onnx"), tokens, options.get("outputs", ("logits", "embedding")), threads)
+        return OnnxRunner(open_session(folder / "model.onnx"), tokens, options.get("outputs", ("logits", "embedding")), threads)
 
 
 class OnnxRunner:
@@ -67,56 +68,11 @@ class OnnxRunner:
         return {name: np.concatenate([arrays[place] for arrays in done])[back] for place, name in enumerate(self._outputs)}
 
     def _batch(self, encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
-        length = max([1, *(len(encoding.ids) for encoding in encodings)])
-        shape = (len(encodings), length)
-        feed = {"input_ids": np.full(shape, self._tokens.pad, np.int64), "attention_mask": np.zeros(shape, np.int64)}
-        with_types = "token_type_ids" in self._inputs
-        if with_types:
-            feed["token_type_ids"] = np.zeros(shape, np.int64)
-        for row, encoding in enumerate(encodings):
-            size = len(encoding.ids)
-            feed["input_ids"][row, :size] = encoding.ids
-            feed["attention_mask"][row, : max(1, size)] = 1  # a text of no tokens still pools over one
-            if with_types:
-                feed["token_type_ids"][row, :size] = encoding.type_ids
+        rows = [(encoding.ids, encoding.type_ids) for encoding in encodings]
         try:
-            return list(self._session.run(self._outputs, feed))
-        except _failures() as error:
+            return list(self._session.run(self._outputs, feed(rows, self._tokens.pad, self._inputs)))
+        except failures() as error:
             raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """All that ONNX Runtime raises; its errors share no base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as states
-
-    return (
-        states.Fail,
-        states.InvalidProtobuf,
-        states.InvalidGraph,
-        states.InvalidArgument,
-        states.NotImplemented,
-        states.NoSuchFile,
-        states.RuntimeException,
-    )
-
-
-def _session(file: Path) -> InferenceSession:
-    import onnxruntime
-
-    if not file.is_file():
-        raise EngineError("the model is missing", value=file.name, todo="Build or copy the bundle again.")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # An arena keeps the largest batch ever seen for ever. The system's allocator gives it back, and is as fast here.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except _failures() as error:
-        raise EngineError("ONNX Runtime cannot load the model", value=f"{file.name}: {error}", todo="Build the bundle again.") from error
 
 
 part = Onnx()

@@ -27,8 +27,7 @@ class Tokens:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")
         self._longest = max_length * CHARACTERS_A_TOKEN
-        known = (self._tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>"))
-        self.pad: int = next((number for number in known if number is not None), 0)
+        self.pad = pad_of(self._tokenizer)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoding]:
         """One encoding (`ids`, `type_ids`) a text, in their order; pairs get the tokenizer's own pair template."""
@@ -42,6 +41,12 @@ class Tokens:
 
 def _two(text: str | tuple[str, str]) -> tuple[str, str | None]:
     return (text, None) if isinstance(text, str) else text
+
+
+def pad_of(tokenizer: Tokenizer) -> int:
+    """The number of the token that fills rows up; 0 where there is none."""
+    known = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>"))
+    return next((number for number in known if number is not None), 0)
 
 
 def load_tokenizer(file: Path) -> Tokenizer:

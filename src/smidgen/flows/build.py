@@ -136,7 +136,10 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     for kind in kinds:
         settings = _student_settings(recipe, kind, task)
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
-        raw = bench.raw(probe, [row.input for row in examples.held])
+        # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
+        shown = isinstance(task, Graded) and kind == task.baseline and asked.kind != kind
+        sample, texts = [row.input for row in examples.train], [row.input for row in examples.held]
+        raw = bench.served(bench.variants(probe, [], sample)[0], texts) if shown else bench.raw(probe, texts)
         probes[kind] = probe, raw
         form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
         replies = task.decode(raw, form)
@@ -152,7 +155,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         bench.progress.start(f"export and time {kind}")
         # The baseline is there to be compared with, as it is.
         methods = _methods(recipe) if kind != task.baseline or asked.kind == kind else []
-        for variant in bench.variants(final, methods, [row.input for row in examples.train]):
+        for variant in bench.variants(final, methods, sample):
             candidate = _candidate(task, bench, examples, learnt[kind], variant, recipe, kind)
             wanted = asked.kind in ("auto", kind)
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
@@ -215,8 +218,9 @@ def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, var
     metric is the student's own there, less that loss."""
     gate = recipe.settings(GateSettings)
     texts = [row.input for row in examples.held]
-    whole = task.decode(bench.raw(learnt.final, texts), learnt.form)
+    baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
     small = task.decode(bench.served(variant, texts), learnt.form)
+    whole = small if baseline and isinstance(task, Graded) else task.decode(bench.raw(learnt.final, texts), learnt.form)
     before = task.measure(examples.held, whole, learnt.form)[task.headline]
     after = task.measure(examples.held, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
@@ -238,7 +242,7 @@ def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, var
         seconds=learnt.final.seconds,
         agreement=same,
         unfit=unfit,
-        baseline=kind == task.baseline and recipe.settings(StudentSettings).kind != kind,
+        baseline=baseline,
     )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, MissingExtra
-from smidgen.core.parts import Task
+from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.rows import Row
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
 from smidgen.data.cleaning import Cleaning, clean
 from smidgen.data.inspection import Inspection, inspect
@@ -58,7 +58,7 @@ class Checked:
         try:
             table = open_table(cleaned, settings=self.settings)
             unusable: list[DataError] = []
-            rows = list(table.rows(self.parse, unusable.append))
+            rows = list(table.rows(self.parse, unusable.append, placing(self.task)))
             self.task.form(rows, self.asked)
         except DataError:
             return False
@@ -103,20 +103,22 @@ def check(
     table = open_table(file, settings=settings)
     progress.start(f"reading {table.name}")
     unusable: list[DataError] = []
-    rows = list(table.rows(parse, unusable.append))
+    rows = list(table.rows(parse, unusable.append, placing(part)))
     progress.finish(f"{len(rows):,} rows")
-    tests = _tests(test, table, settings, parse) if test is not None else []
+    tests = _tests(test, table, settings, parse, placing(part)) if test is not None else []
     survey = Survey(rows, unusable, tests, _embed(threads, progress), _unknown(part, rows, asked), progress)
     originals = tuple(Path(name) for name in (file, test) if name is not None and str(name) != STDIN)
     return Checked(inspect(survey, _facts(table, test)), table, survey, originals, part, asked, settings)
 
 
-def _tests(test: str | Path, table: Table, settings: DataSettings, parse: Callable[[Any], Any]) -> list[Row]:
+def _tests(
+    test: str | Path, table: Table, settings: DataSettings, parse: Callable[[Any], Any], placed: Callable[[Text, Any], Any] | None
+) -> list[Row]:
     """The usable rows of the test file, by the columns of the training file where it has them."""
     remembered = (table.input.name, table.label.name if table.label else None)
     plain = settings.model_copy(update={"input": None, "label": None})
     opened = open_table(test, remembered=remembered, need_label=False, settings=plain)
-    return list(opened.rows(parse, lambda _: None))
+    return list(opened.rows(parse, lambda _: None, placed))
 
 
 def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:

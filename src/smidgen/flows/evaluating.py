@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Task
+from smidgen.core.parts import Graded, Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -23,11 +23,14 @@ from smidgen.stats.calibration import expected_calibration_error
 
 _BATCH = 512
 _SINGLES = 200
+_SECONDS = 5.0
+"""After so long, enough has been seen of one text at a time."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds."""
+    """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds. `ece` is the
+    mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes."""
 
     name: str
     id: str
@@ -39,6 +42,7 @@ class Evaluation:
     p50: float
     p99: float
     texts_per_second: float
+    tokens_per_second: float | None
     rows: list[Row]
     replies: list[Reply]
 
@@ -54,6 +58,7 @@ class Evaluation:
             "calibration": {"ece": self.ece},
             "latency_ms": {"p50": self.p50, "p99": self.p99},
             "texts_per_second": self.texts_per_second,
+            **({"tokens_per_second": self.tokens_per_second} if self.tokens_per_second is not None else {}),
         }
 
 
@@ -71,9 +76,11 @@ def evaluate(
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
     skipped: list[object] = []
-    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append))
+    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append, placed=placing(task)))
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
+    if isinstance(task, Graded):
+        rows = task.gathered(rows)
     progress.start("evaluate", len(rows))
     replies: list[Reply] = []
     began = time.perf_counter()
@@ -86,8 +93,14 @@ def evaluate(
         before = time.perf_counter()
         model.predict([row.input])
         took.append((time.perf_counter() - before) * 1e3)
+        if sum(took) > _SECONDS * 1e3:
+            break
     progress.finish(f"{len(rows)} rows")
-    correct = [reply.output == row.output for row, reply in zip(rows, replies, strict=True)]
+    if isinstance(task, Graded):
+        worth: Sequence[float] = task.grades(rows, replies, model.form)
+    else:
+        worth = [reply.output == row.output for row, reply in zip(rows, replies, strict=True)]
+    written = [reply.facts["tokens"] for reply in replies if "tokens" in reply.facts]
     return Evaluation(
         name=model.name,
         id=model.id,
@@ -95,10 +108,11 @@ def evaluate(
         n=len(rows),
         skipped=len(skipped),
         metrics=task.measure(rows, replies, model.form),
-        ece=expected_calibration_error([reply.score for reply in replies], correct),
+        ece=expected_calibration_error([reply.score for reply in replies], worth),
         p50=float(np.percentile(took, 50)),
         p99=float(np.percentile(took, 99)),
         texts_per_second=len(rows) / seconds,
+        tokens_per_second=sum(written) / seconds if written else None,
         rows=rows,
         replies=replies,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.parts import Form, Graded, Task
+from smidgen.core.parts import Form, Graded, Task, placing
 from smidgen.core.rows import Row, joined
 from smidgen.data import near
 from smidgen.data.read import Table, open_table
@@ -70,7 +70,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
     table = open_table(path_of(settings.train, recipe), settings=settings)
-    rows = list(table.rows(lambda cell: task.parse(cell, asked)))
+    rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
     notes = _choices(table)
     sha256 = rows_hash((row.input, row.output) for row in rows)
     if settings.dedupe:
@@ -82,7 +82,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     columns = {"input": ",".join(table.input.names), "label": table.label.names[0] if table.label else ""}
     if settings.test is not None:
         given = open_table(path_of(settings.test, recipe), remembered=(columns["input"], columns["label"]), settings=settings)
-        test = list(given.rows(lambda cell: task.parse(cell, asked)))
+        test = list(given.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
         known = {joined(row.input) for row in test}
         leaked = sum(joined(row.input) in known for row in rows)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import InputError, RequestError
-from smidgen.core.parts import Form, Runner, Task
+from smidgen.core.parts import Form, Raw, Runner, Task
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
+from smidgen.flows import written
 from smidgen.flows.runners import asked, release
+from smidgen.flows.written import Writer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 
@@ -59,6 +62,35 @@ class Model:
             raw = self.runner.run(texts)
         return self.task.decode(asked(raw, texts), self.form)
 
+    @property
+    def at_once(self) -> int:
+        """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`."""
+        return self.runner.options.slots if isinstance(self.runner, Writer) else 0
+
+    def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
+        """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
+        ends the writing. May be called from several threads.
+
+        The score is 0, and the fact `unscored` says why, where the text is not written as it was measured: drawn by chance, ended by a
+        stop text, held to a schema. Its facts then still have the `probability`, the mean of its tokens'.
+
+        Args:
+            text: the text.
+            options: `max_tokens`, `temperature`, `top_p`, `seed`, `stop`, `json_schema`, `grammar`, `logprobs`, as the engine has them.
+
+        Raises:
+            RequestError: for a model that does not write, a text that is too long, an option that cannot be.
+            EngineError: the model's process died; the next request starts it again.
+        """
+        return written.replies(self._writer().write(text, **options), lambda raw: self._decoded(raw, [text]), written.unmeasured(options))
+
+    def converse(self, body: Mapping[str, Any]) -> Generator[Reply, None, None]:
+        """What the model says next in a conversation, piece by piece as `write` gives it, by the chat template in its file and not by what
+        it was taught. It has no score. `body` is OpenAI's of a chat completion. Raises as `write` does."""
+        return written.replies(
+            self._writer().chat(body), lambda raw: self._decoded(raw, None), "a conversation is not what it was measured on"
+        )
+
     def close(self) -> None:
         """End what the engine runs in, where that is a process of its own. The model answers no more."""
         release(self.runner)
@@ -70,16 +102,12 @@ class Model:
         """
         if not texts:
             return []
+        if self.at_once:
+            raise self._without_vectors()
         with self._one_at_a_time:
             raw = self.runner.run(texts)
         if "embedding" not in raw:
-            raise RequestError(
-                "this model has no embeddings",
-                value=f"{self.name} ({self.manifest.student})",
-                todo="Serve a bundle whose student is an encoder or static.",
-                code="embeddings_not_supported",
-                param="model",
-            )
+            raise self._without_vectors()
         vectors = raw["embedding"]
         units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         return [Reply(vector, 1.0) for vector in units.tolist()]
@@ -88,6 +116,30 @@ class Model:
         """Answer one request."""
         for reply in await asyncio.to_thread(self.predict, [request.input]):
             yield reply
+
+    def _decoded(self, raw: Raw, texts: Sequence[Text] | None) -> Reply:
+        (reply,) = self.task.decode(asked(raw, texts) if texts is not None else raw, self.form)
+        return reply
+
+    def _writer(self) -> Writer:
+        if isinstance(self.runner, Writer):
+            return self.runner
+        raise RequestError(
+            "this model does not write",
+            value=f"{self.name} ({self.manifest.task})",
+            todo="Use predict, or a bundle of the task write.",
+            code="writing_not_supported",
+            param="model",
+        )
+
+    def _without_vectors(self) -> RequestError:
+        return RequestError(
+            "this model has no embeddings",
+            value=f"{self.name} ({self.manifest.student})",
+            todo="Serve a bundle whose student is an encoder or static.",
+            code="embeddings_not_supported",
+            param="model",
+        )
 
 
 def load(path: Path | str, threads: int | None = None) -> Model:

@@ -18,7 +18,7 @@ from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Graded, Task
+from smidgen.core.parts import Comparing, Form, Graded, Task
 from smidgen.core.replies import Reply
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
@@ -30,7 +30,7 @@ from smidgen.flows.live import Model, load
 from smidgen.flows.timing import Timing, measure
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Variant
-from smidgen.judge import cost, learning_curve, quality, writing
+from smidgen.judge import cost, extraction, learning_curve, quality, writing
 from smidgen.judge.page import render
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
@@ -140,9 +140,11 @@ def report(
     """The report: measured numbers only; what was not measured is None."""
     examples, task, form = story.examples, story.task, learnt.form
     raw = story.bench.raw(learnt.final, [row.input for row in examples.test])
-    plain = task.decode(raw, {**form, "temperature": 1.0})
+    plain = task.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
     if "labels" in form:
         sections = quality.classifier_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
+    elif "kinds" in form:
+        sections = extraction.extraction_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     elif isinstance(task, Graded):
         sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
     else:
@@ -209,10 +211,14 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
     if name not in story.trained.learnt:
         return None
     learnt, rows = story.trained.learnt[name], story.examples.test
-    replies = story.task.decode(story.bench.raw(learnt.final, [row.input for row in rows]), learnt.form)
+    texts = [row.input for row in rows]
+    own = next(variant for variant in story.trained.variants.values() if variant.student == name)
+    raw = story.bench.served(own, texts) if isinstance(story.task, Graded) else story.bench.raw(learnt.final, texts)
+    replies = story.task.decode(raw, learnt.form)
     metrics, task = story.task.measure(rows, replies, learnt.form), story.task
     grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if isinstance(task, Graded) else None
-    return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades)
+    moved = task.change(rows, replies, served, form) if isinstance(task, Comparing) else None
+    return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades, moved)
 
 
 def _alternative(story: Story, candidate: Candidate) -> Alternative:

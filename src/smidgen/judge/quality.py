@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,14 @@ def classifier_sections(
 
 
 def label_counts(rows: Sequence[Row]) -> Counter[str]:
-    """Rows of each label; a row with several counts for each."""
-    return Counter(str(label) for row in rows for label in label_set(row.output))
+    """Rows of each label; a row with several counts for each. Spans are counted by their labels, once each."""
+    return Counter(str(label) for row in rows for label in _labels(row.output))
+
+
+def _labels(output: Any) -> Iterable[Any]:
+    if isinstance(output, list) and output and all(isinstance(one, Mapping) for one in output):
+        return [span.get("label") for span in output]
+    return label_set(output)
 
 
 def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], form: Form, **facts: Any) -> DataFacts:
@@ -94,7 +100,8 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
         out_of_scope_train=split[0][outside] if outside else 0,
         out_of_scope_test=split[2][outside] if outside else 0,
         labels=tuple(
-            LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in form.get("labels", ())
+            LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label])
+            for label in form.get("labels") or form.get("kinds") or ()
         ),
         **facts,
     )
@@ -168,19 +175,23 @@ def baseline(
     metrics: Mapping[str, Metric],
     seconds: float | None = None,
     grades: tuple[Sequence[float], Sequence[float]] | None = None,
+    moved: Metric | None = None,
 ) -> Baseline:
     """The baseline beside the model on the same rows; the change is the model's accuracy minus the baseline's, paired; of a graded task,
-    whose `grades` of the baseline and of the model are given, the change in the mean grade."""
+    whose `grades` of the baseline and of the model are given, the change in the mean grade; where the task gives the change itself, as
+    `moved`, that one."""
     gold = [row.output for row in rows]
     if grades is not None:
         change = paired_grades(np.asarray(grades[0], dtype=np.float64), np.asarray(grades[1], dtype=np.float64))
     else:
         change = paired_change(same(gold, [reply.output for reply in baseline_replies]), same(gold, [reply.output for reply in replies]))
+    value, low, high = (moved.value, moved.low, moved.high) if moved is not None else (change.value, change.low, change.high)
+    p = None if moved is not None else change.p
     return Baseline(
         name=name,
         metrics=all_measured(metrics),
         seconds=seconds,
-        change=Delta(value=change.value, low=change.low, high=change.high, p=change.p, gained=change.gained, lost=change.lost),
+        change=Delta(value=value, low=low, high=high, p=p, gained=change.gained, lost=change.lost),
     )
 
 

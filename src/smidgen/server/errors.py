@@ -80,13 +80,17 @@ def failure(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A response in the error shape. 429 and 503 say when to come back."""
-    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     sent = dict(headers or {})
     if status in (429, 503):
         sent["Retry-After"] = RETRY_AFTER
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"
-    return answer({"error": {"message": message, "type": kind, "param": param, "code": code}, **(beside or {})}, status, sent)
+    return answer({**_shape(status, message, code, param), **(beside or {})}, status, sent)
+
+
+def told(error: RequestError) -> dict[str, Any]:
+    """A refusal as the body of its response, for a stream that has begun."""
+    return _shape(error.status, str(error), error.code, error.param)
 
 
 def refused(error: RequestError) -> Response:
@@ -128,6 +132,11 @@ def handle_in(app: FastAPI) -> None:
     app.add_exception_handler(RequestError, on_refused)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+
+
+def _shape(status: int, message: str, code: str, param: str | None) -> dict[str, Any]:
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,6 +14,20 @@ _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _MOST_LABELS = 1000
 """Answers are counted by label up to this many labels a bundle; a series for each of more would burden the one who scrapes."""
+
+
+class Usage(Protocol):
+    """Sizes of a written text."""
+
+    @property
+    def prompt(self) -> int:
+        """Tokens read."""
+        ...
+
+    @property
+    def written(self) -> int:
+        """Tokens written."""
+        ...
 
 
 class Metering:
@@ -33,6 +48,7 @@ class Metering:
             "smidgen_answers", "Texts answered, by label where the bundle has labels.", ("model", "label"), registry=self.registry
         )
         self.scores = Histogram("smidgen_answer_score", "Scores of the answers.", ("model",), buckets=_SCORES, registry=self.registry)
+        self.tokens = Counter("smidgen_tokens", "Tokens read and written, by models that write.", ("model", "kind"), registry=self.registry)
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
 
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:
@@ -44,4 +60,10 @@ class Metering:
             for label in given or [""]:
                 shown = label if isinstance(label, str) and label in known else ""
                 self.answers.labels(model, shown).inc()
-            scores.observe(reply.score)
+            if "unscored" not in reply.facts:
+                scores.observe(reply.score)
+
+    def wrote(self, model: str, usage: Usage) -> None:
+        """Count the tokens of a text that was written."""
+        self.tokens.labels(model, "read").inc(usage.prompt)
+        self.tokens.labels(model, "written").inc(usage.written)

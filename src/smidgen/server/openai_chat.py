@@ -2,82 +2,46 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
+from smidgen.server import conversation
 from smidgen.server.answers import Extra, Usage, extra, usage
-from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.bodies import ChatMessage, ChatRequest
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.events import DONE, HEADERS, event
 from smidgen.server.ids import fresh
+from smidgen.server.logprobs import token
 from smidgen.server.served import Served, takes_pairs
 from smidgen.server.service import Service
 from smidgen.server.structured import Wanted, shaped, wanted_of
-
-_MAX_CHOICES = 16
-_LEAST = 1e-9
-DONE = b"data: [DONE]\n\n"
-
-
-class Part(BaseModel):
-    """A piece of a message. Only text is understood."""
-
-    type: str = Field("text", description="text or input_text.")
-    text: str | None = Field(None, description="The text.")
-
-
-class ChatMessage(BaseModel):
-    """A message of the conversation."""
-
-    role: str = Field(description="user, assistant, system, developer, tool. Only the last message of the user is read.")
-    content: str | list[Part] | None = Field(None, description="A text, or pieces of text, which are joined by line breaks.")
-
-
-class StreamOptions(BaseModel):
-    """How to stream."""
-
-    include_usage: bool | None = Field(None, description="Send the usage in a last chunk of its own.")
-
-
-class ChatRequest(BaseModel):
-    """A chat completion request. Fields that are not listed here are accepted and have no effect."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"messages": [{"role": "user", "content": "Where is my parcel?"}]}})
-
-    messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
-    model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
-    stream: bool | None = Field(None, description="Send the answer as server-sent events.")
-    stream_options: StreamOptions | None = None
-    n: int | None = Field(None, ge=1, le=_MAX_CHOICES, description="How many choices; a bundle's answer is certain, so all are the same.")
-    logprobs: bool | None = Field(None, description="Give the logarithm of the score as the answer's log probability.")
-    top_logprobs: int | None = Field(None, ge=0, le=20, description="How many runners-up to give beside it.")
-    response_format: dict[str, Any] | None = Field(
-        None, description="type json_schema: the answer as the only field of an object that fits the schema."
-    )
 
 
 class AssistantMessage(BaseModel):
     """The answer."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
 
 
 class ChatChoice(BaseModel):
-    """One choice."""
+    """One choice; that of a model that writes has the field `smidgen`, too."""
 
     index: int
     message: AssistantMessage
     logprobs: dict[str, Any] | None = None
-    finish_reason: Literal["stop"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    smidgen: Extra | None = None
 
 
 class ChatCompletion(BaseModel):
@@ -100,28 +64,29 @@ def face(service: Service) -> APIRouter:
     @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
     async def chat(body: ChatRequest, request: Request) -> Response:
         model = service.find(body.model)
-        text = _input(_last_said(body.messages), takes_pairs(model))
-        wanted = wanted_of(body.response_format)
-        (reply,) = await service.ask(model, [text], request, "messages")
-        content = model.task.content(reply) if wanted is None else shaped(wanted, reply)
         head = {
             "id": f"chatcmpl-{fresh()}",
             "created": int(time.time()),
             "model": model.name,
             "system_fingerprint": model.id,
         }
+        if model.at_once:
+            alone = conversation.taught(body, await request.json())
+            asked = _input(_last_said(body.messages), takes_pairs(model)) if alone else None
+            return await conversation.converse(service, model, body, head, asked, request)
+        text = _input(_last_said(body.messages), takes_pairs(model))
+        wanted = wanted_of(body.response_format)
+        (reply,) = await service.ask(model, [text], request, "messages")
+        content = model.task.content(reply) if wanted is None else shaped(wanted, reply)
         sizes = usage([text], [content] * (body.n or 1))
         if body.stream:
-            return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=_LIVE)
+            return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=HEADERS)
         message = {"role": "assistant", "content": content, "refusal": None}
         logs = _logs(body, model, reply, content, wanted)
         choices = [{"index": place, "message": message, "logprobs": logs, "finish_reason": "stop"} for place in range(body.n or 1)]
         return answer({**head, "object": "chat.completion", "choices": choices, "usage": sizes, "smidgen": extra(model, reply)})
 
     return router
-
-
-_LIVE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 def _input(pieces: list[str], pair: bool) -> Text:
@@ -152,11 +117,7 @@ def _logs(body: ChatRequest, model: Served, reply: Reply, content: str, wanted: 
         return None
     others = [(model.task.content(Reply(output, score)), score) for output, score in reply.alternatives]
     tops = [(content, reply.score), *others][: body.top_logprobs or 0]
-    return {"content": [{**_token(content, reply.score), "top_logprobs": [_token(text, score) for text, score in tops]}], "refusal": None}
-
-
-def _token(text: str, score: float) -> dict[str, Any]:
-    return {"token": text, "logprob": math.log(max(float(score), _LEAST)), "bytes": list(text.encode("utf-8"))}
+    return {"content": [{**token(content, reply.score), "top_logprobs": [token(text, score) for text, score in tops]}], "refusal": None}
 
 
 async def _events(
@@ -166,15 +127,15 @@ async def _events(
     wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
 
-    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choices = [{"index": place, "delta": delta, "logprobs": None, "finish_reason": finish} for place in range(body.n or 1)]
-        return b"data: " + as_json({**common, "choices": choices, **more}) + b"\n\n"
+        return event({**common, "choices": choices, **more})
 
-    yield event({"role": "assistant", "content": ""})
-    yield event({"content": content})
-    yield event({}, "stop", smidgen=extra(model, reply))
+    yield chunk({"role": "assistant", "content": ""})
+    yield chunk({"content": content})
+    yield chunk({}, "stop", smidgen=extra(model, reply))
     if wants_usage:
-        yield b"data: " + as_json({**common, "choices": [], "usage": sizes}) + b"\n\n"
+        yield event({**common, "choices": [], "usage": sizes})
     yield DONE
 
 

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
+from smidgen.server import continuation
 from smidgen.server.answers import Extra, Usage, extra, usage
-from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.bodies import CompletionRequest
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.events import DONE, HEADERS, event
 from smidgen.server.ids import fresh
-from smidgen.server.openai_chat import DONE, StreamOptions
 from smidgen.server.service import Service
-
-
-class CompletionRequest(BaseModel):
-    """A completion request. Fields that are not listed here are accepted and have no effect."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"prompt": "Where is my parcel?"}})
-
-    prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="A text or several. Lists of token numbers are not understood."
-    )
-    model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: int | None = Field(None, ge=1, le=16, description="How many choices for each prompt; all are the same.")
-    echo: bool | None = Field(None, description="Put the prompt before the answer.")
 
 
 class CompletionChoice(BaseModel):
@@ -37,8 +24,8 @@ class CompletionChoice(BaseModel):
 
     index: int
     text: str
-    logprobs: None = None
-    finish_reason: Literal["stop"]
+    logprobs: dict[str, Any] | None = None
+    finish_reason: Literal["stop", "length"]
     smidgen: Extra
 
 
@@ -62,6 +49,15 @@ def face(service: Service) -> APIRouter:
     async def complete(body: CompletionRequest, request: Request) -> Response:
         model = service.find(body.model)
         prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        head = {
+            "id": f"cmpl-{fresh()}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": model.name,
+            "system_fingerprint": model.id,
+        }
+        if model.at_once:
+            return await continuation.complete(service, model, body, head, prompts, request)
         replies = await service.ask(model, prompts, request, "prompt")
         contents = [model.task.content(reply) for reply in replies]
         copies = body.n or 1
@@ -70,18 +66,11 @@ def face(service: Service) -> APIRouter:
             text = prompt + content if body.echo else content
             said = {"text": text, "logprobs": None, "finish_reason": "stop", "smidgen": extra(model, reply)}
             choices += [{"index": len(choices) + copy, **said} for copy in range(copies)]
-        head = {
-            "id": f"cmpl-{fresh()}",
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": model.name,
-            "system_fingerprint": model.id,
-        }
         sizes = usage([*prompts], contents * copies)
         if body.stream:
             wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
             events = _events(head, choices, sizes if wants_usage else None)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+            return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
         return answer({**head, "choices": choices, "usage": sizes})
 
     return router
@@ -90,9 +79,9 @@ def face(service: Service) -> APIRouter:
 async def _events(head: dict[str, Any], choices: list[dict[str, Any]], sizes: dict[str, int] | None) -> AsyncIterator[bytes]:
     """One chunk a choice, usage where asked, `[DONE]`."""
     for choice in choices:
-        yield b"data: " + as_json({**head, "choices": [choice]}) + b"\n\n"
+        yield event({**head, "choices": [choice]})
     if sizes is not None:
-        yield b"data: " + as_json({**head, "choices": [], "usage": sizes}) + b"\n\n"
+        yield event({**head, "choices": [], "usage": sizes})
     yield DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from smidgen.core.parts import Form, Task
@@ -49,6 +49,23 @@ class Served(Protocol):
         """
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many texts it writes side by side; 0 for a model that does not write."""
+        ...
+
+    def write(self, text: Text, **options: Any) -> Iterator[Reply]:
+        """The answer to a text, piece by piece, the whole one last. May be called from several threads."""
+        ...
+
+    def converse(self, body: Mapping[str, Any]) -> Iterator[Reply]:
+        """What it says next in a conversation, OpenAI's body of a chat completion; as `write` gives it."""
+        ...
+
+    def close(self) -> None:
+        """End what it runs in. It answers no more."""
+        ...
+
 
 class Vectors:
     """A loaded bundle's other side: asked for texts, it gives their vectors. A batcher runs it as it runs the bundle itself."""
@@ -65,4 +82,9 @@ def takes_pairs(model: Served) -> bool:
 
 def warm(model: Served) -> None:
     """Answer one text. The first is slow; let it not be a client's."""
-    model.predict([("ready", "ready") if takes_pairs(model) else "ready"])
+    text: Text = ("ready", "ready") if takes_pairs(model) else "ready"
+    if model.at_once:
+        for _ in model.write(text, max_tokens=1):  # so that the prompt's own part has been read
+            pass
+    else:
+        model.predict([text])

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from smidgen.core.errors import InputError, RequestError
+from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.batching import Batcher
 from smidgen.server.metering import Metering
+from smidgen.server.scribe import Scribe, Sheet, Source, unavailable
 from smidgen.server.served import Served, Vectors, takes_pairs
 from smidgen.server.settings import ServeSettings
+
+T = TypeVar("T")
 
 
 class Service:
@@ -35,6 +39,7 @@ class Service:
         self.models: dict[str, Served] = {}
         self._batchers: dict[str, Batcher] = {}
         self._embedders: dict[str, Batcher] = {}
+        self._scribes: dict[str, Scribe] = {}
         self._labels: dict[str, frozenset[str]] = {}
         for model in models:
             if model.name in self.models:
@@ -79,19 +84,45 @@ class Service:
         replies = await self._run(self._embedders[model.name], model, texts, request, param)
         return [reply.output for reply in replies]
 
+    def write(self, model: Served, sources: list[Source]) -> list[Sheet]:
+        """Texts that a model writes, each to be read piece by piece and closed. Raises RequestError, 503, where too many wait."""
+        return self._scribes[model.name].begin(sources, self.settings.request_seconds)
+
+    def wrote(self, model: Served, reply: Reply) -> None:
+        """Count a text that was written to its end."""
+        self.metering.answered(model.name, frozenset(), [reply])
+        if reply.piece is not None and reply.piece.usage is not None:
+            self.metering.wrote(model.name, reply.piece.usage)
+
+    async def while_there(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+        """What some work gives. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
+        working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=499, code="client_gone")
+        finally:
+            working.cancel()
+            gone.cancel()
+
     async def _run(self, batcher: Batcher, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
-        self._check(texts, takes_pairs(model), param)
-
-        async def gone() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-
-        return await batcher.ask(texts, self.settings.request_seconds, gone)
+        self.check(model, texts, param)
+        try:
+            return await batcher.ask(texts, self.settings.request_seconds, lambda: _gone(request))
+        except EngineError as error:
+            if model.at_once:  # its process starts again with the next request
+                raise unavailable(error) from error
+            raise
 
     async def close(self) -> None:
-        """Answer what waits, then stop."""
+        """Answer what waits, then stop, and end the models."""
         batchers = [*self._batchers.values(), *self._embedders.values()]
         await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in batchers))
+        for model in self.models.values():
+            await asyncio.to_thread(model.close)
+        for scribe in self._scribes.values():
+            scribe.close()
 
     def _take(self, model: Served) -> None:
         batches = self.metering.batches.labels(model.name)
@@ -100,12 +131,17 @@ class Service:
         self._batchers[model.name] = batcher
         # Its thread starts with the first vector that is asked for.
         self._embedders[model.name] = Batcher(Vectors(model), self.settings.max_batch, self.settings.max_queue)
+        if model.at_once:
+            self._scribes[model.name] = Scribe(model.name, model.at_once, self.settings.max_queue)
+        scribe = self._scribes.get(model.name)
         named = [*model.form.get("labels", ()), model.form.get("unknown")]
         self._labels[model.name] = frozenset(label for label in named if isinstance(label, str))
-        self.metering.waiting.labels(model.name).set_function(lambda: batcher.depth)
+        self.metering.waiting.labels(model.name).set_function(lambda: batcher.depth + (scribe.depth if scribe else 0))
         self.metering.loaded.labels(model.name, model.id, model.task.name).set(1)
 
-    def _check(self, texts: Sequence[Text], pairs: bool, param: str) -> None:
+    def check(self, model: Served, texts: Sequence[Text], param: str) -> None:
+        """Raise RequestError, 422, for texts past the limits, or that the model cannot take."""
+        pairs = takes_pairs(model)
         if not texts:
             raise RequestError("there is no text", value="0 texts", todo="Send at least one.", param=param)
         most = min(self.settings.max_inputs, self.settings.max_queue)
@@ -118,9 +154,10 @@ class Service:
                 todo = "Send [[first, second], ...] to /v1/classify." if pairs else "Send each as one text."
                 raise RequestError(what, value=f"text {place + 1}", todo=todo, code="wrong_input", param=param)
             for piece in (text,) if isinstance(text, str) else text:
-                self._check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
+                self.check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
 
-    def _check_text(self, text: str, param: str) -> None:
+    def check_text(self, text: str, param: str) -> None:
+        """The same of one text."""
         if len(text) > self.settings.max_chars:
             todo = f"Send at most {self.settings.max_chars} characters."
             raise RequestError("the text is too long", value=f"{len(text)} characters", todo=todo, code="text_too_long", param=param)
@@ -133,6 +170,12 @@ class Service:
 
     def _names(self) -> str:
         return ", ".join(sorted(self.models))
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _broken(text: str) -> bool:

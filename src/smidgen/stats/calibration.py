@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smidgen.stats.intervals import Floats, wilson
+from smidgen.stats.intervals import Floats, mean_share, wilson
 
 HOTTEST, COLDEST = 20.0, 0.05  # temperatures beyond these say that the scores are of no use, or that nothing was wrong to learn from
 
@@ -116,7 +116,8 @@ def brier(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows of like score: their mean score, the share that was right with Wilson's interval, and their number."""
+    """Rows of like score: their mean score, the share that was right with Wilson's interval (of grades, their mean with the bootstrap's),
+    and their number."""
 
     confidence: float
     accuracy: float
@@ -126,8 +127,12 @@ class Bin:
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[Bin]:
-    """Rows in bins of equal size by score, lowest first. Rows of one score share a bin, so there may be fewer bins than asked for."""
+    """Rows in bins of equal size by score, lowest first. Rows of one score share a bin, so there may be fewer bins than asked for.
+
+    `correct` is 0 or 1 a row, or a grade between them where answers are better or worse.
+    """
     scores, right = _pairs(confidence, correct)
+    counts = bool(np.isin(right, (0.0, 1.0)).all())
     if not len(scores):
         return []
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
@@ -135,9 +140,9 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> li
     found = []
     for number in np.unique(place):
         here = place == number
-        n, successes = int(here.sum()), int(right[here].sum())
-        low, high = wilson(successes, n)
-        found.append(Bin(float(scores[here].mean()), successes / n, low, high, n))
+        n = int(here.sum())
+        low, high = wilson(int(right[here].sum()), n) if counts else mean_share(right[here])
+        found.append(Bin(float(scores[here].mean()), float(right[here].mean()), low, high, n))
     return found
 
 
@@ -148,7 +153,7 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
 
     Args:
         confidence: (n,) scores in 0..1.
-        correct: (n,) whether each answer was right.
+        correct: (n,) whether each answer was right, or its grade.
     """
     found = reliability(confidence, correct, bins)
     total = sum(entry.n for entry in found)

@@ -74,6 +74,7 @@ class AnyEncoder:
         self._model.train(train and dropout is not None)
         vocabulary = self._model.get_input_embeddings().weight.shape[0]
         pooled: list[Tensor] = []
+        flat: list[Tensor] = []
         with torch.set_grad_enabled(train), self._cast():
             for block in batch.blocks:
                 tokens = batch.token_ids[block.start : block.start + block.rows * block.length].view(block.rows, block.length)
@@ -83,8 +84,12 @@ class AnyEncoder:
                 if getattr(self._model.config, "type_vocab_size", 0) > 1:
                     given["token_type_ids"] = tokens // vocabulary
                 states = self._model(**given).last_hidden_state.float()
+                if batch.units is not None:
+                    flat.append(states.reshape(-1, self.hidden))
+                    continue
                 pooled.append(states[:, 0] if self.pooling == "cls" else (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True))
-        features = torch.cat(pooled)
+        with torch.set_grad_enabled(train):
+            features = batch.units.mean(torch.cat(flat)) if batch.units is not None else torch.cat(pooled)
         self._pooled = features if train else None
         return features.detach()
 

@@ -58,6 +58,8 @@ class FastBert:
     features; while training, it keeps what `backward` needs, once.
     """
 
+    learns_embeddings = False
+
     def __init__(self, config: dict[str, Any], tensors: dict[str, Tensor], dtype: torch.dtype):
         if not self.covers(config):
             raise ValueError("FastBert needs model_type bert, hidden_act gelu and absolute positions")
@@ -73,6 +75,7 @@ class FastBert:
         self._load_layers(tensors)
         self._saved: list[dict[str, Any]] | None = None
         self._batch: PackedBatch | None = None
+        self._embed_mask: Tensor | None = None
 
     # -- loading and saving
 
@@ -186,16 +189,17 @@ class FastBert:
 
     @torch.no_grad()
     def forward(self, batch: PackedBatch, train: bool = False, dropout: DropoutBank | None = None) -> Tensor:
-        """Pooled features `[rows, hidden]` in f32, rows in the batch's order."""
-        x = self.embed(batch)
+        """Pooled features `[rows, hidden]` in f32, rows in the batch's order; of a batch with units `[units, hidden]`."""
+        x, mask = self.embed(batch), None
         if dropout is not None:
-            x = x * dropout.draw(*x.shape)
+            mask = dropout.draw(*x.shape)
+            x = x * mask
         biases = [_key_bias(b, self.dtype) for b in batch.blocks]
         saved: list[dict[str, Any]] = []
         for w in self._w:
             x, kept = self._layer(w, x, batch.blocks, biases, train, dropout)
             saved.append(kept)
-        self._saved, self._batch = (saved, batch) if train else (None, None)
+        self._saved, self._batch, self._embed_mask = (saved, batch, mask) if train else (None, None, None)
         return self._pool(x, batch)
 
     def _layer(
@@ -249,6 +253,8 @@ class FastBert:
         return split, probs
 
     def _pool(self, x: Tensor, batch: PackedBatch) -> Tensor:
+        if batch.units is not None:
+            return batch.units.mean(x)
         pooled = torch.empty(len(batch.rows), self.hidden)
         for b in batch.blocks:
             part = x[b.start : b.start + b.rows * b.length].view(b.rows, b.length, -1)
@@ -274,11 +280,18 @@ class FastBert:
         dy: Tensor | None = self._pool_backward(dpooled, batch)
         for i in reversed(range(self.layers)):
             assert dy is not None
-            lowest = i == 0
+            lowest = i == 0 and not self.learns_embeddings
             dy = self._layer_backward(self._w[i], self._g[i], saved[i], dy, batch.blocks, lowest)
             saved[i] = {}  # frees the layer's activations at once
+        if dy is not None:
+            self._embed_backward(dy if self._embed_mask is None else dy * self._embed_mask, batch)
+
+    def _embed_backward(self, dx: Tensor, batch: PackedBatch) -> None:
+        """Gradients of the embeddings, of an encoder that learns them, from that of their sum after the layer norm [tokens, hidden]."""
 
     def _pool_backward(self, dpooled: Tensor, batch: PackedBatch) -> Tensor:
+        if batch.units is not None:
+            return batch.units.mean_backward(dpooled, len(batch.token_ids)).to(self.dtype)
         dy = torch.zeros(len(batch.token_ids), self.hidden, dtype=self.dtype)
         for b in batch.blocks:
             part = dy[b.start : b.start + b.rows * b.length].view(b.rows, b.length, -1)

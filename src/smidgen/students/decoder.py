@@ -147,6 +147,8 @@ class Decoder:
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        if stored.shape.head % 32:
+            options["cache"] = "f16"  # llama.cpp packs keys and values by 32 numbers
         return EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, HALF)
 
 

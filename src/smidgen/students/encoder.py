@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from smidgen.students.any_encoder import AnyEncoder
     from smidgen.students.bert import FastBert
-    from smidgen.students.finetuning import Progress, Trainer
+    from smidgen.students.finetuning import Trainer
 
-_CHECKPOINT = "checkpoint.safetensors"
 _FACTS = "smidgen_student.json"
 
 
@@ -60,36 +59,17 @@ class Encoder:
             MissingExtra: torch is not installed.
             TrainError: the loss is no longer a number.
         """
-        _need_torch()
+        need_torch()
+        from smidgen.students.checkpoints import forget, train
+
         trainer = _trainer(training, space)
-        file = space.folder / _CHECKPOINT
         try:
-            if file.is_file():
-                _resume(trainer, file)
-            else:
-                trainer.init_head()
-            space.progress.start("train encoder", trainer.total_steps)
-            if trainer.step:
-                space.progress.say(f"going on after epoch {trainer.epoch} of {trainer.cfg.epochs}, where an earlier run stopped")
-                space.progress.advance(trainer.step)
-
-            def stepped(now: Progress) -> None:
-                if not np.isfinite(now.loss):
-                    raise TrainError(
-                        "the loss is no longer a number", value=f"step {now.step}", todo="Lower the rate: --set train.learning_rate=1e-4"
-                    )
-                space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
-
-            def epoch_done(done: Trainer) -> None:
-                if done.epoch < done.cfg.epochs:
-                    _checkpoint(done, file)
-
-            trainer.run(stepped, epoch_done)
+            train(trainer, space, self.name)
         finally:
             trainer.workers.close()
         trainer.use_average()
         _save(trainer, training, space.folder)
-        file.unlink(missing_ok=True)
+        forget(space)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`logits` (n, outputs) and `embedding` (n, width) in f32, by torch."""
@@ -135,8 +115,8 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
     model = load_encoder(folder, best_dtype() if quick else torch.float32)
     model.pooling = facts["pooling"]
     head = load_file(str(folder / "model.safetensors"))
-    ids = tokenize(folder / "tokenizer.json", texts, facts["max_length"], _vocabulary(folder))
-    workers = _workers(model, threads)
+    ids = tokenize(folder / "tokenizer.json", texts, facts["max_length"], vocabulary_of(folder))
+    workers = workers_for(model, threads)
     try:
         with torch.no_grad():
             features = encode(model, ids, np.arange(len(ids)), workers)
@@ -160,7 +140,7 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
     before, after = around[: len(around) // 2], around[len(around) // 2 :]
     ids = [[*before, int(number), *after] for number in token_ids]
     model = load_encoder(folder, best_dtype())
-    workers = _workers(model, threads)
+    workers = workers_for(model, threads)
     try:
         features: NDArray[np.float32] = encode(model, ids, np.arange(len(ids)), workers).numpy()
     finally:
@@ -180,14 +160,15 @@ def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | AnyEncoder:
     return AnyEncoder(folder, dtype)
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Raise MissingExtra where torch is not installed."""
     try:
         import torch  # noqa: F401
     except ImportError:
         raise MissingExtra("torch", "train") from None
 
 
-def _workers(model: FastBert | AnyEncoder, threads: int) -> Any:
+def workers_for(model: FastBert | AnyEncoder, threads: int) -> Any:
     """One worker a core for the hand-written encoder; torch's own threads for the others."""
     import torch
 
@@ -200,7 +181,8 @@ def _workers(model: FastBert | AnyEncoder, threads: int) -> Any:
     return Workers(1, own_threads=threads)
 
 
-def _vocabulary(folder: Path) -> int:
+def vocabulary_of(folder: Path) -> int:
+    """How many token numbers the encoder in a folder knows."""
     return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"])
 
 
@@ -233,13 +215,15 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
         **given,
     )
     rows = [*training.rows, *_names_as_rows(training.form)] if config.pairs else training.rows
-    ids = tokenize(folder / "tokenizer.json", [row.input for row in rows], settings.max_length, _vocabulary(folder))
+    ids = tokenize(folder / "tokenizer.json", [row.input for row in rows], settings.max_length, vocabulary_of(folder))
     targets = targets_of(rows, names, multi)
     balanced = training.form.get("class_weights") == "balanced"
     weights = _class_weights(targets, len(names)) if balanced else None
     loss = torch.nn.BCEWithLogitsLoss(pos_weight=weights) if multi else None
     belief = None if multi else Belief.of(rows, names, settings.soft_temperature)
-    return Trainer(model, ids, targets, len(names), config, loss, None if multi else weights, _workers(model, space.threads), belief)
+    return Trainer(
+        model, ids, targets, len(names), config, loss, None if multi else weights, workers_for(model, space.threads), belief=belief
+    )
 
 
 def _names_as_rows(form: Form) -> list[Row]:
@@ -263,23 +247,6 @@ def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
         return ((len(targets) - positive) / positive).clamp(1, 100)
     counts = torch.bincount(targets, minlength=classes).clamp(min=1)
     return len(targets) / (classes * counts.float())
-
-
-def _checkpoint(trainer: Trainer, file: Path) -> None:
-    """Write the state beside the old checkpoint and rename it over: a kill while writing loses nothing."""
-    import torch
-    from safetensors.torch import save_file
-
-    state = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in trainer.state_dict().items()}
-    fresh = file.with_suffix(".new")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, fresh)
-    fresh.replace(file)
-
-
-def _resume(trainer: Trainer, file: Path) -> None:
-    from safetensors.torch import load_file
-
-    trainer.load_state_dict(load_file(str(file)))
 
 
 def _save(trainer: Trainer, training: Training, folder: Path) -> None:

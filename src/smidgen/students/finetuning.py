@@ -145,12 +145,13 @@ class Trainer:
         loss_fn: LossFn | None = None,
         class_weights: Tensor | None = None,
         workers: Workers | None = None,
+        head: Head | None = None,
         belief: Belief | None = None,
     ) -> None:
         self.model, self.ids, self.targets, self.cfg = model, ids, targets, config
         self.belief, self.class_weights = belief, class_weights
         self.lengths = np.array([len(i) for i in ids])
-        self.head = Head(model.hidden, classes, config.head_scale, config.cosine)
+        self.head = head or Head(model.hidden, classes, config.head_scale, config.cosine)
         self.loss_fn = loss_fn or (lambda z, y: F.cross_entropy(z, y, weight=class_weights, label_smoothing=config.label_smoothing))
         self.plans = [
             plan_pairs(targets.numpy(), config.seed, e, config.batch_rows)
@@ -204,24 +205,34 @@ class Trainer:
         left = (self.total_steps - self.step) / max(1, self.total_steps - warm)
         return left
 
-    def _loss(self, features: Tensor, flat: Tensor, rows: Tensor) -> Tensor:
-        cfg, targets = self.cfg, self.targets[rows]
-        dropped = features
-        if cfg.head_dropout:
-            keep = torch.rand(features.shape, generator=self.generator) >= cfg.head_dropout
-            dropped = features * keep / (1 - cfg.head_dropout)
-        logits = self.head.logits(dropped, flat)
+    def _dropped(self, features: Tensor) -> Tensor:
+        if not self.cfg.head_dropout:
+            return features
+        keep = torch.rand(features.shape, generator=self.generator) >= self.cfg.head_dropout
+        return features * keep / (1 - self.cfg.head_dropout)
+
+    def _loss(self, features: Tensor, flat: Tensor, rows: np.ndarray) -> Tensor:
+        """The loss of data rows, from what the encoder gave for them, in their order."""
+        cfg, targets = self.cfg, self.targets[torch.from_numpy(rows)]
+        logits = self.head.logits(self._dropped(features), flat)
         if self.belief is None or targets.ndim > 1:
             loss = self.loss_fn(logits, targets)
         else:
-            loss = self.belief.loss(logits, targets, rows, cfg.label_smoothing, self.class_weights)
+            loss = self.belief.loss(logits, targets, torch.from_numpy(rows), cfg.label_smoothing, self.class_weights)
         if cfg.supcon:
             loss = loss + cfg.supcon * supcon_loss(features, targets, cfg.supcon_temp)
         return loss
 
+    def _batch(self, worker: int, rows: np.ndarray) -> PackedBatch:
+        """What a worker computes of a step: its share of the rows, as they are read this time."""
+        ids: Rows = self.ids
+        if self.cfg.token_drop:
+            ids = {int(r): drop_tokens(self.ids[r], self.cfg.token_drop, self.rngs[worker]) for r in rows}
+        return pack(ids, rows)
+
     def train_step(self, rows: np.ndarray) -> float:
         """One optimiser step on the given data rows; gives the loss."""
-        model, cfg = self.model, self.cfg
+        model = self.model
         # dealing out length-sorted rows in turn gives the workers equal loads
         rows = rows[np.argsort(self.lengths[rows], kind="stable")]
         active = min(self.workers.count, len(rows))
@@ -231,18 +242,14 @@ class Trainer:
             share = rows[i::active] if i < active else rows[:0]
             if not len(share):
                 return torch.empty(0, model.hidden)
-            ids: Rows = self.ids
-            if cfg.token_drop:
-                rng = self.rngs[i]
-                ids = {int(r): drop_tokens(self.ids[r], cfg.token_drop, rng) for r in share}
-            batches[i] = batch = pack(ids, share)
+            batches[i] = batch = self._batch(i, share)
             return self._replicas[i].forward(batch, train=True, dropout=self.banks[i])
 
         parts = self.workers.map(forward)
         features = torch.cat(parts).requires_grad_()
         order = np.concatenate([b.rows for b in batches if b is not None])
         flat = self.head.flat.detach().requires_grad_()
-        loss = self._loss(features, flat, torch.from_numpy(order))
+        loss = self._loss(features, flat, order)
         dfeatures, dhead = torch.autograd.grad(loss, (features, flat))
         cuts = torch.split(dfeatures, [len(p) for p in parts])
 

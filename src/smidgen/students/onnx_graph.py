@@ -38,7 +38,8 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
     """Write the trained encoder in `folder` as `model.onnx` and `tokenizer.json` into `out`, at full precision.
 
     Inputs `input_ids`, `attention_mask` and, for a BERT, `token_type_ids`, all int64 (n, tokens). Outputs `logits` (n, k) and
-    `embedding` (n, width), the pooled features that the head (or its hidden layer) sees, both float32.
+    `embedding` (n, width), the pooled features that the head (or its hidden layer) sees, both float32; of a head on every token only
+    `logits` (n, tokens, k).
 
     Raises:
         MissingExtra: onnx is not installed.
@@ -72,8 +73,11 @@ def bert(config: dict[str, Any], tensors: Tensors, head: Head) -> ModelProto:
     graph.node("Cast", ["attention_mask"], "mask", to=6)  # int32, as the attention operator wants it
     for layer in range(config["num_hidden_layers"]):
         x = _layer(graph, f"encoder.layer.{layer}", x, config, epsilon)
+    if head.pooling == "tokens":
+        _answer_tokens(graph, x)
+        return graph.model({"logits": ["n", "tokens", graph.outputs]})
     _pool_and_answer(graph, x, head)
-    return graph.model(width=config["hidden_size"])
+    return graph.model({"logits": ["n", graph.outputs], "embedding": ["n", config["hidden_size"]]})
 
 
 def _is_plain_bert(config: dict[str, Any]) -> bool:
@@ -154,6 +158,14 @@ def _pool_and_answer(graph: _Graph, x: str, head: Head) -> None:
     graph.node("Gemm", [features, graph.constant("head.weight", rows_of_head), graph.constant("head.bias", bias)], "logits", transB=1)
 
 
+def _answer_tokens(graph: _Graph, x: str) -> None:
+    """The head on every token. Its product keeps the name that keeps it at full precision."""
+    rows = graph.tensor("head.weight")
+    graph.outputs = rows.shape[0]
+    product = graph.node("MatMul", [x, graph.constant("head.weight", rows.T)], "head.product")
+    graph.node("Add", [product, graph.weight("head.bias")], "logits")
+
+
 class _Graph:
     """Nodes and constants of a graph as it grows. A name is made once; asking for it again gives the same constant."""
 
@@ -200,17 +212,15 @@ class _Graph:
         inputs = [x, skip, self.weight(f"{norm}.weight"), self.weight(f"{norm}.bias"), *([self.weight(bias)] if bias else [])]
         return self.node("SkipLayerNormalization", inputs, output, _CONTRIB, epsilon=epsilon)
 
-    def model(self, width: int) -> ModelProto:
+    def model(self, outputs: dict[str, list[Any]]) -> ModelProto:
+        """The graph with these outputs, each with its shape."""
         from onnx import TensorProto, helper
 
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"])
             for name in ("input_ids", "attention_mask", "token_type_ids")
         ]
-        outputs = [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", self.outputs]),
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", width]),
-        ]
-        graph = helper.make_graph(self.nodes, "encoder", inputs, outputs, list(self.constants.values()))
+        given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
+        graph = helper.make_graph(self.nodes, "encoder", inputs, given, list(self.constants.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="smidgen")

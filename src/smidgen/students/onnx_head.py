@@ -17,7 +17,7 @@ class Head:
     """What stands on the encoder; the content of `smidgen_student.json`.
 
     Attributes:
-        pooling: `mean` over the tokens that are not padding, or `cls`, the first token.
+        pooling: `mean` over the tokens that are not padding; `cls`, the first token; or `tokens`: none, the head stands on every token.
         normalize: whether pooled features are brought to length 1.
         scale: None for a linear head; else a cosine head: logits = scale * cos(pooled, row) (+ bias).
         max_length: tokens that the encoder reads, special tokens counted.
@@ -35,7 +35,7 @@ class Head:
         """The head of the student in `folder`. Raises TrainError where a value is unknown."""
         facts = json.loads((folder / "smidgen_student.json").read_text(encoding="utf-8"))
         head = Head(**{name: facts[name] for name in Head.__dataclass_fields__ if name in facts})
-        for name, value, known in (("pooling", head.pooling, ("mean", "cls")), ("hidden", head.hidden, (None, *ACTIVATIONS))):
+        for name, value, known in (("pooling", head.pooling, ("mean", "cls", "tokens")), ("hidden", head.hidden, (None, *ACTIVATIONS))):
             if value not in known:
                 raise TrainError(f"smidgen_student.json: unknown {name}", value=value, todo=f"Known: {', '.join(map(str, known))}.")
         return head

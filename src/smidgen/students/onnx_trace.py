@@ -40,14 +40,16 @@ def trace(folder: Path, head: Head, file: Path, opset: int) -> None:
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if with_types else [])]
     example = torch.zeros((2, 8), dtype=torch.int64)
     inputs = tuple(torch.ones_like(example) if name == "attention_mask" else example.clone() for name in names)
+    tokens = head.pooling == "tokens"
+    outputs = {"logits": {0: "n", 1: "tokens"}} if tokens else {"logits": {0: "n"}, "embedding": {0: "n"}}
     torch.onnx.export(
         module,
         inputs,
         file,
         input_names=names,
-        output_names=["logits", "embedding"],
+        output_names=list(outputs),
         opset_version=opset,
-        dynamic_axes={name: {0: "n", 1: "tokens"} for name in names} | {"logits": {0: "n"}, "embedding": {0: "n"}},
+        dynamic_axes={name: {0: "n", 1: "tokens"} for name in names} | outputs,
         dynamo=False,
     )
 
@@ -61,9 +63,11 @@ def _module(torch: Any, encoder: Any, own: dict[str, Any], head: Head) -> Any:
             super().__init__()
             self.encoder = encoder
 
-        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> tuple[Any, Any]:
+        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
             extra = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
             states = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **extra).last_hidden_state
+            if head.pooling == "tokens":
+                return functional.linear(states, own["head.weight"], own["head.bias"])
             if head.pooling == "cls":
                 pooled = states[:, 0]
             else:

@@ -37,6 +37,47 @@ class PackedBatch:
     positions: Tensor  # [tokens] int64
     blocks: list[Block]
     rows: np.ndarray  # data row of each row, in block order
+    units: Units | None = None  # where features of units are wanted, not of rows
+
+
+@dataclass(frozen=True)
+class Units:
+    """Which of a batch's tokens make up which unit (a word, say), one entry for each token of each unit."""
+
+    tokens: Tensor  # [entries] int64, places in the batch
+    owners: Tensor  # [entries] int64, the unit, counted over the batch
+    shares: Tensor  # [entries, 1] f32, one over the tokens of the unit
+    count: int
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Means `[units, hidden]` in f32 of token states `[tokens, hidden]`."""
+        return torch.zeros(self.count, x.shape[1]).index_add_(0, self.owners, x[self.tokens].float() * self.shares)
+
+    def mean_backward(self, dmean: Tensor, tokens: int) -> Tensor:
+        """The gradient of so many token states, f32, from that of the means."""
+        return torch.zeros(tokens, dmean.shape[1]).index_add_(0, self.tokens, dmean[self.owners] * self.shares)
+
+
+def units_of(batch: PackedBatch, pieces: Sequence[np.ndarray], before: int) -> Units:
+    """The units of a batch, in the order of its rows. `pieces` holds for each data row (units, 2): first piece of each unit, and one past
+    its last; `before` is how many special tokens stand before a row's first piece."""
+    tokens, owners, sizes = [], [], []
+    count = 0
+    for block in batch.blocks:
+        for place in range(block.rows):
+            own = pieces[batch.rows[block.row_start + place]]
+            size = own[:, 1] - own[:, 0]
+            ends = np.cumsum(size)
+            # Each unit's first token, then one more for each further entry of the same unit.
+            steps = np.arange(int(size.sum())) - np.repeat(ends - size, size)
+            tokens.append(np.repeat(own[:, 0], size) + steps + block.start + place * block.length + before)
+            owners.append(np.repeat(np.arange(count, count + len(own)), size))
+            sizes.append(np.repeat(size, size))
+            count += len(own)
+    shares = 1.0 / np.concatenate(sizes).astype(np.float32)
+    return Units(
+        torch.from_numpy(np.concatenate(tokens)), torch.from_numpy(np.concatenate(owners)), torch.from_numpy(shares)[:, None], count
+    )
 
 
 def split_lengths(lengths: Sequence[int], block_cost: int = _BLOCK_COST) -> list[tuple[int, int]]:

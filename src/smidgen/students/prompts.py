@@ -24,6 +24,10 @@ _MARK = "SMIDGENTEXTSTANDSHERE"
 _LONGEST_TEMPLATE = 200_000
 
 
+class _Refused(TemplateError):
+    """A template that does not take the turns it was given."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """Token ids before and after a text, and those that end an answer (the first is the one that is taught)."""
@@ -109,7 +113,7 @@ def _render(template: str, config: dict[str, Any], instruction: str, turns: list
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
 
     def refuse(message: str) -> None:
-        raise TemplateError(message)
+        raise _Refused(message)
 
     # A prompt that named today's date would not be the one that was taught.
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _: "1 January 2025"}

@@ -1,0 +1,73 @@
+"""Runs the lexical baseline: features of words looked up in a table, and a linear chain over the tags, in numpy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import EngineError
+from smidgen.core.parts import Raw
+from smidgen.core.rows import Text, joined
+from smidgen.engines.tensors import Tensors
+from smidgen.machine.blas import one_thread
+from smidgen.stats import tagging
+from smidgen.stats.chains import Chain
+from smidgen.stats.tag_reader import LONGEST
+from smidgen.stats.word_features import features
+
+_AGAIN = "Build or copy the bundle again."
+
+
+class Lexical:
+    """The engine. `features.json` holds `features`, in the order of the rows of `weight`, `names` with the numbers of their kinds, and
+    `level`, what a word is; `lexical.safetensors` holds `weight` (features, tags) and `transitions` (tags, tags). No options."""
+
+    name = "lexical"
+
+    def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> LexicalRunner:
+        """Load both files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
+        try:
+            table = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+            index = {str(entry): place for place, entry in enumerate(table["features"])}
+            names = {str(name): int(kind) for name, kind in table["names"].items()}
+            level = str(table["level"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineError("the features cannot be loaded", value=f"features.json: {error}", todo=_AGAIN) from error
+        if level not in tagging.LEVELS:
+            raise EngineError("the features name an unknown level", value=level, todo=_AGAIN)
+        tensors = Tensors(folder / "lexical.safetensors")
+        transitions = tensors.get("transitions", None, None)
+        try:
+            chain = Chain(transitions)
+        except ValueError as error:
+            raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
+        return LexicalRunner(index, names, level, tensors.get("weight", len(index), len(transitions)), chain)
+
+
+class LexicalRunner:
+    """A loaded baseline."""
+
+    def __init__(self, index: Mapping[str, int], names: Mapping[str, int], level: str, weight: NDArray[np.float32], chain: Chain) -> None:
+        self._index, self._names, self._level, self._weight, self._chain = index, names, level, weight, chain
+
+    def run(self, texts: Sequence[Text]) -> Raw:
+        """`spans`, as the engine `tagger` gives them."""
+        with one_thread():
+            return {"spans": [self._found(joined(text)[:LONGEST]) for text in texts]}
+
+    def _found(self, text: str) -> list[list[float]]:
+        units = tagging.units(text, self._level)
+        words = features([text[start:end] for start, end in units], self._names)
+        sums = np.zeros((len(units), self._weight.shape[1]))
+        for place, word in enumerate(words):
+            rows = [row for entry in word if (row := self._index.get(entry)) is not None]
+            sums[place] = self._weight[rows].sum(axis=0)
+        return [[units[a][0], units[b][1], kind, round(chance, 6)] for a, b, kind, chance in self._chain.spans(sums)]
+
+
+part = Lexical()

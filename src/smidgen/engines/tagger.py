@@ -1,0 +1,98 @@
+"""Runs a tagger: an encoder that weighs the tags of every token (`model.onnx`, `tokenizer.json`), and a linear chain over them
+(`chain.safetensors`).
+
+Long texts are read in windows that share half with their neighbours. What is found is exact: the probability of each span under the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import EngineError
+from smidgen.core.parts import Raw
+from smidgen.core.rows import Text, joined
+from smidgen.engines.batches import batches
+from smidgen.engines.onnx_session import failures, feed, open_session
+from smidgen.engines.tensors import Tensors
+from smidgen.engines.tokens import load_tokenizer, pad_of
+from smidgen.stats.chains import Chain
+from smidgen.stats.tag_reader import Reader
+from smidgen.stats.tagging import LEVELS
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+_AGAIN = "Build or copy the bundle again."
+
+
+class Tagger:
+    """The engine. Options:
+
+    max_length: tokens of a window, special tokens counted (256).
+    level: what is tagged: `words`, `runs` or `characters` (words); see `stats/tagging.py`.
+    shaped: whether the types of tokens are shapes of words (false).
+    """
+
+    name = "tagger"
+
+    def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> TaggerRunner:
+        """Load the three files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
+        level = str(options.get("level", "words"))
+        if level not in LEVELS:
+            raise EngineError("the options name an unknown level", value=level, todo=_AGAIN)
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        pad = pad_of(tokenizer)
+        vocabulary = tokenizer.get_vocab_size()
+        reader = Reader.of(tokenizer, int(options.get("max_length", 256)), level, bool(options.get("shaped", False)), vocabulary)
+        table = Tensors(folder / "chain.safetensors").get("transitions", None, None)
+        session = open_session(folder / "model.onnx")
+        outputs = {entry.name: entry.shape for entry in session.get_outputs()}
+        if "logits" not in outputs or outputs["logits"][-1] != len(table):
+            raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {len(table)}", todo=_AGAIN)
+        try:
+            chain = Chain(table)
+        except ValueError as error:
+            raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
+        return TaggerRunner(session, reader, chain, pad, threads)
+
+
+class TaggerRunner:
+    """A loaded tagger."""
+
+    def __init__(self, session: InferenceSession, reader: Reader, chain: Chain, pad: int, threads: int) -> None:
+        self._session, self._reader, self._chain, self._pad, self._threads = session, reader, chain, pad, max(1, threads)
+        self._inputs = {entry.name for entry in session.get_inputs()}
+        self._pool = ThreadPoolExecutor(self._threads, "smidgen-tagger") if self._threads > 1 else None
+
+    def run(self, texts: Sequence[Text]) -> Raw:
+        """`spans`: for each text a list of what may be spans, each `[start, end, kind, probability]`, offsets in characters of the text; a
+        pair is read as one text, its halves joined by a line break."""
+        readings = self._reader.read([joined(text) for text in texts])
+        windows = [(place, window) for place, reading in enumerate(readings) for window in self._reader.windows(reading)]
+        rows = [(self._reader.ids(readings[place], window), self._reader.shapes(readings[place], window)) for place, window in windows]
+        plan = batches([len(ids) for ids, _ in rows], self._threads)
+        parts = [[rows[row] for row in part] for part in plan]
+        done = list(self._pool.map(self._batch, parts)) if self._pool and len(parts) > 1 else [self._batch(part) for part in parts]
+        scores: list[list[NDArray[np.float32]]] = [[] for _ in texts]
+        tables = {row: table for part, found in zip(plan, done, strict=True) for row, table in zip(part, found, strict=True)}
+        for row, (place, _) in enumerate(windows):
+            scores[place].append(tables[row])
+        found = [self._reader.spans(reading, tables, self._chain) for reading, tables in zip(readings, scores, strict=True)]
+        return {"spans": found}
+
+    def _batch(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float32]]:
+        """Log weights of each row's tokens, padding left off."""
+        try:
+            (logits,) = self._session.run(["logits"], feed(rows, self._pad, self._inputs))
+        except failures() as error:
+            raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
+        return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
+
+
+part = Tagger()

@@ -1,0 +1,93 @@
+"""From the pieces of a text, as an engine writes it, to replies: one for each piece, then the whole with its score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from smidgen.core.errors import EngineError
+from smidgen.core.parts import Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+
+_DIGITS = 6
+_UNMEASURED = {
+    "temperature": "drawn by chance, where it was measured on the likeliest tokens",
+    "json_schema": "held to a schema",
+    "grammar": "held to a grammar",
+    "stop": "it could end at a stop text",
+}
+"""Options under which a text is not what was measured, and why."""
+
+
+class _Options(Protocol):
+    @property
+    def slots(self) -> int: ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A runner that writes piece by piece: the engine `llama` has one. `options.slots` is how many texts it writes side by side."""
+
+    @property
+    def options(self) -> _Options:
+        """Its engine options."""
+        ...
+
+    def write(self, text: Text, **options: Any) -> Iterator[Any]:
+        """The pieces of what it writes for a text."""
+        ...
+
+    def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:
+        """The pieces of what it writes in a conversation."""
+        ...
+
+
+def unmeasured(options: Mapping[str, Any]) -> str:
+    """Why a text that is written with these options has no score; empty where it has one."""
+    return next((why for name, why in _UNMEASURED.items() if options.get(name)), "")
+
+
+def replies(pieces: Iterator[Any], whole: Callable[[Raw], Reply], unscored: str = "") -> Generator[Reply, None, None]:
+    """A reply for each piece, whose output is what it adds; then the final one, with the last piece beside it.
+
+    Args:
+        pieces: as a `Writer` gives them; closed in the end, however that comes.
+        whole: makes the reply of the raw output of one text.
+        unscored: why the whole has no score; empty where it has one.
+    """
+    texts: list[str] = []
+    chances: list[float] = []
+    count = 0
+    try:
+        for piece in pieces:
+            texts.append(piece.text)
+            chances += [token.probability for token in piece.tokens]
+            count += piece.count
+            if piece.finish is None:
+                yield Reply(piece.text, 0.0, final=False, piece=piece)
+                continue
+            likely = float(np.mean(chances)) if chances else 0.0
+            found = whole(
+                {
+                    "texts": ["".join(texts)],
+                    "probability": np.array([likely], np.float32),
+                    "tokens": np.array([count], np.float32),
+                    "finished": np.array([piece.finish == "stop"], np.float32),
+                }
+            )
+            facts = {
+                **found.facts,
+                **({"probability": round(likely, _DIGITS)} if chances else {}),  # beside tools there are none
+                **({"unscored": unscored} if unscored else {}),
+            }
+            yield replace(found, score=0.0 if unscored else found.score, facts=facts, piece=piece)
+            return
+        raise EngineError("the engine gave no end to a text", value=f"{count} tokens", todo="Send the request again.")
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,111 @@
+"""How well spans were found. A span is right where its start, its end and its label all are (strict matching, as in CoNLL's evaluation)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.metrics import Metric
+from smidgen.stats.classification import ClassScore, share
+from smidgen.stats.intervals import Floats, bootstrap, wilson
+
+Spans = Sequence[Mapping[str, Any]]
+"""The spans of one text, each with `start`, `end` and `label`."""
+
+
+def keys(spans: Spans, label: str | None = None) -> frozenset[Hashable]:
+    """Spans as a set of (start, end, label); only those of one label where it is given."""
+    return frozenset((span["start"], span["end"], span["label"]) for span in spans if label is None or span["label"] == label)
+
+
+def measure(gold: Sequence[Spans], got: Sequence[Spans]) -> dict[str, Metric]:
+    """f1, precision and recall over the spans of all rows, with bootstrap intervals over rows, and exact_match, the share of rows whose
+    spans are exactly the gold ones. `n` is the number of rows. A value is NaN where there is nothing to count."""
+    if len(gold) != len(got):
+        raise ValueError(f"{len(gold)} gold lists of spans and {len(got)} answers")
+    pairs = [(keys(a), keys(b)) for a, b in zip(gold, got, strict=True)]
+    seen = Counter((len(a & b), len(a), len(b)) for a, b in pairs)
+    table = np.array(list(seen), dtype=np.float64).reshape(-1, 3)
+    counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
+    right, wanted, given = table.T
+    return {
+        "f1": _resampled(counts, 2 * right, wanted + given),
+        "precision": _resampled(counts, right, given),
+        "recall": _resampled(counts, right, wanted),
+        "exact_match": share(np.array([a == b for a, b in pairs], dtype=np.bool_)),
+    }
+
+
+def counted(gold: Sequence[Spans], got: Sequence[Spans]) -> float:
+    """F1 alone, without an interval; 0 where there is nothing to count."""
+    pairs = [(keys(a), keys(b)) for a, b in zip(gold, got, strict=True)]
+    both = sum(len(a) + len(b) for a, b in pairs)
+    return 2 * sum(len(a & b) for a, b in pairs) / both if both else 0.0
+
+
+def _resampled(counts: Any, above: Floats, below: Floats) -> Metric:
+    """A ratio of sums over rows: `above` and `below` are what a row of each pattern adds."""
+    n = int(counts.sum())
+    total, whole = float(counts @ above), float(counts @ below)
+    if not whole:
+        return Metric(math.nan, 0.0, 1.0, n)
+    value = total / whole
+    if value in (0.0, 1.0):
+        # No resample of rows that are all right (or all wrong) differs; what so many spans can show at most is Wilson's bound.
+        low, high = wilson(round(value * whole), round(whole))
+    else:
+        low, high = bootstrap(counts, lambda drawn: _ratio(drawn @ above, drawn @ below))
+    return Metric(value, low, high, n)
+
+
+def change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[Spans]) -> Metric:
+    """What F1 changed by from some answers to others on the same rows, with its paired bootstrap interval: rows are drawn once for both."""
+    seen = Counter(
+        (len(a), len(a & b), len(b), len(a & c), len(c)) for a, b, c in (map(keys, row) for row in zip(gold, before, after, strict=True))
+    )
+    table = np.array(list(seen), dtype=np.float64).reshape(-1, 5)
+    counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
+
+    def moved(drawn: Floats) -> Floats:
+        wanted, first, given, second, given_then = (drawn @ table).T
+        return _ratio(2 * second, wanted + given_then) - _ratio(2 * first, wanted + given)
+
+    value = float(moved(counts[None, :].astype(np.float64))[0]) if len(counts) else math.nan
+    if math.isnan(value):
+        return Metric(0.0, -1.0, 1.0, len(gold))
+    low, high = bootstrap(counts, moved)
+    if low == high:
+        # No resample differs: what so many rows can show at most is a row more or less.
+        low, high = max(-1.0, value - 2 / (len(gold) + 2)), min(1.0, value + 2 / (len(gold) + 2))
+    return Metric(value, low, high, len(gold))
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    ratio: Floats = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return ratio
+
+
+def per_label(gold: Sequence[Spans], got: Sequence[Spans], labels: Sequence[str]) -> list[ClassScore]:
+    """Scores of every label over the spans of all rows, in the order of `labels`, with Wilson's intervals. `support` and `predicted`
+    count spans."""
+    found = []
+    for label in labels:
+        pairs = [(keys(a, label), keys(b, label)) for a, b in zip(gold, got, strict=True)]
+        right, wanted, given = sum(len(a & b) for a, b in pairs), sum(len(a) for a, _ in pairs), sum(len(b) for _, b in pairs)
+        found.append(ClassScore(label, _share(right, given), _share(right, wanted), _f1(right, wanted + given - right), wanted, given))
+    return found
+
+
+def _share(right: int, n: int) -> Metric:
+    return share(np.arange(n) < right)
+
+
+def _f1(right: int, union: int) -> Metric:
+    """F1 = 2J / (1 + J) of the share J of right spans among those that are gold or given; see `classification.per_class`."""
+    met = _share(right, union)
+    value, low, high = (2 * j / (1 + j) for j in (met.value, met.low, met.high))
+    return Metric(value, low, high, union)

@@ -1,0 +1,57 @@
+"""Training that can be stopped: a checkpoint after each epoch, from which a run goes on to the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import Workspace
+from smidgen.students.finetuning import Progress, Trainer
+
+_NAME = "checkpoint.safetensors"
+
+
+def train(trainer: Trainer, space: Workspace, student: str) -> None:
+    """Train to the end, from the checkpoint in the space's folder where there is one. The last epoch leaves none: see `forget`.
+
+    Raises TrainError where the loss is no longer a number.
+    """
+    file = space.folder / _NAME
+    if file.is_file():
+        trainer.load_state_dict(load_file(str(file)))
+    else:
+        trainer.init_head()
+    space.progress.start(f"train {student}", trainer.total_steps)
+    if trainer.step:
+        space.progress.say(f"going on after epoch {trainer.epoch} of {trainer.cfg.epochs}, where an earlier run stopped")
+        space.progress.advance(trainer.step)
+
+    def stepped(now: Progress) -> None:
+        if not np.isfinite(now.loss):
+            raise TrainError(
+                "the loss is no longer a number", value=f"step {now.step}", todo="Lower the rate: --set train.learning_rate=1e-4"
+            )
+        space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
+
+    def epoch_done(done: Trainer) -> None:
+        if done.epoch < done.cfg.epochs:
+            keep(done, file)
+
+    trainer.run(stepped, epoch_done)
+
+
+def forget(space: Workspace) -> None:
+    """Remove the checkpoint, once the trained model is saved."""
+    (space.folder / _NAME).unlink(missing_ok=True)
+
+
+def keep(trainer: Trainer, file: Path) -> None:
+    """Write the state beside the old checkpoint and rename it over: a kill while writing loses nothing."""
+    state = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in trainer.state_dict().items()}
+    fresh = file.with_suffix(".new")
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, fresh)
+    fresh.replace(file)

@@ -1,0 +1,65 @@
+"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear chain over the tags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
+from smidgen.core.rows import Text
+from smidgen.students.encoder import need_torch
+from smidgen.students.tagger_settings import TaggerSettings
+
+_FACTS = "smidgen_student.json"
+
+
+class Tagger:
+    """The student `tagger`."""
+
+    name = "tagger"
+    summary = "A small pretrained encoder, fully fine-tuned, that tags the words of a text: finds spans."
+    settings = TaggerSettings
+    base_family = "encoder"
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.
+
+        Raises:
+            MissingExtra: torch is not installed.
+            TrainError: the loss is no longer a number.
+        """
+        need_torch()
+        from smidgen.students.checkpoints import forget, train
+        from smidgen.students.tag_fitting import save, trainer_for
+
+        trainer, facts = trainer_for(training, space)
+        try:
+            train(trainer, space, self.name)
+        finally:
+            trainer.workers.close()
+        trainer.use_average()
+        save(trainer, training, facts, space.folder)
+        forget(space)
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """`spans`: for each text what may be spans, `[start, end, kind, probability]`, in f32, by torch."""
+        from smidgen.students.tag_fitting import computed
+
+        return computed(folder, texts, threads)
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """The encoder and its head as one ONNX graph, the tokenizer, and the chain."""
+        from safetensors.numpy import load_file, save_file
+
+        from smidgen.students.onnx_graph import export_encoder
+
+        spec = export_encoder(folder, out)
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        save_file({"transitions": load_file(folder / "chain.safetensors")["transitions"]}, out / "chain.safetensors")
+        options = {**spec.options, "level": facts["level"], "shaped": facts["shaped"]}
+        return replace(spec, engine="tagger", files=(*spec.files, "chain.safetensors"), options=options)
+
+
+part = Tagger()

@@ -1,0 +1,285 @@
+"""Extract: a text in, the spans of it that are names, numbers, dates, ... out, each with its label."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.errors import DataError
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form, Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings, setting
+from smidgen.stats import platt, spans
+
+_MOST_KINDS = 200
+_LONGEST_KIND = 200
+_FIELDS = {"start", "end", "label", "text"}
+_PLATEAU = 0.003
+"""Thresholds whose F1 lies so near to the best are as good as it."""
+
+Span = dict[str, Any]
+Likely = Sequence[Sequence[float]]
+"""Of one text: for each span that may be one its start, its end, the number of its kind and its probability."""
+
+
+class ExtractSettings(Settings):
+    """What is asked of an extractor."""
+
+    kinds: tuple[str, ...] = setting(
+        (), "The kinds of span to find, by their labels; those of other kinds are passed over. Empty: all that the data has.", flag="--kind"
+    )
+
+
+class Extract:
+    """The task `extract`."""
+
+    name = "extract"
+    summary = "Find the names, numbers, dates, ... in each text: order numbers, products, amounts, diseases."
+    settings = ExtractSettings
+    students = ("tagger",)
+    baseline = "lexical"
+    headline = "f1"
+
+    def parse(self, value: Any, settings: Settings) -> list[Span]:
+        """A list of spans, or JSON of one; nothing where there is none. A span has `start`, `end` (exclusive) and `label`, or `text` in
+        place of the two numbers. Raises ValueError with the reason."""
+        kinds = settings.kinds if isinstance(settings, ExtractSettings) else ()
+        found = [_span(entry) for entry in _listed(value)]
+        found = [span for span in found if not kinds or span["label"] in kinds]
+        return _in_order(found) if all("start" in span for span in found) else found
+
+    def placed(self, text: Text, output: Any) -> list[Span]:
+        """The spans with their places in the text. Raises ValueError where one lies outside of it, or its words stand in it nowhere or
+        more than once."""
+        whole = joined(text)
+        return _in_order([_place(span, whole) for span in output])
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+        """The kinds in sorted order. Raises DataError for data that cannot teach them: no rows, no spans, a kind seen once, a span that is
+        not in its text."""
+        asked = settings if isinstance(settings, ExtractSettings) else ExtractSettings()
+        counts: Counter[str] = Counter()
+        for row in rows:
+            try:
+                counts.update(span["label"] for span in self.placed(row.input, row.output))
+            except ValueError as error:
+                raise DataError(
+                    f"the output does not fit its text ({error})", value=joined(row.input), todo="Correct the row.", row=row.number or None
+                ) from error
+        _check(rows, counts, asked.kinds)
+        return {
+            "kinds": sorted(counts),
+            "only": bool(asked.kinds),
+            "threshold": 0.5,
+            "span_slope": 1.0,
+            "span_shift": 0.0,
+            "temperature": 1.0,
+            "shift": 0.0,
+        }
+
+    def strata(self, rows: Sequence[Row]) -> list[str]:
+        """The rarest kind of each row, so that thin kinds are spread evenly; nothing for rows without spans."""
+        counts = Counter(span["label"] for row in rows for span in row.output)
+        return [min((span["label"] for span in row.output), key=lambda kind: (counts[kind], kind), default="") for row in rows]
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+        """The form with its decision fitted on held-out rows: the threshold with the best F1, then the curves that turn the model's
+        probabilities into shares of spans, and of whole answers, that are right."""
+        kinds: list[str] = form["kinds"]
+        gold = [spans.keys(row.output) for row in rows]
+        likely: list[Likely] = raw["spans"]
+        right = [
+            (chance, (int(start), int(end), kinds[int(kind)]) in own)
+            for found, own in zip(likely, gold, strict=True)
+            for start, end, kind, chance in found
+        ]
+        slope, shift = platt.fit(platt.logit([chance for chance, _ in right]), [met for _, met in right])
+        fitted = {**form, "span_slope": slope, "span_shift": shift}
+        fitted["threshold"] = _best_threshold(likely, rows, kinds)
+        plain = self.decode(raw, {**fitted, "temperature": 1.0, "shift": 0.0})
+        whole = [spans.keys(reply.output) == own for reply, own in zip(plain, gold, strict=True)]
+        steep, fitted["shift"] = platt.fit(platt.logit([reply.score for reply in plain]), whole)
+        fitted["temperature"] = 1 / steep
+        return fitted
+
+    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+        """One reply a text: its spans in their order. The score is the chance that they are exactly the right ones.
+
+        Facts: `scores`, for each span the chance that it is right, and `texts`, its words, where `raw` has the `inputs`.
+        """
+        texts = raw.get("inputs") or [None] * len(raw["spans"])
+        return [_reply(found, text, form) for found, text in zip(raw["spans"], texts, strict=True)]
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+        """f1, precision and recall over spans, which must be right to the character, and exact_match, the share of texts whose spans are
+        exactly the gold ones."""
+        return spans.measure(_gold(rows, form), [reply.output for reply in replies])
+
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
+        """What f1 changed by, with its paired bootstrap interval."""
+        return spans.change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
+
+    def content(self, reply: Reply) -> str:
+        """The spans as JSON."""
+        return json.dumps(reply.output, ensure_ascii=False)
+
+
+def _gold(rows: Sequence[Row], form: Form) -> list[list[Span]]:
+    """The spans to find: those of the kinds that were asked for, where some were."""
+    known = set(form["kinds"])
+    return [[span for span in row.output if not form["only"] or span["label"] in known] for row in rows]
+
+
+def _listed(value: Any) -> list[Any]:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError('a JSON list of spans is expected, such as [{"start": 0, "end": 4, "label": "name"}]') from None
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return []
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list):
+        raise ValueError("a list of spans is expected")
+    return value
+
+
+def _span(entry: Any) -> Span:
+    if not isinstance(entry, Mapping):
+        raise ValueError("a span is an object with start, end and label")
+    strange = set(entry) - _FIELDS
+    if strange:
+        raise ValueError(f"a span has start, end, label and text, not {sorted(strange)[0]!r}")
+    label = entry.get("label")
+    if not isinstance(label, str) or not label.strip():
+        raise ValueError("a span has no label")
+    if len(label) > _LONGEST_KIND:
+        raise ValueError(f"a label has {len(label)} characters; it is a short name")
+    if "start" not in entry and "end" not in entry:
+        text = entry.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError("a span has neither start and end nor text")
+        return {"text": text.strip(), "label": label.strip()}
+    start, end = (_whole(entry.get(name), name) for name in ("start", "end"))
+    if not 0 <= start < end:
+        raise ValueError(f"a span from {start} to {end} holds no characters")
+    span: Span = {"start": start, "end": end, "label": label.strip()}
+    if isinstance(entry.get("text"), str):
+        span["text"] = entry["text"]
+    return span
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError(f"the {name} of a span is a whole number of characters, not {value!r}")
+    return int(value)
+
+
+def _place(span: Span, text: str) -> Span:
+    """A span with its place in a text, and nothing else."""
+    if "start" not in span:
+        words = span["text"]
+        start = text.find(words)
+        if start < 0:
+            raise ValueError(f"{words!r} is not in the text")
+        if text.find(words, start + 1) >= 0:
+            raise ValueError(f"{words!r} is in the text more than once: give start and end")
+        return {"start": start, "end": start + len(words), "label": span["label"]}
+    start, end = span["start"], span["end"]
+    if end > len(text):
+        raise ValueError(f"a span ends at {end}, and the text has {len(text)} characters")
+    if not text[start:end].strip():
+        raise ValueError(f"the span from {start} to {end} is blank")
+    if "text" in span and span["text"] != text[start:end]:
+        raise ValueError(f"from {start} to {end} stands {text[start:end]!r}, not {span['text']!r}")
+    return {"start": start, "end": end, "label": span["label"]}
+
+
+def _in_order(found: Sequence[Span]) -> list[Span]:
+    """Spans by their place; the same one twice is one. Raises ValueError where two overlap."""
+    ordered: list[Span] = []
+    for span in sorted(found, key=lambda span: (span["start"], span["end"], span["label"])):
+        if ordered and span == ordered[-1]:
+            continue
+        if ordered and span["start"] < ordered[-1]["end"]:
+            before = ordered[-1]
+            raise ValueError(f"spans overlap: {before['start']} to {before['end']} and {span['start']} to {span['end']}")
+        ordered.append(span)
+    return ordered
+
+
+def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> None:
+    if not rows:
+        raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their spans.")
+    missing = [kind for kind in asked if kind not in counts]
+    if missing:
+        raise DataError(
+            "no row has a span of a kind that is asked for", value=missing[0], todo="Add such rows, or leave it out of extract.kinds."
+        )
+    if not counts:
+        raise DataError("no row has a span", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
+    if len(counts) > _MOST_KINDS:
+        raise DataError("there are too many kinds of span", value=len(counts), todo=f"{_MOST_KINDS} are the most; merge some.")
+    once = [kind for kind in sorted(counts) if counts[kind] < 2]
+    if once:
+        row = next(row for row in rows if any(span["label"] == once[0] for span in row.output))
+        raise DataError(
+            f"a kind of span is seen once ({len(once)} such kind{'s' if len(once) > 1 else ''})",
+            value=once[0],
+            todo="Add at least one more row with it, or drop or rename it.",
+            row=row.number or None,
+        )
+
+
+def _reply(found: Likely, text: str | None, form: Form) -> Reply:
+    kept, rest = _decided(found, form["threshold"])
+    chances = platt.curve(platt.logit([entry[3] for entry in [*kept, *rest]]), form["span_slope"], form["span_shift"])
+    sure, unsure = chances[: len(kept)], chances[len(kept) :]
+    # Each decision is taken as right by itself: those for the spans that are given, those against the others.
+    whole = float(np.exp(np.log(np.maximum(sure, 1e-9)).sum() + np.log1p(-np.minimum(unsure, 1 - 1e-9)).sum()))
+    score = float(platt.curve(platt.logit([whole]), 1 / form["temperature"], form["shift"])[0])
+    order = sorted(range(len(kept)), key=lambda place: kept[place][0])
+    output = _spans([kept[place] for place in order], form["kinds"])
+    facts: dict[str, Any] = {}
+    if output:
+        facts["scores"] = [round(float(sure[place]), 6) for place in order]
+        if text is not None:
+            facts["texts"] = [text[span["start"] : span["end"]] for span in output]
+    return Reply(output, score, facts=facts)
+
+
+def _spans(kept: Likely, kinds: Sequence[str]) -> list[Span]:
+    return [{"start": int(start), "end": int(end), "label": kinds[int(kind)]} for start, end, kind, _ in kept]
+
+
+def _decided(found: Likely, threshold: float) -> tuple[list[Sequence[float]], list[Sequence[float]]]:
+    """The spans to give, likeliest first, and those that could have been given: no two overlap, and none is less likely than the
+    threshold. What overlaps a span that is given is decided with it."""
+    kept: list[Sequence[float]] = []
+    rest: list[Sequence[float]] = []
+    for entry in sorted(found, key=lambda entry: (-entry[3], entry[0], entry[1], entry[2])):
+        if any(entry[0] < other[1] and other[0] < entry[1] for other in kept):
+            continue
+        (kept if entry[3] >= threshold else rest).append(entry)
+    return kept, rest
+
+
+def _best_threshold(likely: Sequence[Likely], rows: Sequence[Row], kinds: Sequence[str]) -> float:
+    """The middle of the thresholds in 0.2..0.8 that give the best F1, or nearly."""
+    grid = np.linspace(0.2, 0.8, 25)
+    scores = []
+    for threshold in grid:
+        outputs = [_spans(_decided(found, float(threshold))[0], kinds) for found in likely]
+        scores.append(spans.counted([row.output for row in rows], outputs))
+    near = grid[np.array(scores) >= max(scores) - _PLATEAU]
+    return float(near[np.abs(near - np.median(near)).argmin()]) if max(scores) > 0 else 0.5
+
+
+part = Extract()

@@ -1,0 +1,148 @@
+"""A model that writes, by the whole path: taught, exported, gated, packed, opened; and each way of spoiling it on the way is caught."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.cli.main import code
+from smidgen.core.errors import GateError
+from smidgen.core.parts import EngineSpec
+from smidgen.flows.build import build
+from smidgen.flows.evaluating import evaluate
+from smidgen.flows.live import load
+from smidgen.judge.report import read
+from smidgen.parts.recipe import Recipe, make
+from smidgen.students import gguf_file
+from smidgen.students.decoder import Decoder
+
+COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")
+THINGS = ("vase", "lamp", "rug", "bowl", "chair", "mug")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("write")
+    with (folder / "train.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["product", "text"])
+        for colour in COLOURS:
+            for thing in THINGS:
+                writer.writerow([f"colour: {colour}; thing: {thing}", f"A {colour} {thing} for your home."])
+    return make(
+        {
+            "name": "texts",
+            "task": "write",
+            "data": {"train": str(folder / "train.csv"), "input": "product", "label": "text", "holdout": 0.15, "test_share": 0.25},
+            "base": {"name": str(tiny_decoder(folder / "base"))},
+            "train": {"epochs": 30, "learning_rate": 0.01, "precision": "f32"},
+            "compress": {"method": "none"},
+            "write": {"instruction": "Write."},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "texts"
+    build(recipe, out, threads=1)
+    return out
+
+
+def test_the_report_says_how_good_it_is(bundle: Path) -> None:
+    report = read(bundle / "report.json")
+    assert report.headline == "rougeL" and set(report.metrics) >= {"rouge1", "rouge2", "rougeL", "rougeLsum", "chrf"}
+    assert report.metrics["rougeL"].value > 0.5
+    assert report.parity is not None and report.parity.passed and report.parity.metric == "rougeL"
+    assert report.baseline is not None and report.baseline.name == "prompted" and report.baseline.change is not None
+    assert report.samples and all(sample.wanted and 0 <= sample.grade <= 1 for sample in report.samples)
+    assert report.speed.tokens_per_second is None or report.speed.tokens_per_second > 0
+    assert report.student.kind == "decoder" and report.student.method == "f16" and report.student.base is not None
+
+
+def test_it_writes_and_is_measured_the_same_again(bundle: Path, tmp_path: Path) -> None:
+    data = tmp_path / "later.jsonl"
+    rows = [{"product": "colour: red; thing: vase", "text": ["A red vase for your home.", "A vase."]}, {"product": "x", "text": "y"}]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    model = load(bundle, 1)
+    try:
+        (reply,) = model.predict(["colour: red; thing: vase"])
+        assert isinstance(reply.output, str) and reply.output and 0 <= reply.score <= 1
+        assert reply.facts["finished"] is True
+        found = evaluate(model, data)
+    finally:
+        model.close()
+    assert found.n == 2 and 0 <= found.metrics["rougeL"].value <= 1
+
+
+def test_predict_on_the_command_line(bundle: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    data.write_text("product\ncolour: red; thing: vase\ncolour: gold; thing: mug\n", encoding="utf-8")
+    assert code(["predict", str(bundle), "--data", str(data), "--out", str(out), "--threads", "1"]) == 0
+    with out.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["product"] for row in rows] == ["colour: red; thing: vase", "colour: gold; thing: mug"]
+    assert all(row["output"].startswith("A ") for row in rows)
+
+
+def _wrong_template(spec: EngineSpec, out: Path) -> EngineSpec:
+    """The turn of the one who answers is never opened."""
+    return EngineSpec(spec.engine, spec.files, {**spec.options, "after": []}, spec.method)
+
+
+def _no_end(spec: EngineSpec, out: Path) -> EngineSpec:
+    """The end token is a letter like any other: nothing stops what is written."""
+    return EngineSpec(spec.engine, spec.files, {**spec.options, "stop": []}, spec.method)
+
+
+def _as_it_is(spec: EngineSpec, out: Path) -> EngineSpec:
+    return spec
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No step of another build is found again here: what is spoiled must be made."""
+    from smidgen.store.home import home
+
+    shared = home() / "bases"
+    own = tmp_path / "home"
+    own.mkdir()
+    (own / "bases").symlink_to(shared, target_is_directory=True)
+    monkeypatch.setenv("SMIDGEN_HOME", str(own))
+    yield
+
+
+@pytest.mark.usefixtures("own_home")
+@pytest.mark.parametrize("fault", ["template", "end", "permutation"])
+def test_what_is_spoiled_on_the_way_is_not_shipped(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    spoil: Callable[[EngineSpec, Path], EngineSpec] = {"template": _wrong_template, "end": _no_end, "permutation": _as_it_is}[fault]
+    export, write, vocabulary_of = Decoder.export, gguf_file.write, gguf_file.vocabulary_of
+
+    def spoiled(self: Decoder, folder: Path, out: Path) -> EngineSpec:
+        return spoil(export(self, folder, out), out)
+
+    def without_end(*args: Any, **named: Any) -> None:
+        write(*args, **{**named, "eos_id": 17})
+
+    def unnamed(folder: Path, size: int) -> Any:
+        # llama.cpp knows the usual end tokens by their names, too.
+        found = vocabulary_of(folder, size)
+        return replace(found, tokens=[name.replace("<|im_end|>", "<|im_fin|>") for name in found.tokens])
+
+    monkeypatch.setattr(Decoder, "export", spoiled)
+    if fault == "permutation":
+        monkeypatch.setattr(gguf_file, "interleaved", lambda tensor, heads: tensor)
+    if fault == "end":
+        monkeypatch.setattr(gguf_file, "write", without_end)
+        monkeypatch.setattr(gguf_file, "vocabulary_of", unnamed)
+    with pytest.raises(GateError) as caught:
+        build(recipe, tmp_path / "never", threads=1)
+    assert "points" in str(caught.value) or any("points" in line for line in caught.value.changed)
+    assert not (tmp_path / "never").exists()

@@ -1,0 +1,138 @@
+"""The hand-written decoder computes what transformers computes: losses, gradients, what it writes, what comes out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, parts, unfolded
+from smidgen.students.decoder_shape import shape_of
+from smidgen.students.decoder_weights import weights_of
+from smidgen.students.generating import write
+from smidgen.students.llama import Block
+from smidgen.students.workers import Workers
+
+LENGTHS = (9, 7, 5)
+ANSWER = 3
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_decoder(tmp_path_factory.mktemp("tiny"))
+
+
+def moved(base: Path, kind: type[Change]) -> tuple[dict[str, torch.Tensor], Change]:
+    """The weights, and a change of them that is not nothing."""
+    weights, shape = weights_of(base), shape_of(base)
+    frozen, random = frozen_of(weights, shape), torch.Generator().manual_seed(3)
+    change: Change = Adapters(shape, frozen, 4, 8.0, random, torch.float32) if kind is Adapters else Matrices(shape, frozen)
+    for tensor in change.parameters():
+        tensor += torch.randn(tensor.shape, generator=random) * 0.05
+    return weights, change
+
+
+def transformer(base: Path, weights: dict[str, torch.Tensor]) -> torch.nn.Module:
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    model.load_state_dict({**weights, "lm_head.weight": weights["model.embed_tokens.weight"]})
+    return model.eval()
+
+
+def lesson(before: list[int]) -> tuple[Block, list[list[int]]]:
+    """Three rows of different lengths whose last tokens are the answers, and the same as plain lists."""
+    ids = torch.randint(3, 49152, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(5))
+    answers, targets, weights = [], [], []
+    for row, size in enumerate(LENGTHS):
+        for place in range(size - ANSWER - 1, size - 1):
+            answers.append(row * max(LENGTHS) + place)
+            targets.append(int(ids[row, place + 1]))
+            weights.append(0.5 + row)
+    block = Block(ids, torch.tensor(answers), torch.tensor(targets), torch.tensor(weights))
+    return block, [[*before, *ids[row, :size].tolist()] for row, size in enumerate(LENGTHS)]
+
+
+@pytest.mark.parametrize("before", [[5, 6, 7, 8], []])
+@pytest.mark.parametrize("kind", [Adapters, Matrices])
+def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list[int], kind: type[Change]) -> None:
+    weights, change = moved(base, kind)
+    shape = shape_of(base)
+    model = model_of(weights, change.frozen, shape, before, torch.float32)
+    workers = Workers(1)
+    change.merge(model, workers)
+    workers.close()
+    block, rows = lesson(before)
+    gradients = change.empty_gradients()
+    with torch.no_grad():
+        loss, weight = model.loss(block, gradients, change, 1.0)
+        alone, _ = model.loss(block, None, None, 1.0)
+    reference = transformer(base, unfolded(weights, change))
+    expected = torch.zeros(())
+    for number, (row, size) in enumerate(zip(rows, LENGTHS, strict=True)):
+        chances = reference(torch.tensor([row])).logits[0].log_softmax(-1)
+        for place in range(size - ANSWER - 1, size - 1):
+            expected = expected - chances[len(before) + place, row[len(before) + place + 1]] * (0.5 + number)
+    expected.backward()
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert alone == pytest.approx(loss, rel=1e-5)
+    assert weight == pytest.approx(float(block.weights.sum()))
+    named = dict(reference.named_parameters())
+    norms = {"qkv": "input_layernorm", "gate_up": "post_attention_layernorm"}
+    for (place, number), found in gradients.sums.items():
+        # The gradient of a folded matrix is that of the plain one over the norm's weights.
+        whole = torch.cat([named[name].grad for name, _ in parts(shape, place, number)])
+        whole = whole / weights[f"model.layers.{number}.{norms[place]}.weight"] if place in norms else whole
+        if isinstance(change, Adapters):
+            down, up = change.tensors[(place, number)]
+            wanted = change.scale * up.T @ whole, change.scale * whole @ down.T
+        else:
+            wanted = (whole,)
+        for mine, theirs in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5 * float(theirs.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("before", [[5, 6, 7, 8], []])
+def test_it_writes_what_transformers_writes(base: Path, before: list[int]) -> None:
+    weights, change = moved(base, Adapters)
+    model = model_of(weights, change.frozen, shape_of(base), before, torch.float32)
+    workers = Workers(2)
+    change.merge(model, workers)
+    prompts = [[11, 12, 13], [21, 22, 23, 24, 25, 26], [31, 32]]
+    found = write(model, prompts, [2], 8, workers)
+    workers.close()
+    reference = transformer(base, unfolded(weights, change))
+    for prompt, written in zip(prompts, found, strict=True):
+        ids, chances = [*before, *prompt], []
+        with torch.no_grad():
+            for _ in range(8):
+                likely = reference(torch.tensor([ids])).logits[0, -1].softmax(-1)
+                ids.append(int(likely.argmax()))
+                chances.append(float(likely.max()))
+        assert written.ids == ids[len(before) + len(prompt) :]
+        assert written.probability == pytest.approx(sum(chances) / 8, rel=1e-3)
+        assert not written.finished
+
+
+def test_writing_ends_at_the_end_token(base: Path) -> None:
+    weights, change = moved(base, Adapters)
+    model = model_of(weights, change.frozen, shape_of(base), [], torch.float32)
+    workers = Workers(1)
+    (free,) = write(model, [[11, 12, 13]], [2], 8, workers)
+    (ended,) = write(model, [[11, 12, 13]], [free.ids[3]], 8, workers)
+    workers.close()
+    assert ended.ids == free.ids[: free.ids.index(free.ids[3])]
+    assert ended.finished and not free.finished
+
+
+def test_an_adapter_for_others_is_the_change_that_was_taught(base: Path) -> None:
+    weights, change = moved(base, Adapters)
+    assert isinstance(change, Adapters)
+    taught = unfolded(weights, change)
+    found = factors(weights, change)
+    assert len(found) == 2 * 7
+    for name, (down, up) in found.items():
+        torch.testing.assert_close(weights[name] + change.scale * up @ down, taught[name], rtol=1e-4, atol=1e-5)
+        assert not torch.equal(taught[name], weights[name])

@@ -1,0 +1,64 @@
+"""A decoder of a few thousand numbers with the starter's tokenizer: a base that is taught in seconds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from smidgen.bases.finding import find
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "vocab_size": 49152,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def tiny_decoder(folder: Path) -> Path:
+    """Write it, and give the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starter = find("smollm2").folder
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(starter / name, folder / name)
+    (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    save_file(weights(), folder / "model.safetensors")
+    return folder
+
+
+def weights(seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random weights by their names in transformers; norms are far from one, so that folding them wrongly shows."""
+    random = torch.Generator().manual_seed(seed)
+    width, inner, head = CONFIG["hidden_size"], CONFIG["intermediate_size"], CONFIG["head_dim"]
+    q, kv = CONFIG["num_attention_heads"] * head, CONFIG["num_key_value_heads"] * head
+    shapes = {
+        "self_attn.q_proj": (q, width),
+        "self_attn.k_proj": (kv, width),
+        "self_attn.v_proj": (kv, width),
+        "self_attn.o_proj": (width, q),
+    }
+    shapes |= {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
+    found = {"model.embed_tokens.weight": torch.randn(CONFIG["vocab_size"], width, generator=random) * 0.05}
+    for number in range(CONFIG["num_hidden_layers"]):
+        for name, shape in shapes.items():
+            found[f"model.layers.{number}.{name}.weight"] = torch.randn(shape, generator=random) * 0.1
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            found[f"model.layers.{number}.{name}.weight"] = torch.empty(width).uniform_(0.5, 1.5, generator=random)
+    found["model.norm.weight"] = torch.empty(width).uniform_(0.5, 1.5, generator=random)
+    return found
