@@ -188,3 +188,35 @@ def test_batches_hold_every_row_once_and_waste_little() -> None:
     ordered = np.sort(lengths)
     padded = sum((hi - lo) * ordered[hi - 1] for lo, hi in split_lengths(ordered.tolist()))
     assert padded < 1.1 * lengths.sum()
+
+
+def test_belief_that_is_shared_out_is_learnt_as_it_is_shared(tiny_base: Path, tmp_path: Path) -> None:
+    """Rows of one text whose belief is shared 70 to 30 are answered so; a row of no weight is not learnt at all."""
+    shared = [Row("where is the parcel", "a", n, 1.0, (("a", 0.7), ("b", 0.3))) for n in range(60)]
+    sure = [Row("cancel the order", "c", n) for n in range(60)]
+    ignored = [Row("cancel the order", "b", n, 1e-6) for n in range(60)]
+    # Many rows a class: the recipe for few adds terms of its own.
+    data = training(tiny_base, [*shared, *sure, *ignored], epochs=12, learning_rate=3e-3, label_smoothing=0.0, token_drop=0.0)
+    part.fit(data, Workspace(tmp_path, 1, Silent()))
+    logits = part.raw(tmp_path, ["where is the parcel", "cancel the order"], 1)["logits"].astype(float)
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert chances[0] == pytest.approx([0.7, 0.3, 0.0], abs=0.06)
+    assert chances[1].argmax() == 2 and chances[1, 1] < 0.1
+
+
+def test_the_loss_of_belief_is_the_divergence_at_a_temperature() -> None:
+    from smidgen.students.belief import Belief
+
+    plain = [Row("x", "a"), Row("y", "b")]
+    assert Belief.of(plain, ["a", "b", "c"], 2.0) is None
+    rows = [Row("x", "a", 0, 1.0, (("a", 0.5), ("c", 0.5))), Row("y", "b", 0, 3.0)]
+    belief = Belief.of(rows, ["a", "b", "c"], 2.0)
+    assert belief is not None
+    logits, targets = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]), torch.tensor([0, 1])
+    soft = torch.tensor([0.5**0.5, 0.0, 0.5**0.5])
+    soft = soft / soft.sum()
+    kept = soft > 0
+    first = 4 * (soft[kept] * (soft[kept].log() - torch.log_softmax(logits[0] / 2, 0)[kept])).sum()
+    second = -torch.log_softmax(logits[1], 0)[1]
+    found = belief.loss(logits, targets, torch.tensor([0, 1]), 0.0, None)
+    assert float(found) == pytest.approx(float((first + 3 * second) / 4), abs=1e-6)

@@ -91,9 +91,10 @@ def _recipe(
     for section, values in given_tree(_FLAGS, given).items():
         # Paths on the command line start from where the user stands, not from the recipe's folder.
         if section == "data":
-            values = {
-                key: str(Path(value).resolve()) if key in ("train", "test") and value != "-" else value for key, value in values.items()
-            }
+            files = ("train", "test", "unlabelled")
+            values = {key: str(Path(value).resolve()) if key in files and value != "-" else value for key, value in values.items()}
+        if section == "data.teacher" and "source" in values and "://" not in values["source"]:
+            values = {**values, "source": str(Path(values["source"]).resolve())}
         tree[section] = {**tree.get(section, {}), **values}
     return make(tree, overrides, folder=folder, source=str(file or "the command line"))
 

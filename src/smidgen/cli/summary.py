@@ -21,8 +21,10 @@ def print_report(report: Report) -> None:
     """Print a report's summary on stdout; sections that were not measured are left out."""
     if report.graded:
         _print_texts(report)
+        _teacher(report)
         return
     _headline(report)
+    _teacher(report)
     _alternatives(report)
     _scores(report)
     _unknown(report)
@@ -92,6 +94,28 @@ def _headline(report: Report) -> None:
         moved = 100 * parity.change.value
         lost = f"{parity.metric} changed by {moved:+.2f} points" if moved else f"{parity.metric} did not change"
         out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} answers agree, {lost}")
+
+
+def _teacher(report: Report) -> None:
+    teacher = report.teacher
+    if teacher is None:
+        return
+    lines = []
+    if teacher.quality is not None:
+        lines.append(
+            f"its {teacher.unit} on {teacher.quality.n:,} of your rows: {teacher.quality.value:.1%} ({_interval(teacher.quality)})"
+        )
+    if teacher.pool:
+        changed = f", {teacher.corrected:,} with another label than it gave" if teacher.corrected else ""
+        lines.append(f"{teacher.kept:,} of {teacher.pool:,} unlabelled inputs learnt from{changed}")
+    if teacher.generated:
+        lines.append(f"{teacher.generated_kept:,} of {teacher.generated:,} new examples learnt from")
+    lines += [f"left out: {count:,}, {reason}" for reason, count in {**teacher.dropped, **teacher.generated_dropped}.items()]
+    if teacher.questions or teacher.stored:
+        dollars = f", {teacher.usd:.2f} dollars" if teacher.usd is not None else ""
+        stored = f" and {teacher.stored:,} answers of earlier runs" if teacher.stored else ""
+        lines.append(f"{teacher.questions:,} requests{stored}: {teacher.tokens_in + teacher.tokens_out:,} tokens{dollars}")
+    _section(f"Taught by {teacher.model or teacher.source}", lines)
 
 
 def _say_if_few(metric: Measured) -> None:

@@ -11,6 +11,7 @@ SmidgenError                      something did not work                        
 ├── BundleError                   a bundle that must not be opened                exit 1
 ├── EngineError                   an engine could not run what it was given       exit 1
 ├── TrainError                    training cannot go on                           exit 1
+├── TeacherError                  a teacher cannot be asked, or not do the job    exit 1
 └── GateError                     a build that does not meet its gate             exit 1
 
 Each is raised with what happened, the value it happened with, and what to do next; the message is made of the three, so none can
@@ -122,6 +123,10 @@ class EngineError(SmidgenError):
 
 class TrainError(SmidgenError):
     """Training cannot go on: the loss is not a number, there is not enough memory."""
+
+
+class TeacherError(SmidgenError):
+    """A teacher that cannot be asked, or that cannot do the job. Answers that were paid for are kept."""
 
 
 class GateError(SmidgenError):

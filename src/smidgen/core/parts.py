@@ -92,6 +92,20 @@ class Graded(Protocol):
 
 
 @runtime_checkable
+class Teachable(Protocol):
+    """A task that a larger model can be asked to do: what a task may be able to do beyond `Task`. An answer of the larger model looks like
+    `content` of a reply."""
+
+    def lesson(self, form: Form) -> str:
+        """What a larger model is told, once, before it is given texts: what to answer, and in which form."""
+        ...
+
+    def heard(self, answer: str, form: Form) -> Any:
+        """A larger model's answer as the task's own value. Raises ValueError with the reason for one that cannot be used."""
+        ...
+
+
+@runtime_checkable
 class Placing(Protocol):
     """A task whose outputs speak of places in their text: what a task may be able to do beyond `Task`."""
 
@@ -125,7 +139,8 @@ class Training:
         base: the verified pretrained weights; None for students that need none.
         settings: the student's own settings.
         seed: the only source of randomness.
-        soft: teacher logits for `rows`, (n, outputs), where another model teaches; else None.
+        soft: teacher logits for `rows`, (n, outputs), where another model teaches; else None. (What a larger model's votes came to stands
+            in the rows themselves, as `shares`.)
         teacher: folder of an already trained student that may be distilled from; else None.
     """
 

@@ -18,12 +18,15 @@ class Row:
         output: what the model should say, already parsed by the task (a label, a list of labels, ...); None where unknown.
         number: the row's number in its file, counted from 1 over data rows (a header is not counted).
         weight: how much the row counts in training; 1 is normal.
+        shares: how belief is shared out among outputs, where more than one is believed in: (output, share) pairs, of which the first is
+            `output`'s; shares add up to 1. Empty: the output alone.
     """
 
     input: Text
     output: Any = None
     number: int = 0
     weight: float = 1.0
+    shares: tuple[tuple[str, float], ...] = ()
 
 
 def joined(text: Text) -> str:

@@ -17,10 +17,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-def setting(default: Any, help: str, *, flag: str | None = None, **limits: Any) -> Any:
+def setting(default: Any, help: str, *, flag: str | None = None, hidden: bool = False, **limits: Any) -> Any:
     """One setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
 
-    `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway.
+    `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway. What
+    was given to a `hidden` one is never shown in a message: it may be a secret in the wrong place.
     """
-    extra: JsonDict | None = {"flag": flag} if flag else None
-    return Field(default, description=help, json_schema_extra=extra, **limits)
+    extra: JsonDict = {**({"flag": flag} if flag else {}), **({"hidden": True} if hidden else {})}
+    return Field(default, description=help, json_schema_extra=extra or None, **limits)

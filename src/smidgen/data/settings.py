@@ -12,7 +12,17 @@ class DataSettings(Settings):
     test: str | None = setting(
         None, "File of examples that are only ever measured on; without it, a part of the training file is kept apart.", flag="--test"
     )
-    unlabelled: str | None = setting(None, "File of inputs without outputs, for methods that can learn from them.")
+    unlabelled: str | None = setting(
+        None,
+        "File of inputs without outputs: a teacher labels them (`[data.teacher]`). Outputs that stand there are not read.",
+        flag="--unlabelled",
+    )
+    select: int | None = setting(
+        None,
+        "Learn from this many rows, chosen to cover the rest: of a large file, those that teach most (default: all).",
+        flag="--select",
+        ge=2,
+    )
     input: str | None = setting(
         None, "Column of the text; two names joined by a comma for text pairs (`question,passage`).", flag="--input"
     )

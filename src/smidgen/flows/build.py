@@ -28,6 +28,8 @@ from smidgen.core.settings import Settings
 from smidgen.flows import live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
+from smidgen.flows.selection import selected
+from smidgen.flows.teaching import teach
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Fitted, Member, Variant
 from smidgen.judge import parity, quality_gate
@@ -75,11 +77,14 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     progress.start("read the data")
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
+    kinds = _students(recipe, task)
+    bases = _bases(recipe, kinds, progress)
+    examples = selected(recipe, task, examples, base=bases.get("encoder"), threads=threads, progress=progress)
+    examples = teach(recipe, task, examples, base=bases.get("encoder"), fresh=fresh, threads=threads, progress=progress)
     for note in examples.notes:
         progress.say(note)
     steps = Steps(home() / "steps", fresh)
-    kinds = _students(recipe, task)
-    bench = Bench(steps, task, _bases(recipe, kinds, progress), recipe.seed, thread_count(threads), progress)
+    bench = Bench(steps, task, bases, recipe.seed, thread_count(threads), progress)
     trained = _train(recipe, task, examples, bench, kinds)
     with tempfile.TemporaryDirectory(prefix="smidgen-") as box, ExitStack() as loaded:
         story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded)

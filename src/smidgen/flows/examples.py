@@ -14,6 +14,7 @@ from smidgen.data import near
 from smidgen.data.read import Table, open_table
 from smidgen.data.settings import DataSettings
 from smidgen.data.split import split
+from smidgen.judge.teacher_facts import TeacherFacts
 from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import rows_hash
 
@@ -43,6 +44,7 @@ class Examples:
         sha256: hash of the training rows as read.
         source, test_source: where the rows came from, in words.
         notes: what was guessed or dropped, in words.
+        teacher: what a larger model taught, where one did; its rows are in `train` and `fit`.
     """
 
     train: list[Row]
@@ -56,6 +58,7 @@ class Examples:
     source: str
     test_source: str
     notes: tuple[str, ...]
+    teacher: TeacherFacts | None = None
 
 
 def gather(recipe: Recipe, task: Task) -> Examples:
@@ -66,7 +69,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
-    table = open_table(_path(settings.train, recipe), settings=settings)
+    table = open_table(path_of(settings.train, recipe), settings=settings)
     rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
     notes = _choices(table)
     sha256 = rows_hash((row.input, row.output) for row in rows)
@@ -78,7 +81,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     graded = isinstance(task, Graded)
     columns = {"input": ",".join(table.input.names), "label": table.label.names[0] if table.label else ""}
     if settings.test is not None:
-        given = open_table(_path(settings.test, recipe), remembered=(columns["input"], columns["label"]), settings=settings)
+        given = open_table(path_of(settings.test, recipe), remembered=(columns["input"], columns["label"]), settings=settings)
         test = list(given.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
         known = {joined(row.input) for row in test}
@@ -108,7 +111,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     share = _capped(settings.holdout, len(rows), most) if graded else _held_share(settings, rows, strata, most)
     fit, held = split(rows, strata, share, recipe.seed + 1, _groups(rows), minimum_per_stratum=1)
     # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
-    refit = not graded and (len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata)))
+    refit = not graded and few(len(rows), strata)
     if not held:
         raise DataError(
             "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
@@ -133,8 +136,13 @@ def gather(recipe: Recipe, task: Task) -> Examples:
 def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], most: int) -> float:
     """A refit costs no row, so it can afford twice the share; many rows need no more than a few hundred for a temperature, some more for
     the threshold of the unknown answer."""
-    few = len(rows) < FEW_ROWS or len(rows) < FEW_PER_STRATUM * len(set(strata))
-    return _capped(min(0.5, 2 * settings.holdout) if few else settings.holdout, len(rows), most)
+    doubled = min(0.5, 2 * settings.holdout) if few(len(rows), strata) else settings.holdout
+    return _capped(doubled, len(rows), most)
+
+
+def few(rows: int, strata: Sequence[str]) -> bool:
+    """Whether there are so few rows that the final model must learn from every one of them."""
+    return rows < FEW_ROWS or rows < FEW_PER_STRATUM * len(set(strata))
 
 
 def _groups(rows: Sequence[Row]) -> list[int]:
@@ -153,7 +161,7 @@ def _capped(share: float, total: int, most: int) -> float:
     return min(share, most / max(1, total))
 
 
-def _path(name: str, recipe: Recipe) -> str | Path:
+def path_of(name: str, recipe: Recipe) -> str | Path:
     """Paths in a recipe start from the recipe's folder."""
     return name if name == "-" else recipe.folder / Path(name).expanduser()
 

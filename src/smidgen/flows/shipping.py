@@ -167,6 +167,7 @@ def report(
             test_source=examples.test_source,
             refit=examples.refit,
         ),
+        teacher=examples.teacher,
         student=StudentFacts(
             kind=story.chosen.student,
             base=base.name if base else None,

@@ -103,7 +103,7 @@ class Bench:
             "code": code_hash(),
             "student": name,
             "settings": settings.model_dump(mode="json"),
-            "rows": rows_hash((row.input, row.output) for row in rows),
+            "rows": rows_hash((row.input, row.output if row.weight == 1 and not row.shares else _believed(row)) for row in rows),
             "held": rows_hash((row.input, row.output) for row in held),
             "form": form,
             "base": base.sha256 if base else None,
@@ -226,6 +226,11 @@ class _Titled:
 
     def say(self, text: str) -> None:
         self._inner.say(text)
+
+
+def _believed(row: Row) -> list[Any]:
+    """An output with how much it is believed in."""
+    return [row.output, row.weight, list(row.shares)]
 
 
 def _compressed(compressor: Compressor, plain: Variant, sample: Sequence[Text], out: Path) -> EngineSpec:

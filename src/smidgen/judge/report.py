@@ -29,6 +29,7 @@ from smidgen.judge.sections import (
     TrainingFacts,
     Unknown,
 )
+from smidgen.judge.teacher_facts import TeacherFacts
 
 FORMAT = 1
 _LIMIT_BYTES = 50_000_000
@@ -46,6 +47,7 @@ class Report(Part):
     graded: bool = False
     command: str | None = None
     data: DataFacts = DataFacts()
+    teacher: TeacherFacts | None = None
     student: StudentFacts
     metrics: dict[str, Measured] = Field(default_factory=dict)
     per_class: tuple[ClassRow, ...] = ()

@@ -22,13 +22,14 @@ from smidgen.parts import registry
 
 OWNERS = {
     "data": "smidgen.data.settings",
+    "data.teacher": "smidgen.data.teacher.settings",
     "base": "smidgen.bases.settings",
     "student": "smidgen.students.settings",
     "compress": "smidgen.compress.settings",
     "gate": "smidgen.judge.gate_settings",
 }
 """Sections that belong to a room: the module whose `SETTINGS` they are. `[train]` belongs to the chosen student, and a section named
-like the task (`[classify]`) to the task."""
+like the task (`[classify]`) to the task. A name with a dot is a table inside another section."""
 
 _LIMIT_BYTES = 1_000_000
 _DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".json")
@@ -110,6 +111,7 @@ def make(
         mistakes.append(f"name: a short text is expected, not {name!r}")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         mistakes.append(f"seed: a whole number from 0 to 4294967295 is expected, not {seed!r}")
+    _lift(tree)
     student = tree["student"].get("kind", "auto") if isinstance(tree.get("student"), dict) else "auto"
     owners = owners_of(task_name, None if student == "auto" else str(student))
     sections = {key: _section(key, owner, tree.pop(key, {}), mistakes) for key, owner in owners.items()}
@@ -146,11 +148,29 @@ def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) 
             if entry["type"] == "extra_forbidden":
                 mistakes.append(f"{place}: no such setting{_meant(str(entry['loc'][-1]), list(owner.model_fields))}")
             else:
-                mistakes.append(f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}, not {entry['input']!r}")
+                # What stands where the name of a secret should may be the secret.
+                got = "" if _hidden(owner, entry["loc"]) else f", not {entry['input']!r}"
+                mistakes.append(f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}{got}")
         return None
     except SmidgenError as error:
         mistakes.append(f"{name}: {error}")
         return None
+
+
+def _hidden(owner: type[Settings], place: Sequence[Any]) -> bool:
+    field = owner.model_fields.get(str(place[0])) if place else None
+    return field is not None and isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("hidden"))
+
+
+def _lift(tree: dict[str, Any]) -> None:
+    """Bring tables inside a section up beside it: `[data.teacher]` is a section of its own, named with its dot."""
+    for name in (name for name in OWNERS if "." in name):
+        outer, _, inner = name.partition(".")
+        section = tree.get(outer)
+        if isinstance(section, dict) and inner in section:
+            tree[outer] = {key: value for key, value in section.items() if key != inner}
+            given = section[inner]
+            tree[name] = {**given, **tree.get(name, {})} if isinstance(given, dict) else given
 
 
 def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -158,8 +178,9 @@ def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, 
     tree = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
     for override in overrides:
         path, equals, text = override.partition("=")
-        steps = path.strip().split(".")
-        if not equals or not all(steps) or len(steps) > 2:
+        outer, dot, last = path.strip().rpartition(".")
+        steps = [outer, last] if dot else [last]
+        if not equals or not all(steps) or (outer.count(".") and outer not in OWNERS):
             raise RecipeError("an override is not of the form section.name=value", value=override, todo="Write: --set train.epochs=3")
         try:
             value = tomllib.loads(f"value = {text}")["value"]

@@ -37,6 +37,9 @@ class EncoderSettings(Settings):
     batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=2, le=1024)
     token_drop: float = setting(0.1, "Share of tokens left out at random in training.", ge=0, lt=0.9)
     label_smoothing: float | None = setting(None, "Label smoothing (default: 0.1; with few rows a class 0).", ge=0, lt=1)
+    soft_temperature: float = setting(
+        2.0, "Temperature at which a teacher's shares of belief and the model's own are compared.", ge=0.5, le=20.0
+    )
     max_length: int = setting(128, "Tokens read of a text; longer texts are cut.", ge=8, le=512)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
@@ -186,6 +189,7 @@ def vocabulary_of(folder: Path) -> int:
 def _trainer(training: Training, space: Workspace) -> Trainer:
     import torch
 
+    from smidgen.students.belief import Belief
     from smidgen.students.bert import best_dtype
     from smidgen.students.encoding import tokenize
     from smidgen.students.finetuning import FEW, Trainer, default_config
@@ -216,7 +220,10 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
     balanced = training.form.get("class_weights") == "balanced"
     weights = _class_weights(targets, len(names)) if balanced else None
     loss = torch.nn.BCEWithLogitsLoss(pos_weight=weights) if multi else None
-    return Trainer(model, ids, targets, len(names), config, loss, None if multi else weights, workers_for(model, space.threads))
+    belief = None if multi else Belief.of(rows, names, settings.soft_temperature)
+    return Trainer(
+        model, ids, targets, len(names), config, loss, None if multi else weights, workers_for(model, space.threads), belief=belief
+    )
 
 
 def _names_as_rows(form: Form) -> list[Row]:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smidgen.students.belief import Belief
 from smidgen.students.bert import NEGATIVE, FastBert
 from smidgen.students.encoding import encode
 from smidgen.students.packing import DropoutBank, PackedBatch, Rows, drop_tokens, pack, plan_epoch, plan_pairs
@@ -145,8 +146,10 @@ class Trainer:
         class_weights: Tensor | None = None,
         workers: Workers | None = None,
         head: Head | None = None,
+        belief: Belief | None = None,
     ) -> None:
         self.model, self.ids, self.targets, self.cfg = model, ids, targets, config
+        self.belief, self.class_weights = belief, class_weights
         self.lengths = np.array([len(i) for i in ids])
         self.head = head or Head(model.hidden, classes, config.head_scale, config.cosine)
         self.loss_fn = loss_fn or (lambda z, y: F.cross_entropy(z, y, weight=class_weights, label_smoothing=config.label_smoothing))
@@ -212,7 +215,10 @@ class Trainer:
         """The loss of data rows, from what the encoder gave for them, in their order."""
         cfg, targets = self.cfg, self.targets[torch.from_numpy(rows)]
         logits = self.head.logits(self._dropped(features), flat)
-        loss = self.loss_fn(logits, targets)
+        if self.belief is None or targets.ndim > 1:
+            loss = self.loss_fn(logits, targets)
+        else:
+            loss = self.belief.loss(logits, targets, torch.from_numpy(rows), cfg.label_smoothing, self.class_weights)
         if cfg.supcon:
             loss = loss + cfg.supcon * supcon_loss(features, targets, cfg.supcon_temp)
         return loss

@@ -17,6 +17,7 @@ from smidgen.core.rows import Row
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, classification
 from smidgen.stats.intervals import wilson
+from smidgen.tasks import dictation
 
 UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
 _RUNNERS_UP = 3
@@ -153,6 +154,17 @@ class Classify:
     def content(self, reply: Reply) -> str:
         """The label; several labels as a JSON list."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
+
+    def lesson(self, form: Form) -> str:
+        """The labels, and how to answer with them."""
+        return dictation.lesson(form["labels"], form["multi_label"], form.get("unknown"))
+
+    def heard(self, answer: str, form: Form) -> Any:
+        """The label that an answer names, or the labels. Raises ValueError for one that names none."""
+        allowed = [*form["labels"], *([form["unknown"]] if "unknown" in form else [])]
+        if not form["multi_label"]:
+            return dictation.label(answer, allowed)
+        return sorted({dictation.label(str(piece), allowed) for piece in dictation.pieces(answer)})
 
 
 def strangeness(raw: Raw, form: Form) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -163,6 +163,18 @@ class Write:
         """The text."""
         return str(reply.output)
 
+    def lesson(self, form: Form) -> str:
+        """The instruction, and that the answer is the text and nothing else."""
+        told = form["instruction"] or "Write the text that belongs to the one you are given."
+        return f"{told}\nAnswer with the text itself and nothing else: no heading, no comment, no quotation marks around it."
+
+    def heard(self, answer: str, form: Form) -> str:
+        """The answer itself. Raises ValueError for an empty one, and for one far longer than any of the user's."""
+        text = _text(answer)
+        if len(text.split()) > 20 + 3 * form["max_words"]:
+            raise ValueError(f"it has {len(text.split())} words; the longest of your own has {form['max_words']}")
+        return text
+
     def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: Form) -> list[Facts | None]:
         """What each text states of its input; None where that has no attributes, or none are checked."""
         if not form["attributes"]:

@@ -1,0 +1,100 @@
+"""Answers that were paid for, kept by the content of their questions: a run that was killed pays nothing twice.
+
+Before a request is sent, a mark is left with the most that it can cost. A run that is killed meanwhile leaves the mark behind, and the
+next one counts it as spent, because it may have been.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smidgen.data.teacher.budget import Tokens
+from smidgen.data.teacher.exchange import Answer
+
+LIMIT_BYTES = 1_000_000_000
+_BLOCK = 4096
+
+
+class Cache:
+    """A folder of answers. Keys are hex hashes.
+
+    Args:
+        folder: where they lie; made where it is not there, for its owner alone: answers may repeat what was asked.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, key: str) -> tuple[Answer, Tokens] | None:
+        """A stored answer, and all that was paid for it; None where there is none, or it cannot be read."""
+        found = _read(self._file(key, "json"))
+        if found is None or not isinstance(found.get("text"), str):
+            return None
+        took = _tokens(found, "in", "out")
+        answer = Answer(found["text"], took.given, took.got, found.get("finished") is not False, stored=True)
+        return answer, took + _tokens(found, "lost_in", "lost_out")
+
+    def put(self, key: str, answer: Answer, lost: Tokens) -> None:
+        """Keep an answer; `lost` is what earlier tries may have cost. The mark goes."""
+        entry = {
+            "text": answer.text,
+            "in": answer.tokens_in,
+            "out": answer.tokens_out,
+            "finished": answer.finished,
+            "lost_in": lost.given,
+            "lost_out": lost.got,
+        }
+        _write(self._file(key, "json"), entry)
+        self._file(key, "sent").unlink(missing_ok=True)
+
+    def marked(self, key: str) -> Tokens:
+        """What tries of this question may have cost that brought no answer."""
+        found = _read(self._file(key, "sent"))
+        return Tokens() if found is None else _tokens(found, "in", "out")
+
+    def mark(self, key: str, most: Tokens) -> None:
+        """Say, before a request is sent, what tries of this question may have cost in all; no tokens take the mark away."""
+        if most.total:
+            _write(self._file(key, "sent"), {"in": most.given, "out": most.got})
+        else:
+            self._file(key, "sent").unlink(missing_ok=True)
+
+    def prune(self, limit: int = LIMIT_BYTES) -> None:
+        """Remove the answers that are oldest until the rest takes at most `limit` bytes on disk."""
+        files = [(entry.stat(), entry) for folder in self._folder.iterdir() if folder.is_dir() for entry in folder.iterdir()]
+        kept = 0
+        for status, file in sorted(files, key=lambda pair: pair[0].st_mtime, reverse=True):
+            kept += -(-status.st_size // _BLOCK) * _BLOCK
+            if kept > limit:
+                file.unlink(missing_ok=True)
+
+    def _file(self, key: str, kind: str) -> Path:
+        return self._folder / key[:2] / f"{key}.{kind}"
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write(file: Path, entry: Mapping[str, Any]) -> None:
+    """In one move: a kill leaves the old file or the new one."""
+    file.parent.mkdir(exist_ok=True, mode=0o700)
+    part = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}.part")
+    part.write_text(json.dumps(entry, ensure_ascii=False), encoding="utf-8")
+    part.replace(file)
+
+
+def _tokens(entry: Mapping[str, Any], given: str, got: str) -> Tokens:
+    numbers = [entry.get(name) for name in (given, got)]
+    whole = [number if isinstance(number, int) and number > 0 else 0 for number in numbers]
+    return Tokens(whole[0], whole[1])

@@ -1,0 +1,181 @@
+"""New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept.
+
+Asked for are rows where the user has few, and where a stand-in for the student errs (a linear head, on rows it has not seen), beside the
+labels that it takes them for. Nothing generated is believed for being fluent: see `Sieve`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.rows import Row, joined
+from smidgen.data import leaks, near
+from smidgen.data.linear_head import LinearHead
+
+PER_ANSWER = 8
+"""New rows asked for at once: more repeat one another."""
+SEEDS = 6
+_RIVALS = 3
+_LENGTHS = 3.0
+"""How far outside of the user's own lengths a new text may be, as a factor."""
+_FENCE = re.compile(r"^```[a-z]*\n(.*?)\n?```$", re.DOTALL)
+_PLACE = re.compile(r"\[[A-Z_]+_\d+\]")
+_ALIKE = 0.97
+"""Cosine from which two texts say the same thing; near-duplicates of MiniLM's lie over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one question asks for: rows with this output (None: any), like these seeds, not to be mistaken for rivals."""
+
+    label: str | None
+    seeds: tuple[Row, ...]
+    rivals: tuple[str, ...] = ()
+
+
+def wishes(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None, labelled: bool, seed: int) -> list[Wish]:
+    """Wishes for about `count` new rows.
+
+    Args:
+        rows: the user's own rows.
+        count: new rows wanted.
+        vectors: of the rows, (n, width); without them thin labels alone decide.
+        labelled: whether outputs are labels.
+    """
+    rng = np.random.default_rng([seed, 47])
+    questions = -(-count // PER_ANSWER)
+    if not labelled:
+        return [Wish(None, tuple(rows[place] for place in rng.permutation(len(rows))[:SEEDS].tolist())) for _ in range(questions)]
+    names = sorted({str(row.output) for row in rows})
+    targets = np.array([names.index(str(row.output)) for row in rows])
+    counts = np.bincount(targets, minlength=len(names))
+    confused = np.zeros((len(names), len(names)))
+    if vectors is not None and len(names) > 1:
+        np.add.at(confused, (targets, LinearHead(vectors, targets, len(names)).left_out().argmax(axis=1)), 1.0)
+        np.fill_diagonal(confused, 0.0)
+    errors = confused.sum(axis=1) / np.maximum(counts, 1)
+    # A label with no error and the usual number of rows still gets a tenth of the wishes that a bad one gets.
+    worth = (0.1 + errors) * np.sqrt(np.median(counts) / np.maximum(counts, 1))
+    whole = np.floor(worth / worth.sum() * questions).astype(int)
+    for place in np.argsort(-(worth / worth.sum() * questions - whole), kind="stable")[: questions - int(whole.sum())]:
+        whole[place] += 1
+    found = []
+    for number, name in enumerate(names):
+        own = np.flatnonzero(targets == number)
+        rivals = [names[other] for other in np.argsort(-confused[number], kind="stable")[:_RIVALS] if confused[number, other] > 0]
+        for _ in range(int(whole[number])):
+            seeds = tuple(rows[place] for place in rng.permutation(own)[:SEEDS].tolist())
+            found.append(Wish(name, seeds, tuple(rivals)))
+    return found
+
+
+def told(description: str, lesson: str) -> str:
+    """What the teacher is told before it makes examples."""
+    job = f"The job that the examples are for: {description}\n\n" if description else ""
+    return (
+        f"You make training examples for a small language model. {job}The model will be told:\n{lesson}\n\n"
+        "Make examples as real people would write them: of different lengths, wordings, spellings and situations. Invent no personal data. "
+        "Answer with a JSON list and nothing else."
+    )
+
+
+def asked(wish: Wish, content: Callable[[Any], str]) -> str:
+    """The question that asks for a wish. `content` shows an output as text."""
+    if wish.label is None:
+        shown = json.dumps([{"input": joined(row.input), "output": content(row.output)} for row in wish.seeds], ensure_ascii=False)
+        return f"Make {PER_ANSWER} new examples, each an object with input and output, unlike one another and unlike these:\n{shown}"
+    shown = json.dumps([joined(row.input) for row in wish.seeds], ensure_ascii=False)
+    rivals = f" None of them may fit {' or '.join(wish.rivals)}." if wish.rivals else ""
+    wanted = f"Make {PER_ANSWER} new texts with the label {wish.label}, as a list of strings, unlike one another and unlike these:"
+    return f"{wanted}\n{shown}{rivals}"
+
+
+def read(answer: str, wish: Wish, parse: Callable[[Any], Any]) -> tuple[list[Row], int]:
+    """The rows of an answer, and how many of its entries are none. An answer that is no list counts as one."""
+    text = answer.strip()
+    fenced = _FENCE.match(text)
+    try:
+        entries = json.loads(fenced[1] if fenced else text)
+    except (ValueError, RecursionError):
+        return [], 1
+    if not isinstance(entries, list):
+        return [], 1
+    rows, bad = [], 0
+    for entry in entries[: 2 * PER_ANSWER]:
+        given = entry if wish.label is not None else entry.get("input") if isinstance(entry, dict) else None
+        output = wish.label if wish.label is not None else entry.get("output") if isinstance(entry, dict) else None
+        try:
+            if not _usable(given):
+                raise ValueError
+            rows.append(Row(str(given).strip(), parse(output)))
+        except ValueError:
+            bad += 1
+    return rows, bad
+
+
+def _usable(text: Any) -> bool:
+    return isinstance(text, str) and bool(text.strip()) and not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
+
+
+@dataclass
+class Sieve:
+    """What new rows must pass, and how many did not, by reason.
+
+    Attributes:
+        own: the user's rows to learn from. `apart` are rows that are only measured on.
+        embed: makes vectors of texts; without it, texts that say the same in other words pass.
+    """
+
+    own: Sequence[Row]
+    apart: Sequence[Row]
+    embed: Callable[[Sequence[str]], NDArray[np.float32]] | None
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def passed(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that hold no stand-in, are as long as the user's own, near no row that is measured on, and say something new."""
+        kept = self._sized([row for row in rows if not self._drop(bool(_PLACE.search(joined(row.input))), "it holds a stand-in")])
+        texts = [joined(row.input) for row in kept]
+        leaked = leaks.overlap(texts, [joined(row.input) for row in self.apart])
+        crowded = leaks.crowd(texts, [joined(row.input) for row in self.own])
+        fresh = []
+        for place, row in enumerate(kept):
+            leak = self._drop(place in leaked, "nearly a row that is measured on")
+            if not leak and not self._drop(place in crowded, "nearly a row that is there already"):
+                fresh.append(row)
+        return self._distinct(fresh)
+
+    def _drop(self, whether: bool, why: str) -> bool:
+        self.dropped[why] += whether
+        return whether
+
+    def _sized(self, rows: Sequence[Row]) -> list[Row]:
+        lengths = [len(joined(row.input)) for row in self.own]
+        least, most = min(lengths) / _LENGTHS, max(lengths) * _LENGTHS
+        return [row for row in rows if not self._drop(not least <= len(joined(row.input)) <= most, "shorter or longer than any of yours")]
+
+    def _distinct(self, rows: list[Row]) -> list[Row]:
+        """Rows that say nothing that is said already, in whatever words."""
+        if self.embed is None or not rows:
+            return rows
+        known = self.embed([joined(row.input) for row in self.own])
+        vectors = self.embed([joined(row.input) for row in rows])
+        kept: list[int] = []
+        for place in range(len(rows)):
+            near_own = float((vectors[place] @ known.T).max(initial=0.0))
+            near_new = float((vectors[place] @ vectors[kept].T).max(initial=0.0)) if kept else 0.0
+            if not self._drop(max(near_own, near_new) >= _ALIKE, "says what another row says"):
+                kept.append(place)
+        return [rows[place] for place in kept]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two outputs are the same, texts but for case, punctuation and spacing."""
+    return near.folded(one) == near.folded(other) if isinstance(one, str) and isinstance(other, str) else bool(one == other)

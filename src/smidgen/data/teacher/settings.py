@@ -1,0 +1,125 @@
+"""The `[data.teacher]` section of a recipe."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import field_validator
+
+from smidgen.core.settings import Settings, setting
+
+Use = Literal["label", "generate", "score"]
+
+
+class TeacherSettings(Settings):
+    """A larger model that labels, generates or scores, and what it may cost. Without `source` there is no teacher."""
+
+    source: str | None = setting(
+        None, "URL of an OpenAI-compatible server (`https://api.example.com/v1`), or the folder of a bundle.", flag="--teacher"
+    )
+    model: str = setting("default", "The model's name, as the server knows it.", flag="--teacher-model")
+    key_env: str = setting(
+        "SMIDGEN_TEACHER_KEY",
+        "Name of the environment variable that holds the key; the key itself never stands in a recipe.",
+        flag="--teacher-key-env",
+        hidden=True,
+        pattern=r"^[A-Z_][A-Z0-9_]{0,63}$",
+    )
+    uses: tuple[Use, ...] = setting(
+        ("label",),
+        "What the teacher does: label (the unlabelled inputs), generate (new examples), score (the teacher's own answers, again).",
+    )
+    description: str = setting(
+        "",
+        "What the job is, in a few sentences, for the teacher: what the texts are, what decides.",
+        flag="--teacher-says",
+        max_length=10_000,
+    )
+    votes: int = setting(1, "How often each input is asked; the share of each answer becomes a soft label.", ge=1, le=32)
+    temperature: float | None = setting(None, "Sampling temperature (default: 0 for one vote, 0.7 for several).", ge=0.0, le=2.0)
+    examples: int = setting(8, "How many of your own rows, near to the input, are shown with each question.", ge=0, le=64)
+    max_tokens: int | None = setting(
+        None, "The most tokens of one answer (default: what the longest of your own answers takes, and somewhat more).", ge=1, le=16_384
+    )
+    min_agreement: float = setting(
+        0.5, "Share of the votes that the commonest answer must have; other inputs are left out.", ge=0.0, le=1.0
+    )
+    min_score: float = setting(
+        0.6, "Least score, 0..1, that the teacher must give an answer of its own (with the use `score`).", ge=0.0, le=1.0
+    )
+    doubt: bool = setting(
+        True, "Have the teacher's labels checked against the other rows, and leave out or correct those that are likely wrong."
+    )
+    trial_rows: int = setting(100, "How many of your own rows the teacher is first tried on.", ge=8, le=2_000)
+    min_quality: float | None = setting(
+        None,
+        "Least quality (accuracy, or ROUGE-L) that the teacher must be able to have on your own rows (default: better than what your rows "
+        "teach without it).",
+        ge=0.0,
+        le=1.0,
+    )
+    rows: int | None = setting(None, "Have at most so many of the unlabelled inputs labelled, those that teach most (default: all).", ge=1)
+    generate: int = setting(200, "How many new examples to ask for (with the use `generate`).", ge=1, le=100_000)
+    budget_usd: float | None = setting(
+        None, "The most that all answers of this build may cost, in dollars; needs the two prices.", flag="--budget-usd", gt=0.0
+    )
+    budget_tokens: int | None = setting(
+        None, "The most tokens, in and out together, that all answers of this build may take.", flag="--budget-tokens", ge=1
+    )
+    price_in: float | None = setting(None, "Price of a million tokens in, in dollars (default: the list price, where it is known).", ge=0.0)
+    price_out: float | None = setting(
+        None, "Price of a million tokens out, in dollars (default: the list price, where it is known).", ge=0.0
+    )
+    requests_per_minute: int | None = setting(None, "The most requests in a minute (default: no limit of our own).", ge=1, le=1_000_000)
+    concurrency: int = setting(4, "How many requests are on their way at once.", ge=1, le=64)
+    timeout: float = setting(60.0, "Seconds until a request is given up, answer and all.", gt=0.0, le=3_600.0)
+    attempts: int = setting(6, "How often a request is tried that fails for a passing reason.", ge=1, le=20)
+
+    @field_validator("source")
+    @classmethod
+    def _source(cls, value: str | None) -> str | None:
+        """A URL that can be trusted with a key and texts: encrypted but for this machine, with no secrets in it."""
+        if value is None or "://" not in value:
+            return value or None
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError(f"this is no URL ({error})") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise ValueError("a URL begins with https:// (or http:// on this machine) and a host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("a URL here has no user, no password and no query: name the variable that holds the key with key_env")
+        if parts.scheme == "http" and not loopback(host):
+            raise ValueError("http:// sends your texts unencrypted; use https://, or tunnel the server to 127.0.0.1")
+        return value.rstrip("/")
+
+    @property
+    def url(self) -> bool:
+        """Whether the teacher is asked over HTTP."""
+        return self.source is not None and "://" in self.source
+
+    @property
+    def local(self) -> bool:
+        """Whether nothing leaves this machine: a bundle, or a server on a loopback address."""
+        return self.source is not None and (not self.url or loopback(urlsplit(self.source).hostname or ""))
+
+    @property
+    def heat(self) -> float:
+        """The temperature that is asked for."""
+        return self.temperature if self.temperature is not None else 0.0 if self.votes == 1 else 0.7
+
+
+def loopback(host: str) -> bool:
+    """Whether a host is this machine, by its address alone: no name is looked up but `localhost`, which RFC 6761 keeps for it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+SETTINGS = TeacherSettings

@@ -1,0 +1,86 @@
+"""From a teacher's votes to one answer: how much of them it has, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.data.teacher.exchange import Answer, Why
+
+Agree = Callable[[Sequence[Any]], NDArray[np.float64]]
+"""How much each of k answers to one input agrees with each: (k, k) in 0..1."""
+
+CUT = "the answer was cut off"
+UNHEARD = "the answer could not be used"
+SPLIT = "the votes do not agree"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a teacher's votes on an input came to.
+
+    Attributes:
+        output: the answer; None where there is none.
+        shares: labels with their shares of the votes, the output's first; empty where all votes are one, or outputs are no labels.
+        agreement: 0..1, how much the votes agree with the output.
+        why_not: why there is none; empty where there is one.
+    """
+
+    output: Any
+    shares: tuple[tuple[str, float], ...] = ()
+    agreement: float = 1.0
+    why_not: str = ""
+
+
+def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree | None, least: float) -> Verdict:
+    """The answer that the votes come to.
+
+    Args:
+        answers: the votes on one input.
+        hear: turns an answer into an output; raises ValueError for one that cannot be used.
+        agree: compares outputs that can be more or less alike; without it they are the same or not.
+        least: agreement under which there is no answer.
+
+    Votes that could not be used count as votes for nothing.
+    """
+    given = [answer for answer in answers if answer.why_not is None]
+    if not given:
+        return Verdict(None, agreement=0.0, why_not=answers[0].why_not or Why.REFUSED if answers else Why.PRIVATE)
+    heard = []
+    for answer in given:
+        try:
+            if answer.finished:
+                heard.append(hear(answer.text))
+        except ValueError:
+            continue
+    if not heard:
+        return Verdict(None, agreement=0.0, why_not=UNHEARD if any(answer.finished for answer in given) else CUT)
+    found = _consensus(heard, agree, len(given)) if agree else _commonest(heard, len(given))
+    return found if found.agreement >= least else Verdict(None, agreement=found.agreement, why_not=SPLIT)
+
+
+def _commonest(heard: Sequence[Any], votes: int) -> Verdict:
+    counts: dict[str, int] = {}
+    first: dict[str, Any] = {}
+    for output in heard:
+        key = output if isinstance(output, str) else repr(output)
+        first.setdefault(key, output)
+        counts[key] = counts.get(key, 0) + 1
+    order = sorted(counts, key=lambda key: -counts[key])
+    output = first[order[0]]
+    shares = tuple((key, counts[key] / len(heard)) for key in order) if isinstance(output, str) and len(order) > 1 else ()
+    return Verdict(output, shares, counts[order[0]] / votes)
+
+
+def _consensus(heard: Sequence[Any], agree: Agree, votes: int) -> Verdict:
+    """The answer that is nearest to all others (Kumar and Byrne 2004, minimum Bayes risk)."""
+    if votes == 1:
+        return Verdict(heard[0])
+    alike = agree(heard)
+    others = (alike.sum(axis=1) - np.diag(alike)) / (votes - 1)
+    best = int(others.argmax())
+    return Verdict(heard[best], (), float(others[best]))

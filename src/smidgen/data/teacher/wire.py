@@ -1,0 +1,168 @@
+"""One chat completion over HTTP: sent with a deadline and a bound on its answer, and told apart where it fails.
+
+Certificates are verified, redirects are not followed, and no message repeats the key.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from smidgen.core.errors import TeacherError
+from smidgen.data.teacher.exchange import Answer, Question
+
+_LIMIT_BYTES = 2_000_000
+_PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
+_OF_THIS_QUESTION = {400, 413, 422}
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A request that failed for a reason that may pass.
+
+    Attributes:
+        why: in a few words.
+        after: seconds to wait, where the server said so.
+        paid: whether it may have been paid for: it was sent, and what became of it is not known.
+    """
+
+    why: str
+    after: float | None = None
+    paid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A question that the server does not take; another one it may."""
+
+    why: str
+
+
+class Wire:
+    """A connection to an OpenAI-compatible server. Safe to use from several threads.
+
+    Args:
+        url: its base (`https://api.example.com/v1`).
+        model: the model's name.
+        key: sent as a bearer token; None for none.
+        local: on this machine, so that no proxy is used.
+        timeout: seconds until a request is given up, answer and all.
+        concurrency: connections kept.
+    """
+
+    def __init__(self, url: str, model: str, key: str | None, *, local: bool, timeout: float, concurrency: int) -> None:
+        self._url = f"{url}/chat/completions"
+        self._model, self._key, self._timeout = model, key, timeout
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        self._client = httpx.Client(headers=headers, timeout=timeout, limits=limits, follow_redirects=False, trust_env=not local)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+    def send(self, question: Question) -> Answer | Busy | Refused:
+        """The teacher's answer, or why there is none. Raises TeacherError where the server takes no question of ours."""
+        body = {
+            "model": self._model,
+            "messages": [{"role": role, "content": content} for role, content in question.messages],
+            "max_tokens": question.max_tokens,
+            "temperature": question.temperature,
+        }
+        if question.temperature > 0:
+            body["seed"] = question.vote
+        deadline = time.monotonic() + self._timeout
+        try:
+            with self._client.stream("POST", self._url, json=body) as response:
+                status, headers = response.status_code, response.headers
+                read = self._read(response, deadline)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return Busy(f"no connection ({_plain(error)})")
+        except httpx.RequestError as error:
+            return Busy(f"the connection broke ({_plain(error)})", paid=True)
+        if isinstance(read, Busy):
+            return read
+        return _answer(read) if status == 200 else self._failure(status, headers, read)
+
+    def _read(self, response: httpx.Response, deadline: float) -> bytes | Busy:
+        """The body, as far as its bounds of size and time allow."""
+        pieces, size = [], 0
+        for piece in response.iter_bytes():
+            size += len(piece)
+            if size > _LIMIT_BYTES:
+                return Busy(f"the answer is larger than {_LIMIT_BYTES:,} bytes", paid=True)
+            if time.monotonic() > deadline:
+                return Busy(f"no whole answer in {self._timeout:g} s", paid=True)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _failure(self, status: int, headers: httpx.Headers, read: bytes) -> Busy | Refused:
+        said = self._said(read)
+        if status in _PASSING:
+            return Busy(f"HTTP {status}{said}", _after(headers))
+        if status in _OF_THIS_QUESTION:
+            return Refused(f"HTTP {status}{said}")
+        todo = "Check the URL, and the model's name."
+        if status in (401, 403):
+            todo = "Put a valid key into the environment variable that data.teacher.key_env names."
+        elif 300 <= status < 400:
+            todo = "Redirects are not followed, for the key would go with them: give the URL that it leads to, if you trust it."
+        raise TeacherError(f"the teacher's server answered with HTTP {status}{said}", value=self._url, todo=todo)
+
+    def _said(self, read: bytes) -> str:
+        """What the server says of its failure, without the key in case it repeats it."""
+        try:
+            found = json.loads(read)
+            error = found.get("error", found) if isinstance(found, dict) else None
+            text = error.get("message") if isinstance(error, dict) else error
+        except (ValueError, RecursionError):
+            text = None
+        if not isinstance(text, str) or not text.strip():
+            return ""
+        text = " ".join(text.split())
+        if self._key:
+            text = text.replace(self._key, "…")
+        return f": {text[:_SHOWN]}"
+
+
+def _answer(read: bytes) -> Answer | Busy:
+    """The first choice of a completion. What is none was paid for, and another try may do better."""
+    try:
+        found: Any = json.loads(read)
+        choice = found["choices"][0]
+        content = choice["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return Busy("the answer is not a chat completion", paid=True)
+    if isinstance(content, list):
+        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict) and isinstance(part.get("text"), str | None))
+    text = content if isinstance(content, str) else ""
+    usage = found.get("usage")
+    taken = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
+    # A server that does not say is taken to have charged all that was set aside: -1 stands for that.
+    given, got = (number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else -1 for number in taken)
+    return Answer(text, given, got, choice.get("finish_reason") != "length")
+
+
+def _after(headers: httpx.Headers) -> float | None:
+    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110)."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(0.0, seconds) if seconds == seconds else None
+
+
+def _plain(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,109 @@
+"""New rows from a teacher: asked for where they are needed, labelled by it once more, and sieved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from smidgen.core.errors import RecipeError
+from smidgen.core.parts import Task, Teachable
+from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.data.teacher import generating
+from smidgen.data.teacher.exchange import Question
+from smidgen.data.teacher.generating import Sieve, Wish
+from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.prompts import Embed, answer_tokens
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.flows.examples import Examples
+from smidgen.flows.teachers import Remote
+from smidgen.parts.recipe import Recipe
+
+_HEAT = 0.9
+"""Sampling temperature: the same question must not bring the same rows."""
+
+
+@dataclass(frozen=True)
+class Sieved:
+    """What came of generating: entries read from the teacher's answers, and those that were not kept, by reason."""
+
+    read: int
+    dropped: Counter[str]
+
+
+def generate(
+    recipe: Recipe, task: Task, examples: Examples, teacher: Remote, embed: Embed | None, taught: Sequence[Row], progress: Progress
+) -> tuple[list[Row], Sieved]:
+    """New rows that passed every sieve.
+
+    A row is kept only where the teacher, shown its text alone, gives the output again that it made it for.
+    """
+    settings = recipe.settings(TeacherSettings)
+    if (
+        not isinstance(task, Teachable)
+        or examples.form.get("multi_label")
+        or any(not isinstance(row.input, str) for row in examples.fit[:1])
+    ):
+        raise RecipeError(
+            "examples can be made for single texts with one label or one text as the answer",
+            value=task.name,
+            todo="Take generate out of data.teacher.uses.",
+        )
+    labelled = "labels" in examples.form
+    known = [row for row in examples.fit if not labelled or row.output in examples.form["labels"]]
+    vectors = embed([joined(row.input) for row in known]) if embed is not None else None
+    wishes = generating.wishes(known, settings.generate, vectors, labelled, recipe.seed)
+    content = lambda output: task.content(Reply(output, 1.0))  # noqa: E731
+    questions = [_question(wish, number, task, examples, settings, content) for number, wish in enumerate(wishes)]
+    asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
+    answers = teacher.ask([question for _, question in asked], "have new examples made", progress)
+    sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed)
+    sieve.dropped["personal data could not be redacted"] += len(questions) - len(asked)
+    asked_settings = recipe.sections[recipe.task]
+    found: list[Row] = []
+    for (wish, _), answer in zip(asked, answers, strict=True):
+        if answer.why_not is not None:
+            sieve.dropped[str(answer.why_not)] += 1
+            continue
+        rows, bad = generating.read(answer.text, wish, lambda value: task.parse(value, asked_settings))
+        sieve.dropped["not of the form that was asked for"] += bad
+        found += rows
+    total = len(found) + sieve.dropped["not of the form that was asked for"]
+    kept = sieve.passed(found)[: settings.generate]
+    return _agreed(kept, task, examples, teacher, settings, sieve, progress), Sieved(total, +sieve.dropped)
+
+
+def _question(wish: Wish, number: int, task: Teachable, examples: Examples, settings: TeacherSettings, content: object) -> Question | None:
+    """What asks for a wish; None where its seeds cannot be made safe to send."""
+    assert callable(content)
+    text = generating.asked(wish, content)
+    system = generating.told(settings.description.strip(), task.lesson(examples.form))
+    if not settings.local:
+        try:
+            redactor = Redactor()
+            text, system = redactor.redact(text), redactor.redact(system)
+        except ValueError:  # it cannot be made safe to send
+            return None
+    entries = [f"{joined(row.input)}{content(row.output) if wish.label is None else ''}" for row in wish.seeds]
+    most = generating.PER_ANSWER * (answer_tokens(entries) + 24)
+    heat = settings.temperature if settings.temperature is not None else _HEAT
+    return Question((("system", system), ("user", text)), min(most, 16_384), heat, number)
+
+
+def _agreed(
+    rows: list[Row], task: Task, examples: Examples, teacher: Remote, settings: TeacherSettings, sieve: Sieve, progress: Progress
+) -> list[Row]:
+    """The rows whose output the teacher gives again, shown the text alone. For texts: near enough to the one that it made."""
+    verdicts = teacher.verdicts(rows, settings.votes, "have the new examples answered", progress)
+    kept = []
+    for row, verdict in zip(rows, verdicts, strict=True):
+        if verdict.output is None:
+            sieve.dropped[str(verdict.why_not)] += 1
+        elif "labels" in examples.form and verdict.output != row.output:
+            sieve.dropped["the teacher itself answers it otherwise"] += 1
+        else:
+            # A text that was answered alone is of the same making as the texts that the student will be given.
+            kept.append(replace(row, output=verdict.output, shares=verdict.shares))
+    return kept

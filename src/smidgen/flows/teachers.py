@@ -1,0 +1,250 @@
+"""A teacher, opened: over HTTP, or a bundle on this machine. Both give verdicts on rows."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import RecipeError
+from smidgen.core.parts import Form, Graded, Task, Teachable
+from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.data.teacher import scoring
+from smidgen.data.teacher.asking import Asker
+from smidgen.data.teacher.budget import Budget, Price, Tokens
+from smidgen.data.teacher.exchange import Answer, Question
+from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.data.teacher.verdicts import Agree, Verdict, verdict
+from smidgen.flows.live import load
+from smidgen.judge import cost
+from smidgen.parts.recipe import Recipe
+from smidgen.store.home import home
+
+_BATCH = 64
+_LEAST_SHARE = 0.01
+
+
+class Teacher(Protocol):
+    """What teaching needs of a teacher."""
+
+    name: str
+    budget: Budget
+    took: list[Tokens]
+    """What each question of the last round took; empty where questions cost nothing."""
+    redacted: int
+
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[Verdict]:
+        """What the teacher's answers to the rows' inputs come to."""
+        ...
+
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """How good the teacher finds each row's output, 0..1; None where it does not say."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class Remote:
+    """A teacher over HTTP."""
+
+    def __init__(self, asker: Asker, settings: TeacherSettings, task: Task, form: Form, prompts: Prompts) -> None:
+        assert isinstance(task, Teachable)
+        self.name = settings.model
+        self.asker, self.budget = asker, asker.budget
+        self.took: list[Tokens] = []
+        self.redacted = 0
+        self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
+        self._lesson = task.lesson(form)
+
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[Verdict]:
+        """Each row is asked as often as there are votes; a verdict is what they come to."""
+        asked = self._prompts.ask(rows, votes)
+        answers = iter(self.ask([question for questions, _ in asked for question in questions], title, progress))
+        self.redacted += sum(bool(redactor.found) for _, redactor in asked)
+        found = []
+        for row, (questions, redactor) in zip(rows, asked, strict=True):
+            mine = [next(answers) for _ in questions]
+            hear = functools.partial(self._heard, redactor)
+            found.append(verdict(mine, hear, _agree(self._task, row, self._form), self._settings.min_agreement if votes > 1 else 0.0))
+        return found
+
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """The teacher's marks."""
+        system = scoring.told(self._settings.description, self._lesson)
+        questions: list[Question | None] = []
+        for row in rows:
+            text, answer = joined(row.input), self._task.content(Reply(row.output, 1.0))
+            try:
+                safe = Redactor().redact if self._prompts.private else str
+                messages = (("system", system), ("user", safe(scoring.asked(text, answer))))
+                questions.append(Question(messages, scoring.MAX_TOKENS))
+            except ValueError:  # it cannot be made safe to send
+                questions.append(None)
+        answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
+        return [None if question is None else _mark(next(answers)) for question in questions]
+
+    def ask(self, questions: Sequence[Question], title: str, progress: Progress) -> list[Answer]:
+        """Plain questions."""
+        answers = self.asker.ask(questions, title, progress)
+        self.took = [Tokens(answer.tokens_in, answer.tokens_out) for answer in answers if answer.why_not is None]
+        return answers
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.asker.close()
+
+    def _heard(self, redactor: Redactor, text: str) -> Any:
+        assert isinstance(self._task, Teachable)
+        return self._task.heard(redactor.restore(text), self._form)
+
+
+class Local:
+    """A bundle as a teacher: it knows the job, and says how likely each of its answers is."""
+
+    def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
+        self._model = load(folder, threads)
+        if self._model.manifest.task != task.name:
+            made_for = self._model.manifest.task
+            self._model.close()
+            raise RecipeError(
+                f"this bundle is made for the task {made_for}, and a teacher of {task.name} is needed",
+                value=str(folder),
+                todo="Name a bundle of the same task, or the URL of a model that takes instructions.",
+            )
+        self.name, self.budget = self._model.name, Budget()
+        self.took: list[Tokens] = []
+        self.redacted = 0
+        self._form = form
+        self._allowed = {*form.get("labels", ()), *([form["unknown"]] if "unknown" in form else [])}
+
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[Verdict]:
+        """The bundle's answers, with the chances of its labels as shares. It answers alike every time, so one vote says it all."""
+        return [self._verdict(reply) for reply in self._replies(rows, title, progress)]
+
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """The score that the bundle gives its own answer; None where the row has another one."""
+        replies = self._replies(rows, "have answers scored", progress)
+        return [reply.score if reply.output == row.output else None for row, reply in zip(rows, replies, strict=True)]
+
+    def close(self) -> None:
+        """End what the engine runs in."""
+        self._model.close()
+
+    def _replies(self, rows: Sequence[Row], title: str, progress: Progress) -> list[Reply]:
+        progress.start(title, len(rows))
+        replies: list[Reply] = []
+        for start in range(0, len(rows), _BATCH):
+            batch = self._model.predict([row.input for row in rows[start : start + _BATCH]])
+            replies += batch
+            progress.advance(len(batch))
+        progress.finish(f"{len(replies)} answers")
+        return replies
+
+    def _verdict(self, reply: Reply) -> Verdict:
+        if not isinstance(reply.output, str) or not self._allowed:
+            return Verdict(reply.output, agreement=reply.score)
+        if reply.output not in self._allowed:
+            return Verdict(None, agreement=0.0, why_not="the teacher's label is none of yours")
+        chances = {label: chance for label, chance in (reply.chances or {}).items() if label in self._allowed and chance >= _LEAST_SHARE}
+        chances[reply.output] = max(chances.get(reply.output, 0.0), _LEAST_SHARE)
+        total = sum(chances.values())
+        rest = sorted((label for label in chances if label != reply.output), key=lambda label: -chances[label])
+        shares = tuple((label, chances[label] / total) for label in (reply.output, *rest)) if rest else ()
+        return Verdict(reply.output, shares, reply.score)
+
+
+def open_teacher(
+    recipe: Recipe, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
+) -> Remote | Local:
+    """The teacher of a recipe. `shown` are the user's rows that it may be shown.
+
+    Raises:
+        RecipeError: it lacks what it takes to ask it.
+    """
+    settings = recipe.settings(TeacherSettings)
+    assert settings.source is not None
+    if not settings.url:
+        return Local(recipe.folder / Path(settings.source).expanduser(), task, form, threads)
+    if not isinstance(task, Teachable):
+        raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
+    key = os.environ.get(settings.key_env) or None
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")
+    answers = [task.content(Reply(_first(row.output) if isinstance(task, Graded) else row.output, 1.0)) for row in shown]
+    system = "\n\n".join(text for text in (settings.description.strip(), task.lesson(form)) if text)
+    prompts = Prompts(
+        system,
+        shown,
+        answers,
+        settings.examples,
+        settings.max_tokens or answer_tokens([*answers, *form.get("labels", ())]),
+        settings.heat,
+        not settings.local,
+        embed,
+    )
+    # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
+    asker = Asker(settings, key, home() / "teacher", _budget(settings), fresh and settings.local)
+    return Remote(asker, settings, task, form, prompts)
+
+
+def _budget(settings: TeacherSettings) -> Budget:
+    """The limits, with prices. Raises RecipeError for a teacher elsewhere without any limit, and for dollars without prices."""
+    if not settings.local and settings.budget_usd is None and settings.budget_tokens is None:
+        raise RecipeError(
+            "a teacher that is not on this machine needs a budget",
+            value=settings.source,
+            todo="Set data.teacher.budget_usd or data.teacher.budget_tokens (--budget-usd 5).",
+        )
+    listed = next((entry for entry in cost.prices()["models"] if _plain(entry["name"]) == _plain(settings.model)), None)
+    price_in = settings.price_in if settings.price_in is not None else listed["input"] if listed else None
+    price_out = settings.price_out if settings.price_out is not None else listed["output"] if listed else None
+    if settings.budget_usd is not None and (price_in is None or price_out is None):
+        raise RecipeError(
+            "a budget in dollars needs the price of this model's tokens",
+            value=settings.model,
+            todo="Set data.teacher.price_in and data.teacher.price_out, in dollars for a million tokens.",
+        )
+    return Budget(settings.budget_usd, settings.budget_tokens, Price(price_in or 0.0, price_out or 0.0))
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _first(output: Any) -> Any:
+    """Of several references of equal standing, the first."""
+    return output[0] if isinstance(output, list) else output
+
+
+def _agree(task: Task, row: Row, form: Form) -> Agree | None:
+    """How alike answers are, where they can be more or less alike."""
+    if not isinstance(task, Graded):
+        return None
+    graded: Graded = task
+
+    def agree(outputs: Sequence[Any]) -> NDArray[np.float64]:
+        rows = [Row(row.input, one) for one in outputs for _ in outputs]
+        replies = [Reply(other, 1.0) for _ in outputs for other in outputs]
+        return np.asarray(graded.grades(rows, replies, form), dtype=np.float64).reshape(len(outputs), len(outputs))
+
+    return agree
+
+
+def _mark(answer: Answer) -> float | None:
+    if answer.why_not is not None:
+        return None
+    try:
+        return scoring.read(answer.text)
+    except ValueError:
+        return None

@@ -1,0 +1,340 @@
+"""Teaching from a larger model: tried on the user's own rows first, then asked for labels and new rows; what of them is believed joins
+the rows to learn from. The held-out and the test rows stay the user's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from smidgen.core.bases import Base
+from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
+from smidgen.core.parts import Graded, Task
+from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.data import leaks, selecting
+from smidgen.data.read import open_table
+from smidgen.data.settings import DataSettings
+from smidgen.data.teacher import trial as trials
+from smidgen.data.teacher.doubting import doubted
+from smidgen.data.teacher.exchange import Why
+from smidgen.data.teacher.prompts import Embed
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.data.teacher.trial import Trial
+from smidgen.data.teacher.verdicts import Verdict
+from smidgen.flows.embedding import embedder
+from smidgen.flows.examples import Examples, few, path_of
+from smidgen.flows.generating import generate
+from smidgen.flows.teachers import Local, Remote, open_teacher
+from smidgen.judge.sections import measured
+from smidgen.judge.teacher_facts import TeacherFacts
+from smidgen.parts.recipe import Recipe
+
+_LEAST_ALONE = 2.0
+"""Rows a label that it takes for a linear head to say anything of rows that it has not seen."""
+
+
+@dataclass
+class _Tally:
+    """What became of the unlabelled inputs."""
+
+    pool: int = 0
+    asked: int = 0
+    corrected: int = 0
+    not_judged: str = ""
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def teach(
+    recipe: Recipe, task: Task, examples: Examples, *, base: Base | None, fresh: bool, threads: int | None, progress: Progress
+) -> Examples:
+    """The examples with what a larger model adds to them; as they were, where the recipe names none. `base` is the encoder to compare texts
+    by, None for the starter.
+
+    Raises:
+        RecipeError: a teacher that cannot be asked for lack of a setting.
+        TeacherError: it cannot do the job, or its server fails.
+    """
+    settings = recipe.settings(TeacherSettings)
+    if settings.source is None:
+        return examples
+    if "label" in settings.uses and recipe.settings(DataSettings).unlabelled is None:
+        raise RecipeError(
+            "the teacher has nothing to label",
+            value=settings.source,
+            todo='Name a file of inputs (--unlabelled FILE), or let it make examples: data.teacher.uses = ["generate"].',
+        )
+    embed = _embed(base, threads, progress)
+    with closing(open_teacher(recipe, task, examples.form, examples.fit, embed, fresh, threads)) as teacher:
+        trial = _tried(recipe, task, examples, teacher, embed, progress)
+        tally = _Tally()
+        taught = _labelled(recipe, task, examples, teacher, trial, embed, tally, progress) if "label" in settings.uses else []
+        made: list[Row] = []
+        facts = _facts(settings, task, trial, teacher, _outlook(task, examples, embed, trial, tally.asked, recipe.seed))
+        if "generate" in settings.uses:
+            if not isinstance(teacher, Remote):
+                raise RecipeError(
+                    "a bundle labels, and cannot make examples",
+                    value=settings.source,
+                    todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
+                )
+            made, sieved = generate(recipe, task, examples, teacher, embed, taught, progress)
+            facts = facts.model_copy(
+                update={"generated": sieved.read, "generated_kept": len(made), "generated_dropped": dict(sieved.dropped)}
+            )
+        facts = facts.model_copy(update=_spent(teacher))
+    facts = facts.model_copy(
+        update={
+            "pool": tally.pool,
+            "asked": tally.asked,
+            "kept": len(taught),
+            "corrected": tally.corrected,
+            "not_judged": tally.not_judged,
+            "dropped": {reason: count for reason, count in tally.dropped.most_common() if count},
+        }
+    )
+    return _joined(task, examples, [*taught, *made], facts)
+
+
+def _embed(base: Base | None, threads: int | None, progress: Progress) -> Embed | None:
+    try:
+        return embedder(base, threads)
+    except MissingExtra as missing:
+        progress.say(f"meaning is not compared: {missing}")
+        return None
+
+
+def _tried(recipe: Recipe, task: Task, examples: Examples, teacher: Remote | Local, embed: Embed | None, progress: Progress) -> Trial:
+    """The teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
+    settings = recipe.settings(TeacherSettings)
+    own = [*examples.fit, *examples.held]
+    rows = [own[place] for place in trials.draw(own, task.strata(own), settings.trial_rows, recipe.seed)]
+    verdicts = teacher.verdicts(rows, 1, "try the teacher on your own rows", progress)
+    tried = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.agreement or verdict.why_not not in _NOT_ASKED]
+    if not tried:
+        raise TeacherError(
+            "the teacher could not be tried on any of your own rows",
+            value=verdicts[0].why_not if verdicts else "no rows",
+            todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
+        )
+    values = [_value(task, row, verdict, examples) for row, verdict in tried]
+    quality = trials.quality(values, isinstance(task, Graded))
+    alone, needed, reason = _bar(task, examples, embed, recipe)
+    if settings.min_quality is not None:
+        needed, reason = settings.min_quality, "data.teacher.min_quality"
+    found = Trial(quality, sum(verdict.output is None for _, verdict in tried), needed, reason, alone)
+    progress.say(
+        f"the teacher's {task.headline} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})"
+    )
+    trials.require(found, settings.source or "", task.headline)
+    return found
+
+
+_NOT_ASKED = (Why.BUDGET, Why.PRIVATE)
+
+
+def _value(task: Task, row: Row, verdict: Verdict, examples: Examples) -> float:
+    if verdict.output is None:
+        return 0.0
+    if isinstance(task, Graded):
+        return task.grades([row], [Reply(verdict.output, 1.0)], examples.form)[0]
+    return float(verdict.output == row.output)
+
+
+def _bar(task: Task, examples: Examples, embed: Embed | None, recipe: Recipe) -> tuple[float | None, float, str]:
+    """What the user's rows teach without a teacher (None where that is not known), what a teacher must reach, and why."""
+    rows = examples.fit
+    if isinstance(task, Graded):
+        # Any text of the house scores something against any other; a teacher must do better than that.
+        others = [rows[(place + 1) % len(rows)] for place in range(len(rows))][: recipe.settings(TeacherSettings).trial_rows]
+        pairs = list(zip(rows, others, strict=False))
+        gathered = [task.gathered([other])[0].output for _, other in pairs]
+        replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in gathered]
+        grades = task.grades([row for row, _ in pairs], replies, examples.form)
+        return None, float(np.mean(grades)), "what the answer to another of your texts would get"
+    strata = task.strata(rows)
+    if examples.form.get("multi_label") or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
+        commonest = Counter(strata).most_common(1)[0][1] / len(rows)
+        return None, commonest, "what the commonest answer would get"
+    alone = trials.alone(embed([joined(row.input) for row in rows]), strata)
+    return alone, alone, "what a linear model learns from your rows without it"
+
+
+def _labelled(
+    recipe: Recipe,
+    task: Task,
+    examples: Examples,
+    teacher: Remote | Local,
+    trial: Trial,
+    embed: Embed | None,
+    tally: _Tally,
+    progress: Progress,
+) -> list[Row]:
+    """The unlabelled inputs with the teacher's outputs, as far as they are believed."""
+    settings = recipe.settings(TeacherSettings)
+    pool = _affordable(recipe, teacher, examples, _pool(recipe, examples, tally), embed, tally, progress)
+    tally.asked = len(pool)
+    low, high = _outlook(task, examples, embed, trial, len(pool), recipe.seed)
+    progress.say(f"with {len(pool):,} rows of it, the student is expected between {low:.0%} and {high:.0%}")
+    verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", progress)
+    if all(verdict.why_not == Why.BUDGET for verdict in verdicts):
+        raise _no_room(f"{teacher.budget.spent.total} tokens spent")
+    unknown = examples.form.get("unknown") if not examples.form.get("unknown_examples") else None
+    taught = []
+    for row, verdict in zip(pool, verdicts, strict=True):
+        why = verdict.why_not or ("no label fits" if verdict.output is not None and verdict.output == unknown else "")
+        if why:
+            tally.dropped[str(why)] += 1
+            continue
+        weight = max(0.05, verdict.agreement) if isinstance(task, Graded) else 1.0
+        taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
+    if "score" in settings.uses:
+        taught = _scored(taught, teacher, settings, tally, progress)
+    if settings.doubt and "labels" in examples.form and not examples.form.get("multi_label") and taught:
+        taught = _checked(taught, examples, embed, tally, progress)
+    return taught
+
+
+def _pool(recipe: Recipe, examples: Examples, tally: _Tally) -> list[Row]:
+    """The unlabelled inputs that are worth asking for: not twice, not what is labelled already, and nothing near what is measured on."""
+    settings = recipe.settings(DataSettings)
+    assert settings.unlabelled is not None
+    columns = (examples.columns["input"], examples.columns["label"] or None)
+    plain = settings.model_copy(update={"label": None})
+    table = open_table(path_of(settings.unlabelled, recipe), remembered=columns, need_label=False, settings=plain)
+    unusable: list[DataError] = []
+    rows = [replace(row, output=None) for row in table.rows(None, unusable.append)]
+    tally.pool = len(rows) + len(unusable)
+    tally.dropped["the text cannot be used"] = len(unusable)
+    texts = [joined(row.input) for row in rows]
+    repeated = leaks.repeats(texts, [joined(row.input) for row in examples.fit])
+    leaked = leaks.overlap(texts, [joined(row.input) for row in (*examples.test, *examples.held)])
+    tally.dropped["nearly a row that is measured on"] = len(leaked)
+    tally.dropped["the text is there already"] = len(repeated - leaked)
+    kept = [row for place, row in enumerate(rows) if place not in leaked and place not in repeated]
+    if not kept:
+        raise DataError(
+            "the file of unlabelled inputs holds nothing new", value=settings.unlabelled, todo="Give inputs that are in no other file."
+        )
+    return kept
+
+
+def _affordable(
+    recipe: Recipe, teacher: Remote | Local, examples: Examples, pool: list[Row], embed: Embed | None, tally: _Tally, progress: Progress
+) -> list[Row]:
+    """The inputs that the budget, and the recipe, have room for: where those are not all, the ones that teach most."""
+    settings = recipe.settings(TeacherSettings)
+    each = trials.plan(teacher.took, settings.votes * (2 if "score" in settings.uses else 1))
+    whole = trials.plan(teacher.took, settings.votes * (2 if "score" in settings.uses else 1) * len(pool))
+    share = teacher.budget.share_left(whole)
+    most = min(len(pool), settings.rows or len(pool), int(share * len(pool)))
+    cost = teacher.budget.price.of(whole.given, whole.got)
+    if teacher.took:
+        dollars = f", about {cost:.2f} dollars" if cost else ""
+        progress.say(f"to label all {len(pool):,} inputs takes about {whole.total:,} tokens{dollars}")
+    if most < 1:
+        raise _no_room(f"{each.total} tokens a row")
+    if most == len(pool):
+        return pool
+    why = "not among those that teach most" if settings.rows is not None and most == settings.rows else "the budget has no room for it"
+    tally.dropped[why] += len(pool) - most
+    progress.start(f"choose {most:,} of {len(pool):,} inputs", None)
+    chosen = selecting.unlabelled(pool, most, examples.fit if "labels" in examples.form else (), embed, recipe.seed)
+    progress.finish(f"{most:,} inputs that cover the rest")
+    return [pool[place] for place in chosen]
+
+
+def _no_room(value: str) -> TeacherError:
+    return TeacherError(
+        "the budget has no room for a single label after the trial",
+        value=value,
+        todo="Raise data.teacher.budget_usd or data.teacher.budget_tokens, or set a smaller data.teacher.trial_rows.",
+    )
+
+
+def _scored(taught: list[Row], teacher: Remote | Local, settings: TeacherSettings, tally: _Tally, progress: Progress) -> list[Row]:
+    """The rows that the teacher, asked again, finds good. A row without a mark is left out: it may not be good."""
+    scores = teacher.scores(taught, progress)
+    kept = []
+    for row, score in zip(taught, scores, strict=True):
+        if score is None or score < settings.min_score:
+            tally.dropped["the teacher gave no mark" if score is None else "the teacher's mark is too low"] += 1
+        else:
+            kept.append(replace(row, weight=row.weight * score))
+    return kept
+
+
+def _checked(taught: list[Row], examples: Examples, embed: Embed | None, tally: _Tally, progress: Progress) -> list[Row]:
+    """The taught rows after the other rows have judged their labels."""
+    progress.start("look for wrong labels of the teacher", None)
+    unknown = {examples.form["unknown"]} if "unknown" in examples.form else set()
+    judged, tally.not_judged = doubted(examples.fit, taught, unknown, embed)
+    kept = [row for row in judged if row is not None]
+    tally.corrected = sum(after is not None and after.output != before.output for before, after in zip(taught, judged, strict=True))
+    tally.dropped["its label is likely wrong"] += len(taught) - len(kept)
+    progress.finish(f"{len(taught) - len(kept)} left out, {tally.corrected} corrected")
+    return kept
+
+
+def _joined(task: Task, examples: Examples, taught: Sequence[Row], facts: TeacherFacts) -> Examples:
+    """The examples with the taught rows among those to learn from."""
+    if not taught:
+        return replace(examples, teacher=facts)
+    fit = [*examples.fit, *taught]
+    # With the taught rows there may be so many that the held-out ones can stay held out.
+    refit = examples.refit and few(len(fit), task.strata(fit))
+    train = [*examples.train, *taught] if refit else fit
+    by = f"{facts.model} ({'on this machine' if facts.local else facts.source})" if facts.model else facts.source
+    source = f"{examples.source}, and {len(taught)} rows taught by {by}"
+    return replace(examples, train=train, fit=fit, refit=refit, source=source, teacher=facts)
+
+
+def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote | Local, expected: tuple[float, float]) -> TeacherFacts:
+    quality = measured(trial.quality)
+    assert quality is not None
+    return TeacherFacts(
+        source=settings.source if settings.url and settings.source else teacher.name,
+        model=teacher.name,
+        local=settings.local,
+        uses=settings.uses,
+        votes=settings.votes if settings.url else 1,
+        unit=task.headline,
+        quality=quality,
+        unheard=trial.unheard,
+        needed=trial.needed,
+        because=trial.reason,
+        alone=trial.alone,
+        expected_low=expected[0],
+        expected_high=expected[1],
+        budget_usd=settings.budget_usd,
+        budget_tokens=settings.budget_tokens,
+    )
+
+
+def _outlook(task: Task, examples: Examples, embed: Embed | None, trial: Trial, more: int, seed: int) -> tuple[float, float]:
+    """Between which values the student is expected: from what a linear head would make of so many more rows, where the teacher is not worse
+    than that, to the teacher itself."""
+    low = trial.quality.low
+    if trial.alone is not None and embed is not None:
+        rows = examples.fit
+        low = min(low, trials.outlook(embed([joined(row.input) for row in rows]), task.strata(rows), more, seed))
+    return low, max(low, trial.quality.high)
+
+
+def _spent(teacher: Remote | Local) -> dict[str, object]:
+    if not isinstance(teacher, Remote):
+        return {}
+    spent, priced = teacher.budget.spent, teacher.budget.price
+    return {
+        "questions": teacher.asker.sent,
+        "stored": teacher.asker.stored,
+        "retried": teacher.asker.retried,
+        "redacted": teacher.redacted,
+        "tokens_in": spent.given,
+        "tokens_out": spent.got,
+        "usd": teacher.budget.spent_usd if priced.tokens_in or priced.tokens_out else None,
+    }

@@ -1,0 +1,241 @@
+"""What a teacher says, and what of it is believed: votes, marks, new rows, labels that other rows speak against."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from smidgen.core.errors import TeacherError
+from smidgen.core.metrics import Metric
+from smidgen.core.rows import Row
+from smidgen.data import leaks, selecting
+from smidgen.data.linear_head import LinearHead, chances
+from smidgen.data.teacher import generating, scoring, trial, verdicts
+from smidgen.data.teacher.budget import Tokens
+from smidgen.data.teacher.doubting import doubted
+from smidgen.data.teacher.exchange import Answer, Why
+from smidgen.data.teacher.generating import Sieve, Wish
+from smidgen.data.teacher.prompts import bag_of_words
+from smidgen.data.teacher.verdicts import verdict
+
+
+def hear(text: str) -> str:
+    if text not in ("a", "b", "c"):
+        raise ValueError("none of them")
+    return text
+
+
+def votes(*texts: str) -> list[Answer]:
+    return [Answer(text) for text in texts]
+
+
+def test_votes_become_shares() -> None:
+    found = verdict(votes("a", "b", "a", "a"), hear, None, 0.5)
+    assert (found.output, found.agreement, found.shares) == ("a", 0.75, (("a", 0.75), ("b", 0.25)))
+    assert verdict(votes("a", "a"), hear, None, 0.5).shares == ()
+
+
+def test_votes_that_do_not_agree_or_cannot_be_used() -> None:
+    assert verdict(votes("a", "b", "c"), hear, None, 0.5).why_not == verdicts.SPLIT
+    assert verdict(votes("a", "?", "?"), hear, None, 0.5).why_not == verdicts.SPLIT, "a vote for nothing is a vote"
+    assert verdict(votes("a", "?", "a"), hear, None, 0.5).shares == ()
+    assert verdict(votes("?", "!"), hear, None, 0.0).why_not == verdicts.UNHEARD
+    assert verdict([Answer("a", finished=False)], hear, None, 0.0).why_not == verdicts.CUT
+    assert verdict([Answer("", why_not=Why.BUDGET)], hear, None, 0.0).why_not == Why.BUDGET
+    assert verdict([], hear, None, 0.0).why_not == Why.PRIVATE
+    assert verdict([Answer("", why_not=Why.BUDGET), Answer("a")], hear, None, 0.9).output == "a"
+
+
+def test_of_written_answers_the_one_nearest_to_all_is_taken() -> None:
+    alike = {("red lamp", "a red lamp"): 0.8, ("red lamp", "blue chair"): 0.0, ("a red lamp", "blue chair"): 0.1}
+
+    def agree(outputs: list[str]) -> np.ndarray:
+        return np.array([[1.0 if a == b else alike.get((a, b), alike.get((b, a), 0.0)) for b in outputs] for a in outputs])
+
+    found = verdict(votes("red lamp", "a red lamp", "blue chair"), str, agree, 0.3)
+    assert (found.output, round(found.agreement, 2)) == ("a red lamp", 0.45)
+    assert verdict(votes("red lamp", "blue chair"), str, agree, 0.3).why_not == verdicts.SPLIT
+    assert verdict(votes("only"), str, agree, 0.3).output == "only"
+
+
+@pytest.mark.parametrize(
+    ("said", "mark"), [("7", 0.7), (" 10 ", 1.0), ("Mark: 8/10", 0.8), ("**6.5**", 0.65), ("0", 0.0), ("Score = 3.", 0.3)]
+)
+def test_marks(said: str, mark: float) -> None:
+    assert scoring.read(said) == pytest.approx(mark)
+
+
+@pytest.mark.parametrize("said", ["", "good", "11", "-", "7 because it is fine", "between 3 and 5"])
+def test_what_is_no_mark(said: str) -> None:
+    with pytest.raises(ValueError):
+        scoring.read(said)
+
+
+OWN = [Row("where is my parcel", "parcel"), Row("my parcel is late again", "parcel"), Row("i want my money back", "refund")]
+
+
+def test_new_rows_are_read_strictly() -> None:
+    wish = Wish("refund", tuple(OWN[2:]))
+    answer = json.dumps(["give me a refund", "", 7, "x\0y", "money back please", "half \ud800 a letter"])
+    rows, bad = generating.read(answer, wish, str)
+    assert [(row.input, row.output) for row in rows] == [("give me a refund", "refund"), ("money back please", "refund")]
+    assert bad == 4
+    assert generating.read(f"```json\n{answer}\n```", wish, str)[1] == 4
+    for broken in ("Here you go: [", "{}", "[" * 5000, ""):
+        assert generating.read(broken, wish, str) == ([], 1)
+    pair = Wish(None, tuple(OWN))
+    rows, bad = generating.read('[{"input": "a", "output": "b"}, {"input": "a"}, "a", {"input": ["a"], "output": "b"}]', pair, _text)
+    assert ([(row.input, row.output) for row in rows], bad) == ([("a", "b")], 3)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no text")
+    return value
+
+
+def test_wishes_go_where_rows_are_few_and_errors_many() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 16))
+    labels = ["easy"] * 40 + ["thin"] * 4 + ["mixed"] * 20 + ["taken"] * 20
+    places = [{"easy": 0, "thin": 1, "mixed": 2, "taken": 2}[label] for label in labels]
+    vectors = centres[places] + 0.3 * rng.normal(size=(84, 16))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [Row(f"text {n}", label) for n, label in enumerate(labels)]
+    found = generating.wishes(rows, 400, vectors.astype(np.float32), True, 0)
+    counts = {label: sum(wish.label == label for wish in found) for label in set(labels)}
+    assert sum(counts.values()) == 50
+    assert counts["mixed"] + counts["taken"] > 30 and counts["thin"] > counts["easy"]
+    assert next(wish for wish in found if wish.label == "mixed").rivals == ("taken",)
+    assert "None of them may fit taken" in generating.asked(next(wish for wish in found if wish.label == "mixed"), str)
+    assert all(seed.output == wish.label for wish in found for seed in wish.seeds)
+
+
+def test_the_sieve_says_what_it_dropped_and_why() -> None:
+    apart = [Row("could you tell me where my refund is please", "refund")]
+    sieve = Sieve(OWN, apart, bag_of_words)
+    new = [
+        "Could you tell me where my refund is, please?",  # of the test set
+        "where is my PARCEL!",  # the user's own
+        "no",  # too short
+        "word " * 80,  # too long
+        "write to [E_MAIL_1] about my refund",
+        "the shipment has not come yet",
+        "The shipment has not come yet.",  # its twin
+        "come not yet has shipment the",  # the same words
+        "when do you open on sundays",
+    ]
+    assert [row.input for row in sieve.passed([Row(text, "parcel") for text in new])] == [new[5], new[8]]
+    assert +sieve.dropped == {
+        "nearly a row that is measured on": 1,
+        "nearly a row that is there already": 2,
+        "shorter or longer than any of yours": 2,
+        "it holds a stand-in": 1,
+        "says what another row says": 1,
+    }
+
+
+def test_leaks_are_found_whichever_text_is_longer() -> None:
+    long = "please tell me where on earth my lovely green parcel has got to by now"
+    assert leaks.overlap([long, "something else"], [f"{long}!"]) == {0}
+    assert leaks.overlap([f"{long} ok", "something else"], [long]) == {0}
+    assert leaks.repeats(["One two", "one, two", "three"], ["THREE"]) == {1, 2}
+    assert leaks.overlap([], ["a"]) == set()
+
+
+def test_labels_that_the_other_rows_speak_against() -> None:
+    rng = np.random.default_rng(1)
+    marks = {"refund": ["refund", "money", "back"], "parcel": ["parcel", "late", "where"], "lamp": ["lamp", "bulb", "light"]}
+    filler = [f"w{number}" for number in range(30)]
+
+    def text(label: str) -> str:
+        return " ".join(rng.permutation([*marks[label], *rng.choice(filler, 4)]))
+
+    own = [Row(text(label), label) for label in marks for _ in range(8)]
+    gold = [label for label in marks for _ in range(60)]
+    said = [str(rng.choice([other for other in marks if other != label])) if n % 12 == 0 else label for n, label in enumerate(gold)]
+    taught = [Row(text(label), given, number) for number, (label, given) in enumerate(zip(gold, said, strict=True))]
+    judged, why = doubted(own, taught, set(), None)
+    assert why == "" and len(judged) == len(taught)
+    left = [(row.output, gold[row.number]) for row in judged if row is not None]
+    assert sum(a != b for a, b in left) <= 6 < sum(a != b for a, b in zip(said, gold, strict=True)) == 15
+    assert len(left) >= 160
+    kept, why = doubted(own[:1], taught[:1], set(), None)
+    assert kept == taught[:1] and "too few" in why
+    assert doubted(own, [Row("zz", "none")], {"none"}, None)[0] == [Row("zz", "none")], "what fits no label cannot be judged"
+
+
+def test_a_teacher_is_refused_only_where_it_is_surely_too_weak() -> None:
+    weak = trial.Trial(Metric(0.3, 0.2, 0.4, 60), 5, 0.8, "what a linear model learns from your rows without it", 0.8)
+    with pytest.raises(TeacherError, match=r"60 of your own rows its accuracy is 30\.0% \(95 %: 20\.0% to 40\.0%\), and 80\.0% is.*; 5 of"):
+        trial.require(weak, "m", "accuracy")
+    trial.require(trial.Trial(Metric(0.7, 0.6, 0.81, 60), 0, 0.8, "", 0.8), "m", "accuracy")
+
+
+def test_a_plan_follows_what_the_trial_took() -> None:
+    assert trial.plan([Tokens(100, 4), Tokens(200, 6)], 10) == Tokens(1500, 50)
+    assert trial.plan([], 10) == Tokens()
+    rows = [Row(str(n), label) for n, label in enumerate(["a"] * 50 + ["b"] * 3 + ["c"] * 3)]
+    drawn = trial.draw(rows, [str(row.output) for row in rows], 9, 0)
+    assert sorted(str(rows[place].output) for place in drawn) == ["a"] * 3 + ["b"] * 3 + ["c"] * 3
+    assert len(trial.draw(rows, ["x"] * 56, 100, 0)) == 56
+
+
+def clouds(count: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points around a centre for each class; a tenth of the classes hold most of them."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(classes, 24))
+    targets = np.minimum((rng.pareto(1.0, count) * 2).astype(int), classes - 1)
+    points = centres[targets] + 0.4 * rng.normal(size=(count, 24))
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), targets
+
+
+def test_chosen_rows_teach_more_than_random_ones() -> None:
+    vectors, targets = clouds(1500, 20, 3)
+    pool, test = np.arange(1000), np.arange(1000, 1500)
+
+    def accuracy(places: list[int]) -> float:
+        head = LinearHead(vectors[places], targets[places], 20)
+        return float((head.scores(vectors[test]).argmax(axis=1) == targets[test]).mean())
+
+    embed = lambda texts: vectors[[int(text) for text in texts]]  # noqa: E731
+    rows = [Row(str(place), str(targets[place])) for place in pool]
+    blind = [replace_output(row) for row in rows]
+    rng = np.random.default_rng(0)
+    for count in (20, 40, 80):
+        random = float(np.mean([accuracy(rng.permutation(1000)[:count].tolist()) for _ in range(20)]))
+        without = selecting.unlabelled(blind, count, (), embed, 0)
+        with_some = [*range(10), *(10 + place for place in selecting.unlabelled(blind[10:], count - 10, rows[:10], embed, 0))]
+        labelled = selecting.labelled(vectors[:1000], [str(target) for target in targets[:1000]], count, 0)
+        assert len(set(without)) == len(set(with_some)) == len(set(labelled)) == count
+        # What is common counts for more in this test set, so equal parts are measured by the mean over classes in the bench.
+        assert min(accuracy(without), accuracy(with_some)) > random
+    assert without == selecting.unlabelled(blind, 80, (), embed, 0), "the same seed, the same rows"
+    assert len(selecting.unlabelled(blind, 5, (), None, 0)) == 5
+    assert selecting.unlabelled(blind, 5000, (), embed, 0) == list(range(1000))
+
+
+def replace_output(row: Row) -> Row:
+    return Row(row.input, None, row.number)
+
+
+def test_labels_get_equal_parts_as_far_as_they_have_rows() -> None:
+    vectors, _ = clouds(100, 5, 1)
+    labels = ["a"] * 80 + ["b"] * 15 + ["c"] * 5
+    chosen = [labels[place] for place in selecting.labelled(vectors, labels, 40, 0)]
+    assert {label: chosen.count(label) for label in "abc"} == {"a": 20, "b": 15, "c": 5}
+    assert len(selecting.labelled(vectors, labels, 500, 0)) == 100
+
+
+def test_what_a_head_says_of_rows_it_has_not_seen() -> None:
+    """The closed form, against leaving each row out and fitting anew."""
+    vectors, targets = clouds(60, 4, 5)
+    fitted = LinearHead(vectors, targets, 4).left_out()
+    for place in range(0, 60, 7):
+        rest = np.delete(np.arange(60), place)
+        np.testing.assert_allclose(
+            fitted[place], LinearHead(vectors[rest], targets[rest], 4).scores(vectors[place : place + 1])[0], atol=1e-9
+        )
+    assert np.allclose(chances(fitted).sum(axis=1), 1)

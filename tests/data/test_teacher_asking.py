@@ -1,0 +1,273 @@
+"""A teacher over real HTTP: nothing is paid for twice, no budget is passed, what passes is tried again, what does not is said."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.teacher_server import Fault, TeacherServer
+
+from smidgen.core.errors import TeacherError
+from smidgen.core.progress import Silent
+from smidgen.data.teacher import wire
+from smidgen.data.teacher.asking import LONGEST_AFTER
+from smidgen.data.teacher.budget import Budget, Price, Tokens
+from smidgen.data.teacher.cache import Cache
+from smidgen.data.teacher.exchange import Answer, Question, Why
+
+from .conftest import Make
+
+
+def questions(count: int, words: int = 5) -> list[Question]:
+    return [Question((("system", "be brief"), ("user", f"{number} " + "word " * words)), 8) for number in range(count)]
+
+
+def texts(answers: list[Answer]) -> list[str]:
+    return [answer.text for answer in answers]
+
+
+def test_answers_come_in_order_and_equal_questions_are_asked_once(server: TeacherServer, asker: Make) -> None:
+    server.answer = lambda messages: messages[-1]["content"].split()[0]
+    asked = questions(20)
+    assert texts(asker().ask([*asked, *asked], "ask", Silent())) == [str(number) for number in range(20)] * 2
+    assert len(server.seen) == 20
+    body = server.seen[0]
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("m", 8, 0.0)
+
+
+def test_an_answer_is_paid_for_once(server: TeacherServer, asker: Make) -> None:
+    first, again = asker(), asker()
+    assert texts(first.ask(questions(9), "ask", Silent())) == texts(again.ask(questions(9), "ask", Silent()))
+    assert (first.sent, again.sent, again.stored, len(server.seen)) == (9, 0, 9, 9)
+    assert first.budget.spent == again.budget.spent == Tokens(*_billed(server)), "what an earlier run paid counts"
+    other = [Question(question.messages, 8, 0.0, vote=1) for question in questions(9)]
+    again.ask(other, "ask", Silent())
+    assert len(server.seen) == 18, "another vote is another question"
+
+
+def _billed(server: TeacherServer) -> tuple[int, int]:
+    return sum(bill["prompt_tokens"] for bill in server.bills), sum(bill["completion_tokens"] for bill in server.bills)
+
+
+def test_asked_anew_where_that_is_wanted(server: TeacherServer, asker: Make) -> None:
+    asker().ask(questions(3), "ask", Silent())
+    fresh = asker(fresh=True)
+    fresh.ask(questions(3), "ask", Silent())
+    fresh.ask(questions(3), "ask", Silent())
+    assert len(server.seen) == 6, "anew, but once"
+
+
+@pytest.mark.parametrize("limit", [700, 1500, 3000])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_budget_of_tokens_is_never_passed(server: TeacherServer, asker: Make, limit: int, concurrency: int) -> None:
+    budget = Budget(tokens=limit)
+    answers = asker(budget, concurrency=concurrency).ask(questions(60, words=40), "ask", Silent())
+    assert server.tokens() <= limit
+    assert budget.spent.total == server.tokens()
+    refused = [answer for answer in answers if answer.why_not == Why.BUDGET]
+    assert 0 < len(refused) < 60
+    assert len(refused) + len(server.seen) == 60
+
+
+def test_a_budget_of_dollars_is_never_passed_not_over_runs_either(server: TeacherServer, asker: Make) -> None:
+    price = Price(3.0, 15.0)
+    for _ in range(4):
+        asker(Budget(usd=0.005, price=price)).ask(questions(60, words=40), "ask", Silent())
+        assert 0 < price.of(*_billed(server)) <= 0.005
+    one = len(server.seen)
+    asker(Budget(usd=0.01, price=price)).ask(questions(60, words=40), "ask", Silent())
+    assert len(server.seen) > one
+    assert 0.005 < price.of(*_billed(server)) <= 0.01
+
+
+def test_a_server_that_does_not_say_what_it_took_is_taken_to_have_taken_all(server: TeacherServer, asker: Make) -> None:
+    server.usage = False
+    asked = questions(1)
+    one = asker()
+    one.ask(asked, "ask", Silent())
+    assert one.budget.spent == Tokens(asked[0].most_tokens_in, 8)
+    assert asked[0].most_tokens_in >= sum(len(content.encode()) for _, content in asked[0].messages)
+
+
+def test_what_was_on_its_way_when_a_run_was_killed_counts_as_spent(server: TeacherServer, asker: Make, tmp_path: Path) -> None:
+    """A mark without an answer: it was sent, and may have been paid for."""
+    one, asked = asker(), questions(1)
+    Cache(tmp_path / "answers").mark(one._key(asked[0]), Tokens(100, 8))
+    one.ask(asked, "ask", Silent())
+    assert one.budget.spent == Tokens(100, 8) + Tokens(*_billed(server))
+    again = asker()
+    again.ask(asked, "ask", Silent())
+    assert again.budget.spent == one.budget.spent, "and it goes on counting"
+
+
+def test_a_torn_or_foreign_entry_is_asked_anew(server: TeacherServer, asker: Make, tmp_path: Path) -> None:
+    asker().ask(questions(2), "ask", Silent())
+    files = sorted((tmp_path / "answers").rglob("*.json"))
+    assert len(files) == 2
+    files[0].write_text('{"text": "half', encoding="utf-8")
+    files[1].write_text('["text"]', encoding="utf-8")
+    assert texts(asker().ask(questions(2), "ask", Silent())) == ["yes", "yes"]
+    assert len(server.seen) == 4
+
+
+def test_the_store_is_bounded(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "answers")
+    for number in range(50):
+        cache.put(f"{number:064x}", Answer("x" * 5000), Tokens())
+    cache.prune(80_000)
+    assert 5 <= len(list((tmp_path / "answers").rglob("*.json"))) <= 10
+    assert (tmp_path / "answers").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+def test_a_passing_failure_is_tried_again(server: TeacherServer, asker: Make, status: int) -> None:
+    server.faults = [Fault(status), Fault(status)]
+    one = asker(concurrency=1)
+    assert texts(one.ask(questions(2), "ask", Silent())) == ["yes", "yes"]
+    assert (one.retried, len(server.refused)) == (2, 2)
+    assert one.budget.spent == Tokens(*_billed(server)), "a refused request costs nothing"
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_kept(server: TeacherServer, asker: Make, form: str) -> None:
+    wait = "1" if form == "seconds" else email.utils.formatdate(time.time() + 2, usegmt=True)
+    server.faults = [Fault(429, {"Retry-After": wait})]
+    asker(concurrency=4).ask(questions(4), "ask", Silent())
+    first, *_, last = server.times
+    assert last - first >= 0.9
+    assert len(server.times) == 5
+
+
+def test_a_server_that_is_closed_for_the_day_is_not_waited_for(server: TeacherServer, asker: Make) -> None:
+    server.faults = [Fault(429, {"Retry-After": str(LONGEST_AFTER + 60)})]
+    with pytest.raises(TeacherError, match="in 11 minutes"):
+        asker(concurrency=1).ask(questions(3), "ask", Silent())
+
+
+def test_what_fails_again_and_again_stops_with_what_was_answered_kept(server: TeacherServer, asker: Make) -> None:
+    asker(concurrency=1).ask(questions(2), "ask", Silent())
+    server.faults = [Fault(500)] * 50
+    with pytest.raises(TeacherError, match=r"again and again \(HTTP 500: not now\).*not paid for again"):
+        asker(concurrency=1, attempts=3).ask(questions(5), "ask", Silent())
+    assert len(server.refused) == 3
+    server.faults = []
+    asker().ask(questions(5), "ask", Silent())
+    assert len(server.seen) == 5
+
+
+def test_a_question_that_is_refused_costs_only_itself(server: TeacherServer, asker: Make) -> None:
+    asker(concurrency=1).ask(questions(1), "ask", Silent())
+    server.faults = [Fault(400)]
+    answers = asker(concurrency=1).ask(questions(4), "ask", Silent())
+    assert [answer.why_not for answer in answers] == [None, Why.REFUSED, None, None]
+
+
+def test_a_server_that_refuses_everything_is_left_alone(server: TeacherServer, asker: Make) -> None:
+    server.faults = [Fault(422)] * 100
+    with pytest.raises(TeacherError, match="refuses every question"):
+        asker(concurrency=1).ask(questions(40), "ask", Silent())
+    assert len(server.refused) < 12
+
+
+def test_a_wrong_key_is_said_once_and_never_shown(server: TeacherServer, asker: Make) -> None:
+    secret = "sk-very-secret-0123456789"
+    server.faults = [Fault(401, body=json.dumps({"error": {"message": f"Incorrect API key provided: {secret}"}}).encode())] * 10
+    with pytest.raises(TeacherError, match=r"HTTP 401.*Incorrect API key provided: ….*key_env") as caught:
+        asker(key=secret, concurrency=1).ask(questions(5), "ask", Silent())
+    assert secret not in str(caught.value) and secret not in repr(caught.value.__cause__)
+    assert server.keys == {f"Bearer {secret}"}
+    assert len(server.refused) == 1
+
+
+def test_redirects_are_not_followed(server: TeacherServer, asker: Make) -> None:
+    server.faults = [Fault(307, {"Location": "http://127.0.0.1:9/v1/chat/completions"})]
+    with pytest.raises(TeacherError, match=r"HTTP 307.*Redirects are not followed"):
+        asker(key="k", concurrency=1).ask(questions(1), "ask", Silent())
+
+
+def test_an_answer_without_bounds_is_not_read_to_its_end(server: TeacherServer, asker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_LIMIT_BYTES", 10_000)
+    server.answer = lambda messages: "x" * 100_000
+    with pytest.raises(TeacherError, match="larger than 10,000 bytes"):
+        asker(attempts=2).ask(questions(1), "ask", Silent())
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"choices": []}', b'{"choices": [{"message": 3}]}', b"[" * 100_000])
+def test_what_is_no_completion_is_tried_again(asker: Make, answer: bytes) -> None:
+    with raw_server(answer) as url, pytest.raises(TeacherError, match="not a chat completion"):
+        asker(source=url, attempts=2).ask(questions(1), "ask", Silent())
+
+
+def test_a_request_has_a_deadline(server: TeacherServer, asker: Make) -> None:
+    server.faults = [Fault(wait=1.5)]
+    one, began = asker(timeout=0.3, concurrency=1), time.monotonic()
+    assert texts(one.ask(questions(1), "ask", Silent())) == ["yes"]
+    assert time.monotonic() - began < 1.4
+    assert one.budget.spent.total > server.tokens() / 2, "the one that was given up may have been paid for"
+    assert one.budget.spent.given >= questions(1)[0].most_tokens_in
+
+
+def test_no_server_at_all(asker: Make) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    one = asker(source=f"http://127.0.0.1:{port}/v1", attempts=2)
+    with pytest.raises(TeacherError, match="no connection"):
+        one.ask(questions(1), "ask", Silent())
+    assert one.budget.spent == Tokens()
+
+
+def test_the_pace_is_kept(server: TeacherServer, asker: Make) -> None:
+    asker(requests_per_minute=600, concurrency=8).ask(questions(8), "ask", Silent())
+    gaps = [after - before for before, after in zip(server.times, server.times[1:], strict=False)]
+    assert server.times[-1] - server.times[0] >= 0.65
+    assert len(gaps) == 7
+    assert server.most_at_once <= 8
+
+
+def test_no_more_at_once_than_allowed(server: TeacherServer, asker: Make) -> None:
+    server.faults = [Fault(wait=0.05) for _ in range(12)]
+    asker(concurrency=3).ask(questions(12), "ask", Silent())
+    assert server.most_at_once == 3
+
+
+def test_a_stopped_run_begins_no_other_request(server: TeacherServer, asker: Make) -> None:
+    class Stopped(Silent):
+        def advance(self, units: int = 1, **facts: float | str) -> None:
+            raise KeyboardInterrupt
+
+    server.faults = [Fault(wait=0.02) for _ in range(200)]
+    with pytest.raises(KeyboardInterrupt):
+        asker(concurrency=2).ask(questions(100), "ask", Stopped())
+    assert len(server.times) < 10
+
+
+class raw_server:
+    """Answers every connection with one body, as HTTP 200."""
+
+    def __init__(self, body: bytes) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._body = body
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return f"http://127.0.0.1:{self._listening.getsockname()[1]}/v1"
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self._body)}\r\nConnection: close\r\n\r\n"
+                connection.sendall(head.encode() + self._body)

@@ -1,0 +1,131 @@
+"""A small OpenAI-compatible server over real HTTP: answers as a function tells it, fails as it is told, and remembers what it was sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Messages = list[dict[str, str]]
+
+
+@dataclass
+class Fault:
+    """One request's failure: a status with headers and a body, or a wait before the answer."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b'{"error": {"message": "not now"}}'
+    wait: float = 0.0
+
+
+@dataclass
+class TeacherServer:
+    """A running server.
+
+    Attributes:
+        url: its base.
+        answer: from messages to the text of the answer.
+        faults: taken one a request, first come first served, before any answer is given.
+        seen: the bodies of all requests that were answered; `refused` those that were not.
+        keys: the Authorization headers that came.
+        times: when each request came, in monotonic seconds.
+        usage: whether answers say what they took.
+    """
+
+    url: str = ""
+    answer: Callable[[Messages], str] = lambda messages: "yes"
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    keys: set[str | None] = field(default_factory=set)
+    times: list[float] = field(default_factory=list)
+    usage: bool = True
+    most_at_once: int = 0
+    running: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def asked(self) -> list[str]:
+        """The last message of each answered request."""
+        return [body["messages"][-1]["content"] for body in self.seen]
+
+    def tokens(self) -> int:
+        """What it would bill for all answers."""
+        return sum(billed["prompt_tokens"] + billed["completion_tokens"] for billed in self.bills)
+
+    bills: list[dict[str, int]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def teacher_server(answer: Callable[[Messages], str] | None = None) -> Iterator[TeacherServer]:
+    """Serve until the block ends."""
+    state = TeacherServer()
+    if answer is not None:
+        state.answer = answer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are written apart
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with state.lock:
+                state.times.append(time.monotonic())
+                state.keys.add(self.headers.get("authorization"))
+                fault = state.faults.pop(0) if state.faults else None
+                state.running += 1
+                state.most_at_once = max(state.most_at_once, state.running)
+            try:
+                if fault is not None and fault.wait:
+                    time.sleep(fault.wait)
+                if fault is not None and fault.status != 200:
+                    with state.lock:
+                        state.refused.append(body)
+                    self._send(fault.status, fault.body, fault.headers)
+                    return
+                text = state.answer(body["messages"])
+                used = {"prompt_tokens": sum(len(m["content"]) // 4 + 4 for m in body["messages"]), "completion_tokens": len(text) // 4 + 1}
+                whole: dict[str, Any] = {
+                    "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]
+                }
+                if state.usage:
+                    whole["usage"] = used
+                with state.lock:
+                    state.seen.append(body)
+                    state.bills.append(used)
+                self._send(200, json.dumps(whole).encode(), {})
+            finally:
+                with state.lock:
+                    state.running -= 1
+
+        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            with contextlib.suppress(OSError):  # a client that has given up
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Nothing is printed."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    state.url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
