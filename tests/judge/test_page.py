@@ -171,6 +171,15 @@ def test_samples_span_what_is_usual_before_they_are_folded():
     grades = [sample.grade for sample in usual]
     assert grades[:4] == sorted(grades[:4], reverse=True) and grades[0] == max(grades)
     assert max(sample.grade for sample in weakest) <= min(grades)
+    perfect = [sample.model_copy(update={"grade": 1.0}) for sample in made.samples]
+    assert side_by_side.weakest(perfect) == [] and len(side_by_side.usual(perfect)) == 12
+
+
+def test_the_base_is_not_blamed_for_what_it_does_better():
+    made = writers.report()
+    assert "The base makes something up" in texts.verdict(made)[1]
+    better = {**made.baseline.metrics, "unsupported": Measured(value=0.0, low=0.0, high=0.1, n=300)}
+    assert "makes something up" not in texts.verdict(writers.report(baseline=made.baseline.model_copy(update={"metrics": better})))[1]
 
 
 @pytest.mark.parametrize("made", ["report", "prose"])

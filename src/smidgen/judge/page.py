@@ -89,7 +89,8 @@ def text_figures(report: Report) -> list[tuple[str, str, str]]:
     speed = report.speed
     shown = [name for name in (report.headline, "coverage", "unsupported") if name in report.metrics]
     rows = [(texts.name(name), texts.amount(name, report.metrics[name].value), texts.span(name, report.metrics[name])) for name in shown]
-    rows.append(("Tokens a second", phrases.count(speed.tokens_per_second), "one text at a time"))
+    if speed.tokens_per_second is not None:
+        rows.append(("Tokens a second", phrases.count(speed.tokens_per_second), "one text at a time"))
     if speed.tokens_per_second_batched is not None:
         rows.append(("In batches", phrases.count(speed.tokens_per_second_batched), f"tokens a second, {_batch(report)}"))
     rows.append(("One text", phrases.milliseconds(speed.latency_ms_p50), "median, from request to end"))

@@ -52,8 +52,9 @@ def usual(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def weakest(samples: Sequence[Sample]) -> list[Sample]:
-    """Those that were chosen for being bad, worst first."""
-    return sorted((sample for sample in samples if sample.weak), key=lambda sample: sample.grade)
+    """Those that were chosen for being bad, worst first; of few texts, only what falls short of the best."""
+    best = max((sample.grade for sample in samples), default=0.0)
+    return sorted((sample for sample in samples if sample.weak and sample.grade < best), key=lambda sample: sample.grade)
 
 
 def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:

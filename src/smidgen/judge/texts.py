@@ -116,7 +116,7 @@ def other_name(base: Baseline) -> str:
 
 def _made_up(report: Report, base: Baseline) -> str:
     own, theirs = report.metrics.get("unsupported"), base.metrics.get("unsupported")
-    if own is None or theirs is None:
+    if own is None or theirs is None or theirs.value <= own.value:
         return ""
     return f" The base makes something up in {percent(theirs.value)} of texts."
 
