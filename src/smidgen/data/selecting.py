@@ -3,7 +3,7 @@
 Facility location, chosen greedily (Nemhauser, Wolsey and Fisher 1978): the rows that together are most like all others, so that each new
 one covers what no chosen one does. Likeness falls off with distance as `exp(SHARPNESS * (cosine - 1))`. Among unlabelled rows a doubtful
 one counts more: by how near the two likeliest labels are to each other, as a linear head on the labelled rows sees it. Among labelled
-rows each label gets its equal part. Measured against random choice in bench/RESULTS.md; what was tried beside it is in docs/log.md.
+rows each label gets its equal part. What it gains over random choice, and what was tried beside it, is in docs/log.md.
 """
 
 from __future__ import annotations

@@ -127,14 +127,17 @@ def _tried(recipe: Recipe, task: Task, examples: Examples, teacher: Remote | Loc
     if settings.min_quality is not None:
         needed, reason = settings.min_quality, "data.teacher.min_quality"
     found = Trial(quality, sum(verdict.output is None for _, verdict in tried), needed, reason, alone)
-    progress.say(
-        f"the teacher's {task.headline} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})"
-    )
-    trials.require(found, settings.source or "", task.headline)
+    progress.say(f"the teacher's {_unit(task)} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})")
+    trials.require(found, settings.source or "", _unit(task))
     return found
 
 
 _NOT_ASKED = (Why.BUDGET, Why.PRIVATE)
+
+
+def _unit(task: Task) -> str:
+    """What is measured of a teacher: the mean grade, or how many of its answers are the user's own."""
+    return task.headline if isinstance(task, Graded) else "accuracy"
 
 
 def _value(task: Task, row: Row, verdict: Verdict, examples: Examples) -> float:
@@ -302,7 +305,7 @@ def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote 
         local=settings.local,
         uses=settings.uses,
         votes=settings.votes if settings.url else 1,
-        unit=task.headline,
+        unit=_unit(task),
         quality=quality,
         unheard=trial.unheard,
         needed=trial.needed,
