@@ -40,6 +40,9 @@ _HEAD_RATE = 1e-3
 _MANY = 2_000
 """Windows of text from which on a batch has 32 of them; below it has 16."""
 
+_LARGE = 4_000
+"""Windows of text from which on 6 passes are enough; below it are 8, and more where those would be fewer than 400 steps."""
+
 _EPOCHS, _MOST_EPOCHS, _FEWEST_STEPS = 8, 40, 400
 _BATCH_TOKENS = 4096
 
@@ -69,7 +72,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     batch = settings.batch_rows or (32 if len(taught.ids) >= _MANY else 16)
     steps = math.ceil(len(taught.ids) / batch)
     config = TrainConfig(
-        epochs=settings.epochs or max(_EPOCHS, min(_MOST_EPOCHS, math.ceil(_FEWEST_STEPS / steps))),
+        epochs=settings.epochs or _epochs(len(taught.ids), steps),
         batch_rows=batch,
         lr=settings.learning_rate,
         head_lr=_HEAD_RATE,
@@ -80,6 +83,11 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     )
     tags = count(len(training.form["kinds"]))
     return TagTrainer(model, taught, reader, tags, config, workers_for(model, space.threads)), facts
+
+
+def _epochs(windows: int, steps: int) -> int:
+    """Passes over so many windows of text, of so many steps each."""
+    return 6 if windows >= _LARGE else max(_EPOCHS, min(_MOST_EPOCHS, math.ceil(_FEWEST_STEPS / steps)))
 
 
 def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder: Path) -> None:
