@@ -188,6 +188,15 @@ def test_time_budgets_that_cannot_be_read(text: str) -> None:
         decoder._seconds(text)
 
 
+def test_a_time_budget_decides_how_many_steps(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Teacher, "seconds_a_step", lambda self: 2.0)
+    settings = DecoderSettings(time_budget="10s", batch_rows=4, precision="f32")
+    training = Training(ROWS, (), {}, find(str(base), family="decoder"), settings)
+    decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
+    told = json.loads((tmp_path / "smidgen_student.json").read_text(encoding="utf-8"))
+    assert told["facts"]["steps"] == 5
+
+
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_what_is_exported_writes_what_was_taught(base: Path, tmp_path: Path, method: str) -> None:
     """The adapter is in the file, and so are template, end token and the order of queries and keys: another of any of them writes another

@@ -127,7 +127,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_base: Path, tmp_path
     torn.mkdir()
     job = training(tiny_base, rows(48))
     part.fit(job, Workspace(whole, 2, Silent()))
-    real, calls = checkpoints.keep, []
+    real, calls = checkpoints.store, []
 
     def killed(trainer: Any, file: Path) -> None:
         real(trainer, file)
@@ -135,7 +135,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny_base: Path, tmp_path
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "keep", killed)
+    monkeypatch.setattr(checkpoints, "store", killed)
     with pytest.raises(KeyboardInterrupt):
         part.fit(job, Workspace(torn, 2, Silent()))
     assert (torn / "checkpoint.safetensors").is_file()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from tests.students.tiny_decoder import tiny_decoder
 
+from smidgen.core.errors import BaseError
 from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, parts, unfolded
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
@@ -19,9 +21,9 @@ LENGTHS = (9, 7, 5)
 ANSWER = 3
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_decoder(tmp_path_factory.mktemp("tiny"))
+@pytest.fixture(scope="module", params=["llama", "qwen2"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_decoder(tmp_path_factory.mktemp("tiny"), request.param)
 
 
 def moved(base: Path, kind: type[Change]) -> tuple[dict[str, torch.Tensor], Change]:
@@ -35,9 +37,9 @@ def moved(base: Path, kind: type[Change]) -> tuple[dict[str, torch.Tensor], Chan
 
 
 def transformer(base: Path, weights: dict[str, torch.Tensor]) -> torch.nn.Module:
-    from transformers import LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
     model.load_state_dict({**weights, "lm_head.weight": weights["model.embed_tokens.weight"]})
     return model.eval()
 
@@ -125,6 +127,14 @@ def test_writing_ends_at_the_end_token(base: Path) -> None:
     workers.close()
     assert ended.ids == free.ids[: free.ids.index(free.ids[3])]
     assert ended.finished and not free.finished
+
+
+def test_a_base_that_would_be_computed_wrongly_is_refused(base: Path, tmp_path: Path) -> None:
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    for change in ({"model_type": "mistral"}, {"model_type": "llama", "attention_bias": True}, {"rope_scaling": {"rope_type": "yarn"}}):
+        (tmp_path / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+        with pytest.raises(BaseError, match="cannot be taught"):
+            shape_of(tmp_path)
 
 
 def test_an_adapter_for_others_is_the_change_that_was_taught(base: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     torn.mkdir()
     job = training(tiny_base, rows(40), epochs=4)
     part.fit(job, Workspace(whole, 2, Silent()))
-    real, calls = checkpoints.keep, []
+    real, calls = checkpoints.store, []
 
     def killed(trainer: Any, file: Path) -> None:
         real(trainer, file)
@@ -161,7 +161,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "keep", killed)
+    monkeypatch.setattr(checkpoints, "store", killed)
     with pytest.raises(KeyboardInterrupt):
         part.fit(job, Workspace(torn, 2, Silent()))
     part.fit(job, Workspace(torn, 2, Silent()))

@@ -31,18 +31,19 @@ CONFIG = {
 }
 
 
-def tiny_decoder(folder: Path) -> Path:
-    """Write it, and give the folder."""
+def tiny_decoder(folder: Path, kind: str = "llama") -> Path:
+    """Write it, and give the folder. `kind` is `llama`, or `qwen2`, which adds biases to queries, keys and values."""
     folder.mkdir(parents=True, exist_ok=True)
     starter = find("smollm2").folder
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(starter / name, folder / name)
-    (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    save_file(weights(), folder / "model.safetensors")
+    config = CONFIG if kind == "llama" else {**CONFIG, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(weights(biased=kind == "qwen2"), folder / "model.safetensors")
     return folder
 
 
-def weights(seed: int = 0) -> dict[str, torch.Tensor]:
+def weights(seed: int = 0, biased: bool = False) -> dict[str, torch.Tensor]:
     """Random weights by their names in transformers; norms are far from one, so that folding them wrongly shows."""
     random = torch.Generator().manual_seed(seed)
     width, inner, head = CONFIG["hidden_size"], CONFIG["intermediate_size"], CONFIG["head_dim"]
@@ -58,6 +59,8 @@ def weights(seed: int = 0) -> dict[str, torch.Tensor]:
     for number in range(CONFIG["num_hidden_layers"]):
         for name, shape in shapes.items():
             found[f"model.layers.{number}.{name}.weight"] = torch.randn(shape, generator=random) * 0.1
+            if biased and name[-6] in "qkv" and name.startswith("self_attn"):
+                found[f"model.layers.{number}.{name}.bias"] = torch.randn(shape[0], generator=random) * 0.2
         for name in ("input_layernorm", "post_attention_layernorm"):
             found[f"model.layers.{number}.{name}.weight"] = torch.empty(width).uniform_(0.5, 1.5, generator=random)
     found["model.norm.weight"] = torch.empty(width).uniform_(0.5, 1.5, generator=random)

@@ -90,7 +90,7 @@ def _opening(manifest: Manifest, report: Report) -> str:
     where = f" on {rows:,} texts it never saw" if rows else ""
     named, value = cell(headline), share(found)
     if report.get("graded"):
-        named, value = text_card.NAMES.get(headline, named).partition(":")[0], text_card.measured(headline, found)
+        named, value = text_card.title(headline), text_card.measured(headline, found)
     return (
         f"A small language model for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
         f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below.\n\n"

@@ -25,22 +25,21 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def share(found: Mapping[str, Any] | None) -> str:
     """A measured share with its 95 % interval: `94.1 % (93.2–94.9)`."""
-    if not found or found.get("value") is None:
-        return NOT_MEASURED
-    value = f"{100 * found['value']:.1f} %"
-    if found.get("low") is None or found.get("high") is None:
-        return value
-    return f"{value} ({100 * found['low']:.1f}–{100 * found['high']:.1f})"
+    return _interval(found, 100, 1, " %")
 
 
 def grade(found: Mapping[str, Any] | None) -> str:
     """A measured grade in 0..1 with its 95 % interval: `0.683 (0.671–0.694)`."""
+    return _interval(found, 1, 3, "")
+
+
+def _interval(found: Mapping[str, Any] | None, scale: float, digits: int, unit: str) -> str:
     if not found or found.get("value") is None:
         return NOT_MEASURED
-    value = f"{found['value']:.3f}"
+    value = f"{scale * found['value']:.{digits}f}{unit}"
     if found.get("low") is None or found.get("high") is None:
         return value
-    return f"{value} ({found['low']:.3f}–{found['high']:.3f})"
+    return f"{value} ({scale * found['low']:.{digits}f}–{scale * found['high']:.{digits}f})"
 
 
 def number(value: float | None, unit: str = "", digits: int = 1) -> str:

@@ -9,19 +9,19 @@ from typing import Any
 
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.markdown import NOT_MEASURED, cell, grade, share, table
+from smidgen.stats.text_metrics import NAMES, SHARES
 
-NAMES = {
-    "rougeL": "ROUGE-L: words in common with the closest wanted text, in the same order",
-    "rouge1": "ROUGE-1: words in common",
-    "rouge2": "ROUGE-2: pairs of neighbouring words in common",
-    "rougeLsum": "ROUGE-Lsum: as ROUGE-L, line by line",
-    "chrf": "chrF: runs of letters in common",
-    "coverage": "attributes of the input that the text states",
-    "unsupported": "texts that state something which their input does not (less is better)",
-}
-SHARES = ("coverage", "unsupported")
 _EXAMPLES = 3
 _LONGEST = 600
+
+
+def title(name: str) -> str:
+    """A metric's name as it is read."""
+    return NAMES[name][0] if name in NAMES else cell(name)
+
+
+def _told(name: str) -> str:
+    return f"{title(name)}: {NAMES[name][1]}" if name in NAMES else cell(name)
 
 
 def measured(name: str, found: Mapping[str, Any] | None) -> str:
@@ -34,7 +34,7 @@ def results(own: Mapping[str, Any], baseline: Mapping[str, Any], parity: Mapping
     if not own:
         return f"Results: {NOT_MEASURED}."
     theirs = baseline.get("metrics") or {}
-    rows = [[NAMES.get(name, cell(name)), measured(name, found), measured(name, theirs.get(name))] for name, found in own.items()]
+    rows = [[_told(name), measured(name, found), measured(name, theirs.get(name))] for name, found in own.items()]
     beside = "the base asked with examples" if baseline.get("name") == "prompted" else cell(baseline.get("name") or "none")
     text = table(["metric", "this model", f"baseline ({beside})"], rows)
     change = baseline.get("change")

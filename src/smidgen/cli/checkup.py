@@ -24,8 +24,8 @@ State = Literal["ok", "warn", "missing"]
 
 PORT = 8080
 _PYTHONS = ((3, 11), (3, 13))
-_SERVING = ("onnxruntime", "tokenizers", "safetensors", "fastapi", "uvicorn", "polars")
-_TRAINING = ("torch", "transformers", "onnx", "scikit-learn", "scipy", "huggingface-hub")
+_SERVING = ("onnxruntime", "tokenizers", "safetensors", "fastapi", "uvicorn", "polars", "xllamacpp")
+_TRAINING = ("torch", "transformers", "onnx", "scikit-learn", "scipy", "huggingface-hub", "gguf")
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SMIDGEN_THREADS")
 _FREE_GB = 2.0
 _MEMORY_MB = 2_000

@@ -36,7 +36,7 @@ def evaluate(
         return
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, metric in result.metrics.items():
-        if name in texts.NAMES:
+        if texts.known(name):
             found = measured(metric)
             table.add_row(texts.name(name), texts.amount(name, found.value if found else None), texts.span(name, found))
         else:

@@ -97,7 +97,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
         share = _capped(settings.test_share, len(rows), _MOST_TEST_GRADED if graded else _MOST_TEST)
-        rows, test = split(rows, task.strata(rows), share, recipe.seed, _groups(rows), minimum_per_stratum=1)
+        rows, test = split(rows, task.strata(rows), share, recipe.seed, _groups(rows, graded), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
     if graded:
         # What is learnt of the texts (which words state what) is learnt without the test rows.
@@ -109,7 +109,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     strata = task.strata(rows)
     most = _MOST_HELD_GRADED if graded else _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
     share = _capped(settings.holdout, len(rows), most) if graded else _held_share(settings, rows, strata, most)
-    fit, held = split(rows, strata, share, recipe.seed + 1, _groups(rows), minimum_per_stratum=1)
+    fit, held = split(rows, strata, share, recipe.seed + 1, _groups(rows, graded), minimum_per_stratum=1)
     # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
     refit = not graded and few(len(rows), strata)
     if not held:
@@ -145,13 +145,13 @@ def few(rows: int, strata: Sequence[str]) -> bool:
     return rows < FEW_ROWS or rows < FEW_PER_STRATUM * len(set(strata))
 
 
-def _groups(rows: Sequence[Row]) -> list[int]:
-    """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin. Where nearly all is near to
-    something that is near to something else (lists of attributes are), a group would be too large for either side: then only equal texts
-    stay together."""
+def _groups(rows: Sequence[Row], graded: bool) -> list[int]:
+    """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin. Where texts are
+    written and nearly every input is near to one that is near to another (lists of attributes are), a group would be too large for either
+    side: then only equal inputs stay together."""
     texts = [joined(row.input) for row in rows]
     found = near.groups(texts)
-    if max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):
+    if graded and max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):
         first: dict[str, int] = {}
         return [first.setdefault(text, place) for place, text in enumerate(texts)]
     return found

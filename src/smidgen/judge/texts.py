@@ -7,20 +7,7 @@ from dataclasses import dataclass
 from smidgen.judge.phrases import NBSP, NOT_MEASURED, percent
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Baseline, Measured
-
-NAMES = {
-    "rougeL": ("ROUGE-L", "words in common with the closest wanted text, in the same order"),
-    "rouge1": ("ROUGE-1", "words in common, in any order"),
-    "rouge2": ("ROUGE-2", "pairs of neighbouring words in common"),
-    "rougeLsum": ("ROUGE-Lsum", "as ROUGE-L, line by line"),
-    "chrf": ("chrF", "runs of letters in common, kinder to other forms of a word"),
-    "coverage": ("Attributes said", "of all that the inputs give, the share that the texts state"),
-    "unsupported": ("Something made up", "the share of texts that state what their input does not; lower is better"),
-}
-"""A metric's name as it is read, and what it counts."""
-
-SHARES = ("coverage", "unsupported")
-"""Metrics that are shares of something; the others are grades in 0..1."""
+from smidgen.stats.text_metrics import NAMES, SHARES
 
 _WANTED = (0.75, 0.5, 0.25)
 _NEAR = 0.08  # how far the share of a selection may be from the one it stands for
@@ -32,6 +19,11 @@ _TOO_WIDE = 0.04
 def name(metric: str) -> str:
     """A metric's name as it is read."""
     return NAMES.get(metric, (metric, ""))[0]
+
+
+def known(metric: str) -> bool:
+    """Whether it is a metric of written texts."""
+    return metric in NAMES
 
 
 def meaning(metric: str) -> str:

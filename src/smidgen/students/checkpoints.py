@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +41,7 @@ def train(trainer: Trainer, space: Workspace, student: str) -> None:
 
     def epoch_done(done: Trainer) -> None:
         if done.epoch < done.cfg.epochs:
-            keep(done, file)
+            store(done.state_dict(), file)
 
     trainer.run(stepped, epoch_done)
 
@@ -49,9 +51,9 @@ def forget(space: Workspace) -> None:
     (space.folder / _NAME).unlink(missing_ok=True)
 
 
-def keep(trainer: Trainer, file: Path) -> None:
-    """Write the state beside the old checkpoint and rename it over: a kill while writing loses nothing."""
-    state = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in trainer.state_dict().items()}
+def store(state: Mapping[str, Any], file: Path) -> None:
+    """Write tensors and numbers beside the old checkpoint and rename them over it: a kill while writing loses nothing."""
+    tensors = {name: value if isinstance(value, torch.Tensor) else torch.tensor(value) for name, value in state.items()}
     fresh = file.with_suffix(".new")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, fresh)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh)
     fresh.replace(file)

@@ -17,13 +17,10 @@ from smidgen.core.rows import Text
 from smidgen.core.settings import Settings, setting
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from smidgen.students.lessons import Lessons
     from smidgen.students.prompts import Prompt
     from smidgen.students.teaching import Now, Teacher
 
-FACTS = "smidgen_student.json"
 _CHECKPOINT = "checkpoint.safetensors"
 _CHECKPOINT_SECONDS = 20.0
 _ROOM = 1.5
@@ -73,6 +70,7 @@ class Decoder:
             BaseError: the base is of an architecture that cannot be taught here.
         """
         need_torch()
+        from smidgen.students.checkpoints import store
         from smidgen.students.decoder_files import saved
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
@@ -102,7 +100,7 @@ class Decoder:
                 nonlocal last
                 # A checkpoint of all matrices is a gigabyte and a half: seldom.
                 if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
-                    _store(teacher.state(), file)
+                    store(teacher.state(), file)
                     last = time.monotonic()
 
             teacher.run(stepped, rested)
@@ -263,15 +261,6 @@ def _seconds(text: str) -> float:
     if not seconds > 0 or not math.isfinite(seconds):
         raise TrainError("the time budget cannot be read", value=text, todo="Write 90s, 10m or 1.5h.")
     return seconds
-
-
-def _store(state: dict[str, Tensor], file: Path) -> None:
-    """Write the state beside the old checkpoint and rename it over: a kill while writing loses nothing."""
-    from safetensors.torch import save_file
-
-    fresh = file.with_suffix(".new")
-    save_file({name: tensor.contiguous().clone() for name, tensor in state.items()}, fresh)
-    fresh.replace(file)
 
 
 part = Decoder()

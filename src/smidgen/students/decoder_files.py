@@ -17,10 +17,10 @@ from smidgen.students.adapters import Adapters, Change, Matrices, factors, froze
 from smidgen.students.bert import best_dtype
 from smidgen.students.decoder_shape import Shape, config_of, shape_of
 from smidgen.students.decoder_weights import weights_of
+from smidgen.students.facts import FACTS
 from smidgen.students.llama import Llama
 from smidgen.students.workers import Workers
 
-_FACTS = "smidgen_student.json"
 _CHANGE = "change.safetensors"
 _COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -47,12 +47,12 @@ def saved(folder: Path, base: Path, change: Change | None, facts: Mapping[str, A
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
     told = {"base": str(base), "facts": dict(facts), "settings": dict(settings), "taught": change is not None}
-    (folder / _FACTS).write_text(json.dumps(told), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(told), encoding="utf-8")
 
 
 def opened(folder: Path) -> Stored:
     """The decoder in a folder. Raises BaseError where its base is not there any more."""
-    told = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     base = Path(told["base"])
     if not base.is_dir():
         raise BaseError("the base that this was taught on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from smidgen.core.errors import BaseError
 
-_KNOWN = ("llama", "qwen2", "mistral")
+_KNOWN = ("llama", "qwen2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,11 @@ def shape_of(folder: Path) -> Shape:
         raise BaseError(
             f"a decoder of the architecture {kind!r} cannot be taught here; those that can: {', '.join(_KNOWN)}",
             value=str(folder),
-            todo="Name another base, such as smollm2, or a Llama, Mistral or Qwen2 model.",
+            todo="Name another base, such as smollm2, or a Llama or Qwen2 model.",
+        )
+    if kind == "llama" and (config.get("attention_bias") or config.get("mlp_bias")):
+        raise BaseError(
+            "a Llama with biases in its layers cannot be taught here", value=str(folder), todo="Name another base, such as smollm2."
         )
     rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     if rope.get("rope_type", rope.get("type", "default")) != "default" or config.get("use_sliding_window") or config.get("sliding_window"):

@@ -16,6 +16,7 @@ from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
+from smidgen.students.facts import FACTS
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from smidgen.students.any_encoder import AnyEncoder
     from smidgen.students.bert import FastBert
     from smidgen.students.finetuning import Trainer
-
-_FACTS = "smidgen_student.json"
 
 
 class EncoderSettings(Settings):
@@ -111,7 +110,7 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
     from smidgen.students.bert import best_dtype
     from smidgen.students.encoding import encode, tokenize
 
-    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     model = load_encoder(folder, best_dtype() if quick else torch.float32)
     model.pooling = facts["pooling"]
     head = load_file(str(folder / "model.safetensors"))
@@ -260,7 +259,7 @@ def _save(trainer: Trainer, training: Training, folder: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(training.base.folder / name, folder / name)
     facts = {"pooling": trainer.model.pooling, "normalize": True, "scale": None, "max_length": trainer.cfg.max_length}
-    (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 part = Encoder()

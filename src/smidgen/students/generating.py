@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +30,6 @@ def write(
     stop: Sequence[int],
     most: int,
     workers: Workers,
-    advance: Callable[[int], None] = lambda rows: None,
 ) -> list[Written]:
     """Continue each prompt (ids after the model's own `before`) greedily until a stop token, or `most` tokens.
 
@@ -46,7 +45,6 @@ def write(
             for batch in batches[worker :: workers.count]:
                 for place, written in zip(batch, _Batch(model, [prompts[p] for p in batch], most).run(stop, most), strict=True):
                     found[place] = written
-                advance(len(batch))
 
     workers.map(work)
     return [written for written in found if written is not None]

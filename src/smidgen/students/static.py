@@ -21,13 +21,13 @@ from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.students import vocabulary
 from smidgen.students.encoder import outputs, targets_of
+from smidgen.students.facts import FACTS
 from smidgen.students.vocabulary import Floats, Ints, Vocabulary
 
 if TYPE_CHECKING:
     import torch
 
 _FLOOR = 1e-6
-_FACTS = "smidgen_student.json"
 
 
 class StaticSettings(Settings):
@@ -81,7 +81,7 @@ class Static:
 
         torch.set_num_threads(threads)
         found = load_file(str(folder / "trained.safetensors"))
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         known = Vocabulary(found["token_ids"].numpy(), found["token_rows"].numpy(), found["pair_keys"].numpy(), np.zeros(0, np.float32))
         bags = [known.rows(ids) for ids in _token_numbers(folder / "tokenizer.json", [joined(t) for t in texts], facts["max_length"])]
         flat, offsets = _flat(bags)
@@ -103,7 +103,7 @@ class Static:
         tensors = {"vectors": rows, "vectors.scale": scales, **{n: t.astype(np.float16) if ".weight" in n else t for n, t in found.items()}}
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, out / "static.safetensors")
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         options = {"max_length": facts["max_length"], "pooling": "sum", "normalize": True}
         return EngineSpec("static", ("static.safetensors", "tokenizer.json"), options, "int8")
 
@@ -260,7 +260,7 @@ def _save(student: dict[str, torch.Tensor], known: Vocabulary, settings: StaticS
         tensors[name] = torch.from_numpy(array)
     save_file(tensors, folder / "trained.safetensors")
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
-    (folder / _FACTS).write_text(json.dumps({"max_length": settings.max_length}), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps({"max_length": settings.max_length}), encoding="utf-8")
 
 
 part = Static()

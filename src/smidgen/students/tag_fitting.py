@@ -26,6 +26,7 @@ from smidgen.stats.tagging import Reading, Span
 from smidgen.students.any_encoder import AnyEncoder
 from smidgen.students.bert import FastBert, best_dtype
 from smidgen.students.encoder import load_encoder, vocabulary_of, workers_for
+from smidgen.students.facts import FACTS
 from smidgen.students.finetuning import TrainConfig
 from smidgen.students.packing import chunks, pack, units_of
 from smidgen.students.shaped_bert import ShapedBert
@@ -34,7 +35,6 @@ from smidgen.students.tag_training import TagHead, TagTrainer
 from smidgen.students.tagger_settings import TaggerSettings
 from smidgen.students.workers import Workers
 
-_FACTS = "smidgen_student.json"
 _CHAIN = "chain.safetensors"
 _HEAD_RATE = 1e-3
 _MANY = 2_000
@@ -103,12 +103,12 @@ def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder:
     if facts["shaped"]:
         config["type_vocab_size"] = tagging.SHAPES
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def computed(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     """What the trained tagger in `folder` finds in texts, in f32."""
-    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     model = _model(folder, torch.float32, facts["shaped"])
     reader = _reader(Tokenizer.from_file(str(folder / "tokenizer.json")), facts, folder)
     chain = Chain(load_file(str(folder / _CHAIN))["transitions"].numpy())

@@ -10,9 +10,8 @@ from pathlib import Path
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.students.encoder import need_torch
+from smidgen.students.facts import FACTS
 from smidgen.students.tagger_settings import TaggerSettings
-
-_FACTS = "smidgen_student.json"
 
 
 class Tagger:
@@ -56,7 +55,7 @@ class Tagger:
         from smidgen.students.onnx_graph import export_encoder
 
         spec = export_encoder(folder, out)
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         save_file({"transitions": load_file(folder / "chain.safetensors")["transitions"]}, out / "chain.safetensors")
         options = {**spec.options, "level": facts["level"], "shaped": facts["shaped"]}
         return replace(spec, engine="tagger", files=(*spec.files, "chain.safetensors"), options=options)

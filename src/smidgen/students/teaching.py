@@ -26,7 +26,7 @@ class Course:
         steps: optimiser steps in all.
         batch: examples a step.
         rate: peak learning rate; it rises over the first `warmup` of the steps and falls linearly to nothing.
-        block_tokens: tokens that one worker computes at once; bounds memory (about 16 kB a token and layer of a 135 M model).
+        block_tokens: tokens that one worker computes at once; bounds memory (by its shapes some 16 kB a token and layer of a 135 M model).
         seed: of the order.
         checks: how often the held examples are looked at, evenly over the steps.
         patience: looks without a better loss after which teaching stops.

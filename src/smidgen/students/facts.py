@@ -1,0 +1,3 @@
+"""The name of the file that says of a trained student what its weights do not."""
+
+FACTS = "smidgen_student.json"
