@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,3 +148,17 @@ def test_what_is_spoiled_on_the_way_is_not_shipped(recipe: Recipe, tmp_path: Pat
         build(recipe, tmp_path / "never", threads=1)
     assert "points" in str(caught.value) or any("points" in line for line in caught.value.changed)
     assert not (tmp_path / "never").exists()
+
+
+def test_the_memory_of_the_engines_own_process_counts(bundle: Path) -> None:
+    from smidgen.flows import footprint
+
+    found = footprint.measure(bundle, 1)
+    assert found is not None and found.peak_memory_mb is not None
+    alone = subprocess.run(
+        [sys.executable, "-c", "import smidgen.flows.live; from smidgen.machine.memory import peak_mb; print(peak_mb())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.peak_memory_mb > float(alone.stdout) + (bundle / "model.gguf").stat().st_size / 1e6

@@ -139,7 +139,12 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
         shown = isinstance(task, Graded) and kind == task.baseline and asked.kind != kind
         sample, texts = [row.input for row in examples.train], [row.input for row in examples.held]
-        raw = bench.served(bench.variants(probe, [], sample)[0], texts) if shown else bench.raw(probe, texts)
+        if shown:
+            bench.progress.start(f"ask {kind} for the held-out rows")
+            raw = bench.served(bench.variants(probe, [], sample)[0], texts)
+            bench.progress.finish()
+        else:
+            raw = bench.raw(probe, texts)
         probes[kind] = probe, raw
         form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
         replies = task.decode(raw, form)

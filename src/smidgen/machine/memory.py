@@ -22,6 +22,17 @@ def peak_mb() -> float | None:
     return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
 
 
+def ended_children_peak_mb() -> float | None:
+    """The most resident memory that any child of this process had, of those that have ended; 0 without one; None where the system does not
+    say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+
+
 def reset_peak() -> None:
     """Count the peak from now on, where Linux allows it."""
     try:
