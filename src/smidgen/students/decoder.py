@@ -49,7 +49,7 @@ class DecoderSettings(Settings):
     max_length: int = setting(
         1024, "Tokens of an example with its prompt; longer ones are left out, for an answer is never cut.", ge=32, le=32768
     )
-    block_tokens: int = setting(2048, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
+    block_tokens: int = setting(512, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
 
