@@ -22,10 +22,10 @@ _NUMBERS = {
     "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
     "seven": "7", "eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12",
 }  # fmt: skip
-_PLAIN = frozenset(
-    ("the", "a", "an", "and", "or", "of", "to", "in", "on", "at", "for", "with", "by", "from", "is", "was", "are", "were", "be", "been")
-    + ("has", "have", "had", "he", "she", "his", "her", "it", "they", "that", "this", "no", "not")
-)
+_PLAIN = {
+    *("the", "a", "an", "and", "or", "of", "to", "in", "on", "at", "for", "with", "by", "from", "is", "was", "are", "were", "be", "been"),
+    *("has", "have", "had", "he", "she", "his", "her", "it", "they", "that", "this", "no", "not"),
+}
 """Words that say nothing by themselves."""
 
 
