@@ -83,7 +83,7 @@ class Adapters(Change):
 
     def __init__(self, shape: Shape, frozen: Frozen, rank: int, alpha: float, generator: torch.Generator, dtype: torch.dtype) -> None:
         super().__init__(shape, frozen)
-        self.rank, self.alpha, self.scale, self._dtype = rank, alpha, alpha / rank, dtype
+        self.rank, self.alpha, self.scale, self.dtype = rank, alpha, alpha / rank, dtype
         for number in range(shape.layers):
             for place, (outputs, inputs) in sizes(shape).items():
                 down = torch.empty(rank, inputs).uniform_(-1, 1, generator=generator) * (3 / inputs) ** 0.5
@@ -99,7 +99,7 @@ class Adapters(Change):
         """See `Change`."""
         super().merge(model, workers)
         # Copies in the precision of the products, made once a step.
-        self._quick = {key: tuple(tensor.to(self._dtype) for tensor in group) for key, group in self.tensors.items()}
+        self._quick = {key: tuple(tensor.to(self.dtype) for tensor in group) for key, group in self.tensors.items()}
 
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """See `llama.Taught`. Only products with a thin side: the gradient of the whole matrix is never formed."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from smidgen.core.errors import TrainError
 from smidgen.students.adapters import Change
 from smidgen.students.lessons import Lesson
-from smidgen.students.llama import Block, Gradients, Llama
+from smidgen.students.llama import Block, Gradients, Guide, Llama
 from smidgen.students.workers import Workers
 
 Group = tuple[Lesson, ...]
@@ -64,9 +64,16 @@ class Teacher:
     """Teaches `change` on `lessons`; what was best on `held` is what stays."""
 
     def __init__(
-        self, model: Llama, change: Change, lessons: Sequence[Lesson], held: Sequence[Lesson], course: Course, workers: Workers
+        self,
+        model: Llama,
+        change: Change,
+        lessons: Sequence[Lesson],
+        held: Sequence[Lesson],
+        course: Course,
+        workers: Workers,
+        guide: Guide | None = None,
     ) -> None:
-        self.model, self.change, self.course, self.workers = model, change, course, workers
+        self.model, self.change, self.course, self.workers, self.guide = model, change, course, workers, guide
         most = course.block_tokens if course.shared else 0
         self.groups, self.held = grouped(lessons, most), grouped(held, most)
         # Groups of a step: as many as have its number of examples, on average.
@@ -130,6 +137,19 @@ class Teacher:
         """Mean cross-entropy (nats a token) of the held answers, in the model as it is merged now."""
         sums = self._spread(self.held, None, 1.0)
         return sum(total for total, _ in sums) / max(1e-9, sum(weight for _, weight in sums))
+
+    def influences(self, most: int = 256) -> Tensor:
+        """(layers,) the mean influence of each layer on the answers of up to `most` groups of lessons; see `llama.Llama.influences`."""
+        some = self.groups[:: math.ceil(len(self.groups) / most)]
+        hands = [some[worker :: self.workers.count] for worker in range(self.workers.count)]
+
+        def work(worker: int) -> Tensor:
+            with torch.no_grad():
+                blocks = [block_of(part) for part in self._cut(sorted(hands[worker], key=length_of, reverse=True))]
+                return sum((self.model.influences(block) for block in blocks), torch.zeros(self.model.shape.layers))
+
+        answers = sum(lesson.answer for group in some for lesson in group)
+        return torch.stack(self.workers.map(work)).sum(0) / answers
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, for a file."""
@@ -235,7 +255,8 @@ class Teacher:
             with torch.no_grad():
                 for part in self._cut(hands[worker]):
                     gradients = collected[worker] if collected is not None else None
-                    found = self.model.loss(block_of(part), gradients, self.change if collected is not None else None, rate)
+                    taught, guide = (self.change, self.guide) if collected is not None else (None, None)
+                    found = self.model.loss(block_of(part), gradients, taught, rate, guide)
                     total, weight = total + found[0], weight + found[1]
             return total, weight
 
