@@ -146,7 +146,8 @@ def report(
     elif "kinds" in form:
         sections = extraction.extraction_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     elif isinstance(task, Graded):
-        sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
+        grades = task.grades(examples.test, served, form)
+        sections = writing.writer_sections(examples.test, served, grades, metrics, fitted=form.get("score") is not None)
     else:
         sections = {"metrics": quality.all_measured(metrics)}
     base, data = story.base, story.recipe.settings(DataSettings)
