@@ -53,11 +53,11 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
 
     def build(self: Context, command: list[str], name: str, limit: float) -> Ran:
         if "bad" in name:
-            return Ran(1, False, 1.0, 1.0, 1.0, "", "accuracy is 0.5; gate.min_headline asks for 0.9")
+            return Ran((), 1, 1.0, 1.0, 1.0, False, "", "accuracy is 0.5; gate.min_headline asks for 0.9")
         out = Path(command[command.index("--out") + 1])
         out.mkdir(parents=True)
         (out / "report.json").write_text(REPORT, encoding="utf-8")
-        return Ran(0, False, 1.0, 1.0, 1.0, "", "")
+        return Ran((), 0, 1.0, 1.0, 1.0, False, "", "")
 
     monkeypatch.setattr(Context, "run", build)
     return made

@@ -1,4 +1,4 @@
-"""Every `smidgen …` command that the documentation shows is one that smidgen understands: its verb, its flags, its settings, its recipes."""
+"""Every `smidgen …` command that the documentation shows is understood: its verb, its flags, its settings, its recipes."""
 
 from __future__ import annotations
 
