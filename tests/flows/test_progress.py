@@ -37,12 +37,12 @@ def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatc
         return Energy(0.25 * read, "estimate: 10 W a busy core")
 
     monkeypatch.setattr(Meter, "read", so_far)
-    now = 100.0
-    monkeypatch.setattr(training.time, "monotonic", lambda: now)
+    clock = iter((100.0, 100.0, 100.4, 101.5, 101.5))  # looked at once a step, and once more where the meter is read
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
     heard = Heard()
     titled = training._Titled(heard, "train decoder", Meter())
     titled.start("whatever the student calls it", 3)
-    for now in (100.0, 100.4, 101.5):
+    for _ in range(3):
         titled.advance(1, loss=2.0)
     assert heard.steps == ["train decoder"]
     assert [facts["energy"] for facts in heard.told] == ["0.25 Wh (estimate)", "0.25 Wh (estimate)", "0.50 Wh (estimate)"]
