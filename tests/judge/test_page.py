@@ -278,3 +278,14 @@ def test_numbers_in_words():
     assert phrases.milliseconds(0.06) == f"0.06{space}ms" and phrases.milliseconds(1.31) == f"1.3{space}ms"
     assert phrases.dollars(0.004) == "under $0.01" and phrases.dollars(1249.3) == "$1,249" and phrases.dollars(0.04) == "$0.04"
     assert phrases.megabytes(23.4) == f"23{space}MB" and phrases.megabytes(1234) == f"1.2{space}GB"
+
+
+def test_a_score_that_was_not_fitted_is_no_rouge_to_expect():
+    made = writers.report()
+    assert made.calibration is not None and made.calibration.fitted
+    fitted = Reader(page.render(made)).text
+    raw = Reader(page.render(made.model_copy(update={"calibration": made.calibration.model_copy(update={"fitted": False})}))).text
+    assert "A score is the ROUGE-L to expect" in fitted and "expected 0." in fitted and "what the model expected" in fitted
+    assert "mean probability of a text's tokens" in raw and "score 0." in raw
+    for words in ("to expect of a text", "expected 0.", "what the model expected"):
+        assert words not in raw, words
