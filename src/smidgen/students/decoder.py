@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import ValidationInfo, field_validator
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from smidgen.students.teaching import Now, Teacher
 
 _CHECKPOINT = "checkpoint.safetensors"
+_ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _ROOM = 1.5
 """Answers may be half as long again as the longest that was taught."""
@@ -58,6 +60,21 @@ class DecoderSettings(Settings):
     )
     frequent_tokens: int = setting(4096, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
+    adapter: bool = setting(
+        False,
+        "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "
+        "Takes the base's whole vocabulary; for the method lora.",
+        flag="--adapter",
+    )
+
+    @field_validator("adapter")
+    @classmethod
+    def _fits(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and info.data.get("method") == "full":
+            raise ValueError("an adapter is taught by the method lora")
+        if wanted and info.data.get("vocabulary") == "trimmed":
+            raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
+        return wanted
 
 
 class Decoder:
@@ -135,28 +152,36 @@ class Decoder:
         return written(folder, texts, threads)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by."""
-        from smidgen.students.decoder_files import opened, taught
-        from smidgen.students.gguf_file import write
+        """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by.
+        With the setting `adapter` two GGUFs: the base's weights, in the same bytes for all that are taught on it, and what was taught."""
+        from smidgen.students.decoder_files import adapter, base_weights, opened, taught
+        from smidgen.students.gguf_file import adapter_write, write
         from smidgen.students.prompts import chat_template
 
         stored = opened(folder)
+        apart = adapter(stored) if stored.settings.get("adapter") else None
         write(
             out / "model.gguf",
-            taught(stored),
+            taught(stored) if apart is None else base_weights(stored.base, stored.kept),
             stored.config,
             folder,
             kind="f16",
             template=chat_template(folder),
             eos_id=stored.facts["stop"][0],
-            name=out.name,
+            name=out.name if apart is None else stored.base.name,
         )
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        files = ["model.gguf", "tokenizer.json"]
+        if apart is not None:
+            factors, alpha = apart
+            adapter_write(out / _ADAPTER, factors, stored.config, alpha=alpha, name=out.name, kind="f16")
+            files.append(_ADAPTER)
+            options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
         if stored.shape.head % 32:
             options["cache"] = "f16"  # llama.cpp packs keys and values by 32 numbers
-        return EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, HALF)
+        return EngineSpec("llama", tuple(files), options, HALF)
 
 
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -204,7 +229,7 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
 
     assert training.base is not None
     folder = training.base.folder
-    if settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
+    if settings.adapter or settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
         return None
     prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}

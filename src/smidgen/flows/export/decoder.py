@@ -40,6 +40,12 @@ class Decoder:
         """The engine's options."""
         return self.bundle.manifest.engine.options
 
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter that belongs to every request; None where the model is one file."""
+        name = self.options.get("adapter")
+        return self.bundle.folder / str(self.options["adapters"][name]) if name is not None else None
+
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that the engine reads texts by."""

@@ -45,6 +45,8 @@ class HuggingFace:
         (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
         _save(weights_of(decoder), out / "model.safetensors")
         notes = [_rounded(manifest.engine.method)]
+        if decoder.adapter is not None:
+            notes.append("What was taught, an adapter beside the base's weights in the bundle, is added to them here.")
         if not decoder.template:
             notes.append("The model has no chat template: put the prompt together as README.md shows.")
         (out / "README.md").write_text(_card(decoder, notes), encoding="utf-8", newline="\n")
@@ -53,9 +55,14 @@ class HuggingFace:
 
 def weights_of(decoder: Decoder) -> dict[str, Tensor]:
     """The weights that the bundle serves, in 32 bits, by their names in transformers."""
-    from smidgen.students.gguf_weights import read
+    from smidgen.students.gguf_weights import read, with_adapter
 
-    return read(decoder.model)
+    weights = read(decoder.model)
+    if decoder.adapter is None:
+        return weights
+    kind = decoder.facts["general.architecture"]
+    heads = decoder.facts[f"{kind}.attention.head_count"]
+    return with_adapter(weights, decoder.adapter, (heads, decoder.facts.get(f"{kind}.attention.head_count_kv", heads)))
 
 
 def _save(weights: dict[str, Tensor], file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from smidgen.bundles.open import Bundle
+from smidgen.core.errors import InputError
 from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, measured_line, plain_name
 
@@ -17,11 +18,17 @@ class LmStudio:
     summary = "the GGUF in the folders of LM Studio's models directory"
 
     def write(self, bundle: Bundle, out: Path) -> Told:
-        """See `Target`. The file goes over byte for byte: metadata, tokens and chat template are in it."""
+        """See `Target`. The file goes over byte for byte: metadata, tokens and template are in it. Raises InputError for an adapter."""
         manifest = engine_of(
             bundle, ("llama",), "lmstudio", "LM Studio runs models that write. Export it --to onnx-web, or serve it: smidgen serve."
         )
         decoder, name = Decoder.of(bundle), plain_name(manifest.name)
+        if decoder.adapter is not None:
+            raise InputError(
+                "LM Studio loads no adapters, and this model is one beside its base's weights",
+                value=decoder.adapter.name,
+                todo="Build it without --adapter, or export it --to ollama or hf.",
+            )
         method = manifest.engine.method.upper().replace("-", "_")
         copied(bundle, decoder.model.name, out / _PUBLISHER / name / f"{name}-{method}.gguf")
         told = instruction_of(manifest)

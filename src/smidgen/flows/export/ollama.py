@@ -34,6 +34,8 @@ class Ollama:
         if odd is not None:
             raise InputError("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
         copied(bundle, decoder.model.name, out / "model.gguf")
+        if decoder.adapter is not None:
+            copied(bundle, decoder.adapter.name, out / "adapter.gguf")
         (out / "Modelfile").write_text(modelfile(decoder, template, system), encoding="utf-8", newline="\n")
         name = plain_name(manifest.name).lower()
         commands = (f"ollama create {name} -f Modelfile", f"ollama run {name}")
@@ -56,6 +58,7 @@ def modelfile(decoder: Decoder, template: str, system: str) -> str:
     lines = [
         f"# {facts.name} ({facts.task}), exported by smidgen {facts.smidgen_version} from the bundle {facts.id}.",
         "FROM ./model.gguf",
+        *(["ADAPTER ./adapter.gguf"] if decoder.adapter is not None else []),
         f"TEMPLATE {_fenced(template)}",
         *([f"SYSTEM {_fenced(system)}"] if system else []),
         *(f"PARAMETER {name} {value}" for name, value in settings),
