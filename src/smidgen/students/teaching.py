@@ -33,6 +33,7 @@ class Course:
         seed: of the order.
         checks: how often the held examples are looked at, evenly over the steps.
         patience: looks without a better loss after which teaching stops.
+        shared: whether an input is read once for several answers to it.
     """
 
     steps: int
@@ -44,6 +45,7 @@ class Course:
     seed: int = 0
     checks: int = 4
     patience: int = 2
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Teacher:
         self, model: Llama, change: Change, lessons: Sequence[Lesson], held: Sequence[Lesson], course: Course, workers: Workers
     ) -> None:
         self.model, self.change, self.course, self.workers = model, change, course, workers
-        self.groups = grouped(lessons, course.block_tokens)
-        self.held = grouped(held, course.block_tokens)
+        most = course.block_tokens if course.shared else 0
+        self.groups, self.held = grouped(lessons, most), grouped(held, most)
         # Groups of a step: as many as have its number of examples, on average.
         self._groups_a_step = min(len(self.groups), max(1, round(course.batch * len(self.groups) / max(1, len(lessons)))))
         self.parameters = change.parameters()
@@ -87,7 +89,7 @@ class Teacher:
             self.change.merge(self.model, self.workers)
             self.losses.append(self.held_loss())
         while self.step < self.course.steps and not self.done:
-            batch = self._batch(self.step)
+            batch = self.batch(self.step)
             self.change.merge(self.model, self.workers)
             loss = self._learn(batch)
             if not math.isfinite(loss):
@@ -111,7 +113,7 @@ class Teacher:
         for number in range(tries + 1):
             began = time.perf_counter()
             self.change.merge(self.model, self.workers)
-            self._gradients(self._batch(number))
+            self._gradients(self.batch(number))
             took.append(time.perf_counter() - began)
         return min(took[1:])
 
@@ -162,7 +164,7 @@ class Teacher:
         since = len(self.losses) - 1 - int(np.argmin(self.losses))
         self.done = since >= self.course.patience
 
-    def _batch(self, step: int) -> list[Group]:
+    def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
         n, size = len(self.groups), self._groups_a_step
         places = range(step * size, (step + 1) * size)
