@@ -237,7 +237,7 @@ def test_a_page_has_all_that_it_loads(bundle: Path, web: Path) -> None:
     assert config["transformers.js_config"]["dtype"] == decision["dtype"]
     assert json.loads((web / "tokenizer_config.json").read_text(encoding="utf-8"))["model_max_length"] == decision["max_length"]
     loaded = set()
-    for name in onnx_web.PAGE:
+    for name in onnx_web.CLASSIFY:
         text = (web / name).read_text(encoding="utf-8")
         assert "http://" not in text and "https://" not in text, "it asks nobody else"
         loaded |= set(re.findall(r'"\./([\w./-]+\.(?:js|json))"', text))
@@ -260,7 +260,7 @@ def test_the_page_decides_as_the_task_does(web: Path, kind: str, tmp_path: Path)
     (tmp_path / "decide.mjs").write_text((web / "decide.js").read_text(encoding="utf-8"), encoding="utf-8")
     script = 'import { decide } from "./decide.mjs"; import fs from "fs"; const { rows, form } = JSON.parse(fs.readFileSync(0)); '
     (tmp_path / "run.mjs").write_text(script + "console.log(JSON.stringify(rows.map((row) => decide(row, form))));", encoding="utf-8")
-    given = json.dumps({"rows": logits.tolist(), "form": {name: form[name] for name in onnx_web.DECIDED if name in form}})
+    given = json.dumps({"rows": logits.tolist(), "form": {name: form[name] for name in onnx_web.CLASSIFIED if name in form}})
     done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True)
     replies, found = classify.decode({"logits": logits}, form), json.loads(done.stdout)
     assert len(found) == len(replies) == 60
