@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -16,7 +17,9 @@ from tests.engines.llama_model import write_lora
 from tests.llama import told
 from tests.students.tiny_decoder import CONFIG, tiny_decoder
 
+from smidgen.bases.gguf_facts import facts_of
 from smidgen.bundles.manifest import EngineEntry, Manifest
+from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.compress.q8_0 import part as q8_0
 from smidgen.core.bases import Base
@@ -24,6 +27,7 @@ from smidgen.core.errors import BundleError, EngineError, InputError, RecipeErro
 from smidgen.core.parts import EngineSpec, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.flows.build import build
 from smidgen.flows.exporting import export
 from smidgen.flows.live import Model, load, load_all
 from smidgen.parts.recipe import make
@@ -237,3 +241,35 @@ def test_what_cannot_be_an_adapter_is_refused_in_the_recipe(other: dict[str, str
     with pytest.raises(RecipeError) as caught:
         make({"task": "write", "data": {"train": "x.csv"}, "train": {"adapter": True, **other}})
     assert any("train.adapter" in mistake and said in mistake for mistake in caught.value.mistakes)
+
+
+def test_a_build_ships_base_and_adapter(tmp_path: Path) -> None:
+    """By the whole path: taught, exported, gated, packed, opened. The manifest holds the hashes of both files."""
+    with (tmp_path / "train.csv").open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["product", "text"])
+        for colour in ("red", "blue", "green", "black", "white", "grey", "pink", "gold"):
+            rows.writerows([f"colour: {colour}; thing: {thing}", f"A {colour} {thing} for your home."] for thing in ("vase", "lamp", "rug"))
+    recipe = make(
+        {
+            "name": "texts",
+            "task": "write",
+            "data": {"train": str(tmp_path / "train.csv"), "input": "product", "label": "text", "holdout": 0.15, "test_share": 0.25},
+            "base": {"name": str(tiny_decoder(tmp_path / "base"))},
+            "train": {"epochs": 30, "learning_rate": 0.01, "precision": "f32", "adapter": True},
+            "compress": {"method": "none"},
+            "write": {"instruction": "Write."},
+        }
+    )
+    built = build(recipe, tmp_path / "texts", threads=1)
+    assert built.report.parity is not None and built.report.parity.passed
+    manifest = open_bundle(built.folder).manifest
+    assert {"model.gguf", "adapter.gguf"} <= set(manifest.engine.files) and manifest.engine.options["adapter"] == "taught"
+    for name in ("model.gguf", "adapter.gguf"):
+        assert manifest.files[name].sha256 == file_hash(built.folder / name)
+    assert len(facts_of(built.folder / "model.gguf")["tokenizer.ggml.tokens"]) == CONFIG["vocab_size"], "the base's vocabulary, whole"
+    model = load(built.folder, 1)
+    try:
+        assert model.predict(["colour: red; thing: vase"])[0].output.startswith("A ")
+    finally:
+        model.close()

@@ -136,9 +136,9 @@ def test_ollama_with_other_prompts(tmp_path: Path, how: str) -> None:
     assert "\nSYSTEM" not in modelfile
     before = [{"role": "user", "content": "earlier"}, {"role": "assistant", "content": "said"}]
     template = said(modelfile, "TEMPLATE")
-    for talk in ([], before) if how != "no instruction" else ([],):
-        shown = fill(template, values([*talk, {"role": "user", "content": PRODUCT}]))
-        assert told(tmp_path / "out" / "model.gguf", texts=[shown]).split == [asked(bundle, PRODUCT)]
+    talks = [[], before] if how == "examples" else [[]]
+    shown = [fill(template, values([*talk, {"role": "user", "content": PRODUCT}])) for talk in talks]
+    assert told(tmp_path / "out" / "model.gguf", texts=shown).split == [asked(bundle, PRODUCT)] * len(shown)
 
 
 def test_a_base_without_a_chat_template(tmp_path: Path) -> None:

@@ -19,10 +19,6 @@ Render = Callable[[Sequence[Message], bool], str]
 SYSTEM, FIRST, ANSWER, SECOND = "MARKOFTHESYSTEM", "MARKOFTHEUSER", "MARKOFTHEANSWER", "MARKOFTHESECOND"
 
 
-class Untranslatable(ValueError):
-    """The template does something that the pieces cannot tell. The message is a clause."""
-
-
 @dataclass(frozen=True)
 class Pieces:
     """What stands around what is said.
@@ -47,11 +43,11 @@ class Pieces:
 
 
 def translated(render: Render) -> str:
-    """The Go template that gives what `render` gives. Raises Untranslatable where there is none, with the reason."""
+    """The Go template that gives what `render` gives. Raises ValueError where there is none, with the reason."""
     template = written(pieces_of(render))
     for messages in _conversations():
         if fill(template, values(messages)) != _said(render, messages, True):
-            raise Untranslatable(f"its turns are not made of pieces that stay the same (seen with {len(messages)} messages)")
+            raise ValueError(f"its turns are not made of pieces that stay the same (seen with {len(messages)} messages)")
     return template
 
 
@@ -62,7 +58,7 @@ def values(messages: Sequence[Message]) -> dict[str, object]:
 
 
 def pieces_of(render: Render) -> Pieces:
-    """The pieces of a template. Raises Untranslatable where it loses a text or its pieces do not fit one another."""
+    """The pieces of a template. Raises ValueError where it loses a text or its pieces do not fit one another."""
     first, answer, second = _turn("user", FIRST), _turn("assistant", ANSWER), _turn("user", SECOND)
     lead, between, back, tail = _split(render, [first, answer, second], True, (FIRST, ANSWER, SECOND))
     user_end = _split(render, [first], False, (FIRST,))[-1]
@@ -86,10 +82,10 @@ def pieces_of(render: Render) -> Pieces:
 
 
 def written(pieces: Pieces) -> str:
-    """The Go template of the pieces. Raises Untranslatable where a piece holds what a Go template would read as its own."""
+    """The Go template of the pieces. Raises ValueError where a piece holds what a Go template would read as its own."""
     for piece in (vars(pieces)).values():
         if isinstance(piece, str) and ("{{" in piece or "}}" in piece):
-            raise Untranslatable("its own text holds double braces")
+            raise ValueError("its own text holds double braces")
     p = pieces
     user = f"{{{{ if not (and $.System (eq $i 1)) }}}}{p.user}{{{{ end }}}}" if p.joined else p.user
     return (
@@ -100,9 +96,9 @@ def written(pieces: Pieces) -> str:
 
 
 def alone(before: str, after: str) -> str:
-    """The Go template that answers the last message by itself, whatever was said before. Raises Untranslatable as `written` does."""
+    """The Go template that answers the last message by itself, whatever was said before. Raises ValueError as `written` does."""
     if any(brace in piece for piece in (before, after) for brace in ("{{", "}}")):
-        raise Untranslatable("its prompt holds double braces")
+        raise ValueError("its prompt holds double braces")
     last = "{{ if eq (len (slice $.Messages $i)) 1 }}"
     return f"{{{{ range $i, $m := .Messages }}}}{last}{before}{{{{ .Content }}}}{after}{{{{ end }}}}{{{{ end }}}}"
 
@@ -118,7 +114,7 @@ def _split(render: Render, messages: Sequence[Message], opened: bool, marks: Seq
     for mark in marks:
         before, hit, rest = rest.partition(mark)
         if not hit or mark in rest:
-            raise Untranslatable("it loses or repeats what is said")
+            raise ValueError("it loses or repeats what is said")
         found.append(before)
     return [*found, rest]
 
@@ -127,12 +123,12 @@ def _said(render: Render, messages: Sequence[Message], opened: bool) -> str:
     try:
         return render(messages, opened)
     except ValueError as error:
-        raise Untranslatable(f"it refuses a plain conversation ({error})") from None
+        raise ValueError(f"it refuses a plain conversation ({error})") from None
 
 
 def _less(text: str, piece: str, *, front: bool) -> str:
     if not (text.startswith(piece) if front else text.endswith(piece)):
-        raise Untranslatable("a turn is closed otherwise in the middle of a conversation than at its end")
+        raise ValueError("a turn is closed otherwise in the middle of a conversation than at its end")
     return text[len(piece) :] if front else text[: len(text) - len(piece)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import InputError
-from smidgen.flows.export.conversation import Untranslatable, alone, translated, values
+from smidgen.flows.export.conversation import alone, translated, values
 from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.go_template import fill
 from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, licence_of, measured_line, plain_name
@@ -92,7 +92,7 @@ def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
     try:
         found = alone(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
         _prove(decoder, found, [{"role": "user", "content": _PROBE}], wanted)
-    except Untranslatable as error:
+    except ValueError as error:
         raise InputError(
             f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=_INSTEAD
         ) from error
@@ -109,9 +109,9 @@ def _cut(decoder: Decoder, text: str) -> str:
 
 
 def _prove(decoder: Decoder, template: str, talk: list[Any], wanted: str) -> None:
-    """The template, filled in, is the prompt that the bundle asks with. Raises Untranslatable where it is not."""
+    """The template, filled in, is the prompt that the bundle asks with. Raises ValueError where it is not."""
     if decoder.begins + fill(template, values(talk)) != wanted:
-        raise Untranslatable("filled in, it does not give the prompt that the bundle was measured with")
+        raise ValueError("filled in, it does not give the prompt that the bundle was measured with")
 
 
 def _fenced(text: str) -> str:
