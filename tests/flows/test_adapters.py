@@ -236,7 +236,9 @@ def test_exports_of_an_adapter(taught: list[Path], tmp_path: Path) -> None:
         export(bundle, "lmstudio", tmp_path / "lmstudio")
 
 
-@pytest.mark.parametrize(("other", "said"), [({"method": "full"}, "lora"), ({"vocabulary": "trimmed"}, "whole vocabulary")])
+@pytest.mark.parametrize(
+    ("other", "said"), [({"method": "full"}, "lora"), ({"vocabulary": "trimmed"}, "whole vocabulary"), ({"qat": "q4-0"}, "apart")]
+)
 def test_what_cannot_be_an_adapter_is_refused_in_the_recipe(other: dict[str, str], said: str) -> None:
     with pytest.raises(RecipeError) as caught:
         make({"task": "write", "data": {"train": "x.csv"}, "train": {"adapter": True, **other}})

@@ -127,4 +127,5 @@ def _change(stored: Stored, weights: dict[str, Tensor]) -> Change | None:
     else:
         change = Matrices(stored.shape, frozen)
     change.load(load_file(str(stored.folder / _CHANGE)))
+    change.rounded = bool(stored.facts.get("rounded"))
     return change

@@ -34,6 +34,7 @@ class Course:
         checks: how often the held examples are looked at, evenly over the steps.
         patience: looks without a better loss after which teaching stops.
         shared: whether an input is read once for several answers to it.
+        rounded_from: the share of the steps after which matrices are rounded as they will be stored; None: never.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class Course:
     checks: int = 4
     patience: int = 2
     shared: bool = True
+    rounded_from: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Teacher:
         self.losses: list[float] = []
         self.best: dict[str, Tensor] | None = None
         self.done = False
+        self._first_loss = 0  # of those that count: losses with and without rounding are not compared
 
     def run(self, stepped: Callable[[Now], None], rested: Callable[[], None] = lambda: None) -> None:
         """Teach from where it stands to the end. `stepped` is told of every step; `rested` is called between steps, where the state may be
@@ -89,6 +92,8 @@ class Teacher:
             self.change.merge(self.model, self.workers)
             self.losses.append(self.held_loss())
         while self.step < self.course.steps and not self.done:
+            if self._rounding_due(self.step):
+                self._round()
             batch = self.batch(self.step)
             self.change.merge(self.model, self.workers)
             loss = self._learn(batch)
@@ -134,6 +139,7 @@ class Teacher:
             found = self.optimizer.state.get(parameter, {})
             state |= {f"optimizer.{at}.{name}": value for name, value in found.items()}
         state["step"], state["steps"] = torch.tensor(self.step), torch.tensor(self.course.steps)
+        state["rounded"], state["first_loss"] = torch.tensor(int(self.change.rounded)), torch.tensor(self._first_loss)
         state["losses"], state["done"] = torch.tensor(self.losses, dtype=torch.float64), torch.tensor(int(self.done))
         return state
 
@@ -148,6 +154,7 @@ class Teacher:
             if found:
                 self.optimizer.state[parameter] = found
         self.step, self.losses, self.done = int(state["step"]), state["losses"].tolist(), bool(int(state["done"]))
+        self.change.rounded, self._first_loss = bool(int(state["rounded"])), int(state["first_loss"])
         self.limit(int(state["steps"]))
 
     def _due(self) -> bool:
@@ -159,10 +166,27 @@ class Teacher:
         self.change.merge(self.model, self.workers)
         loss = self.held_loss()
         self.losses.append(loss)
-        if loss <= min(self.losses):
+        counted = self.losses[self._first_loss :]
+        if loss <= min(counted):
             self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
-        since = len(self.losses) - 1 - int(np.argmin(self.losses))
-        self.done = since >= self.course.patience
+        over = len(counted) - 1 - int(np.argmin(counted)) >= self.course.patience
+        if over and self._rounding_due(self.course.steps):
+            self.step = self._rounding_step()  # what is learnt without rounding is learnt
+        else:
+            self.done = over
+
+    def _rounding_step(self) -> int:
+        """The step from which on matrices are rounded."""
+        return round((self.course.rounded_from or 0.0) * self.course.steps)
+
+    def _rounding_due(self, step: int) -> bool:
+        return self.course.rounded_from is not None and not self.change.rounded and step >= self._rounding_step()
+
+    def _round(self) -> None:
+        """From the best numbers on, teach the rounded matrices."""
+        if self.best is not None:
+            self.change.load(self.best)
+        self.change.rounded, self.best, self._first_loss = True, None, len(self.losses)
 
     def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""

@@ -14,7 +14,7 @@ from smidgen.bases.decoder_files import complete
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import EngineError
 from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.target import Told, engine_of, instruction_of, licence_of, measured_line
+from smidgen.flows.export.target import Told, engine_of, instruction_of, licence_of, measured_line, once_only
 from smidgen.students.decoder import need_torch
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class HuggingFace:
         notes = [_rounded(manifest.engine.method)]
         if decoder.adapter is not None:
             notes.append("What was taught, an adapter beside the base's weights in the bundle, is added to them here.")
+        notes += once_only(manifest)
         if not decoder.template:
             notes.append("The model has no chat template: put the prompt together as README.md shows.")
         (out / "README.md").write_text(_card(decoder, notes), encoding="utf-8", newline="\n")

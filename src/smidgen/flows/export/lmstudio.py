@@ -7,7 +7,7 @@ from pathlib import Path
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import InputError
 from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, measured_line, plain_name
+from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, measured_line, once_only, plain_name
 
 _PUBLISHER = "smidgen"
 
@@ -37,6 +37,7 @@ class LmStudio:
             if told
             else "It was taught without an instruction: leave the system prompt empty.",
             "Set the temperature to 0 and the repeat penalty to 1: so it was measured.",
+            *once_only(manifest),
             *(
                 ["The model's file has no chat template: LM Studio will guess one, and ask otherwise than it was taught."]
                 if not decoder.template

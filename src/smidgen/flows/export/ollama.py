@@ -10,7 +10,7 @@ from smidgen.core.errors import InputError
 from smidgen.flows.export.conversation import alone, translated, values
 from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.go_template import fill
-from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, licence_of, measured_line, plain_name
+from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, licence_of, measured_line, once_only, plain_name
 
 _FENCE = '"""'
 _INSTEAD = "Serve it with smidgen serve, or export it --to lmstudio, which reads the template in the model's own file."
@@ -75,7 +75,8 @@ def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
     A prompt that is the chat template's becomes a template for conversations; any other (a base that never learnt to chat, a prompt with
     examples in it) one that answers each message alone, as the bundle does.
     """
-    system, notes = instruction_of(decoder.bundle.manifest), [_SPECIALS, _DIGITS]
+    manifest = decoder.bundle.manifest
+    system, notes = instruction_of(manifest), [_SPECIALS, _DIGITS, *once_only(manifest)]
     wanted = decoder.asked(_PROBE)
     if decoder.template is not None:
         render = decoder.render()

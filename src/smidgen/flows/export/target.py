@@ -75,6 +75,16 @@ def measured_line(manifest: Manifest) -> str:
     )
 
 
+def once_only(manifest: Manifest) -> list[str]:
+    """What is to be said of a writer whose answers smidgen checks: another program writes once. Nothing, where they are not checked."""
+    if not manifest.form.get("attempts"):
+        return []
+    return [
+        "smidgen writes a text anew that leaves out or adds an attribute, and the measured quality counts that. Other programs write once: "
+        "expect more such texts."
+    ]
+
+
 def instruction_of(manifest: Manifest) -> str:
     """What the model was told to do with each text; empty where it was told nothing."""
     found: Any = manifest.form.get("instruction") or ""
