@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench import (
+    adapters,
     banking77_few,
     banking77_full,
     clinc150,
@@ -50,6 +51,7 @@ BENCHES = {
         teacher,
         selection,
         recipes,
+        adapters,
     )
 }
 DATA = HERE.parent.parent / "shared" / "data"
