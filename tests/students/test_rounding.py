@@ -104,3 +104,22 @@ def test_a_run_that_was_stopped_goes_on_rounded(tmp_path: Path) -> None:
         assert torch.equal(mine, theirs)
     for one in (whole, stopped, resumed):
         one.workers.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounded_last"),
+    [
+        ({}, True),
+        ({"adapter": True}, False),
+        ({"method": "full"}, False),
+        ({"method": "full", "qat": "q4-0"}, True),
+        ({"qat": "none"}, False),
+    ],
+)
+def test_what_is_rounded_where_nothing_is_asked(settings: dict[str, object], rounded_last: bool) -> None:
+    assert (decoder._rounded_from(DecoderSettings.model_validate(settings)) is not None) == rounded_last
+
+
+def test_an_adapter_cannot_be_rounded() -> None:
+    with pytest.raises(ValueError, match="keeps the two apart"):
+        DecoderSettings(adapter=True, qat="q4-0")

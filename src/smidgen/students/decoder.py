@@ -71,10 +71,10 @@ class DecoderSettings(Settings):
         flag="--drop-layers",
         ge=0,
     )
-    qat: Literal["none", "q4-0"] = setting(
-        "none",
+    qat: Literal["auto", "none", "q4-0"] = setting(
+        "auto",
         "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
-        "loses next to nothing.",
+        "loses next to nothing. auto: so, but where an adapter is kept apart, or every matrix is taught (method full).",
         flag="--qat",
     )
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
@@ -92,7 +92,7 @@ class DecoderSettings(Settings):
             raise ValueError("an adapter is taught by the method lora")
         if wanted and info.data.get("vocabulary") == "trimmed":
             raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
-        if wanted and info.data.get("qat", "none") != "none":
+        if wanted and info.data.get("qat") == "q4-0":
             raise ValueError("qat rounds the base's matrices with what is taught in them, and an adapter keeps the two apart")
         if wanted and info.data.get("drop_layers"):
             raise ValueError("an adapter is laid over all layers of the base: with drop_layers it would fit no other model")
@@ -228,7 +228,8 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
 
 
 def _rounded_from(settings: DecoderSettings) -> float | None:
-    return None if settings.qat == "none" else _UNROUNDED
+    auto = settings.method == "lora" and not settings.adapter
+    return _UNROUNDED if settings.qat == "q4-0" or (settings.qat == "auto" and auto) else None
 
 
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
