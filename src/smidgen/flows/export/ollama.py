@@ -101,8 +101,13 @@ def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
 
 
 def _begun(decoder: Decoder, template: str) -> str:
-    """The template without the first token where llama.cpp puts it there by itself: it would stand twice."""
-    return template.replace(decoder.begins, "") if decoder.begins else template
+    """The template without the first token where llama.cpp puts it there by itself: it would stand twice. Raises ValueError where that
+    token opens turns too, and not only the conversation, with and without words to the system."""
+    if not decoder.begins:
+        return template
+    if template.count(decoder.begins) > 2:
+        raise ValueError("the token that opens a conversation opens its turns too")
+    return template.replace(decoder.begins, "")
 
 
 def _cut(decoder: Decoder, text: str) -> str:
