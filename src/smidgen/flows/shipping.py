@@ -18,7 +18,7 @@ from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Comparing, Form, Graded, Task
+from smidgen.core.parts import Comparing, Form, Graded, Task, writes
 from smidgen.core.replies import Reply
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
@@ -30,7 +30,7 @@ from smidgen.flows.live import Model, load
 from smidgen.flows.timing import Timing, measure
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Variant
-from smidgen.judge import cost, extraction, learning_curve, quality, writing
+from smidgen.judge import cost, extraction, filling, learning_curve, quality, writing
 from smidgen.judge.page import render
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
@@ -145,6 +145,8 @@ def report(
         sections = quality.classifier_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     elif "kinds" in form:
         sections = extraction.extraction_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
+    elif "schema" in form:
+        sections = filling.filling_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     elif isinstance(task, Graded):
         sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
     else:
@@ -213,7 +215,7 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
     learnt, rows = story.trained.learnt[name], story.examples.test
     texts = [row.input for row in rows]
     own = next(variant for variant in story.trained.variants.values() if variant.student == name)
-    raw = story.bench.served(own, texts) if isinstance(story.task, Graded) else story.bench.raw(learnt.final, texts)
+    raw = story.bench.served(own, texts) if writes(story.task) else story.bench.raw(learnt.final, texts)
     replies = story.task.decode(raw, learnt.form)
     metrics, task = story.task.measure(rows, replies, learnt.form), story.task
     grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if isinstance(task, Graded) else None

@@ -57,7 +57,7 @@ class Decoder:
     """The student `decoder`."""
 
     name = "decoder"
-    summary = "A small pretrained language model, taught to write: product texts, summaries, corrections, replies."
+    summary = "A small pretrained language model, taught to write: product texts, summaries, replies; or fields as JSON."
     settings = DecoderSettings
     base_family = "decoder"
 
@@ -117,6 +117,7 @@ class Decoder:
             "held_loss": teacher.losses,
             "left_out": lessons.left_out,
             "instruction": training.form.get("instruction", ""),
+            "schema": training.form.get("schema"),
         }
         saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"))
         file.unlink(missing_ok=True)
@@ -145,13 +146,16 @@ class Decoder:
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        if stored.facts.get("schema"):
+            options["schema_of_answers"] = stored.facts["schema"]
         if stored.shape.head % 32:
             options["cache"] = "f16"  # llama.cpp packs keys and values by 32 numbers
         return EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, HALF)
 
 
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-    """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `tokens`, `finished`."""
+    """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `likelihood`, `tokens`,
+    `finished`. It is held to no schema."""
     from smidgen.students.decoder_files import model_in, opened
     from smidgen.students.generating import write
     from smidgen.students.prompts import plain_ids, tokenizer_of
@@ -174,6 +178,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     return {
         "texts": [tokenizer.decode(row.ids, skip_special_tokens=False) if row else "" for row in rows],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
+        "likelihood": np.array([row.likelihood if row else 0.0 for row in rows], dtype=np.float32),
         "tokens": np.array([len(row.ids) if row else 0 for row in rows], dtype=np.float32),
         "finished": np.array([row.finished if row else 0.0 for row in rows], dtype=np.float32),
     }
