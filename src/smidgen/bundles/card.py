@@ -207,8 +207,9 @@ def _per_class(report: Report) -> str:
         [cell(row["label"]), share(row.get("precision")), share(row.get("recall")), share(row.get("f1")), f"{row.get('support', 0):,}"]
         for row in found[:_LABELS_SHOWN]
     ]
-    text = table(["label", "precision", "recall", "F1", "test rows"], rows)
-    return text + (f"\n\n{len(found) - _LABELS_SHOWN:,} more labels are in `report.json`." if len(found) > _LABELS_SHOWN else "")
+    thing, counted = ("field", "values in the test rows") if report.get("fillings") else ("label", "test rows")
+    text = table([thing, "precision", "recall", "F1", counted], rows)
+    return text + (f"\n\n{len(found) - _LABELS_SHOWN:,} more {thing}s are in `report.json`." if len(found) > _LABELS_SHOWN else "")
 
 
 def _confusions(report: Report) -> str:

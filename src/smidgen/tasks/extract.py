@@ -180,7 +180,7 @@ def _loaded(value: Any) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise ValueError('JSON is expected: a list of spans, such as [{"start": 0, "end": 4, "label": "name"}], or an object') from None
+        raise ValueError('a JSON list of spans is expected, such as [{"start": 0, "end": 4, "label": "name"}], or an object') from None
 
 
 def _listed(value: Any) -> list[Any]:
