@@ -86,6 +86,12 @@ def from_report(folder: Path, metric: str = "accuracy") -> dict[str, Any]:
     }
 
 
+def speed(folder: Path) -> dict[str, Any]:
+    """The speeds that the bundle's own report gives, as they were measured in the build."""
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8")).get("speed") or {}
+    return {name: told.get(name) for name in ("tokens_per_second", "tokens_per_second_batched", "latency_ms_p50", "peak_memory_mb")}
+
+
 def peer(context: Context, key: str, name: str, script: str, words: list[str], limit: float) -> dict[str, Any] | None:
     """A peer's script in its own environment; None where the peer is not here."""
     interpreter = context.peer(name)

@@ -57,6 +57,26 @@ def ncbi_disease(folder: Path, part: str) -> Rows:
     return rows
 
 
+def e2e(folder: Path, part: str) -> Rows:
+    """Attributes and a text of them, of a part (`devset`, `testset_w_refs`) of E2E NLG; an input has several texts, each a row."""
+    file = folder / "e2e-nlg" / f"{part}.csv"
+    if not file.is_file():
+        raise NoData(f"{file} is not here")
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [(row["mr"], row["ref"]) for row in csv.DictReader(stream)]
+
+
+def references(rows: Rows, file: Path, header: tuple[str, str]) -> Path:
+    """Rows as JSON lines, one an input, with the list of all its texts; the file's path."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for text, answer in rows:
+        groups[text].append(answer)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps({header[0]: text, header[1]: answers}, ensure_ascii=False) + "\n" for text, answers in groups.items())
+    file.write_text("".join(lines), encoding="utf-8")
+    return file
+
+
 def few(rows: Rows, per_label: int, seed: int) -> Rows:
     """So many rows of each label, drawn with a seed of their own."""
     draw = random.Random(f"few-{per_label}-{seed}")

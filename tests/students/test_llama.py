@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.students.tiny_decoder import tiny_decoder
@@ -14,7 +15,9 @@ from smidgen.students.adapters import Adapters, Change, Matrices, factors, froze
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
 from smidgen.students.generating import write
+from smidgen.students.lessons import Lesson
 from smidgen.students.llama import Block
+from smidgen.students.teaching import block_of, grouped
 from smidgen.students.workers import Workers
 
 LENGTHS = (9, 7, 5)
@@ -93,6 +96,35 @@ def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list
         else:
             wanted = (whole,)
         for mine, theirs in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5 * float(theirs.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("before", [[5, 6, 7, 8], []])
+def test_answers_to_one_input_are_computed_as_if_each_had_its_own(base: Path, before: list[int]) -> None:
+    weights, change = moved(base, Adapters)
+    model = model_of(weights, change.frozen, shape_of(base), before, torch.float32)
+    workers = Workers(1)
+    change.merge(model, workers)
+    workers.close()
+    random = np.random.default_rng(2)
+    sources = [random.integers(3, 49152, size) for size in (6, 4)]
+    lessons = [
+        Lesson(np.concatenate([source, random.integers(3, 49152, size)]), size, 0.5 + size)
+        for source, sizes in zip(sources, ([3, 5, 2], [4]), strict=True)
+        for size in sizes
+    ]
+    together, apart = grouped(lessons, 100), [(lesson,) for lesson in lessons]
+    assert [len(group) for group in together] == [3, 1]
+    assert [len(group) for group in grouped(lessons, 15)] == [2, 1, 1], "no row is longer than a block may be"
+    found = []
+    for groups in (together, apart):
+        gradients = change.empty_gradients()
+        with torch.no_grad():
+            found.append((*model.loss(block_of(groups), gradients, change, 1.0), gradients))
+    assert found[0][:2] == pytest.approx(found[1][:2], rel=1e-5)
+    for key, group in found[0][2].sums.items():
+        for mine, theirs in zip(group, found[1][2].sums[key], strict=True):
+            assert float(theirs.abs().max()) > 0
             torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5 * float(theirs.abs().max()) + 1e-7)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,13 +19,11 @@ from smidgen.parts.recipe import Recipe, make, owners_of, read
 _TASKS = registry.names("tasks")
 
 
-def _sections() -> dict[str, type[Settings]]:
-    """The sections of every task's recipes; where a flag could be drawn twice, the first task has it."""
-    sections: dict[str, type[Settings]] = {}
+def _sections() -> Iterator[tuple[str, type[Settings]]]:
+    """The sections of every task's recipes, with each of its students; where a flag could be drawn twice, the first has it."""
     for task in _TASKS:
-        for name, owner in owners_of(task).items():
-            sections.setdefault(name, owner)
-    return sections
+        for student in registry.find("tasks", task).students:
+            yield from owners_of(task, student).items()
 
 
 _FLAGS = flags(_sections())

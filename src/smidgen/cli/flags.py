@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -17,10 +17,10 @@ from smidgen.core.errors import RecipeError
 from smidgen.core.settings import Settings
 
 
-def flags(sections: Mapping[str, type[Settings]]) -> dict[str, tuple[str, str, FieldInfo]]:
+def flags(sections: Iterable[tuple[str, type[Settings]]]) -> dict[str, tuple[str, str, FieldInfo]]:
     """Every setting with a flag of its own: parameter name -> (section, setting, field). A flag that two tasks share is one flag."""
     found: dict[str, tuple[str, str, FieldInfo]] = {}
-    for section, owner in sections.items():
+    for section, owner in sections:
         for name, field in owner.model_fields.items():
             extra = field.json_schema_extra
             if isinstance(extra, dict) and isinstance(extra.get("flag"), str):

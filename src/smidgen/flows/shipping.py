@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import math
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,8 @@ from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
 from smidgen.parts.recipe import Recipe
 
+_MOST_COMPARED = 100
+"""Test rows that the alternatives of a writer are shown on."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
 
 
@@ -139,6 +142,10 @@ def report(
 ) -> Report:
     """The report: measured numbers only; what was not measured is None."""
     examples, task, form = story.examples, story.task, learnt.form
+    sections: dict[str, Any]
+    if isinstance(task, Graded):
+        sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
+        return _assembled(story, form, served, metrics, facts, model, sections)
     raw = story.bench.raw(learnt.final, [row.input for row in examples.test])
     plain = task.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
     if "labels" in form:
@@ -147,10 +154,21 @@ def report(
         sections = extraction.extraction_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     elif "schema" in form:
         sections = filling.filling_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
-    elif isinstance(task, Graded):
-        sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
     else:
         sections = {"metrics": quality.all_measured(metrics)}
+    return _assembled(story, form, served, metrics, facts, model, sections)
+
+
+def _assembled(
+    story: Story,
+    form: Form,
+    served: Sequence[Reply],
+    metrics: Mapping[str, Metric],
+    facts: ParityFacts,
+    model: Model,
+    sections: Mapping[str, Any],
+) -> Report:
+    examples, task = story.examples, story.task
     base, data = story.base, story.recipe.settings(DataSettings)
     timing = measure(model.runner, [row.input for row in examples.test])
     return Report(
@@ -224,8 +242,10 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
 
 
 def _alternative(story: Story, candidate: Candidate) -> Alternative:
-    """A candidate with its accuracy on the test rows: shown, never chosen by."""
+    """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
     variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], story.examples.test
+    if writes(story.task):
+        rows = rows[:: math.ceil(len(rows) / _MOST_COMPARED)]
     replies = story.task.decode(story.bench.served(variant, [row.input for row in rows]), learnt.form)
     return Alternative(
         name=candidate.name,

@@ -49,7 +49,14 @@ class DecoderSettings(Settings):
     max_length: int = setting(
         1024, "Tokens of an example with its prompt; longer ones are left out, for an answer is never cut.", ge=32, le=32768
     )
-    block_tokens: int = setting(2048, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
+    block_tokens: int = setting(512, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
+    vocabulary: Literal["auto", "whole", "trimmed"] = setting(
+        "auto",
+        "trimmed: only the tokens that the examples use and the most frequent others, which makes the model smaller and quicker; what is "
+        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be.",
+        flag="--vocabulary",
+    )
+    frequent_tokens: int = setting(4096, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
 
@@ -71,14 +78,16 @@ class Decoder:
         """
         need_torch()
         from smidgen.students.checkpoints import store
-        from smidgen.students.decoder_files import saved
+        from smidgen.students.decoder_files import described, saved
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
         base = training.base
         if base is None:
             raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
+        kept = _kept(training, settings, space)
+        described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
-        teacher = _teacher(training, settings, prompt, lessons, held, space)
+        teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
         file = space.folder / _CHECKPOINT
         try:
             if file.is_file():
@@ -119,7 +128,7 @@ class Decoder:
             "instruction": training.form.get("instruction", ""),
             "schema": training.form.get("schema"),
         }
-        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"))
+        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept)
         file.unlink(missing_ok=True)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -193,13 +202,31 @@ def need_torch() -> None:
         raise MissingExtra(error.name or "torch", "train") from None
 
 
+def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> list[int] | None:
+    """The token ids to keep of the base's; None: all of them."""
+    from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
+    from smidgen.students.trimming import kept_ids, trimmable
+
+    assert training.base is not None
+    folder = training.base.folder
+    if settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
+        return None
+    prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
+    used = {*prompt.before, *prompt.after, *prompt.stop}
+    for row in training.rows:
+        for text in (row.input, *(row.output if isinstance(row.output, list) else [row.output])):
+            used.update(plain_ids(tokenizer, text))
+    kept = kept_ids(folder, used, settings.frequent_tokens)
+    space.progress.say(f"{len(kept):,} of {tokenizer.get_vocab_size():,} tokens are kept")
+    return kept
+
+
 def _lessons(training: Training, settings: DecoderSettings, space: Workspace) -> tuple[Prompt, Lessons, Lessons | None]:
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.lessons import chosen, lessons_of
     from smidgen.students.prompts import prompt_of, tokenizer_of
 
-    assert training.base is not None
-    folder = training.base.folder
+    folder = space.folder
     prompt = prompt_of(folder, str(training.form.get("instruction") or ""))
     tokenizer = tokenizer_of(folder)
     most = min(settings.max_length, shape_of(folder).context)
@@ -212,20 +239,25 @@ def _lessons(training: Training, settings: DecoderSettings, space: Workspace) ->
 
 
 def _teacher(
-    training: Training, settings: DecoderSettings, prompt: Prompt, lessons: Lessons, held: Lessons | None, space: Workspace
+    training: Training,
+    settings: DecoderSettings,
+    prompt: Prompt,
+    lessons: Lessons,
+    held: Lessons | None,
+    space: Workspace,
+    kept: list[int] | None,
 ) -> Teacher:
     import torch
 
     from smidgen.students.adapters import Adapters, Matrices, frozen_of, model_of
     from smidgen.students.bert import best_dtype
+    from smidgen.students.decoder_files import base_weights
     from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.decoder_weights import weights_of
     from smidgen.students.teaching import Course, Teacher
     from smidgen.students.workers import Workers
 
     assert training.base is not None
-    folder = training.base.folder
-    shape, weights = shape_of(folder), weights_of(folder)
+    shape, weights = shape_of(space.folder), base_weights(training.base.folder, kept)
     dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision]
     frozen = frozen_of(weights, shape)
     model = model_of(weights, frozen, shape, list(prompt.before), dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from smidgen.students.decoder_shape import Shape, config_of, shape_of
 from smidgen.students.decoder_weights import weights_of
 from smidgen.students.facts import FACTS
 from smidgen.students.llama import Llama
+from smidgen.students.trimming import FILES, trim
 from smidgen.students.workers import Workers
 
 _CHANGE = "change.safetensors"
-_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,35 @@ class Stored:
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
     settings: Mapping[str, Any]
+    kept: Sequence[int] | None
 
 
-def saved(folder: Path, base: Path, change: Change | None, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Store what was taught. The base's own weights are not copied: they are verified, and lie where bases lie."""
+def described(folder: Path, base: Path, kept: Sequence[int] | None = None) -> None:
+    """Put what describes the base into a folder: config, tokenizer, chat template; cut down to the tokens `kept`, where they are given."""
+    if kept is not None:
+        trim(base, folder, kept)
+        return
+    for name in FILES:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+
+
+def saved(
+    folder: Path,
+    base: Path,
+    change: Change | None,
+    facts: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    kept: Sequence[int] | None = None,
+) -> None:
+    """Store what was taught, beside what `described` put there. The base's own weights are not copied: they are verified, and lie where
+    bases lie."""
     from safetensors.torch import save_file
 
     state = change.state() if change is not None else {}
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / _CHANGE)
-    for name in _COPIED:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
     told = {"base": str(base), "facts": dict(facts), "settings": dict(settings), "taught": change is not None}
+    told |= {} if kept is None else {"kept": list(kept)}
     (folder / FACTS).write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -57,26 +75,35 @@ def opened(folder: Path) -> Stored:
     if not base.is_dir():
         raise BaseError("the base that this was taught on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew.")
     settings = told["settings"] if told["taught"] else {}
-    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings)
+    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, told.get("kept"))
+
+
+def base_weights(base: Path, kept: Sequence[int] | None) -> dict[str, Tensor]:
+    """The weights of a base, in 32 bits, its tables cut down to the tokens `kept` where they are given."""
+    weights = weights_of(base)
+    if kept is not None:
+        rows = torch.tensor(list(kept))
+        weights |= {name: weights[name][rows] for name in _TABLES if name in weights}
+    return weights
 
 
 def taught(stored: Stored) -> dict[str, Tensor]:
     """All weights by their names in transformers, in 32 bits, with what was learnt."""
-    weights = weights_of(stored.base)
+    weights = base_weights(stored.base, stored.kept)
     change = _change(stored, weights)
     return weights if change is None else unfolded(weights, change)
 
 
 def adapter(stored: Stored) -> tuple[dict[str, tuple[Tensor, Tensor]], float] | None:
     """(down, up) by the name in transformers of each matrix, and alpha; None where no adapter was taught."""
-    weights = weights_of(stored.base)
+    weights = base_weights(stored.base, stored.kept)
     change = _change(stored, weights)
     return (factors(weights, change), change.alpha) if isinstance(change, Adapters) else None
 
 
 def model_in(stored: Stored, workers: Workers) -> Llama:
     """The decoder to compute with, in the precision that it was taught in."""
-    weights = weights_of(stored.base)
+    weights = base_weights(stored.base, stored.kept)
     asked = stored.settings.get("precision", "auto")
     dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[asked]
     change = _change(stored, weights)

@@ -42,17 +42,41 @@ class Layer:
 class Block:
     """Rows that are computed together.
 
+    A row is an input and an answer; or an input and several answers to it, one behind the other, none of which sees another: the input is
+    then read once for all of them.
+
     Attributes:
         ids: (rows, length) token ids after the shared ones, padded on the right.
         answers: places of the tokens that predict an answer's token, in the rows laid end to end.
         targets: the tokens that stand after them.
         weights: what each of these counts in the loss.
+        parts: (rows, length) 0 for a token of the input, n for one of the n-th answer; None where every row has one answer.
+        positions: (rows, length) of each token after the shared ones, which every answer goes on counting from its input; None where
+            tokens are counted as they stand.
     """
 
     ids: Tensor
     answers: Tensor
     targets: Tensor
     weights: Tensor
+    parts: Tensor | None = None
+    positions: Tensor | None = None
+
+
+@dataclass
+class Ground:
+    """What the tokens of a block stand on: the same for every layer.
+
+    Attributes:
+        rows, length: the block's size.
+        turns: cosines and sines of the rows' positions, (length, head / 2), or (rows, length, head / 2) where rows differ.
+        mask: (rows or 1, length, keys) 0 where a token may look and minus infinity where it may not.
+    """
+
+    rows: int
+    length: int
+    turns: tuple[Tensor, Tensor]
+    mask: Tensor
 
 
 @dataclass
@@ -101,11 +125,11 @@ class Llama:
         """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, those of what is
         taught are added to it, of the sum times `rate`."""
         x = torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)])
-        rows, length = block.ids.shape
+        ground = self._ground(block)
         keep = gradients is not None
         kept: list[Kept] = []
         for layer in self.layers:
-            x, saved = self._forward(x, layer, rows, length)
+            x, saved = self._forward(x, layer, ground)
             if keep:
                 kept.append(saved)
         places = block.answers + len(self.before)
@@ -130,9 +154,10 @@ class Llama:
             dlast[part] = chances @ self.output
         if gradients is not None and taught is not None:
             dx = torch.zeros_like(x)
-            dx[places] = self._norm_back(dlast, last, scale)
+            # Answers to one input are all predicted from its last token: their gradients add up.
+            dx.index_add_(0, places, self._norm_back(dlast, last, scale))
             for number in range(len(self.layers) - 1, -1, -1):
-                dx = self._backward(dx, kept.pop(), number, rows, length, gradients, taught)
+                dx = self._backward(dx, kept.pop(), number, ground, gradients, taught)
         return total, float(block.weights.sum())
 
     def scale_of(self, x: Tensor) -> Tensor:
@@ -147,21 +172,37 @@ class Llama:
         s = scale.float()
         return torch.addcmul(dy * scale, x, (along * s * s * s).to(self.dtype), value=-1)
 
-    def _forward(self, x: Tensor, layer: Layer, rows: int, length: int) -> tuple[Tensor, Kept]:
-        shape, first = self.shape, len(self.before)
+    def _ground(self, block: Block) -> Ground:
+        """Positions and mask of a block."""
+        first, (rows, length) = len(self.before), block.ids.shape
+        if block.parts is None or block.positions is None:
+            cos, sin = self.turns(first + length)
+            return Ground(rows, length, (cos[first : first + length], sin[first : first + length]), self._mask(length, first)[None])
+        cos, sin = self.turns(first + int(block.positions.max()) + 1)
+        own, seen = block.parts[:, :, None], block.parts[:, None, :]
+        hidden = (seen != 0) & (seen != own)
+        mask = torch.zeros(rows, length, first + length, dtype=self.dtype)
+        mask[:, :, first:].masked_fill_(hidden, float("-inf"))
+        mask += self._mask(length, first)
+        return Ground(rows, length, (cos[first + block.positions], sin[first + block.positions]), mask)
+
+    def _forward(self, x: Tensor, layer: Layer, ground: Ground) -> tuple[Tensor, Kept]:
+        shape, first, rows, length = self.shape, len(self.before), ground.rows, ground.length
         x_scale = self.scale_of(x)
         qkv = (x * x_scale) @ layer.qkv.T
         if layer.bias is not None:
             qkv += layer.bias
-        q, k, v = self._split(qkv, first, rows, length)
+        q, k, v = self._split(qkv, first, ground)
         heads = torch.empty(len(x), shape.heads * shape.head, dtype=self.dtype)
         own_chances = None
         if first:
-            own_chances = self._attend(q[0], k[0], v[0], 0, heads[:first].view(1, first, shape.kv_heads, shape.group, shape.head))
+            out = heads[:first].view(1, first, shape.kv_heads, shape.group, shape.head)
+            own_chances = self._attend(q[0], k[0], v[0], self._mask(first, 0)[None], out)
             k_all, v_all = (torch.cat([head.expand(-1, rows, -1, -1), tail], dim=2) for head, tail in ((k[0], k[1]), (v[0], v[1])))
         else:
             k_all, v_all = k[1], v[1]
-        chances = self._attend(q[1], k_all, v_all, first, heads[first:].view(rows, length, shape.kv_heads, shape.group, shape.head))
+        out = heads[first:].view(rows, length, shape.kv_heads, shape.group, shape.head)
+        chances = self._attend(q[1], k_all, v_all, ground.mask, out)
         mid = torch.addmm(x, heads, layer.out.T)
         mid_scale = self.scale_of(mid)
         gate_up = (mid * mid_scale) @ layer.gate_up.T
@@ -171,35 +212,26 @@ class Llama:
         q_all = q[1] if not first else torch.cat([q[0].flatten(1, 3), q[1].flatten(1, 3)], dim=1)
         return y, Kept(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act)
 
-    def _split(self, qkv: Tensor, first: int, rows: int, length: int) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def _split(self, qkv: Tensor, first: int, ground: Ground) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), turned to their positions: of the shared
         tokens, as one row, and of the rows."""
         s = self.shape
         edge, end = s.heads * s.head, (s.heads + s.kv_heads) * s.head
         found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-        for part, (n, size, at) in ((slice(0, first), (1, first, 0)), (slice(first, None), (rows, length, first))):
+        stretches = ((slice(0, first), 1, first, self._first_turns()), (slice(first, None), ground.rows, ground.length, ground.turns))
+        for part, n, size, turns in stretches:
             q = qkv[part, :edge].view(n, size, s.kv_heads, s.group, s.head).permute(2, 0, 3, 1, 4)
             k = qkv[part, edge:end].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3)
             v = qkv[part, end:].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3).contiguous()
-            found[0].append(self._turned(q, at, size))
-            found[1].append(self._turned(k, at, size))
+            found[0].append(_turned(q, _by_group(turns)))
+            found[1].append(_turned(k, turns))
             found[2].append(v)
         return found
 
-    def _turned(self, x: Tensor, at: int, size: int, back: bool = False) -> Tensor:
-        """Turned to positions `at` and on (the last but one dimension), or turned back."""
-        cos, sin = self.turns(at + size)
-        cos, sin = cos[at : at + size], sin[at : at + size]
-        half = x.shape[-1] // 2
-        a, b = x[..., :half], x[..., half:]
-        out = torch.empty(x.shape, dtype=x.dtype)
-        if back:
-            torch.addcmul(a * cos, b, sin, out=out[..., :half])
-            torch.addcmul(b * cos, a, sin, value=-1, out=out[..., half:])
-        else:
-            torch.addcmul(a * cos, b, sin, value=-1, out=out[..., :half])
-            torch.addcmul(b * cos, a, sin, out=out[..., half:])
-        return out
+    def _first_turns(self) -> tuple[Tensor, Tensor]:
+        first = len(self.before)
+        cos, sin = self.turns(first)
+        return cos[:first], sin[:first]
 
     def turns(self, size: int) -> tuple[Tensor, Tensor]:
         """(size, head / 2) cosines and sines of the positions' angles."""
@@ -213,22 +245,24 @@ class Llama:
         return self._turns[known]
 
     def _mask(self, length: int, first: int) -> Tensor:
-        """(group * length, first + length) 0 where a token may look and minus infinity where it may not: behind itself. The padding lies
-        behind every token that counts."""
+        """(length, first + length) 0 where a token may look and minus infinity where it may not: behind itself. The padding lies behind
+        every token that counts."""
         if (length, first) not in self._masks:
             if len(self._masks) > 64:
                 self._masks.clear()
             own = torch.full((length, length), float("-inf")).triu(1)
-            mask = torch.cat([torch.zeros(length, first), own], dim=1).repeat(self.shape.group, 1)
+            mask = torch.cat([torch.zeros(length, first), own], dim=1)
             self._masks[(length, first)] = mask.to(self.dtype)
         return self._masks[(length, first)]
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, first: int, out: Tensor) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, out: Tensor) -> Tensor:
         """Write into `out` (rows, length, kv, group, head) what the queries find; the chances (kv * rows, group * length, keys)."""
         kv, rows, group, length, head = q.shape
         q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
-        mask = self._mask(length, first).expand(kv * rows, -1, -1)
-        chances = torch.softmax(torch.baddbmm(mask, q2, k2.transpose(1, 2), alpha=head**-0.5), dim=-1)
+        scores = q2 @ k2.transpose(1, 2)
+        scores *= head**-0.5
+        scores.view(kv, rows, group, length, -1).add_(mask[None, :, None])
+        chances = torch.softmax(scores, dim=-1)
         out.copy_((chances @ v2).view(kv, rows, group, length, head).permute(1, 3, 0, 2, 4))
         return chances
 
@@ -244,8 +278,8 @@ class Llama:
         dq, dk = dscores @ k2, dscores.transpose(1, 2) @ q2
         return dq.view(kv, rows, group, length, head), dk.view(kv, rows, -1, head), dv.view(kv, rows, -1, head)
 
-    def _backward(self, dy: Tensor, kept: Kept, number: int, rows: int, length: int, gradients: Gradients, taught: Taught) -> Tensor:
-        shape, first, layer = self.shape, len(self.before), self.layers[number]
+    def _backward(self, dy: Tensor, kept: Kept, number: int, ground: Ground, gradients: Gradients, taught: Taught) -> Tensor:
+        shape, first, layer, rows, length = self.shape, len(self.before), self.layers[number], ground.rows, ground.length
         taught.collect(gradients, DOWN, number, kept.act, dy)
         dact = dy @ layer.down
         gate, up = kept.gate_up[:, : shape.inner], kept.gate_up[:, shape.inner :]
@@ -272,20 +306,20 @@ class Llama:
             own = self._attend_back(dheads[:first].view(1, first, *size), q_first, k_first, v_first, kept.own_chances)
             dk_first = own[1] + dk[:, :, :first].sum(1, keepdim=True)
             dv_first = own[2] + dv[:, :, :first].sum(1, keepdim=True)
-            self._joined(dqkv[:first], own[0], dk_first, dv_first, 0)
-        self._joined(dqkv[first:], dq, dk[:, :, first:], dv[:, :, first:], first)
+            self._joined(dqkv[:first], own[0], dk_first, dv_first, self._first_turns())
+        self._joined(dqkv[first:], dq, dk[:, :, first:], dv[:, :, first:], ground.turns)
         taught.collect(gradients, QKV, number, kept.x * kept.x_scale, dqkv)
         dx = self._norm_back(dqkv @ layer.qkv, kept.x, kept.x_scale)
         dx += dmid
         return dx
 
-    def _joined(self, out: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, at: int) -> None:
+    def _joined(self, out: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, turns: tuple[Tensor, Tensor]) -> None:
         """Write the gradients of turned queries and keys, and of values, side by side into `out` (n, qkv)."""
         s = self.shape
         kv, rows, group, length, head = dq.shape
         edge, end = s.heads * head, (s.heads + kv) * head
-        out[:, :edge].view(rows, length, kv, group, head).copy_(self._turned(dq, at, length, back=True).permute(1, 3, 0, 2, 4))
-        out[:, edge:end].view(rows, length, kv, head).copy_(self._turned(dk, at, length, back=True).permute(1, 2, 0, 3))
+        out[:, :edge].view(rows, length, kv, group, head).copy_(_turned(dq, _by_group(turns), back=True).permute(1, 3, 0, 2, 4))
+        out[:, edge:end].view(rows, length, kv, head).copy_(_turned(dk, turns, back=True).permute(1, 2, 0, 3))
         out[:, end:].view(rows, length, kv, head).copy_(dv.permute(1, 2, 0, 3))
 
 
@@ -295,3 +329,24 @@ class Taught(Protocol):
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """Add the gradients at one matrix: its inputs were x (n, inputs), the gradient of its outputs is dy (n, outputs)."""
         ...
+
+
+def _by_group(turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Cosines and sines as they stand against queries, which have a dimension more: that of the group."""
+    cos, sin = turns
+    return (cos[:, None], sin[:, None]) if cos.dim() == 3 else turns
+
+
+def _turned(x: Tensor, turns: tuple[Tensor, Tensor], back: bool = False) -> Tensor:
+    """Turned to the positions whose cosines and sines are given (the last but one dimension), or turned back."""
+    cos, sin = turns
+    half = x.shape[-1] // 2
+    a, b = x[..., :half], x[..., half:]
+    out = torch.empty(x.shape, dtype=x.dtype)
+    if back:
+        torch.addcmul(a * cos, b, sin, out=out[..., :half])
+        torch.addcmul(b * cos, a, sin, value=-1, out=out[..., half:])
+    else:
+        torch.addcmul(a * cos, b, sin, value=-1, out=out[..., :half])
+        torch.addcmul(b * cos, a, sin, out=out[..., half:])
+    return out

@@ -34,7 +34,7 @@ class Prompted:
     def fit(self, training: Training, space: Workspace) -> None:
         """Choose the examples and store the prompt. Raises MissingExtra where torch is not installed."""
         need_torch()
-        from smidgen.students.decoder_files import saved
+        from smidgen.students.decoder_files import described, saved
         from smidgen.students.decoder_shape import shape_of
         from smidgen.students.lessons import lessons_of
         from smidgen.students.prompts import prompt_of, tokenizer_of
@@ -55,6 +55,7 @@ class Prompted:
         longest = len(prompt.before) + lessons.longest + most
         schema = training.form.get("schema")
         facts = {**prompt.json(), "schema": schema, "max_tokens": most, "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512)}
+        described(space.folder, folder)
         saved(space.folder, folder, None, facts, {})
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:

@@ -17,6 +17,9 @@ from smidgen.students.lessons import Lesson
 from smidgen.students.llama import Block, Gradients, Llama
 from smidgen.students.workers import Workers
 
+Group = tuple[Lesson, ...]
+"""Lessons with the same input."""
+
 
 @dataclass(frozen=True)
 class Course:
@@ -30,6 +33,7 @@ class Course:
         seed: of the order.
         checks: how often the held examples are looked at, evenly over the steps.
         patience: looks without a better loss after which teaching stops.
+        shared: whether an input is read once for several answers to it.
     """
 
     steps: int
@@ -37,10 +41,11 @@ class Course:
     rate: float = 2e-3
     warmup: float = 0.05
     decay: float = 0.01
-    block_tokens: int = 2048
+    block_tokens: int = 512
     seed: int = 0
     checks: int = 4
     patience: int = 2
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,10 @@ class Teacher:
         self, model: Llama, change: Change, lessons: Sequence[Lesson], held: Sequence[Lesson], course: Course, workers: Workers
     ) -> None:
         self.model, self.change, self.course, self.workers = model, change, course, workers
-        self.lessons, self.held = list(lessons), list(held)
+        most = course.block_tokens if course.shared else 0
+        self.groups, self.held = grouped(lessons, most), grouped(held, most)
+        # Groups of a step: as many as have its number of examples, on average.
+        self._groups_a_step = min(len(self.groups), max(1, round(course.batch * len(self.groups) / max(1, len(lessons)))))
         self.parameters = change.parameters()
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=course.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=course.decay, fused=True
@@ -81,7 +89,7 @@ class Teacher:
             self.change.merge(self.model, self.workers)
             self.losses.append(self.held_loss())
         while self.step < self.course.steps and not self.done:
-            batch = self._batch(self.step)
+            batch = self.batch(self.step)
             self.change.merge(self.model, self.workers)
             loss = self._learn(batch)
             if not math.isfinite(loss):
@@ -89,7 +97,7 @@ class Teacher:
                     "the loss is no longer a number", value=f"step {self.step}", todo="Lower the rate: --set train.learning_rate=1e-3"
                 )
             self.step += 1
-            tokens += sum(len(lesson.ids) + len(self.model.before) for lesson in batch)
+            tokens += sum(len(lesson.ids) + len(self.model.before) for group in batch for lesson in group)
             if self.held and self._due():
                 self._look()
             stepped(Now(self.step, self.course.steps, loss, tokens / (time.perf_counter() - began)))
@@ -105,7 +113,7 @@ class Teacher:
         for number in range(tries + 1):
             began = time.perf_counter()
             self.change.merge(self.model, self.workers)
-            self._gradients(self._batch(number))
+            self._gradients(self.batch(number))
             took.append(time.perf_counter() - began)
         return min(took[1:])
 
@@ -156,15 +164,14 @@ class Teacher:
         since = len(self.losses) - 1 - int(np.argmin(self.losses))
         self.done = since >= self.course.patience
 
-    def _batch(self, step: int) -> list[Lesson]:
+    def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
-        n, size = len(self.lessons), self.course.batch
-        size = min(size, n)
+        n, size = len(self.groups), self._groups_a_step
         places = range(step * size, (step + 1) * size)
         orders = {epoch: np.random.default_rng([self.course.seed, 5, epoch]).permutation(n) for epoch in {place // n for place in places}}
-        return [self.lessons[orders[place // n][place % n]] for place in places]
+        return [self.groups[orders[place // n][place % n]] for place in places]
 
-    def _learn(self, batch: Sequence[Lesson]) -> float:
+    def _learn(self, batch: Sequence[Group]) -> float:
         total, weight, gradients = self._gradients(batch)
         grads = [tensor for group in gradients.sums.values() for tensor in group]
         for parameter, grad in zip(self.parameters, grads, strict=True):
@@ -175,8 +182,8 @@ class Teacher:
         self.optimizer.step()
         return total / weight
 
-    def _gradients(self, batch: Sequence[Lesson]) -> tuple[float, float, Gradients]:
-        weight = sum(lesson.weight * lesson.answer for lesson in batch)
+    def _gradients(self, batch: Sequence[Group]) -> tuple[float, float, Gradients]:
+        weight = sum(lesson.weight * lesson.answer for group in batch for lesson in group)
         collected = [self.change.empty_gradients() for _ in range(self.workers.count)]
         sums = self._spread(batch, collected, 1.0 / weight)
         first = collected[0]
@@ -193,11 +200,11 @@ class Teacher:
             return (self.step + 1) / warmup
         return max(0.0, (steps - self.step) / max(1, steps - warmup))
 
-    def _spread(self, lessons: Sequence[Lesson], collected: Sequence[Gradients] | None, rate: float) -> list[tuple[float, float]]:
+    def _spread(self, groups: Sequence[Group], collected: Sequence[Gradients] | None, rate: float) -> list[tuple[float, float]]:
         """The summed loss and weight of each worker's share. Sorted by length and dealt out in turn, so that shares are alike and little is
         padded."""
-        order = sorted(range(len(lessons)), key=lambda place: -len(lessons[place].ids))
-        hands = [[lessons[place] for place in order[worker :: self.workers.count]] for worker in range(self.workers.count)]
+        order = sorted(range(len(groups)), key=lambda place: -length_of(groups[place]))
+        hands = [[groups[place] for place in order[worker :: self.workers.count]] for worker in range(self.workers.count)]
 
         def work(worker: int) -> tuple[float, float]:
             total = weight = 0.0
@@ -210,32 +217,62 @@ class Teacher:
 
         return self.workers.map(work)
 
-    def _cut(self, lessons: Sequence[Lesson]) -> list[Sequence[Lesson]]:
-        """Blocks of at most `block_tokens` tokens, padding counted; lessons come longest first."""
-        blocks: list[Sequence[Lesson]] = []
+    def _cut(self, groups: Sequence[Group]) -> list[Sequence[Group]]:
+        """Blocks of at most `block_tokens` tokens, padding counted; groups come longest first."""
+        blocks: list[Sequence[Group]] = []
         at = 0
-        while at < len(lessons):
-            rows = max(1, self.course.block_tokens // len(lessons[at].ids))
-            blocks.append(lessons[at : at + rows])
+        while at < len(groups):
+            rows = max(1, self.course.block_tokens // length_of(groups[at]))
+            blocks.append(groups[at : at + rows])
             at += rows
         return blocks
 
 
-def block_of(lessons: Sequence[Lesson]) -> Block:
-    """Lessons side by side, padded on the right with token 0, which nothing looks at."""
-    length = max(len(lesson.ids) for lesson in lessons)
-    ids = np.zeros((len(lessons), length), dtype=np.int64)
+def grouped(lessons: Sequence[Lesson], most: int) -> list[Group]:
+    """Lessons with the same input together, in the order of the first of each, but no group longer than `most` tokens (a lesson that is
+    longer by itself is a group by itself)."""
+    by_input: dict[bytes, list[list[Lesson]]] = {}
+    for lesson in lessons:
+        groups = by_input.setdefault(lesson.ids[: len(lesson.ids) - lesson.answer].tobytes(), [])
+        if groups and length_of(groups[-1]) + lesson.answer <= most:
+            groups[-1].append(lesson)
+        else:
+            groups.append([lesson])
+    return [tuple(group) for groups in by_input.values() for group in groups]
+
+
+def length_of(group: Sequence[Lesson]) -> int:
+    """Tokens of a group laid out in a row: the input once, and every answer."""
+    return len(group[0].ids) + sum(lesson.answer for lesson in group[1:])
+
+
+def block_of(groups: Sequence[Group]) -> Block:
+    """Groups side by side, each an input and its answers, padded on the right with token 0, which nothing looks at."""
+    length = max(length_of(group) for group in groups)
+    ids, parts, positions = (np.zeros((len(groups), length), dtype=np.int64) for _ in range(3))
     answers, targets, weights = [], [], []
-    for row, lesson in enumerate(lessons):
-        size = len(lesson.ids)
-        ids[row, :size] = lesson.ids
-        # The token before an answer's first predicts it, and so on: the end token predicts nothing.
-        answers.append(np.arange(size - lesson.answer - 1, size - 1) + row * length)
-        targets.append(lesson.ids[size - lesson.answer :])
-        weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
+    for row, group in enumerate(groups):
+        source = len(group[0].ids) - group[0].answer
+        ids[row, :source] = group[0].ids[:source]
+        positions[row, :source] = np.arange(source)
+        at = source
+        for number, lesson in enumerate(group, start=1):
+            own = slice(at, at + lesson.answer)
+            ids[row, own] = lesson.ids[source:]
+            parts[row, own] = number
+            positions[row, own] = np.arange(source, source + lesson.answer)
+            # The input's last token predicts an answer's first, and so on: the end token predicts nothing.
+            answers.append(np.concatenate([[source - 1], np.arange(at, at + lesson.answer - 1)]) + row * length)
+            targets.append(lesson.ids[source:])
+            weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
+            at += lesson.answer
+        parts[row, at:] = len(group) + 1
+    alone = all(len(group) == 1 for group in groups)
     return Block(
         torch.from_numpy(ids),
         torch.from_numpy(np.concatenate(answers)),
         torch.from_numpy(np.concatenate(targets)),
         torch.from_numpy(np.concatenate(weights)),
+        None if alone else torch.from_numpy(parts),
+        None if alone else torch.from_numpy(positions),
     )

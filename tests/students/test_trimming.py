@@ -1,0 +1,111 @@
+"""A trimmed vocabulary: exact on what it keeps, pieces for everything else, and a model that computes the same numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tests.students.tiny_decoder import tiny_decoder
+from tokenizers import Tokenizer
+
+from smidgen.bases.finding import find
+from smidgen.core.errors import BaseError
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.students import decoder
+from smidgen.students.adapters import frozen_of, model_of
+from smidgen.students.decoder import DecoderSettings
+from smidgen.students.decoder_files import base_weights, opened
+from smidgen.students.decoder_shape import shape_of
+from smidgen.students.gguf_weights import read
+from smidgen.students.llama import Block
+from smidgen.students.trimming import kept_ids, trim
+
+TEXTS = (
+    "The brass lamp costs £24.50, and it's sold with a three-year guarantee.",
+    "Wipe with a damp cloth; do not use bleach!\n\nHeight: 31 cm",
+    "Café-style stoneware mugs, set of 4",
+)
+OTHERS = ("Thermodynamically improbable zeitgeist", "Žluťoučký kůň 🐎", "quixotic\tjuxtaposition", "日本語")
+
+
+@pytest.fixture(scope="module")
+def starter() -> Path:
+    return find("smollm2").folder
+
+
+def ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return found
+
+
+@pytest.mark.parametrize("frequent", [0, 300])
+def test_what_is_kept_is_tokenised_as_before_and_all_else_in_pieces(starter: Path, tmp_path: Path, frequent: int) -> None:
+    whole = Tokenizer.from_file(str(starter / "tokenizer.json"))
+    kept = kept_ids(starter, {at for text in TEXTS for at in ids(whole, text)}, frequent)
+    assert kept == sorted(set(kept))
+    assert len(kept) % 64 == 0
+    assert max(frequent, 300) < len(kept) < 1500
+    trim(starter, tmp_path, kept)
+    trimmed = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert trimmed.get_vocab_size() == len(kept)
+    for text in TEXTS:
+        assert [kept[at] for at in ids(trimmed, text)] == ids(whole, text)
+    # Words made of kept tokens alone, in other orders than before.
+    for text in (TEXTS[1] + TEXTS[0], "lamp lamp brass", "damp guarantee, 31 mugs"):
+        if set(ids(whole, text)) <= set(kept):
+            assert [kept[at] for at in ids(trimmed, text)] == ids(whole, text)
+    for text in OTHERS:
+        assert trimmed.decode(ids(trimmed, text), skip_special_tokens=False) == text
+        assert len(ids(trimmed, text)) > len(ids(whole, text))
+
+
+def test_special_tokens_and_numbers_in_the_config_follow(starter: Path, tmp_path: Path) -> None:
+    kept = kept_ids(starter, [40000], 0)
+    trim(starter, tmp_path, kept)
+    trimmed = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    before = json.loads((starter / "config.json").read_text(encoding="utf-8"))
+    assert config["vocab_size"] == len(kept)
+    assert kept[config["eos_token_id"]] == before["eos_token_id"]
+    assert kept[trimmed.token_to_id("<|im_end|>")] == Tokenizer.from_file(str(starter / "tokenizer.json")).token_to_id("<|im_end|>")
+    assert trimmed.encode("<|im_start|>user", add_special_tokens=False).ids[0] == trimmed.token_to_id("<|im_start|>")
+
+
+def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": []}}', encoding="utf-8")
+    with pytest.raises(BaseError, match="byte-level"):
+        kept_ids(tmp_path, [1], 0)
+
+
+def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: Path) -> None:
+    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    rows = [Row(f"colour: {c}", f"A {c} vase for your home.", n) for n, c in enumerate(("red", "blue", "green", "grey"), 1)]
+    counts = {}
+    for vocabulary in ("whole", "trimmed"):
+        folder = tmp_path / vocabulary
+        folder.mkdir()
+        settings = DecoderSettings(epochs=1, precision="f32", vocabulary=vocabulary)
+        decoder.part.fit(Training(rows, rows, {}, base, settings), Workspace(folder, 1, Silent()))
+        out = tmp_path / f"{vocabulary}-export"
+        out.mkdir()
+        spec = decoder.part.export(folder, out)
+        counts[vocabulary] = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+        vectors = {name: tensor.shape for name, tensor in read(out / spec.options["model"]).items()}["model.embed_tokens.weight"]
+        assert vectors[0] == counts[vocabulary]
+        assert len(decoder.part.raw(folder, ["colour: red"], 1)["texts"]) == 1
+    assert counts["trimmed"] < counts["whole"] / 5
+    stored = opened(tmp_path / "trimmed")
+    assert stored.kept is not None
+    small, large = base_weights(stored.base, stored.kept), base_weights(stored.base, None)
+    tokens = torch.tensor([[300, 400, 500, 600]])
+    losses = []
+    for weights, shape, own in ((small, stored.shape, tokens), (large, shape_of(base.folder), torch.tensor(stored.kept)[tokens])):
+        model = model_of(weights, frozen_of(weights, shape), shape, [], torch.float32)
+        if weights is large:
+            model.output = model.output[torch.tensor(stored.kept)]
+        losses.append(model.loss(Block(own, torch.tensor([2]), tokens[0, 3:], torch.ones(1)), None, None, 1.0)[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
