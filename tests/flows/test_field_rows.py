@@ -67,6 +67,18 @@ def test_what_only_test_rows_hold_is_not_in_a_derived_schema(tmp_path: Path) -> 
     assert [row.output.get("kind") for row in examples.test] == ["stolen", "late"], "such rows stay in the test, and count"
 
 
+def test_a_field_that_only_drawn_test_rows_have_is_not_taught(tmp_path: Path) -> None:
+    lines(tmp_path / "rows.jsonl", outputs())
+    plain = gather(recipe(tmp_path), registry.find("tasks", "extract"))
+    drawn = {row.input for row in plain.test}
+    texts = [f"text {n}" for n in range(60)]
+    lines(tmp_path / "rows.jsonl", [{**one, **({"rare": 1.5} if text in drawn else {})} for text, one in zip(texts, outputs(), strict=True)])
+    examples = gather(recipe(tmp_path), registry.find("tasks", "extract"))
+    assert {row.input for row in examples.test} == drawn and len(drawn) > 3
+    assert "rare" not in examples.form["schema"]["properties"]
+    assert not any("rare" in row.output for row in [*examples.fit, *examples.held]) and all(row.output["rare"] for row in examples.test)
+
+
 def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
     rows = "".join(f"text {n},00{n},{n % 3 or ''},{('late', 'lost')[n % 2]}\n" for n in range(50))
     (tmp_path / "rows.csv").write_text("text,number,count,kind\n" + rows, encoding="utf-8")

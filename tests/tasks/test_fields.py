@@ -86,6 +86,8 @@ def test_columns_of_texts_become_types() -> None:
 def test_what_cannot_be_learnt_is_refused() -> None:
     with pytest.raises(DataError, match="no row has a value"):
         part.form([Row("t", {}, 1), Row("u", {"a": None}, 2)], ExtractSettings())
+    with pytest.raises(DataError, match="a is a number, not Infinity"):
+        part.form([Row("t", {"a": 1.5}, 1), Row("u", {"a": float("inf")}, 2)], PLAIN)
     with pytest.raises(DataError, match="mostly integer"):
         part.form([Row("t", {"a": 1}, 1), Row("u", {"a": "x"}, 2)], PLAIN)
 

@@ -106,6 +106,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows.
         form = task.form(rows, asked)
         kind = formed(task, form)
+        rows, test = _settled(rows, kind), _settled(test, kind)
     if not rows or not test:
         raise DataError(
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
