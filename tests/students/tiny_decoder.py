@@ -31,19 +31,20 @@ CONFIG = {
 }
 
 
-def tiny_decoder(folder: Path, kind: str = "llama") -> Path:
+def tiny_decoder(folder: Path, kind: str = "llama", layers: int = 2) -> Path:
     """Write it, and give the folder. `kind` is `llama`, or `qwen2`, which adds biases to queries, keys and values."""
     folder.mkdir(parents=True, exist_ok=True)
     starter = find("smollm2").folder
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(starter / name, folder / name)
     config = CONFIG if kind == "llama" else {**CONFIG, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
+    config = {**config, "num_hidden_layers": layers}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file(weights(biased=kind == "qwen2"), folder / "model.safetensors")
+    save_file(weights(biased=kind == "qwen2", layers=layers), folder / "model.safetensors")
     return folder
 
 
-def weights(seed: int = 0, biased: bool = False) -> dict[str, torch.Tensor]:
+def weights(seed: int = 0, biased: bool = False, layers: int = 2) -> dict[str, torch.Tensor]:
     """Random weights by their names in transformers; norms are far from one, so that folding them wrongly shows."""
     random = torch.Generator().manual_seed(seed)
     width, inner, head = CONFIG["hidden_size"], CONFIG["intermediate_size"], CONFIG["head_dim"]
@@ -56,7 +57,7 @@ def weights(seed: int = 0, biased: bool = False) -> dict[str, torch.Tensor]:
     }
     shapes |= {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
     found = {"model.embed_tokens.weight": torch.randn(CONFIG["vocab_size"], width, generator=random) * 0.05}
-    for number in range(CONFIG["num_hidden_layers"]):
+    for number in range(layers):
         for name, shape in shapes.items():
             found[f"model.layers.{number}.{name}.weight"] = torch.randn(shape, generator=random) * 0.1
             if biased and name[-6] in "qkv" and name.startswith("self_attn"):

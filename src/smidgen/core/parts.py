@@ -115,6 +115,23 @@ class Placing(Protocol):
 
 
 @runtime_checkable
+class Checking(Protocol):
+    """A task that can tell, without knowing the right answer, what is wrong with one. What is wrong is written anew."""
+
+    def attempts(self, form: Form) -> int:
+        """How often an answer with a fault is written anew; 0: never."""
+        ...
+
+    def checks(self, text: Text, form: Form) -> bool:
+        """Whether anything can be found wrong with an answer to this text."""
+        ...
+
+    def faults(self, raw: Raw, form: Form) -> list[int]:
+        """How much is wrong with each answer of a raw output, which has its `inputs`: 0 where nothing is."""
+        ...
+
+
+@runtime_checkable
 class Comparing(Protocol):
     """A task whose headline metric is no mean over rows, and which can say how sure a change in it is."""
 

@@ -72,11 +72,18 @@ class LlamaRunner:
         A text that the context cannot hold gets an empty text and zeros. Where the bundle has a schema, what is written fits it or was cut.
         Raises EngineError where the process dies.
         """
+        return self._written(texts, {})
+
+    def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
+        """What the model writes for each text, drawn by chance and not greedily; else as `run`. The same seed draws the same."""
+        return self._written(texts, _drawn(temperature, 1.0, seed))
+
+    def _written(self, texts: Sequence[Text], more: Mapping[str, Any]) -> Raw:
         rows = [_Row() for _ in texts]
         if texts:
             mailbox = self._process.mailbox()
             try:
-                self._fill(texts, rows, mailbox)
+                self._fill(texts, rows, mailbox, more)
             finally:
                 mailbox.close()
         return {
@@ -87,7 +94,7 @@ class LlamaRunner:
             "finished": _floats([row.finished for row in rows]),
         }
 
-    def _fill(self, texts: Sequence[Text], rows: Sequence[_Row], mailbox: Mailbox) -> None:
+    def _fill(self, texts: Sequence[Text], rows: Sequence[_Row], mailbox: Mailbox, more: Mapping[str, Any]) -> None:
         asked: dict[int, _Row] = {}
         waiting = iter(zip(texts, rows, strict=True))
         left = True
@@ -99,7 +106,7 @@ class LlamaRunner:
                     left = False
                     break
                 try:
-                    request = self._request(text, {}, None)
+                    request = self._request(text, more, None)
                 except RequestError:
                     continue
                 asked[mailbox.ask(request)] = row
@@ -160,9 +167,7 @@ class LlamaRunner:
             raise _refused("max_tokens cannot be", max_tokens, "Give at least 1.", "max_tokens")
         more: dict[str, Any] = {"n_probs": max(1, logprobs)}
         if temperature > 0:
-            # As OpenAI's: the temperature first, then the share of the likeliest; nothing else has a say.
-            more |= {"temperature": temperature, "top_p": top_p, "samplers": ["temperature", "top_p"]}
-            more |= {} if seed is None else {"seed": seed % 2**32}
+            more |= _drawn(temperature, top_p, seed)
         if grammar is not None:
             more["grammar"] = grammar
         if json_schema is not None:
@@ -257,6 +262,12 @@ class _Row:
         self.chances += [token.probability for token in written.tokens]
         self.count += written.count
         self.finished = float(written.finish == "stop")
+
+
+def _drawn(temperature: float, top_p: float, seed: int | None) -> dict[str, Any]:
+    """As OpenAI's: the temperature first, then the share of the likeliest; nothing else has a say."""
+    drawn: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "samplers": ["temperature", "top_p"]}
+    return drawn if seed is None else {**drawn, "seed": seed % 2**32}
 
 
 def _failure(error: Mapping[str, Any]) -> SmidgenError:

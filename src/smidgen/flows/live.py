@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from smidgen.core.errors import InputError, RequestError
 from smidgen.core.parts import Form, Raw, Runner, Task, Worded, formed
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
-from smidgen.flows import written
+from smidgen.flows import attempts, written
+from smidgen.flows.attempts import checks, improved
 from smidgen.flows.runners import asked, release
 from smidgen.flows.written import Writer
 from smidgen.machine.processor import threads as thread_count
@@ -59,6 +60,12 @@ class Model:
         if not texts:
             return []
         with self._one_at_a_time:
+            raw = improved(self.task, self.form, self.runner, texts, self.runner.run(texts))
+        return self.task.decode(raw, self.form)
+
+    def first(self, texts: Sequence[Text]) -> list[Reply]:
+        """One reply a text as `predict` gives it, but the likeliest one: none is written anew."""
+        with self._one_at_a_time:
             raw = self.runner.run(texts)
         return self.task.decode(asked(raw, texts), self.form)
 
@@ -70,7 +77,7 @@ class Model:
 
     def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
         """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
-        ends the writing. May be called from several threads.
+        ends the writing. May be called from several threads. Where the answer is checked, and may be written anew, it comes in one piece.
 
         The score is 0, and the fact `unscored` says why, where the text is not written as it was measured: drawn by chance, ended by a
         stop text, held to a schema. Its facts then still have the `probability`, the mean of its tokens'.
@@ -83,7 +90,12 @@ class Model:
             RequestError: for a model that does not write, a text that is too long, an option that cannot be.
             EngineError: the model's process died; the next request starts it again.
         """
-        return written.replies(self._writer().write(text, **options), lambda raw: self._decoded(raw, [text]), written.unmeasured(options))
+        writer, unscored = self._writer(), written.unmeasured(options)
+        if not unscored and checks(self.task, self.form, text):
+            pieces: Iterator[Any] = attempts.best(self.task, self.form, writer, text, options)
+        else:
+            pieces = writer.write(text, **options)
+        return written.replies(pieces, lambda raw: self._decoded(raw, [text]), unscored)
 
     def converse(self, body: Mapping[str, Any]) -> Generator[Reply, None, None]:
         """What the model says next in a conversation, piece by piece as `write` gives it, by the chat template in its file and not by what

@@ -246,7 +246,9 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
     variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], story.examples.test
     if writes(story.task):
         rows = rows[:: math.ceil(len(rows) / _MOST_COMPARED)]
-    replies = story.task.decode(story.bench.served(variant, [row.input for row in rows]), learnt.form)
+    # The baseline is what the base does by itself: nothing is written anew for it.
+    form = None if candidate.baseline else learnt.form
+    replies = story.task.decode(story.bench.served(variant, [row.input for row in rows], form), learnt.form)
     return Alternative(
         name=candidate.name,
         student=candidate.student,

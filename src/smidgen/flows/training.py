@@ -19,6 +19,7 @@ from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task,
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
+from smidgen.flows.attempts import checks, improved
 from smidgen.flows.runners import asked, opened
 from smidgen.flows.timing import Timing, measure
 from smidgen.machine.energy import Energy, Meter
@@ -194,9 +195,9 @@ class Bench:
         size = sum((folder / name).stat().st_size for name in spec.files) / 1e6
         return Variant(student, spec, folder, content_hash([step, inputs]), timing, size)
 
-    def served(self, variant: Variant, texts: Sequence[Text]) -> Raw:
-        """What a variant computes for texts, in the engine that would serve it. A blend's members have mostly answered these texts
-        already, and it does no more than add up what they say."""
+    def served(self, variant: Variant, texts: Sequence[Text], form: Form | None = None) -> Raw:
+        """What a variant computes for texts, in the engine that would serve it; with a `form`, what has faults is written anew. A blend's
+        members have mostly answered these texts already, and it does no more than add up what they say."""
         if variant.beside:
             raws = [self.served(share.variant, texts) for share in variant.beside]
             weights, temperatures = [s.weight for s in variant.beside], [s.temperature for s in variant.beside]
@@ -204,9 +205,14 @@ class Bench:
 
         def work(folder: Path) -> None:
             with opened(variant.spec.engine, variant.folder, variant.spec.options, self.threads) as runner:
-                _save(runner.run(texts), folder)
+                raw = runner.run(texts)
+                if anew:
+                    raw = improved(self.task, form or {}, runner, texts, raw)
+                _save({name: values for name, values in raw.items() if name != "inputs"}, folder)
 
-        folder = self.steps.run("served", {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)}, work)
+        anew = form is not None and any(checks(self.task, form, text) for text in texts)
+        inputs = {"variant": variant.key, "texts": rows_hash((text, None) for text in texts)} | ({"form": form} if anew else {})
+        folder = self.steps.run("served", inputs, work)
         return asked(_load(folder), texts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,6 +39,10 @@ class Writer(Protocol):
 
     def write(self, text: Text, **options: Any) -> Iterator[Any]:
         """The pieces of what it writes for a text."""
+        ...
+
+    def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
+        """What it writes for texts, drawn by chance."""
         ...
 
     def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:

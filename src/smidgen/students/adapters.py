@@ -13,22 +13,26 @@ from torch import Tensor
 
 from smidgen.students.decoder_shape import Shape
 from smidgen.students.llama import DOWN, GATE_UP, OUT, PLACES, QKV, Gradients, Layer, Llama
+from smidgen.students.rounding import rounded
 from smidgen.students.workers import Workers
 
 
 @dataclass
 class Frozen:
-    """The base in 32 bits, fused and with its norms folded in: what was there before anything was taught."""
+    """The base in 32 bits, fused and with its norms folded in: what was there before anything was taught. `norms` are what was folded."""
 
     layers: list[dict[str, Tensor]]
+    norms: list[dict[str, Tensor]]
     biases: list[Tensor | None]
 
 
 class Change(ABC):
-    """A change of the matrices of a decoder that is learnt. `tensors` are its numbers, by place and layer."""
+    """A change of the matrices of a decoder that is learnt. `tensors` are its numbers, by place and layer. `rounded` says that the changed
+    matrices are computed with as Q4_0 would store them."""
 
     def __init__(self, shape: Shape, frozen: Frozen) -> None:
         self.shape, self.frozen = shape, frozen
+        self.rounded = False
         self.tensors: dict[tuple[str, int], tuple[Tensor, ...]] = {}
 
     @abstractmethod
@@ -38,6 +42,11 @@ class Change(ABC):
     @abstractmethod
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """See `llama.Taught`."""
+
+    def stored(self, place: str, number: int) -> Tensor:
+        """The changed matrix in 32 bits as it is stored: without its norm, and rounded where it is to be."""
+        plain = self.matrix(place, number) / self.frozen.norms[number][place]
+        return rounded(plain) if self.rounded else plain
 
     def parameters(self) -> list[Tensor]:
         """All tensors, in an order that does not change."""
@@ -62,7 +71,8 @@ class Change(ABC):
         def work(worker: int) -> None:
             for number in range(worker, self.shape.layers, workers.count):
                 for place in PLACES:
-                    getattr(model.layers[number], place).copy_(self.matrix(place, number))
+                    folded = self.stored(place, number) * self.frozen.norms[number][place] if self.rounded else self.matrix(place, number)
+                    getattr(model.layers[number], place).copy_(folded)
 
         workers.map(work)
 
@@ -73,7 +83,7 @@ class Adapters(Change):
 
     def __init__(self, shape: Shape, frozen: Frozen, rank: int, alpha: float, generator: torch.Generator, dtype: torch.dtype) -> None:
         super().__init__(shape, frozen)
-        self.rank, self.alpha, self.scale, self._dtype = rank, alpha, alpha / rank, dtype
+        self.rank, self.alpha, self.scale, self.dtype = rank, alpha, alpha / rank, dtype
         for number in range(shape.layers):
             for place, (outputs, inputs) in sizes(shape).items():
                 down = torch.empty(rank, inputs).uniform_(-1, 1, generator=generator) * (3 / inputs) ** 0.5
@@ -89,7 +99,7 @@ class Adapters(Change):
         """See `Change`."""
         super().merge(model, workers)
         # Copies in the precision of the products, made once a step.
-        self._quick = {key: tuple(tensor.to(self._dtype) for tensor in group) for key, group in self.tensors.items()}
+        self._quick = {key: tuple(tensor.to(self.dtype) for tensor in group) for key, group in self.tensors.items()}
 
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """See `llama.Taught`. Only products with a thin side: the gradient of the whole matrix is never formed."""
@@ -131,17 +141,16 @@ def sizes(shape: Shape) -> dict[str, tuple[int, int]]:
 def frozen_of(weights: dict[str, Tensor], shape: Shape) -> Frozen:
     """The layers' matrices fused, with the weights of the norms before them folded in, in 32 bits."""
     layers: list[dict[str, Tensor]] = []
+    norms: list[dict[str, Tensor]] = []
     biases: list[Tensor | None] = []
     for number in range(shape.layers):
+        norms.append({place: _norm(weights, place, number) for place in PLACES})
         layers.append(
-            {
-                place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * _norm(weights, place, number)
-                for place in PLACES
-            }
+            {place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * norms[number][place] for place in PLACES}
         )
         names = [f"model.layers.{number}.self_attn.{name}_proj.bias" for name in "qkv"]
         biases.append(torch.cat([weights[name] for name in names]) if names[0] in weights else None)
-    return Frozen(layers, biases)
+    return Frozen(layers, norms, biases)
 
 
 def model_of(weights: dict[str, Tensor], frozen: Frozen, shape: Shape, before: list[int], dtype: torch.dtype) -> Llama:
@@ -160,7 +169,11 @@ def unfolded(weights: dict[str, Tensor], change: Change) -> dict[str, Tensor]:
     taught = dict(weights)
     for number in range(change.shape.layers):
         for place in PLACES:
-            moved = (change.matrix(place, number) - change.frozen.layers[number][place]) / _norm(weights, place, number)
+            if change.rounded:
+                stored = change.stored(place, number)
+                taught |= {name: stored[rows] for name, rows in parts(change.shape, place, number)}
+                continue
+            moved = (change.matrix(place, number) - change.frozen.layers[number][place]) / change.frozen.norms[number][place]
             for name, rows in parts(change.shape, place, number):
                 taught[name] = weights[name] + moved[rows]
     return taught

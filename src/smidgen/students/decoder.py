@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from smidgen.students.prompts import Prompt
     from smidgen.students.teaching import Now, Teacher
 
-_CHECKPOINT = "checkpoint.safetensors"
+_CHECKPOINT, _HEALING = "checkpoint.safetensors", "healing.safetensors"
+_WHOLE = 2 / 3
+"""Of the time for teaching: the share for the whole model, where layers are dropped then."""
 _CHECKPOINT_SECONDS = 20.0
+_UNROUNDED = 2 / 3
+"""The share of the steps that are taught with free matrices, where the last ones are rounded."""
 _ROOM = 1.5
 """Answers may be half as long again as the longest that was taught."""
 _SLOTS = 8
@@ -57,6 +62,19 @@ class DecoderSettings(Settings):
         flag="--vocabulary",
     )
     frequent_tokens: int = setting(4096, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
+    drop_layers: int = setting(
+        0,
+        "How many layers to leave out once all is taught: those that change least. What is left is then taught again, for half as long, "
+        "from the whole model.",
+        flag="--drop-layers",
+        ge=0,
+    )
+    qat: Literal["none", "q4-0"] = setting(
+        "none",
+        "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
+        "loses next to nothing.",
+        flag="--qat",
+    )
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
 
@@ -77,7 +95,6 @@ class Decoder:
             BaseError: the base is of an architecture that cannot be taught here.
         """
         need_torch()
-        from smidgen.students.checkpoints import store
         from smidgen.students.decoder_files import described, saved
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
@@ -88,31 +105,20 @@ class Decoder:
         described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
         teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
-        file = space.folder / _CHECKPOINT
+        files, layers = [space.folder / _CHECKPOINT], None
+        seconds = _seconds(settings.time_budget) if settings.time_budget is not None else None
         try:
-            if file.is_file():
-                from safetensors.torch import load_file
+            if settings.drop_layers:
+                from smidgen.students.shortening import healer, lasting
 
-                teacher.resume(load_file(str(file)))
-            elif settings.time_budget is not None:
-                teacher.limit(min(teacher.course.steps, int(_seconds(settings.time_budget) / teacher.seconds_a_step())))
-            space.progress.start("teach decoder", teacher.course.steps)
-            if teacher.step:
-                space.progress.say(f"going on after step {teacher.step} of {teacher.course.steps}, where an earlier run stopped")
-                space.progress.advance(teacher.step)
-            last = time.monotonic()
-
-            def stepped(now: Now) -> None:
-                space.progress.advance(1, loss=now.loss, **{"tokens/s": round(now.tokens_per_second)})
-
-            def rested() -> None:
-                nonlocal last
-                # A checkpoint of all matrices is a gigabyte and a half: seldom.
-                if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
-                    store(teacher.state(), file)
-                    last = time.monotonic()
-
-            teacher.run(stepped, rested)
+                _run(teacher, files[0], settings, space, "teach decoder", None if seconds is None else seconds * _WHOLE)
+                layers = lasting(teacher.influences().tolist(), settings.drop_layers)
+                space.progress.say(f"{len(layers)} of {teacher.model.shape.layers} layers stay: {', '.join(map(str, layers))}")
+                course = replace(teacher.course, steps=max(1, teacher.course.steps // 2), rate=teacher.course.rate / 2)
+                teacher = healer(teacher, layers, replace(course, rounded_from=_rounded_from(settings)))
+                files.append(space.folder / _HEALING)
+                seconds = None if seconds is None else seconds * (1 - _WHOLE)
+            _run(teacher, files[-1], settings, space, "heal decoder" if layers else "teach decoder", seconds)
         finally:
             teacher.workers.close()
         most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
@@ -125,11 +131,13 @@ class Decoder:
             "steps": teacher.step,
             "held_loss": teacher.losses,
             "left_out": lessons.left_out,
+            "rounded": teacher.change.rounded,
             "instruction": training.form.get("instruction", ""),
             "schema": training.form.get("schema"),
         }
-        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept)
-        file.unlink(missing_ok=True)
+        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers)
+        for file in files:
+            file.unlink(missing_ok=True)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`texts`, `probability`, `tokens` and `finished`, written greedily by torch; see `tasks.write`."""
@@ -160,6 +168,41 @@ class Decoder:
         if stored.shape.head % 32:
             options["cache"] = "f16"  # llama.cpp packs keys and values by 32 numbers
         return EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, HALF)
+
+
+def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
+    """Teach to the end, from the checkpoint in `file` where there is one; what was reached is there in the end, too."""
+    from smidgen.students.checkpoints import store
+
+    if file.is_file():
+        from safetensors.torch import load_file
+
+        teacher.resume(load_file(str(file)))
+    elif seconds is not None:
+        teacher.limit(min(teacher.course.steps, int(seconds / teacher.seconds_a_step())))
+    space.progress.start(title, teacher.course.steps)
+    if teacher.step:
+        space.progress.say(f"going on after step {teacher.step} of {teacher.course.steps}, where an earlier run stopped")
+        space.progress.advance(teacher.step)
+    last = time.monotonic()
+
+    def stepped(now: Now) -> None:
+        space.progress.advance(1, loss=now.loss, **{"tokens/s": round(now.tokens_per_second)})
+
+    def rested() -> None:
+        nonlocal last
+        # A checkpoint of all matrices is a gigabyte and a half: seldom.
+        if time.monotonic() - last > _CHECKPOINT_SECONDS * (1 if settings.method == "lora" else 15):
+            store(teacher.state(), file)
+            last = time.monotonic()
+
+    teacher.run(stepped, rested)
+    if settings.drop_layers:
+        store(teacher.state(), file)
+
+
+def _rounded_from(settings: DecoderSettings) -> float | None:
+    return None if settings.qat == "none" else _UNROUNDED
 
 
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -278,6 +321,8 @@ def _teacher(
         block_tokens=settings.block_tokens,
         seed=training.seed,
         checks=max(2, min(10, math.ceil(epochs))),
+        # Where layers are dropped, what is left is rounded.
+        rounded_from=None if settings.drop_layers else _rounded_from(settings),
     )
     return Teacher(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from smidgen.students.trimming import FILES, trim
 from smidgen.students.workers import Workers
 
 _CHANGE = "change.safetensors"
+_LAYER = re.compile(r"model\.layers\.(\d+)\.(.*)")
 _TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
 
@@ -37,6 +39,7 @@ class Stored:
     facts: Mapping[str, Any]
     settings: Mapping[str, Any]
     kept: Sequence[int] | None
+    layers: Sequence[int] | None = None
 
 
 def described(folder: Path, base: Path, kept: Sequence[int] | None = None) -> None:
@@ -56,15 +59,20 @@ def saved(
     facts: Mapping[str, Any],
     settings: Mapping[str, Any],
     kept: Sequence[int] | None = None,
+    layers: Sequence[int] | None = None,
 ) -> None:
-    """Store what was taught, beside what `described` put there. The base's own weights are not copied: they are verified, and lie where
-    bases lie."""
+    """Store what was taught, beside what `described` put there; `layers` are those of the base's that are left. The base's own weights are
+    not copied: they are verified, and lie where bases lie."""
     from safetensors.torch import save_file
 
     state = change.state() if change is not None else {}
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / _CHANGE)
     told = {"base": str(base), "facts": dict(facts), "settings": dict(settings), "taught": change is not None}
     told |= {} if kept is None else {"kept": list(kept)}
+    if layers is not None:
+        told["layers"] = list(layers)
+        config = {**config_of(folder), "num_hidden_layers": len(layers)}
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / FACTS).write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -75,12 +83,20 @@ def opened(folder: Path) -> Stored:
     if not base.is_dir():
         raise BaseError("the base that this was taught on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew.")
     settings = told["settings"] if told["taught"] else {}
-    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, told.get("kept"))
+    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, told.get("kept"), told.get("layers"))
 
 
-def base_weights(base: Path, kept: Sequence[int] | None) -> dict[str, Tensor]:
-    """The weights of a base, in 32 bits, its tables cut down to the tokens `kept` where they are given."""
+def base_weights(base: Path, kept: Sequence[int] | None, layers: Sequence[int] | None = None) -> dict[str, Tensor]:
+    """The weights of a base, in 32 bits, its tables cut down to the tokens `kept` and its layers to `layers` where they are given."""
     weights = weights_of(base)
+    if layers is not None:
+        number = {old: new for new, old in enumerate(layers)}
+        parts = {name: _LAYER.match(name) for name in weights}
+        weights = {
+            name if found is None else f"model.layers.{number[int(found[1])]}.{found[2]}": weights[name]
+            for name, found in parts.items()
+            if found is None or int(found[1]) in number
+        }
     if kept is not None:
         rows = torch.tensor(list(kept))
         weights |= {name: weights[name][rows] for name in _TABLES if name in weights}
@@ -89,21 +105,21 @@ def base_weights(base: Path, kept: Sequence[int] | None) -> dict[str, Tensor]:
 
 def taught(stored: Stored) -> dict[str, Tensor]:
     """All weights by their names in transformers, in 32 bits, with what was learnt."""
-    weights = base_weights(stored.base, stored.kept)
+    weights = base_weights(stored.base, stored.kept, stored.layers)
     change = _change(stored, weights)
     return weights if change is None else unfolded(weights, change)
 
 
 def adapter(stored: Stored) -> tuple[dict[str, tuple[Tensor, Tensor]], float] | None:
     """(down, up) by the name in transformers of each matrix, and alpha; None where no adapter was taught."""
-    weights = base_weights(stored.base, stored.kept)
+    weights = base_weights(stored.base, stored.kept, stored.layers)
     change = _change(stored, weights)
     return (factors(weights, change), change.alpha) if isinstance(change, Adapters) else None
 
 
 def model_in(stored: Stored, workers: Workers) -> Llama:
     """The decoder to compute with, in the precision that it was taught in."""
-    weights = base_weights(stored.base, stored.kept)
+    weights = base_weights(stored.base, stored.kept, stored.layers)
     asked = stored.settings.get("precision", "auto")
     dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[asked]
     change = _change(stored, weights)
@@ -127,4 +143,5 @@ def _change(stored: Stored, weights: dict[str, Tensor]) -> Change | None:
     else:
         change = Matrices(stored.shape, frozen)
     change.load(load_file(str(stored.folder / _CHANGE)))
+    change.rounded = bool(stored.facts.get("rounded"))
     return change

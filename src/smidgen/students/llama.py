@@ -97,6 +97,15 @@ class Kept:
     act: Tensor
 
 
+@dataclass(frozen=True)
+class Guide:
+    """Another decoder of the same tokens, whose chances are to be learnt beside the answers (Hinton et al. 2015): its `share` of what is
+    wanted of each token, 0..1; the rest is the answer's own token."""
+
+    model: Llama
+    share: float
+
+
 @dataclass
 class Gradients:
     """Where one worker sums the gradients of what is taught: by place and layer, in the order of its tensors."""
@@ -121,17 +130,19 @@ class Llama:
         self._turns: dict[int, tuple[Tensor, Tensor]] = {}
         self._masks: dict[tuple[int, int], Tensor] = {}
 
-    def loss(self, block: Block, gradients: Gradients | None, taught: Taught | None, rate: float) -> tuple[float, float]:
+    def loss(
+        self, block: Block, gradients: Gradients | None, taught: Taught | None, rate: float, guide: Guide | None = None
+    ) -> tuple[float, float]:
         """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, those of what is
-        taught are added to it, of the sum times `rate`."""
-        x = torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)])
-        ground = self._ground(block)
+        taught are added to it, of the sum times `rate`. With a `guide` what is wanted is mixed of the answers and of its chances."""
+        x, ground = self._begun(block)
         keep = gradients is not None
         kept: list[Kept] = []
         for layer in self.layers:
             x, saved = self._forward(x, layer, ground)
             if keep:
                 kept.append(saved)
+        seen = guide.model.last(block) if guide is not None else None
         places = block.answers + len(self.before)
         last = x[places]
         scale = self.scale_of(last)
@@ -141,15 +152,24 @@ class Llama:
             part = slice(start, start + _LOSS_ROWS)
             logits = last_unit[part] @ self.output.T
             targets, weights = block.targets[part], block.weights[part]
+            wanted = None
+            if guide is not None and seen is not None:
+                wanted = torch.softmax(seen[part] @ guide.model.output.T, dim=-1)
             if not keep:
                 losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+                if guide is not None and wanted is not None:
+                    losses = torch.lerp(losses, -(wanted.float() * logits.float().log_softmax(-1)).sum(-1), guide.share)
                 total += float((losses * weights).sum())
                 continue
             chances = torch.softmax(logits, dim=-1)
             at = torch.arange(len(targets))
-            right = chances[at, targets].float()
-            total -= float((right.clamp(min=1e-9).log() * weights).sum())
-            chances[at, targets] -= 1
+            found, own = chances[at, targets].float().clamp(min=1e-9).log(), 1.0
+            if guide is not None and wanted is not None:
+                found = torch.lerp(found, (wanted * chances.clamp(min=1e-9).log()).sum(-1, dtype=torch.float32), guide.share)
+                own -= guide.share
+                chances -= wanted.mul_(guide.share)
+            total -= float((found * weights).sum())
+            chances[at, targets] -= own
             chances *= (weights * rate).to(chances.dtype)[:, None]
             dlast[part] = chances @ self.output
         if gradients is not None and taught is not None:
@@ -159,6 +179,29 @@ class Llama:
             for number in range(len(self.layers) - 1, -1, -1):
                 dx = self._backward(dx, kept.pop(), number, ground, gradients, taught)
         return total, float(block.weights.sum())
+
+    def last(self, block: Block) -> Tensor:
+        """(answers, width) what the output layer is given for each answer's token."""
+        x, ground = self._begun(block)
+        for layer in self.layers:
+            x, _ = self._forward(x, layer, ground)
+        x = x[block.answers + len(self.before)]
+        return x * self.scale_of(x)
+
+    def influences(self, block: Block) -> Tensor:
+        """(layers,) how much each layer turns the vectors of the answers' tokens: 1 - cosine of what goes in and what comes out, summed
+        over them (block influence, Men et al. 2024)."""
+        x, ground = self._begun(block)
+        places, found = block.answers + len(self.before), []
+        for layer in self.layers:
+            y, _ = self._forward(x, layer, ground)
+            found.append((1 - torch.cosine_similarity(x[places].float(), y[places].float(), dim=-1)).sum())
+            x = y
+        return torch.stack(found)
+
+    def _begun(self, block: Block) -> tuple[Tensor, Ground]:
+        """What goes into the first layer."""
+        return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), self._ground(block)
 
     def scale_of(self, x: Tensor) -> Tensor:
         """One over the root mean square of each token, (n, 1)."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from smidgen.core.errors import TrainError
 from smidgen.students.adapters import Change
 from smidgen.students.lessons import Lesson
-from smidgen.students.llama import Block, Gradients, Llama
+from smidgen.students.llama import Block, Gradients, Guide, Llama
 from smidgen.students.workers import Workers
 
 Group = tuple[Lesson, ...]
@@ -34,6 +34,7 @@ class Course:
         checks: how often the held examples are looked at, evenly over the steps.
         patience: looks without a better loss after which teaching stops.
         shared: whether an input is read once for several answers to it.
+        rounded_from: the share of the steps after which matrices are rounded as they will be stored; None: never.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class Course:
     checks: int = 4
     patience: int = 2
     shared: bool = True
+    rounded_from: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,16 @@ class Teacher:
     """Teaches `change` on `lessons`; what was best on `held` is what stays."""
 
     def __init__(
-        self, model: Llama, change: Change, lessons: Sequence[Lesson], held: Sequence[Lesson], course: Course, workers: Workers
+        self,
+        model: Llama,
+        change: Change,
+        lessons: Sequence[Lesson],
+        held: Sequence[Lesson],
+        course: Course,
+        workers: Workers,
+        guide: Guide | None = None,
     ) -> None:
-        self.model, self.change, self.course, self.workers = model, change, course, workers
+        self.model, self.change, self.course, self.workers, self.guide = model, change, course, workers, guide
         most = course.block_tokens if course.shared else 0
         self.groups, self.held = grouped(lessons, most), grouped(held, most)
         # Groups of a step: as many as have its number of examples, on average.
@@ -77,6 +86,7 @@ class Teacher:
         self.losses: list[float] = []
         self.best: dict[str, Tensor] | None = None
         self.done = False
+        self._first_loss = 0  # of those that count: losses with and without rounding are not compared
 
     def run(self, stepped: Callable[[Now], None], rested: Callable[[], None] = lambda: None) -> None:
         """Teach from where it stands to the end. `stepped` is told of every step; `rested` is called between steps, where the state may be
@@ -89,6 +99,8 @@ class Teacher:
             self.change.merge(self.model, self.workers)
             self.losses.append(self.held_loss())
         while self.step < self.course.steps and not self.done:
+            if self._rounding_due(self.step):
+                self._round()
             batch = self.batch(self.step)
             self.change.merge(self.model, self.workers)
             loss = self._learn(batch)
@@ -126,6 +138,19 @@ class Teacher:
         sums = self._spread(self.held, None, 1.0)
         return sum(total for total, _ in sums) / max(1e-9, sum(weight for _, weight in sums))
 
+    def influences(self, most: int = 256) -> Tensor:
+        """(layers,) the mean influence of each layer on the answers of up to `most` groups of lessons; see `llama.Llama.influences`."""
+        some = self.groups[:: math.ceil(len(self.groups) / most)]
+        hands = [some[worker :: self.workers.count] for worker in range(self.workers.count)]
+
+        def work(worker: int) -> Tensor:
+            with torch.no_grad():
+                blocks = [block_of(part) for part in self._cut(sorted(hands[worker], key=length_of, reverse=True))]
+                return sum((self.model.influences(block) for block in blocks), torch.zeros(self.model.shape.layers))
+
+        answers = sum(lesson.answer for group in some for lesson in group)
+        return torch.stack(self.workers.map(work)).sum(0) / answers
+
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, for a file."""
         state = {f"now.{name}": tensor for name, tensor in self.change.state().items()}
@@ -134,6 +159,7 @@ class Teacher:
             found = self.optimizer.state.get(parameter, {})
             state |= {f"optimizer.{at}.{name}": value for name, value in found.items()}
         state["step"], state["steps"] = torch.tensor(self.step), torch.tensor(self.course.steps)
+        state["rounded"], state["first_loss"] = torch.tensor(int(self.change.rounded)), torch.tensor(self._first_loss)
         state["losses"], state["done"] = torch.tensor(self.losses, dtype=torch.float64), torch.tensor(int(self.done))
         return state
 
@@ -148,6 +174,7 @@ class Teacher:
             if found:
                 self.optimizer.state[parameter] = found
         self.step, self.losses, self.done = int(state["step"]), state["losses"].tolist(), bool(int(state["done"]))
+        self.change.rounded, self._first_loss = bool(int(state["rounded"])), int(state["first_loss"])
         self.limit(int(state["steps"]))
 
     def _due(self) -> bool:
@@ -159,10 +186,27 @@ class Teacher:
         self.change.merge(self.model, self.workers)
         loss = self.held_loss()
         self.losses.append(loss)
-        if loss <= min(self.losses):
+        counted = self.losses[self._first_loss :]
+        if loss <= min(counted):
             self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
-        since = len(self.losses) - 1 - int(np.argmin(self.losses))
-        self.done = since >= self.course.patience
+        over = len(counted) - 1 - int(np.argmin(counted)) >= self.course.patience
+        if over and self._rounding_due(self.course.steps):
+            self.step = self._rounding_step()  # what is learnt without rounding is learnt
+        else:
+            self.done = over
+
+    def _rounding_step(self) -> int:
+        """The step from which on matrices are rounded."""
+        return round((self.course.rounded_from or 0.0) * self.course.steps)
+
+    def _rounding_due(self, step: int) -> bool:
+        return self.course.rounded_from is not None and not self.change.rounded and step >= self._rounding_step()
+
+    def _round(self) -> None:
+        """From the best numbers on, teach the rounded matrices."""
+        if self.best is not None:
+            self.change.load(self.best)
+        self.change.rounded, self.best, self._first_loss = True, None, len(self.losses)
 
     def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
@@ -211,7 +255,8 @@ class Teacher:
             with torch.no_grad():
                 for part in self._cut(hands[worker]):
                     gradients = collected[worker] if collected is not None else None
-                    found = self.model.loss(block_of(part), gradients, self.change if collected is not None else None, rate)
+                    taught, guide = (self.change, self.guide) if collected is not None else (None, None)
+                    found = self.model.loss(block_of(part), gradients, taught, rate, guide)
                     total, weight = total + found[0], weight + found[1]
             return total, weight
 

@@ -43,6 +43,15 @@ class WriteSettings(Settings):
         "auto: where the rows look so and the answers state them.",
     )
 
+    attempts: int = setting(
+        4,
+        "How often a text that leaves out an attribute of its input, or states one that is not there, is written anew; the one with the "
+        "fewest faults is given. 0: never.",
+        flag="--attempts",
+        ge=0,
+        le=16,
+    )
+
 
 class Write:
     """The task `write`."""
@@ -86,7 +95,7 @@ class Write:
             "score": None,
         }
         if lexicon is not None:
-            form["lexicon"] = lexicon.json()
+            form |= {"lexicon": lexicon.json(), "attempts": asked.attempts}
         return form
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
@@ -158,6 +167,23 @@ class Write:
             first.setdefault(row.input, row)
             found.setdefault(row.input, []).extend(references(row))
         return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
+
+    def attempts(self, form: Form) -> int:
+        """As the form says; none where nothing can be checked."""
+        return int(form.get("attempts", 0))
+
+    def checks(self, text: Text, form: Form) -> bool:
+        """Whether the text is attributes, and the form knows how they are stated."""
+        return bool(form["attributes"]) and bool(attributes(joined(text)))
+
+    def faults(self, raw: Raw, form: Form) -> list[int]:
+        """Attributes that a text leaves out or adds, and one more where it was cut off."""
+        cut = np.asarray(raw["finished"]) < 0.5
+        checked = self._facts(raw["inputs"], raw["texts"], form)
+        return [
+            0 if facts is None else len(facts.missing) + len(facts.unsupported) + int(late)
+            for facts, late in zip(checked, cut, strict=True)
+        ]
 
     def content(self, reply: Reply) -> str:
         """The text."""

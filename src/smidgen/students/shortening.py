@@ -1,0 +1,62 @@
+"""Drops the layers of a taught decoder that change least, and teaches the rest again from what the whole model says.
+
+Which ones: those that turn the vectors of the answers' tokens least (block influence; ShortGPT, Men et al. 2024). The first and the last
+layer stay. What is left starts from what was taught, and learns the answers and the whole model's chances of them, half and half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from smidgen.core.errors import TrainError
+from smidgen.students.adapters import Adapters, Change, Frozen, Matrices
+from smidgen.students.llama import PLACES, Guide, Layer, Llama
+from smidgen.students.teaching import Course, Teacher
+
+GUIDED = 0.5
+"""The share of what the healed model learns that comes from the whole one."""
+
+
+def lasting(influences: Sequence[float], drop: int) -> list[int]:
+    """The numbers of the layers that stay, ascending. Raises TrainError where fewer than three would."""
+    count = len(influences)
+    if count - drop < 3:
+        raise TrainError("too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - 3)} at most.")
+    inner = np.argsort(np.asarray(influences)[1:-1], kind="stable") + 1
+    gone = set(inner[:drop].tolist())
+    return [number for number in range(count) if number not in gone]
+
+
+def healer(teacher: Teacher, layers: Sequence[int], course: Course) -> Teacher:
+    """A teacher of the same decoder with `layers` alone, guided by the whole one. It takes over the lessons and the workers."""
+    whole = teacher.model
+    change = _of(teacher.change, layers)
+    model = Llama(
+        change.shape,
+        whole.table,
+        whole.output,
+        [Layer(**{place: getattr(whole.layers[n], place).clone() for place in PLACES}, bias=whole.layers[n].bias) for n in layers],
+        whole.before,
+    )
+    lessons, held = ([lesson for group in groups for lesson in group] for groups in (teacher.groups, teacher.held))
+    return Teacher(model, change, lessons, held, course, teacher.workers, Guide(whole, GUIDED))
+
+
+def _of(change: Change, layers: Sequence[int]) -> Change:
+    """The change of those layers, numbered anew, from where it stands."""
+    whole = change.frozen
+    frozen = Frozen([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.biases[n] for n in layers])
+    shape = replace(change.shape, layers=len(layers))
+    if isinstance(change, Adapters):
+        made: Change = Adapters(shape, frozen, change.rank, change.alpha, torch.Generator().manual_seed(0), change.dtype)
+    else:
+        made = Matrices(shape, frozen)
+    for at, number in enumerate(layers):
+        for place in PLACES:
+            for mine, theirs in zip(made.tensors[(place, at)], change.tensors[(place, number)], strict=True):
+                mine.copy_(theirs)
+    return made

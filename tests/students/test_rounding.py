@@ -1,0 +1,106 @@
+"""Matrices rounded in teaching are those that Q4_0 stores: packing them loses nothing, and a stopped run goes on rounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.bases.finding import find
+from smidgen.compress import q4_0
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.students import decoder
+from smidgen.students.decoder import DecoderSettings
+from smidgen.students.decoder_files import opened, taught
+from smidgen.students.gguf_weights import read
+from smidgen.students.rounding import rounded
+
+PAIRS = [(c, t) for c in ("red", "blue") for t in ("vase", "rug", "lamp")]
+ROWS = [Row(f"colour: {c}; thing: {t}", f"A {c} {t}.", n) for n, (c, t) in enumerate(PAIRS, 1)]
+
+
+def test_it_is_ggmls_q4_0() -> None:
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize, quantize
+
+    matrix = torch.randn(48, 96, generator=torch.Generator().manual_seed(1))
+    matrix[3, :32] = 0
+    matrix[4, 5] = 9.0
+    theirs = dequantize(quantize(matrix.numpy(), GGMLQuantizationType.Q4_0), GGMLQuantizationType.Q4_0)
+    mine = rounded(matrix).numpy()
+    # ggml rounds halves up and torch to even: nothing else may differ.
+    assert np.mean(mine != theirs) < 0.001
+    assert np.abs(mine - theirs).max() <= np.abs(matrix.numpy()).max() / 8 + 1e-6
+    assert 0 < np.abs(mine - matrix.numpy()).mean() < 0.2
+    torch.testing.assert_close(rounded(rounded(matrix)), rounded(matrix), rtol=2e-3, atol=0)
+    odd = torch.randn(4, 40)
+    assert torch.equal(rounded(odd), odd)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_what_is_taught_rounded_is_packed_without_loss(tmp_path: Path, method: str) -> None:
+    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    errors = {}
+    for qat in ("none", "q4-0"):
+        folder, out, packed = (tmp_path / f"{qat}-{name}" for name in ("student", "f16", "packed"))
+        folder.mkdir()
+        out.mkdir()
+        settings = DecoderSettings(method=method, epochs=6, batch_rows=4, precision="f32", qat=qat)
+        decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(folder, 1, Silent()))
+        assert opened(folder).facts["rounded"] == (qat == "q4-0")
+        spec = q4_0.part.apply(decoder.part.export(folder, out), out, packed, [])
+        whole, small = taught(opened(folder)), read(packed / str(spec.options["model"]))
+        names = [name for name in whole if "proj" in name]
+        assert len(names) == 14
+        errors[qat] = max(float((small[name] - whole[name]).abs().max() / whole[name].abs().max()) for name in names)
+    assert errors["q4-0"] < 0.002 < 0.03 < errors["none"]
+
+
+def test_a_run_that_was_stopped_goes_on_rounded(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from smidgen.students.adapters import Adapters, frozen_of, model_of
+    from smidgen.students.decoder_shape import shape_of
+    from smidgen.students.decoder_weights import weights_of
+    from smidgen.students.lessons import lessons_of
+    from smidgen.students.prompts import prompt_of, tokenizer_of
+    from smidgen.students.teaching import Course, Now, Teacher
+    from smidgen.students.workers import Workers
+
+    folder = tiny_decoder(tmp_path)
+    prompt, shape, weights = prompt_of(folder), shape_of(folder), weights_of(folder)
+    lessons = lessons_of(ROWS, prompt, tokenizer_of(folder), 256).lessons
+
+    def teacher() -> Teacher:
+        frozen = frozen_of(weights, shape)
+        model = model_of(weights, frozen, shape, list(prompt.before), torch.float32)
+        change = Adapters(shape, frozen, 4, 8.0, torch.Generator().manual_seed(0), torch.float32)
+        course = Course(steps=9, batch=3, checks=3, rounded_from=2 / 3)
+        return Teacher(model, change, lessons, lessons, replace(course, patience=9), Workers(1))
+
+    whole, stopped, resumed = teacher(), teacher(), teacher()
+    whole.run(lambda _: None)
+
+    class Killed(Exception):
+        pass
+
+    def kill(now: Now) -> None:
+        if now.step == 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        stopped.run(kill)
+    assert stopped.change.rounded
+    resumed.resume(stopped.state())
+    resumed.run(lambda _: None)
+    assert resumed.change.rounded
+    assert whole.losses == resumed.losses
+    for mine, theirs in zip(whole.parameters, resumed.parameters, strict=True):
+        assert torch.equal(mine, theirs)
+    for one in (whole, stopped, resumed):
+        one.workers.close()

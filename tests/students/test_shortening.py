@@ -1,0 +1,164 @@
+"""Layers are dropped where they change least, the rest learns from the whole, and what is exported is what was taught."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.bases.finding import find
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.engines import llama
+from smidgen.students import decoder
+from smidgen.students.adapters import Adapters, Frozen, frozen_of, model_of
+from smidgen.students.decoder import DecoderSettings
+from smidgen.students.decoder_files import opened
+from smidgen.students.decoder_shape import shape_of
+from smidgen.students.decoder_weights import weights_of
+from smidgen.students.gguf_weights import read
+from smidgen.students.lessons import Lesson
+from smidgen.students.llama import Block, Guide, Llama
+from smidgen.students.shortening import healer, lasting
+from smidgen.students.teaching import Course, Teacher
+from smidgen.students.workers import Workers
+
+PAIRS = [(c, t) for c in ("red", "blue") for t in ("vase", "rug", "lamp")]
+ROWS = [Row(f"colour: {c}; thing: {t}", f"A {c} {t}.", n) for n, (c, t) in enumerate(PAIRS, 1)]
+
+
+def tiny(folder: Path, shift: float = 0.0, layers: int = 2) -> tuple[Llama, Frozen]:
+    weights, random = weights_of(tiny_decoder(folder, layers=layers)), torch.Generator().manual_seed(9)
+    shape = shape_of(folder)
+    weights = {name: tensor + shift * torch.randn(tensor.shape, generator=random) for name, tensor in weights.items()}
+    frozen = frozen_of(weights, shape)
+    return model_of(weights, frozen, shape, [4, 5], torch.float32), frozen
+
+
+def block() -> Block:
+    ids = torch.randint(3, 49152, (2, 6), generator=torch.Generator().manual_seed(5))
+    return Block(ids, torch.tensor([2, 3, 9]), torch.tensor([7, 8, 11]), torch.tensor([0.5, 1.0, 2.0]))
+
+
+def test_the_guides_chances_are_what_is_learnt(tmp_path: Path) -> None:
+    model, frozen = tiny(tmp_path / "a")
+    guide, _ = tiny(tmp_path / "b", shift=0.05)
+    change = Adapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
+    workers, one = Workers(1), block()
+    for _, up in change.tensors.values():
+        up += 0.02
+    change.merge(model, workers)
+    mine, theirs = (m.last(one) @ m.output.T for m in (model, guide))
+    for share in (0.0, 0.5, 1.0):
+        wanted = share * theirs.softmax(-1)
+        wanted[torch.arange(3), one.targets] += 1 - share
+        expected = float(-(wanted * mine.log_softmax(-1)).sum(-1) @ one.weights)
+        gradients = change.empty_gradients()
+        with torch.no_grad():
+            assert model.loss(one, gradients, change, 1.0, Guide(guide, share))[0] == pytest.approx(expected, rel=1e-4)
+            assert model.loss(one, None, None, 1.0, Guide(guide, share))[0] == pytest.approx(expected, rel=1e-4)
+        # The gradient is the slope of that loss.
+        key, step = ("down", 1), 0.05
+        slopes = []
+        for way in (step, -step):
+            change.tensors[key][1][3, 1] += way
+            change.merge(model, workers)
+            with torch.no_grad():
+                slopes.append(model.loss(one, None, None, 1.0, Guide(guide, share))[0])
+            change.tensors[key][1][3, 1] -= way
+        change.merge(model, workers)
+        assert float(gradients.sums[key][1][3, 1]) == pytest.approx((slopes[0] - slopes[1]) / (2 * step), rel=0.02, abs=1e-3)
+    workers.close()
+
+
+def test_a_model_is_its_own_best_pupil(tmp_path: Path) -> None:
+    model, frozen = tiny(tmp_path)
+    change = Adapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
+    gradients, workers = change.empty_gradients(), Workers(1)
+    change.merge(model, workers)
+    workers.close()
+    with torch.no_grad():
+        model.loss(block(), gradients, change, 1.0, Guide(model, 1.0))
+    seen = [float(tensor.abs().max()) for group in gradients.sums.values() for tensor in group]
+    assert len(seen) == 16
+    assert max(seen) < 1e-5
+
+
+def test_those_that_change_least_go_and_the_ends_stay() -> None:
+    assert lasting([0.0, 0.5, 0.1, 0.3, 0.2, 0.0], 2) == [0, 1, 3, 5]
+    assert lasting([0.0, 0.5, 0.1, 0.3, 0.2, 0.0], 0) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(TrainError, match="too few layers"):
+        lasting([0.1] * 6, 4)
+
+
+def test_a_layer_that_does_nothing_has_no_influence_and_its_loss_changes_nothing(tmp_path: Path) -> None:
+    model, frozen = tiny(tmp_path, layers=5)
+    for place in ("out", "down"):
+        getattr(model.layers[2], place).zero_()
+        frozen.layers[2][place].zero_()
+    change = Adapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
+    random = np.random.default_rng(0)
+    lessons = [Lesson(random.integers(3, 49152, 8), 3) for _ in range(6)]
+    teacher = Teacher(model, change, lessons, lessons, Course(steps=4, batch=2, checks=2), Workers(2))
+    influences = teacher.influences().tolist()
+    assert len(influences) == 5
+    assert influences[2] == pytest.approx(0.0, abs=1e-6)
+    assert all(value > 1e-4 for number, value in enumerate(influences) if number != 2)
+    before = teacher.held_loss()
+    layers = lasting(influences, 1)
+    assert layers == [0, 1, 3, 4]
+    healed = healer(teacher, layers, teacher.course)
+    assert healed.held_loss() == pytest.approx(before, rel=1e-5)
+    healed.run(lambda _: None)
+    assert min(healed.losses) < before
+    teacher.workers.close()
+
+
+def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Path) -> None:
+    base = find(str(tiny_decoder(tmp_path / "tiny", layers=6)), family="decoder")
+    training = Training(ROWS, ROWS, {}, base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", drop_layers=2))
+    changes = []
+    for stop in (None, "heal decoder"):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        if stop is not None:
+            with pytest.raises(KeyboardInterrupt):
+                decoder.part.fit(training, Workspace(folder, 1, Stopping(stop)))
+            assert (folder / "checkpoint.safetensors").is_file()
+        decoder.part.fit(training, Workspace(folder, 1, Silent()))
+        assert not list(folder.glob("*ing.safetensors")) and not (folder / "checkpoint.safetensors").exists()
+        changes.append(opened(folder))
+    one, other = changes
+    assert one.layers == other.layers and one.layers is not None and len(one.layers) == 4
+    assert one.shape.layers == 4
+    assert (one.folder / "change.safetensors").read_bytes() == (other.folder / "change.safetensors").read_bytes()
+    out = tmp_path / "out"
+    out.mkdir()
+    spec = decoder.part.export(one.folder, out)
+    names = {name.split(".")[2] for name in read(out / str(spec.options["model"])) if name.startswith("model.layers")}
+    assert names == {"0", "1", "2", "3"}
+    runner = llama.part.open(out, spec.options, 1)
+    text = [row.input for row in ROWS[:2]]
+    assert runner.run(text)["texts"] == decoder.part.raw(one.folder, text, 1)["texts"]
+    runner.close()
+    assert math.isfinite(min(one.facts["held_loss"]))
+
+
+class Stopping(Silent):
+    """A progress that is stopped in the middle of a step of a name."""
+
+    def __init__(self, title: str) -> None:
+        self._title, self._now = title, ""
+
+    def start(self, step: str, total: int | None = None) -> None:
+        self._now = step
+
+    def advance(self, units: int = 1, **facts: float | str) -> None:
+        if self._now == self._title:
+            raise KeyboardInterrupt
