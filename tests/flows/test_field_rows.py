@@ -72,7 +72,8 @@ def test_a_field_that_only_drawn_test_rows_have_is_not_taught(tmp_path: Path) ->
     plain = gather(recipe(tmp_path), registry.find("tasks", "extract"))
     drawn = {row.input for row in plain.test}
     texts = [f"text {n}" for n in range(60)]
-    lines(tmp_path / "rows.jsonl", [{**one, **({"rare": 1.5} if text in drawn else {})} for text, one in zip(texts, outputs(), strict=True)])
+    rare = [{**one, **({"rare": 1.5} if text in drawn else {})} for text, one in zip(texts, outputs(), strict=True)]
+    lines(tmp_path / "rows.jsonl", rare)
     examples = gather(recipe(tmp_path), registry.find("tasks", "extract"))
     assert {row.input for row in examples.test} == drawn and len(drawn) > 3
     assert "rare" not in examples.form["schema"]["properties"]
