@@ -17,14 +17,42 @@ import sys
 import time
 from pathlib import Path
 
-from bench import banking77_few, banking77_full, clinc150, clinic_notes, extract, lora_speed, selection, serving, static, teacher, writing
+from bench import (
+    adapters,
+    banking77_few,
+    banking77_full,
+    clinc150,
+    clinic_notes,
+    extract,
+    lora_speed,
+    recipes,
+    selection,
+    serving,
+    static,
+    teacher,
+    writing,
+)
 from bench.context import HERE, OUT, RESULTS, Context
 from bench.data import NoData
 from bench.venvs import PEERS
 
 BENCHES = {
     bench.NAME: bench
-    for bench in (banking77_full, banking77_few, clinc150, static, extract, writing, clinic_notes, lora_speed, serving, teacher, selection)
+    for bench in (
+        banking77_full,
+        banking77_few,
+        clinc150,
+        static,
+        extract,
+        writing,
+        clinic_notes,
+        lora_speed,
+        serving,
+        teacher,
+        selection,
+        recipes,
+        adapters,
+    )
 }
 DATA = HERE.parent.parent / "shared" / "data"
 

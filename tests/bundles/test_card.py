@@ -229,3 +229,13 @@ def test_the_card_of_a_writer_that_was_hardly_measured() -> None:
     card = model_card(_writer(), {"graded": True})
     assert list(_sections(card)) == WRITER_SECTIONS
     assert "None" not in card and "nan" not in card and "Examples: not measured." in card
+
+
+def test_the_card_says_what_a_score_is_that_was_not_fitted() -> None:
+    bare = _writer().model_copy(update={"form": {**_writer().form, "score": None}})
+    card = model_card(bare, {**WRITER, "calibration": {"ece_after": 0.2, "fitted": False}})
+    sections = _sections(card)
+    assert "the mean probability of its tokens" in sections["Calibration"] and "the mean probability" in sections["How to use it"]
+    assert "ROUGE-L 0.80, score 0.50" in sections["Examples"]
+    told = sections["Calibration"] + sections["How to use it"] + sections["Examples"]
+    assert "is the ROUGE-L to expect" not in told and "expected 0." not in told

@@ -70,3 +70,43 @@ def test_what_it_writes_can_be_built(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert code(["build", recipe_file, "--student", "linear", "--quiet", "--out", str(tmp_path / "model")]) == 0
     assert (tmp_path / "model" / "report.html").is_file()
     assert "accuracy" in capsys.readouterr().out
+
+
+SHIPPED = ("grammar-correction", "product-descriptions", "summaries", "support")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_recipe_comes_with_its_data_and_resolves(name: str, tmp_path: Path) -> None:
+    """An installed user has no clone: the recipe and what it was measured on come out of the package."""
+    assert code(["init", str(tmp_path / "mine"), "--recipe", name]) == 0
+    made = recipe.read(tmp_path / "mine" / "smidgen.toml")
+    data = made.settings(DataSettings)
+    assert made.name == name
+    for file in (data.train, data.test):
+        place = tmp_path / "mine" / str(file)
+        assert place.parent.name == "data"
+        with place.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert len(rows) >= 30 and all(row[str(data.input)] and row[str(data.label)] for row in rows)
+    readme = (tmp_path / "mine" / "data" / "README.md").read_text(encoding="utf-8")
+    assert f"--task {made.task} --input {data.input} --label {data.label}" in readme
+
+
+def test_a_recipe_that_does_not_exist_says_which_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["init", str(tmp_path), "--recipe", "product-description"]) == 2
+    assert "Did you mean 'product-descriptions'?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_and_a_task_are_not_both_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["init", str(tmp_path), "--recipe", "summaries", "--task", "write"]) == 2
+    assert "names its own task" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shipped_recipe_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "support_test.csv").write_text("mine", encoding="utf-8")
+    assert code(["init", str(tmp_path), "--recipe", "support"]) == 2
+    assert (tmp_path / "data" / "support_test.csv").read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "smidgen.toml").exists()

@@ -33,3 +33,12 @@ def test_one_that_was_compared_with_nothing(capsys: pytest.CaptureFixture[str]) 
     print_report(writers.prose())
     told = capsys.readouterr().out
     assert "80 test rows measure little" in told and "not compared" in told
+
+
+def test_a_score_that_was_not_fitted_is_said_to_be_a_probability(capsys: pytest.CaptureFixture[str]) -> None:
+    made = writers.report()
+    assert made.calibration is not None
+    print_report(made.model_copy(update={"calibration": made.calibration.model_copy(update={"fitted": False})}))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "mean probability of a text's tokens" in told and ", score 0." in told
+    assert "to expect of a text" not in told and "expected 0." not in told

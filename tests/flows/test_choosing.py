@@ -84,3 +84,26 @@ def test_the_baseline_is_shipped_only_where_it_is_asked_for() -> None:
         choose([BASELINE], StudentSettings())
     slower = candidate("encoder", "fp32", 0.85, 2.0, 90)
     assert choose([slower, BASELINE], StudentSettings(kind="encoder"))[0].name == "encoder fp32"
+
+
+def test_a_writer_is_spoken_of_by_its_own_metric() -> None:
+    """A text is not accurate: it has a ROUGE-L, and a difference of that is no point of accuracy."""
+    writers = [
+        candidate("decoder", "f16", 0.520, 900, 271),
+        candidate("decoder", "q8-0", 0.514, 400, 145),
+        candidate("decoder", "q4-0", 0.470, 300, 92),
+        candidate("prompted", "q4-1", 0.200, 800, 98, baseline=True),
+    ]
+    winner, reason, why_not = choose(writers, StudentSettings(), "rougeL")
+    assert winner.name == "decoder q8-0"
+    assert reason.startswith("the fastest within 0.01 of the best by ROUGE-L (decoder f16) on held-out rows")
+    assert why_not["decoder q4-0"] == "0.044 lower in ROUGE-L on held-out rows"
+    best = choose(writers, StudentSettings(quality="best"), "rougeL")
+    fast = choose(writers, StudentSettings(quality="fast"), "rougeL")
+    assert best[1].startswith("the best by ROUGE-L on held-out rows")
+    assert fast[1].startswith("the best of the fast ones at least as good as the baseline by ROUGE-L")
+    words = " ".join([reason, best[1], fast[1], *why_not.values(), *best[2].values(), *fast[2].values()])
+    assert "accura" not in words and "points" not in words
+    with pytest.raises(GateError) as caught:
+        choose(writers, StudentSettings(max_size_mb=1), "rougeL")
+    assert any("ROUGE-L 0.520" in line for line in caught.value.changed)

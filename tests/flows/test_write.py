@@ -66,6 +66,7 @@ def test_the_report_says_how_good_it_is(bundle: Path) -> None:
     assert report.baseline is not None and report.baseline.name == "prompted" and report.baseline.change is not None
     assert report.samples and all(sample.wanted and 0 <= sample.grade <= 1 for sample in report.samples)
     assert report.speed.tokens_per_second is None or report.speed.tokens_per_second > 0
+    assert report.calibration is not None and not report.calibration.fitted, "seven rows are kept apart, too few to fit a score"
     assert report.student.kind == "decoder" and report.student.method == "f16" and report.student.base is not None
 
 

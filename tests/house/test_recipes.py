@@ -13,11 +13,13 @@ from smidgen.parts import recipe, registry
 from .conftest import ROOT
 
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+PACKAGED = sorted((ROOT / "src" / "smidgen" / "samples").glob("*/*.toml"))
 TASKS = registry.names("tasks")
 
 
 def test_there_are_recipes_and_tasks() -> None:
-    assert len(RECIPES) >= 4
+    assert len(RECIPES) >= 8
+    assert len(PACKAGED) >= 4
     assert len(TASKS) >= 1
 
 
@@ -38,14 +40,24 @@ def test_a_recipe_written_out_with_its_defaults_is_the_same_recipe(file: Path, t
     assert recipe.read(again).json() == made.json()
 
 
-def test_the_demo_builds_the_shipped_support_recipe() -> None:
-    """The demo's copy lies with its data inside the package; but for the paths it is the same recipe."""
-    shipped = tomllib.loads((ROOT / "recipes" / "support.toml").read_text(encoding="utf-8"))
-    demo = tomllib.loads((ROOT / "src" / "smidgen" / "samples" / "homeware" / "support.toml").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("file", PACKAGED, ids=lambda file: file.stem)
+def test_a_recipe_in_the_package_is_the_shipped_one(file: Path) -> None:
+    """What `smidgen init --recipe` and the demo give lies with its data inside the package; but for the paths it is the same recipe."""
+    shipped = tomllib.loads((ROOT / "recipes" / file.name).read_text(encoding="utf-8"))
+    packaged = tomllib.loads(file.read_text(encoding="utf-8"))
     for key in ("train", "test"):
         place = ROOT / "recipes" / shipped["data"].pop(key)
-        assert place.is_file() and place.name == demo["data"].pop(key)
-    assert shipped == demo
+        assert place.is_file() and place.resolve() == (file.parent / packaged["data"].pop(key)).resolve()
+    assert shipped == packaged
+
+
+def test_every_recipe_that_comes_with_data_is_in_the_package() -> None:
+    """And those without say which file of the user's they expect."""
+    said = {file.stem: tomllib.loads(file.read_text(encoding="utf-8"))["data"] for file in RECIPES}
+    with_data = {name for name, data in said.items() if (ROOT / "recipes" / data["train"]).is_file()}
+    assert with_data == {file.stem for file in PACKAGED}
+    for name in set(said) - with_data:
+        assert f"Expects {said[name]['train']}" in (ROOT / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -9,6 +9,7 @@ import pytest
 from smidgen.judge import page, phrases, side_by_side, texts
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Baseline, Delta, Measured, Sample, Stated, StudentFacts
+from smidgen.judge.teacher_facts import TeacherFacts
 
 from . import writers
 
@@ -278,3 +279,61 @@ def test_numbers_in_words():
     assert phrases.milliseconds(0.06) == f"0.06{space}ms" and phrases.milliseconds(1.31) == f"1.3{space}ms"
     assert phrases.dollars(0.004) == "under $0.01" and phrases.dollars(1249.3) == "$1,249" and phrases.dollars(0.04) == "$0.04"
     assert phrases.megabytes(23.4) == f"23{space}MB" and phrases.megabytes(1234) == f"1.2{space}GB"
+
+
+def test_a_score_that_was_not_fitted_is_no_rouge_to_expect():
+    made = writers.report()
+    assert made.calibration is not None and made.calibration.fitted
+    fitted = Reader(page.render(made)).text
+    raw = Reader(page.render(made.model_copy(update={"calibration": made.calibration.model_copy(update={"fitted": False})}))).text
+    assert "A score is the ROUGE-L to expect" in fitted and "expected 0." in fitted and "what the model expected" in fitted
+    assert "mean probability of a text's tokens" in raw and "score 0." in raw
+    for words in ("to expect of a text", "expected 0.", "what the model expected"):
+        assert words not in raw, words
+
+
+def test_a_teacher_has_a_section_of_its_own(make_report):
+    taught = TeacherFacts(
+        source="https://llm.example/v1",
+        model="large-<b>model</b>",
+        uses=("label",),
+        quality=Measured(value=0.91, low=0.88, high=0.93, n=308),
+        needed=0.85,
+        because="what the rows teach alone",
+        alone=0.853,
+        expected_low=0.88,
+        expected_high=0.91,
+        questions=9233,
+        stored=120,
+        redacted=17,
+        tokens_in=1_200_000,
+        tokens_out=45_000,
+        usd=1.25,
+        budget_usd=5.0,
+        pool=9233,
+        asked=9000,
+        kept=8400,
+        corrected=210,
+        dropped={"near a test text": 12, "votes differ": 588},
+        generated=100,
+        generated_kept=80,
+        generated_dropped={"too long": 20},
+    )
+    html = page.render(make_report().model_copy(update={"teacher": taught}))
+    reader = Reader(html)
+    ids = [attributes["id"] for tag, attributes in reader.seen if tag == "section"]
+    assert ids.index("teacher") == ids.index("served") - 1
+    assert 'href="#teacher"' in html and "<b>model</b>" not in html
+    for words in (
+        "8,400 of 9,233 unlabelled texts",
+        "91.0 %",
+        "85.3 %",
+        "votes differ 588",
+        "too long 20",
+        "17 texts before they left",
+        "$1.25",
+    ):
+        assert words in reader.text.replace("\xa0", " "), words
+    local = Reader(page.render(make_report().model_copy(update={"teacher": TeacherFacts(source="my-bundle", local=True, kept=5, pool=9)})))
+    assert "nothing left it" in local.text and "What it cost" in local.text
+    assert "The teacher" not in Reader(page.render(make_report())).text

@@ -50,3 +50,14 @@ def test_settings_are_bounded():
     for wrong in ({"max_loss": 2}, {"min_agreement": -0.1}, {"min_headline": 1.5}, {"max_los": 0.1}):
         with pytest.raises(ValidationError):
             GateSettings(**wrong)
+
+
+def test_what_a_writer_states_has_a_gate_of_its_own():
+    stated = {"rougeL": Metric(0.6, 0.5, 0.7, 40), "coverage": Metric(0.97, 0.9, 0.99, 40), "unsupported": Metric(0.05, 0.01, 0.1, 40)}
+    quality_gate.require(stated, "rougeL", GateSettings(min_coverage=0.97, max_unsupported=0.05))
+    with pytest.raises(GateError, match=r"coverage is 0\.9700 .*min_coverage asks for 0\.98"):
+        quality_gate.require(stated, "rougeL", GateSettings(min_coverage=0.98))
+    with pytest.raises(GateError, match=r"unsupported is 0\.0500 .*max_unsupported asks for 0\.04"):
+        quality_gate.require(stated, "rougeL", GateSettings(max_unsupported=0.04))
+    with pytest.raises(GateError, match="unsupported was not measured"):
+        quality_gate.require({"rougeL": stated["rougeL"]}, "rougeL", GateSettings(max_unsupported=0.04))

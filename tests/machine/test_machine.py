@@ -53,3 +53,8 @@ def test_memory_is_told_in_megabytes() -> None:
         assert 10 < resident < 100_000
         assert peak is not None
         assert peak >= resident * 0.9
+
+
+def test_energy_in_short_says_whether_it_is_an_estimate() -> None:
+    assert energy.Energy(0.416, "rapl: package counters of the processor").short() == "0.42 Wh"
+    assert energy.Energy(1.5, "estimate: 10 W a busy core").short() == "1.50 Wh (estimate)"

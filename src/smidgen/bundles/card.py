@@ -27,7 +27,10 @@ def model_card(manifest: Manifest, report: Report) -> str:
         report: `report.json` as a dict. Any part of it may be missing or None: the card then says "not measured".
     """
     answers = (
-        [_section("Examples", text_card.examples(report.get("samples") or ())), _section("Calibration", _calibration(report))]
+        [
+            _section("Examples", text_card.examples(report.get("samples") or (), _fitted(report))),
+            _section("Calibration", _calibration(report)),
+        ]
         if report.get("graded")
         else [
             _section("Labels", _per_class(report)),
@@ -222,12 +225,18 @@ def _confusions(report: Report) -> str:
     return table(["the label is", "it says", "texts", "of that label's texts"], rows)
 
 
+def _fitted(report: Report) -> bool:
+    """Whether scores of texts are grades to expect; a report that does not say is of a time when all were said to be."""
+    return bool(_part(report, "calibration").get("fitted", True))
+
+
 def _calibration(report: Report) -> str:
     facts = _part(report, "calibration")
     if report.get("graded"):
         off = facts.get("ece_after")
         told = NOT_MEASURED if off is None else f"{off:.3f} on average"
-        return f"A score is the ROUGE-L to expect of a text, and 0 where it was cut off. How far scores are off: {told}."
+        what = text_card.score(_fitted(report))
+        return f"The score of a text is {what}. It is 0 where the text was cut off. How far scores are off from ROUGE-L: {told}."
     rows = [
         ["expected calibration error before", percent(facts.get("ece_before"), 2)],
         ["expected calibration error as served", percent(facts.get("ece_after"), 2)],

@@ -52,21 +52,21 @@ def results(own: Mapping[str, Any], baseline: Mapping[str, Any], parity: Mapping
     return text
 
 
-def examples(samples: Sequence[Mapping[str, Any]]) -> str:
-    """A few test texts, as it writes them: the best, the middling, the worst of those that show what is usual."""
+def examples(samples: Sequence[Mapping[str, Any]], fitted: bool = True) -> str:
+    """A few test texts, as it writes them: the best, the middling, the worst of those that show what is usual. `fitted` as in `score`."""
     usual = sorted((sample for sample in samples if not sample.get("weak")), key=lambda sample: -sample["grade"])
     if not usual:
         return f"Examples: {NOT_MEASURED}."
     places = sorted({round(place * (len(usual) - 1) / (_EXAMPLES - 1)) for place in range(_EXAMPLES)})
-    shown = "\n\n".join(_example(usual[place]) for place in places)
+    shown = "\n\n".join(_example(usual[place], fitted) for place in places)
     return f"Test texts that it never saw; more are in `report.html`.\n\n{shown}"
 
 
-def _example(sample: Mapping[str, Any]) -> str:
+def _example(sample: Mapping[str, Any], fitted: bool) -> str:
     wanted = sample["wanted"][0] if sample.get("wanted") else ""
     rows = [("given", sample["text"]), ("written", sample["got"] or "(nothing)"), ("wanted", wanted)]
     lines = [f"**{name}** {_line(text)}" for name, text in rows if text]
-    facts = [f"ROUGE-L {sample['grade']:.2f}, expected {sample['score']:.2f}"]
+    facts = [f"ROUGE-L {sample['grade']:.2f}, {'expected' if fitted else 'score'} {sample['score']:.2f}"]
     facts += ["cut off before its end"] if sample.get("cut") else []
     for name, said in (("missing", "not said"), ("unsupported", "made up")):
         facts += [f"{said}: {cell(fact['key'])} {cell(fact['value'])}" for fact in sample.get(name) or ()]
@@ -76,6 +76,11 @@ def _example(sample: Mapping[str, Any]) -> str:
 def _line(text: str) -> str:
     short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return cell(short)
+
+
+def score(fitted: bool) -> str:
+    """What a score is: the grade to expect, or where too few texts were kept apart to fit it, what it is made from."""
+    return "the ROUGE-L to expect" if fitted else "the mean probability of its tokens: too few texts to fit the ROUGE-L to expect"
 
 
 def how(manifest: Manifest, inputs: str, example: str) -> str:
@@ -99,7 +104,7 @@ model = smidgen.load("DIR")
 for reply in model.write({said}):
     if not reply.final:
         print(reply.output, end="")
-print(reply.score)  # the ROUGE-L to expect
+print(reply.score)  # {score(manifest.form.get("score", True) is not None)}
 model.close()
 ```
 

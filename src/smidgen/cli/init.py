@@ -1,9 +1,10 @@
-"""`smidgen init`: a recipe with every setting explained, and a data folder with an example."""
+"""`smidgen init`: a recipe with every setting explained, or one that comes with smidgen, and a data folder with an example."""
 
 from __future__ import annotations
 
 import importlib.resources
 import re
+import tomllib
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from smidgen.cli.screen import out
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, UnknownPart
 from smidgen.parts import registry
 from smidgen.parts.template import template
 
 _RECIPE = "smidgen.toml"
+_FILES = ("train", "test", "unlabelled")
+"""Settings of `[data]` that name a file."""
 _README = """# Data
 
 Put your own examples here, as CSV, TSV, JSONL, Parquet or XLSX: one row an example, one column with the text, one with the
@@ -23,7 +26,7 @@ wanted answer. The recipe names the file and both columns.
 
 `{file}` shows the shape{note}. Look at your own file before you train on it:
 
-    smidgen check {place} --input {input} --label {label}
+    smidgen check {place} --task {task} --input {input} --label {label}
 
 A second file that was written apart from the first makes the best test: name it as `test` under `[data]`.
 """
@@ -31,28 +34,20 @@ A second file that was written apart from the first makes the best test: name it
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")] = Path(),
-    task: Annotated[str, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))}.")] = "classify",
+    task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))} (default: classify).")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sorted(_recipes()))}.")
+    ] = None,
 ) -> None:
     """Write a recipe with every setting explained, and a data folder with a small example. Builds as it stands; overwrites nothing.
 
+    With --recipe, write one of the recipes that come with smidgen, with the sample data that it was measured on.
+
     Example: smidgen init my-model --task classify
     """
-    registry.find("tasks", task)
-    example = _example(task)
-    columns = _columns(example)
-    text = example.read_text(encoding="utf-8") if example is not None else f"{','.join(columns)}\n"
-    live: dict[str, dict[str, Any]] = {
-        "data": {"train": "data/examples.csv", "input": columns[0], "label": columns[1]},
-        "student": {"quality": "balanced"},
-        "gate": {"max_loss": 0.01},
-    }
-    note = "" if example is not None else " (it holds no rows yet)"
-    readme = _README.format(file="examples.csv", place="data/examples.csv", input=columns[0], label=columns[1], note=note)
-    files = {
-        folder / _RECIPE: template(task, live, _name(folder)),
-        folder / "data" / "examples.csv": text,
-        folder / "data" / "README.md": readme,
-    }
+    if recipe is not None and task is not None:
+        raise InputError("a recipe names its own task", value=f"--recipe {recipe} --task {task}", todo="Leave one of them out.")
+    files = _of_recipe(recipe, folder) if recipe is not None else _of_task(task or "classify", folder)
     if (folder / "smidgen.json").exists():
         raise InputError(
             "this folder holds a bundle, and more files in it would make it unusable",
@@ -69,6 +64,54 @@ def init(
     for file in files:
         out.print(f"[green]✓[/] {file}", soft_wrap=True)
     out.print(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}", soft_wrap=True)
+
+
+def _of_task(task: str, folder: Path) -> dict[Path, str]:
+    """The files of a recipe with every setting of a task."""
+    registry.find("tasks", task)
+    example = _example(task)
+    columns = _columns(example)
+    text = example.read_text(encoding="utf-8") if example is not None else f"{','.join(columns)}\n"
+    live: dict[str, dict[str, Any]] = {
+        "data": {"train": "data/examples.csv", "input": columns[0], "label": columns[1]},
+        "student": {"quality": "balanced"},
+        "gate": {"max_loss": 0.01},
+    }
+    note = "" if example is not None else " (it holds no rows yet)"
+    readme = _README.format(file="examples.csv", place="data/examples.csv", input=columns[0], label=columns[1], note=note, task=task)
+    return {
+        folder / _RECIPE: template(task, live, _name(folder)),
+        folder / "data" / "examples.csv": text,
+        folder / "data" / "README.md": readme,
+    }
+
+
+def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
+    """The files of a recipe that comes with smidgen: the recipe, its data as files of the data folder, and what they are.
+
+    Raises UnknownPart for a name that there is none of.
+    """
+    found = _recipes()
+    if name not in found:
+        raise UnknownPart("recipe", name, found)
+    file, home = found[name]
+    text = file.read_text(encoding="utf-8")
+    said = tomllib.loads(text)
+    data = said["data"]
+    files = {}
+    for key in _FILES:
+        if key in data:
+            files[folder / "data" / data[key]] = (home / data[key]).read_text(encoding="utf-8")
+            text = text.replace(f'{key} = "{data[key]}"', f'{key} = "data/{data[key]}"')
+    place = f"data/{data['train']}"
+    readme = _README.format(file=data["train"], place=place, input=data["input"], label=data["label"], note="", task=said["task"])
+    return {folder / _RECIPE: text, **files, folder / "data" / "README.md": readme}
+
+
+def _recipes() -> dict[str, tuple[Traversable, Traversable]]:
+    """The recipes that come with smidgen and whose data does: by name, the file and the folder that it and its data lie in."""
+    homes = [home for home in (importlib.resources.files("smidgen") / "samples").iterdir() if home.is_dir()]
+    return {file.name.removesuffix(".toml"): (file, home) for home in homes for file in home.iterdir() if file.name.endswith(".toml")}
 
 
 def _example(task: str) -> Traversable | None:

@@ -24,7 +24,7 @@ def serve(
 
     Example: smidgen serve ./my-bundle --port 8080
     """
-    from smidgen.flows.live import load
+    from smidgen.flows.live import load_all
     from smidgen.server.app import create_app
     from smidgen.server.running import run, take_port, url_of
     from smidgen.server.served import warm
@@ -32,11 +32,11 @@ def serve(
     chosen = _with_environment(settings)
     bound = take_port(chosen)
     with bound, ExitStack() as stack:
-        models = []
-        for bundle in bundles:
-            models.append(load(bundle, chosen.threads))
-            stack.callback(models[-1].close)
-            warm(models[-1])
+        models = load_all(bundles, chosen.threads)
+        for model in models:
+            stack.callback(model.close)
+        for model in models:
+            warm(model)
         app = create_app(models, chosen)
         url = url_of(bound)
         names = [model.name for model in models]

@@ -52,17 +52,17 @@ def _print_texts(report: Report) -> None:
     _alternatives(report, measure)
     lines = [texts.alone(report)] if texts.alone(report) else []
     if report.calibration is not None and report.calibration.ece_after is not None:
-        lines.insert(0, f"it is the {measure} to expect of a text, and off by {report.calibration.ece_after:.3f} on average")
+        lines.insert(0, f"{texts.score(report)} It is off from the mean {measure} by {report.calibration.ece_after:.3f} on average.")
     _section("What a score is worth", lines)
     usual = side_by_side.usual(report.samples)
     shown = (usual[1:3] or usual) + side_by_side.weakest(report.samples)[:1]
-    _section("Side by side", [_sample(sample, measure) for sample in shown])
+    _section("Side by side", [_sample(sample, measure, texts.scored(report)) for sample in shown])
 
 
-def _sample(sample: Sample, measure: str) -> str:
+def _sample(sample: Sample, measure: str, scored: str) -> str:
     lines = [_short(sample.text, _LONGER), f"wrote   {_short(sample.got, _LONGER) or '(nothing)'}"]
     lines += [f"wanted  {_short(sample.wanted[0], _LONGER)}"] if sample.wanted else []
-    facts = [f"{measure} {sample.grade:.2f}, expected {sample.score:.2f}", *(["cut off"] if sample.cut else [])]
+    facts = [f"{measure} {sample.grade:.2f}, {scored} {sample.score:.2f}", *(["cut off"] if sample.cut else [])]
     facts += [f"not said: {fact.key} {fact.value}" for fact in sample.missing]
     facts += [f"made up: {fact.key} {fact.value}" for fact in sample.unsupported]
     return "\n  ".join([*lines, "; ".join(facts)])

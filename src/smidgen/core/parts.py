@@ -285,6 +285,21 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Sharing(Protocol):
+    """An engine that can hold weights once for several models: what an engine may be able to do beyond `Engine`."""
+
+    def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
+        """What models must have in common to be held together: those that give the same text can be. `hashes` are those of a model's files,
+        by name."""
+        ...
+
+    def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> Sequence[Runner]:
+        """Load models, folder and options each, that have in common what `shares` says; a runner each, in their order. Raises EngineError
+        where one cannot be loaded."""
+        ...
+
+
 class Runner(Protocol):
     """A loaded model: safe to call from one thread at a time."""
 

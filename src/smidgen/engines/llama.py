@@ -14,7 +14,7 @@ from smidgen.core.errors import EngineError, RequestError, SmidgenError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text
 from smidgen.engines import llama_chat
-from smidgen.engines.llama_adapters import Adapters
+from smidgen.engines.llama_adapters import Adapters, files_of
 from smidgen.engines.llama_options import Options, inside, read
 from smidgen.engines.llama_pieces import Piece, Pieces, piece
 from smidgen.engines.llama_process import Mailbox, Process
@@ -34,29 +34,54 @@ class Llama:
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> LlamaRunner:
         """Start the process and load the model. Raises EngineError where a file is missing or damaged, or an option cannot be."""
-        return LlamaRunner(folder, read(options), threads)
+        return self.together([(folder, options)], threads)[0]
+
+    def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
+        """What models must have in common to be held once: the weights, by their hash, and how they are run. See `core.parts.Sharing`."""
+        asked = read(options)
+        return f"{hashes.get(asked.model)} {asked.cache} {asked.draft}"
+
+    def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> list[LlamaRunner]:
+        """Models that have in common what `shares` says, in one process, which holds the weights once, and every adapter. It has as many
+        slots, and as long ones, as the model with the most, and ends when the last is closed. Raises EngineError as `open` does."""
+        asked = [read(options) for _, options in models]
+        files = [files_of(folder, options.adapters) for (folder, _), options in zip(models, asked, strict=True)]
+        process = Process(
+            {
+                "model": str(inside(models[0][0], asked[0].model)),
+                "adapters": [str(file) for named in files for file in named.values()],
+                "threads": max(1, threads),
+                "context": max(options.context for options in asked),
+                "slots": max(options.slots for options in asked),
+                **asked[0].model_dump(include={"cache", "draft"}),
+            }
+        )
+        held, first, runners = sum(map(len, files)), 0, []
+        for (folder, _), options, named in zip(models, asked, files, strict=True):
+            runners.append(LlamaRunner(folder, options, process.shared(), Adapters(named, options.adapter, first, held)))
+            first += len(named)
+        process.mailbox()  # loads: a damaged model is told now, not with the first request
+        for runner in runners:
+            runner.check_schema()
+        return runners
 
 
 class LlamaRunner:
     """A loaded decoder. `run` is for one thread at a time; `write` and `chat` may be used by many at once, beside it too."""
 
-    def __init__(self, folder: Path, options: Options, threads: int) -> None:
+    def __init__(self, folder: Path, options: Options, process: Process, adapters: Adapters) -> None:
         self.options = options
         self._prompt = Prompt(folder, options.before, options.after, options.context)
-        self._adapters = Adapters(folder, options.adapters)
+        self._adapters = adapters
         self._schemas = Schemas(self._within)
-        self._process = Process(
-            {
-                "model": str(inside(folder, options.model)),
-                "adapters": self._adapters.files,
-                "threads": max(1, threads),
-                **options.model_dump(include={"context", "slots", "cache", "draft"}),
-            }
-        )
-        self._process.mailbox()  # loads: a damaged model is told now, not with the first request
-        if options.schema_of_answers:
+        self._process = process
+        self._closed = False
+
+    def check_schema(self) -> None:
+        """Raise EngineError, and end, where answers cannot be held to the schema of the bundle."""
+        if self.options.schema_of_answers:
             try:
-                self._schemas.check(compact(options.schema_of_answers))
+                self._schemas.check(compact(self.options.schema_of_answers))
             except RequestError as error:
                 self.close()
                 raise EngineError(error.what, value=error.value, todo="Leave out patterns and formats, and build again.") from error
@@ -81,7 +106,7 @@ class LlamaRunner:
     def _written(self, texts: Sequence[Text], more: Mapping[str, Any]) -> Raw:
         rows = [_Row() for _ in texts]
         if texts:
-            mailbox = self._process.mailbox()
+            mailbox = self._mailbox()
             try:
                 self._fill(texts, rows, mailbox, more)
             finally:
@@ -146,7 +171,7 @@ class LlamaRunner:
             grammar: a grammar (GBNF) that the text must fit.
             json_schema: a JSON schema that the text must fit.
             logprobs: how many of the likeliest tokens are given with each token, 0 to 20.
-            adapter: name of the LoRA adapter; None for the model itself.
+            adapter: name of the LoRA adapter; None for the bundle's own, or the model itself where it has none of its own.
 
         Raises:
             RequestError: at once for what cannot be asked; with the first piece for what llama.cpp refuses (a schema, a grammar).
@@ -199,8 +224,15 @@ class LlamaRunner:
         return self._process.pid
 
     def close(self) -> None:
-        """End the process. Requests in flight fail, and so does every later one. May be called twice."""
-        self._process.close()
+        """End the process, once no other model needs it: requests in flight then fail. Every later one does. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._process.close()
+
+    def _mailbox(self) -> Mailbox:
+        if self._closed:
+            raise EngineError("the model is closed", value=self.options.model, todo="Open it again.")
+        return self._process.mailbox()
 
     def _request(self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None = None) -> Message:
         ids = self._prompt.ids(text)
@@ -224,7 +256,7 @@ class LlamaRunner:
 
     def _pieces(self, request: Message, schema: Mapping[str, Any] | None = None) -> Pieces:
         # Nothing is asked before the first piece is wanted: an iterator that nobody reads costs nothing.
-        mailbox = self._process.mailbox()
+        mailbox = self._mailbox()
         try:
             if schema is not None:
                 self._schemas.check(schema)

@@ -11,17 +11,26 @@ from smidgen.engines.llama_options import inside
 
 
 class Adapters:
-    """The adapters of a model, by name."""
+    """The adapters of one model among those that its process holds.
 
-    def __init__(self, folder: Path, named: Mapping[str, str]) -> None:
-        self.names = list(named)
-        self.files = [str(inside(folder, file)) for file in named.values()]
+    Args:
+        files: the model's own, by name.
+        usual: the one that a request has where it names none; None: the model itself.
+        first: how many the process holds of others, before these.
+        held: how many it holds in all.
+    """
+
+    def __init__(self, files: Mapping[str, Path], usual: str | None, first: int = 0, held: int | None = None) -> None:
+        self.names = list(files)
+        self._usual, self._first = usual, first
+        self._held = len(files) if held is None else held
 
     def scales(self, name: str | None) -> list[dict[str, float]]:
-        """How much each counts in a request: the chosen one wholly, the others not at all; none for None.
+        """How much each adapter of the process counts in a request: the chosen one wholly, the others not at all.
 
         Raises RequestError, with the names that there are, for a name that is none of them.
         """
+        name = self._usual if name is None else name
         if name is not None and name not in self.names:
             close = difflib.get_close_matches(name, self.names, n=1)
             meant = f"Did you mean {close[0]!r}? " if close else ""
@@ -29,4 +38,10 @@ class Adapters:
             raise RequestError(
                 "no adapter has this name", value=name, todo=meant + there, status=404, code="adapter_not_found", param="adapter"
             )
-        return [{"id": number, "scale": float(known == name)} for number, known in enumerate(self.names)]
+        chosen = self._first + self.names.index(name) if name is not None else None
+        return [{"id": number, "scale": float(number == chosen)} for number in range(self._held)]
+
+
+def files_of(folder: Path, named: Mapping[str, str]) -> dict[str, Path]:
+    """The files of a model's adapters, by name. Raises EngineError where one is missing, or lies outside the folder."""
+    return {name: inside(folder, file) for name, file in named.items()}

@@ -29,17 +29,21 @@ class Options(Settings):
     draft: Literal["none", "lookup"] = setting("none", "`lookup` guesses the next tokens from repeats in the text, and checks the guesses.")
     schema_of_answers: dict[str, Any] = setting({}, "JSON schema that all that is written must fit; empty for free text.")
     adapters: dict[str, str] = setting({}, "LoRA adapters, by name: GGUF files in the bundle's folder.")
+    adapter: str | None = setting(None, "The adapter that a request has where it names none; none: the model itself.")
 
 
 def read(given: Mapping[str, Any]) -> Options:
     """The options, checked. Raises EngineError that names the first one that cannot be."""
     try:
-        return Options.model_validate(dict(given))
+        found = Options.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         known = ", ".join(Options.model_fields)
         raise EngineError(f"the engine's option {where!r} cannot be", value=first["msg"], todo=f"It knows: {known}. {_AGAIN}") from error
+    if found.adapter is not None and found.adapter not in found.adapters:
+        raise EngineError("the engine's option 'adapter' names none of its adapters", value=found.adapter, todo=_AGAIN)
+    return found
 
 
 def inside(folder: Path, name: str) -> Path:

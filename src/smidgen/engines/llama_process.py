@@ -40,7 +40,8 @@ _LONGEST_SAID = 1000
 class Process:
     """The process. `mailbox` starts it where it does not run. When this object is gone, so is the process.
 
-    `facts` is what it said of the model when it had loaded it; `starts` how often it was started.
+    `facts` is what it said of the model when it had loaded it; `starts` how often it was started. Several may use it, each after a call of
+    `shared`; it ends when the last of them has closed it.
     """
 
     def __init__(self, opening: Message, start_seconds: float = START_SECONDS, silent_seconds: float = SILENT_SECONDS) -> None:
@@ -49,6 +50,7 @@ class Process:
         self._child: Child | None = None
         self._finalizer: weakref.finalize[..., Process] | None = None
         self._closed = False
+        self._users = 0
         self.starts = 0
         self.facts: Message = {}
 
@@ -67,6 +69,12 @@ class Process:
                 self._finalizer = weakref.finalize(self, self._child.end, "the model was closed")
             return Mailbox(self._child, self._silent_seconds)
 
+    def shared(self) -> Process:
+        """The same, with one more who uses it and will close it."""
+        with self._lock:
+            self._users += 1
+        return self
+
     @property
     def pid(self) -> int | None:
         """The number of the running process; None where none runs."""
@@ -74,8 +82,12 @@ class Process:
         return child.pid if child is not None and child.alive else None
 
     def close(self) -> None:
-        """End the process; requests in flight fail. Returns within seconds, once a start that is under way is over. May be called twice."""
+        """End the process, where nobody else uses it; requests in flight fail. Returns within seconds, once a start that is under way is
+        over."""
         with self._lock:
+            self._users -= 1
+            if self._users > 0:
+                return
             self._closed = True
             child, self._child = self._child, None
         if child is not None:

@@ -36,8 +36,15 @@ class Request:
         self.answered = False
         self._given = self._understood = 0  # chunks
 
-    def answer(self, server: Server) -> None:
-        """Run it to its end. Any failure becomes its last reply."""
+    @property
+    def adapter(self) -> int | None:
+        """The number of its adapter; None where it has none."""
+        return next((entry["id"] for entry in self._body.get("lora", ()) if entry["scale"]), None)
+
+    def answer(self, server: Server, slot: int | None = None) -> None:
+        """Run it to its end, in this slot where one is given. Any failure becomes its last reply."""
+        if slot is not None:
+            self._body["id_slot"] = slot
         handle = server.handle_chat_completions if self._chat else server.handle_completions
         if not self.cancelled:
             try:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 from smidgen.engines.llama_request import Request
+from smidgen.engines.llama_slots import Slots
 from smidgen.engines.llama_wire import Message, packed, receive
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def main() -> None:
         speaker.say({"refused": str(error)})
         return
     speaker.say({"ready": True, **facts})
-    Desk(server, speaker, opening["slots"]).work(source)
+    Desk(server, speaker, opening["slots"], len(opening["adapters"])).work(source)
 
 
 class Speaker:
@@ -72,8 +73,9 @@ class Speaker:
 class Desk:
     """Takes requests in, as many at a time as there are slots; the others wait in line, where they can be cancelled at once."""
 
-    def __init__(self, server: Server, speaker: Speaker, slots: int) -> None:
+    def __init__(self, server: Server, speaker: Speaker, slots: int, adapters: int) -> None:
         self._server, self._speaker = server, speaker
+        self._slots = Slots(slots) if adapters else None  # else llama.cpp chooses
         self._pool = ThreadPoolExecutor(slots, "request")
         self._requests: dict[int, Request] = {}
         self._lock = threading.Lock()
@@ -98,9 +100,12 @@ class Desk:
         self._pool.submit(self._answer, number, request)
 
     def _answer(self, number: int, request: Request) -> None:
+        slot = self._slots.take(request.adapter) if self._slots else None
         try:
-            request.answer(self._server)
+            request.answer(self._server, slot)
         finally:
+            if self._slots and slot is not None:
+                self._slots.give(slot)
             if not request.answered:
                 self._speaker.say({"id": number, "error": {"code": 500, "message": "llama.cpp said what could not be read"}})
             with self._lock:

@@ -317,7 +317,7 @@ def _kept(
     """
     progress, auto = bench.progress, recipe.settings(CompressSettings).method == "auto"
     for number in range(len(trained.candidates)):
-        chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings))
+        chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings), task.headline)
         progress.say(f"chosen: {chosen.name}, {reason}")
         story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not, loaded)
         draft = _measured(story, box / f"draft-{number}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
+from smidgen.judge.phrases import plain
 from smidgen.students.settings import StudentSettings
 
 WITHIN = 0.01
@@ -47,8 +48,8 @@ class Candidate:
         return f"{self.student} {self.method}"
 
 
-def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Candidate, str, dict[str, str]]:
-    """The candidate to ship, why, and for each other one (by name) why not.
+def choose(candidates: Sequence[Candidate], wanted: StudentSettings, headline: str = "accuracy") -> tuple[Candidate, str, dict[str, str]]:
+    """The candidate to ship, why, and for each other one (by name) why not, in words for the metric `headline`.
 
     Raises GateError, with every candidate's numbers, where none meets the limits.
     """
@@ -59,35 +60,53 @@ def choose(candidates: Sequence[Candidate], wanted: StudentSettings) -> tuple[Ca
             "no model meets what was asked",
             value=_asked(wanted),
             todo="Loosen a limit, or choose another student. What there was:",
-            changed=[f"{c.name}: {c.held.value:.1%}, {c.p50:.2f} ms, {c.size_mb:.1f} MB; {c.unfit or 'the baseline'}" for c in limited],
+            changed=[
+                f"{c.name}: {_value(c.held.value, headline)}, {c.p50:.2f} ms, {c.size_mb:.1f} MB; {c.unfit or 'the baseline'}"
+                for c in limited
+            ],
         )
     best = max(fit, key=lambda c: (c.held.value, -c.p50))
     baseline = max((c.held.value for c in limited if c.baseline), default=0.0)
+    most, within, as_good = _words(headline)
     if wanted.quality == "best":
-        chosen, reason = best, "the most accurate on held-out rows"
+        chosen, reason = best, f"{most} on held-out rows"
     elif wanted.quality == "balanced":
         near = [c for c in fit if c.held.value >= best.held.value - WITHIN]
         chosen = _fastest(near)
         reason = (
-            "the most accurate on held-out rows"
+            f"{most} on held-out rows"
             if chosen is best
-            else f"{_lead(chosen, near)} within {WITHIN:.0%} of the most accurate ({best.name}) on held-out rows"
+            else f"{_lead(chosen, near)} within {within} of {most} ({best.name}) on held-out rows"
         )
     else:
         good = [c for c in fit if c.held.value >= baseline]
         chosen = _fastest(good) if good else best
-        reason = (
-            f"{_lead(chosen, good)} at least as accurate as the baseline"
-            if good
-            else "nothing beats the baseline; this is the most accurate"
-        )
+        reason = f"{_lead(chosen, good)} at least {as_good}" if good else f"nothing beats the baseline; this is {most}"
     reason = f"{reason}; asked: {_asked(wanted)}"
-    why_not = {c.name: c.unfit or _why_not(c, chosen, wanted) for c in limited if c.name != chosen.name}
+    why_not = {c.name: c.unfit or _why_not(c, chosen, wanted, headline) for c in limited if c.name != chosen.name}
     return chosen, reason, why_not
 
 
+def _words(headline: str) -> tuple[str, str, str]:
+    """How the best is called, how near to it is near, and what is as good as the baseline, of a metric."""
+    if headline == "accuracy":
+        return "the most accurate", f"{WITHIN:.0%}", "as accurate as the baseline"
+    return f"the best by {plain(headline)}", f"{WITHIN:g}", f"as good as the baseline by {plain(headline)}"
+
+
+def _value(value: float, headline: str) -> str:
+    return f"{value:.1%}" if headline == "accuracy" else f"{plain(headline)} {value:.3f}"
+
+
+def _apart(gap: float, headline: str, more: bool) -> str:
+    """How far the metric is above (`more`) or below another: accuracy in points, others as they are."""
+    if headline == "accuracy":
+        return f"{100 * gap:.1f} points {'more' if more else 'less'} accurate"
+    return f"{gap:.3f} {'higher' if more else 'lower'} in {plain(headline)}"
+
+
 def _fastest(candidates: Sequence[Candidate]) -> Candidate:
-    """The fastest. Times within `ALIKE` of the shortest are alike, for a clock is never sure: among them the most accurate, then the one
+    """The fastest. Times within `ALIKE` of the shortest are alike, for a clock is never sure: among them the best, then the one
     that is most like the trained model, so that the same build chooses the same again."""
     shortest = min(c.p50 for c in candidates)
     alike = [c for c in candidates if c.p50 <= ALIKE * shortest]
@@ -114,16 +133,16 @@ def _limited(candidate: Candidate, wanted: StudentSettings) -> Candidate:
     return candidate
 
 
-def _why_not(candidate: Candidate, chosen: Candidate, wanted: StudentSettings) -> str:
+def _why_not(candidate: Candidate, chosen: Candidate, wanted: StudentSettings, headline: str) -> str:
     if candidate.baseline:
         return "the baseline, for comparison"
     gap = chosen.held.value - candidate.held.value
     if gap > 0:
-        return f"{100 * gap:.1f} points less accurate on held-out rows"
+        return f"{_apart(gap, headline, more=False)} on held-out rows"
     if candidate.p50 > ALIKE * chosen.p50:
         return f"{candidate.p50 / max(chosen.p50, 1e-9):.1f} times slower"
     if gap < 0:
-        return f"{100 * -gap:.1f} points more accurate, but not fast enough for {wanted.quality}"
+        return f"{_apart(-gap, headline, more=True)}, but not fast enough for {wanted.quality}"
     if candidate.agreement < chosen.agreement:
         return f"as good, less like the trained model ({candidate.agreement:.1%} of answers the same, {chosen.agreement:.1%} here)"
     return "as good and about as fast"

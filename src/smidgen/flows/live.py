@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from smidgen.bundles.manifest import Manifest
-from smidgen.bundles.open import open_bundle
-from smidgen.core.errors import InputError, RequestError
-from smidgen.core.parts import Form, Raw, Runner, Task, Worded, formed
+from smidgen.bundles.open import Bundle, open_bundle
+from smidgen.core.errors import InputError, RequestError, SmidgenError
+from smidgen.core.parts import Form, Raw, Runner, Sharing, Task, Worded, formed
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
 from smidgen.flows import attempts, written
@@ -162,7 +162,35 @@ def load(path: Path | str, threads: int | None = None) -> Model:
         BundleError: the bundle must not be opened; the message names the file.
         EngineError: the engine cannot load the weights.
     """
-    bundle = open_bundle(Path(path))
+    return load_all([path], threads)[0]
+
+
+def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Model]:
+    """Open several bundles, in their order. Those whose weights are the same file, with adapters beside it, are held once: see
+    `core.parts.Sharing`. Raises as `load` does; what was loaded by then is closed again."""
+    bundles = [open_bundle(Path(path)) for path in paths]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, bundle in enumerate(bundles):
+        groups.setdefault((bundle.manifest.engine.engine, _shares(bundle, place)), []).append(place)
+    loaded: dict[int, Model] = {}
+    try:
+        for (name, _), places in groups.items():
+            engine = registry.find("engines", name)
+            models = [(bundles[place].folder, bundles[place].manifest.engine.options) for place in places]
+            wanted = thread_count(threads)
+            runners = engine.together(models, wanted) if len(models) > 1 else [engine.open(*models[0], wanted)]
+            for place, runner in zip(places, runners, strict=True):
+                loaded[place] = Model(bundles[place].folder, bundles[place].manifest, runner)
+    except SmidgenError:
+        for model in loaded.values():
+            model.close()
+        raise
+    return [loaded[place] for place in range(len(bundles))]
+
+
+def _shares(bundle: Bundle, place: int) -> str:
+    """What a bundle has in common with those that it can be held together with; one that cannot be has it with none."""
     engine = registry.find("engines", bundle.manifest.engine.engine)
-    runner = engine.open(bundle.folder, bundle.manifest.engine.options, thread_count(threads))
-    return Model(bundle.folder, bundle.manifest, runner)
+    if not isinstance(engine, Sharing):
+        return str(place)
+    return engine.shares(bundle.manifest.engine.options, {name: entry.sha256 for name, entry in bundle.manifest.files.items()})

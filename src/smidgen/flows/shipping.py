@@ -144,7 +144,8 @@ def report(
     examples, task, form = story.examples, story.task, learnt.form
     sections: dict[str, Any]
     if isinstance(task, Graded):
-        sections = writing.writer_sections(examples.test, served, task.grades(examples.test, served, form), metrics)
+        grades = task.grades(examples.test, served, form)
+        sections = writing.writer_sections(examples.test, served, grades, metrics, fitted=form.get("score") is not None)
         return _assembled(story, form, served, metrics, facts, model, sections)
     raw = story.bench.raw(learnt.final, [row.input for row in examples.test])
     plain = task.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from smidgen.store.steps import Steps
 
 _FACTS = "smidgen_step.json"
 _SAMPLE = 256
+_ENERGY_SECONDS = 1.0  # a reading is two small files or none: often enough to look alive, seldom enough to cost nothing
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Bench:
             meter, began = Meter(), time.perf_counter()
             self.progress.start(label)
             training = Training(rows, held, form, base, settings, self.seed, teacher=teacher.folder if teacher else None)
-            student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label)))
+            student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label, meter)))
             seconds, energy = time.perf_counter() - began, meter.read()
             before = _facts(folder)
             _write(folder, {"seconds": seconds + before.get("seconds", 0.0), "watt_hours": energy.watt_hours, "method": energy.method})
@@ -218,16 +220,20 @@ class Bench:
 
 class _Titled:
     """A progress under the build's own title for a step, whatever the student calls it: one student is trained twice, on fewer and on all
-    rows, and the two must not look the same."""
+    rows, and the two must not look the same. Beside the bar it says what energy the training has taken so far."""
 
-    def __init__(self, inner: Progress, title: str) -> None:
-        self._inner, self._title = inner, title
+    def __init__(self, inner: Progress, title: str, meter: Meter) -> None:
+        self._inner, self._title, self._meter = inner, title, meter
+        self._read, self._energy = -math.inf, ""
 
     def start(self, step: str, total: int | None = None) -> None:
         self._inner.start(self._title, total)
 
     def advance(self, units: int = 1, **facts: float | str) -> None:
-        self._inner.advance(units, **facts)
+        if time.monotonic() - self._read >= _ENERGY_SECONDS:
+            self._read = time.monotonic()
+            self._energy = self._meter.read().short()
+        self._inner.advance(units, **facts, energy=self._energy)
 
     def finish(self, note: str = "") -> None:
         self._inner.finish(note)

@@ -21,6 +21,16 @@ class GateSettings(Settings):
     min_headline: float | None = setting(
         None, "The least headline metric (accuracy for classify) that is good enough to ship.", flag="--min-quality", ge=0.0, le=1.0
     )
+    min_coverage: float | None = setting(
+        None, "Texts from attributes: the least share of all attributes that the texts must state.", flag="--min-coverage", ge=0.0, le=1.0
+    )
+    max_unsupported: float | None = setting(
+        None,
+        "Texts from attributes: the largest share of texts that may state an attribute which their input lacks.",
+        flag="--max-unsupported",
+        ge=0.0,
+        le=1.0,
+    )
     must_beat_baseline: bool = setting(
         False, "Fail unless the headline metric is above the baseline's by more than chance explains.", flag="--must-beat-baseline"
     )

@@ -66,7 +66,8 @@ def write(report: Report, folder: Path) -> tuple[Path, Path]:
 def sections(report: Report) -> list[tuple[str, str]]:
     """The page's sections: the mark of each, and its name in the list at the top."""
     beside = [("fillings", "Side by side")] if report.fillings else []
-    made = [("alternatives", "Alternatives"), ("cost", "Cost"), ("served", "Served as measured"), ("made", "How it was made")]
+    taught = [("teacher", "The teacher")] if report.teacher else []
+    made = [("alternatives", "Alternatives"), ("cost", "Cost"), *taught, ("served", "Served as measured"), ("made", "How it was made")]
     alone, more = ("alone", "Answering alone"), ("more", "More examples")
     if report.graded:
         curve = [more] if report.learning_curve else []

@@ -19,15 +19,21 @@ def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings
         headline: the metric that decides.
         baseline: the baseline measured on the same rows, with its paired change; must be there where `must_beat_baseline` is set.
     """
-    found = metrics.get(headline)
     failures: list[str] = []
-    if settings.min_headline is not None:
+    asked = (
+        ("min_headline", headline, settings.min_headline, 1),
+        ("min_coverage", "coverage", settings.min_coverage, 1),
+        ("max_unsupported", "unsupported", settings.max_unsupported, -1),
+    )
+    for setting, name, bound, better in asked:
+        if bound is None:
+            continue
+        found = metrics.get(name)
         if found is None or not math.isfinite(found.value):
-            failures.append(f"{headline} was not measured; gate.min_headline asks for {settings.min_headline:g}")
-        elif found.value < settings.min_headline:
+            failures.append(f"{name} was not measured; gate.{setting} asks for {bound:g}")
+        elif better * found.value < better * bound:
             failures.append(
-                f"{headline} is {found.value:.4f} (95 % interval {found.low:.4f} to {found.high:.4f}); "
-                f"gate.min_headline asks for {settings.min_headline:g}"
+                f"{name} is {found.value:.4f} (95 % interval {found.low:.4f} to {found.high:.4f}); gate.{setting} asks for {bound:g}"
             )
     if settings.must_beat_baseline:
         if baseline is None or baseline.change is None:

@@ -126,8 +126,10 @@ class ReliabilityBin(Part):
 
 class Calibration(Part):
     """Whether scores mean what they say. ECE is over 15 bins of equal size. `bins` are of the scores as served; of a graded task their
-    `accuracy` is the mean grade."""
+    `accuracy` is the mean grade. `fitted` is false where too few texts were kept apart to fit anything: a score of a text is then the
+    mean probability of its tokens, and not the grade to expect."""
 
+    fitted: bool = True
     ece_before: float | None = None
     ece_after: float | None = None
     brier: float | None = None

@@ -138,6 +138,21 @@ def selected(report: Report) -> list[Selected]:
     return chosen
 
 
+def score(report: Report) -> str:
+    """What a score of this model is, in a sentence."""
+    if report.calibration is None or report.calibration.fitted:
+        return f"A score is the {name(report.headline)} to expect of a text."
+    return (
+        f"Too few texts were kept apart to learn which {name(report.headline)} to expect, so a score is the mean probability of a text's "
+        "tokens: higher is surer, and it promises nothing."
+    )
+
+
+def scored(report: Report) -> str:
+    """The word before a score that stands beside a grade."""
+    return "expected" if report.calibration is None or report.calibration.fitted else "score"
+
+
 def alone(report: Report) -> str:
     """What passing on the less sure texts would bring, in a sentence; empty where it was not measured."""
     choices, found = selected(report), report.metrics.get(report.headline)

@@ -21,7 +21,7 @@ _REFERENCES = 3
 
 
 def writer_sections(
-    rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], metrics: Mapping[str, Metric]
+    rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], metrics: Mapping[str, Metric], fitted: bool = True
 ) -> dict[str, Any]:
     """The sections `metrics`, `calibration`, `risk_coverage` and `samples`, ready for `Report(**sections, ...)`.
 
@@ -30,6 +30,7 @@ def writer_sections(
         replies: what is served writes for them.
         grades: what each reply is worth, 0..1; the risk is what is missing to 1.
         metrics: as the task measures them.
+        fitted: whether scores are grades to expect, fitted on rows kept apart; else they are the mean probability of tokens.
     """
     scores = np.array([reply.score for reply in replies], dtype=np.float64)
     worth = np.asarray(grades, dtype=np.float64)
@@ -39,6 +40,7 @@ def writer_sections(
         "graded": True,
         "metrics": all_measured(metrics),
         "calibration": Calibration(
+            fitted=fitted,
             ece_after=off if np.isfinite(off) else None,
             bins=tuple(ReliabilityBin(**asdict(found)) for found in calibration.reliability(scores, worth)),
         ),

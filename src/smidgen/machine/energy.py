@@ -21,6 +21,10 @@ class Energy:
     watt_hours: float
     method: str
 
+    def short(self) -> str:
+        """For a progress bar: "0.42 Wh", or "0.42 Wh (estimate)" where no counter was read."""
+        return f"{self.watt_hours:.2f} Wh" + ("" if self.method.startswith("rapl") else " (estimate)")
+
 
 class Meter:
     """Measures the energy of the time between its making and `read`. RAPL counts the whole package, neighbours included."""

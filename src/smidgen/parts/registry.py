@@ -26,6 +26,7 @@ _SINGULAR = {
     "bases": "base source",
     "data": "data source",
     "cli": "command",
+    "flows.export": "export target",
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import ValidationInfo, field_validator
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _CHECKPOINT, _HEALING = "checkpoint.safetensors", "healing.safetensors"
 _WHOLE = 2 / 3
 """Of the time for teaching: the share for the whole model, where layers are dropped then."""
+_ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _UNROUNDED = 2 / 3
 """The share of the steps that are taught with free matrices, where the last ones are rounded."""
@@ -76,6 +78,25 @@ class DecoderSettings(Settings):
         flag="--qat",
     )
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
+    adapter: bool = setting(
+        False,
+        "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "
+        "Takes the base's whole vocabulary; for the method lora.",
+        flag="--adapter",
+    )
+
+    @field_validator("adapter")
+    @classmethod
+    def _fits(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and info.data.get("method") == "full":
+            raise ValueError("an adapter is taught by the method lora")
+        if wanted and info.data.get("vocabulary") == "trimmed":
+            raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
+        if wanted and info.data.get("qat", "none") != "none":
+            raise ValueError("qat rounds the base's matrices with what is taught in them, and an adapter keeps the two apart")
+        if wanted and info.data.get("drop_layers"):
+            raise ValueError("an adapter is laid over all layers of the base: with drop_layers it would fit no other model")
+        return wanted
 
 
 class Decoder:
@@ -144,30 +165,38 @@ class Decoder:
         return written(folder, texts, threads)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by."""
-        from smidgen.students.decoder_files import opened, taught
-        from smidgen.students.gguf_file import write
+        """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by.
+        With the setting `adapter` two GGUFs: the base's weights, in the same bytes for all that are taught on it, and what was taught."""
+        from smidgen.students.decoder_files import adapter, base_weights, opened, taught
+        from smidgen.students.gguf_file import adapter_write, write
         from smidgen.students.prompts import chat_template
 
         stored = opened(folder)
+        apart = adapter(stored) if stored.settings.get("adapter") else None
         write(
             out / "model.gguf",
-            taught(stored),
+            taught(stored) if apart is None else base_weights(stored.base, stored.kept),
             stored.config,
             folder,
             kind="f16",
             template=chat_template(folder),
             eos_id=stored.facts["stop"][0],
-            name=out.name,
+            name=out.name if apart is None else stored.base.name,
         )
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
         if stored.facts.get("schema"):
             options["schema_of_answers"] = stored.facts["schema"]
+        files = ["model.gguf", "tokenizer.json"]
+        if apart is not None:
+            factors, alpha = apart
+            adapter_write(out / _ADAPTER, factors, stored.config, alpha=alpha, name=out.name, kind="f16")
+            files.append(_ADAPTER)
+            options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
         if stored.shape.head % 32:
             options["cache"] = "f16"  # llama.cpp packs keys and values by 32 numbers
-        return EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, HALF)
+        return EngineSpec("llama", tuple(files), options, HALF)
 
 
 def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
@@ -252,7 +281,7 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
 
     assert training.base is not None
     folder = training.base.folder
-    if settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
+    if settings.adapter or settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
         return None
     prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}

@@ -40,6 +40,40 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
+def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int, int]) -> dict[str, torch.Tensor]:
+    """The weights with a LoRA adapter added to them: weight + alpha / rank * (b @ a).
+
+    Args:
+        weights: as `read` gives them; they are left as they are.
+        file: the adapter, a GGUF.
+        heads: heads of queries, and of keys and values.
+
+    Raises:
+        BaseError: the adapter is damaged, or changes what the model does not have.
+    """
+    import gguf
+    from gguf.quants import dequantize
+
+    changed = dict(weights)
+    try:
+        reader = gguf.GGUFReader(file)
+        kind, alpha = architecture_of(_fact(reader, "general.architecture")), float(_fact(reader, "adapter.lora.alpha"))
+        factors = {
+            entry.name: torch.from_numpy(
+                np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(tuple(int(size) for size in reversed(entry.shape)))
+            )
+            for entry in reader.tensors
+        }
+        for short in [name.removesuffix(".lora_a") for name in factors if name.endswith(".lora_a")]:
+            first, second = factors[f"{short}.lora_a"], factors[f"{short}.lora_b"]
+            moved, rotary = second @ first * (alpha / first.shape[0]), rotary_heads(short, kind, *heads)
+            name = transformers_name(short)
+            changed[name] = changed[name] + (halved(moved, rotary) if rotary else moved)
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
+        raise BaseError(f"the adapter cannot be laid over the model ({error})", value=str(file), todo="Build the bundle again.") from error
+    return changed
+
+
 def _fact(reader: Any, key: str, otherwise: Any = None) -> Any:
     """A single value of the file's metadata. Raises KeyError where it is not there and nothing else will do."""
     field = reader.get_field(key)

@@ -63,9 +63,9 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
     turns = [turn for text, answer in examples for turn in _turns(text, answer)]
     if template is None:
         return _plain(tokenizer, config, instruction, examples, folder)
-    shown = _render(template, config, instruction, [*turns, {"role": "user", "content": _MARK}], folder, answer=True)
+    shown = render(template, config, instruction, [*turns, {"role": "user", "content": _MARK}], folder, answer=True)
     # What ends an answer is what the template puts behind one.
-    whole = _render(template, config, "", [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}], folder, answer=False)
+    whole = render(template, config, "", [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}], folder, answer=False)
     before, found, after = shown.rpartition(_MARK)
     ending = whole.rpartition(_MARK)[2]
     if not found or _MARK not in whole:
@@ -108,7 +108,19 @@ def _turns(text: str, answer: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
 
 
-def _render(template: str, config: dict[str, Any], instruction: str, turns: list[dict[str, str]], folder: Path, answer: bool) -> str:
+def render(template: str, config: dict[str, Any], instruction: str, turns: list[dict[str, str]], folder: Path, answer: bool) -> str:
+    """A conversation as the text that the model reads.
+
+    Args:
+        template: the chat template.
+        config: names the special tokens (`bos_token`, ...), as tokenizer_config.json does.
+        instruction: words to the system; empty for none. They go before the first text where the template knows no system.
+        turns: of user and assistant in turn, `role` and `content` each.
+        folder: what the template belongs to, for the error.
+        answer: whether the answer is to be opened.
+
+    Raises BaseError where the template cannot be rendered.
+    """
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
 

@@ -13,8 +13,8 @@ class StudentSettings(Settings):
     kind: str = setting("auto", "A student by name (encoder, static, linear), or auto: chosen by what is asked below.", flag="--student")
     quality: Literal["best", "balanced", "fast"] = setting(
         "balanced",
-        "best: the most accurate, whatever its size. balanced: the smallest and fastest within a point of it. fast: the fastest "
-        "that beats the baseline.",
+        "best: the best by the task's own metric, whatever its size. balanced: the smallest and fastest within a point of it. fast: "
+        "the fastest that beats the baseline.",
         flag="--quality",
     )
     max_latency_ms: float | None = setting(

@@ -1,0 +1,115 @@
+"""A bundle that writes, as an export needs it: its GGUF's own words, its prompt as text, its chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from smidgen.bases.gguf_facts import facts_of
+from smidgen.bases.gguf_tokenizer import pre_of
+from smidgen.bundles.open import Bundle
+from smidgen.core.errors import BaseError, InputError
+from smidgen.flows.export.conversation import Message, Render
+from smidgen.flows.export.target import instruction_of
+from smidgen.students.prompts import Prompt, plain_ids, render, tokenizer_of
+
+_BEGIN = ("llama-bpe",)
+"""Splits whose tokenizers begin a text with a token of their own where the file does not say whether they do."""
+_TEXTS = ("Hello", "name: Oak stool; colour: red", "Two\nlines of text.", "naïve “café” 12345", "{}", "a")
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The decoder of a bundle. `model` is its GGUF; `facts` are the metadata in it."""
+
+    bundle: Bundle
+    model: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Decoder:
+        """Read what the bundle's GGUF says. Raises BaseError where it is malformed."""
+        model = bundle.folder / str(bundle.manifest.engine.options.get("model", "model.gguf"))
+        return cls(bundle, model, facts_of(model))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The engine's options."""
+        return self.bundle.manifest.engine.options
+
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter that belongs to every request; None where the model is one file."""
+        name = self.options.get("adapter")
+        return self.bundle.folder / str(self.options["adapters"][name]) if name is not None else None
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer that the engine reads texts by."""
+        return tokenizer_of(self.bundle.folder)
+
+    @property
+    def template(self) -> str | None:
+        """The chat template; None where the model has none."""
+        return self.facts.get("tokenizer.chat_template") or None
+
+    @property
+    def prompt(self) -> Prompt:
+        """The token ids around a text."""
+        return Prompt.of({name: list(self.options.get(name, ())) for name in ("before", "after", "stop")})
+
+    @property
+    def begins(self) -> str:
+        """The token that llama.cpp puts before every prompt by itself; empty where it puts none."""
+        adds = self.facts.get("tokenizer.ggml.add_bos_token", pre_of(self.facts) in _BEGIN)
+        return self.token("bos") if adds else ""
+
+    def token(self, which: str) -> str:
+        """A special token (`bos`, `eos`, `unknown`, `padding`) as it is written; empty where the model has none."""
+        number, tokens = self.facts.get(f"tokenizer.ggml.{which}_token_id"), self.facts.get("tokenizer.ggml.tokens") or []
+        return str(tokens[number]) if isinstance(number, int) and number < len(tokens) else ""
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What token ids are the text of, special tokens as they are written."""
+        found: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
+        return found
+
+    def render(self) -> Render:
+        """Its chat template as a function. Raises InputError where it has none."""
+        template = self.template
+        if template is None:
+            raise InputError("the model has no chat template", value=self.model.name, todo="Build on an instruct model.")
+        names = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
+        config = {name: self.token(which) for name, which in names.items()}
+
+        def shown(messages: Sequence[Message], opened: bool) -> str:
+            system = messages[0]["content"] if messages[0]["role"] == "system" else ""
+            turns = [dict(message) for message in (messages[1:] if system else messages)]
+            try:
+                return render(template, config, system, turns, self.model, answer=opened)
+            except BaseError as error:
+                raise ValueError(error.what) from error
+
+        return shown
+
+    def asked(self, text: str) -> str:
+        """The prompt of a text, as text, as the bundle asks."""
+        return f"{self.text(self.prompt.before)}{text}{self.text(self.prompt.after)}"
+
+    def shown(self) -> list[Message]:
+        """The conversation that the bundle's own prompt is by its chat template, up to the text: its instruction, if it has one."""
+        told = instruction_of(self.bundle.manifest)
+        return [{"role": "system", "content": told}] if told else []
+
+    def split_alike(self) -> str | None:
+        """A text whose prompt, put together as text and tokenised as a whole, gives other ids than the bundle asks with; None: there is
+        none among those that are tried."""
+        for text in _TEXTS:
+            wanted = [*self.prompt.before, *plain_ids(self.tokenizer, text), *self.prompt.after]
+            self.tokenizer.encode_special_tokens = False
+            if self.tokenizer.encode(self.asked(text), add_special_tokens=False).ids != wanted:
+                return text
+        return None

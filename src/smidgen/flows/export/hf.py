@@ -1,0 +1,150 @@
+"""`--to hf`: a folder that transformers loads: config, tokenizer, and the numbers of the GGUF as safetensors.
+
+The weights are those that were measured, taken out of the file that is served, not the ones from before they were packed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smidgen.bases.decoder_files import complete
+from smidgen.bundles.open import Bundle
+from smidgen.core.errors import EngineError
+from smidgen.flows.export.decoder import Decoder
+from smidgen.flows.export.target import Told, engine_of, instruction_of, licence_of, measured_line, once_only
+from smidgen.students.decoder import need_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WRITERS_ONLY = (
+    "The bundle holds a graph, with its own pooling and head, that no class of transformers has. Export it --to onnx-web: that layout is "
+    "the hub's for ONNX, which optimum and transformers.js load."
+)
+
+
+class HuggingFace:
+    """The target `hf`."""
+
+    summary = "config, tokenizer and safetensors, for transformers and what reads its folders"
+
+    def write(self, bundle: Bundle, out: Path) -> Told:
+        """See `Target`. Raises MissingExtra where torch is not installed, BaseError for a GGUF that transformers' config cannot tell."""
+        manifest = engine_of(bundle, ("llama",), "hf", _WRITERS_ONLY)
+        need_torch()
+        decoder = Decoder.of(bundle)
+        shutil.copyfile(bundle.folder / "tokenizer.json", out / "tokenizer.json")
+        complete(out, decoder.model)
+        _add(out / "config.json", {"torch_dtype": "float16"})
+        generation: dict[str, Any] = {"do_sample": False, "eos_token_id": list(decoder.prompt.stop)}
+        if "max_tokens" in decoder.options:
+            generation["max_new_tokens"] = decoder.options["max_tokens"]
+        (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
+        _save(weights_of(decoder), out / "model.safetensors")
+        notes = [_rounded(manifest.engine.method)]
+        if decoder.adapter is not None:
+            notes.append("What was taught, an adapter beside the base's weights in the bundle, is added to them here.")
+        notes += once_only(manifest)
+        if not decoder.template:
+            notes.append("The model has no chat template: put the prompt together as README.md shows.")
+        (out / "README.md").write_text(_card(decoder, notes), encoding="utf-8", newline="\n")
+        return Told(tuple(notes))
+
+
+def weights_of(decoder: Decoder) -> dict[str, Tensor]:
+    """The weights that the bundle serves, in 32 bits, by their names in transformers."""
+    from smidgen.students.gguf_weights import read, with_adapter
+
+    weights = read(decoder.model)
+    if decoder.adapter is None:
+        return weights
+    kind = decoder.facts["general.architecture"]
+    heads = decoder.facts[f"{kind}.attention.head_count"]
+    return with_adapter(weights, decoder.adapter, (heads, decoder.facts.get(f"{kind}.attention.head_count_kv", heads)))
+
+
+def _save(weights: dict[str, Tensor], file: Path) -> None:
+    """Matrices in 16 bits; norms and biases, which a GGUF keeps in 32, as they are. Raises EngineError for what 16 bits cannot hold."""
+    import torch
+    from safetensors.torch import save_file
+
+    stored = {name: (tensor.half() if tensor.dim() > 1 else tensor).contiguous() for name, tensor in weights.items()}
+    for name, tensor in stored.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise EngineError("a weight is too large for 16 bits", value=name, todo="Build the bundle again.")
+    save_file(stored, file, metadata={"format": "pt"})
+
+
+def _add(file: Path, more: dict[str, Any]) -> None:
+    facts = {**json.loads(file.read_text(encoding="utf-8")), **more}
+    file.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _rounded(method: str) -> str:
+    if method == "f16":
+        return "The weights are those of the bundle, 16 bits each."
+    return (
+        f"The weights are those of the bundle, rounded: they were packed as {method}, and are given here as 16-bit numbers. They are not "
+        "the weights from before the packing, and take more memory without being any better."
+    )
+
+
+def _card(decoder: Decoder, notes: list[str]) -> str:
+    manifest = decoder.bundle.manifest
+    licence = licence_of(manifest)
+    front: dict[str, Any] = {"license": licence.lower() if licence != "unknown" else "other", "library_name": "transformers"}
+    front |= {"pipeline_tag": "text-generation", "tags": ["smidgen", manifest.task]}
+    if manifest.base:
+        front["base_model"] = manifest.base.name.removeprefix("hf:")
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in front.items()]
+    if decoder.template and _talks(decoder):
+        talk = json.dumps([*decoder.shown(), {"role": "user", "content": "a text"}], ensure_ascii=False)
+        ask = f'ids = tokenizer.apply_chat_template({talk}, add_generation_prompt=True, return_tensors="pt", return_dict=True)'
+    else:
+        before, after = list(decoder.prompt.before), list(decoder.prompt.after)
+        text = 'text = tokenizer("a text", add_special_tokens=False)["input_ids"]'
+        ask = f'{text}\nids = {{"input_ids": torch.tensor([[*{before}, *text, *{after}]])}}'
+    return _CARD.format(
+        front="\n".join(lines),
+        title=manifest.name,
+        told=f"It was taught with this instruction: {instruction_of(manifest)}\n\n" if instruction_of(manifest) else "",
+        measured=measured_line(manifest),
+        notes="\n".join(f"- {note}" for note in notes),
+        ask=ask,
+    )
+
+
+def _talks(decoder: Decoder) -> bool:
+    """Whether the bundle's prompt is the one that the model's chat template makes."""
+    try:
+        return decoder.render()([*decoder.shown(), {"role": "user", "content": "a text"}], True) == decoder.asked("a text")
+    except ValueError:
+        return False
+
+
+_CARD = """---
+{front}
+---
+
+# {title}
+
+{told}{measured} That was llama.cpp; transformers was not measured, and computes the same weights with other roundings.
+
+{notes}
+
+```python
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForCausalLM.from_pretrained(".")
+{ask}
+written = model.generate(**ids)[0, ids["input_ids"].shape[1]:]
+print(tokenizer.decode(written, skip_special_tokens=True))
+```
+"""
+
+part = HuggingFace()

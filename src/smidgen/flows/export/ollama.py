@@ -1,0 +1,144 @@
+"""`--to ollama`: a folder with the model's GGUF and a Modelfile, whose template gives the prompts that the bundle was measured with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from smidgen.bundles.open import Bundle
+from smidgen.core.errors import InputError
+from smidgen.flows.export.conversation import alone, translated, values
+from smidgen.flows.export.decoder import Decoder
+from smidgen.flows.export.go_template import fill
+from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, licence_of, measured_line, once_only, plain_name
+
+_FENCE = '"""'
+_INSTEAD = "Serve it with smidgen serve, or export it --to lmstudio, which reads the template in the model's own file."
+_CHATS = "Serve it with smidgen serve, or build on an instruct model, whose prompt ends in a token of its own before the text."
+_PROBE = "name: Oak stool; colour: red"
+
+
+class Ollama:
+    """The target `ollama`."""
+
+    summary = "a Modelfile beside the GGUF, for ollama create"
+
+    def write(self, bundle: Bundle, out: Path) -> Told:
+        """See `Target`. Raises InputError for a bundle that does not write, and for a chat template that has no like in Go's templates."""
+        manifest = engine_of(
+            bundle, ("llama",), "ollama", "Ollama runs models that write. Export it --to onnx-web, or serve it: smidgen serve."
+        )
+        decoder = Decoder.of(bundle)
+        template, system, notes = _template(decoder)
+        odd = decoder.split_alike()
+        if odd is not None:
+            raise InputError("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
+        copied(bundle, decoder.model.name, out / "model.gguf")
+        if decoder.adapter is not None:
+            copied(bundle, decoder.adapter.name, out / "adapter.gguf")
+        (out / "Modelfile").write_text(modelfile(decoder, template, system), encoding="utf-8", newline="\n")
+        name = plain_name(manifest.name).lower()
+        commands = (f"ollama create {name} -f Modelfile", f"ollama run {name}")
+        readme = _README.format(
+            title=manifest.name,
+            measured=measured_line(manifest),
+            commands="\n".join(commands),
+            notes="\n".join(f"- {note}" for note in notes),
+        )
+        (out / "README.md").write_text(readme, encoding="utf-8", newline="\n")
+        return Told(tuple(notes), commands)
+
+
+def modelfile(decoder: Decoder, template: str, system: str) -> str:
+    """The Modelfile. Raises InputError where a text cannot be written in one."""
+    options, facts = decoder.options, decoder.bundle.manifest
+    settings: list[tuple[str, Any]] = [("temperature", 0), ("repeat_penalty", 1)]
+    settings += [(name, options[key]) for name, key in (("num_ctx", "context"), ("num_predict", "max_tokens")) if key in options]
+    stops = [decoder.text([number]) for number in decoder.prompt.stop]
+    lines = [
+        f"# {facts.name} ({facts.task}), exported by smidgen {facts.smidgen_version} from the bundle {facts.id}.",
+        "FROM ./model.gguf",
+        *(["ADAPTER ./adapter.gguf"] if decoder.adapter is not None else []),
+        f"TEMPLATE {_fenced(template)}",
+        *([f"SYSTEM {_fenced(system)}"] if system else []),
+        *(f"PARAMETER {name} {value}" for name, value in settings),
+        *(f'PARAMETER stop "{stop}"' for stop in stops if stop and '"' not in stop and "\n" not in stop),
+    ]
+    if licence_of(facts) != "unknown":
+        lines.append(f"LICENSE {_fenced(licence_of(facts))}")
+    return "\n".join(lines) + "\n"
+
+
+def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
+    """The template in Go's language, the words to the system, and what is to be said.
+
+    A prompt that is the chat template's becomes a template for conversations; any other (a base that never learnt to chat, a prompt with
+    examples in it) one that answers each message alone, as the bundle does.
+    """
+    manifest = decoder.bundle.manifest
+    system, notes = instruction_of(manifest), [_SPECIALS, _DIGITS, *once_only(manifest)]
+    wanted = decoder.asked(_PROBE)
+    if decoder.template is not None:
+        render = decoder.render()
+        talk = [*decoder.shown(), {"role": "user", "content": _PROBE}]
+        try:
+            if render(talk, True) == wanted:
+                found = _begun(decoder, translated(render))
+                _prove(decoder, found, talk, wanted)
+                return found, system, [_TALK, *notes]
+        except ValueError as error:
+            raise InputError(
+                f"the model's chat template cannot be written in Go's template language: {error}", value=decoder.model.name, todo=_INSTEAD
+            ) from error
+    try:
+        found = alone(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
+        _prove(decoder, found, [{"role": "user", "content": _PROBE}], wanted)
+    except ValueError as error:
+        raise InputError(
+            f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=_INSTEAD
+        ) from error
+    return found, "", [_ALONE, *notes]
+
+
+def _begun(decoder: Decoder, template: str) -> str:
+    """The template without the first token where llama.cpp puts it there by itself: it would stand twice."""
+    return template.replace(decoder.begins, "") if decoder.begins else template
+
+
+def _cut(decoder: Decoder, text: str) -> str:
+    return text.removeprefix(decoder.begins)
+
+
+def _prove(decoder: Decoder, template: str, talk: list[Any], wanted: str) -> None:
+    """The template, filled in, is the prompt that the bundle asks with. Raises ValueError where it is not."""
+    if decoder.begins + fill(template, values(talk)) != wanted:
+        raise ValueError("filled in, it does not give the prompt that the bundle was measured with")
+
+
+def _fenced(text: str) -> str:
+    if _FENCE in text or "\r" in text:
+        raise InputError(
+            "a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text, todo=_INSTEAD
+        )
+    return f"{_FENCE}{text}{_FENCE}"
+
+
+_TALK = "A message is asked as the bundle asks it. Conversations follow the model's chat template; it was not measured on them."
+_ALONE = "Each message is answered by itself, as the bundle does; what was said before is not told to the model."
+_SPECIALS = "Ollama reads a special token inside a text as that token; the bundle's own engine reads it as plain characters."
+_DIGITS = "Ollama's llama.cpp may be another version than the one measured, and keep its cache in 16 bits: answers can differ by a word."
+
+_README = """# {title} for Ollama
+
+{measured}
+
+In this folder:
+
+```
+{commands}
+```
+
+{notes}
+"""
+
+part = Ollama()

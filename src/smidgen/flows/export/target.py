@@ -1,0 +1,91 @@
+"""What every target of an export is given, and what it gives back."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.open import Bundle
+from smidgen.core.errors import BundleError, InputError
+from smidgen.store.hashing import file_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is to be said of an export: `notes`, sentences on what is not as in the bundle; `commands`, what to run next in its folder."""
+
+    notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+class Target(Protocol):
+    """A way to hand a bundle to another program. Its file's name is the target's name."""
+
+    summary: str
+
+    def write(self, bundle: Bundle, out: Path) -> Told:
+        """Write the files into the empty folder `out`. Raises InputError, exit code 2, for a bundle that cannot be handed over so."""
+        ...
+
+
+def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str) -> Manifest:
+    """The manifest, where the bundle runs on one of the wanted engines. Raises InputError with what to do instead where it does not."""
+    manifest = bundle.manifest
+    if manifest.engine.engine not in wanted:
+        raise InputError(
+            f"a bundle of the task {manifest.task} that runs on the engine {manifest.engine.engine} cannot be exported to {target}",
+            value=str(bundle.folder),
+            todo=todo,
+        )
+    return manifest
+
+
+def copied(bundle: Bundle, name: str, to: Path) -> Path:
+    """A file of the bundle, copied. Raises BundleError where the copy is not what the manifest says."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(bundle.folder / name, to)
+    if file_hash(to) != bundle.manifest.files[name].sha256:
+        raise BundleError("a file changed while it was copied", value=name, todo="Is the disk full? Export again.", file=name)
+    return to
+
+
+def plain_name(name: str) -> str:
+    """A bundle's name in letters, digits, dots and dashes, as other programs want names."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "model"
+
+
+def licence_of(manifest: Manifest) -> str:
+    """The licence of the pretrained weights, the one that the weights are passed on under; "unknown" where there is none."""
+    return manifest.base.licence if manifest.base else "unknown"
+
+
+def measured_line(manifest: Manifest) -> str:
+    """The headline metric in a sentence, as it was measured on the bundle."""
+    found = manifest.metrics.get(manifest.headline)
+    if found is None:
+        return "The bundle holds no measured quality."
+    return (
+        f"Measured on the bundle {manifest.id} through its own engine: {manifest.headline} {found.value:.3f} "
+        f"(95 %: {found.low:.3f} to {found.high:.3f}, {found.n} test rows)."
+    )
+
+
+def once_only(manifest: Manifest) -> list[str]:
+    """What is to be said of a writer whose answers smidgen checks: another program writes once. Nothing, where they are not checked."""
+    if not manifest.form.get("attempts"):
+        return []
+    return [
+        "smidgen writes a text anew that leaves out or adds an attribute, and the measured quality counts that. Other programs write once: "
+        "expect more such texts."
+    ]
+
+
+def instruction_of(manifest: Manifest) -> str:
+    """What the model was told to do with each text; empty where it was told nothing."""
+    found: Any = manifest.form.get("instruction") or ""
+    return str(found)

@@ -1,0 +1,77 @@
+"""A bundle as the files of another program: opened, turned into them by the target that was named, put in place whole."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smidgen.bundles.hashing import files_below
+from smidgen.bundles.open import open_bundle
+from smidgen.core.errors import InputError
+from smidgen.core.progress import Progress, Silent
+from smidgen.flows.export.target import Target, Told, plain_name
+from smidgen.parts import registry
+from smidgen.store.hashing import file_hash
+
+ROOM = "flows.export"
+"""Where the targets are: one file each."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: of which bundle, for what, where, and what is to be said of it."""
+
+    name: str
+    id: str
+    target: str
+    folder: Path
+    told: Told
+
+    def json(self) -> dict[str, Any]:
+        """As `smidgen export --json` prints it: every file with its SHA-256 and size in bytes."""
+        files = {
+            name: {"sha256": file_hash(self.folder / name), "size": (self.folder / name).stat().st_size}
+            for name in files_below(self.folder)
+        }
+        facts = {"name": self.name, "bundle": self.id, "to": self.target, "folder": str(self.folder), "files": files}
+        return {**facts, "notes": list(self.told.notes), "commands": list(self.told.commands)}
+
+
+def targets() -> dict[str, str]:
+    """The targets that there are, each with what it writes, in a clause."""
+    return {name: registry.find(ROOM, name).summary for name in registry.names(ROOM)}
+
+
+def export(bundle: Path, target: str, out: Path | None = None, progress: Progress | None = None) -> Exported:
+    """Write a bundle as the files of another program.
+
+    Args:
+        bundle: the bundle's folder; every hash is checked first.
+        target: for which program.
+        out: the folder to make, new or empty; default: the bundle's name and the target's, in the current folder.
+
+    Raises:
+        UnknownPart: there is no such target.
+        InputError: the bundle cannot be handed over so (the message says what to do instead), or `out` is taken.
+        BundleError: the bundle must not be opened.
+    """
+    progress = progress or Silent()
+    part: Target = registry.find(ROOM, target)
+    progress.start(f"export to {target}")
+    opened = open_bundle(bundle)
+    place = out or Path(f"{plain_name(opened.manifest.name)}-{target}")
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise InputError("the place for the export is not an empty folder", value=str(place), todo="Name a new one with --out.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # Made beside its place and renamed into it: there is never half an export.
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
+        fresh = Path(beside) / "new"
+        fresh.mkdir()
+        told = part.write(opened, fresh)
+        if place.exists():
+            place.rmdir()
+        fresh.replace(place)
+    progress.finish(str(place))
+    return Exported(opened.manifest.name, opened.id, target, place, told)

@@ -1,0 +1,308 @@
+"""Bundles as the files of other programs: what is written asks, computes and decides as the bundle does; what cannot be is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.llama import told
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.bases.gguf_facts import facts_of
+from smidgen.bundles.manifest import EngineEntry, Manifest
+from smidgen.bundles.open import open_bundle
+from smidgen.bundles.pack import pack
+from smidgen.cli.main import code
+from smidgen.compress.gguf_method import GgufMethod
+from smidgen.compress.q8_0 import part as q8_0
+from smidgen.core.errors import InputError
+from smidgen.core.parts import EngineSpec
+from smidgen.core.rows import Row
+from smidgen.flows.export import onnx_web
+from smidgen.flows.export.conversation import values
+from smidgen.flows.export.go_template import fill
+from smidgen.flows.exporting import export, targets
+from smidgen.store.hashing import file_hash
+from smidgen.students import gguf_file
+from smidgen.students.decoder_weights import weights_of
+from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
+from smidgen.tasks.classify import part as classify
+from smidgen.tasks.write import WriteSettings
+from smidgen.tasks.write import part as write
+
+TOLD = 'Describe the product in one "short" sentence.'
+PRODUCT = "name: Oak stool; colour: natural"
+
+
+def pack_writer(
+    folder: Path,
+    kind: str,
+    instruction: str = TOLD,
+    shots: tuple[tuple[str, str], ...] = (),
+    template: bool = True,
+    small: GgufMethod | None = None,
+) -> Path:
+    """A bundle of a decoder of a few thousand random numbers, packed as a build packs it."""
+    base, files = tiny_decoder(folder / "base", kind), folder / "files"
+    files.mkdir()
+    if not template:
+        facts = json.loads((base / "tokenizer_config.json").read_text(encoding="utf-8"))
+        del facts["chat_template"]
+        (base / "tokenizer_config.json").write_text(json.dumps(facts), encoding="utf-8")
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    gguf_file.write(files / "model.gguf", weights_of(base), config, base, kind="f16", template=chat_template(base), eos_id=2, name="stools")
+    shutil.copyfile(base / "tokenizer.json", files / "tokenizer.json")
+    options = {
+        "model": "model.gguf",
+        "max_tokens": 24,
+        "context": 512,
+        "slots": 2,
+        "cache": "f16",
+        **prompt_of(base, instruction, shots).json(),
+    }
+    spec = EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, "f16")
+    if small is not None:
+        spec, files = small.apply(spec, files, folder / "small", ()), folder / "small"
+    manifest = Manifest(
+        name="Oak stools",
+        created="2026-01-01T00:00:00+00:00",
+        smidgen_version="0.1.0",
+        task="write",
+        form=write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=instruction)),
+        engine=EngineEntry.of(spec),
+        student="decoder",
+        headline="rougeL",
+    )
+    pack(files, manifest, folder / "bundle")
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2"])
+def tiny_writer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack_writer(tmp_path_factory.mktemp("writer"), request.param)
+
+
+def asked(bundle: Path, text: str) -> list[int]:
+    """The prompt that the engine sends."""
+    options = open_bundle(bundle).manifest.engine.options
+    return [*options["before"], *plain_ids(tokenizer_of(bundle), text), *options["after"]]
+
+
+def said(modelfile: str, instruction: str) -> str:
+    """What stands in triple quotes behind an instruction of a Modelfile."""
+    found = re.search(rf'^{instruction} """(.*?)"""$', modelfile, re.DOTALL | re.MULTILINE)
+    assert found is not None, modelfile
+    return found[1]
+
+
+def test_every_target_says_what_it_writes() -> None:
+    assert set(targets()) == {"ollama", "lmstudio", "hf", "onnx-web"}
+    assert all(targets().values()) and len(targets()) == 4
+
+
+def test_ollama_asks_as_the_bundle_does(tiny_writer: Path, tmp_path: Path) -> None:
+    done = export(tiny_writer, "ollama", tmp_path / "out")
+    modelfile = (done.folder / "Modelfile").read_text(encoding="utf-8")
+    template, system = said(modelfile, "TEMPLATE"), said(modelfile, "SYSTEM")
+    assert system == TOLD
+    talk = [{"role": "system", "content": system}, {"role": "user", "content": PRODUCT}]
+    shown = fill(template, values(talk))
+    # llama.cpp itself splits what Ollama would send it, and finds the ids that the bundle's engine sends.
+    assert told(done.folder / "model.gguf", texts=[shown]).split == [asked(tiny_writer, PRODUCT)]
+    assert "FROM ./model.gguf" in modelfile and 'PARAMETER stop "<|im_end|>"' in modelfile
+    settings = dict(re.findall(r"^PARAMETER (\w+) (\S+)$", modelfile, re.MULTILINE))
+    assert {name: settings[name] for name in ("temperature", "repeat_penalty", "num_ctx", "num_predict")} == {
+        "temperature": "0",
+        "repeat_penalty": "1",
+        "num_ctx": "512",
+        "num_predict": "24",
+    }
+    assert file_hash(done.folder / "model.gguf") == file_hash(tiny_writer / "model.gguf")
+    readme = (done.folder / "README.md").read_text(encoding="utf-8")
+    assert "ollama create oak-stools -f Modelfile\nollama run oak-stools\n" in readme
+
+
+@pytest.mark.parametrize("how", ["examples", "no instruction"])
+def test_ollama_with_other_prompts(tmp_path: Path, how: str) -> None:
+    shots = (("name: Ash bench", "A bench of ash."),) if how == "examples" else ()
+    bundle = pack_writer(tmp_path, "llama", "" if how == "no instruction" else TOLD, shots)
+    modelfile = (export(bundle, "ollama", tmp_path / "out").folder / "Modelfile").read_text(encoding="utf-8")
+    assert "\nSYSTEM" not in modelfile
+    before = [{"role": "user", "content": "earlier"}, {"role": "assistant", "content": "said"}]
+    template = said(modelfile, "TEMPLATE")
+    talks = [[], before] if how == "examples" else [[]]
+    shown = [fill(template, values([*talk, {"role": "user", "content": PRODUCT}])) for talk in talks]
+    assert told(tmp_path / "out" / "model.gguf", texts=shown).split == [asked(bundle, PRODUCT)] * len(shown)
+
+
+def test_a_base_without_a_chat_template(tmp_path: Path) -> None:
+    """Its prompt ends in a space before the text, which the tokenizer joins to the text's first word where both are one text."""
+    bundle = pack_writer(tmp_path, "llama", template=False)
+    with pytest.raises(InputError, match=r"split into other tokens.*instruct model"):
+        export(bundle, "ollama", tmp_path / "ollama")
+    card = (export(bundle, "hf", tmp_path / "hf").folder / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"\[\[\*(\[.*?\]), \*text, \*(\[.*?\])\]\]", card)
+    options = open_bundle(bundle).manifest.engine.options
+    assert found is not None and [json.loads(ids) for ids in found.groups()] == [options["before"], options["after"]]
+    assert "no chat template" in (export(bundle, "lmstudio", tmp_path / "studio").folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_ollama_refuses_a_template_that_has_no_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = pack_writer(tmp_path, "llama")
+    real = facts_of(bundle / "model.gguf")
+    counted = real["tokenizer.chat_template"].replace("message['content']", "message['content'] + loop.index | string")
+    assert counted != real["tokenizer.chat_template"]
+    monkeypatch.setattr("smidgen.flows.export.decoder.facts_of", lambda file: {**real, "tokenizer.chat_template": counted})
+    # The prompt is then another than the template's: each message is answered alone, as the bundle asks it.
+    alone = (export(bundle, "ollama", tmp_path / "alone").folder / "Modelfile").read_text(encoding="utf-8")
+    assert "slice $.Messages" in alone
+    late = real["tokenizer.chat_template"] + "{% if messages | length > 5 %}{{ 'Be brief.' }}{% endif %}"
+    monkeypatch.setattr("smidgen.flows.export.decoder.facts_of", lambda file: {**real, "tokenizer.chat_template": late})
+    with pytest.raises(InputError, match=r"cannot be written in Go's template language.*smidgen serve"):
+        export(bundle, "ollama", tmp_path / "never")
+    assert not (tmp_path / "never").exists() and not [file for file in tmp_path.iterdir() if file.name.startswith(".never")]
+
+
+def test_a_modelfile_that_would_be_read_otherwise_is_refused(tmp_path: Path) -> None:
+    bundle = pack_writer(tmp_path, "llama", 'Say """so""".')
+    with pytest.raises(InputError, match="three quotation marks"):
+        export(bundle, "ollama", tmp_path / "out")
+
+
+def test_lmstudio_gets_its_folders_and_the_file_as_it_is(tiny_writer: Path, tmp_path: Path) -> None:
+    done = export(tiny_writer, "lmstudio", tmp_path / "out")
+    file = done.folder / "smidgen" / "Oak-stools" / "Oak-stools-F16.gguf"
+    assert file_hash(file) == file_hash(tiny_writer / "model.gguf")
+    assert facts_of(file)["tokenizer.chat_template"]
+    assert TOLD in (done.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_transformers_computes_what_the_engine_does(tiny_writer: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    done = export(tiny_writer, "hf", tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(done.folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(done.folder)
+    talk = [{"role": "system", "content": TOLD}, {"role": "user", "content": PRODUCT}]
+    prompts = [tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=False), asked(tiny_writer, "naïve “café” 12")]
+    assert prompts[0] == asked(tiny_writer, PRODUCT)
+    engine = told(tiny_writer / "model.gguf", prompts, count=6).written
+    for prompt, (ids, logs, _) in zip(prompts, engine, strict=True):
+        assert len(ids) == 6
+        with torch.no_grad():
+            chances = torch.log_softmax(model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1], -1)
+        assert chances.argmax(-1).tolist() == ids
+        assert np.allclose([float(row[number]) for row, number in zip(chances, ids, strict=True)], logs, atol=2e-3)
+    made = model.generation_config
+    assert made.max_new_tokens == 24 and made.do_sample is False and set(np.ravel(made.eos_token_id)) >= {2}
+    assert "apply_chat_template" in (done.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_weights_are_those_of_the_packed_file(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    bundle = pack_writer(tmp_path, "llama", small=q8_0)
+    stored = load_file(export(bundle, "hf", tmp_path / "out").folder / "model.safetensors")
+    packed, trained = weights_of(bundle), weights_of(tmp_path / "base")
+    assert stored.keys() == packed.keys() == trained.keys() and len(stored) == 20
+    for name, own in packed.items():
+        most = own.abs().max()
+        assert (stored[name].float() - own).abs().max() <= 2**-11 * most
+        assert own.dim() == 1 or (stored[name].float() - trained[name]).abs().max() > 2**-11 * most, "they are not those from before"
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "packed as q8-0" in card and "rounded" in card
+
+
+@pytest.fixture(scope="module")
+def web(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(bundle, "onnx-web", tmp_path_factory.mktemp("web") / "web").folder
+
+
+def test_a_page_has_all_that_it_loads(bundle: Path, web: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    graph = web / "onnx" / ("model.onnx" if manifest.engine.method == "fp32" else "model_quantized.onnx")
+    assert file_hash(graph) == file_hash(bundle / "model.onnx")
+    decision = json.loads((web / "decision.json").read_text(encoding="utf-8"))
+    assert decision["labels"] == manifest.form["labels"] and decision["temperature"] == manifest.form["temperature"]
+    assert decision["unknown_threshold"] == manifest.form["unknown_threshold"]
+    config = json.loads((web / "config.json").read_text(encoding="utf-8"))
+    assert [config["id2label"][str(number)] for number in range(len(decision["labels"]))] == decision["labels"]
+    assert config["transformers.js_config"]["dtype"] == decision["dtype"]
+    assert json.loads((web / "tokenizer_config.json").read_text(encoding="utf-8"))["model_max_length"] == decision["max_length"]
+    loaded = set()
+    for name in onnx_web.CLASSIFY:
+        text = (web / name).read_text(encoding="utf-8")
+        assert "http://" not in text and "https://" not in text, "it asks nobody else"
+        loaded |= set(re.findall(r'"\./([\w./-]+\.(?:js|json))"', text))
+    readme = (web / "README.md").read_text(encoding="utf-8")
+    assert loaded == {"classify.js", "decide.js", "decision.json", "vendor/transformers.min.js"}
+    assert [name for name in loaded if not (web / name).is_file() and Path(name).name not in readme] == []
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+@pytest.mark.parametrize("kind", ["plain", "unknown, taught", "unknown", "several"])
+def test_the_page_decides_as_the_task_does(web: Path, kind: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    labels = ["a", "b/c", "b/d", "é"]
+    form: dict[str, Any] = {"labels": labels, "multi_label": kind == "several", "temperature": 0.7}
+    if kind == "several":
+        form["threshold"] = 0.4
+    if kind.startswith("unknown"):
+        form |= {"unknown": "none", "unknown_examples": 3, "unknown_threshold": 0.6}
+    logits = random.normal(0, 2, (60, len(labels) + (kind == "unknown, taught")))
+    (tmp_path / "decide.mjs").write_text((web / "decide.js").read_text(encoding="utf-8"), encoding="utf-8")
+    script = 'import { decide } from "./decide.mjs"; import fs from "fs"; const { rows, form } = JSON.parse(fs.readFileSync(0)); '
+    (tmp_path / "run.mjs").write_text(script + "console.log(JSON.stringify(rows.map((row) => decide(row, form))));", encoding="utf-8")
+    given = json.dumps({"rows": logits.tolist(), "form": {name: form[name] for name in onnx_web.CLASSIFIED if name in form}})
+    done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True)
+    replies, found = classify.decode({"logits": logits}, form), json.loads(done.stdout)
+    assert len(found) == len(replies) == 60
+    if kind != "several":
+        assert len({reply.output for reply in replies}) >= 4
+    for reply, got in zip(replies, found, strict=True):
+        assert got["output"] == reply.output and got["score"] == pytest.approx(reply.score, abs=1e-9)
+        assert [name for name, _ in got["alternatives"]] == [name for name, _ in reply.alternatives]
+        assert np.allclose([chance for _, chance in got["alternatives"]], [chance for _, chance in reply.alternatives], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("which", "target", "instead"),
+    [
+        ("bundle", "ollama", "onnx-web"),
+        ("bundle", "hf", "onnx-web"),
+        ("bundle", "lmstudio", "onnx-web"),
+        ("writer_bundle", "onnx-web", "ollama"),
+    ],
+)
+def test_what_cannot_be_handed_over_is_refused_with_what_to_do(
+    which: str, target: str, instead: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder: Path = request.getfixturevalue(which)
+    assert code(["export", str(folder), "--to", target, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be exported" in said and instead in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_on_the_command_line(
+    writer_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert code(["export", str(writer_bundle), "--to", "ollama", "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["to"] == "ollama" and done["folder"] == "writer-ollama" and set(done["files"]) == {"Modelfile", "README.md", "model.gguf"}
+    assert done["files"]["model.gguf"]["sha256"] == file_hash(writer_bundle / "model.gguf")
+    assert code(["export", str(writer_bundle), "--to", "ollama"]) == 2 and "not an empty folder" in capsys.readouterr().err
+    assert code(["export", str(writer_bundle), "--to", "olama"]) == 2 and "Did you mean 'ollama'?" in capsys.readouterr().err
+    broken = tmp_path / "broken"
+    shutil.copytree(writer_bundle, broken)
+    with (broken / "tokenizer.json").open("ab") as stream:
+        stream.write(b" ")
+    assert code(["export", str(broken), "--to", "lmstudio", "--out", "x"]) == 1 and "tokenizer.json" in capsys.readouterr().err

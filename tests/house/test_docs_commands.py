@@ -1,0 +1,77 @@
+"""Every `smidgen …` command that the documentation shows is understood: its verb, its flags, its settings, its recipes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from smidgen.cli.main import command
+from smidgen.parts import recipe, registry
+
+from .conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(?:sh|bash|console|text)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`(smidgen [a-z][^`\n]*)`")
+SHOWN_AS_SYNTAX = re.compile(r"…|\.\.\.|\[|\]|<|>| \| ")
+"""Marks of a line that shows what there is, not what to type."""
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page: lines of its blocks, and what stands in the text as code."""
+    text = page.read_text(encoding="utf-8")
+    lines = [line.strip().removeprefix("$ ") for block in BLOCK.findall(text) for line in block.splitlines()]
+    found = [re.sub(r"\s+#.*", "", line) for line in lines if line.startswith("smidgen ")]
+    return [line for line in [*found, *INLINE.findall(text)] if not SHOWN_AS_SYNTAX.search(line)]
+
+
+def faults(line: str) -> list[str]:
+    """What smidgen would not understand of a command."""
+    verb, *words = shlex.split(line)[1:]
+    if verb not in registry.names("cli"):
+        return [f"no verb {verb}"]
+    known = {option for param in command(verb).params for option in (*param.opts, *param.secondary_opts)}
+    wrong = []
+    for place, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if not flag.startswith("-") or flag == "-":
+            continue
+        if flag not in known and flag != "--help":
+            wrong.append(f"{verb} has no {flag}")
+        following = value or (words[place + 1] if place + 1 < len(words) else "")
+        if flag == "--set":
+            wrong += [f"no setting {following}"] if not _setting(following) else []
+        if flag == "--recipe" and following != "NAME":
+            wrong += [f"no recipe {following}"] if not (ROOT / "recipes" / f"{following}.toml").is_file() else []
+    named = [word for word in words if word.startswith("recipes/")]
+    return wrong + [f"no file {word}" for word in named if "NAME" not in word and not (ROOT / word).is_file()]
+
+
+def _setting(assignment: str) -> bool:
+    """Whether `section.name=value`, or `data.teacher.votes=3`, names a setting of some task and student."""
+    section, _, name = assignment.partition("=")[0].rpartition(".")
+    if section in ("train", "data.teacher"):
+        return bool(name)
+    owners = [owner for task in registry.names("tasks") for key, owner in recipe.owners_of(task).items() if key == section]
+    return any(name in owner.model_fields for owner in owners)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_smidgen_understands_the_commands_of_a_page(page: Path) -> None:
+    assert [f"{line}: {fault}" for line in commands(page) for fault in faults(line)] == []
+
+
+def test_there_are_commands_and_a_wrong_one_is_seen() -> None:
+    assert sum(len(commands(page)) for page in PAGES) >= 60
+    assert len([page for page in PAGES if commands(page)]) >= 12
+    for line in (
+        "smidgen biuld x.toml",
+        "smidgen build x.toml --oops",
+        "smidgen build x.toml --set gate.max_los=1",
+        "smidgen init x --recipe none",
+        "smidgen build recipes/none.toml",
+    ):
+        assert len(faults(line)) == 1, line
