@@ -48,6 +48,9 @@ def test_a_recipe_in_the_package_is_the_shipped_one(file: Path) -> None:
     for key in ("train", "test"):
         place = ROOT / "recipes" / shipped["data"].pop(key)
         assert place.is_file() and place.resolve() == (file.parent / packaged["data"].pop(key)).resolve()
+    if "schema_file" in shipped.get("extract", {}):
+        place = ROOT / "recipes" / shipped["extract"].pop("schema_file")
+        assert place.is_file() and place.resolve() == (file.parent / packaged["extract"].pop("schema_file")).resolve()
     assert shipped == packaged
 
 

@@ -76,7 +76,7 @@ def _front_matter(manifest: Manifest) -> str:
         facts["language"] = language if isinstance(language, list) else [language]
     facts["tags"] = ["smidgen", manifest.task, *([manifest.student] if manifest.student else []), manifest.engine.engine]
     if manifest.task in _PIPELINE:
-        facts["pipeline_tag"] = _PIPELINE[manifest.task]
+        facts["pipeline_tag"] = "text-generation" if "schema" in manifest.form else _PIPELINE[manifest.task]
     if manifest.base:
         facts["base_model"] = manifest.base.name.removeprefix("hf:")
     facts["metrics"] = sorted({_HUB_METRICS[name] for name in manifest.metrics if name in _HUB_METRICS})
@@ -105,6 +105,13 @@ def _opening(manifest: Manifest, report: Report) -> str:
 def _uses(manifest: Manifest, report: Report) -> str:
     if report.get("graded"):
         return text_card.job(manifest.form)
+    if "schema" in manifest.form:
+        fields = ", ".join(cell(name) for name in manifest.form["schema"].get("properties", {}))
+        return (
+            f"It answers a text with a JSON object of these fields: {fields}. The object always fits the JSON schema in `smidgen.json` "
+            "(`form.schema`); where none can be made that fits, it gives no answer and the score 0. The score is the chance that the whole "
+            "object is right. Texts should be like those it learnt from."
+        )
     labels = [str(label) for label in manifest.form.get("labels", ())]
     if not labels:
         return f"The task `{cell(manifest.task)}`, on texts like those it learnt from."
@@ -203,8 +210,9 @@ def _per_class(report: Report) -> str:
         [cell(row["label"]), share(row.get("precision")), share(row.get("recall")), share(row.get("f1")), f"{row.get('support', 0):,}"]
         for row in found[:_LABELS_SHOWN]
     ]
-    text = table(["label", "precision", "recall", "F1", "test rows"], rows)
-    return text + (f"\n\n{len(found) - _LABELS_SHOWN:,} more labels are in `report.json`." if len(found) > _LABELS_SHOWN else "")
+    thing, counted = ("field", "values in the test rows") if report.get("fillings") else ("label", "test rows")
+    text = table([thing, "precision", "recall", "F1", counted], rows)
+    return text + (f"\n\n{len(found) - _LABELS_SHOWN:,} more {thing}s are in `report.json`." if len(found) > _LABELS_SHOWN else "")
 
 
 def _confusions(report: Report) -> str:

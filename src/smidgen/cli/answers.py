@@ -12,7 +12,9 @@ _BAR = 24
 
 def print_answer(content: str, reply: Reply) -> None:
     """One answer on stdout. `content` is the reply as text, as its task writes it."""
-    out.print(f"{bar(reply.score)}  [bold]{escape(content)}[/]")
+    out.print(f"{bar(reply.score)}  [bold]{escape(content)}[/]", soft_wrap=True)
+    if why := reply.facts.get("refused"):
+        out.print(f"[yellow]no answer: {escape(str(why))}[/]")
     for output, score in reply.alternatives:
         out.print(f"[dim]{bar(score)}  {escape(str(output))}[/]")
 

@@ -12,7 +12,7 @@ import typer
 from smidgen.cli.flags import flags, given_tree, with_recipe_flags
 from smidgen.cli.screen import Screen, out, print_json
 from smidgen.core.errors import InputError
-from smidgen.core.settings import Settings
+from smidgen.core.settings import Settings, is_file
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, owners_of, read
 
@@ -89,13 +89,17 @@ def _recipe(
         tree["name"] = to.resolve().name
     for section, values in given_tree(_FLAGS, given).items():
         # Paths on the command line start from where the user stands, not from the recipe's folder.
-        if section == "data":
-            files = ("train", "test", "unlabelled")
-            values = {key: str(Path(value).resolve()) if key in files and value != "-" else value for key, value in values.items()}
+        files = ("train", "test", "unlabelled") if section == "data" else _files(section)
+        values = {key: str(Path(value).resolve()) if key in files and value != "-" else value for key, value in values.items()}
         if section == "data.teacher" and "source" in values and "://" not in values["source"]:
             values = {**values, "source": str(Path(values["source"]).resolve())}
         tree[section] = {**tree.get(section, {}), **values}
     return make(tree, overrides, folder=folder, source=str(file or "the command line"))
+
+
+def _files(section: str) -> list[str]:
+    """The settings of a section that name files."""
+    return [setting for owner, setting, field in _FLAGS.values() if owner == section and is_file(field)]
 
 
 def _quoted(path: Path) -> str:

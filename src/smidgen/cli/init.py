@@ -13,6 +13,7 @@ import typer
 
 from smidgen.cli.screen import out
 from smidgen.core.errors import InputError, UnknownPart
+from smidgen.core.settings import is_file
 from smidgen.parts import registry
 from smidgen.parts.template import template
 
@@ -98,11 +99,14 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, str]:
     text = file.read_text(encoding="utf-8")
     said = tomllib.loads(text)
     data = said["data"]
+    own = said.get(said["task"], {})
+    named = [(key, data[key]) for key in _FILES if key in data]
+    fields = registry.find("tasks", said["task"]).settings.model_fields
+    named += [(key, own[key]) for key, field in fields.items() if is_file(field) and key in own]
     files = {}
-    for key in _FILES:
-        if key in data:
-            files[folder / "data" / data[key]] = (home / data[key]).read_text(encoding="utf-8")
-            text = text.replace(f'{key} = "{data[key]}"', f'{key} = "data/{data[key]}"')
+    for key, name_of in named:
+        files[folder / "data" / name_of] = (home / name_of).read_text(encoding="utf-8")
+        text = text.replace(f'{key} = "{name_of}"', f'{key} = "data/{name_of}"')
     place = f"data/{data['train']}"
     readme = _README.format(file=data["train"], place=place, input=data["input"], label=data["label"], note="", task=said["task"])
     return {folder / _RECIPE: text, **files, folder / "data" / "README.md": readme}

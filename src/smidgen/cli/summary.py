@@ -8,10 +8,11 @@ from rich.table import Table
 from smidgen.cli.screen import out
 from smidgen.judge import side_by_side, texts
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Measured, Sample
+from smidgen.judge.sections import Alternative, Filling, Measured, Sample
 
 _PAIRS = 5
 _MISTAKES = 5
+_FILLINGS = 3
 _FEW = 100
 _LONGEST = 90
 _LONGER = 240
@@ -29,6 +30,7 @@ def print_report(report: Report) -> None:
     _scores(report)
     _unknown(report)
     _confusions(report)
+    _fields(report)
     _mistakes(report)
 
 
@@ -193,6 +195,25 @@ def _unknown(report: Report) -> None:
 def _confusions(report: Report) -> None:
     lines = [f"{pair.gold} → {pair.predicted}: {pair.count} ({pair.share:.0%} of its rows)" for pair in report.confusion_pairs[:_PAIRS]]
     _section("Most confused", lines)
+
+
+def _fields(report: Report) -> None:
+    """Of a model that fills in fields, the F1 of each, and a few texts side by side."""
+    if not report.fillings:
+        return
+    scores = [f"{row.label}: {row.f1.value:.1%} ({_interval(row.f1)}), {row.support} values" for row in report.per_class if row.f1]
+    _section("F1 of each field", scores)
+    shown = report.fillings[:: max(1, len(report.fillings) // _FILLINGS)][:_FILLINGS]
+    _section("Side by side", [_filling(entry) for entry in shown])
+
+
+def _filling(entry: Filling) -> str:
+    width = max((len(field.name) for field in entry.fields), default=0)
+    lines = [f"“{_short(entry.text, _LONGER)}” ({f'{entry.score:.0%} sure' if not entry.refused else 'refused: ' + entry.refused})"]
+    for field in entry.fields:
+        got = field.wanted if field.right else f"{field.got or 'nothing'}, wanted {field.wanted or 'nothing'}"
+        lines.append(f"{'✓' if field.right else '✗'} {field.name:<{width}}  {got}")
+    return "\n    ".join(lines)
 
 
 def _mistakes(report: Report) -> None:

@@ -23,8 +23,8 @@ Raw: TypeAlias = Mapping[str, Any]
 A classifier yields `logits` (n, outputs), not yet calibrated, and may yield `embedding` (n, width), the pooled features.
 
 A writer yields `texts`, a list of n strings, and float32 arrays (n,): `probability`, the mean probability of the tokens it chose (0..1; 0
-where nothing was written), `tokens`, how many those are, and `finished`, 1 where the text came to its end and 0 where it was cut. It may
-yield `inputs`, a list of the n texts that were asked.
+where nothing was written), `likelihood`, the product of these probabilities, `tokens`, how many they are, and `finished`, 1 where the text
+came to its end and 0 where it was cut. It may yield `inputs`, a list of the n texts that were asked.
 
 A tagger yields `spans`, a list with an entry for each text: all that may be spans of it, each `[start, end, kind, probability]`, start and
 end in characters, the end exclusive, the kind by its number. Spans of one text may overlap; the task decides between them.
@@ -34,8 +34,8 @@ Form: TypeAlias = dict[str, Any]
 """What a model answers with, and how its raw output becomes a decision. JSON-ready; stored in the bundle's manifest.
 
 For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ... For `write`:
-`instruction`, `max_tokens`, `attributes`, `lexicon`, `score`. For `extract`: `kinds` (list of str, in the order of their numbers),
-`threshold`, `temperature`, ...
+`instruction`, `max_tokens`, `attributes`, `lexicon`, `score`. For `extract` of spans: `kinds` (list of str, in the order of their numbers),
+`threshold`, `temperature`, ...; of fields: `schema` (JSON schema of the object), `derived`, `instruction`, `temperature`, `shift`.
 """
 
 
@@ -138,6 +138,41 @@ class Comparing(Protocol):
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
         """What the headline metric changed by from some replies to others on the same rows, with its paired 95 % interval."""
         ...
+
+
+@runtime_checkable
+class Worded(Protocol):
+    """A task whose outputs are no texts, and which a model that writes is taught all the same: what a task may be able to do beyond
+    `Task`."""
+
+    def worded(self, output: Any, form: Form) -> str:
+        """An output as the text that is to be written."""
+        ...
+
+
+@runtime_checkable
+class Formed(Protocol):
+    """A task that is several: which one it is, its form says. What a task may be able to do beyond `Task`."""
+
+    def formed(self, form: Form) -> Task:
+        """The task of this form, with its own students, baseline and metrics."""
+        ...
+
+
+def formed(task: Task, form: Form) -> Task:
+    """The task that a form is of: itself, but for a task that is several."""
+    return task.formed(form) if isinstance(task, Formed) else task
+
+
+def most_columns(task: Task) -> int:
+    """The most columns that an output of the task may stand in: its attribute `most_columns`, where it has one."""
+    return int(getattr(task, "most_columns", 1))
+
+
+def writes(task: Task) -> bool:
+    """Whether its students write texts, a hundred times as slow as giving a label: then fewer rows are kept apart, no student is taught
+    twice, and one answer in other words is not held against the served model."""
+    return isinstance(task, Graded | Worded)
 
 
 def placing(task: Task) -> Callable[[Text, Any], Any] | None:

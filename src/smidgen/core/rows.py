@@ -29,6 +29,10 @@ class Row:
     shares: tuple[tuple[str, float], ...] = ()
 
 
+class Cells(dict[str, Any]):
+    """The cells of several columns by their names, out of a file that knows texts only: what is a number in it has to be seen."""
+
+
 def joined(text: Text) -> str:
     """A text, or a pair, as one string: for hashing, for showing, for methods that know no pairs."""
     return text if isinstance(text, str) else f"{text[0]}\n{text[1]}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
 
 
 class Settings(BaseModel):
@@ -17,11 +18,17 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-def setting(default: Any, help: str, *, flag: str | None = None, hidden: bool = False, **limits: Any) -> Any:
+def setting(default: Any, help: str, *, flag: str | None = None, hidden: bool = False, file: bool = False, **limits: Any) -> Any:
     """One setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
 
     `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway. What
-    was given to a `hidden` one is never shown in a message: it may be a secret in the wrong place.
+    was given to a `hidden` one is never shown in a message: it may be a secret in the wrong place. A `file` is the name of one, from the
+    recipe's folder on.
     """
-    extra: JsonDict = {**({"flag": flag} if flag else {}), **({"hidden": True} if hidden else {})}
+    extra: JsonDict = {**({"flag": flag} if flag else {}), **({"hidden": True} if hidden else {}), **({"file": True} if file else {})}
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
+
+
+def is_file(field: FieldInfo) -> bool:
+    """Whether a setting is the name of a file."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("file"))

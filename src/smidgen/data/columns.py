@@ -15,7 +15,7 @@ INPUT_NAMES = (
 )  # fmt: skip
 LABEL_NAMES = (
     "label", "labels", "category", "categories", "intent", "class", "target", "topic", "tag", "tags", "sentiment", "type",
-    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans",
+    "queue", "team", "department", "answer", "response", "reply", "summary", "entities", "spans", "fields",
 )  # fmt: skip
 
 
@@ -91,10 +91,16 @@ def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, gi
 
 
 def choose_label(
-    columns: Sequence[str], sample: Sequence[Record], file: str, given: str | None, remembered: str | None, taken: Sequence[str]
+    columns: Sequence[str],
+    sample: Sequence[Record],
+    file: str,
+    given: str | None,
+    remembered: str | None,
+    taken: Sequence[str],
+    most: int = 1,
 ) -> Choice | None:
-    """The output column, not one of `taken`; None where none is given and none looks like one."""
-    known = _known(columns, file, given, remembered, "--label", 1)
+    """The output column, not one of `taken`; None where none is given and none looks like one. `most` may be given, joined by commas."""
+    known = _known(columns, file, given, remembered, "--label", most)
     if known:
         return known
     free = [name for name in columns if name not in taken]

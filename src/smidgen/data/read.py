@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from smidgen.core.errors import DataError
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Cells, Row, Text
 from smidgen.data.columns import Choice, choose_input, choose_label
 from smidgen.data.encoding import ESCAPED
 from smidgen.data.settings import DataSettings
@@ -35,7 +35,7 @@ class Table:
         source: the format's part.
         columns: all columns, in the file's order.
         input: the chosen input column (two for text pairs), and how it was chosen.
-        label: the chosen output column; None where there is none.
+        label: the chosen output column, or several; None where there is none.
         facts: how the file was read (encoding, delimiter, sheet).
         max_rows: rows after this many are not read; None for all.
     """
@@ -104,8 +104,10 @@ class Table:
         placed: Callable[[Text, Any], Any] | None,
     ) -> Any:
         assert self.label is not None
-        name = self.label.names[0]
-        value = record.get(name)
+        name, value = self.label.name, record.get(self.label.names[0])
+        if len(self.label.names) > 1:
+            cells = {column: record.get(column) for column in self.label.names}
+            value = Cells(cells) if self.source.name == "csv" else cells
         if parse is None:
             return value
         try:
@@ -126,16 +128,18 @@ def open_table(
     remembered: tuple[str | None, str | None] = (None, None),
     need_label: bool = True,
     settings: DataSettings | None = None,
+    most_labels: int = 1,
 ) -> Table:
     """Open a data file; "-" is standard input.
 
     Args:
         path: the file.
         input: the input column, or two joined by a comma for text pairs; over `settings.input`.
-        label: the output column; over `settings.label`.
+        label: the output column, or several joined by commas; over `settings.label`.
         remembered: input and output columns that a bundle was built from, used where the file has them and no name is given.
         need_label: whether a file without an output column is a mistake.
         settings: limits, encoding and sheet.
+        most_labels: the most columns that an output may stand in; an output of several is their cells by their names.
 
     Raises:
         DataError: with the file, the row and the column, for anything that cannot be read.
@@ -149,7 +153,7 @@ def open_table(
     if not sample:
         raise origin.error("the file holds no rows", value=", ".join(content.columns), todo="Give a file with at least one row.")
     first = choose_input(content.columns, sample, origin.name, input, remembered[0])
-    second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names)
+    second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names, most_labels)
     if second is None and need_label:
         raise _no_label(origin, content)
     return Table(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)

@@ -26,7 +26,9 @@ class DataSettings(Settings):
     input: str | None = setting(
         None, "Column of the text; two names joined by a comma for text pairs (`question,passage`).", flag="--input"
     )
-    label: str | None = setting(None, "Column of the wanted output.", flag="--label")
+    label: str | None = setting(
+        None, "Column of the wanted output; of the task extract also several, one a field, joined by commas.", flag="--label"
+    )
     holdout: float = setting(0.1, "Share of the training rows kept apart for choosing when to stop and for calibration.", gt=0.0, le=0.5)
     test_share: float = setting(0.15, "Share of the rows kept apart as the test set where no test file is given.", gt=0.0, le=0.5)
     max_rows: int | None = setting(None, "Read at most this many rows of a file.", ge=1)

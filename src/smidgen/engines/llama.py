@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from smidgen.engines.llama_options import Options, inside, read
 from smidgen.engines.llama_pieces import Piece, Pieces, piece
 from smidgen.engines.llama_process import Mailbox, Process
 from smidgen.engines.llama_prompt import Prompt
-from smidgen.engines.llama_schema import TOKENS, Schemas
+from smidgen.engines.llama_schema import TOKENS, Schemas, compact
 from smidgen.engines.llama_wire import Message
 
 MOST_LOGPROBS = 20
@@ -60,6 +61,8 @@ class Llama:
             runners.append(LlamaRunner(folder, options, process.shared(), Adapters(named, options.adapter, first, held)))
             first += len(named)
         process.mailbox()  # loads: a damaged model is told now, not with the first request
+        for runner in runners:
+            runner.check_schema()
         return runners
 
 
@@ -74,14 +77,25 @@ class LlamaRunner:
         self._process = process
         self._closed = False
 
+    def check_schema(self) -> None:
+        """Raise EngineError, and end, where answers cannot be held to the schema of the bundle."""
+        if self.options.schema_of_answers:
+            try:
+                self._schemas.check(compact(self.options.schema_of_answers))
+            except RequestError as error:
+                self.close()
+                raise EngineError(error.what, value=error.value, todo="Leave out patterns and formats, and build again.") from error
+
     def run(self, texts: Sequence[Text]) -> Raw:
         """What the model writes for each text, greedily: `texts`, a list of n str, and float32 arrays (n,):
 
         `probability`: mean of the probabilities of the tokens written, 0 where there is none;
+        `likelihood`: their product, 0 where there is none;
         `tokens`: how many were written, the end token not counted;
         `finished`: 1 where the model ended by itself, 0 where `max_tokens` or the context cut it.
 
-        A text that the context cannot hold gets an empty text and zeros. Raises EngineError where the process dies.
+        A text that the context cannot hold gets an empty text and zeros. Where the bundle has a schema, what is written fits it or was cut.
+        Raises EngineError where the process dies.
         """
         return self._written(texts, {})
 
@@ -100,6 +114,7 @@ class LlamaRunner:
         return {
             "texts": ["".join(row.text) for row in rows],
             "probability": _floats([float(np.mean(row.chances)) if row.chances else 0.0 for row in rows]),
+            "likelihood": _floats([math.prod(row.chances) if row.chances else 0.0 for row in rows]),
             "tokens": _floats([row.count for row in rows]),
             "finished": _floats([row.finished for row in rows]),
         }
@@ -163,6 +178,8 @@ class LlamaRunner:
             EngineError: the process died; the next request starts it again.
         """
         stops = _stops(stop)
+        if self.options.schema_of_answers and (grammar is not None or json_schema is not None):
+            raise _refused("the model answers in its own schema", "grammar or json_schema", "Leave it out.", "response_format")
         if grammar is not None and json_schema is not None:
             raise _refused("a grammar and a JSON schema cannot both hold", "grammar, json_schema", "Give one of them.", "grammar")
         if not 0 <= logprobs <= MOST_LOGPROBS:
@@ -189,6 +206,8 @@ class LlamaRunner:
         `tools`, `tool_choice`, `response_format`, `stop`, `logprobs` and the settings of drawing are understood; see `llama_chat`.
         Raises as `write` does.
         """
+        if self.options.schema_of_answers:
+            raise _refused("the model answers single texts in its own schema", "a conversation", "Send one message.", "messages")
         knows_tools = bool(self._process.facts.get("tools"))
         asked, tools = llama_chat.request(body, self.options, self._prompt.specials, knows_tools)
         sent = {**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}}
@@ -224,6 +243,7 @@ class LlamaRunner:
             **STREAMED,
             "n_probs": 1,
             "lora": self._adapters.scales(adapter),
+            **({"json_schema": compact(self.options.schema_of_answers)} if self.options.schema_of_answers else {}),
             **more,
         }
         return {"do": "write", "body": body, "stop_ids": self.options.stop}

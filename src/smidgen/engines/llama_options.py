@@ -27,6 +27,7 @@ class Options(Settings):
     slots: int = setting(4, "Texts written side by side.", ge=1, le=64)
     cache: Literal["q8_0", "f16"] = setting("q8_0", "How the keys and values of tokens already read are kept.")
     draft: Literal["none", "lookup"] = setting("none", "`lookup` guesses the next tokens from repeats in the text, and checks the guesses.")
+    schema_of_answers: dict[str, Any] = setting({}, "JSON schema that all that is written must fit; empty for free text.")
     adapters: dict[str, str] = setting({}, "LoRA adapters, by name: GGUF files in the bundle's folder.")
     adapter: str | None = setting(None, "The adapter that a request has where it names none; none: the model itself.")
 

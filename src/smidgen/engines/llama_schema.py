@@ -49,3 +49,8 @@ class Schemas:
 def grammar(schema: str) -> str:
     """A grammar for the mark and what fits the schema, in the language of llguidance, which llama.cpp uses for schemas."""
     return f'%llguidance {{}}\nstart: "{MARK}" value\nvalue: %json {schema}'
+
+
+def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with the one spelling of JSON that a model is taught: no blanks, so that there is one way to write a value."""
+    return {**schema, "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}}

@@ -40,7 +40,8 @@ class Lines:
 
 
 class Cells:
-    """The columns of the source, then `output`, `score` and `error`; `smidgen output` where the source has an `output` of its own."""
+    """The columns of the source, then `output`, `score` and `error` (also where no answer could be given); `smidgen output` where the
+    source has an `output` of its own."""
 
     def __init__(self, columns: Sequence[str], delimiter: str) -> None:
         self._columns = tuple(columns)
@@ -52,7 +53,7 @@ class Cells:
         own = [_cell(record.get(name)) for name in self._columns]
         if isinstance(answer, str):
             return self._text([*own, "", "0", answer])
-        return self._text([*own, _cell(answer.output), f"{answer.score:.6f}", ""])
+        return self._text([*own, _cell(answer.output), f"{answer.score:.6f}", str(answer.facts.get("refused", ""))])
 
     def _text(self, cells: list[str]) -> str:
         to = io.StringIO()

@@ -19,9 +19,9 @@ from smidgen.bases import finding
 from smidgen.bases.settings import AUTO, BaseSettings
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.bases import Base
-from smidgen.core.errors import BaseError, GateError
+from smidgen.core.errors import BaseError, GateError, RecipeError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import WHOLE, Graded, Raw, Task
+from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.settings import Settings
@@ -83,6 +83,7 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     progress.start("read the data")
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
+    task = formed(task, examples.form)
     kinds = _students(recipe, task)
     bases = _bases(recipe, kinds, progress)
     examples = selected(recipe, task, examples, base=bases.get("encoder"), threads=threads, progress=progress)
@@ -143,7 +144,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         settings = _student_settings(recipe, kind, task)
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
-        shown = isinstance(task, Graded) and kind == task.baseline and asked.kind != kind
+        shown = writes(task) and kind == task.baseline and asked.kind != kind
         sample, texts = [row.input for row in examples.train], [row.input for row in examples.held]
         if shown:
             bench.progress.start(f"ask {kind} for the held-out rows")
@@ -152,7 +153,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         else:
             raw = bench.raw(probe, texts)
         probes[kind] = probe, raw
-        form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
+        form = task.calibrate(raw, examples.held, examples.form, recipe.asked)
         replies = task.decode(raw, form)
         metric = task.measure(examples.held, replies, form)[task.headline]
         final = probe
@@ -210,7 +211,7 @@ def _blend(
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     final = Fitted(BLEND, fits[0].folder, key, sum(fit.seconds for fit in fits), energy, members)
     raw = {"logits": blend((first, second), (1.0, weight), (hot, cold))}
-    form = task.calibrate(raw, examples.held, examples.form, recipe.sections[recipe.task])
+    form = task.calibrate(raw, examples.held, examples.form, recipe.asked)
     replies = task.decode(raw, form)
     metric = task.measure(examples.held, replies, form)[task.headline]
     learnt[BLEND] = Learnt(final, form, raw, replies, metric)
@@ -231,11 +232,11 @@ def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, var
     texts = [row.input for row in examples.held]
     baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
     small = task.decode(bench.served(variant, texts), learnt.form)
-    whole = small if baseline and isinstance(task, Graded) else task.decode(bench.raw(learnt.final, texts), learnt.form)
+    whole = small if baseline and writes(task) else task.decode(bench.raw(learnt.final, texts), learnt.form)
     before = task.measure(examples.held, whole, learnt.form)[task.headline]
     after = task.measure(examples.held, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
-    loss, least = before.value - after.value, gate.agreement(isinstance(task, Graded))
+    loss, least = before.value - after.value, gate.agreement(writes(task))
     unfit = ""
     if loss > gate.max_loss or (least is not None and same < least):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
@@ -277,7 +278,14 @@ def _student_settings(recipe: Recipe, kind: str, task: Task) -> Settings:
     asked = recipe.settings(StudentSettings).kind
     owner = task.students[0] if asked == "auto" else asked
     settings: type[Settings] = registry.find("students", kind).settings
-    return recipe.sections["train"] if kind == owner else settings()
+    given = recipe.sections["train"]
+    if kind == owner and not isinstance(given, settings) and given.model_fields_set:
+        raise RecipeError(
+            "the settings in [train] are those of another student than these rows need",
+            value=", ".join(sorted(given.model_fields_set)),
+            todo=f'Name it: kind = "{kind}" in [student], or --student {kind}.',
+        )
+    return given if kind == owner and isinstance(given, settings) else settings()
 
 
 def _methods(recipe: Recipe) -> list[str]:
@@ -350,6 +358,7 @@ def _measured(story: shipping.Story, out: Path) -> _Draft:
         before=before[task.headline],
         after=after[task.headline],
         grades=grades,
+        written=writes(task),
     )
     story.bench.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
     return _Draft(learnt, variant, model, served, metrics, facts)
@@ -365,7 +374,7 @@ def _alike(story: shipping.Story, draft: _Draft, final: live.Model) -> bool:
     files = all(was.files[name].sha256 == now.files[name].sha256 for name in was.engine.files)
     texts, measured = [row.input for row in story.examples.test[:_COMPARED]], draft.served[:_COMPARED]
     changed = sum(reply.output != before.output for reply, before in zip(final.predict(texts), measured, strict=True))
-    allowed = _ROUNDED * len(texts) if isinstance(story.task, Graded) else 0
+    allowed = _ROUNDED * len(texts) if writes(story.task) else 0
     return was.engine == now.engine and was.form == now.form and files and changed <= allowed
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, MissingExtra
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task, most_columns, placing
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
 from smidgen.data.cleaning import Cleaning, clean
 from smidgen.data.inspection import Inspection, inspect
@@ -56,7 +56,7 @@ class Checked:
     def again(self, cleaned: str | Path) -> bool:
         """Whether a model can be built from the cleaned copy: its rows are read and its labels taken as a build takes them."""
         try:
-            table = open_table(cleaned, settings=self.settings)
+            table = open_table(cleaned, settings=self.settings, most_labels=most_columns(self.task))
             unusable: list[DataError] = []
             rows = list(table.rows(self.parse, unusable.append, placing(self.task)))
             self.task.form(rows, self.asked)
@@ -95,30 +95,28 @@ def check(
     recipe = make({"task": task, "data": {key: value for key, value in (("input", input), ("label", label)) if value}}, overrides)
     settings = recipe.settings(DataSettings)
     part: Task = registry.find("tasks", task)
-    asked = recipe.sections[task]
+    asked = recipe.asked
 
     def parse(cell: Any) -> Any:
         return part.parse(cell, asked)
 
-    table = open_table(file, settings=settings)
+    table = open_table(file, settings=settings, most_labels=most_columns(part))
     progress.start(f"reading {table.name}")
     unusable: list[DataError] = []
     rows = list(table.rows(parse, unusable.append, placing(part)))
     progress.finish(f"{len(rows):,} rows")
-    tests = _tests(test, table, settings, parse, placing(part)) if test is not None else []
+    tests = _tests(test, table, settings, parse, part) if test is not None else []
     survey = Survey(rows, unusable, tests, _embed(threads, progress), _unknown(part, rows, asked), progress)
     originals = tuple(Path(name) for name in (file, test) if name is not None and str(name) != STDIN)
     return Checked(inspect(survey, _facts(table, test)), table, survey, originals, part, asked, settings)
 
 
-def _tests(
-    test: str | Path, table: Table, settings: DataSettings, parse: Callable[[Any], Any], placed: Callable[[Text, Any], Any] | None
-) -> list[Row]:
+def _tests(test: str | Path, table: Table, settings: DataSettings, parse: Callable[[Any], Any], task: Task) -> list[Row]:
     """The usable rows of the test file, by the columns of the training file where it has them."""
     remembered = (table.input.name, table.label.name if table.label else None)
     plain = settings.model_copy(update={"input": None, "label": None})
-    opened = open_table(test, remembered=remembered, need_label=False, settings=plain)
-    return list(opened.rows(parse, lambda _: None, placed))
+    opened = open_table(test, remembered=remembered, need_label=False, settings=plain, most_labels=most_columns(task))
+    return list(opened.rows(parse, lambda _: None, placing(task)))
 
 
 def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:

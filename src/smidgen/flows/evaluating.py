@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Graded, Task, placing
+from smidgen.core.parts import Graded, Task, most_columns, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -20,6 +20,7 @@ from smidgen.data.read import open_table
 from smidgen.flows.live import Model
 from smidgen.parts import registry
 from smidgen.stats.calibration import expected_calibration_error
+from smidgen.stats.patterns import same
 
 _BATCH = 512
 _SINGLES = 200
@@ -71,7 +72,7 @@ def evaluate(
     settings = registry.find("tasks", model.manifest.task).settings.model_validate(
         {"multi_label": True} if model.form.get("multi_label") else {}
     )
-    table = open_table(file, input=input, label=label, remembered=model.columns)
+    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
@@ -99,7 +100,7 @@ def evaluate(
     if isinstance(task, Graded):
         worth: Sequence[float] = task.grades(rows, replies, model.form)
     else:
-        worth = [reply.output == row.output for row, reply in zip(rows, replies, strict=True)]
+        worth = same([row.output for row in rows], [reply.output for reply in replies]).tolist()
     written = [reply.facts["tokens"] for reply in replies if "tokens" in reply.facts]
     return Evaluation(
         name=model.name,

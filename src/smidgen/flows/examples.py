@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.parts import Form, Graded, Task, placing
+from smidgen.core.parts import Form, Graded, Task, formed, most_columns, placing, writes
 from smidgen.core.rows import Row, joined
 from smidgen.data import near
 from smidgen.data.read import Table, open_table
@@ -24,8 +24,8 @@ _MOST_HELD = 500
 _MOST_HELD_UNKNOWN = 1_000
 _MOST_TEST = 10_000
 _LARGEST_GROUP = 50
-_MOST_HELD_GRADED = 150
-_MOST_TEST_GRADED = 500
+_MOST_HELD_WRITTEN = 150
+_MOST_TEST_WRITTEN = 500
 """Writing a text takes a hundred times as long as giving a label."""
 
 
@@ -64,12 +64,12 @@ class Examples:
 def gather(recipe: Recipe, task: Task) -> Examples:
     """Read and split. Raises DataError for what cannot be read or learnt from; RecipeError where no data is named."""
     settings = recipe.settings(DataSettings)
-    asked = recipe.sections[recipe.task]
+    asked = recipe.asked
     if settings.train is None:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
-    table = open_table(path_of(settings.train, recipe), settings=settings)
+    table = open_table(path_of(settings.train, recipe), settings=settings, most_labels=most_columns(task))
     rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
     notes = _choices(table)
     sha256 = rows_hash((row.input, row.output) for row in rows)
@@ -78,11 +78,14 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
     form = task.form(rows, asked)
-    graded = isinstance(task, Graded)
-    columns = {"input": ",".join(table.input.names), "label": table.label.names[0] if table.label else ""}
+    # From here on the task is the one of these rows, and theirs are the values that it knows.
+    kind, written = formed(task, form), writes(formed(task, form))
+    rows = _settled(rows, kind)
+    columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     if settings.test is not None:
-        given = open_table(path_of(settings.test, recipe), remembered=(columns["input"], columns["label"]), settings=settings)
-        test = list(given.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
+        remembered = columns["input"], columns["label"]
+        given = open_table(path_of(settings.test, recipe), remembered=remembered, settings=settings, most_labels=most_columns(task))
+        test = list(given.rows(lambda cell: kind.parse(cell, asked), placed=placing(kind)))
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
         known = {joined(row.input) for row in test}
         leaked = sum(joined(row.input) in known for row in rows)
@@ -96,28 +99,30 @@ def gather(recipe: Recipe, task: Task) -> Examples:
                 )
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
-        share = _capped(settings.test_share, len(rows), _MOST_TEST_GRADED if graded else _MOST_TEST)
-        rows, test = split(rows, task.strata(rows), share, recipe.seed, _groups(rows, graded), minimum_per_stratum=1)
+        share = _capped(settings.test_share, len(rows), _MOST_TEST_WRITTEN if written else _MOST_TEST)
+        rows, test = split(rows, kind.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
-    if graded:
-        # What is learnt of the texts (which words state what) is learnt without the test rows.
+    if written and rows:
+        # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows.
         form = task.form(rows, asked)
+        kind = formed(task, form)
+        rows, test = _settled(rows, kind), _settled(test, kind)
     if not rows or not test:
         raise DataError(
             "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
         )
-    strata = task.strata(rows)
-    most = _MOST_HELD_GRADED if graded else _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
-    share = _capped(settings.holdout, len(rows), most) if graded else _held_share(settings, rows, strata, most)
-    fit, held = split(rows, strata, share, recipe.seed + 1, _groups(rows, graded), minimum_per_stratum=1)
+    strata = kind.strata(rows)
+    most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if "unknown" in form else _MOST_HELD
+    share = _capped(settings.holdout, len(rows), most) if written else _held_share(settings, rows, strata, most)
+    fit, held = split(rows, strata, share, recipe.seed + 1, _groups(rows, written), minimum_per_stratum=1)
     # A writer is stopped by its held rows, and teaching it again takes as long as the first time.
-    refit = not graded and few(len(rows), strata)
+    refit = not written and few(len(rows), strata)
     if not held:
         raise DataError(
             "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
         )
-    if isinstance(task, Graded):
-        held, test = task.gathered(held), task.gathered(test)
+    if isinstance(kind, Graded):
+        held, test = kind.gathered(held), kind.gathered(test)
     return Examples(
         rows if refit else fit,
         fit,
@@ -133,6 +138,12 @@ def gather(recipe: Recipe, task: Task) -> Examples:
     )
 
 
+def _settled(rows: Sequence[Row], task: Task) -> list[Row]:
+    """The rows with their outputs as the task has them, now that its form is known."""
+    place = placing(task)
+    return list(rows) if place is None else [replace(row, output=place(row.input, row.output)) for row in rows]
+
+
 def _held_share(settings: DataSettings, rows: Sequence[Row], strata: Sequence[str], most: int) -> float:
     """A refit costs no row, so it can afford twice the share; many rows need no more than a few hundred for a temperature, some more for
     the threshold of the unknown answer."""
@@ -145,13 +156,13 @@ def few(rows: int, strata: Sequence[str]) -> bool:
     return rows < FEW_ROWS or rows < FEW_PER_STRATUM * len(set(strata))
 
 
-def _groups(rows: Sequence[Row], graded: bool) -> list[int]:
+def _groups(rows: Sequence[Row], written: bool) -> list[int]:
     """Near-duplicates stay on one side of a split: a model that has read a text is not judged on its twin. Where texts are
     written and nearly every input is near to one that is near to another (lists of attributes are), a group would be too large for either
     side: then only equal inputs stay together."""
     texts = [joined(row.input) for row in rows]
     found = near.groups(texts)
-    if graded and max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):
+    if written and max(Counter(found).values(), default=0) > max(_LARGEST_GROUP, 0.05 * len(texts)):
         first: dict[str, int] = {}
         return [first.setdefault(text, place) for place, text in enumerate(texts)]
     return found

@@ -61,7 +61,7 @@ def generate(
     answers = teacher.ask([question for _, question in asked], "have new examples made", progress)
     sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed)
     sieve.dropped["personal data could not be redacted"] += len(questions) - len(asked)
-    asked_settings = recipe.sections[recipe.task]
+    asked_settings = recipe.asked
     found: list[Row] = []
     for (wish, _), answer in zip(asked, answers, strict=True):
         if answer.why_not is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.core.errors import InputError, RequestError, SmidgenError
-from smidgen.core.parts import Form, Raw, Runner, Sharing, Task
+from smidgen.core.parts import Form, Raw, Runner, Sharing, Task, Worded, formed
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
 from smidgen.flows import attempts, written
@@ -40,8 +40,8 @@ class Model:
     def __init__(self, folder: Path, manifest: Manifest, runner: Runner) -> None:
         self.folder, self.manifest, self.runner = folder, manifest, runner
         self.name, self.id = manifest.name, manifest.id
-        self.task: Task = registry.find("tasks", manifest.task)
         self.form: Form = manifest.form
+        self.task: Task = formed(registry.find("tasks", manifest.task), self.form)
         self._one_at_a_time = threading.Lock()
 
     @property
@@ -71,8 +71,9 @@ class Model:
 
     @property
     def at_once(self) -> int:
-        """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`."""
-        return self.runner.options.slots if isinstance(self.runner, Writer) else 0
+        """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`. One that fills
+        in fields does not: half an object is no answer, so it is given whole or not at all."""
+        return self.runner.options.slots if isinstance(self.runner, Writer) and not isinstance(self.task, Worded) else 0
 
     def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
         """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
@@ -114,7 +115,7 @@ class Model:
         """
         if not texts:
             return []
-        if self.at_once:
+        if isinstance(self.runner, Writer):
             raise self._without_vectors()
         with self._one_at_a_time:
             raw = self.runner.run(texts)
@@ -134,7 +135,7 @@ class Model:
         return reply
 
     def _writer(self) -> Writer:
-        if isinstance(self.runner, Writer):
+        if isinstance(self.runner, Writer) and self.at_once:
             return self.runner
         raise RequestError(
             "this model does not write",

@@ -19,7 +19,7 @@ from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Comparing, Form, Graded, Task
+from smidgen.core.parts import Comparing, Form, Graded, Task, writes
 from smidgen.core.replies import Reply
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
@@ -31,7 +31,7 @@ from smidgen.flows.live import Model, load
 from smidgen.flows.timing import Timing, measure
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Variant
-from smidgen.judge import cost, extraction, learning_curve, quality, writing
+from smidgen.judge import cost, extraction, filling, learning_curve, quality, writing
 from smidgen.judge.page import render
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
@@ -153,6 +153,8 @@ def report(
         sections = quality.classifier_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     elif "kinds" in form:
         sections = extraction.extraction_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
+    elif "schema" in form:
+        sections = filling.filling_sections(examples.test, served, form, metrics, uncalibrated=plain, train=examples.train)
     else:
         sections = {"metrics": quality.all_measured(metrics)}
     return _assembled(story, form, served, metrics, facts, model, sections)
@@ -232,7 +234,7 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
     learnt, rows = story.trained.learnt[name], story.examples.test
     texts = [row.input for row in rows]
     own = next(variant for variant in story.trained.variants.values() if variant.student == name)
-    raw = story.bench.served(own, texts) if isinstance(story.task, Graded) else story.bench.raw(learnt.final, texts)
+    raw = story.bench.served(own, texts) if writes(story.task) else story.bench.raw(learnt.final, texts)
     replies = story.task.decode(raw, learnt.form)
     metrics, task = story.task.measure(rows, replies, learnt.form), story.task
     grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if isinstance(task, Graded) else None
@@ -243,7 +245,7 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
 def _alternative(story: Story, candidate: Candidate) -> Alternative:
     """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
     variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], story.examples.test
-    if isinstance(story.task, Graded):
+    if writes(story.task):
         rows = rows[:: math.ceil(len(rows) / _MOST_COMPARED)]
     # The baseline is what the base does by itself: nothing is written anew for it.
     form = None if candidate.baseline else learnt.form

@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.core.bases import Base
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task, Training, Workspace
+from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task, Training, Worded, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
@@ -102,6 +102,8 @@ class Bench:
         """Train a student on `rows`; go on from its last checkpoint where an earlier try was killed."""
         student: Student = registry.find("students", name)
         base = self.base(name)
+        if isinstance(self.task, Worded) and student.base_family == "decoder":
+            rows, held = ([replace(row, output=self.task.worded(row.output, form)) for row in some] for some in (rows, held))
         inputs = {
             "code": code_hash(),
             "student": name,

@@ -13,8 +13,8 @@ class GateSettings(Settings):
     )
     min_agreement: float | None = setting(
         None,
-        "The least share of held-out texts on which the served model must give the trained model's answer (default: 0.97; none for texts "
-        "that are written, where another word is no other answer).",
+        "The least share of held-out texts on which the served model must give the trained model's answer (default: 0.97; none for what is "
+        "written, texts and fields, where a rounding may change a word).",
         ge=0.0,
         le=1.0,
     )

@@ -28,6 +28,7 @@ def render(report: Report) -> str:
         report=report,
         measure=measure,
         texts=texts,
+        thing="field" if report.fillings else "label",
         sections=sections(report),
         missing=Markup('<p class="missing">Not measured.</p>'),
         opening=opening,
@@ -64,13 +65,15 @@ def write(report: Report, folder: Path) -> tuple[Path, Path]:
 
 def sections(report: Report) -> list[tuple[str, str]]:
     """The page's sections: the mark of each, and its name in the list at the top."""
+    beside = [("fillings", "Side by side")] if report.fillings else []
     taught = [("teacher", "The teacher")] if report.teacher else []
     made = [("alternatives", "Alternatives"), ("cost", "Cost"), *taught, ("served", "Served as measured"), ("made", "How it was made")]
     alone, more = ("alone", "Answering alone"), ("more", "More examples")
     if report.graded:
         curve = [more] if report.learning_curve else []
         return [("samples", "Side by side"), ("measured", "What was measured"), alone, *curve, *made]
-    return [alone, ("mistakes", "Mistakes"), ("labels", "Labels"), more, *made]
+    things = "Fields" if report.fillings else "Labels"
+    return [*beside, alone, ("mistakes", "Mistakes"), ("labels", things), more, *made]
 
 
 def figures(report: Report) -> list[tuple[str, str, str]]:

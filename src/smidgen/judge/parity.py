@@ -39,6 +39,7 @@ def compare(
     before: Metric | None = None,
     after: Metric | None = None,
     grades: tuple[Sequence[float], Sequence[float]] | None = None,
+    written: bool = False,
 ) -> ParityFacts:
     """Compare the served replies with the trained model's on the same rows.
 
@@ -49,8 +50,8 @@ def compare(
         headline: the metric that decides; for `accuracy` the change is paired row by row, for others it is `after` minus `before` and the
             interval is that of the share of rows that stayed right.
         before, after: that metric of both, as the task measures it.
-        grades: of a graded task, what each reply of both is worth, 0..1: then the change is that of the mean grade, and agreement is asked
-            for only where the settings name it.
+        grades: of a graded task, what each reply of both is worth, 0..1: then the change is that of the mean grade.
+        written: whether the answers are written: then agreement is asked for only where the settings name it.
 
     Raises GateError where the served model left rows out, or gave a score that is no number in 0..1.
     """
@@ -95,7 +96,7 @@ def compare(
         change=_delta(change, before, after, headline, grades is not None),
         largest_score_change=max(moves, default=0.0),
         max_loss=settings.max_loss,
-        min_agreement=settings.agreement(grades is not None),
+        min_agreement=settings.agreement(written or grades is not None),
         changed=tuple(changed[:_KEPT]),
     )
     return facts.model_copy(update={"passed": not failures(facts)})

@@ -126,6 +126,15 @@ def headline(report: Report) -> tuple[str, str]:
     return first, f"Between {100 * found.low:.1f} and {100 * found.high:.1f} of 100 with 95{NBSP}% confidence, on {rows}."
 
 
+_ASKED = "prompted"
+"""The baseline that was taught nothing: the base, shown a few examples."""
+
+
+def other_name(baseline: str) -> str:
+    """A baseline as a reader knows it."""
+    return "the base asked with examples" if baseline == _ASKED else f"the simple model ({baseline})"
+
+
 def verdict(report: Report) -> tuple[str, str]:
     """Whether the language model is worth it over the baseline: `yes`, `barely`, `no` or `open`, and the sentence."""
     base = report.baseline
@@ -133,23 +142,22 @@ def verdict(report: Report) -> tuple[str, str]:
         return "open", "It was not compared with a simple model, so whether it is worth it is open."
     if report.student.kind == base.name:
         return "open", f"What is served is the simple model itself ({base.name}): no language model was worth its cost here."
-    change, simple = base.change, f"the simple model ({base.name})"
+    change, simple = base.change, other_name(base.name)
     spread = f"between {points(change.low)} and {points(change.high)} with 95{NBSP}% confidence"
-    cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None else ""
+    cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and base.name != _ASKED else ""
     size = f"{100 * abs(change.value):.1f} points"
+    own = "The taught model" if base.name == _ASKED else "The language model"
     if change.low > 0 and change.value >= 0.01:
-        return "yes", f"The language model is worth it: {size} more right than {simple}{cheap}; {spread}."
+        return "yes", f"{own} is worth it: {size} more right than {simple}{cheap}; {spread}."
     if change.low > 0:
-        return "barely", f"The language model is ahead of {simple} by only {size}; {spread}. The simple one would nearly do."
+        return "barely", f"{own} is ahead of {simple} by only {size}; {spread}. The simple one would nearly do."
     if change.high < 0:
-        return "no", f"The simple model ({base.name}) is better by {size}{cheap}; {spread}. Serve that one."
+        return "no", f"{simple[0].upper()}{simple[1:]} is better by {size}{cheap}; {spread}. Serve that one."
     if change.high - change.low > _TOO_WIDE:
         tests = report.metrics[report.headline].n if report.headline in report.metrics else 0
         return "open", (
-            f"Whether the language model is better than {simple} is open: the difference is {points(change.value)} points, {spread}. "
+            f"Whether {own[0].lower()}{own[1:]} is better than {simple} is open: it differs by {points(change.value)} points, {spread}. "
             f"{tests:,} test texts are too few to tell; add some. (--student {base.name} builds the simple one.)"
         )
     difference = f"the difference is {points(change.value)} points, {spread}"
-    return "no", (
-        f"The language model is not shown to be better than {simple}{cheap}: {difference}. Consider the simple one (--student {base.name})."
-    )
+    return "no", (f"{own} is not shown to be better than {simple}{cheap}: {difference}. Consider the simple one (--student {base.name}).")

@@ -32,6 +32,7 @@ from smidgen.judge.sections import (
     measured,
 )
 from smidgen.stats import calibration, classification, selective
+from smidgen.stats.filled import by_path, paths
 from smidgen.stats.intervals import paired_change, paired_grades
 from smidgen.stats.patterns import label_set, same
 
@@ -79,11 +80,14 @@ def classifier_sections(
 
 
 def label_counts(rows: Sequence[Row]) -> Counter[str]:
-    """Rows of each label; a row with several counts for each. Spans are counted by their labels, once each."""
+    """Rows of each label; a row with several counts for each. Spans are counted by their labels, once each; fields where they have a
+    value."""
     return Counter(str(label) for row in rows for label in _labels(row.output))
 
 
 def _labels(output: Any) -> Iterable[Any]:
+    if isinstance(output, Mapping):
+        return by_path(output)
     if isinstance(output, list) and output and all(isinstance(one, Mapping) for one in output):
         return [span.get("label") for span in output]
     return label_set(output)
@@ -99,12 +103,16 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
         test=len(test),
         out_of_scope_train=split[0][outside] if outside else 0,
         out_of_scope_test=split[2][outside] if outside else 0,
-        labels=tuple(
-            LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label])
-            for label in form.get("labels") or form.get("kinds") or ()
-        ),
+        labels=tuple(LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in _named(form)),
         **facts,
     )
+
+
+def _named(form: Form) -> Sequence[str]:
+    """What the data is counted by: labels, kinds of span, fields."""
+    if "schema" in form:
+        return [path for path, _ in paths(form["schema"])]
+    return form.get("labels") or form.get("kinds") or ()
 
 
 def class_rows(gold: Sequence[Any], got: Sequence[Any], labels: Sequence[str], train: Mapping[str, int]) -> tuple[ClassRow, ...]:

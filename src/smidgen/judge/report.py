@@ -16,6 +16,7 @@ from smidgen.judge.sections import (
     Cost,
     DataFacts,
     Environment,
+    Filling,
     LearningCurve,
     Measured,
     Mistake,
@@ -65,6 +66,7 @@ class Report(Part):
     learning_curve: LearningCurve | None = None
     mistakes: tuple[Mistake, ...] = ()
     samples: tuple[Sample, ...] = ()
+    fillings: tuple[Filling, ...] = ()
     environment: Environment = Environment()
 
     def json_text(self) -> str:

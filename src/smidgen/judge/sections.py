@@ -362,6 +362,26 @@ class Sample(Part):
     weak: bool = False
 
 
+class FilledField(Part):
+    """A field of an answer beside what was wanted, both as they are read; empty where there is no value."""
+
+    name: str
+    wanted: str = ""
+    got: str = ""
+    right: bool = True
+
+
+class Filling(Part):
+    """A text with the fields that were taken out of it, those with a value on either side. `refused` says why there is no answer."""
+
+    text: str
+    fields: tuple[FilledField, ...]
+    score: float
+    right: bool
+    row: int | None = None
+    refused: str = ""
+
+
 class Environment(Part):
     """Where it was made and measured."""
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from smidgen.core.errors import RecipeError, SmidgenError
-from smidgen.core.settings import Settings
+from smidgen.core.settings import Settings, is_file
 from smidgen.parts import registry
 
 OWNERS = {
@@ -52,6 +52,15 @@ class Recipe:
             if isinstance(section, kind):
                 return section
         raise KeyError(kind.__name__)
+
+    @property
+    def asked(self) -> Settings:
+        """The task's own settings. Files that they name are found from the recipe's folder on."""
+        settings = self.sections[self.task]
+        files = {
+            name: value for name, field in type(settings).model_fields.items() if is_file(field) and (value := getattr(settings, name))
+        }
+        return settings.model_copy(update={name: str(self.folder / Path(value).expanduser()) for name, value in files.items()})
 
     def json(self) -> dict[str, Any]:
         """The whole recipe with its defaults, JSON-ready."""

@@ -30,7 +30,7 @@ class Extra(BaseModel):
 
     bundle: str = Field(description="Hash of the bundle that answered.")
     task: str = Field(description="The bundle's task.")
-    output: Any = Field(description="The answer as a value: a label, a list of labels, ...")
+    output: Any = Field(description="The answer as a value: a label, a list of labels, an object, ...")
     score: float | None = Field(
         description="How likely the answer is right, calibrated, 0..1; of a text, the ROUGE-L to expect of it, or where the build kept too "
         "few texts apart to fit that, its tokens' mean probability. Null where the answer was not made as it was measured: "

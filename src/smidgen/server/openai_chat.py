@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.server import conversation
+from smidgen.server import conversation, filling
 from smidgen.server.answers import Extra, Usage, extra, usage
 from smidgen.server.bodies import ChatMessage, ChatRequest
 from smidgen.server.errors import RESPONSES, answer
@@ -75,13 +75,17 @@ def face(service: Service) -> APIRouter:
             asked = _input(_last_said(body.messages), takes_pairs(model)) if alone else None
             return await conversation.converse(service, model, body, head, asked, request)
         text = _input(_last_said(body.messages), takes_pairs(model))
-        wanted = wanted_of(body.response_format)
+        filled = "schema" in model.form
+        if filled:
+            filling.check(body.response_format, model.form["schema"])
+        wanted = None if filled else wanted_of(body.response_format)
         (reply,) = await service.ask(model, [text], request, "messages")
         content = model.task.content(reply) if wanted is None else shaped(wanted, reply)
         sizes = usage([text], [content] * (body.n or 1))
         if body.stream:
             return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=HEADERS)
-        message = {"role": "assistant", "content": content, "refusal": None}
+        refusal = filling.refusal(reply)
+        message = {"role": "assistant", "content": None if refusal else content, "refusal": refusal}
         logs = _logs(body, model, reply, content, wanted)
         choices = [{"index": place, "message": message, "logprobs": logs, "finish_reason": "stop"} for place in range(body.n or 1)]
         return answer({**head, "object": "chat.completion", "choices": choices, "usage": sizes, "smidgen": extra(model, reply)})
@@ -132,7 +136,8 @@ async def _events(
         return event({**common, "choices": choices, **more})
 
     yield chunk({"role": "assistant", "content": ""})
-    yield chunk({"content": content})
+    refusal = filling.refusal(reply)
+    yield chunk({"refusal": refusal} if refusal else {"content": content})
     yield chunk({}, "stop", smidgen=extra(model, reply))
     if wants_usage:
         yield event({**common, "choices": [], "usage": sizes})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from smidgen.server.errors import RESPONSES, answer
@@ -22,6 +22,7 @@ class BundleFacts(BaseModel):
     labels: list[str] | None = None
     multi_label: bool | None = None
     unknown: str | None = None
+    json_schema: dict[str, Any] | None = Field(None, alias="schema", description="Of a bundle that fills in fields, what they are.")
 
 
 class ModelCard(BaseModel):
@@ -71,7 +72,7 @@ def face(service: Service) -> APIRouter:
 
 def _card(model: Served, created: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"bundle": model.id, "task": model.task.name}
-    facts.update({key: model.form[key] for key in ("labels", "multi_label", "unknown") if key in model.form})
+    facts.update({key: model.form[key] for key in ("labels", "multi_label", "unknown", "schema") if key in model.form})
     return {"id": model.name, "object": "model", "created": created, "owned_by": "smidgen", "smidgen": facts}
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from smidgen.core.errors import EngineError, InputError, RequestError
+from smidgen.core.parts import Worded
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.batching import Batcher
@@ -111,7 +112,7 @@ class Service:
         try:
             return await batcher.ask(texts, self.settings.request_seconds, lambda: _gone(request))
         except EngineError as error:
-            if model.at_once:  # its process starts again with the next request
+            if model.at_once or isinstance(model.task, Worded):  # its process starts again with the next request
                 raise unavailable(error) from error
             raise
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.stats.filled import equal
 from smidgen.stats.intervals import Floats
 
 
@@ -58,13 +59,17 @@ def label_set(value: Any) -> frozenset[Hashable]:
 
 
 def same(gold: Sequence[Any], predicted: Sequence[Any]) -> NDArray[np.bool_]:
-    """(n,) whether each prediction is the gold value; label lists are compared as sets. Raises ValueError where the lengths differ."""
+    """(n,) whether each prediction is the gold value; label lists are compared as sets, objects by the values of their fields.
+
+    Raises ValueError where the lengths differ."""
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold values and {len(predicted)} predictions")
     return np.fromiter((_equal(a, b) for a, b in zip(gold, predicted, strict=True)), dtype=np.bool_, count=len(gold))
 
 
 def _equal(gold: Any, predicted: Any) -> bool:
+    if isinstance(gold, Mapping) and isinstance(predicted, Mapping):
+        return equal(gold, predicted)
     if gold == predicted:
         return True
     both = isinstance(gold, list | tuple | set | frozenset) and isinstance(predicted, list | tuple | set | frozenset)

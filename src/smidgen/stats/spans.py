@@ -28,7 +28,12 @@ def measure(gold: Sequence[Spans], got: Sequence[Spans]) -> dict[str, Metric]:
     if len(gold) != len(got):
         raise ValueError(f"{len(gold)} gold lists of spans and {len(got)} answers")
     pairs = [(keys(a), keys(b)) for a, b in zip(gold, got, strict=True)]
-    seen = Counter((len(a & b), len(a), len(b)) for a, b in pairs)
+    return measure_counts([(len(a & b), len(a), len(b)) for a, b in pairs], [a == b for a, b in pairs])
+
+
+def measure_counts(rows: Sequence[tuple[int, int, int]], exact: Sequence[bool]) -> dict[str, Metric]:
+    """The same from counts: for each row how many things are right, wanted and given, and whether it is right as a whole."""
+    seen = Counter(rows)
     table = np.array(list(seen), dtype=np.float64).reshape(-1, 3)
     counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
     right, wanted, given = table.T
@@ -36,7 +41,7 @@ def measure(gold: Sequence[Spans], got: Sequence[Spans]) -> dict[str, Metric]:
         "f1": _resampled(counts, 2 * right, wanted + given),
         "precision": _resampled(counts, right, given),
         "recall": _resampled(counts, right, wanted),
-        "exact_match": share(np.array([a == b for a, b in pairs], dtype=np.bool_)),
+        "exact_match": share(np.array(exact, dtype=np.bool_)),
     }
 
 
@@ -64,9 +69,14 @@ def _resampled(counts: Any, above: Floats, below: Floats) -> Metric:
 
 def change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[Spans]) -> Metric:
     """What F1 changed by from some answers to others on the same rows, with its paired bootstrap interval: rows are drawn once for both."""
-    seen = Counter(
-        (len(a), len(a & b), len(b), len(a & c), len(c)) for a, b, c in (map(keys, row) for row in zip(gold, before, after, strict=True))
+    return change_of_counts(
+        [(len(a), len(a & b), len(b), len(a & c), len(c)) for a, b, c in (map(keys, row) for row in zip(gold, before, after, strict=True))]
     )
+
+
+def change_of_counts(rows: Sequence[tuple[int, int, int, int, int]]) -> Metric:
+    """The same from counts: for each row how many things are wanted, then right and given before, right and given after."""
+    seen = Counter(rows)
     table = np.array(list(seen), dtype=np.float64).reshape(-1, 5)
     counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
 
@@ -76,12 +86,12 @@ def change(gold: Sequence[Spans], before: Sequence[Spans], after: Sequence[Spans
 
     value = float(moved(counts[None, :].astype(np.float64))[0]) if len(counts) else math.nan
     if math.isnan(value):
-        return Metric(0.0, -1.0, 1.0, len(gold))
+        return Metric(0.0, -1.0, 1.0, len(rows))
     low, high = bootstrap(counts, moved)
     if low == high:
         # No resample differs: what so many rows can show at most is a row more or less.
-        low, high = max(-1.0, value - 2 / (len(gold) + 2)), min(1.0, value + 2 / (len(gold) + 2))
-    return Metric(value, low, high, len(gold))
+        low, high = max(-1.0, value - 2 / (len(rows) + 2)), min(1.0, value + 2 / (len(rows) + 2))
+    return Metric(value, low, high, len(rows))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
@@ -96,8 +106,13 @@ def per_label(gold: Sequence[Spans], got: Sequence[Spans], labels: Sequence[str]
     for label in labels:
         pairs = [(keys(a, label), keys(b, label)) for a, b in zip(gold, got, strict=True)]
         right, wanted, given = sum(len(a & b) for a, b in pairs), sum(len(a) for a, _ in pairs), sum(len(b) for _, b in pairs)
-        found.append(ClassScore(label, _share(right, given), _share(right, wanted), _f1(right, wanted + given - right), wanted, given))
+        found.append(score(label, right, wanted, given))
     return found
+
+
+def score(label: str, right: int, wanted: int, given: int) -> ClassScore:
+    """The scores of a label of which so many things are right, wanted and given."""
+    return ClassScore(label, _share(right, given), _share(right, wanted), _f1(right, wanted + given - right), wanted, given)
 
 
 def _share(right: int, n: int) -> Metric:

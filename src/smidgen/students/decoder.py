@@ -103,7 +103,7 @@ class Decoder:
     """The student `decoder`."""
 
     name = "decoder"
-    summary = "A small pretrained language model, taught to write: product texts, summaries, corrections, replies."
+    summary = "A small pretrained language model, taught to write: product texts, summaries, replies; or fields as JSON."
     settings = DecoderSettings
     base_family = "decoder"
 
@@ -154,6 +154,7 @@ class Decoder:
             "left_out": lessons.left_out,
             "rounded": teacher.change.rounded,
             "instruction": training.form.get("instruction", ""),
+            "schema": training.form.get("schema"),
         }
         saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers)
         for file in files:
@@ -185,6 +186,8 @@ class Decoder:
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        if stored.facts.get("schema"):
+            options["schema_of_answers"] = stored.facts["schema"]
         files = ["model.gguf", "tokenizer.json"]
         if apart is not None:
             factors, alpha = apart
@@ -233,7 +236,8 @@ def _rounded_from(settings: DecoderSettings) -> float | None:
 
 
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-    """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `tokens`, `finished`."""
+    """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `likelihood`, `tokens`,
+    `finished`. It is held to no schema."""
     from smidgen.students.decoder_files import model_in, opened
     from smidgen.students.generating import write
     from smidgen.students.prompts import plain_ids, tokenizer_of
@@ -256,6 +260,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     return {
         "texts": [tokenizer.decode(row.ids, skip_special_tokens=False) if row else "" for row in rows],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
+        "likelihood": np.array([row.likelihood if row else 0.0 for row in rows], dtype=np.float32),
         "tokens": np.array([len(row.ids) if row else 0 for row in rows], dtype=np.float32),
         "finished": np.array([row.finished if row else 0.0 for row in rows], dtype=np.float32),
     }

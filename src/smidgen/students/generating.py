@@ -17,10 +17,12 @@ _ROWS = 32
 
 @dataclass
 class Written:
-    """What was written for one text: token ids without the end token, the mean of their probabilities, whether the end was reached."""
+    """What was written for one text: token ids without the end token, the mean and the product of their probabilities, whether the end was
+    reached."""
 
     ids: list[int]
     probability: float
+    likelihood: float
     finished: bool
 
 
@@ -94,7 +96,10 @@ class _Batch:
             if not keep:
                 break
             alive, ids = alive[keep], best[keep][:, None]
-        return [Written(own, sum(c) / len(c) if c else 0.0, done) for own, c, done in zip(written, chances, finished, strict=True)]
+        return [
+            Written(own, sum(c) / len(c) if c else 0.0, math.prod(c) if c else 0.0, done)
+            for own, c, done in zip(written, chances, finished, strict=True)
+        ]
 
     def _read(self, ids: Tensor, at: int, alive: Tensor) -> Tensor:
         """Logits (rows, vocabulary) after the last of `ids` (rows, n), which stand from place `at` on in the rows `alive`."""

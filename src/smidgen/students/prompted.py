@@ -53,7 +53,8 @@ class Prompted:
         lessons = lessons_of(training.rows, prompt, tokenizer_of(folder), context)
         most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
         longest = len(prompt.before) + lessons.longest + most
-        facts = {**prompt.json(), "max_tokens": most, "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512)}
+        schema = training.form.get("schema")
+        facts = {**prompt.json(), "schema": schema, "max_tokens": most, "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512)}
         described(space.folder, folder)
         saved(space.folder, folder, None, facts, {})
 

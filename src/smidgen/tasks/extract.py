@@ -1,4 +1,4 @@
-"""Extract: a text in, the spans of it that are names, numbers, dates, ... out, each with its label."""
+"""Extract: a text in, the spans of it that are names, numbers, dates, ... out, each with its label; or typed fields, see `fields`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from smidgen.core.errors import DataError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw
+from smidgen.core.parts import Form, Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import platt, spans
+from smidgen.tasks.fields import MOST_COLUMNS, Fields, parsed
 
 _MOST_KINDS = 200
 _LONGEST_KIND = 200
@@ -34,35 +35,54 @@ class ExtractSettings(Settings):
     kinds: tuple[str, ...] = setting(
         (), "The kinds of span to find, by their labels; those of other kinds are passed over. Empty: all that the data has.", flag="--kind"
     )
+    schema_file: str | None = setting(
+        None, "File with the JSON schema of the fields to pull out (default: derived from the examples).", flag="--schema", file=True
+    )
 
 
 class Extract:
     """The task `extract`."""
 
     name = "extract"
-    summary = "Find the names, numbers, dates, ... in each text: order numbers, products, amounts, diseases."
+    summary = "Find the names, numbers, dates, ... in each text, as spans or as typed fields: order numbers, products, amounts."
     settings = ExtractSettings
     students = ("tagger",)
     baseline = "lexical"
     headline = "f1"
+    most_columns = MOST_COLUMNS
 
-    def parse(self, value: Any, settings: Settings) -> list[Span]:
+    def formed(self, form: Form) -> Task:
+        """The task of spans, or that of fields where the form has a schema."""
+        task: Any = Fields(ExtractSettings, form) if "schema" in form else self
+        kind: Task = task
+        return kind
+
+    def parse(self, value: Any, settings: Settings) -> list[Span] | Mapping[str, Any]:
         """A list of spans, or JSON of one; nothing where there is none. A span has `start`, `end` (exclusive) and `label`, or `text` in
-        place of the two numbers. Raises ValueError with the reason."""
+        place of the two numbers. Anything else that is an object is one of fields. Raises ValueError with the reason."""
+        if isinstance(settings, ExtractSettings) and settings.schema_file:
+            return parsed(value, settings)
+        value = _loaded(value)
+        if isinstance(value, Mapping) and not (isinstance(value.get("label"), str) and set(value) <= _FIELDS):
+            return value
         kinds = settings.kinds if isinstance(settings, ExtractSettings) else ()
         found = [_span(entry) for entry in _listed(value)]
         found = [span for span in found if not kinds or span["label"] in kinds]
         return _in_order(found) if all("start" in span for span in found) else found
 
-    def placed(self, text: Text, output: Any) -> list[Span]:
-        """The spans with their places in the text. Raises ValueError where one lies outside of it, or its words stand in it nowhere or
-        more than once."""
+    def placed(self, text: Text, output: Any) -> Any:
+        """The spans with their places in the text; fields as they are. Raises ValueError where a span lies outside of the text, or its
+        words stand in it nowhere or more than once."""
+        if isinstance(output, Mapping):
+            return output
         whole = joined(text)
         return _in_order([_place(span, whole) for span in output])
 
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
         """The kinds in sorted order. Raises DataError for data that cannot teach them: no rows, no spans, a kind seen once, a span that is
-        not in its text."""
+        not in its text; spans in some rows and fields in others."""
+        if _of_fields(rows, settings):
+            return Fields(ExtractSettings).form(rows, settings)
         asked = settings if isinstance(settings, ExtractSettings) else ExtractSettings()
         counts: Counter[str] = Counter()
         for row in rows:
@@ -136,12 +156,34 @@ def _gold(rows: Sequence[Row], form: Form) -> list[list[Span]]:
     return [[span for span in row.output if not form["only"] or span["label"] in known] for row in rows]
 
 
+def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
+    """Whether the rows hold fields, not spans. Raises DataError where some hold these and some those."""
+    if isinstance(settings, ExtractSettings) and settings.schema_file:
+        return True
+    objects = [row for row in rows if isinstance(row.output, Mapping)]
+    spans_in = next((row for row in rows if isinstance(row.output, list) and row.output), None)
+    if objects and spans_in is not None:
+        raise DataError(
+            "some rows have spans and others an object with fields",
+            value=f"spans in row {spans_in.number}, fields in row {objects[0].number}",
+            todo="Give two files, one of each kind.",
+            row=spans_in.number or None,
+        )
+    if objects and isinstance(settings, ExtractSettings) and settings.kinds:
+        raise DataError("the rows have fields, which have no kinds", value=", ".join(settings.kinds), todo="Leave out --kind.")
+    return bool(objects)
+
+
+def _loaded(value: Any) -> Any:
+    if not (isinstance(value, str) and value.strip()):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError('a JSON list of spans is expected, such as [{"start": 0, "end": 4, "label": "name"}], or an object') from None
+
+
 def _listed(value: Any) -> list[Any]:
-    if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise ValueError('a JSON list of spans is expected, such as [{"start": 0, "end": 4, "label": "name"}]') from None
     if value is None or (isinstance(value, str) and not value.strip()):
         return []
     if isinstance(value, Mapping):

@@ -24,7 +24,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-for (const list of document.querySelectorAll("ol.mistakes, ol.samples")) {
+for (const list of document.querySelectorAll("ol.mistakes, ol.samples, ol.fillings")) {
   const hidden = list.querySelectorAll("li.more");
   if (!hidden.length) continue;
   list.classList.add("folded");

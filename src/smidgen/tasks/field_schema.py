@@ -1,0 +1,259 @@
+"""The part of JSON Schema that fields are described by: read, brought into one form, or refused with every reason.
+
+An object with `properties`, each a text, a whole number, a number, true or false, a list or an object again, and any of them nullable:
+what a Pydantic model's `model_json_schema()` gives for such fields. What an answer could not be held to, or checked against, is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import RecipeError
+
+Schema = dict[str, Any]
+"""In one form: `type` is a name, or `[name, "null"]`; references are followed; objects have `properties`, `required` and
+`additionalProperties: false`; nothing but what decides is kept, and descriptions."""
+
+FORMATS = ("date", "email", "uuid")
+_NOTES = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment")
+_ROOT = ("$schema", "$id", "$defs", "definitions")
+_OF: dict[str, tuple[str, ...]] = {
+    "object": ("properties", "required", "additionalProperties"),
+    "array": ("items", "minItems", "maxItems"),
+    "string": ("minLength", "maxLength", "pattern", "format"),
+    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    "boolean": (),
+}
+_MOST_BYTES = 1_000_000
+_DEEPEST = 6
+_MOST_FIELDS = 200
+_LONGEST_NAME = 100
+_HARD_PATTERN = re.compile(r"\(\?(?!:)|\\[bB1-9]")
+"""What a pattern may not hold: looking around, conditions, references back, borders of words."""
+
+
+def read(file: str) -> Schema:
+    """The schema in a file. Raises RecipeError with every mistake in it."""
+    path = Path(file)
+    if not path.is_file():
+        raise RecipeError("there is no such schema", value=file, todo="Check the path in extract.schema_file or --schema.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise RecipeError("the schema is too large", value=f"{file}: {path.stat().st_size} bytes", todo="A schema is a few kilobytes.")
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"the schema is not JSON ({error})", value=file, todo="Correct it.") from None
+    schema, mistakes = normal(given)
+    if mistakes:
+        raise RecipeError(
+            "answers cannot be held to this schema" if isinstance(given, Mapping) else "this is not a schema",
+            value=file,
+            todo="It may describe an object whose fields are texts, numbers, truths, lists and objects. Mend:",
+            mistakes=mistakes,
+        )
+    return schema
+
+
+def normal(given: Any) -> tuple[Schema, list[str]]:
+    """A schema in one form, and every mistake in it with its place; with mistakes the form is of no use."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    if not isinstance(given, Mapping):
+        return {}, ["an object with properties is expected"]
+    try:
+        Draft202012Validator.check_schema(dict(given))
+    except SchemaError as error:
+        return {}, [f"{'.'.join(map(str, error.absolute_path)) or 'the schema'}: {error.message}"]
+    reading = _Reading(given)
+    schema = reading.node({name: value for name, value in given.items() if name not in _ROOT}, "", 0)
+    if not reading.mistakes and schema.get("type") != "object":
+        reading.mistakes.append(f"the schema: an object is expected, not {schema.get('type')}")
+    if not reading.mistakes and not schema["properties"]:
+        reading.mistakes.append("the schema: it has no properties")
+    return schema, reading.mistakes
+
+
+class _Reading:
+    """One pass over a schema."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._fields = 0
+        self.mistakes: list[str] = []
+
+    def node(self, given: Any, place: str, depth: int) -> Schema:
+        """A part of the schema in its one form."""
+        called = place or "the schema"
+        if not isinstance(given, Mapping):
+            return self._fault(called, "an object is expected, not " + json.dumps(given))
+        if depth > _DEEPEST:
+            return self._fault(called, f"it is nested more than {_DEEPEST} deep, or refers to itself")
+        if "$ref" in given:
+            return self._followed(given, place, depth)
+        if "anyOf" in given or "oneOf" in given:
+            return self._either(given, place, depth)
+        known = {name: value for name, value in given.items() if name not in _NOTES or name == "description"}
+        if "const" in known:
+            known["enum"] = [known.pop("const")]
+        kind, nullable = self._kind(known, called)
+        if kind is None:
+            return {}
+        strange = [name for name in known if name not in (*_OF[kind], "type", "enum", "description")]
+        for name in strange:
+            near = next((other for other, names in _OF.items() if name in names), None)
+            self._fault(called, f"{name!r} {f'goes with {near}, not {kind}' if near else 'is not supported'}")
+        made: Schema = {"type": [kind, "null"] if nullable else kind}
+        if isinstance(known.get("description"), str) and known["description"].strip():
+            made["description"] = " ".join(known["description"].split())
+        made |= {name: known[name] for name in _OF[kind] if name in known and name not in ("properties", "required", "items")}
+        if "enum" in known:
+            values = [value for value in known["enum"] if value is not None]
+            made["enum"] = [*dict.fromkeys(values), None] if nullable else list(dict.fromkeys(values))
+        if kind == "object":
+            return self._object(known, made, place, depth)
+        if kind == "array":
+            made["items"] = self.node(known["items"], f"{place}[]", depth + 1) if "items" in known else self._fault(called, "no items")
+        if kind == "string":
+            self._string(made, called)
+        return made
+
+    def _object(self, known: Mapping[str, Any], made: Schema, place: str, depth: int) -> Schema:
+        called = place or "the schema"
+        if known.get("additionalProperties", False) is not False:
+            self._fault(called, "additionalProperties must be false, or left out: what a field is called must be known")
+        fields = known.get("properties", {})
+        self._fields += len(fields)
+        if self._fields > _MOST_FIELDS:
+            return self._fault(called, f"it has more than {_MOST_FIELDS} fields")
+        for name in fields:
+            if not name.strip() or len(name) > _LONGEST_NAME or "." in name:
+                self._fault(called, f"a field cannot be called {name[:40]!r}: 1 to {_LONGEST_NAME} characters, no dot")
+        unknown = [name for name in known.get("required", ()) if name not in fields]
+        for name in unknown:
+            self._fault(called, f"required names {name!r}, which is no property")
+        made["properties"] = {name: self.node(field, f"{place}.{name}" if place else name, depth + 1) for name, field in fields.items()}
+        made["required"] = [name for name in fields if name in known.get("required", ())]
+        made["additionalProperties"] = False
+        return made
+
+    def _string(self, made: Schema, called: str) -> None:
+        if made.get("format", "date") not in FORMATS:
+            self._fault(called, f"the format {made['format']!r} is not supported; those that are: {', '.join(FORMATS)}")
+        pattern = made.get("pattern")
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except (re.error, RecursionError) as error:
+                self._fault(called, f"the pattern {pattern!r} cannot be read ({error})")
+            if _HARD_PATTERN.search(pattern):
+                self._fault(called, f"the pattern {pattern!r} looks around or back, which text cannot be held to as it is written")
+        if "enum" in made and pattern is not None:
+            self._fault(called, "it has both an enum and a pattern: the enum says it all")
+
+    def _kind(self, known: Mapping[str, Any], called: str) -> tuple[str | None, bool]:
+        """The type and whether null is allowed, too."""
+        named = known.get("type")
+        names = [named] if isinstance(named, str) else list(named or ())
+        if not names and "enum" in known:
+            names = list(dict.fromkeys(_type_of(value) for value in known["enum"]))
+            names = ["number"] if set(names) == {"integer", "number"} else names
+        if not names and "properties" in known:
+            names = ["object"]
+        nullable, kinds = "null" in names, [name for name in names if name != "null"]
+        if len(kinds) != 1:
+            what = f"it may be {' or '.join(kinds)}; one type is expected, and null" if kinds else "it has no type"
+            self._fault(called, what)
+            return None, nullable
+        if "enum" in known:
+            nullable = nullable and None in known["enum"]
+            wrong = [value for value in known["enum"] if value is not None and not _is(value, kinds[0])]
+            if kinds[0] in ("object", "array") or wrong or all(value is None for value in known["enum"]):
+                self._fault(called, f"its enum has values that are no {kinds[0]}" if wrong else f"an enum of {kinds[0]} is not supported")
+        return kinds[0], nullable
+
+    def _followed(self, given: Mapping[str, Any], place: str, depth: int) -> Schema:
+        reference = given["$ref"]
+        found: Any = self._root
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return self._fault(place or "the schema", f"{reference!r} refers to another document")
+        for step in reference[2:].split("/"):
+            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+        if not isinstance(found, Mapping):
+            return self._fault(place or "the schema", f"{reference!r} refers to nothing")
+        beside = {name: value for name, value in given.items() if name != "$ref"}
+        return self.node({**found, **beside}, place, depth + 1)
+
+    def _either(self, given: Mapping[str, Any], place: str, depth: int) -> Schema:
+        """Something, or null: how Pydantic writes an optional field."""
+        name = "anyOf" if "anyOf" in given else "oneOf"
+        others = [entry for entry in given[name] if entry != {"type": "null"}]
+        beside = {key: value for key, value in given.items() if key != name}
+        if len(others) != 1 or not isinstance(others[0], Mapping):
+            return self._fault(place or "the schema", f"{name} of several types; one type is expected, and null")
+        made = self.node({**others[0], **beside}, place, depth + 1)
+        if len(given[name]) == 1 or not made:
+            return made
+        kind = made["type"] if isinstance(made["type"], str) else made["type"][0]
+        enum = {"enum": [*(value for value in made["enum"] if value is not None), None]} if "enum" in made else {}
+        return {**made, "type": [kind, "null"], **enum}
+
+    def _fault(self, place: str, what: str) -> Schema:
+        self.mistakes.append(f"{place}: {what}")
+        return {}
+
+
+def kind_of(node: Schema) -> tuple[str, bool]:
+    """The type of a part of a schema in its one form, and whether null is allowed."""
+    return (node["type"], False) if isinstance(node["type"], str) else (node["type"][0], True)
+
+
+def bare(schema: Schema) -> Schema:
+    """The schema without its descriptions: what an answer is held to."""
+    made = {name: value for name, value in schema.items() if name != "description"}
+    if "properties" in made:
+        made["properties"] = {name: bare(node) for name, node in made["properties"].items()}
+    if "items" in made:
+        made["items"] = bare(made["items"])
+    return made
+
+
+def told(schema: Schema) -> str:
+    """The fields in words, for a prompt."""
+    return "; ".join(f"{name} ({_words(node)})" for name, node in schema["properties"].items())
+
+
+_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+
+
+def _words(node: Schema) -> str:
+    kind, nullable = kind_of(node)
+    if "enum" in node:
+        said = "one of " + ", ".join(str(value) for value in node["enum"] if value is not None)
+    elif kind == "object":
+        said = "object with " + told(node)
+    elif kind == "array":
+        said = f"list of {_words(node['items'])}"
+    else:
+        said = "date as YYYY-MM-DD" if node.get("format") == "date" else _NAMES[kind]
+    described = f": {node['description']}" if "description" in node else ""
+    return f"{said}{' or null' if nullable else ''}{described}"
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    return next(name for name in ("boolean", "integer", "number", "string", "array", "object") if _is(value, name))
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, int | float):
+        return kind == "number" or (kind == "integer" and (isinstance(value, int) or value.is_integer()))
+    return isinstance(value, {"string": str, "array": list, "object": dict}.get(kind, ()))

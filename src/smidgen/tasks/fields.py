@@ -1,0 +1,216 @@
+"""Extract, of fields: a text in, an object out that fits a JSON schema. `extract` is this task where its form has a schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.errors import DataError, RecipeError
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form, Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings
+from smidgen.stats import fields, filled, platt
+from smidgen.tasks import field_deriving, field_schema
+from smidgen.tasks.field_values import Values
+
+MOST_COLUMNS = 200
+_REFUSED_SHOWN = 80  # characters of an answer that cannot be used
+
+
+class Fields:
+    """The task `extract` for fields.
+
+    Args:
+        form: what it answers with, once that is known: outputs are then brought into the types of its schema.
+    """
+
+    name = "extract"
+    summary = "Pull typed fields out of each text, as JSON by a schema: order number, product, quantity, problem."
+    students = ("decoder",)
+    baseline = "prompted"
+    headline = "f1"
+    most_columns = MOST_COLUMNS
+
+    def __init__(self, settings: type[Settings], form: Form | None = None) -> None:
+        self.settings = settings
+        self._values = Values(form["schema"]) if form is not None else None
+        self._derived = bool(form and form["derived"])
+
+    def parse(self, value: Any, settings: Settings) -> Mapping[str, Any]:
+        """As `parsed`."""
+        return parsed(value, settings)
+
+    def placed(self, text: Text, output: Any) -> dict[str, Any]:
+        """The object in the order and the types of the schema. Raises ValueError with the field where it does not fit.
+
+        Of a schema that was derived from the training rows, others may hold what no training row does: they are kept as they are, and
+        count against the model.
+        """
+        assert self._values is not None
+        try:
+            settled = self._values.settled(output)
+            fault = self._values.fault(settled)
+        except ValueError as error:
+            settled, fault = dict(output), str(error)
+        if fault and not self._derived:
+            raise ValueError(fault)
+        return settled
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+        """The schema that is given, or what the rows show; and what the model is told.
+
+        Raises DataError for rows that cannot teach it: none, no values at all, a field of several types, a row that does not fit the given
+        schema. Raises RecipeError for a schema that answers cannot be held to.
+        """
+        if not rows:
+            raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their fields.")
+        file = getattr(settings, "schema_file", None)
+        schema = field_schema.read(file) if file else self._derive(rows)
+        values = Values(schema)
+        counts: Counter[str] = Counter()
+        for row in rows:
+            counts.update(_checked(row, values, "extract.schema_file" if file else "the other rows"))
+        if not counts:
+            raise DataError("no row has a value", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
+        return {
+            "schema": schema,
+            "derived": not file,
+            "instruction": f"Read the message and answer with these fields as JSON: {field_schema.told(schema)}.",
+            "temperature": 1.0,
+            "shift": 0.0,
+        }
+
+    def strata(self, rows: Sequence[Row]) -> list[str]:
+        """The rarest choice of each row among the fields that have some, so that rare ones are spread evenly."""
+        assert self._values is not None
+        every = filled.paths(self._values.schema)
+        chosen = [path for path, node in every if "enum" in node or field_schema.kind_of(node)[0] == "boolean"]
+        found = [filled.by_path(row.output) for row in rows]
+        keys = [[f"{path}={value}" for path in chosen for value in by_path.get(path, ("",))] for by_path in found]
+        counts = Counter(key for row in keys for key in row)
+        return [min(row, key=lambda key: (counts[key], key), default="") for row in keys]
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
+        """The form with the curve fitted that turns the likelihood of what was written into the chance that all of it is right."""
+        plain = self.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
+        known = [place for place, reply in enumerate(plain) if reply.output is not None]
+        right = [filled.equal(rows[place].output, plain[place].output) for place in known]
+        steep, shift = platt.fit(platt.logit([plain[place].score for place in known]), right)
+        return {**form, "temperature": 1 / steep, "shift": shift}
+
+    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+        """One reply a text: an object that fits the schema, its score the chance that all of it is right; or None with the score 0, where
+        what was written does not fit, and the fact `refused` says why. Facts: `tokens`."""
+        values = self._values or Values(form["schema"])
+        likely = np.asarray(raw["likelihood"], dtype=np.float64)
+        scores = platt.curve(platt.logit(likely), 1 / form["temperature"], form["shift"])
+        replies = []
+        for place, text in enumerate(raw["texts"]):
+            facts: dict[str, Any] = {"tokens": int(raw["tokens"][place])}
+            output, why = _read(text, bool(raw["finished"][place] >= 0.5), values)
+            if why:
+                facts["refused"] = why
+            replies.append(Reply(output, float(scores[place]) if output is not None else 0.0, facts=facts))
+        return replies
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
+        """f1, precision and recall over pairs of a field and its value, and exact_match, the share of texts with all of them right."""
+        return fields.measure([row.output for row in rows], [reply.output for reply in replies])
+
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
+        """What f1 changed by, with its paired bootstrap interval."""
+        return fields.change([row.output for row in rows], [reply.output for reply in before], [reply.output for reply in after])
+
+    def content(self, reply: Reply) -> str:
+        """The object as JSON; nothing for an answer that was refused."""
+        return "" if reply.output is None else json.dumps(reply.output, ensure_ascii=False)
+
+    def worded(self, output: Any, form: Form) -> str:
+        """The object as it is to be written: JSON without blanks, fields in the order of the schema."""
+        return json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+
+    def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
+        try:
+            schema, mistakes = field_schema.normal(field_deriving.derived([row.output for row in rows]))
+        except ValueError as error:
+            raise DataError(
+                f"no schema can be derived ({error})", value=f"{len(rows)} rows", todo="Make them alike, or give a schema: --schema FILE."
+            ) from error
+        if mistakes == ["the schema: it has no properties"]:
+            return {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+        if mistakes:
+            raise RecipeError(
+                "no schema can be derived from the rows", value=f"{len(rows)} rows", todo="Give one: --schema FILE.", mistakes=mistakes
+            )
+        return schema
+
+
+def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:
+    """An object, JSON of one, or the cells of several columns; an empty one where there is nothing. Where a schema is given it must fit.
+
+    Raises ValueError, and RecipeError for a schema that answers cannot be held to.
+    """
+    filled_in = _object(value)
+    file = getattr(settings, "schema_file", None)
+    if not file:
+        return filled_in
+    values = _given(file, Path(file).stat().st_mtime_ns if Path(file).is_file() else 0)
+    settled = values.settled(filled_in)
+    if fault := values.fault(settled):
+        raise ValueError(fault)
+    return settled
+
+
+@lru_cache(4)
+def _given(file: str, modified: int) -> Values:
+    """The values of the schema in a file, which is read once for all rows; `modified` says which writing of it."""
+    return Values(field_schema.read(file))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError('a JSON object is expected, such as {"order_number": "FH-20231", "quantity": 2}') from None
+    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError("an object with fields is expected")
+    return value
+
+
+def _checked(row: Row, values: Values, by: str) -> list[str]:
+    """The paths of the values of a row. Raises DataError where it does not fit."""
+    try:
+        settled = values.settled(_object(row.output))
+        fault = values.fault(settled)
+    except ValueError as error:
+        settled, fault = {}, str(error)
+    if fault:
+        raise DataError(f"the output does not fit {by} ({fault})", value=joined(row.input), todo="Correct it.", row=row.number or None)
+    return list(filled.by_path(settled))
+
+
+def _read(text: str, finished: bool, values: Values) -> tuple[dict[str, Any] | None, str]:
+    """The object that was written, or why there is none."""
+    if not finished:
+        return None, "the answer did not come to its end" if text else "the text is too long, or nothing was written"
+    try:
+        read = json.loads(text)
+        if not isinstance(read, dict):
+            raise ValueError("no object")
+        settled = values.settled(read)
+    except (ValueError, RecursionError) as error:
+        shown = text if len(text) <= _REFUSED_SHOWN else text[: _REFUSED_SHOWN - 1] + "…"
+        return None, f"what was written cannot be read as the fields ({error}): {shown}"
+    fault = values.fault(settled)
+    return (None, f"the answer does not fit the schema ({fault})") if fault else (settled, "")
