@@ -17,6 +17,7 @@ MARK = "#>"
 TOKENS = 4
 """Enough to write the mark, however the model splits it."""
 _KEPT = 256
+_STEP = 1e-6
 
 
 class Schemas:
@@ -52,5 +53,18 @@ def grammar(schema: str) -> str:
 
 
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema with the one spelling of JSON that a model is taught: no blanks, so that there is one way to write a value."""
-    return {**schema, "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}}
+    """The schema with the one spelling of JSON that a model is taught: no blanks, so that there is one way to write a value; and numbers
+    with six decimals at most, for a model that knows nothing better may write nothing but zeros to the end."""
+    return {**_bounded(schema), "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}}
+
+
+def _bounded(node: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = node.get("type")
+    made = dict(node)
+    if "number" in (kinds if isinstance(kinds, list) else [kinds]) and "enum" not in node:
+        made.setdefault("multipleOf", _STEP)
+    if "properties" in node:
+        made["properties"] = {name: _bounded(inner) for name, inner in node["properties"].items()}
+    if "items" in node:
+        made["items"] = _bounded(node["items"])
+    return made
