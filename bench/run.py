@@ -26,6 +26,7 @@ from bench import (
     extract,
     lora_speed,
     recipes,
+    redaction,
     selection,
     serving,
     static,
@@ -51,6 +52,7 @@ BENCHES = {
         teacher,
         selection,
         recipes,
+        redaction,
         adapters,
     )
 }

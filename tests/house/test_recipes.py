@@ -57,7 +57,9 @@ def test_a_recipe_in_the_package_is_the_shipped_one(file: Path) -> None:
 def test_every_recipe_that_comes_with_data_is_in_the_package() -> None:
     """And those without say which file of the user's they expect."""
     said = {file.stem: tomllib.loads(file.read_text(encoding="utf-8"))["data"] for file in RECIPES}
-    with_data = {name for name, data in said.items() if (ROOT / "recipes" / data["train"]).is_file()}
+    # What a program here has made in out/ does not come with the recipe.
+    comes = {name: ROOT / "recipes" / data["train"] for name, data in said.items() if "/out/" not in data["train"]}
+    with_data = {name for name, file in comes.items() if file.is_file()}
     assert with_data == {file.stem for file in PACKAGED}
     without = sorted(set(said) - with_data)
     texts = {name: (ROOT / "recipes" / f"{name}.toml").read_text(encoding="utf-8") for name in without}

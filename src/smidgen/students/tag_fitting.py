@@ -26,6 +26,7 @@ from smidgen.stats.tagging import Reading, Span
 from smidgen.students.any_encoder import AnyEncoder
 from smidgen.students.bert import FastBert, best_dtype
 from smidgen.students.encoder import load_encoder, vocabulary_of, workers_for
+from smidgen.students.encoder_trimming import trim
 from smidgen.students.facts import FACTS
 from smidgen.students.finetuning import TrainConfig
 from smidgen.students.packing import chunks, pack, units_of
@@ -36,6 +37,7 @@ from smidgen.students.tagger_settings import TaggerSettings
 from smidgen.students.workers import Workers
 
 _CHAIN = "chain.safetensors"
+_TRIMMED = "base"
 _HEAD_RATE = 1e-3
 _MANY = 2_000
 """Windows of text from which on a batch has 32 of them; below it has 16."""
@@ -52,7 +54,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     settings = training.settings if isinstance(training.settings, TaggerSettings) else TaggerSettings()
     if training.base is None:
         raise TrainError("a tagger needs a base", value="none", todo="Name one: --base minilm")
-    folder = training.base.folder
+    folder = _base(training, settings, space)
     examples = _examples(training.rows, training.form["kinds"])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     shaped = settings.shapes == "on" or (settings.shapes == "auto" and _without_case(tokenizer))
@@ -90,20 +92,30 @@ def _epochs(windows: int, steps: int) -> int:
     return 6 if windows >= _LARGE else max(_EPOCHS, min(_MOST_EPOCHS, math.ceil(_FEWEST_STEPS / steps)))
 
 
-def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder: Path) -> None:
-    """The trained model under its Hugging Face names, its head, its chain, and the facts."""
+def _base(training: Training, settings: TaggerSettings, space: Workspace) -> Path:
+    """The folder of the base, trimmed where that is asked for."""
     assert training.base is not None
+    if settings.vocabulary is None:
+        return training.base.folder
+    return trim(training.base.folder, [row.input for row in training.rows], settings.vocabulary, space.folder / _TRIMMED)
+
+
+def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder: Path) -> None:
+    """The trained model under its Hugging Face names, its head, its chain, and the facts. What was trimmed to start from is not kept."""
+    assert training.base is not None
+    base = folder / _TRIMMED if (folder / _TRIMMED).is_dir() else training.base.folder
     tensors = trainer.model.tensors()
     tensors["head.weight"], tensors["head.bias"] = trainer.head.linear()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     assert isinstance(trainer.head, TagHead)
     save_file({"transitions": trainer.head.transitions.clone()}, folder / _CHAIN)
-    shutil.copyfile(training.base.folder / "tokenizer.json", folder / "tokenizer.json")
-    config = json.loads((training.base.folder / "config.json").read_text(encoding="utf-8"))
+    shutil.copyfile(base / "tokenizer.json", folder / "tokenizer.json")
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     if facts["shaped"]:
         config["type_vocab_size"] = tagging.SHAPES
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    shutil.rmtree(folder / _TRIMMED, ignore_errors=True)
 
 
 def computed(folder: Path, texts: Sequence[Text], threads: int) -> Raw:

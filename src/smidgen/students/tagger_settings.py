@@ -20,3 +20,6 @@ class TaggerSettings(Settings):
         "auto", "Whether the model is told how words are written. auto: where its tokens have no case."
     )
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
+    vocabulary: int | None = setting(
+        None, "Tokens of the base to keep, for a smaller model; what is left out is read by shorter pieces (default: all).", ge=100
+    )

@@ -1,0 +1,132 @@
+"""Rows to learn from: a template or several, filled, and then written as people write."""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tools.redaction.sources import Source
+from tools.redaction.templates import Slot, Template, spelled, templates
+from tools.redaction.values import Piece, fill
+from tools.redaction.words import listed
+
+_LINES = re.compile(r",?[ \n]{1,2}")
+_GOES_ON = {("address", "address"): _LINES, ("address", "place"): _LINES, ("person", "person"): re.compile(" ")}
+"""What stands between two pieces that are one: the lines of an address, a first and a last name."""
+_ARTICLE = "the "
+"""No part of a name, where it is written small."""
+_WEIGHTS = {"negatives": 1.6, "languages": 1.1, "short": 0.7, "forms": 1.0}
+"""How often the templates of a register are taken, where not once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text and its spans: `start`, `end` (exclusive), `label`."""
+
+    text: str
+    spans: list[dict[str, Any]]
+
+
+def rows(count: int, seed: int, dev: bool = False) -> list[Row]:
+    """So many rows, no text twice. `dev` takes the templates, names and places that are kept apart from the others."""
+    rng = random.Random(f"{seed} {dev}")
+    source, among = Source(rng, dev), templates(dev)
+    weights = [_WEIGHTS.get(template.register, 1.0) for template in among]
+    made: dict[str, Row] = {}
+    while len(made) < count:
+        row = _row(source, rng, among, weights)
+        if row.text.strip():
+            made.setdefault(row.text, row)
+    return list(made.values())
+
+
+def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weights: list[float]) -> Row:
+    parts = 1 if rng.random() < 0.68 else rng.choice((2, 2, 2, 3, 3, 4))
+    between = rng.choice((" ", " ", "\n", "\n\n", ". ", " - "))
+    pieces: list[Piece] = []
+    for number in range(parts):
+        if number:
+            pieces.append(Piece(between))
+        source.begin()
+        pieces += _filled(rng.choices(among, weights)[0], source, rng)
+    if rng.random() < 0.15:
+        filler = Piece(rng.choice(listed("filler")))
+        pieces = [filler, Piece(" "), *pieces] if rng.random() < 0.5 else [*pieces, Piece(rng.choice((" ", "\n"))), filler]
+    return _placed(_written(pieces, rng))
+
+
+def _filled(template: Template, source: Source, rng: random.Random) -> list[Piece]:
+    nodes = spelled(template.nodes, rng)
+    pieces: list[Piece] = []
+    for node in nodes:
+        piece = fill(source, node.name, node.language, node.bound) if isinstance(node, Slot) else Piece(node)
+        if piece.kind in ("place", "organisation") and piece.text.startswith(_ARTICLE):
+            pieces.append(Piece(_ARTICLE))
+            piece = Piece(piece.text.removeprefix(_ARTICLE), piece.kind)
+        pieces.append(piece)
+    if pieces and pieces[0].kind is None and rng.random() < 0.5:
+        pieces[0] = Piece(pieces[0].text[:1].upper() + pieces[0].text[1:])
+    return pieces
+
+
+def _written(pieces: list[Piece], rng: random.Random) -> list[Piece]:
+    """The pieces with what happens to texts: other capitals, lost accents, slips, odd spaces, no full stop."""
+    way = rng.random()
+    if way < 0.13:
+        pieces = _each(pieces, str.lower, lambda piece: True)
+    elif way < 0.17:
+        pieces = _each(pieces, str.upper, lambda piece: True)
+    elif way < 0.23:
+        pieces = _each(pieces, str.lower, lambda piece: piece.kind in ("person", "place", "organisation", "address"))
+    elif way < 0.28:
+        pieces = _each(pieces, str.upper, lambda piece: piece.kind in ("person", "organisation"))
+    if rng.random() < 0.15:
+        pieces = _each(pieces, _bare, lambda piece: True)
+    if rng.random() < 0.07:
+        pieces = [piece if piece.kind else Piece(_slipped(piece.text, rng)) for piece in pieces]
+    if rng.random() < 0.05:
+        wide = rng.choice(("  ", "   ", "\t", "\n", "\u00a0"))
+        pieces = [piece if piece.kind or rng.random() < 0.5 else Piece(piece.text.replace(" ", wide)) for piece in pieces]
+    if pieces and pieces[-1].kind is None and rng.random() < 0.15:
+        pieces[-1] = Piece(pieces[-1].text.rstrip(".!?"))
+    elif pieces and rng.random() < 0.1:
+        pieces.append(Piece(rng.choice((".", "!", "?", " ", "\n", ";"))))
+    return pieces
+
+
+def _each(pieces: list[Piece], change: Callable[[str], str], where: Callable[[Piece], bool]) -> list[Piece]:
+    return [Piece(change(piece.text), piece.kind) if where(piece) else piece for piece in pieces]
+
+
+def _bare(text: str) -> str:
+    return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+
+
+def _slipped(text: str, rng: random.Random) -> str:
+    """Two letters swapped, one doubled or one left out."""
+    letters = [place for place in range(1, len(text) - 1) if text[place].isalpha() and text[place + 1].isalpha()]
+    if not letters:
+        return text
+    at = rng.choice(letters)
+    return rng.choice((text[:at] + text[at + 1] + text[at] + text[at + 2 :], text[:at] + text[at] + text[at:], text[:at] + text[at + 1 :]))
+
+
+def _placed(pieces: list[Piece]) -> Row:
+    """The text, and where its pieces of personal data stand; what goes on is one span."""
+    text, spans = "", []
+    for piece in pieces:
+        start = len(text) + len(piece.text) - len(piece.text.lstrip())
+        text += piece.text
+        end = start + len(piece.text.strip())
+        if piece.kind is None or start == end:
+            continue
+        between = _GOES_ON.get((spans[-1]["label"], piece.kind)) if spans else None
+        if between is not None and between.fullmatch(text, spans[-1]["end"], start):
+            spans[-1]["end"] = end
+        else:
+            spans.append({"start": start, "end": end, "label": piece.kind})
+    return Row(text, spans)
