@@ -53,6 +53,12 @@ class DecoderSettings(Settings):
     references: int = setting(
         3, "Where an input has several answers: the most of them that are taught, the best first.", flag="--references", ge=1, le=100
     )
+    vary: bool = setting(
+        True,
+        "Where inputs are attributes: teach each example a second time with other words in place of the values that its answer repeats, so "
+        "that values which no example has are copied, too.",
+        flag="--vary",
+    )
     max_length: int = setting(
         1024, "Tokens of an example with its prompt; longer ones are left out, for an answer is never cut.", ge=32, le=32768
     )
@@ -297,13 +303,16 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
 def _lessons(training: Training, settings: DecoderSettings, space: Workspace) -> tuple[Prompt, Lessons, Lessons | None]:
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.lessons import chosen, lessons_of
-    from smidgen.students.prompts import prompt_of, tokenizer_of
+    from smidgen.students.prompts import common_words, prompt_of, tokenizer_of
+    from smidgen.students.variation import varied
 
     folder = space.folder
     prompt = prompt_of(folder, str(training.form.get("instruction") or ""))
     tokenizer = tokenizer_of(folder)
     most = min(settings.max_length, shape_of(folder).context)
     rows = chosen(training.rows, training.form, settings.references)
+    if settings.vary and training.form.get("lexicon"):
+        rows = varied(rows, common_words(tokenizer), training.seed)
     lessons = lessons_of(rows, prompt, tokenizer, most)
     if lessons.left_out:
         space.progress.say(f"{lessons.left_out} examples of more than {most} tokens are left out")

@@ -22,6 +22,7 @@ from smidgen.core.rows import Text, joined
 
 _MARK = "SMIDGENTEXTSTANDSHERE"
 _LONGEST_TEMPLATE = 200_000
+_COMMON = 6000
 
 
 class _Refused(TemplateError):
@@ -186,3 +187,9 @@ def _config(folder: Path) -> dict[str, Any]:
     file = folder / "tokenizer_config.json"
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return found
+
+
+def common_words(tokenizer: Tokenizer) -> list[str]:
+    """The first 6,000 lower-case words of four to nine letters that are a token each, by their ids: common ones have low ids."""
+    found = (token[1:] for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]) if token[:1] in "Ġ▁")
+    return [word for word in found if 4 <= len(word) <= 9 and word.isascii() and word.isalpha() and word.islower()][:_COMMON]

@@ -1,0 +1,75 @@
+"""Examples with other values: changed alike in input and answers, only where answers repeat them, and never the rows themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.bases.finding import find
+from smidgen.core.rows import Row
+from smidgen.stats.attributes import attributes
+from smidgen.students.prompts import common_words, tokenizer_of
+from smidgen.students.variation import copied, varied
+
+WORDS = ("harbour", "velvet", "copper", "meadow")
+NAMES = ("Kindle Box", "Nell Mug", "Arden Lamp", "Fern Bowl")
+MATERIALS = ("oak", "brass", "stoneware")
+
+
+def rows(count: int = 24) -> list[Row]:
+    made = []
+    for n in range(count):
+        name, material, price = NAMES[n % 4], MATERIALS[n % 3], ("cheap", "dear")[n % 2]
+        source = f"name: {name}; material: {material}; price: {price}; size: {n + 3} cm; washable: yes"
+        made.append(Row(source, f"{name} is made of {material} and {n + 3} cm wide, at a {'low' if n % 2 == 0 else 'high'} price.", n + 1))
+    return made
+
+
+def test_keys_whose_values_are_repeated_are_found() -> None:
+    assert copied(rows()) == {"name", "material"}
+    assert copied(rows(12)) == set(), "too few to tell"
+    assert copied([Row(f"a plain text {n}", "an answer", n) for n in range(40)]) == set()
+
+
+def test_what_is_changed_is_changed_in_both_and_nothing_else_is() -> None:
+    given = rows()
+    made = varied(given, WORDS, 0)
+    assert made[: len(given)] == given
+    more = made[len(given) :]
+    assert len(more) == len(given)
+    for old, new in zip(given, more, strict=True):
+        before, after = dict(attributes(str(old.input))), dict(attributes(str(new.input)))
+        assert list(before) == list(after)
+        assert {key for key in before if before[key] != after[key]} == {"name", "material"}
+        for key in ("name", "material"):
+            assert after[key] in str(new.output) and before[key] not in str(new.output)
+            assert len(after[key].split()) == len(before[key].split())
+        assert after["name"].istitle() and after["material"].islower()
+        words = str(new.output).replace(after["name"], before["name"]).replace(after["material"], before["material"])
+        assert words == old.output
+        assert (new.number, new.weight) == (old.number, old.weight)
+    assert varied(given, WORDS, 0) == made
+    assert varied(given, WORDS, 1) != made
+
+
+def test_answers_to_one_input_are_changed_alike() -> None:
+    given = [*rows(), Row(rows()[0].input, "Oh, the Kindle Box of oak!", 99)]
+    more = [row for row in varied(given, WORDS, 0)[len(given) :] if row.number in (1, 99)]
+    assert len(more) == 2
+    assert more[0].input == more[1].input
+    name = dict(attributes(str(more[0].input)))["name"]
+    assert all(name in str(row.output) for row in more)
+
+
+@pytest.mark.parametrize("answer", ["It is made of wood.", "The Kindle Boxes are of oak wood."])
+def test_a_value_that_an_answer_does_not_repeat_stays(answer: str) -> None:
+    odd = Row("name: Kindle Box; material: oak; price: cheap; size: 99 cm; washable: yes", answer, 99)
+    more = [row for row in varied([*rows(), odd], WORDS, 0)[25:] if row.number == 99]
+    assert all("Kindle Box" in str(row.input) for row in more)
+    assert ("oak" in answer) == bool(more)
+
+
+def test_words_are_common_ones() -> None:
+    words = common_words(tokenizer_of(find("smollm2").folder))
+    assert len(words) == 6000 == len(set(words))
+    assert all(word.islower() and 4 <= len(word) <= 9 for word in words)
+    assert {"house", "water", "music"} <= set(words)
