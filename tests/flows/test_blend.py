@@ -18,8 +18,8 @@ from smidgen.parts.recipe import make
 def test_a_blend_is_served_as_it_was_judged(tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weight is fixed and the choice made here, for two epochs on twelve labels would not choose a blend."""
 
-    def only_the_blend(candidates: Any, wanted: Any) -> Any:
-        return choose([c for c in candidates if c.student == BLEND and c.method == "int8-dynamic"], wanted)
+    def only_the_blend(candidates: Any, wanted: Any, headline: str) -> Any:
+        return choose([c for c in candidates if c.student == BLEND and c.method == "int8-dynamic"], wanted, headline)
 
     monkeypatch.setattr(building, "fit_weight", lambda *_: (0.5, (1.0, 2.0)))
     monkeypatch.setattr(building, "choose", only_the_blend)
