@@ -12,8 +12,9 @@ from bench.context import HERE, Context, last_json
 
 NAME = "lora_speed"
 PEER = "peft_loop"
-ROUNDS, SECONDS = 3, 60.0
-BATCHES = (8, 32)
+ROUNDS, SECONDS = 3, 40.0
+BATCHES = (8,)
+"""Batches of 32 were 4 % slower in the plain loop when both were tried."""
 COLUMNS = ("system", "rounds", "examples/s, median", "each round", "tokens/s", "peak MB", "what")
 
 
@@ -55,8 +56,8 @@ def run(context: Context) -> None:
     ]
     best = max((speed for name, speed in speeds.items() if name.startswith("transformers") and speed), default=None)
     section.goals = [
-        results.times("one answer an input, against the plain loop's better batch", 3, speeds.get("smidgen, one answer an input"), best),
-        results.times("as it is used, against the plain loop's better batch", 3, speeds.get("smidgen, as it is used"), best),
+        results.times("one answer an input, against the plain loop", 3, speeds.get("smidgen, one answer an input"), best),
+        results.times("as it is used, against the plain loop", 3, speeds.get("smidgen, as it is used"), best),
     ]
     versions = next((run["versions"] for name, runs in good.items() if name.startswith("transformers") for run in runs), {})
     section.versions = versions
