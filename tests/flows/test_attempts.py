@@ -110,3 +110,21 @@ def test_a_text_that_was_cut_off_is_written_anew(form: Form) -> None:
     task, runner = registry.find("tasks", "write"), Runner(RIGHT, (RIGHT, 0.5))
     cut = {**runner.run([TEXT]), "finished": np.zeros(1, np.float32)}
     assert improved(task, form, runner, [TEXT], cut)["finished"].tolist() == [1.0]
+
+
+def test_closing_ends_the_writing_before_the_text_is_whole(form: Form) -> None:
+    ended: list[int] = []
+
+    class Slow(Runner):
+        def write(self, text: Any, **options: Any) -> Iterator[Piece]:
+            try:
+                for number in range(100):
+                    yield Piece("word ", 1, (Token(1, "word ", 0.5),))
+                    ended.append(number)
+            finally:
+                ended.append(-1)
+
+    pieces = best(registry.find("tasks", "write"), form, Slow(RIGHT), TEXT, {})
+    assert [next(pieces).text for _ in range(3)] == ["", "", ""]
+    pieces.close()
+    assert ended == [0, 1, -1]

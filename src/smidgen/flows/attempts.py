@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,14 +53,19 @@ def checks(task: Task, form: Form, text: Text) -> bool:
 def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[str, Any]) -> Generator[Any, None, None]:
     """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, or of one that was drawn.
 
-    Closing it ends the writing. Raises what the writer raises.
+    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises.
     """
     assert isinstance(task, Checking)
     kept: list[Any] = []
     rank = (math.inf, 0.0)
     for seed in range(task.attempts(form) + 1):
         drawn = {"temperature": TEMPERATURE, "seed": seed} if seed else {}
-        pieces = list(writer.write(text, **{**options, **drawn}))
+        pieces = []
+        with closing(writer.write(text, **{**options, **drawn})) as written:
+            for piece in written:
+                pieces.append(piece)
+                # Nothing of it may be shown yet; but whoever waits sees that it goes on, and can end it.
+                yield replace(piece, text="", count=0, tokens=(), finish=None, usage=None)
         chances = [token.probability for piece in pieces for token in piece.tokens]
         likely = float(np.mean(chances)) if chances else 0.0
         whole = {"texts": ["".join(piece.text for piece in pieces)], "finished": np.array([pieces[-1].finish == "stop"], np.float32)}

@@ -26,7 +26,6 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.settings import Settings
 from smidgen.flows import live, shipping
-from smidgen.flows.attempts import checks
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.selection import selected
@@ -341,8 +340,7 @@ def _measured(story: shipping.Story, out: Path) -> _Draft:
     story.bench.progress.start("measure the packed bundle on the test rows")
     model = story.loaded(shipping.pack_draft(story, learnt.form, variant, out))
     texts = [row.input for row in rows]
-    first = model.first(texts)
-    served = model.predict(texts) if any(checks(task, learnt.form, text) for text in texts) else first
+    first, served = model.first_and_best(texts)
     trained = task.decode(story.bench.raw(learnt.final, texts), learnt.form)
     before, metrics = task.measure(rows, trained, learnt.form), task.measure(rows, served, learnt.form)
     after = metrics if served is first else task.measure(rows, first, learnt.form)

@@ -63,11 +63,14 @@ class Model:
             raw = improved(self.task, self.form, self.runner, texts, self.runner.run(texts))
         return self.task.decode(raw, self.form)
 
-    def first(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text as `predict` gives it, but the likeliest one: none is written anew."""
+    def first_and_best(self, texts: Sequence[Text]) -> tuple[list[Reply], list[Reply]]:
+        """Replies as the model first gives them, and as `predict` does; the same ones where nothing may be written anew."""
         with self._one_at_a_time:
             raw = self.runner.run(texts)
-        return self.task.decode(asked(raw, texts), self.form)
+            anew = any(checks(self.task, self.form, text) for text in texts)
+            better = improved(self.task, self.form, self.runner, texts, raw) if anew else raw
+        first = self.task.decode(asked(raw, texts), self.form)
+        return first, self.task.decode(better, self.form) if anew else first
 
     @property
     def at_once(self) -> int:

@@ -37,7 +37,7 @@ class Writer(Protocol):
         """Its engine options."""
         ...
 
-    def write(self, text: Text, **options: Any) -> Iterator[Any]:
+    def write(self, text: Text, **options: Any) -> Generator[Any, None, None]:
         """The pieces of what it writes for a text."""
         ...
 

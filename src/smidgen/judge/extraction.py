@@ -10,8 +10,8 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
-from smidgen.judge.quality import all_measured, calibrated, risk_coverage
-from smidgen.judge.sections import ClassRow, Mistake, measured
+from smidgen.judge.quality import all_measured, calibrated, class_rows, risk_coverage
+from smidgen.judge.sections import Mistake
 from smidgen.stats import spans
 from smidgen.stats.spans import Spans
 
@@ -44,18 +44,7 @@ def extraction_sections(
     counts = Counter(span["label"] for row in train for span in row.output)
     return {
         "metrics": all_measured(metrics),
-        "per_class": tuple(
-            ClassRow(
-                label=score.label,
-                precision=measured(score.precision),
-                recall=measured(score.recall),
-                f1=measured(score.f1),
-                support=score.support,
-                predicted=score.predicted,
-                train=counts[score.label] if train else None,
-            )
-            for score in spans.per_label(gold, got, form["kinds"])
-        ),
+        "per_class": class_rows(spans.per_label(gold, got, form["kinds"]), counts),
         "calibration": calibrated(rows, replies, form, uncalibrated),
         "risk_coverage": risk_coverage(rows, replies),
         "mistakes": mistakes(rows, replies),

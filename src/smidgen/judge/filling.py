@@ -12,8 +12,8 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
-from smidgen.judge.quality import all_measured, calibrated, label_counts, risk_coverage
-from smidgen.judge.sections import ClassRow, FilledField, Filling, Mistake, measured
+from smidgen.judge.quality import all_measured, calibrated, class_rows, label_counts, risk_coverage
+from smidgen.judge.sections import FilledField, Filling, Mistake
 from smidgen.stats import fields, filled
 
 _MISTAKES = 24
@@ -48,18 +48,7 @@ def filling_sections(
     counts = label_counts(train)
     return {
         "metrics": all_measured(metrics),
-        "per_class": tuple(
-            ClassRow(
-                label=score.label,
-                precision=measured(score.precision),
-                recall=measured(score.recall),
-                f1=measured(score.f1),
-                support=score.support,
-                predicted=score.predicted,
-                train=counts[score.label] if train else None,
-            )
-            for score in fields.per_field(gold, got, paths)
-        ),
+        "per_class": class_rows(fields.per_field(gold, got, paths), counts),
         "calibration": calibrated(rows, replies, form, uncalibrated),
         "risk_coverage": risk_coverage(rows, replies),
         "mistakes": mistakes(rows, replies),

@@ -66,7 +66,7 @@ def classifier_sections(
     counts = label_counts(train)
     return {
         "metrics": all_measured(metrics),
-        "per_class": class_rows(gold, got, labels, counts),
+        "per_class": class_rows(classification.per_class(gold, got, labels), counts),
         "confusion_pairs": tuple(
             Pair(gold=pair.gold, predicted=pair.predicted, count=pair.count, share=pair.share)
             for pair in classification.confusion_pairs(gold, got)
@@ -115,8 +115,8 @@ def _named(form: Form) -> Sequence[str]:
     return form.get("labels") or form.get("kinds") or ()
 
 
-def class_rows(gold: Sequence[Any], got: Sequence[Any], labels: Sequence[str], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
-    """Scores of every label, in the order of `labels`."""
+def class_rows(scores: Iterable[classification.ClassScore], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
+    """Scores of every label, kind or field as the report has them, with how often each stands in the training rows, where that is known."""
     return tuple(
         ClassRow(
             label=score.label,
@@ -127,7 +127,7 @@ def class_rows(gold: Sequence[Any], got: Sequence[Any], labels: Sequence[str], t
             predicted=score.predicted,
             train=train.get(score.label, 0) if train else None,
         )
-        for score in classification.per_class(gold, got, labels)
+        for score in scores
     )
 
 

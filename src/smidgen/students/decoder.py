@@ -44,7 +44,10 @@ class DecoderSettings(Settings):
     )
     epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
     time_budget: str | None = setting(
-        None, "The longest that teaching may take, such as 10m or 90s: as many steps as fit are taken.", flag="--time-budget"
+        None,
+        "How long teaching may take, such as 10m or 90s: as many steps as fit by the time that the first ones take. On a busy machine "
+        "it takes longer.",
+        flag="--time-budget",
     )
     learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)
     batch_rows: int = setting(32, "Examples of one optimiser step.", ge=1, le=1024)

@@ -7,6 +7,7 @@ all stay, so that nothing becomes unknown that was known by its letters.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer
 
 from smidgen.core.errors import TrainError
 from smidgen.core.rows import Text, joined
+from smidgen.students.trimming import renumber_processor
 
 WORDS = "embeddings.word_embeddings.weight"
 """The name that the table of token vectors ends with."""
@@ -95,12 +97,8 @@ def _renumbered(facts: dict[str, Any], kept: Sequence[int]) -> dict[str, Any]:
     new = {number: place for place, number in enumerate(kept)}
     model = {**facts["model"], "vocab": {piece: new[number] for piece, number in facts["model"]["vocab"].items() if number in new}}
     made = {**facts, "model": model, "added_tokens": [{**entry, "id": new[entry["id"]]} for entry in facts["added_tokens"]]}
-    after = facts.get("post_processor")
-    if after is not None and after["type"] == "TemplateProcessing":
-        special = {name: {**entry, "ids": [new[number] for number in entry["ids"]]} for name, entry in after["special_tokens"].items()}
-        made["post_processor"] = {**after, "special_tokens": special}
-    elif after is not None and after["type"] == "BertProcessing":
-        made["post_processor"] = {**after, **{side: [after[side][0], new[after[side][1]]] for side in ("sep", "cls")}}
+    made["post_processor"] = copy.deepcopy(facts.get("post_processor"))
+    renumber_processor(made["post_processor"], new)
     if facts.get("padding"):
         made["padding"] = {**facts["padding"], "pad_id": new.get(facts["padding"]["pad_id"], 0)}
     return made

@@ -104,16 +104,16 @@ def _tokenizer(told: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any
     model["merges"] = [merge for merge, (a, b) in pairs if a in left_over and b in left_over and a + b in left_over]
     for added in trimmed.get("added_tokens") or ():
         added["id"] = new[int(added["id"])]
-    _renumber_processor(trimmed.get("post_processor"), new)
+    renumber_processor(trimmed.get("post_processor"), new)
     return trimmed
 
 
-def _renumber_processor(step: Any, new: Mapping[int, int]) -> None:
+def renumber_processor(step: Any, new: Mapping[int, int]) -> None:
     """The ids that a post-processor carries, in place."""
     if not isinstance(step, dict):
         return
     for inner in step.get("processors") or ():
-        _renumber_processor(inner, new)
+        renumber_processor(inner, new)
     special = step.get("special_tokens")
     for entry in special.values() if isinstance(special, dict) else ():
         entry["ids"] = [new[int(at)] for at in entry["ids"]]
