@@ -1,6 +1,6 @@
-"""One side of `decoding`: writes texts with a decoder, with smidgen's engine or with bare xllamacpp, and prints how fast as one JSON object.
+"""One side of `decoding`: writes texts with a decoder, by smidgen's engine or by bare xllamacpp. Prints how fast as one JSON object.
 
-    python -m bench.decoding_side stream FOLDER --texts texts.jsonl --threads 2 --clients 1,8
+python -m bench.decoding_side stream FOLDER --texts texts.jsonl --threads 2 --clients 1,8
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.cli.main import code
 from smidgen.core.errors import GateError
-from smidgen.core.parts import EngineSpec
+from smidgen.core.parts import EngineSpec, Form, Raw
+from smidgen.core.rows import Text
+from smidgen.flows import shipping
 from smidgen.flows.build import build
 from smidgen.flows.evaluating import evaluate
 from smidgen.flows.live import load
+from smidgen.flows.shipping import UNAIDED
+from smidgen.flows.training import Bench, Variant
 from smidgen.judge.report import read
 from smidgen.parts.recipe import Recipe, make
 from smidgen.students import gguf_file
@@ -68,6 +72,39 @@ def test_the_report_says_how_good_it_is(bundle: Path) -> None:
     assert report.speed.tokens_per_second is None or report.speed.tokens_per_second > 0
     assert report.calibration is not None and not report.calibration.fitted, "seven rows are kept apart, too few to fit a score"
     assert report.student.kind == "decoder" and report.student.method == "f16" and report.student.base is not None
+
+
+def test_the_report_says_what_the_base_does_without_examples(bundle: Path) -> None:
+    report = read(bundle / "report.json")
+    rows = {row.name: row for row in report.alternatives}
+    unaided, few = rows[UNAIDED], rows["prompted f16"]
+    assert unaided.accuracy is not None and few.accuracy is not None and rows["decoder f16"].accuracy is not None
+    assert unaided.accuracy.n == few.accuracy.n == rows["decoder f16"].accuracy.n > 0
+    assert unaided.accuracy.value < rows["decoder f16"].accuracy.value
+    assert unaided.baseline and not unaided.chosen and unaided.why_not and unaided.tokens_per_second
+    assert report.baseline is not None and report.baseline.name == "prompted", "what teaching is held against stays the asked base"
+    page = (bundle / "report.html").read_text(encoding="utf-8")
+    assert f'<th scope="row">{UNAIDED}</th>' in page and "the base as it is, for comparison" in page
+
+
+def test_the_base_is_asked_without_examples(recipe: Recipe, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its prompt holds the instruction and no example, and it writes for no more rows than the alternatives are shown on."""
+    assert bundle.is_dir(), "its steps are stored, so that here only what is asked anew is done"
+    asked: list[tuple[Variant, int]] = []
+    served = Bench.served
+
+    def told(self: Bench, variant: Variant, texts: Sequence[Text], form: Form | None = None) -> Raw:
+        asked.append((variant, len(texts)))
+        return served(self, variant, texts, form)
+
+    monkeypatch.setattr(Bench, "served", told)
+    monkeypatch.setattr(shipping, "_MOST_COMPARED", 4)
+    build(recipe, tmp_path / "texts", threads=1)
+    prompts = {len(variant.spec.options["before"]) for variant, _ in asked if variant.student == "prompted"}
+    (unaided, count) = asked[-1]
+    assert unaided.student == "prompted" and len(unaided.spec.options["before"]) == min(prompts)
+    assert max(prompts) > 2 * min(prompts), "the other one has examples in its prompt"
+    assert 0 < count <= 4
 
 
 def test_it_writes_and_is_measured_the_same_again(bundle: Path, tmp_path: Path) -> None:

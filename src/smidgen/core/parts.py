@@ -159,6 +159,14 @@ class Formed(Protocol):
         ...
 
 
+@runtime_checkable
+class Unaided(Protocol):
+    """A student that teaches nothing and helps its base by what it asks it: what a student may be able to do beyond `Student`. `unaided`
+    are its settings for asking without that help."""
+
+    unaided: Settings
+
+
 def formed(task: Task, form: Form) -> Task:
     """The task that a form is of: itself, but for a task that is several."""
     return task.formed(form) if isinstance(task, Formed) else task

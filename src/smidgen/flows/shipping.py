@@ -19,8 +19,9 @@ from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Comparing, Form, Graded, Task, writes
+from smidgen.core.parts import Comparing, Form, Graded, Task, Unaided, writes
 from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
 from smidgen.flows import curve, footprint
@@ -47,10 +48,13 @@ from smidgen.judge.sections import (
 )
 from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 
 _MOST_COMPARED = 100
 """Test rows that the alternatives of a writer are shown on."""
+UNAIDED = "base, no examples"
+"""The base asked without examples, among the alternatives."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
 
 
@@ -201,7 +205,7 @@ def _assembled(
             chosen_because=story.reason,
         ),
         baseline=_baseline(story, served, form),
-        alternatives=tuple(_alternative(story, candidate) for candidate in story.trained.candidates),
+        alternatives=(*(_alternative(story, candidate) for candidate in story.trained.candidates), *_unaided(story)),
         parity=facts,
         speed=_speed(story, timing, model),
         training=TrainingFacts(
@@ -244,9 +248,7 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
 
 def _alternative(story: Story, candidate: Candidate) -> Alternative:
     """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
-    variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], story.examples.test
-    if writes(story.task):
-        rows = rows[:: math.ceil(len(rows) / _MOST_COMPARED)]
+    variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], _compared(story)
     # The baseline is what the base does by itself: nothing is written anew for it.
     form = None if candidate.baseline else learnt.form
     replies = story.task.decode(story.bench.served(variant, [row.input for row in rows], form), learnt.form)
@@ -265,6 +267,42 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
         baseline=candidate.baseline,
         why_not=story.why_not.get(candidate.name, ""),
     )
+
+
+def _compared(story: Story) -> Sequence[Row]:
+    """The test rows that alternatives are shown on."""
+    rows = story.examples.test
+    return rows[:: math.ceil(len(rows) / _MOST_COMPARED)] if writes(story.task) else rows
+
+
+def _unaided(story: Story) -> list[Alternative]:
+    """The base asked without examples, on the rows of the other alternatives: what it could do before anybody helped it. It is never
+    chosen, and nothing is chosen by it."""
+    name, task = story.task.baseline, story.task
+    student = registry.find("students", name)
+    if not isinstance(student, Unaided) or name not in story.trained.learnt:
+        return []
+    bench, form, train, rows = story.bench, story.trained.learnt[name].form, story.examples.train, _compared(story)
+    fitted = bench.fit(name, student.unaided, train, (), story.examples.form, None, "ask the base without examples")
+    (variant,) = bench.variants(fitted, [], [row.input for row in train])
+    replies = task.decode(bench.served(variant, [row.input for row in rows]), form)
+    timing = variant.timing
+    return [
+        Alternative(
+            name=UNAIDED,
+            student=name,
+            method=variant.spec.method,
+            accuracy=measured(task.measure(rows, replies, form)[task.headline]),
+            latency_ms_p50=timing.p50,
+            latency_ms_p99=timing.p99,
+            texts_per_second=timing.texts_per_second,
+            tokens_per_second=timing.tokens_per_second,
+            size_mb=variant.size_mb,
+            seconds=fitted.seconds,
+            baseline=True,
+            why_not="the base as it is, for comparison",
+        )
+    ]
 
 
 def _speed(story: Story, timing: Timing, model: Model) -> Speed:

@@ -29,6 +29,7 @@ class Prompted:
     name = "prompted"
     summary = "The base as it is, with a few examples in its prompt: what teaching is measured against."
     settings = PromptedSettings
+    unaided = PromptedSettings(shots=0)
     base_family = "decoder"
 
     def fit(self, training: Training, space: Workspace) -> None:
