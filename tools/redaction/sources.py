@@ -93,4 +93,9 @@ class Source:
 
 @functools.cache
 def _faker(locale: str) -> Any:
-    return Faker(locale)
+    """Faker of a locale. The cities of some are made from a set, whose order is another in every process: they are put in order."""
+    fake = Faker(locale)
+    for provider in fake.factories[0].providers:
+        if isinstance(getattr(provider, "cities", None), list):
+            provider.cities = sorted(provider.cities)
+    return fake

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Manifest
@@ -21,7 +21,6 @@ from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Comparing, Form, Graded, Task, Unaided, writes
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
 from smidgen.flows import curve, footprint
@@ -51,8 +50,9 @@ from smidgen.machine.processor import processor
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 
+_Item = TypeVar("_Item")
 _MOST_COMPARED = 100
-"""Test rows that the alternatives of a writer are shown on."""
+"""Test rows that the alternatives of a writer are shown on, and its baseline."""
 UNAIDED = "base, no examples"
 """The base asked without examples, among the alternatives."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
@@ -232,10 +232,11 @@ def move(source: Path, out: Path) -> None:
 
 
 def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | None:
+    """The baseline beside the model on the rows that alternatives are shown on: a base with examples in its prompt writes slower still."""
     name = story.task.baseline
     if name not in story.trained.learnt:
         return None
-    learnt, rows = story.trained.learnt[name], story.examples.test
+    learnt, rows, served = story.trained.learnt[name], _compared(story, story.examples.test), _compared(story, served)
     texts = [row.input for row in rows]
     own = next(variant for variant in story.trained.variants.values() if variant.student == name)
     raw = story.bench.served(own, texts) if writes(story.task) else story.bench.raw(learnt.final, texts)
@@ -248,7 +249,8 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
 
 def _alternative(story: Story, candidate: Candidate) -> Alternative:
     """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
-    variant, learnt, rows = story.trained.variants[candidate.name], story.trained.learnt[candidate.student], _compared(story)
+    variant, learnt = story.trained.variants[candidate.name], story.trained.learnt[candidate.student]
+    rows = _compared(story, story.examples.test)
     # The baseline is what the base does by itself: nothing is written anew for it.
     form = None if candidate.baseline else learnt.form
     replies = story.task.decode(story.bench.served(variant, [row.input for row in rows], form), learnt.form)
@@ -269,10 +271,9 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
     )
 
 
-def _compared(story: Story) -> Sequence[Row]:
-    """The test rows that alternatives are shown on."""
-    rows = story.examples.test
-    return rows[:: math.ceil(len(rows) / _MOST_COMPARED)] if writes(story.task) else rows
+def _compared(story: Story, items: Sequence[_Item]) -> Sequence[_Item]:
+    """Of the test rows, or of the answers to them, those that alternatives are shown on."""
+    return items[:: math.ceil(len(items) / _MOST_COMPARED)] if writes(story.task) else items
 
 
 def _unaided(story: Story) -> list[Alternative]:
@@ -282,7 +283,7 @@ def _unaided(story: Story) -> list[Alternative]:
     student = registry.find("students", name)
     if not isinstance(student, Unaided) or name not in story.trained.learnt:
         return []
-    bench, form, train, rows = story.bench, story.trained.learnt[name].form, story.examples.train, _compared(story)
+    bench, form, train, rows = story.bench, story.trained.learnt[name].form, story.examples.train, _compared(story, story.examples.test)
     fitted = bench.fit(name, student.unaided, train, (), story.examples.form, None, "ask the base without examples")
     (variant,) = bench.variants(fitted, [], [row.input for row in train])
     replies = task.decode(bench.served(variant, [row.input for row in rows]), form)
