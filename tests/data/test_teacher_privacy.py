@@ -23,18 +23,18 @@ PERSONAL = {
 def test_personal_data_is_redacted_and_put_back(value: str) -> None:
     redactor = Redactor()
     text = f"I am {value}, write to me"
-    safe = redactor.redact(text)
+    safe = redactor.mask(text)
     assert value not in safe and not any(piece in safe for piece in value.split() if len(piece) > 3)
     assert f"[{PERSONAL[value]}_1]" in safe
-    assert redactor.restore(safe) == text
-    assert redactor.restore("[E_MAIL_7] is nobody") == "[E_MAIL_7] is nobody"
+    assert redactor.unmask(safe) == text
+    assert redactor.unmask("[E_MAIL_7] is nobody") == "[E_MAIL_7] is nobody"
 
 
 def test_the_same_person_keeps_one_name_in_a_conversation() -> None:
     redactor = Redactor()
-    assert redactor.redact("from a@example.org to b@example.org") == "from [E_MAIL_1] to [E_MAIL_2]"
-    assert redactor.redact("b@example.org again, [E_MAIL_3] by hand") == "[E_MAIL_2] again, [E_MAIL_3] by hand"
-    assert redactor.redact("c@example.org, [E_MAIL_3]") == "[E_MAIL_4], [E_MAIL_3]"
+    assert redactor.mask("from a@example.org to b@example.org") == "from [E_MAIL_1] to [E_MAIL_2]"
+    assert redactor.mask("b@example.org again, [E_MAIL_3] by hand") == "[E_MAIL_2] again, [E_MAIL_3] by hand"
+    assert redactor.mask("c@example.org, [E_MAIL_3]") == "[E_MAIL_4], [E_MAIL_3]"
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_the_same_person_keeps_one_name_in_a_conversation() -> None:
 )
 def test_what_hides_from_the_patterns_is_not_sent(text: str) -> None:
     with pytest.raises(ValueError):
-        Redactor().redact(text)
+        Redactor().mask(text)
 
 
 @pytest.mark.parametrize("text", ["my order 4711-22 of 12.03.2024 costs 129.99", "the 2 lamps, 40 W each", "", "Größe 38/40"])
 def test_plain_texts_stay_as_they_are(text: str) -> None:
-    assert Redactor().redact(text) == text
+    assert Redactor().mask(text) == text
 
 
 def prompts(private: bool, rows: list[Row]) -> Prompts:
