@@ -6,7 +6,6 @@ What is left out is the page of the report, which `report.json` says in full. Th
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 import sys
 import tempfile
@@ -18,8 +17,8 @@ from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import GateError, InputError, SmidgenError
 from smidgen.core.metrics import Metric
-from smidgen.flows.redaction import SHIPPED, Finder
 from smidgen.flows.live import load
+from smidgen.flows.redaction import SHIPPED, Finder
 from smidgen.judge import quality_gate, report
 from smidgen.judge.gate_settings import GateSettings
 from smidgen.parts import recipe
@@ -40,7 +39,9 @@ def ship(source: Path, out: Path = SHIPPED) -> Bundle:
     bundle = open_bundle(source)
     Finder(load(source, 1))
     if not bundle.manifest.engine.method.startswith("int8"):
-        raise InputError("this bundle was not made small", value=bundle.manifest.engine.method, todo='Build it with compress.method = "int8-dynamic".')
+        raise InputError(
+            "this bundle was not made small", value=bundle.manifest.engine.method, todo='Build it with compress.method = "int8-dynamic".'
+        )
     _passed(source, bundle)
     with tempfile.TemporaryDirectory(prefix="smidgen-ship-") as beside:
         files = Path(beside) / "files"
@@ -60,7 +61,9 @@ def _passed(source: Path, bundle: Bundle) -> None:
     """Both gates once more, on what the report says was measured. Raises GateError."""
     said = report.read(source / "report.json")
     if said.parity is None or not said.parity.passed:
-        raise GateError("the bundle has not passed the parity gate", value=bundle.manifest.name, todo="Build it again; nothing was shipped.")
+        raise GateError(
+            "the bundle has not passed the parity gate", value=bundle.manifest.name, todo="Build it again; nothing was shipped."
+        )
     gate = recipe.read(source / "recipe.toml").settings(GateSettings)
     metrics = {name: Metric(found.value, found.low, found.high, found.n) for name, found in bundle.manifest.metrics.items()}
     quality_gate.require(metrics, bundle.manifest.headline, gate, said.baseline)

@@ -39,8 +39,8 @@ class TeacherSettings(Settings):
     )
     redact: Literal["auto", "model", "patterns"] = setting(
         "auto",
-        "What takes personal data out of what leaves this machine. model: the redaction model, with the patterns. patterns: patterns alone, "
-        "which find no names. auto: the model where it comes with this smidgen, else the patterns.",
+        "What takes personal data out of what leaves this machine: the redaction model and the patterns (model), the patterns alone, which "
+        "find no names (patterns), or the model wherever it comes with this smidgen (auto).",
     )
     redact_kinds: tuple[str, ...] = setting(
         (), "What the redaction model takes out: person, address, ... Empty: all that it knows. What the patterns find is always taken out."
