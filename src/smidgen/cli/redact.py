@@ -23,7 +23,7 @@ def redact(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="A kind that the model is to find: person, address, ... May be repeated (default: all that it knows)."),
+        typer.Option(help="A kind that the model is to find: person, address, ... (default: all that it knows)."),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a bundle of your own that finds spans, in place of the shipped one.")
