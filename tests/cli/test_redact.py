@@ -65,7 +65,7 @@ def test_columns_that_are_named_are_read_and_the_others_told(
 
 
 def test_the_first_row_of_a_file_without_names_is_read_too(redaction_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
-    (tmp_path / "in.txt").write_text("my lamp is late\nc@example.org\n\nwhere is my plate\n", encoding="utf-8")
+    (tmp_path / "in.txt").write_text("my lamp is late\nc@example.org\n\nwhere is my broken plate\n", encoding="utf-8")
     assert run(redaction_bundle, tmp_path / "in.txt", tmp_path / "out.txt") == 0
     assert (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines() == [
         "my [PERSON_1] is late",

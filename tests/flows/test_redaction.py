@@ -47,8 +47,10 @@ def test_what_the_model_and_the_patterns_find_is_one() -> None:
     safe = redactor.mask(TEXT)
     assert safe == "where is my [PERSON_1] please [EMAIL_1] i want [ADDRESS_1]"
     assert redactor.unmask(safe) == TEXT
-    assert redactor.mask("i want my plate and lamp") == "i want my [PERSON_2] and [PERSON_1]", "a value keeps its stand-in"
-    assert redactor.unmask("return [PERSON_2] to [EMAIL_1]; [PERSON_9]") == "return plate to a@example.org; [PERSON_9]"
+    assert redactor.mask("return my broken plate please where is my lamp") == "return my [PERSON_2] please where is my [PERSON_1]", (
+        "a value keeps its stand-in"
+    )
+    assert redactor.unmask("return [PERSON_2] to [EMAIL_1]; [PERSON_9]") == "return broken plate to a@example.org; [PERSON_9]"
     assert redactor.counts == {"person": 3, "email": 1, "address": 1}
 
 
@@ -90,10 +92,10 @@ def test_invisible_characters_hide_no_name_from_the_model(redaction_bundle: Path
 
 def test_what_cannot_be_read_whole_is_refused(redaction_bundle: Path) -> None:  # noqa: F811
     redactor = smidgen.redactor(redaction_bundle)
-    for text, reason in (("well " * 200_001, "too long"), ("half \ud800", "half a character"), ("card 4\u200b111 1111 1111 1111", "card")):
+    for text, reason in (("well " * 200_001, "too long"), ("half \ud800", "half a character"), ("mail jane\u200b@example.org", "email")):
         with pytest.raises(RedactionError, match=reason) as refused:
             redactor.mask(text)
-        assert "1111" not in str(refused.value) and "well" not in str(refused.value), "a message shows nothing of the text"
+        assert "jane" not in str(refused.value) and "well" not in str(refused.value), "a message shows nothing of the text"
     assert redactor.mask("") == "" and redactor.mask(" \n") == " \n"
 
 
@@ -143,7 +145,7 @@ def elsewhere(**more: object) -> tuple[Recipe, Task]:
 
 def opened(**more: object) -> Remote:
     recipe, task = elsewhere(**more)
-    form = task.form([Row("a", "x"), Row("b", "y")], recipe.sections["classify"])
+    form = task.form([Row(f"text {number}", label) for label in "xy" for number in range(2)], recipe.sections["classify"])
     teacher = open_teacher(recipe, task, form, [], None, False, 1)
     assert isinstance(teacher, Remote)
     teacher.close()
