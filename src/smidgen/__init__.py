@@ -19,11 +19,12 @@ from smidgen.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from smidgen.core.progress import Progress
+    from smidgen.data.teacher.privacy import Redactor
     from smidgen.flows.build import Built
     from smidgen.flows.checking import Checked
     from smidgen.flows.live import Model
 
-__all__ = ["__version__", "build", "check", "load"]
+__all__ = ["__version__", "build", "check", "load", "redactor"]
 
 
 def build(
@@ -93,3 +94,28 @@ def load(path: str | Path, threads: int | None = None) -> Model:
     from smidgen.flows.live import load as run
 
     return run(path, threads)
+
+
+def redactor(bundle: str | Path | None = None, *, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
+    """What takes personal data out of the texts of one conversation, and puts it back into an answer.
+
+        redactor = smidgen.redactor()
+        safe = redactor.mask("Margaret Holloway asks for a refund")  # "[PERSON_1] asks for a refund"
+        redactor.unmask("Dear [PERSON_1], it is on its way.")
+
+    `spans(text)` says what is found and where. The model that comes with smidgen finds it, on this machine, together with patterns whose
+    check digits hold; it is opened once for all redactors. `mask` and `spans` raise RedactionError for a text that cannot be made safe:
+    over 1,000,000 characters, or with personal data that invisible characters hide from the patterns.
+
+    Args:
+        bundle: folder of a bundle of your own that finds spans, in place of the model that comes with smidgen.
+        kinds: what the model is to find (`person`, `address`, ...); default: all that it knows. What the patterns find is always taken out.
+        threads: threads to compute with; default one a core.
+
+    Raises:
+        BundleError: no model comes with this smidgen, or the bundle must not be opened.
+        InputError: the bundle does not find spans, or knows no such kind.
+    """
+    from smidgen.flows.redaction import redactor as run
+
+    return run(bundle, kinds, threads)

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from tests.teacher_server import Messages, TeacherServer, teacher_server
 
-from smidgen.core.errors import RecipeError, TeacherError
+from smidgen.core.errors import BundleError, EngineError, RecipeError, TeacherError
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row, joined
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import teachers, teaching
+from smidgen.flows import redaction, teachers, teaching
 from smidgen.flows.build import build
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.teaching import teach
@@ -230,14 +230,52 @@ def test_personal_data_does_not_leave(server: TeacherServer, tmp_path: Path) -> 
     rng = random.Random(9)
     pool = [(f"{text(rng, label)} from p{n}@example.org", "") for label in MARKS for n in range(5)]
     pool += [(f"{text(rng, 'lamp')} hidden p{n}\u200b@example.org", "") for n in range(3)]
-    _, after = taught(made(tmp_path, server.url, pool, budget_tokens=1_000_000))
+    _, after = taught(made(tmp_path, server.url, pool, budget_tokens=1_000_000, redact="patterns"))
     assert "@" not in json.dumps(server.seen)
-    assert sum("[E_MAIL_1]" in text for text in server.asked) == 20
+    assert sum("[EMAIL_1]" in text for text in server.asked) == 20
     found = after.teacher
-    assert found is not None and found.redacted >= 20 and not found.local
+    assert found is not None and found.redacted >= 20 and not found.local and found.redaction == "patterns"
     assert found.dropped["personal data could not be redacted"] == 3
     inputs = [joined(row.input) for row in after.fit]
     assert sum("@example.org" in text for text in inputs) >= 18, "the student learns from the texts as they are"
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_a_model_finds_does_not_leave_in_any_question(server: TeacherServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts, the rows that are shown with them, and answers that are to be scored."""
+    given: list[tuple[Any, ...]] = []
+
+    def finder(*asked: Any) -> Any:
+        given.append(asked)
+        return lambda text: [("person", *match.span()) for match in re.finditer(r"\bhello\d+", text)]
+
+    monkeypatch.setattr(redaction, "finder", finder)
+    server.answer = lambda messages: "9" if "0 to 10" in messages[0]["content"] else said(messages)
+    more = {"budget_tokens": 1_000_000, "redact": "model", "redact_kinds": ["person"], "uses": ["label", "score"]}
+    _, after = taught(made(tmp_path, server.url, description="hello7 is our manager.", **more))
+    assert given == [(None, ("person",), 1)]
+    assert len(server.seen) > 250 and "hello" not in json.dumps(server.seen)
+    assert sum("[PERSON_" in json.dumps(body) for body in server.seen) > 250
+    found = after.teacher
+    assert found is not None and found.redaction == "model" and found.redacted > 100 and found.kept > 100
+    assert sum("hello" in joined(row.input) for row in after.fit) > 50, "the student learns from the texts as they are"
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_where_the_model_fails_nothing_leaves(server: TeacherServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: str) -> Any:
+        raise EngineError("the model cannot run on these texts", value="x", todo="Try again.")
+
+    monkeypatch.setattr(redaction, "finder", lambda *asked: broken)
+    with pytest.raises(EngineError, match="cannot run"):
+        taught(made(tmp_path, server.url, budget_tokens=1_000_000, redact="model"))
+    monkeypatch.undo()
+    monkeypatch.setattr(redaction, "SHIPPED", tmp_path / "nowhere")
+    monkeypatch.setattr(TeacherSettings, "local", property(lambda self: False))
+    monkeypatch.setattr(teaching, "embedder", lambda base=None, threads=None: None)
+    with pytest.raises(BundleError, match="does not come with this smidgen"):
+        taught(made(tmp_path, server.url, budget_tokens=1_000_000, redact="model"))
+    assert server.times == []
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -11,7 +11,7 @@ import smidgen
 
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(smidgen.__all__) == ["__version__", "build", "check", "load"]
+    assert sorted(smidgen.__all__) == ["__version__", "build", "check", "load", "redactor"]
     for name in smidgen.__all__:
         assert hasattr(smidgen, name)
 
@@ -19,12 +19,13 @@ def test_the_public_names_are_these() -> None:
 def test_their_arguments_are_these() -> None:
     assert list(inspect.signature(smidgen.build).parameters) == ["recipe", "out", "overrides", "fresh", "threads", "progress"]
     assert list(inspect.signature(smidgen.load).parameters) == ["path", "threads"]
+    assert list(inspect.signature(smidgen.redactor).parameters) == ["bundle", "kinds", "threads"]
     assert next(iter(inspect.signature(smidgen.check).parameters)) == "file"
 
 
 def test_each_is_explained() -> None:
-    explained = [inspect.getdoc(getattr(smidgen, name)) for name in ("build", "load", "check")]
-    assert all(explained) and len(explained) == 3
+    explained = [inspect.getdoc(getattr(smidgen, name)) for name in ("build", "load", "check", "redactor")]
+    assert all(explained) and len(explained) == 4
 
 
 def test_the_version_is_one(root: Path) -> None:

@@ -5,6 +5,7 @@ SmidgenError                      something did not work                        
 │   ├── DataError                 a data file, a row, a column
 │   ├── RecipeError               a recipe or a setting; carries every mistake
 │   ├── UnknownPart               a name that no part answers to
+│   ├── RedactionError            a text whose personal data cannot be taken out
 │   └── RequestError              a request to a served model; carries an HTTP status
 ├── MissingExtra                  an optional dependency is not installed         exit 1
 ├── BaseError                     pretrained weights cannot be had or trusted     exit 1
@@ -86,6 +87,10 @@ class UnknownPart(InputError):
         close = difflib.get_close_matches(name, self.available, n=1)
         meant = f"Did you mean {close[0]!r}? " if close else ""
         super().__init__(f"no {kind} has this name", value=name, todo=f"{meant}Available: {', '.join(self.available)}.")
+
+
+class RedactionError(InputError):
+    """A text whose personal data cannot be taken out: it must not leave. `value` never shows the text."""
 
 
 class RequestError(InputError):

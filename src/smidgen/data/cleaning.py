@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import DataError
 from smidgen.core.rows import joined
+from smidgen.data.copies import may_write
 from smidgen.data.findings.conflicts import conflicting
 from smidgen.data.findings.label_names import spelling_variants
 from smidgen.data.findings.leakage import leaking
 from smidgen.data.findings.mislabels import proposals
-from smidgen.data.read import Table, sources
+from smidgen.data.read import Table
 from smidgen.data.source import Record
 from smidgen.data.survey import Survey
 
@@ -69,7 +69,7 @@ def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, origin
     Raises:
         DataError: `out` is one of `originals`, or its name is that of another format.
     """
-    _may_write(table, out, originals)
+    may_write(table, out, originals, "cleaned file")
     changes = _plan(table, survey, relabel)
     by_row: dict[int, list[Change]] = {}
     for change in changes:
@@ -88,17 +88,6 @@ def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, origin
     dropped = {change.row for change in changes if change.dropped}
     relabelled = {change.row for change in changes} - dropped
     return Cleaning(out, changes_path, kept, len(dropped), len(relabelled), dict(Counter(change.why for change in changes)))
-
-
-def _may_write(table: Table, out: Path, originals: tuple[Path, ...]) -> None:
-    if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
-        raise DataError("the cleaned file would replace the original", value=str(out), todo="Name another file.", file=table.name)
-    owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)
-    if out.is_dir() or (owner is not None and owner.name != table.source.name):
-        wanted = table.source.suffixes[0]
-        raise DataError(
-            "the cleaned file has the format of the original", value=str(out), todo=f"Name a file that ends in {wanted}.", file=table.name
-        )
 
 
 def _plan(table: Table, survey: Survey, relabel: bool) -> list[Change]:

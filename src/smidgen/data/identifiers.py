@@ -5,6 +5,7 @@ Names and addresses have no form; finding those takes a model.
 
 from __future__ import annotations
 
+import bisect
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
@@ -28,9 +29,11 @@ def spans(text: str) -> Iterator[tuple[str, int, int]]:
     for kind in KINDS:
         for match in kind.pattern.finditer(text):
             start, end = match.span()
-            if any(start < b and a < end for a, b in taken) or not kind.holds(match[0]):
+            # None of those that were taken overlap, so that only its two neighbours can be in the way.
+            place = bisect.bisect_left(taken, (start, end))
+            if (place and taken[place - 1][1] > start) or (place < len(taken) and taken[place][0] < end) or not kind.holds(match[0]):
                 continue
-            taken.append((start, end))
+            taken.insert(place, (start, end))
             yield kind.name, start, end
 
 

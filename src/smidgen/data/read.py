@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import Cells, Row, Text
-from smidgen.data.columns import Choice, choose_input, choose_label
+from smidgen.data.columns import Choice, choose_input, choose_label, resolve
 from smidgen.data.encoding import ESCAPED
 from smidgen.data.settings import DataSettings
 from smidgen.data.source import Content, Limits, Origin, Record, Records, Source
@@ -146,17 +146,33 @@ def open_table(
     """
     settings = settings or DataSettings()
     input, label = input or settings.input, label or settings.label
+    origin, keep, source, content, sample = _opened(path, settings)
+    first = choose_input(content.columns, sample, origin.name, input, remembered[0])
+    second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names, most_labels)
+    if second is None and need_label:
+        raise _no_label(origin, content)
+    return Table(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)
+
+
+def open_columns(path: str | Path, columns: str | None = None, settings: DataSettings | None = None) -> Table:
+    """Open a data file for its columns, none of them guessed: those named, joined by commas, or all. They are the table's `input`, and it
+    has no output. Raises DataError for a file that cannot be read, or has no such column."""
+    settings = settings or DataSettings()
+    origin, keep, source, content, _ = _opened(path, settings)
+    names = content.columns if columns is None else resolve(columns, content.columns, origin.name, "--input", len(content.columns))
+    how = "all" if columns is None else "given"
+    return Table(origin.name, source, content.columns, Choice(names, how), None, content.facts, settings.max_rows, content.records, keep)
+
+
+def _opened(path: str | Path, settings: DataSettings) -> tuple[Origin, object, Source, Content, list[Record]]:
+    """The file, what keeps it, its format, what is in it, and its first rows, of which there is one at least."""
     origin, keep = _origin(path, settings)
     source = _source(origin)
     content = source.open(origin)
     sample = [record for _, record in islice(content.records(), _SAMPLE)]
     if not sample:
         raise origin.error("the file holds no rows", value=", ".join(content.columns), todo="Give a file with at least one row.")
-    first = choose_input(content.columns, sample, origin.name, input, remembered[0])
-    second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names, most_labels)
-    if second is None and need_label:
-        raise _no_label(origin, content)
-    return Table(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)
+    return origin, keep, source, content, sample
 
 
 def sources() -> dict[str, Source]:

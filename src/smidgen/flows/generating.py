@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from smidgen.core.errors import RecipeError
+from smidgen.core.errors import RecipeError, RedactionError
 from smidgen.core.parts import Task, Teachable
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
@@ -14,7 +14,6 @@ from smidgen.core.rows import Row, joined
 from smidgen.data.teacher import generating
 from smidgen.data.teacher.exchange import Question
 from smidgen.data.teacher.generating import Sieve, Wish
-from smidgen.data.teacher.privacy import Redactor
 from smidgen.data.teacher.prompts import Embed, answer_tokens
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.examples import Examples
@@ -56,7 +55,7 @@ def generate(
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
     wishes = generating.wishes(known, settings.generate, vectors, labelled, recipe.seed)
     content = lambda output: task.content(Reply(output, 1.0))  # noqa: E731
-    questions = [_question(wish, number, task, examples, settings, content) for number, wish in enumerate(wishes)]
+    questions = [_question(wish, number, task, examples, teacher, settings, content) for number, wish in enumerate(wishes)]
     asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
     answers = teacher.ask([question for _, question in asked], "have new examples made", progress)
     sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed)
@@ -75,16 +74,18 @@ def generate(
     return _agreed(kept, task, examples, teacher, settings, sieve, progress), Sieved(total, +sieve.dropped)
 
 
-def _question(wish: Wish, number: int, task: Teachable, examples: Examples, settings: TeacherSettings, content: object) -> Question | None:
+def _question(
+    wish: Wish, number: int, task: Teachable, examples: Examples, teacher: Remote, settings: TeacherSettings, content: object
+) -> Question | None:
     """What asks for a wish; None where its seeds cannot be made safe to send."""
     assert callable(content)
     text = generating.asked(wish, content)
     system = generating.told(settings.description.strip(), task.lesson(examples.form))
     if not settings.local:
         try:
-            redactor = Redactor()
-            text, system = redactor.redact(text), redactor.redact(system)
-        except ValueError:  # it cannot be made safe to send
+            redactor = teacher.redactor()
+            text, system = redactor.mask(text), redactor.mask(system)
+        except RedactionError:  # it cannot be made safe to send
             return None
     entries = [f"{joined(row.input)}{content(row.output) if wish.label is None else ''}" for row in wish.seeds]
     most = generating.PER_ANSWER * (answer_tokens(entries) + 24)

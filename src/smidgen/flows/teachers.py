@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.core.errors import RecipeError
+from smidgen.core.errors import RecipeError, RedactionError
 from smidgen.core.parts import Form, Graded, Task, Teachable
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
@@ -20,10 +20,11 @@ from smidgen.data.teacher import scoring
 from smidgen.data.teacher.asking import Asker
 from smidgen.data.teacher.budget import Budget, Price, Tokens
 from smidgen.data.teacher.exchange import Answer, Question
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.privacy import Find, Redactor, nothing
 from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.data.teacher.verdicts import Agree, Verdict, verdict
+from smidgen.flows import redaction
 from smidgen.flows.live import load
 from smidgen.judge import cost
 from smidgen.parts.recipe import Recipe
@@ -86,10 +87,10 @@ class Remote:
         for row in rows:
             text, answer = joined(row.input), self._task.content(Reply(row.output, 1.0))
             try:
-                safe = Redactor().redact if self._prompts.private else str
-                messages = (("system", system), ("user", safe(scoring.asked(text, answer))))
+                safe = self.redactor().mask if self._prompts.private else str
+                messages = (("system", safe(system)), ("user", safe(scoring.asked(text, answer))))
                 questions.append(Question(messages, scoring.MAX_TOKENS))
-            except ValueError:  # it cannot be made safe to send
+            except RedactionError:  # it cannot be made safe to send
                 questions.append(None)
         answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
         return [None if question is None else _mark(next(answers)) for question in questions]
@@ -100,13 +101,17 @@ class Remote:
         self.took = [Tokens(answer.tokens_in, answer.tokens_out) for answer in answers if answer.why_not is None]
         return answers
 
+    def redactor(self) -> Redactor:
+        """What the texts of a new conversation with this teacher go through, where they leave this machine."""
+        return Redactor(self._prompts.find)
+
     def close(self) -> None:
         """Let the connections go."""
         self.asker.close()
 
     def _heard(self, redactor: Redactor, text: str) -> Any:
         assert isinstance(self._task, Teachable)
-        return self._task.heard(redactor.restore(text), self._form)
+        return self._task.heard(redactor.unmask(text), self._form)
 
 
 class Local:
@@ -171,6 +176,8 @@ def open_teacher(
 
     Raises:
         RecipeError: it lacks what it takes to ask it.
+        BundleError: what leaves is to go through the redaction model, and it cannot be opened. Nothing is asked then.
+        InputError: the redaction model does not know a kind that it is to find.
     """
     settings = recipe.settings(TeacherSettings)
     assert settings.source is not None
@@ -181,6 +188,7 @@ def open_teacher(
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")
+    budget = _budget(settings)
     answers = [task.content(Reply(_first(row.output) if isinstance(task, Graded) else row.output, 1.0)) for row in shown]
     system = "\n\n".join(text for text in (settings.description.strip(), task.lesson(form)) if text)
     prompts = Prompts(
@@ -192,10 +200,21 @@ def open_teacher(
         settings.heat,
         not settings.local,
         embed,
+        nothing if settings.local else _finder(settings, threads),
     )
     # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
-    asker = Asker(settings, key, home() / "teacher", _budget(settings), fresh and settings.local)
+    asker = Asker(settings, key, home() / "teacher", budget, fresh and settings.local)
     return Remote(asker, settings, task, form, prompts)
+
+
+def _finder(settings: TeacherSettings, threads: int | None) -> Find:
+    """What finds the personal data that has no form. Patterns alone only where that was asked for, or no model comes with this smidgen."""
+    return redaction.finder(None, settings.redact_kinds, threads) if modelled(settings) else nothing
+
+
+def modelled(settings: TeacherSettings) -> bool:
+    """Whether what is sent to this teacher goes through the redaction model."""
+    return not settings.local and (settings.redact == "model" or (settings.redact == "auto" and redaction.ships()))
 
 
 def _budget(settings: TeacherSettings) -> Budget:

@@ -29,7 +29,7 @@ from smidgen.data.teacher.verdicts import Verdict
 from smidgen.flows.embedding import embedder
 from smidgen.flows.examples import Examples, few, path_of
 from smidgen.flows.generating import generate
-from smidgen.flows.teachers import Local, Remote, open_teacher
+from smidgen.flows.teachers import Local, Remote, modelled, open_teacher
 from smidgen.judge.sections import measured
 from smidgen.judge.teacher_facts import TeacherFacts
 from smidgen.parts.recipe import Recipe
@@ -68,6 +68,8 @@ def teach(
             value=settings.source,
             todo='Name a file of inputs (--unlabelled FILE), or let it make examples: data.teacher.uses = ["generate"].',
         )
+    if not settings.local and not modelled(settings):
+        progress.say("what leaves is redacted by pattern alone: names, addresses and the like are not found, and are sent as they are")
     embed = _embed(base, threads, progress)
     with closing(open_teacher(recipe, task, examples.form, examples.fit, embed, fresh, threads)) as teacher:
         trial = _tried(recipe, task, examples, teacher, embed, progress)
@@ -303,6 +305,7 @@ def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote 
         source=settings.source if settings.url and settings.source else teacher.name,
         model=teacher.name,
         local=settings.local,
+        redaction="" if settings.local else "model" if modelled(settings) else "patterns",
         uses=settings.uses,
         votes=settings.votes if settings.url else 1,
         unit=_unit(task),

@@ -10,7 +10,8 @@ from smidgen.judge.sections import Measured, Part
 class TeacherFacts(Part):
     """A larger model that taught: how it did on the user's own rows, what was asked of it, what it cost, what of its answers was kept.
 
-    `source` is its URL or its bundle's name; `local`: nothing left this machine. `quality` is on rows of the user's, in the metric `unit`;
+    `source` is its URL or its bundle's name; `local`: nothing left this machine. Of what did, `redacted` texts had personal data taken out,
+    as `redaction` says: by the `model` and the patterns, or by `patterns` alone. `quality` is on rows of the user's, in the metric `unit`;
     `needed` what it had to be able to reach, `because` why; `alone` what those rows teach without it, as a linear head learns it.
     `expected_low` to `expected_high` is where the student was expected before it was trained. `questions` were sent, `stored` answered from
     earlier runs, `retried` sent again; `tokens_in`, `tokens_out` and `usd` are of all answers, stored ones with them. `pool` unlabelled
@@ -35,6 +36,7 @@ class TeacherFacts(Part):
     stored: int = 0
     retried: int = 0
     redacted: int = 0
+    redaction: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
     usd: float | None = None

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row, joined
 from smidgen.data import near
 from smidgen.data.teacher.exchange import Question
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.privacy import Find, Redactor, nothing
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """n texts to (n, width) vectors of length one."""
@@ -37,6 +38,7 @@ class Prompts:
         temperature: of sampling.
         private: whether personal data is redacted, because the text leaves this machine.
         embed: makes vectors of texts; without it, rows are near where their words are.
+        find: finds the personal data that has no form.
     """
 
     system: str
@@ -47,6 +49,7 @@ class Prompts:
     temperature: float
     private: bool
     embed: Embed | None
+    find: Find = nothing
 
     def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[Question], Redactor]]:
         """For each row its question, as often as there are votes, and what was redacted in it. A row is not shown to itself.
@@ -57,13 +60,13 @@ class Prompts:
         return [self._one(row, places, votes) for row, places in zip(rows, near_rows, strict=True)]
 
     def _one(self, row: Row, places: Sequence[int], votes: int) -> tuple[list[Question], Redactor]:
-        redactor = Redactor()
-        safe: Callable[[str], str] = redactor.redact if self.private else str
+        redactor = Redactor(self.find)
+        safe: Callable[[str], str] = redactor.mask if self.private else str
         text = joined(row.input)
         try:
             last = safe(text)
             messages = [("system", safe(self.system))]
-        except ValueError:
+        except RedactionError:
             return [], redactor
         turns: list[tuple[str, str]] = []
         for place in places:
@@ -72,7 +75,7 @@ class Prompts:
                 continue
             try:
                 turns = [("user", safe(shown)), ("assistant", safe(self.answers[place])), *turns]
-            except ValueError:  # one row less is shown
+            except RedactionError:  # one row less is shown
                 continue
         asked = (*messages, *turns, ("user", last))
         return [Question(asked, self.max_tokens, self.temperature, vote) for vote in range(votes)], redactor

@@ -37,6 +37,14 @@ class TeacherSettings(Settings):
         flag="--teacher-says",
         max_length=10_000,
     )
+    redact: Literal["auto", "model", "patterns"] = setting(
+        "auto",
+        "What takes personal data out of what leaves this machine: the redaction model and the patterns (model), the patterns alone, which "
+        "find no names (patterns), or the model wherever it comes with this smidgen (auto).",
+    )
+    redact_kinds: tuple[str, ...] = setting(
+        (), "What the redaction model takes out: person, address, ... Empty: all that it knows. What the patterns find is always taken out."
+    )
     votes: int = setting(1, "How often each input is asked; the share of each answer becomes a soft label.", ge=1, le=32)
     temperature: float | None = setting(None, "Sampling temperature (default: 0 for one vote, 0.7 for several).", ge=0.0, le=2.0)
     examples: int = setting(8, "How many of your own rows, near to the input, are shown with each question.", ge=0, le=64)

@@ -1,0 +1,67 @@
+"""`smidgen redact`: a copy of a file without its personal data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import Screen, errors, out, print_json
+
+if TYPE_CHECKING:
+    from smidgen.flows.redacting import Redacted
+
+
+def redact(
+    file: Annotated[str, typer.Argument(help="Data file: CSV, TSV, JSONL, Parquet or XLSX; - is standard input.")],
+    to: Annotated[Path, typer.Option("--out", help="The copy to write, in the format of the file.")],
+    input: Annotated[
+        str | None, typer.Option(help="Columns to read, joined by commas; the others are copied as they are (default: all are read).")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="A kind that the model is to find: person, address, ... (default: all that it knows)."),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a bundle of your own that finds spans, in place of the shipped one.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON: counts by kind, rows that were left out.")] = False,
+) -> None:
+    """Write a copy of a file with stand-ins such as [PERSON_1] for its personal data. A row that cannot be made safe is left out, and told.
+
+    Example: smidgen redact messages.csv --input text --out messages.safe.csv
+    """
+    from smidgen.flows.redacting import redact as run
+    from smidgen.flows.redaction import finder
+
+    with Screen(quiet=as_json) as screen:
+        done = run(file, to, finder(bundle, kind or (), threads), input=input, progress=screen)
+    if as_json:
+        print_json(done.json())
+        return
+    _print(done)
+
+
+def _print(done: Redacted) -> None:
+    table = Table("taken out", "kind", box=None, pad_edge=False, header_style="dim")
+    table.columns[0].justify = "right"
+    for kind, count in done.found.most_common():
+        table.add_row(f"{count:,}", escape(kind))
+    if done.found:
+        out.print(table)
+    out.print(f"[bold]{escape(str(done.out))}[/]: {done.rows:,} rows, {done.found.total():,} pieces taken out", soft_wrap=True)
+    if done.copied:
+        out.print(f"[yellow]Not read, and copied as they are:[/] {escape(', '.join(done.copied))}", soft_wrap=True)
+    if done.left_out:
+        rows = "row" if done.left_out == 1 else "rows"
+        errors.print(f"{done.left_out:,} {rows} could not be made safe and left out:")
+        for number, reason in sorted(done.reasons.items()):
+            errors.print(f"  row {number}: {escape(reason)}")
+    out.print("[dim]No redaction finds everything: read a sample of the copy before you hand it on.[/]")
+
+
+part = redact

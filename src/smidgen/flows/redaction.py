@@ -1,0 +1,120 @@
+"""Personal data, found by a model and by patterns: the redaction model that comes with smidgen, or a bundle of the user's own."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from smidgen.core.errors import BundleError, InputError
+from smidgen.data.teacher.privacy import HIDDEN, Redactor
+from smidgen.flows.live import Model, load
+
+SHIPPED = Path(__file__).parent.parent / "shipped" / "redaction"
+"""The bundle that comes with smidgen; `python -m tools.ship` puts it there."""
+
+PIECE = 20_000
+"""Characters that are read at once: a fifth of what a tagger reads of a text, so that nothing is ever cut off."""
+OVERLAP = 1_000
+"""Characters that neighbouring pieces of a long text share; what either of them shows is taken out."""
+KEPT = 4_096
+"""Texts whose findings are remembered: rows that are shown with many questions are read once."""
+
+Found = tuple[tuple[str, int, int], ...]
+"""Of one text: the kind, the start and the end (exclusive) of each piece of personal data."""
+
+
+class Finder:
+    """A model that finds personal data in texts of any length.
+
+    Args:
+        model: a loaded bundle of the task extract, that finds spans.
+        kinds: what it is to find; all that it knows where there are none.
+
+    Raises:
+        InputError: the bundle does not find spans, or knows no such kind.
+    """
+
+    def __init__(self, model: Model, kinds: Sequence[str] = ()) -> None:
+        if "kinds" not in model.form or model.manifest.task != "extract":
+            raise InputError(
+                "this bundle does not find spans",
+                value=f"{model.name} ({model.manifest.task})",
+                todo="Name a bundle of the task extract, whose rows have spans.",
+            )
+        known: list[str] = model.form["kinds"]
+        strange = [kind for kind in kinds if kind not in known]
+        if strange:
+            raise InputError("the redaction model knows no such kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
+        self.model = model
+        self._wanted = frozenset(kinds or known)
+        self._one = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
+
+    def __call__(self, text: str) -> Found:
+        """What is personal in one text."""
+        return self._one(text)
+
+    def many(self, texts: Iterable[str]) -> dict[str, Found]:
+        """What is personal in each of these texts, which are read together."""
+        found: dict[str, set[tuple[str, int, int]]] = {text: set() for text in texts}
+        parts = [part for text in found for part in _parts(text)]
+        for part, reply in zip(parts, self.model.predict([part.plain for part in parts]), strict=True):
+            spans = [(span["label"], span["start"], span["end"]) for span in reply.output if span["label"] in self._wanted]
+            found[part.text].update((kind, part.places[start], part.places[end - 1] + 1) for kind, start, end in spans)
+        return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of a text as it is read: for each of its characters the place that it has in the text."""
+
+    text: str
+    plain: str
+    places: Sequence[int]
+
+
+def _parts(text: str) -> Iterator[_Part]:
+    """A text in pieces that overlap. It is read as it is seen, for the model as for a reader: without invisible characters, letters of
+    another width as the usual ones."""
+    plain, places = text, cast(Sequence[int], range(len(text)))
+    if not text.isascii():
+        letters = ["" if HIDDEN.match(letter) else unicodedata.normalize("NFKC", letter) for letter in text]
+        plain = "".join(letters)
+        places = [place for place, letter in enumerate(letters) for _ in letter]
+    for start in range(0, max(1, len(plain) - OVERLAP), PIECE - OVERLAP):
+        yield _Part(text, plain[start : start + PIECE], places[start : start + PIECE])
+
+
+def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
+    """A redactor of one conversation; see `smidgen.redactor`."""
+    return Redactor(finder(bundle, kinds, threads))
+
+
+def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Finder:
+    """The model that finds personal data: the shipped one, opened once, or the bundle in a folder.
+
+    Raises:
+        BundleError: the bundle must not be opened; no model comes with this smidgen.
+        InputError: the bundle does not find spans, or knows no such kind.
+    """
+    return Finder(_shipped(SHIPPED, threads) if bundle is None else load(bundle, threads), kinds)
+
+
+def ships() -> bool:
+    """Whether a model comes with this smidgen. One that is there in part counts: it is then refused when it is opened."""
+    return SHIPPED.exists()
+
+
+@functools.cache
+def _shipped(folder: Path, threads: int | None) -> Model:
+    if not folder.exists():
+        raise BundleError(
+            "the redaction model does not come with this smidgen",
+            value=folder.name,
+            todo="Install a release that has it, or build recipes/redaction.toml and name its folder "
+            "(`smidgen.redactor(DIR)`, `smidgen redact FILE --bundle DIR`).",
+        )
+    return load(folder, threads)

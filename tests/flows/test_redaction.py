@@ -1,0 +1,182 @@
+"""Personal data, found by a model and by patterns: nothing is overlooked in silence, and what cannot be read does not pass."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.house.conftest import Fresh, fresh  # noqa: F401
+from tests.redaction_bundle import redaction_bundle  # noqa: F401
+from tests.students.test_encoder import tiny_base  # noqa: F401
+
+import smidgen
+from smidgen.core.errors import BundleError, InputError, RedactionError
+from smidgen.core.parts import Task
+from smidgen.core.rows import Row
+from smidgen.flows import redaction
+from smidgen.flows.redaction import Finder
+from smidgen.flows.teachers import Remote, open_teacher
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe, make
+
+TEXT = "where is my lamp please a@example.org i want refund money"
+
+
+@pytest.fixture
+def shipped(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """A copy of the tiny bundle, in the place of the one that comes with smidgen."""
+    folder = tmp_path / "shipped" / "redaction"
+    shutil.copytree(redaction_bundle, folder)
+    monkeypatch.setattr(redaction, "SHIPPED", folder)
+    return folder
+
+
+@pytest.fixture
+def unshipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "SHIPPED", tmp_path / "nowhere" / "redaction")
+
+
+@pytest.mark.usefixtures("shipped")
+def test_what_the_model_and_the_patterns_find_is_one() -> None:
+    redactor = smidgen.redactor()
+    found = [(TEXT[span["start"] : span["end"]], span["label"]) for span in redactor.spans(TEXT)]
+    assert found == [("lamp", "person"), ("a@example.org", "email"), ("refund money", "address")]
+    safe = redactor.mask(TEXT)
+    assert safe == "where is my [PERSON_1] please [EMAIL_1] i want [ADDRESS_1]"
+    assert redactor.unmask(safe) == TEXT
+    assert redactor.mask("return my broken plate please where is my lamp") == "return my [PERSON_2] please where is my [PERSON_1]", (
+        "a value keeps its stand-in"
+    )
+    assert redactor.unmask("return [PERSON_2] to [EMAIL_1]; [PERSON_9]") == "return broken plate to a@example.org; [PERSON_9]"
+    assert redactor.counts == {"person": 3, "email": 1, "address": 1}
+
+
+@pytest.mark.usefixtures("shipped")
+def test_kinds_narrow_the_model_and_not_the_patterns() -> None:
+    assert smidgen.redactor(kinds=("address",)).mask(TEXT) == "where is my lamp please [EMAIL_1] i want [ADDRESS_1]"
+    with pytest.raises(InputError, match=r"knows no such kind: 'people'.*person, address"):
+        smidgen.redactor(kinds=("people",))
+
+
+def test_nothing_beyond_what_a_tagger_reads_is_left(redaction_bundle: Path) -> None:  # noqa: F811
+    """A tagger reads 100,000 characters of a text and no more; the name stands behind them."""
+    text = "help please " * 8_600 + "my lamp is late"
+    assert len(text) > 103_000
+    assert smidgen.redactor(redaction_bundle).mask(text)[-21:] == "my [PERSON_1] is late"
+
+
+def test_long_texts_are_read_in_pieces_that_overlap(redaction_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    finder = redaction.finder(redaction_bundle)
+    text = "please cancel my lamp order \N{FULLWIDTH COMMA} " * 12
+    whole = finder.many([text])[text]
+    assert len(whole) == 12
+    monkeypatch.setattr(redaction, "PIECE", 70)
+    monkeypatch.setattr(redaction, "OVERLAP", 30)
+    assert len(list(redaction._parts(text))) > 6
+    covered = {place for _, start, end in finder.many([text])[text] for place in range(start, end)}
+    assert covered >= {place for _, start, end in whole for place in range(start, end)}
+    ends = [part.places[-1] for part in redaction._parts(text)]
+    assert ends[-1] == len(text) - 1 and ends == sorted(ends), "the last piece reaches the end"
+
+
+@pytest.mark.parametrize("hidden", ["la\u200bmp", "l\u00adamp", "\uff4c\uff41\uff4d\uff50", "lam\ufeffp"])
+def test_invisible_characters_hide_no_name_from_the_model(redaction_bundle: Path, hidden: str) -> None:  # noqa: F811
+    redactor = smidgen.redactor(redaction_bundle)
+    safe = redactor.mask(f"where is my {hidden} please")
+    assert safe == "where is my [PERSON_1] please"
+    assert redactor.unmask(safe) == f"where is my {hidden} please"
+
+
+def test_what_cannot_be_read_whole_is_refused(redaction_bundle: Path) -> None:  # noqa: F811
+    redactor = smidgen.redactor(redaction_bundle)
+    for text, reason in (("well " * 200_001, "too long"), ("half \ud800", "half a character"), ("mail jane\u200b@example.org", "email")):
+        with pytest.raises(RedactionError, match=reason) as refused:
+            redactor.mask(text)
+        assert "jane" not in str(refused.value) and "well" not in str(refused.value), "a message shows nothing of the text"
+    assert redactor.mask("") == "" and redactor.mask(" \n") == " \n"
+
+
+@pytest.mark.usefixtures("unshipped")
+def test_without_a_model_it_says_what_to_do() -> None:
+    assert not redaction.ships()
+    with pytest.raises(BundleError, match=r"does not come with this smidgen: 'redaction'\. Install a release.*--bundle DIR"):
+        smidgen.redactor()
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json", "smidgen.json"])
+def test_a_damaged_model_is_refused_and_still_counts_as_there(shipped: Path, file: str) -> None:
+    (shipped / file).write_bytes((shipped / file).read_bytes() + b" ")
+    assert redaction.ships()
+    if file == "smidgen.json":  # a space after it changes nothing that it says
+        (shipped / file).unlink()
+    with pytest.raises(BundleError, match=file):
+        smidgen.redactor()
+    with pytest.raises(BundleError, match=file):
+        opened()
+
+
+def test_a_bundle_that_finds_no_spans_is_refused() -> None:
+    other: Any = SimpleNamespace(name="sorter", form={"labels": ["a"]}, manifest=SimpleNamespace(task="classify"))
+    with pytest.raises(InputError, match=r"does not find spans: 'sorter \(classify\)'"):
+        Finder(other)
+
+
+def test_it_needs_no_network_and_no_torch(fresh: Fresh, redaction_bundle: Path) -> None:  # noqa: F811
+    """In a process in which nothing can be connected to."""
+    lines = [
+        "import socket, sys",
+        "def refuse(*a, **k): raise AssertionError('it went to the network')",
+        "socket.socket.connect = refuse",
+        "import smidgen",
+        f"print(smidgen.redactor({str(redaction_bundle)!r}).mask('where is my lamp please'))",
+        "print([name for name in ('torch', 'transformers', 'onnx', 'polars', 'sklearn', 'scipy') if name in sys.modules])",
+    ]
+    assert fresh("-c", "\n".join(lines)).stdout.splitlines() == ["where is my [PERSON_1] please", "[]"]
+
+
+def elsewhere(**more: object) -> tuple[Recipe, Task]:
+    """A recipe with a teacher that is not on this machine."""
+    teacher = {"source": "https://api.example.com/v1", "model": "large", "budget_tokens": 1000, **more}
+    return make({"name": "tickets", "task": "classify", "data": {"teacher": teacher}}), registry.find("tasks", "classify")
+
+
+def opened(**more: object) -> Remote:
+    recipe, task = elsewhere(**more)
+    form = task.form([Row(f"text {number}", label) for label in "xy" for number in range(2)], recipe.sections["classify"])
+    teacher = open_teacher(recipe, task, form, [], None, False, 1)
+    assert isinstance(teacher, Remote)
+    teacher.close()
+    return teacher
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({}, "where is my [PERSON_1] please [EMAIL_1] i want [ADDRESS_1]"),
+        ({"redact": "model"}, "where is my [PERSON_1] please [EMAIL_1] i want [ADDRESS_1]"),
+        ({"redact_kinds": ["person"]}, "where is my [PERSON_1] please [EMAIL_1] i want refund money"),
+        ({"redact": "patterns"}, "where is my lamp please [EMAIL_1] i want refund money"),
+    ],
+)
+def test_what_goes_to_a_teacher_elsewhere_goes_through_the_model(asked: dict[str, Any], sent: str) -> None:
+    teacher = opened(**asked)
+    assert teacher.redactor().mask(TEXT) == sent
+    ((questions, _),) = teacher._prompts.ask([Row(TEXT)], 1)
+    assert questions[0].messages[-1] == ("user", sent)
+
+
+@pytest.mark.usefixtures("unshipped")
+def test_a_teacher_elsewhere_is_not_asked_without_the_model_that_it_was_to_go_through() -> None:
+    with pytest.raises(BundleError, match="does not come with this smidgen"):
+        opened(redact="model")
+    assert opened().redactor().mask(TEXT) == "where is my lamp please [EMAIL_1] i want refund money"
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_kind_that_the_model_does_not_know_is_told_before_anything_is_asked() -> None:
+    with pytest.raises(InputError, match="knows no such kind: 'names'"):
+        opened(redact_kinds=["names"])
