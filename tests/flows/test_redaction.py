@@ -101,15 +101,13 @@ def test_what_cannot_be_read_whole_is_refused(redaction_bundle: Path) -> None:  
 
 @pytest.mark.usefixtures("unshipped")
 def test_without_a_model_it_says_what_to_do() -> None:
-    assert not redaction.ships()
     with pytest.raises(BundleError, match=r"does not come with this smidgen: 'redaction'\. Install a release.*--bundle DIR"):
         smidgen.redactor()
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json", "smidgen.json"])
-def test_a_damaged_model_is_refused_and_still_counts_as_there(shipped: Path, file: str) -> None:
+def test_a_damaged_model_is_refused(shipped: Path, file: str) -> None:
     (shipped / file).write_bytes((shipped / file).read_bytes() + b" ")
-    assert redaction.ships()
     if file == "smidgen.json":  # a space after it changes nothing that it says
         (shipped / file).unlink()
     with pytest.raises(BundleError, match=file):
@@ -172,8 +170,8 @@ def test_what_goes_to_a_teacher_elsewhere_goes_through_the_model(asked: dict[str
 @pytest.mark.usefixtures("unshipped")
 def test_a_teacher_elsewhere_is_not_asked_without_the_model_that_it_was_to_go_through() -> None:
     with pytest.raises(BundleError, match="does not come with this smidgen"):
-        opened(redact="model")
-    assert opened().redactor().mask(TEXT) == "where is my lamp please [EMAIL_1] i want refund money"
+        opened()
+    assert opened(redact="patterns").redactor().mask(TEXT) == "where is my lamp please [EMAIL_1] i want refund money"
 
 
 @pytest.mark.usefixtures("shipped")

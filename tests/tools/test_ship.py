@@ -12,6 +12,7 @@ from tests.house.conftest import ROOT
 from tests.redaction_bundle import passed, redaction_bundle  # noqa: F401
 from tests.students.test_encoder import tiny_base  # noqa: F401
 
+import smidgen
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import BundleError, GateError, InputError
@@ -87,9 +88,9 @@ def test_what_lies_in_the_package_goes_into_the_wheel() -> None:
 
 
 def test_the_model_of_the_package_is_one_that_may_be_there() -> None:
-    """Where one has been shipped: small, whole, and without the page of its report."""
-    if not redaction.ships():
-        pytest.skip("no model has been shipped yet")
+    """Small, whole, without the page of its report; and it knows a person, an address and a company when it sees one."""
     bundle = open_bundle(redaction.SHIPPED)
     assert bundle.size <= ship.MOST_BYTES and bundle.manifest.engine.method.startswith("int8")
     assert not set(ship.LEFT_OUT) & set(bundle.manifest.files)
+    safe = smidgen.redactor(threads=1).mask("Margaret Holloway of Harbour Foods Ltd lives at 12 Rose Lane, Bristol BS1 4DJ.")
+    assert safe == "[PERSON_1] of [ORGANISATION_1] lives at [ADDRESS_1]."

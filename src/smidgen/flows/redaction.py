@@ -103,11 +103,6 @@ def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads:
     return Finder(_shipped(SHIPPED, threads) if bundle is None else load(bundle, threads), kinds)
 
 
-def ships() -> bool:
-    """Whether a model comes with this smidgen. One that is there in part counts: it is then refused when it is opened."""
-    return SHIPPED.exists()
-
-
 @functools.cache
 def _shipped(folder: Path, threads: int | None) -> Model:
     if not folder.exists():

@@ -208,13 +208,13 @@ def open_teacher(
 
 
 def _finder(settings: TeacherSettings, threads: int | None) -> Find:
-    """What finds the personal data that has no form. Patterns alone only where that was asked for, or no model comes with this smidgen."""
+    """What finds the personal data that has no form; nothing, so that patterns find alone, only where that was asked for."""
     return redaction.finder(None, settings.redact_kinds, threads) if modelled(settings) else nothing
 
 
 def modelled(settings: TeacherSettings) -> bool:
     """Whether what is sent to this teacher goes through the redaction model."""
-    return not settings.local and (settings.redact == "model" or (settings.redact == "auto" and redaction.ships()))
+    return not settings.local and settings.redact == "model"
 
 
 def _budget(settings: TeacherSettings) -> Budget:

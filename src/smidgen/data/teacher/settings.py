@@ -37,10 +37,10 @@ class TeacherSettings(Settings):
         flag="--teacher-says",
         max_length=10_000,
     )
-    redact: Literal["auto", "model", "patterns"] = setting(
-        "auto",
-        "What takes personal data out of what leaves this machine: the redaction model and the patterns (model), the patterns alone, which "
-        "find no names (patterns), or the model wherever it comes with this smidgen (auto).",
+    redact: Literal["model", "patterns"] = setting(
+        "model",
+        "What takes personal data out of what leaves this machine: the redaction model that comes with smidgen together with the patterns "
+        "(model), or the patterns alone, which find no names (patterns).",
     )
     redact_kinds: tuple[str, ...] = setting(
         (), "What the redaction model takes out: person, address, ... Empty: all that it knows. What the patterns find is always taken out."
