@@ -15,7 +15,7 @@ from bench.context import HERE, Context, last_json
 NAME = "decoding"
 ROUNDS = 4
 TEXTS, QUICK_TEXTS = 12, 2
-TOKENS = 64
+TOKENS, QUICK_TOKENS = 64, 8
 CLIENTS, QUICK_CLIENTS = 8, 2
 LIMIT, BUILD_LIMIT = 300.0, 1800.0
 INSTRUCTION = "Write a text about the restaurant that states all of these attributes."
@@ -80,11 +80,11 @@ def _written(context: Context, name: str, texts: Sequence[str]) -> Path:
 def _models(context: Context) -> tuple[dict[str, Path], dict[str, Path]]:
     """The base with its whole vocabulary and with the trimmed one, by form."""
     used = [text for pair in data.e2e(context.data, "devset") for text in pair]
-    home = context.out / "models"
+    home, tokens = context.out / "models", QUICK_TOKENS if context.quick else TOKENS
     made: list[dict[str, Path]] = []
     for name, trimmed in (("whole", False), ("trimmed", True)):
         context.say(f"{NAME}: the base, vocabulary {name}, as {' and '.join(FORMS)}")
-        source = decoders.untaught(home / f"{NAME}-{name}", used, INSTRUCTION, TOKENS, trimmed=trimmed)
+        source = decoders.untaught(home / f"{NAME}-{name}", used, INSTRUCTION, tokens, trimmed=trimmed)
         made.append({form: decoders.packed(source, form, home / f"{NAME}-{name}-{form}") for form in FORMS})
     return made[0], made[1]
 
