@@ -15,7 +15,9 @@ from bench.context import HERE, Context, last_json
 NAME = "decoding"
 ROUNDS = 4
 TEXTS, QUICK_TEXTS = 12, 2
-TOKENS = 64
+EACH = 4
+"""Texts of each client, where there are several."""
+TOKENS, QUICK_TOKENS = 64, 8
 CLIENTS, QUICK_CLIENTS = 8, 2
 LIMIT, BUILD_LIMIT = 300.0, 1800.0
 INSTRUCTION = "Write a text about the restaurant that states all of these attributes."
@@ -27,7 +29,17 @@ SIDES = {
 }
 FORMS = ("q8-0", "q4-0")
 RECIPE = "grammar-correction"
-COLUMNS = ("what", "rounds", "tokens/s, one text at a time", "each round", "tokens/s, many clients", "each round", "tokens written", "MB")
+COLUMNS = (
+    "what",
+    "rounds",
+    "tokens/s, one text at a time",
+    "each round",
+    "tokens/s, many clients",
+    "each round",
+    "processor ms a token, one and many",
+    "tokens written",
+    "MB",
+)
 
 Found = dict[str, list[dict[str, Any]]]
 
@@ -35,7 +47,7 @@ Found = dict[str, list[dict[str, Any]]]
 def run(context: Context) -> None:
     """Three comparisons, each in rounds in turn, every other round the other way about; the page is written after each comparison."""
     clients = QUICK_CLIENTS if context.quick else CLIENTS
-    texts = _texts(context)
+    texts, alone, singles = _texts(context)
     section = results.Section(
         NAME,
         "How fast a decoder writes",
@@ -48,26 +60,30 @@ def run(context: Context) -> None:
         facts={"load before": results.load_average()},
     )
     whole, trimmed = _models(context)
+    many = ("--singles", str(singles), "--clients", str(clients))
     beside: Found = {}
-    _rounds(context, beside, "beside", [(side, side, trimmed["q4-0"], texts, f"1,{clients}", "none") for side in SIDES])
+    _rounds(context, beside, "beside", [(side, side, trimmed["q4-0"], texts, many, "none") for side in SIDES])
     _publish(context, section, beside, {}, {}, clients, whole, trimmed)
     cut: Found = {}
     models = [(f"{kind} {form}", folders[form]) for form in FORMS for kind, folders in (("whole", whole), ("trimmed", trimmed))]
-    _rounds(context, cut, "cut", [(name, "stream", folder, texts, "1", "none") for name, folder in models])
+    _rounds(context, cut, "cut", [(name, "stream", folder, alone, (), "none") for name, folder in models])
     _publish(context, section, beside, cut, {}, clients, whole, trimmed)
     drafted: Found = {}
     corrections = _corrections(context, section)
     if corrections is not None:
         folder, drafts = corrections
-        _rounds(context, drafted, "drafting", [(draft, "stream", folder, drafts, "1", draft) for draft in ("none", "lookup")])
+        _rounds(context, drafted, "drafting", [(draft, "stream", folder, drafts, (), draft) for draft in ("none", "lookup")])
     _publish(context, section, beside, cut, drafted, clients, whole, trimmed)
 
 
-def _texts(context: Context) -> Path:
-    """Inputs of E2E, spread evenly over those that there are."""
+def _texts(context: Context) -> tuple[Path, Path, int]:
+    """Inputs of E2E, spread evenly over those that there are: those that are asked one at a time with those of many clients after them,
+    the first ones alone, and how many those are. None stands there twice: what was read once would not be read again."""
     inputs = list(dict.fromkeys(text for text, _ in data.e2e(context.data, "devset")))
-    count = QUICK_TEXTS if context.quick else TEXTS
-    return _written(context, "inputs", inputs[:: len(inputs) // count][:count])
+    singles, clients = (QUICK_TEXTS, QUICK_CLIENTS) if context.quick else (TEXTS, CLIENTS)
+    count = singles + EACH * clients
+    chosen = inputs[:: len(inputs) // count][:count]
+    return _written(context, "inputs", chosen), _written(context, "singles", chosen[:singles]), singles
 
 
 def _written(context: Context, name: str, texts: Sequence[str]) -> Path:
@@ -80,11 +96,11 @@ def _written(context: Context, name: str, texts: Sequence[str]) -> Path:
 def _models(context: Context) -> tuple[dict[str, Path], dict[str, Path]]:
     """The base with its whole vocabulary and with the trimmed one, by form."""
     used = [text for pair in data.e2e(context.data, "devset") for text in pair]
-    home = context.out / "models"
+    home, tokens = context.out / "models", QUICK_TOKENS if context.quick else TOKENS
     made: list[dict[str, Path]] = []
     for name, trimmed in (("whole", False), ("trimmed", True)):
         context.say(f"{NAME}: the base, vocabulary {name}, as {' and '.join(FORMS)}")
-        source = decoders.untaught(home / f"{NAME}-{name}", used, INSTRUCTION, TOKENS, trimmed=trimmed)
+        source = decoders.untaught(home / f"{NAME}-{name}", used, INSTRUCTION, tokens, trimmed=trimmed)
         made.append({form: decoders.packed(source, form, home / f"{NAME}-{name}-{form}") for form in FORMS})
     return made[0], made[1]
 
@@ -109,13 +125,13 @@ def _corrections(context: Context, section: results.Section) -> tuple[Path, Path
     return folder, _written(context, "drafts", drafts[: 2 * QUICK_TEXTS] if context.quick else drafts)
 
 
-def _rounds(context: Context, found: Found, group: str, lines: Sequence[tuple[str, str, Path, Path, str, str]]) -> None:
-    """Each line (name, side, model, texts, numbers of clients, drafting) once a round."""
+def _rounds(context: Context, found: Found, group: str, lines: Sequence[tuple[str, str, Path, Path, tuple[str, ...], str]]) -> None:
+    """Each line (name, side, model, texts, more words, drafting) once a round."""
     found.update({name: [] for name, *_ in lines})
     for number in range(1 if context.quick else ROUNDS):
-        for name, side, folder, texts, clients, draft in lines if number % 2 == 0 else reversed(lines):
+        for name, side, folder, texts, more, draft in lines if number % 2 == 0 else reversed(lines):
             key = f"{NAME}-{group}-{name.replace(' ', '-')}-{number}"
-            words = [sys.executable, "-m", "bench.decoding_side", side, folder, "--texts", texts, "--clients", clients, "--draft", draft]
+            words = [sys.executable, "-m", "bench.decoding_side", side, folder, "--texts", texts, "--draft", draft, *more]
             words += ["--threads", context.used_threads]
             found[name].append(_side(context, key, [str(word) for word in words], name))
 
@@ -165,6 +181,8 @@ def _row(name: str, runs: Sequence[dict[str, Any]], many: str, size: float | Non
     good = [run for run in runs if not run.get("trouble")]
     speeds = [[run[clients]["tokens_per_second"] for run in good if clients in run] for clients in ("1", many)]
     cells = [cell for found in speeds for cell in (results.number(middle(found), 1), ", ".join(f"{speed:.1f}" for speed in found))]
+    spent = [middle([run[n]["cpu_ms_a_token"] for run in good if n in run and run[n].get("cpu_ms_a_token")]) for n in ("1", many)]
+    cells.append(", ".join(results.number(value, 2) for value in spent if value is not None))
     written = ", ".join(sorted({str(run["1"]["tokens"]) for run in good}))
     return [name, str(len(good)), *cells, written, results.number(size, 1)]
 
