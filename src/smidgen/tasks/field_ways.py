@@ -34,7 +34,8 @@ _LONGEST_SHAPE = 24
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a text says a value: its characters, and `vote`, what of the field's way that speaks for; None where nothing."""
+    """Where a text says a value: its characters, and `vote`, what of the field's way that speaks for; None where nothing. Of a text that is
+    every way that gives the value, and the shape of the words."""
 
     start: int
     end: int
@@ -82,11 +83,14 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     if kind == "date":
         orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
         return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None)}
-    counts = Counter(json.dumps(way) for way, _ in votes)
-    kept = [way for way, count in counts.most_common() if not way.startswith('["layout"') or count >= _LEAST_LAYOUTS] or ['["same"]']
+    counts = Counter(json.dumps(way) for ways, _ in votes for way in ways)
+    layouts = Counter(json.dumps(ways[0][1]) for ways, _ in votes if ways[0][0] == "layout")
+    seen = {text for text, count in layouts.items() if count >= _LEAST_LAYOUTS}
+    kept = [way for way, _ in counts.most_common() if (read := json.loads(way))[0] != "layout" or json.dumps(read[1]) in seen]
+    kept = kept or ['["same"]']
     by_shape: dict[str, Counter[str]] = {}
-    for way, shape in votes:
-        by_shape.setdefault(shape, Counter())[json.dumps(way)] += 1
+    for ways, shape in votes:
+        by_shape.setdefault(shape, Counter()).update(map(json.dumps, ways))
     first = {shape: next((way for way, _ in own.most_common() if way in kept), kept[0]) for shape, own in by_shape.items()}
     shapes = {shape: kept.index(way) for shape, way in sorted(first.items()) if way != kept[0]}
     return {"kind": kind, "ways": [json.loads(way) for way in kept], "shapes": shapes}
@@ -132,9 +136,9 @@ def _texts(text: str, value: str) -> Iterator[Place]:
         found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
     for start, end in found:
         words = text[start:end]
-        case = next((name for name in _CASES if _turned(words, [name]) == value), None)
-        if case is not None:
-            yield Place(start, end, ([case], _shape(words)))
+        ways = [[case] for case in _CASES if _turned(words, [case]) == value]
+        if ways:
+            yield Place(start, end, (ways, _shape(words)))
     if not found:
         yield from _laid_out(text, value)
 
@@ -149,9 +153,10 @@ def _laid_out(text: str, value: str) -> Iterator[Place]:
         found = list(re.finditer(rf"(?<![^\W_]){pattern}(?![^\W_])", text, re.IGNORECASE))
         for match in found:
             own = _squeezed(match.group())
-            case = next((name for name, turn in _CASES.items() if turn(own) == rest), None)
-            if case is not None:
-                yield Place(*match.span(), (["layout", _layout(value, len(rest)), case], _shape(match.group())))
+            layout = _layout(value, len(rest))
+            ways = [["layout", layout, case] for case, turn in _CASES.items() if turn(own) == rest]
+            if ways:
+                yield Place(*match.span(), (ways, _shape(match.group())))
         if found:
             return
 
