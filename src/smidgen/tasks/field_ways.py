@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +83,13 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     if kind == "date":
         orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
         return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None)}
-    counts = Counter(json.dumps(way) for ways, _ in votes for way in ways)
-    layouts = Counter(json.dumps(ways[0][1]) for ways, _ in votes if ways[0][0] == "layout")
-    seen = {text for text, count in layouts.items() if count >= _LEAST_LAYOUTS}
-    kept = [way for way, _ in counts.most_common() if (read := json.loads(way))[0] != "layout" or json.dumps(read[1]) in seen]
-    kept = kept or ['["same"]']
+    kept = _covering(Counter(tuple(map(json.dumps, ways)) for ways, _ in votes))
     by_shape: dict[str, Counter[str]] = {}
     for ways, shape in votes:
         by_shape.setdefault(shape, Counter()).update(map(json.dumps, ways))
-    first = {shape: next((way for way, _ in own.most_common() if way in kept), kept[0]) for shape, own in by_shape.items()}
-    shapes = {shape: kept.index(way) for shape, way in sorted(first.items()) if way != kept[0]}
+    # Of two that give as many the one that gives more elsewhere.
+    first = {shape: max(range(len(kept)), key=lambda place: (own[kept[place]], -place)) for shape, own in by_shape.items()}
+    shapes = {shape: place for shape, place in sorted(first.items()) if place}
     return {"kind": kind, "ways": [json.loads(way) for way in kept], "shapes": shapes}
 
 
@@ -232,6 +229,36 @@ def _squeezed(words: str) -> str:
 def _shape(words: str) -> str:
     """How words are written: letters as `a`, digits as `9`, one for each run."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", " ".join(words.split())))[:_LONGEST_SHAPE]
+
+
+def _covering(votes: Counter[tuple[str, ...]]) -> list[str]:
+    """The fewest ways that give all values that any of them give, each the one that gives most of those that are left."""
+    layouts: Counter[str] = Counter()
+    for ways, count in votes.items():
+        layouts[_layout_of(ways)] += count
+    left = {ways: count for ways, count in votes.items() if not _layout_of(ways) or layouts[_layout_of(ways)] >= _LEAST_LAYOUTS}
+    kept: list[str] = []
+    whole = _totals(left)
+    while left:
+        counts = _totals(left)
+        best = max(counts, key=lambda way: (counts[way], whole[way]))
+        kept.append(best)
+        left = {ways: count for ways, count in left.items() if best not in ways}
+    return kept or ['["same"]']
+
+
+def _totals(votes: Mapping[tuple[str, ...], int]) -> Counter[str]:
+    """How many values each way gives."""
+    counts: Counter[str] = Counter()
+    for ways, count in votes.items():
+        counts.update(dict.fromkeys(ways, count))
+    return counts
+
+
+def _layout_of(ways: Sequence[str]) -> str:
+    """The layout that ways share, whatever the case; nothing for words as they are."""
+    first = json.loads(ways[0])
+    return json.dumps(first[1]) if first[0] == "layout" else ""
 
 
 def _commonest(votes: Sequence[Any], otherwise: Any) -> Any:
