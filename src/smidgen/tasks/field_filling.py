@@ -18,6 +18,7 @@ from smidgen.tasks import field_ways
 from smidgen.tasks.field_plan import fitting
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_values import Values
+from smidgen.tasks.field_ways import Fits
 
 _GRID = np.linspace(0.2, 0.8, 13)
 _PLATEAU = 0.003
@@ -45,9 +46,9 @@ class Reading:
 class Filler:
     """Fills in one schema by one plan; see `field_plan`."""
 
-    def __init__(self, values: Values, plan: Mapping[str, Any]) -> None:
+    def __init__(self, values: Values, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
         self._values, self._plan = values, plan
-        self._fits = fitting(values.schema)
+        self._fits = fitting(values.schema) if fits is None else fits
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.

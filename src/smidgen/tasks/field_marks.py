@@ -19,6 +19,7 @@ Stretch = tuple[int, int]
 _WORD = re.compile(r"[^\W_]+|[^\w\s]")
 _BESIDE = 2
 """Words on either side of a place that tell whether it is the one that is meant."""
+_NEAR = 80  # characters in which they are looked for
 
 
 def marked(rows: Sequence[Row], plan: Mapping[str, Any], fits: Mapping[str, Fits]) -> list[Row]:
@@ -99,8 +100,8 @@ def _worth(text: str, place: Stretch, beside: Counter[str]) -> int:
 
 def _beside(text: str, place: Stretch) -> list[str]:
     """The words beside a place, each with its distance."""
-    before = [match.group().casefold() for match in _WORD.finditer(text, 0, place[0])][-_BESIDE:][::-1]
-    after = [match.group().casefold() for match in _WORD.finditer(text, place[1])][:_BESIDE]
+    before = [match.group().casefold() for match in _WORD.finditer(text, max(0, place[0] - _NEAR), place[0])][-_BESIDE:][::-1]
+    after = [match.group().casefold() for match in _WORD.finditer(text, place[1], place[1] + _NEAR)][:_BESIDE]
     return [f"{-1 - far} {word}" for far, word in enumerate(before)] + [f"{1 + far} {word}" for far, word in enumerate(after)]
 
 

@@ -3,6 +3,7 @@ is told by the whole text; or why it cannot fill in this schema."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def planned(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema:
             break
         choices += told
     against = [
-        f"{path}: {shares[path]:.0%} of its values stand in their texts, {LEAST:.0%} are needed"
+        f"{path}: {math.floor(100 * shares[path])}% of its values stand in their texts, {LEAST:.0%} are needed"
         for path in copied_too_seldom
         if path not in choices
     ]

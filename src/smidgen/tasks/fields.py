@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from smidgen.stats import fields, filled, platt
 from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema
 from smidgen.tasks.field_filling import Filler
 from smidgen.tasks.field_values import Values
+from smidgen.tasks.field_ways import Fits
 
 MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an answer that cannot be used
@@ -97,7 +98,7 @@ class Fields:
 
     def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
         """The rows as a tagger learns from them: the places in their texts that say the values, and the choices."""
-        return field_marks.marked(rows, form["tagged"], field_plan.fitting(form["schema"]))
+        return field_marks.marked(rows, form["tagged"], self._fits or field_plan.fitting(form["schema"]))
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The rarest choice of each row among the fields that have some, so that rare ones are spread evenly."""
@@ -113,7 +114,7 @@ class Fields:
         """The form with the curve fitted that turns the likelihood of an answer into the chance that all of it is right; of a tagger's
         answers also the threshold from which on a value is given."""
         if "spans" in raw:
-            filler = Filler(Values(form["schema"]), form["tagged"])
+            filler = Filler(self._values or Values(form["schema"]), form["tagged"], self._fits)
             form = {**form, "tagged": {**form["tagged"], "threshold": filler.threshold(raw, rows)}}
         else:
             form = {name: value for name, value in form.items() if name != "tagged"}
@@ -129,7 +130,7 @@ class Fields:
         `spans` of a tagger's."""
         values = self._values or Values(form["schema"])
         if "spans" in raw:
-            return Filler(values, form["tagged"]).decode(raw, form)
+            return Filler(values, form["tagged"], self._fits).decode(raw, form)
         likely = np.asarray(raw["likelihood"], dtype=np.float64)
         scores = platt.curve(platt.logit(likely), 1 / form["temperature"], form["shift"])
         replies = []
@@ -156,6 +157,11 @@ class Fields:
     def worded(self, output: Any, form: Form) -> str:
         """The object as it is to be written: JSON without blanks, fields in the order of the schema."""
         return json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+
+    @cached_property
+    def _fits(self) -> dict[str, Fits] | None:
+        """Whether a value may be a field's, by its path; None where there is no schema yet."""
+        return field_plan.fitting(self._values.schema) if self._values is not None else None
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:
