@@ -11,9 +11,10 @@ import pytest
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.parts import formed
+from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.flows.answers import answers_for
-from smidgen.flows.build import _student_settings, _students
+from smidgen.flows.entrants import settings_of, students
 from smidgen.flows.examples import gather
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
@@ -23,6 +24,16 @@ SCHEMA = {
     "properties": {"name": {"type": "string"}, "count": {"type": ["integer", "null"]}, "kind": {"enum": ["late", "lost"]}},
     "required": ["name", "kind"],
 }
+
+
+class Said(Silent):
+    """Keeps what a build says."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def lines(file: Path, outputs: list[Any], before: str = "text") -> None:
@@ -94,14 +105,23 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
 def test_fields_choose_their_students(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     plain = recipe(tmp_path)
-    task = formed(registry.find("tasks", "extract"), gather(plain, registry.find("tasks", "extract")).form)
-    assert _students(plain, task) == ["decoder", "prompted"]
-    assert type(_student_settings(plain, "decoder", task)).__name__ == "DecoderSettings"
+    form = gather(plain, registry.find("tasks", "extract")).form
+    task = formed(registry.find("tasks", "extract"), form)
+    said = Said()
+    assert students(plain, task, form, said) == ["decoder", "prompted"]
+    assert len(said.texts) == 1 and said.texts[0].startswith("tagger is not tried: ")
+    assert "name: 0% of its values stand in their texts, 95% are needed" in said.texts[0]
+    with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: 0%.*--student decoder"):
+        students(recipe(tmp_path, student={"kind": "tagger"}), task, form, Silent())
+    told = {**form, "tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}}
+    assert students(plain, formed(registry.find("tasks", "extract"), told), told, said) == ["tagger", "decoder", "prompted"]
+    assert len(said.texts) == 1
+    assert type(settings_of(plain, "decoder", task)).__name__ == "DecoderSettings"
     for another in (recipe(tmp_path, train={"max_length": 128}), recipe(tmp_path, train={"epochs": 3})):
         with pytest.raises(RecipeError, match="those of another student"):
-            _student_settings(another, "decoder", task)
+            settings_of(another, "decoder", task)
     named = recipe(tmp_path, train={"epochs": 3}, student={"kind": "decoder"})
-    assert _student_settings(named, "decoder", task).epochs == 3  # type: ignore[attr-defined]
+    assert settings_of(named, "decoder", task).epochs == 3  # type: ignore[attr-defined]
 
 
 def test_a_refused_answer_says_so_in_a_table_too() -> None:

@@ -76,7 +76,9 @@ def _front_matter(manifest: Manifest) -> str:
         facts["language"] = language if isinstance(language, list) else [language]
     facts["tags"] = ["smidgen", manifest.task, *([manifest.student] if manifest.student else []), manifest.engine.engine]
     if manifest.task in _PIPELINE:
-        facts["pipeline_tag"] = "text-generation" if "schema" in manifest.form else _PIPELINE[manifest.task]
+        facts["pipeline_tag"] = (
+            "text-generation" if "schema" in manifest.form and "tagged" not in manifest.form else _PIPELINE[manifest.task]
+        )
     if manifest.base:
         facts["base_model"] = manifest.base.name.removeprefix("hf:")
     facts["metrics"] = sorted({_HUB_METRICS[name] for name in manifest.metrics if name in _HUB_METRICS})

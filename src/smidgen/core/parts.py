@@ -27,7 +27,8 @@ where nothing was written), `likelihood`, the product of these probabilities, `t
 came to its end and 0 where it was cut. It may yield `inputs`, a list of the n texts that were asked.
 
 A tagger yields `spans`, a list with an entry for each text: all that may be spans of it, each `[start, end, kind, probability]`, start and
-end in characters, the end exclusive, the kind by its number. Spans of one text may overlap; the task decides between them.
+end in characters, the end exclusive, the kind by its number. Spans of one text may overlap; the task decides between them. One that
+also makes choices by the whole text yields `choices`, for each text a list of choices, each the probabilities of its values.
 """
 
 Form: TypeAlias = dict[str, Any]
@@ -35,7 +36,8 @@ Form: TypeAlias = dict[str, Any]
 
 For `classify`: `labels` (list of str, in the order of the logits), `multi_label`, `unknown`, `temperature`, ... For `write`:
 `instruction`, `max_tokens`, `attributes`, `lexicon`, `score`. For `extract` of spans: `kinds` (list of str, in the order of their numbers),
-`threshold`, `temperature`, ...; of fields: `schema` (JSON schema of the object), `derived`, `instruction`, `temperature`, `shift`.
+`threshold`, `temperature`, ...; of fields: `schema` (JSON schema of the object), `derived`, `instruction`, `temperature`, `shift`, and of a
+tagger `tagged`: `kinds`, `choices` (each with its `values`), and how what it finds becomes values.
 """
 
 
@@ -147,6 +149,21 @@ class Worded(Protocol):
 
     def worded(self, output: Any, form: Form) -> str:
         """An output as the text that is to be written."""
+        ...
+
+
+@runtime_checkable
+class Marking(Protocol):
+    """A task whose outputs are no spans, and which a model that tags is taught all the same, where it can be: what a task may be able to
+    do beyond `Task`."""
+
+    def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
+        """The rows with outputs that a tagger learns from: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and
+        of each choice the number of its value, -1 where that is none of its values."""
+        ...
+
+    def barred(self, form: Form) -> Mapping[str, str]:
+        """The students that could learn such a task, but not of these rows, by name, each with why, a clause."""
         ...
 
 

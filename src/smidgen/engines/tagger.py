@@ -37,6 +37,7 @@ class Tagger:
     max_length: tokens of a window, special tokens counted (256).
     level: what is tagged: `words`, `runs` or `characters` (words); see `stats/tagging.py`.
     shaped: whether the types of tokens are shapes of words (false).
+    choices: of what is chosen by the whole text, how many values each choice has; the graph weighs them behind the tags (none).
     """
 
     name = "tagger"
@@ -53,26 +54,30 @@ class Tagger:
         table = Tensors(folder / "chain.safetensors").get("transitions", None, None)
         session = open_session(folder / "model.onnx")
         outputs = {entry.name: entry.shape for entry in session.get_outputs()}
-        if "logits" not in outputs or outputs["logits"][-1] != len(table):
-            raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {len(table)}", todo=_AGAIN)
+        choices = [int(values) for values in options.get("choices", ())]
+        if "logits" not in outputs or outputs["logits"][-1] != len(table) + sum(choices) or min(choices, default=1) < 1:
+            raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {len(table)}, {choices}", todo=_AGAIN)
         try:
             chain = Chain(table)
         except ValueError as error:
             raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
-        return TaggerRunner(session, reader, chain, pad, threads)
+        return TaggerRunner(session, reader, chain, pad, threads, choices)
 
 
 class TaggerRunner:
     """A loaded tagger."""
 
-    def __init__(self, session: InferenceSession, reader: Reader, chain: Chain, pad: int, threads: int) -> None:
+    def __init__(
+        self, session: InferenceSession, reader: Reader, chain: Chain, pad: int, threads: int, choices: Sequence[int] = ()
+    ) -> None:
         self._session, self._reader, self._chain, self._pad, self._threads = session, reader, chain, pad, max(1, threads)
+        self._choices = choices
         self._inputs = {entry.name for entry in session.get_inputs()}
         self._pool = ThreadPoolExecutor(self._threads, "smidgen-tagger") if self._threads > 1 else None
 
     def run(self, texts: Sequence[Text]) -> Raw:
         """`spans`: for each text a list of what may be spans, each `[start, end, kind, probability]`, offsets in characters of the text; a
-        pair is read as one text, its halves joined by a line break."""
+        pair is read as one text, its halves joined by a line break. And `choices`, where it makes some."""
         readings = self._reader.read([joined(text) for text in texts])
         windows = [(place, window) for place, reading in enumerate(readings) for window in self._reader.windows(reading)]
         rows = [(self._reader.ids(readings[place], window), self._reader.shapes(readings[place], window)) for place, window in windows]
@@ -83,8 +88,7 @@ class TaggerRunner:
         tables = {row: table for part, found in zip(plan, done, strict=True) for row, table in zip(part, found, strict=True)}
         for row, (place, _) in enumerate(windows):
             scores[place].append(tables[row])
-        found = [self._reader.spans(reading, tables, self._chain) for reading, tables in zip(readings, scores, strict=True)]
-        return {"spans": found}
+        return self._reader.raw(readings, scores, self._chain, self._choices)
 
     def _batch(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float32]]:
         """Log weights of each row's tokens, padding left off."""

@@ -15,17 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from smidgen.bases import finding
-from smidgen.bases.settings import AUTO, BaseSettings
 from smidgen.compress.settings import CompressSettings
-from smidgen.core.bases import Base
-from smidgen.core.errors import BaseError, GateError, RecipeError
+from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
-from smidgen.core.settings import Settings
-from smidgen.flows import live, shipping
+from smidgen.flows import entrants, live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.selection import selected
@@ -83,8 +79,8 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
     task = formed(task, examples.form)
-    kinds = _students(recipe, task)
-    bases = _bases(recipe, kinds, progress)
+    kinds = entrants.students(recipe, task, examples.form, progress)
+    bases = entrants.bases_of(recipe, kinds, progress)
     examples = selected(recipe, task, examples, base=bases.get("encoder"), threads=threads, progress=progress)
     examples = teach(recipe, task, examples, base=bases.get("encoder"), fresh=fresh, threads=threads, progress=progress)
     for note in examples.notes:
@@ -100,35 +96,6 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     return Built(out, report, time.perf_counter() - began)
 
 
-def _students(recipe: Recipe, task: Task) -> list[str]:
-    """The students to train: the asked one, or all that can learn the task; the baseline always, last."""
-    asked = recipe.settings(StudentSettings).kind
-    kinds = list(task.students) if asked == "auto" else [asked]
-    # A static student asked for by name is distilled from a fine-tuned encoder, so that one is trained as its teacher.
-    if asked == "static" and "encoder" in task.students:
-        kinds = ["encoder", "static"]
-    return [*(kind for kind in kinds if kind != task.baseline), task.baseline]
-
-
-def _bases(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[str, Base]:
-    """A base of every family that the students start from: the one that was named, and the starters of the others.
-
-    Raises BaseError where the named one is of no family that is needed.
-    """
-    families = list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
-    asked = recipe.settings(BaseSettings).name
-    if asked == AUTO or not families:
-        return {family: finding.find(AUTO, progress, family) for family in families}
-    named = finding.find(asked, progress, families[0] if len(families) == 1 else None)
-    if named.family not in families:
-        raise BaseError(
-            f"this base is of the family {named.family}, and {' or '.join(families)} is needed",
-            value=asked,
-            todo="Name another with --base, or leave it out for the starter.",
-        )
-    return {family: named if named.family == family else finding.find(AUTO, progress, family) for family in families}
-
-
 def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: Sequence[str]) -> Trained:
     """Every student: judged on the held-out rows, calibrated on them, trained on all rows, made small."""
     asked = recipe.settings(StudentSettings)
@@ -140,7 +107,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     fits: list[Fitted] = []
     probes: dict[str, tuple[Fitted, Raw]] = {}
     for kind in kinds:
-        settings = _student_settings(recipe, kind, task)
+        settings = entrants.settings_of(recipe, kind, task)
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
         shown = writes(task) and kind == task.baseline and asked.kind != kind
@@ -165,7 +132,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
             probe_teacher, final_teacher = probe, final
         bench.progress.start(f"export and time {kind}")
         # The baseline is there to be compared with, as it is.
-        methods = _methods(recipe) if kind != task.baseline or asked.kind == kind else []
+        methods = entrants.methods(recipe) if kind != task.baseline or asked.kind == kind else []
         for variant in bench.variants(final, methods, sample):
             candidate = _candidate(task, bench, examples, learnt[kind], variant, recipe, kind)
             wanted = asked.kind in ("auto", kind)
@@ -270,28 +237,6 @@ def _of_the_asked_method(candidates: list[Candidate], asked: str) -> list[Candid
         else candidate
         for candidate in candidates
     ]
-
-
-def _student_settings(recipe: Recipe, kind: str, task: Task) -> Settings:
-    """`[train]` belongs to the student that was asked for, or to the task's first; the others have their defaults."""
-    asked = recipe.settings(StudentSettings).kind
-    owner = task.students[0] if asked == "auto" else asked
-    settings: type[Settings] = registry.find("students", kind).settings
-    given = recipe.sections["train"]
-    if kind == owner and not isinstance(given, settings) and given.model_fields_set:
-        raise RecipeError(
-            "the settings in [train] are those of another student than these rows need",
-            value=", ".join(sorted(given.model_fields_set)),
-            todo=f'Name it: kind = "{kind}" in [student], or --student {kind}.',
-        )
-    return given if kind == owner and isinstance(given, settings) else settings()
-
-
-def _methods(recipe: Recipe) -> list[str]:
-    asked = recipe.settings(CompressSettings).method
-    if asked == "none":
-        return []
-    return registry.names("compress") if asked == "auto" else [registry.find("compress", asked).name]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.core.bases import Base
 from smidgen.core.errors import EngineError
-from smidgen.core.parts import Compressor, EngineSpec, Form, Raw, Student, Task, Training, Worded, Workspace
+from smidgen.core.parts import Compressor, EngineSpec, Form, Marking, Raw, Student, Task, Training, Worded, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
@@ -104,6 +104,8 @@ class Bench:
         base = self.base(name)
         if isinstance(self.task, Worded) and student.base_family == "decoder":
             rows, held = ([replace(row, output=self.task.worded(row.output, form)) for row in some] for some in (rows, held))
+        if isinstance(self.task, Marking) and student.base_family == "encoder":
+            rows, held = (self.task.marked(some, form) for some in (rows, held))
         inputs = {
             "code": code_hash(),
             "student": name,

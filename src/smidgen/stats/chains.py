@@ -65,6 +65,7 @@ class Chain:
         size = len(table)
         if table.shape != (size, size) or size < 5 or (size - 1) % 4:
             raise ValueError(f"transitions must be (1 + 4 kinds) squared, not {table.shape}")
+        self.tags = size
         may, self._opens, self._closes = (mask.astype(np.float64) for mask in allowed((size - 1) // 4))
         self._between = may * np.exp(np.clip(table, -_DEEPEST, _DEEPEST))
 

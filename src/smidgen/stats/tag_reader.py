@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 LONGEST = 100_000
 """Characters of a text that are read."""
+
+
+def chosen(scores: Sequence[NDArray[np.float32]], choices: Sequence[int]) -> list[list[float]]:
+    """The probabilities of each choice's values, by the mean of the log weights (tokens, values) of all tokens of all windows of a text,
+    special ones too. `choices` are how many values each has."""
+    mean = np.concatenate(scores).mean(axis=0, dtype=np.float64)
+    parts = np.split(mean, np.cumsum(choices)[:-1])
+    weights = [np.exp(part - part.max()) for part in parts]
+    return [[round(float(weight), 6) for weight in own / own.sum()] for own in weights]
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,19 @@ class Reader:
         """Both in one list: the vocabulary's size is added to a token number once a shape."""
         pairs = zip(self.ids(reading, window), self.shapes(reading, window), strict=True)
         return [number + self.vocabulary * shape for number, shape in pairs]
+
+    def raw(
+        self, readings: Sequence[Reading], scores: Sequence[Sequence[NDArray[np.float32]]], chain: Chain, choices: Sequence[int] = ()
+    ) -> dict[str, list[Any]]:
+        """What a tagger says of texts: `spans`, and `choices` where there are some; `choices` are how many values each has.
+
+        `scores` are as for `spans`, for each text; behind the tags stand the log weights of the choices' values.
+        """
+        own = [[table[:, : chain.tags] for table in tables] for tables in scores]
+        found: dict[str, list[Any]] = {"spans": [self.spans(r, tables, chain) for r, tables in zip(readings, own, strict=True)]}
+        if choices:
+            found["choices"] = [chosen([table[:, chain.tags :] for table in tables], choices) for tables in scores]
+        return found
 
     def spans(self, reading: Reading, scores: Sequence[NDArray[np.float32]], chain: Chain) -> list[list[float]]:
         """What may be spans of a text, each its first character, one past the last, the number of its kind, and its probability.

@@ -55,7 +55,9 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     if training.base is None:
         raise TrainError("a tagger needs a base", value="none", todo="Name one: --base minilm")
     folder = _base(training, settings, space)
-    examples = _examples(training.rows, training.form["kinds"])
+    plan = training.form.get("tagged", training.form)
+    choices = [len(choice["values"]) for choice in plan.get("choices", ())]
+    examples = _examples(training.rows, plan["kinds"])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     shaped = settings.shapes == "on" or (settings.shapes == "auto" and _without_case(tokenizer))
     model = _model(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision], shaped)
@@ -66,9 +68,10 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
         "max_length": min(settings.max_length, _positions(folder)),
         "level": tagging.level_of(examples),
         "shaped": isinstance(model, ShapedBert),
+        "choices": choices,
     }
     reader = _reader(tokenizer, facts, folder)
-    taught = lessons(reader, examples)
+    taught = lessons(reader, examples, [row.output["choices"] for row in training.rows] if choices else None)
     if not taught.ids:
         raise TrainError("the tokenizer of the base reads none of the texts", value=str(folder), todo="Choose another base.")
     batch = settings.batch_rows or (32 if len(taught.ids) >= _MANY else 16)
@@ -83,8 +86,8 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
         seed=training.seed,
         threads=space.threads,
     )
-    tags = count(len(training.form["kinds"]))
-    return TagTrainer(model, taught, reader, tags, config, workers_for(model, space.threads)), facts
+    tags = count(len(plan["kinds"]))
+    return TagTrainer(model, taught, reader, tags, config, workers_for(model, space.threads), choices), facts
 
 
 def _epochs(windows: int, steps: int) -> int:
@@ -131,13 +134,13 @@ def computed(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         scores = _scores(model, reader, readings, head["head.weight"], head["head.bias"], workers)
     finally:
         workers.close()
-    return {"spans": [reader.spans(reading, tables, chain) for reading, tables in zip(readings, scores, strict=True)]}
+    return reader.raw(readings, scores, chain, facts.get("choices", ()))
 
 
 def _scores(
     model: FastBert | AnyEncoder, reader: Reader, readings: Sequence[Reading], weight: torch.Tensor, bias: torch.Tensor, workers: Workers
 ) -> list[list[NDArray[np.float32]]]:
-    """Log weights (tokens, tags) of each window of each text."""
+    """Log weights (tokens, tags), of the values of choices too, of each window of each text."""
     windows = [(place, window) for place, reading in enumerate(readings) for window in reader.windows(reading)]
     ids = [reader.numbers(readings[place], window) for place, window in windows]
     # Every token is a unit here: those of a word are brought together where the windows are.
@@ -164,9 +167,15 @@ def _examples(rows: Sequence[Row], kinds: Sequence[str]) -> list[tuple[str, list
     """Texts with their spans, kinds as numbers."""
     number = {kind: place for place, kind in enumerate(kinds)}
     return [
-        (joined(row.input), [(span["start"], span["end"], number[span["label"]]) for span in row.output if span["label"] in number])
+        (joined(row.input), [(span["start"], span["end"], number[span["label"]]) for span in _spans(row) if span["label"] in number])
         for row in rows
     ]
+
+
+def _spans(row: Row) -> list[dict[str, Any]]:
+    """The spans of a row, beside which there may be choices."""
+    found: list[dict[str, Any]] = row.output["spans"] if isinstance(row.output, dict) else row.output
+    return found
 
 
 def _model(folder: Path, dtype: torch.dtype, shaped: bool) -> FastBert | AnyEncoder:

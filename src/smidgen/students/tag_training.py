@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,29 +24,32 @@ _TINY = 1e-37
 
 
 class TagHead(Head):
-    """Log weights of tags, linear in a unit's features, and between tags: `flat` holds rows, bias and transitions, f32."""
+    """Log weights of tags, linear in a unit's features, and between tags; and of the values of choices, linear in the mean of a text's
+    tokens. `flat` holds rows (of tags, then of values), bias and transitions, f32."""
 
-    def __init__(self, hidden: int, tags: int) -> None:
-        super().__init__(hidden, tags, 1.0)
+    def __init__(self, hidden: int, tags: int, values: int = 0) -> None:
+        rows = tags + values
+        super().__init__(hidden, rows, 1.0)
         self.tags = tags
-        self.flat = torch.zeros(tags * (hidden + 1) + tags * tags)
-        self.w = self.flat[: tags * hidden].view(tags, hidden)
-        self.b = self.flat[tags * hidden : tags * (hidden + 1)]
-        self.transitions = self.flat[tags * (hidden + 1) :].view(tags, tags)
+        self.flat = torch.zeros(rows * (hidden + 1) + tags * tags)
+        self.w = self.flat[: rows * hidden].view(rows, hidden)
+        self.b = self.flat[rows * hidden : rows * (hidden + 1)]
+        self.transitions = self.flat[rows * (hidden + 1) :].view(tags, tags)
 
     def logits(self, features: Tensor, flat: Tensor | None = None) -> Tensor:
-        """Log weights [units, tags] of features [units, hidden]."""
+        """Log weights [units, tags + values] of features [units, hidden]."""
         flat = self.flat if flat is None else flat
         n = self.w.numel()
-        return F.linear(features, flat[:n].view_as(self.w), flat[n : n + self.tags])
+        return F.linear(features, flat[:n].view_as(self.w), flat[n : n + len(self.w)])
 
     def between(self, flat: Tensor) -> Tensor:
         """Log weights [tags, tags] between tags."""
-        return flat[self.tags * (self.w.shape[1] + 1) :].view(self.tags, self.tags)
+        return flat[len(self.w) * (self.w.shape[1] + 1) :].view(self.tags, self.tags)
 
 
 class TagTrainer(Trainer):
-    """Fine-tunes an encoder and a `TagHead` on lessons."""
+    """Fine-tunes an encoder and a `TagHead` on lessons. `choices` are how many values each choice has; where there are any, the last unit
+    of each lesson is the whole window, and what is learnt is the likelihood of tags and choices together."""
 
     def __init__(
         self,
@@ -55,9 +59,11 @@ class TagTrainer(Trainer):
         tags: int,
         config: TrainConfig,
         workers: Workers | None,
+        choices: Sequence[int] = (),
     ) -> None:
-        super().__init__(model, lessons.ids, torch.zeros(0), tags, config, workers=workers, head=TagHead(model.hidden, tags))
-        self.lessons, self.before = lessons, len(reader.before)
+        head = TagHead(model.hidden, tags, sum(choices))
+        super().__init__(model, lessons.ids, torch.zeros(0), tags, config, workers=workers, head=head)
+        self.lessons, self.before, self.choices = lessons, len(reader.before), tuple(choices)
         may, opens, closes = (torch.from_numpy(mask) for mask in chains.allowed((tags - 1) // 4))
         self._barred = [torch.zeros(mask.shape).masked_fill(~mask, NEGATIVE) for mask in (may, opens, closes)]
 
@@ -74,10 +80,32 @@ class TagTrainer(Trainer):
         tags = [torch.from_numpy(self.lessons.tags[r]) for r in rows]
         sizes = [len(own) for own in tags]
         logits = head.logits(self._dropped(features), flat)
+        chosen = torch.zeros(())
+        if self.choices:
+            # The unit behind each row's own is the whole window.
+            ends = torch.cumsum(torch.tensor([size + 1 for size in sizes]), 0) - 1
+            chosen = choice_loss(
+                logits[ends, head.tags :], torch.from_numpy(np.stack([self.lessons.choices[r] for r in rows])), self.choices
+            )
+            own = torch.ones(len(logits), dtype=torch.bool)
+            own[ends] = False
+            logits = logits[own, : head.tags]
         grid = torch.nn.utils.rnn.pad_sequence(list(torch.split(logits, sizes)), batch_first=True)
         gold = torch.nn.utils.rnn.pad_sequence(tags, batch_first=True)
         loss = chain_loss(grid, gold, torch.tensor(sizes), head.between(flat) + self._barred[0], self._barred[1], self._barred[2])
-        return loss / sum(sizes)
+        return (loss + chosen) / sum(sizes)
+
+
+def choice_loss(logits: Tensor, gold: Tensor, choices: Sequence[int]) -> Tensor:
+    """Negative log-likelihood of choices, summed over rows and choices.
+
+    Args:
+        logits: [rows, values] log weights, those of one choice after those of another.
+        gold: [rows, choices] numbers of the values, -1 where none of them is right: that row teaches nothing of the choice.
+        choices: how many values each has.
+    """
+    parts = torch.split(logits, list(choices), dim=1)
+    return torch.stack([F.cross_entropy(part, gold[:, place], reduction="sum", ignore_index=-1) for place, part in enumerate(parts)]).sum()
 
 
 def chain_loss(logits: Tensor, gold: Tensor, sizes: Tensor, between: Tensor, opens: Tensor, closes: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear chain over the tags."""
+"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear chain over the tags. What is chosen by
+the whole text (of fields: those that do not stand in it) is told by further rows of the same head, as the mean over all tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ class Tagger:
     """The student `tagger`."""
 
     name = "tagger"
-    summary = "A small pretrained encoder, fully fine-tuned, that tags the words of a text: finds spans."
+    summary = "A small pretrained encoder, fully fine-tuned, that tags the words of a text: finds spans, and fields that stand in it."
     settings = TaggerSettings
     base_family = "encoder"
 
@@ -43,7 +44,7 @@ class Tagger:
         forget(space)
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`spans`: for each text what may be spans, `[start, end, kind, probability]`, in f32, by torch."""
+        """`spans`: for each text what may be spans, `[start, end, kind, probability]`, in f32, by torch; and its `choices`."""
         from smidgen.students.tag_fitting import computed
 
         return computed(folder, texts, threads)
@@ -58,6 +59,8 @@ class Tagger:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         save_file({"transitions": load_file(folder / "chain.safetensors")["transitions"]}, out / "chain.safetensors")
         options = {**spec.options, "level": facts["level"], "shaped": facts["shaped"]}
+        if facts.get("choices"):
+            options["choices"] = facts["choices"]
         return replace(spec, engine="tagger", files=(*spec.files, "chain.safetensors"), options=options)
 
 

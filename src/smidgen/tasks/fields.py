@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,18 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
 from smidgen.stats import fields, filled, platt
-from smidgen.tasks import field_deriving, field_schema
+from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema
+from smidgen.tasks.field_filling import Filler
 from smidgen.tasks.field_values import Values
+from smidgen.tasks.field_ways import Fits
 
 MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an answer that cannot be used
 
 
 class Fields:
-    """The task `extract` for fields.
+    """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds them in the text,
+    where they stand there (see `field_plan`).
 
     Args:
         form: what it answers with, once that is known: outputs are then brought into the types of its schema.
@@ -34,7 +37,6 @@ class Fields:
 
     name = "extract"
     summary = "Pull typed fields out of each text, as JSON by a schema: order number, product, quantity, problem."
-    students = ("decoder",)
     baseline = "prompted"
     headline = "f1"
     most_columns = MOST_COLUMNS
@@ -43,6 +45,9 @@ class Fields:
         self.settings = settings
         self._values = Values(form["schema"]) if form is not None else None
         self._derived = bool(form and form["derived"])
+        # The tagger first: its settings are those that a recipe has which names no student.
+        able = form is not None and "kinds" in form.get("tagged", {})
+        self.students: tuple[str, ...] = ("tagger", "decoder") if able else ("decoder",)
 
     def parse(self, value: Any, settings: Settings) -> Mapping[str, Any]:
         """As `parsed`."""
@@ -75,10 +80,8 @@ class Fields:
         file = getattr(settings, "schema_file", None)
         schema = field_schema.read(file) if file else self._derive(rows)
         values = Values(schema)
-        counts: Counter[str] = Counter()
-        for row in rows:
-            counts.update(_checked(row, values, "extract.schema_file" if file else "the other rows"))
-        if not counts:
+        settled = [_checked(row, values, "extract.schema_file" if file else "the other rows") for row in rows]
+        if not any(filled.by_path(output) for output in settled):
             raise DataError("no row has a value", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
         return {
             "schema": schema,
@@ -86,7 +89,16 @@ class Fields:
             "instruction": f"Read the message and answer with these fields as JSON: {field_schema.told(schema)}.",
             "temperature": 1.0,
             "shift": 0.0,
+            "tagged": field_plan.planned([row.input for row in rows], settled, schema),
         }
+
+    def barred(self, form: Form) -> dict[str, str]:
+        """The tagger, where it cannot fill in the schema, and why."""
+        return {} if "tagger" in self.students else {"tagger": "; ".join(form["tagged"]["against"])}
+
+    def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
+        """The rows as a tagger learns from them: the places in their texts that say the values, and the choices."""
+        return field_marks.marked(rows, form["tagged"], self._fits or field_plan.fitting(form["schema"]))
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The rarest choice of each row among the fields that have some, so that rare ones are spread evenly."""
@@ -99,7 +111,13 @@ class Fields:
         return [min(row, key=lambda key: (counts[key], key), default="") for row in keys]
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
-        """The form with the curve fitted that turns the likelihood of what was written into the chance that all of it is right."""
+        """The form with the curve fitted that turns the likelihood of an answer into the chance that all of it is right; of a tagger's
+        answers also the threshold from which on a value is given."""
+        if "spans" in raw:
+            filler = Filler(self._values or Values(form["schema"]), form["tagged"], self._fits)
+            form = {**form, "tagged": {**form["tagged"], "threshold": filler.threshold(raw, rows)}}
+        else:
+            form = {name: value for name, value in form.items() if name != "tagged"}
         plain = self.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
         known = [place for place, reply in enumerate(plain) if reply.output is not None]
         right = [filled.equal(rows[place].output, plain[place].output) for place in known]
@@ -108,8 +126,11 @@ class Fields:
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, its score the chance that all of it is right; or None with the score 0, where
-        what was written does not fit, and the fact `refused` says why. Facts: `tokens`."""
+        what was written or found does not fit, and the fact `refused` says why. Facts: `tokens` of a decoder's answers, `scores` and
+        `spans` of a tagger's."""
         values = self._values or Values(form["schema"])
+        if "spans" in raw:
+            return Filler(values, form["tagged"], self._fits).decode(raw, form)
         likely = np.asarray(raw["likelihood"], dtype=np.float64)
         scores = platt.curve(platt.logit(likely), 1 / form["temperature"], form["shift"])
         replies = []
@@ -136,6 +157,11 @@ class Fields:
     def worded(self, output: Any, form: Form) -> str:
         """The object as it is to be written: JSON without blanks, fields in the order of the schema."""
         return json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+
+    @cached_property
+    def _fits(self) -> dict[str, Fits] | None:
+        """Whether a value may be a field's, by its path; None where there is no schema yet."""
+        return field_plan.fitting(self._values.schema) if self._values is not None else None
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:
@@ -188,8 +214,8 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _checked(row: Row, values: Values, by: str) -> list[str]:
-    """The paths of the values of a row. Raises DataError where it does not fit."""
+def _checked(row: Row, values: Values, by: str) -> dict[str, Any]:
+    """The object of a row in the schema's types. Raises DataError where it does not fit."""
     try:
         settled = values.settled(_object(row.output))
         fault = values.fault(settled)
@@ -197,7 +223,7 @@ def _checked(row: Row, values: Values, by: str) -> list[str]:
         settled, fault = {}, str(error)
     if fault:
         raise DataError(f"the output does not fit {by} ({fault})", value=joined(row.input), todo="Correct it.", row=row.number or None)
-    return list(filled.by_path(settled))
+    return settled
 
 
 def _read(text: str, finished: bool, values: Values) -> tuple[dict[str, Any] | None, str]:

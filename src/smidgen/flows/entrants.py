@@ -1,0 +1,82 @@
+"""Which students a build trains, from which bases, with which settings, made small by which methods: what the recipe asks for, and what the
+rows allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smidgen.bases import finding
+from smidgen.bases.settings import AUTO, BaseSettings
+from smidgen.compress.settings import CompressSettings
+from smidgen.core.bases import Base
+from smidgen.core.errors import BaseError, RecipeError
+from smidgen.core.parts import Form, Marking, Task
+from smidgen.core.progress import Progress
+from smidgen.core.settings import Settings
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe
+from smidgen.students.settings import StudentSettings
+
+
+def students(recipe: Recipe, task: Task, form: Form, progress: Progress) -> list[str]:
+    """The students to train: the asked one, or all that can learn the task; the baseline always, last. Says which cannot, and why.
+
+    Raises RecipeError where the asked one cannot learn from these rows.
+    """
+    asked = recipe.settings(StudentSettings).kind
+    for name, why in (task.barred(form) if isinstance(task, Marking) else {}).items():
+        if asked == name:
+            raise RecipeError(
+                "the student that is asked for cannot learn from these rows",
+                value=f"{name}: {why}",
+                todo=f"Ask for another: --student {task.students[0]}, or auto. Or mend the rows or the schema.",
+            )
+        if asked == "auto":
+            progress.say(f"{name} is not tried: {why}")
+    kinds = list(task.students) if asked == "auto" else [asked]
+    # A static student asked for by name is distilled from a fine-tuned encoder, so that one is trained as its teacher.
+    if asked == "static" and "encoder" in task.students:
+        kinds = ["encoder", "static"]
+    return [*(kind for kind in kinds if kind != task.baseline), task.baseline]
+
+
+def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[str, Base]:
+    """A base of every family that the students start from: the one that was named, and the starters of the others.
+
+    Raises BaseError where the named one is of no family that is needed.
+    """
+    families = list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
+    asked = recipe.settings(BaseSettings).name
+    if asked == AUTO or not families:
+        return {family: finding.find(AUTO, progress, family) for family in families}
+    named = finding.find(asked, progress, families[0] if len(families) == 1 else None)
+    if named.family not in families:
+        raise BaseError(
+            f"this base is of the family {named.family}, and {' or '.join(families)} is needed",
+            value=asked,
+            todo="Name another with --base, or leave it out for the starter.",
+        )
+    return {family: named if named.family == family else finding.find(AUTO, progress, family) for family in families}
+
+
+def settings_of(recipe: Recipe, kind: str, task: Task) -> Settings:
+    """`[train]` belongs to the student that was asked for, or to the task's first; the others have their defaults."""
+    asked = recipe.settings(StudentSettings).kind
+    owner = task.students[0] if asked == "auto" else asked
+    settings: type[Settings] = registry.find("students", kind).settings
+    given = recipe.sections["train"]
+    if kind == owner and not isinstance(given, settings) and given.model_fields_set:
+        raise RecipeError(
+            "the settings in [train] are those of another student than these rows need",
+            value=", ".join(sorted(given.model_fields_set)),
+            todo=f'Name it: kind = "{kind}" in [student], or --student {kind}.',
+        )
+    return given if kind == owner and isinstance(given, settings) else settings()
+
+
+def methods(recipe: Recipe) -> list[str]:
+    """The methods to make models small by: the asked one, or all."""
+    asked = recipe.settings(CompressSettings).method
+    if asked == "none":
+        return []
+    return registry.names("compress") if asked == "auto" else [registry.find("compress", asked).name]

@@ -1,0 +1,148 @@
+"""Objects out of what a tagger finds: spans of a text become values, each by its field's own way, choices are taken, and the whole is held
+to the schema."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.parts import Form, Raw
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.stats import filled, platt
+from smidgen.tasks import field_ways
+from smidgen.tasks.field_plan import fitting
+from smidgen.tasks.field_schema import Schema, kind_of
+from smidgen.tasks.field_values import Values
+from smidgen.tasks.field_ways import Fits
+
+_GRID = np.linspace(0.2, 0.8, 13)
+_PLATEAU = 0.003
+"""Thresholds whose F1 lies so near to the best are as good as it."""
+_SURE = 1 - 1e-9
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value that a text may say, how likely it does, and where: the likeliest place first."""
+
+    value: Any
+    chance: float
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found in one text: by the fields' paths what may be their values, and the chosen values with their chances."""
+
+    found: Mapping[str, Sequence[Found]]
+    chosen: Mapping[str, tuple[Any, float]]
+
+
+class Filler:
+    """Fills in one schema by one plan; see `field_plan`."""
+
+    def __init__(self, values: Values, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
+        self._values, self._plan = values, plan
+        self._fits = fitting(values.schema) if fits is None else fits
+
+    def decode(self, raw: Raw, form: Form) -> list[Reply]:
+        """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
+
+        The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the chance of each value that is
+        given, by its path, and `spans`, where the text says it.
+        """
+        made = [self._filled(reading, self._plan["threshold"]) for reading in self._read(raw)]
+        scores = platt.curve(platt.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
+        return [self._reply(given, facts, float(score)) for (given, _, facts), score in zip(made, scores, strict=True)]
+
+    def threshold(self, raw: Raw, rows: Sequence[Row]) -> float:
+        """The middle of the thresholds in 0.2..0.8 that give the best F1 over fields, or nearly."""
+        readings, gold = self._read(raw), [filled.pairs(row.output) for row in rows]
+        scores = []
+        for threshold in _GRID:
+            got = [filled.pairs(self._filled(reading, float(threshold))[0]) for reading in readings]
+            both = sum(a.total() + b.total() for a, b in zip(gold, got, strict=True))
+            scores.append(2 * sum(filled.shared(a, b) for a, b in zip(gold, got, strict=True)) / both if both else 0.0)
+        if not scores or max(scores) == 0:
+            return 0.5
+        near = _GRID[np.array(scores) >= max(scores) - _PLATEAU]
+        return float(near[np.abs(near - np.median(near)).argmin()])
+
+    def _read(self, raw: Raw) -> list[Reading]:
+        choices = raw.get("choices") or [[] for _ in raw["spans"]]
+        return [
+            Reading(self._found(spans, text), self._chosen(own))
+            for spans, text, own in zip(raw["spans"], raw["inputs"], choices, strict=True)
+        ]
+
+    def _found(self, spans: Sequence[Sequence[float]], text: str) -> dict[str, list[Found]]:
+        """The values that spans are for, likeliest first. One value in several places is as likely as one of them is; in a list that may
+        have it twice each place is a value of its own."""
+        made: dict[str, dict[Any, Found]] = {path: {} for path in self._plan["kinds"]}
+        for start, end, number, chance in sorted(spans, key=lambda span: (-span[3], span[0], span[1])):
+            path, way = self._plan["kinds"][int(number)], self._plan["ways"][int(number)]
+            place = int(start), int(end)
+            value = field_ways.value_of(text[place[0] : place[1]], way, self._fits[path])
+            if value is None:
+                continue
+            key = (value,) if way["distinct"] else (value, place)
+            known = made[path].get(key, Found(value, 0.0, ()))
+            made[path][key] = Found(value, 1 - (1 - known.chance) * (1 - chance), (*known.places, place))
+        return {path: sorted(own.values(), key=lambda one: -one.chance) for path, own in made.items()}
+
+    def _chosen(self, chances: Sequence[Sequence[float]]) -> dict[str, tuple[Any, float]]:
+        """The likeliest value of each choice."""
+        made = {}
+        for choice, own in zip(self._plan["choices"], chances, strict=True):
+            best = int(np.argmax(own))
+            made[choice["path"]] = choice["values"][best], float(own[best])
+        return made
+
+    def _filled(self, reading: Reading, threshold: float) -> tuple[dict[str, Any], float, dict[str, Any]]:
+        """The values of an object, nested as the schema is; the chance that all are right; and facts."""
+        given: dict[str, Any] = {path: value for path, (value, _) in reading.chosen.items() if value is not None}
+        scores = {path: round(chance, 6) for path, (value, chance) in reading.chosen.items() if value is not None}
+        spans: dict[str, list[list[int]]] = {}
+        whole = sum(math.log(max(chance, 1e-9)) for _, chance in reading.chosen.values())
+        for path, way in zip(self._plan["kinds"], self._plan["ways"], strict=True):
+            sure = [one for one in reading.found[path] if one.chance >= threshold]
+            kept = sorted(sure, key=lambda one: one.places[0]) if way["list"] else sure[:1]
+            # What is not given counts as a decision, too; but of a single value the others are decided with it.
+            rest = [one for one in reading.found[path] if one.chance < threshold] if way["list"] or not kept else []
+            whole += sum(math.log(max(one.chance, 1e-9)) for one in kept) + sum(math.log1p(-min(one.chance, _SURE)) for one in rest)
+            if kept:
+                given[path] = [one.value for one in kept] if way["list"] else kept[0].value
+                scores[path] = round(min(one.chance for one in kept), 6)
+                spans[path] = [list(one.places[0]) for one in kept]
+        return _nested(given, self._values.schema, ""), math.exp(whole), {"scores": scores, "spans": spans}
+
+    def _reply(self, given: dict[str, Any], facts: dict[str, Any], score: float) -> Reply:
+        try:
+            settled = self._values.settled(given)
+            fault = self._values.fault(settled)
+        except ValueError as error:
+            settled, fault = {}, str(error)
+        if fault:
+            return Reply(None, 0.0, facts={"refused": f"what was found does not fill in the schema ({fault})"})
+        return Reply(settled, score, facts={name: own for name, own in facts.items() if own})
+
+
+def _nested(given: Mapping[str, Any], schema: Schema, before: str) -> dict[str, Any]:
+    """Values by their paths as an object. An object of which nothing was found is left out where it may be."""
+    made: dict[str, Any] = {}
+    for name, node in schema["properties"].items():
+        path = f"{before}{name}"
+        if "properties" in node:
+            inner = _nested(given, node, f"{path}.")
+            if inner or (name in schema["required"] and not kind_of(node)[1]):
+                made[name] = inner
+        elif path in given:
+            made[name] = given[path]
+        elif "items" in node and name in schema["required"] and not kind_of(node)[1]:
+            made[name] = []
+    return made

@@ -1,0 +1,265 @@
+"""How the words of a text become the value of a field, and the other way round: where a text says a value.
+
+A way is JSON-ready, so that a bundle holds it. Ways of one field are settled on its training rows: which of two small numbers is the day,
+what is added to an order number, whether `1,250` is a thousand or one and a quarter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smidgen.stats import dates, numbers
+from smidgen.tasks.field_schema import Schema, kind_of
+
+Way = dict[str, Any]
+"""Of a field: `kind` is `text`, `number`, `date` or `words`, and beside it what that kind needs: see `settle`."""
+
+Fits = Callable[[Any], bool]
+"""Whether a value is one that the schema allows the field to have."""
+
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TRUTHS = {True: ("true", "yes"), False: ("false", "no")}
+_CASES: dict[str, Callable[[str], str]] = {"same": str, "lower": str.lower, "upper": str.upper, "title": str.title}
+_MOST_LEFT_OUT = 2  # parts of a value that texts may leave out before the rest of it
+_LONGEST_LAYOUT = 40
+_LEAST_LAYOUTS = 2
+"""Rows that a layout must be seen in: one alone is no rule."""
+_LONGEST_SHAPE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text says a value: its characters, and `vote`, what of the field's way that speaks for; None where nothing. Of a text that is
+    every way that gives the value, and the shape of the words."""
+
+    start: int
+    end: int
+    vote: Any = None
+
+
+def kind(node: Schema, values: Sequence[Any]) -> str:
+    """Which kind of way a field with such a schema and such values needs."""
+    of = kind_of(node)[0]
+    if of in ("integer", "number"):
+        return "number"
+    if of == "boolean" or "enum" in node:
+        return "words"
+    dated = node.get("format") == "date" or (values and all(_ISO.fullmatch(value) for value in values))
+    return "date" if dated else "text"
+
+
+def places(text: str, value: Any, kind: str) -> list[Place]:
+    """Where a text may say a value: letter for letter, else in another form of it. Places may be wrong ones: `2` is also in `2 March`."""
+    if kind == "number":
+        return [
+            Place(start, end, mark if numbers.either_way(text[start:end]) else None)
+            for start, end in numbers.find(text)
+            for mark in ".,"
+            if numbers.read(text[start:end], mark) == value
+        ]
+    if kind == "date":
+        return list(_dated(text, value))
+    if kind == "words":
+        return [Place(*match.span()) for words in _said(value) for match in _pattern(words, loose=True).finditer(text)]
+    return list(_texts(text, value))
+
+
+def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
+    """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
+
+    number: `mark`, what stands before decimals. date: `day_first`, and `year` where none is said. words: `values`. text: `ways`, commonest
+    first: the words as they are, or in another case, or a layout such as `["FH-", 5]`, letters and digits of the words put into it; and
+    `shapes`, for words of a shape of which another way is the commonest.
+    """
+    if kind == "words":
+        return {"kind": kind, "values": list(values)}
+    if kind == "number":
+        return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
+    if kind == "date":
+        orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
+        return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None)}
+    kept = _covering(Counter(tuple(map(json.dumps, ways)) for ways, _ in votes))
+    by_shape: dict[str, Counter[str]] = {}
+    for ways, shape in votes:
+        by_shape.setdefault(shape, Counter()).update(map(json.dumps, ways))
+    # Of two that give as many the one that gives more elsewhere.
+    first = {shape: max(range(len(kept)), key=lambda place: (own[kept[place]], -place)) for shape, own in by_shape.items()}
+    shapes = {shape: place for shape, place in sorted(first.items()) if place}
+    return {"kind": kind, "ways": [json.loads(way) for way in kept], "shapes": shapes}
+
+
+def value_of(words: str, way: Way, fits: Fits) -> Any:
+    """The value that words are for, one that fits; None where they are for none."""
+    found: Iterator[Any]
+    if way["kind"] == "number":
+        found = iter([numbers.read(words, way["mark"])])
+    elif way["kind"] == "date":
+        found = iter([dates.read(words, way["day_first"], way["year"])])
+    elif way["kind"] == "words":
+        found = iter([_meant(words, way["values"])])
+    else:
+        first = way["shapes"].get(_shape(words), 0)
+        ordered = [way["ways"][first], *way["ways"][:first], *way["ways"][first + 1 :]]
+        found = (_turned(words, one) for one in ordered)
+    return next((value for value in found if value is not None and fits(value)), None)
+
+
+def _dated(text: str, value: Any) -> Iterator[Place]:
+    if not _ISO.fullmatch(value):
+        return
+    year = int(value[:4])
+    for start, end in dates.find(text):
+        words = text[start:end]
+        for day_first in (True, False):
+            if dates.read(words, day_first, year) == value:
+                order = day_first if dates.either_way(words) else None
+                yield Place(start, end, (order, None if dates.has_year(words) else year))
+                break
+
+
+def _texts(text: str, value: str) -> Iterator[Place]:
+    """A value in its own letters, else in other case, else the letters and digits of it, or of its last parts, however they are set."""
+    pattern = _pattern(value)
+    found = [match.span() for match in pattern.finditer(text)]
+    if not found and len(value) > 1:
+        # Within a word, as where no blanks are written between words.
+        found = [match.span() for match in re.finditer(_blanks(value), text)]
+    if not found:
+        found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
+    for start, end in found:
+        words = text[start:end]
+        ways = [[case] for case in _CASES if _turned(words, [case]) == value]
+        if ways:
+            yield Place(start, end, (ways, _shape(words)))
+    if not found:
+        yield from _laid_out(text, value)
+
+
+def _laid_out(text: str, value: str) -> Iterator[Place]:
+    parts = re.findall(r"[^\W\d_]+|\d+", value)
+    for left_out in range(min(len(parts), _MOST_LEFT_OUT + 1)):
+        rest = "".join(parts[left_out:])
+        if not any(letter.isdigit() for letter in rest) or not 2 < len(rest) <= _LONGEST_LAYOUT:
+            return
+        pattern = r"[\W_]{0,2}".join(map(re.escape, rest))
+        found = list(re.finditer(rf"(?<![^\W_]){pattern}(?![^\W_])", text, re.IGNORECASE))
+        for match in found:
+            own = _squeezed(match.group())
+            layout = _layout(value, len(rest))
+            ways = [["layout", layout, case] for case, turn in _CASES.items() if turn(own) == rest]
+            if ways:
+                yield Place(*match.span(), (ways, _shape(match.group())))
+        if found:
+            return
+
+
+def _layout(value: str, taken: int) -> list[str | int]:
+    """A value whose last so many letters and digits are taken from a text: texts that stand as they are, and numbers of what is taken."""
+    made: list[str | int] = []
+    fixed = sum(letter.isalnum() for letter in value) - taken
+    for letter in value:
+        if letter.isalnum() and fixed <= 0:
+            if made and isinstance(made[-1], int):
+                made[-1] += 1
+            else:
+                made.append(1)
+            continue
+        fixed -= letter.isalnum()
+        if made and isinstance(made[-1], str):
+            made[-1] += letter
+        else:
+            made.append(letter)
+    return made
+
+
+def _turned(words: str, way: Sequence[Any]) -> str | None:
+    """Words as the text of a field, by one way."""
+    if way[0] != "layout":
+        return _CASES[way[0]](" ".join(words.split())) or None
+    letters = iter(_squeezed(words))
+    if sum(part for part in way[1] if isinstance(part, int)) != len(_squeezed(words)):
+        return None
+    turn = _CASES[way[2]]
+    return "".join(part if isinstance(part, str) else turn("".join(next(letters) for _ in range(part))) for part in way[1])
+
+
+def _meant(words: str, values: Sequence[Any]) -> Any:
+    """The one value that words name; else the only one that is named among them."""
+    plain = _plain(words)
+    named = {value: [_plain(said) for said in _said(value)] for value in values}
+    exact = next((value for value, said in named.items() if (plain and plain in said) or words.strip() in _said(value)), None)
+    if exact is not None:
+        return exact
+    among = [value for value, said in named.items() if any(f" {one} " in f" {plain} " for one in said if one)]
+    return among[0] if len(among) == 1 else None
+
+
+def _said(value: Any) -> Sequence[str]:
+    """How words name a value of a few."""
+    return _TRUTHS[value] if isinstance(value, bool) else (str(value),)
+
+
+def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
+    """A value standing by itself; `loose`: whatever case and whatever signs between its words."""
+    parts = re.findall(r"[^\W_]+", value) if loose else []
+    body = r"[\W_]+".join(map(re.escape, parts)) if parts else _blanks(value)
+    before = r"(?<!\w)" if value[:1].isalnum() else ""
+    after = r"(?!\w)" if value[-1:].isalnum() else ""
+    return re.compile(before + body + after, re.IGNORECASE if loose else re.NOFLAG)
+
+
+def _blanks(value: str) -> str:
+    """A pattern for a text whose blanks may be others."""
+    return r"\s+".join(map(re.escape, value.split())) or r"(?!)"
+
+
+def _plain(words: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", words.casefold()))
+
+
+def _squeezed(words: str) -> str:
+    return "".join(letter for letter in words if letter.isalnum())
+
+
+def _shape(words: str) -> str:
+    """How words are written: letters as `a`, digits as `9`, one for each run."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", " ".join(words.split())))[:_LONGEST_SHAPE]
+
+
+def _covering(votes: Counter[tuple[str, ...]]) -> list[str]:
+    """The fewest ways that give all values that any of them give, each the one that gives most of those that are left."""
+    layouts: Counter[str] = Counter()
+    for ways, count in votes.items():
+        layouts[_layout_of(ways)] += count
+    left = {ways: count for ways, count in votes.items() if not _layout_of(ways) or layouts[_layout_of(ways)] >= _LEAST_LAYOUTS}
+    kept: list[str] = []
+    whole = _totals(left)
+    while left:
+        counts = _totals(left)
+        best = max(counts, key=lambda way: (counts[way], whole[way]))
+        kept.append(best)
+        left = {ways: count for ways, count in left.items() if best not in ways}
+    return kept or ['["same"]']
+
+
+def _totals(votes: Mapping[tuple[str, ...], int]) -> Counter[str]:
+    """How many values each way gives."""
+    counts: Counter[str] = Counter()
+    for ways, count in votes.items():
+        counts.update(dict.fromkeys(ways, count))
+    return counts
+
+
+def _layout_of(ways: Sequence[str]) -> str:
+    """The layout that ways share, whatever the case; nothing for words as they are."""
+    first = json.loads(ways[0])
+    return json.dumps(first[1]) if first[0] == "layout" else ""
+
+
+def _commonest(votes: Sequence[Any], otherwise: Any) -> Any:
+    return Counter(votes).most_common(1)[0][0] if votes else otherwise

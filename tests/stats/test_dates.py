@@ -1,0 +1,47 @@
+"""Dates in words: found where they stand, read as what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.stats import dates
+
+
+@pytest.mark.parametrize(
+    ("words", "date"),
+    [
+        ("2026-03-03", "2026-03-03"),
+        ("3/4/2026", "2026-04-03"),
+        ("03.04.26", "2026-04-03"),
+        ("17/01/2026", "2026-01-17"),
+        ("01/17/2026", "2026-01-17"),
+        ("3 March", "2025-03-03"),
+        ("the 3rd of May, 2024", "2024-05-03"),
+        ("March 3rd, 2026", "2026-03-03"),
+        ("3. März 2026", "2026-03-03"),
+        ("1er février 2026", "2026-02-01"),
+        ("14 Feb.", "2025-02-14"),
+        ("14/02", "2025-02-14"),
+        ("3-Mar-2026", "2026-03-03"),
+        ("29 February 2024", "2024-02-29"),
+        ("29 February 2025", None),
+        ("30 Feb", None),
+        ("5 out of 2", None),
+        ("4.5", "2025-05-04"),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_dates_are_read(words: str, date: str | None) -> None:
+    assert dates.read(words, True, 2025) == date
+
+
+def test_what_the_words_do_not_tell_the_reader_does() -> None:
+    assert dates.read("03/04/2026", day_first=False) == "2026-03-04" and dates.either_way("03/04/2026")
+    assert dates.read("3 March") is None and not dates.has_year("3 March") and dates.has_year("3 March 2026")
+    assert not dates.either_way("17/01/2026") and not dates.either_way("3 March")
+
+
+def test_they_are_found_where_they_stand() -> None:
+    text = "FH-20417 came on 3 March, not 2026-03-01 or on April 2nd; 12 of 30 were broken."
+    assert [text[start:end] for start, end in dates.find(text)] == ["3 March", "2026-03-01", "April 2nd"]
