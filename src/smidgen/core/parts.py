@@ -194,6 +194,7 @@ class Training:
         soft: teacher logits for `rows`, (n, outputs), where another model teaches; else None. (What a larger model's votes came to stands
             in the rows themselves, as `shares`.)
         teacher: folder of an already trained student that may be distilled from; else None.
+        guide: a larger decoder whose chances of every token are to be learnt; None where the settings name none.
     """
 
     rows: Sequence[Row]
@@ -204,6 +205,7 @@ class Training:
     seed: int = 0
     soft: Any = None
     teacher: Path | None = None
+    guide: Base | None = None
 
 
 @dataclass(frozen=True, slots=True)
