@@ -1,4 +1,4 @@
-"""A guide by the whole path: named by a flag or a recipe, found, checked, learnt from, told of in the report, and part of the step's key."""
+"""A guide by the whole path: named by a flag or a recipe, found, checked, learnt from, told of in the report, part of the step's key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from tests.students.tiny_decoder import tiny_decoder, weights
 
 from smidgen.bases.finding import find
-from smidgen.cli import build as command
 from smidgen.cli.main import code
 from smidgen.core.errors import BaseError, RecipeError, UnknownPart
 from smidgen.core.parts import Training, Workspace
@@ -158,9 +157,20 @@ def test_the_flags_reach_the_recipe(folder: Path, tmp_path: Path, monkeypatch: p
         seen.append(wanted)
         raise BaseError("stop here", value="x", todo="Nothing.")
 
-    monkeypatch.setattr(command, "build_bundle" if hasattr(command, "build_bundle") else "run_build", built, raising=False)
     monkeypatch.setattr("smidgen.flows.build.build", built)
-    words = ["build", "--task", "write", "--data", str(folder / "train.csv"), "--input", "product", "--label", "text", "--out", str(tmp_path)]
+    words = [
+        "build",
+        "--task",
+        "write",
+        "--data",
+        str(folder / "train.csv"),
+        "--input",
+        "product",
+        "--label",
+        "text",
+        "--out",
+        str(tmp_path),
+    ]
     assert code([*words, "--guide", str(folder / "large"), "--on-policy", "0.3", "--quiet"]) == 1
     train = seen[0].sections["train"]
     assert isinstance(train, DecoderSettings) and (train.guide, train.on_policy) == (str(folder / "large"), 0.3)

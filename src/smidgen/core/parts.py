@@ -94,15 +94,53 @@ class Graded(Protocol):
 @runtime_checkable
 class Teachable(Protocol):
     """A task that a larger model can be asked to do: what a task may be able to do beyond `Task`. An answer of the larger model looks like
-    `content` of a reply."""
+    `content` of a reply, or as `Quoting` says."""
 
     def lesson(self, form: Form) -> str:
         """What a larger model is told, once, before it is given texts: what to answer, and in which form."""
         ...
 
-    def heard(self, answer: str, form: Form) -> Any:
-        """A larger model's answer as the task's own value. Raises ValueError with the reason for one that cannot be used."""
+    def heard(self, answer: str, form: Form, text: Text = "") -> Any:
+        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used;
+        `Unusable` says of what kind the reason is, too."""
         ...
+
+
+class Unusable(ValueError):
+    """An answer of a larger model that cannot be used. `kind` is the reason without what is special to this answer, to be counted by."""
+
+    def __init__(self, reason: str, *, kind: str) -> None:
+        self.kind = kind
+        super().__init__(reason)
+
+
+@runtime_checkable
+class Quoting(Protocol):
+    """A task whose answers look otherwise where a larger model gives them than where its own students do: what a `Teachable` task may be
+    able to do beyond that."""
+
+    def quoted(self, output: Any, form: Form, text: Text) -> str:
+        """An output for a text as a larger model is to answer it."""
+        ...
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A task whose outputs may be right in part, and which its headline metric counts in parts: what a `Teachable` task may be able to do
+    beyond that."""
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """How much of two outputs is the same, 0..1."""
+        ...
+
+    def by_heart(self, rows: Sequence[Row], form: Form) -> list[Any]:
+        """For each row the output of someone who knows the other rows by heart and cannot do the job: a teacher must do better."""
+        ...
+
+
+def quoted(task: Task, output: Any, form: Form, text: Text) -> str:
+    """An output as a larger model is to answer it."""
+    return task.quoted(output, form, text) if isinstance(task, Quoting) else task.content(Reply(output, 1.0))
 
 
 @runtime_checkable

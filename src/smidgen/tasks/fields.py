@@ -13,12 +13,12 @@ import numpy as np
 
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw
+from smidgen.core.parts import Form, Raw, Unusable
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
-from smidgen.stats import fields, filled, platt
-from smidgen.tasks import field_deriving, field_schema
+from smidgen.stats import fields, filled, lookup, platt
+from smidgen.tasks import field_deriving, field_schema, quoting
 from smidgen.tasks.field_values import Values
 
 MOST_COLUMNS = 200
@@ -136,6 +136,38 @@ class Fields:
     def worded(self, output: Any, form: Form) -> str:
         """The object as it is to be written: JSON without blanks, fields in the order of the schema."""
         return json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+
+    def lesson(self, form: Form) -> str:
+        """The fields in words, and the schema that the answer must fit."""
+        schema = json.dumps(form["schema"], ensure_ascii=False)
+        return (
+            f"{form['instruction']} What the text does not say is null, where null is allowed. Answer with a JSON object that fits this "
+            f"JSON schema, and nothing else:\n{schema}"
+        )
+
+    def heard(self, answer: str, form: Form, text: Text = "") -> dict[str, Any]:
+        """The object that a larger model answers with, in the order and the types of the schema. Raises Unusable for one that is no object,
+        or does not fit: an answer is whole or none."""
+        values = self._values or Values(form["schema"])
+        found = quoting.value(answer)
+        if not isinstance(found, Mapping):
+            raise Unusable("it is no JSON object", kind="it is no JSON object")
+        try:
+            settled = values.settled(found)
+            fault = values.fault(settled)
+        except ValueError as error:
+            settled, fault = {}, str(error)
+        if fault:
+            raise Unusable(fault, kind="it does not fit the schema")
+        return settled
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of the pairs of a field and its value; 1 where both have none."""
+        return filled.f1(one, other)
+
+    def by_heart(self, rows: Sequence[Row], form: Form) -> list[dict[str, Any]]:
+        """The commonest value of each field."""
+        return lookup.fields([row.output for row in rows])
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:

@@ -37,6 +37,7 @@ class Prompts:
         temperature: of sampling.
         private: whether personal data is redacted, because the text leaves this machine.
         embed: makes vectors of texts; without it, rows are near where their words are.
+        schema: JSON of the schema that answers are to fit; empty for none.
     """
 
     system: str
@@ -47,6 +48,7 @@ class Prompts:
     temperature: float
     private: bool
     embed: Embed | None
+    schema: str = ""
 
     def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[Question], Redactor]]:
         """For each row its question, as often as there are votes, and what was redacted in it. A row is not shown to itself.
@@ -63,6 +65,8 @@ class Prompts:
         try:
             last = safe(text)
             messages = [("system", safe(self.system))]
+            # A schema with stand-ins in it would hold answers to them; then the words alone must do.
+            schema = self.schema if safe(self.schema) == self.schema else ""
         except ValueError:
             return [], redactor
         turns: list[tuple[str, str]] = []
@@ -75,7 +79,7 @@ class Prompts:
             except ValueError:  # one row less is shown
                 continue
         asked = (*messages, *turns, ("user", last))
-        return [Question(asked, self.max_tokens, self.temperature, vote) for vote in range(votes)], redactor
+        return [Question(asked, self.max_tokens, self.temperature, vote, schema) for vote in range(votes)], redactor
 
     def _near(self, texts: Sequence[str]) -> list[list[int]]:
         """For each text the places of the rows that are nearest to it, nearest first: a few more than are shown."""

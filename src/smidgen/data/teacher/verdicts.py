@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.core.parts import Unusable
 from smidgen.data.teacher.exchange import Answer, Why
 
 Agree = Callable[[Sequence[Any]], NDArray[np.float64]]
@@ -50,15 +51,16 @@ def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree 
     given = [answer for answer in answers if answer.why_not is None]
     if not given:
         return Verdict(None, agreement=0.0, why_not=answers[0].why_not or Why.REFUSED if answers else Why.PRIVATE)
-    heard = []
+    heard, kinds = [], []
     for answer in given:
         try:
             if answer.finished:
                 heard.append(hear(answer.text))
-        except ValueError:
-            continue
+        except ValueError as error:
+            kinds.append(error.kind if isinstance(error, Unusable) else "")
     if not heard:
-        return Verdict(None, agreement=0.0, why_not=UNHEARD if any(answer.finished for answer in given) else CUT)
+        why = CUT if not kinds else f"{UNHEARD}: {kinds[0]}" if kinds[0] else UNHEARD
+        return Verdict(None, agreement=0.0, why_not=why)
     found = _consensus(heard, agree, len(given)) if agree else _commonest(heard, len(given))
     return found if found.agreement >= least else Verdict(None, agreement=found.agreement, why_not=SPLIT)
 
