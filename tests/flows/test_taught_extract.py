@@ -154,9 +154,9 @@ def test_of_several_votes_the_answer_nearest_to_all_is_taken_and_weighs_by_it(se
     server.answer = votes
     before, after = taught(made(tmp_path, server.url, votes=3, concurrency=1))
     new = after.fit[len(before.fit) :]
-    weights = {row.weight for row in new if "red" in joined(row.input)}
+    weights = {round(row.weight, 3) for row in new if "red" in joined(row.input)}
     # Of three answers two have both spans and one has the half: (1 + 2/3) / 2.
-    assert weights == {pytest.approx((1 + 2 / 3) / 2)} and {row.weight for row in new if "red" not in joined(row.input)} == {1.0}
+    assert weights == {0.833} and {row.weight for row in new if "red" not in joined(row.input)} == {1.0}
     assert all(len(row.output) == 2 and not row.shares for row in new) and len(new) >= 50
     _, strict = taught(made(tmp_path, server.url, votes=3, min_agreement=0.9))
     assert strict.teacher is not None and strict.teacher.dropped["the votes do not agree"] > 5
