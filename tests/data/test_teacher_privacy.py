@@ -78,3 +78,16 @@ def test_a_row_is_not_shown_to_itself() -> None:
     for row, (questions, _) in zip(rows, prompts(False, rows).ask(rows, 1), strict=True):
         shown = [content for role, content in questions[0].messages[:-1] if role == "user"]
         assert len(shown) == 2 and row.input not in shown
+
+
+def test_a_schema_that_holds_personal_data_does_not_go_along() -> None:
+    """Its choices may come from the rows. In the prompt they are redacted; a server cannot be held to stand-ins."""
+    plain, personal = '{"enum": ["red", "blue"]}', '{"enum": ["jane.doe@example.org", "blue"]}'
+    sent = {}
+    for schema in (plain, personal):
+        for private in (True, False):
+            ((questions, _),) = Prompts(f"Fit this: {schema}", [], [], 0, 16, 0.0, private, None, schema).ask([Row("a red one")], 1)
+            sent[(schema, private)] = questions[0]
+    assert len(sent) == 4
+    assert sent[(plain, True)].schema == plain and sent[(personal, False)].schema == personal
+    assert sent[(personal, True)].schema == "" and "jane.doe" not in str(sent[(personal, True)])

@@ -101,17 +101,8 @@ class Teachable(Protocol):
         ...
 
     def heard(self, answer: str, form: Form, text: Text = "") -> Any:
-        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used;
-        `Unusable` says of what kind the reason is, too."""
+        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used."""
         ...
-
-
-class Unusable(ValueError):
-    """An answer of a larger model that cannot be used. `kind` is the reason without what is special to this answer, to be counted by."""
-
-    def __init__(self, reason: str, *, kind: str) -> None:
-        self.kind = kind
-        super().__init__(reason)
 
 
 @runtime_checkable
@@ -127,7 +118,7 @@ class Quoting(Protocol):
 @runtime_checkable
 class Overlapping(Protocol):
     """A task whose outputs may be right in part, and which its headline metric counts in parts: what a `Teachable` task may be able to do
-    beyond that."""
+    beyond that. The reasons that its `heard` gives are few, with nothing in them of the answer at hand: they are counted and shown."""
 
     def overlap(self, one: Any, other: Any) -> float:
         """How much of two outputs is the same, 0..1."""

@@ -77,7 +77,8 @@ class Remote:
         for row, (questions, redactor) in zip(rows, asked, strict=True):
             mine = [next(answers) for _ in questions]
             hear = functools.partial(self._heard, redactor, row.input)
-            found.append(verdict(mine, hear, _agree(self._task, row, self._form), self._settings.min_agreement if votes > 1 else 0.0))
+            least = self._settings.min_agreement if votes > 1 else 0.0
+            found.append(verdict(mine, hear, _agree(self._task, row, self._form), least, isinstance(self._task, Overlapping)))
         return found
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
@@ -161,7 +162,7 @@ class Local:
             try:  # its kinds, or its schema, may be others than these
                 self._task.heard(quoted(self._task, reply.output, self._form, row.input), self._form, row.input)
             except ValueError as error:
-                return Verdict(None, agreement=0.0, why_not=f"{UNHEARD}: {getattr(error, 'kind', error)}")
+                return Verdict(None, agreement=0.0, why_not=f"{UNHEARD}: {error}")
         if not isinstance(reply.output, str) or not self._allowed:
             return Verdict(reply.output, agreement=reply.score)
         if reply.output not in self._allowed:

@@ -155,7 +155,7 @@ class Extract:
         return quoting.lesson(form["kinds"])
 
     def heard(self, answer: str, form: Form, text: Text = "") -> list[Span]:
-        """The spans that a larger model names, with their places in the text. Raises Unusable; see `quoting.heard`."""
+        """The spans that a larger model names, with their places in the text. Raises ValueError; see `quoting.heard`."""
         return quoting.heard(answer, form["kinds"], joined(text))
 
     def quoted(self, output: Any, form: Form, text: Text) -> str:

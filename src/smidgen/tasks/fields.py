@@ -13,7 +13,7 @@ import numpy as np
 
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Form, Raw, Unusable
+from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
@@ -146,19 +146,18 @@ class Fields:
         )
 
     def heard(self, answer: str, form: Form, text: Text = "") -> dict[str, Any]:
-        """The object that a larger model answers with, in the order and the types of the schema. Raises Unusable for one that is no object,
-        or does not fit: an answer is whole or none."""
+        """The object that a larger model answers with, in the order and the types of the schema. Raises ValueError for one that is no
+        object, or does not fit: an answer is whole or none."""
         values = self._values or Values(form["schema"])
         found = quoting.value(answer)
         if not isinstance(found, Mapping):
-            raise Unusable("it is no JSON object", kind="it is no JSON object")
+            raise ValueError("it is no JSON object")
         try:
             settled = values.settled(found)
-            fault = values.fault(settled)
-        except ValueError as error:
-            settled, fault = {}, str(error)
-        if fault:
-            raise Unusable(fault, kind="it does not fit the schema")
+        except ValueError:
+            raise ValueError("it does not fit the schema") from None
+        if values.fault(settled):
+            raise ValueError("it does not fit the schema")
         return settled
 
     def overlap(self, one: Any, other: Any) -> float:

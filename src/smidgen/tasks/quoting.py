@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from smidgen.core.parts import Unusable
 from smidgen.tasks import dictation
 
 Span = dict[str, Any]
 _FENCE = re.compile(r"^```[a-zA-Z]*\n(.*?)\n?```$", re.DOTALL)
 _MOST = 1000
-_SHOWN = 60
+_NO_LIST = "it is no list of spans with text and label"
 
 
 def lesson(kinds: Sequence[str]) -> str:
@@ -38,47 +37,48 @@ def quoted(spans: Sequence[Mapping[str, Any]], text: str) -> str:
 
 
 def heard(answer: str, kinds: Sequence[str], text: str) -> list[Span]:
-    """The spans that an answer names, with their places. Raises Unusable for one that is no such list, or names what is not there: one span
-    that is made up makes the whole answer doubtful, and one left out would teach to leave out."""
+    """The spans that an answer names, with their places. Raises ValueError for one that is no such list, or names what is not there: one
+    span that is made up makes the whole answer doubtful, and one left out would teach to leave out."""
     spans: list[Span] = []
     for entry in _entries(answer):
         words, label = (entry.get(name) if isinstance(entry, Mapping) else None for name in ("text", "label"))
         if not (isinstance(words, str) and words.strip() and isinstance(label, str)):
-            raise Unusable(f"an entry has no text and label: {str(entry)[:_SHOWN]}", kind="it is no list of spans with text and label")
+            raise ValueError(_NO_LIST)
         try:
             kind = dictation.label(label, kinds)
-        except ValueError as error:
-            raise Unusable(str(error), kind="a span has a label that is none of yours") from None
+        except ValueError:
+            raise ValueError("a span has a label that is none of yours") from None
         start = _place(words.strip(), text, spans)
         spans.append({"start": start, "end": start + len(words.strip()), "label": kind})
     return sorted(spans, key=lambda span: (span["start"], span["end"]))
 
 
 def value(answer: str) -> Any:
-    """An answer as the JSON value that it is, without the fence that models like to put around one. Raises Unusable where it is none."""
+    """An answer as the JSON value that it is, without the fence that models like to put around one. Raises ValueError where it is none."""
     text = answer.strip()
     fenced = _FENCE.match(text)
     try:
         return json.loads(fenced[1] if fenced else text)
     except (ValueError, RecursionError):
-        raise Unusable(f"{text[:_SHOWN]!r} is not JSON", kind="it is not JSON") from None
+        raise ValueError("it is not JSON") from None
 
 
 def _entries(answer: str) -> list[Any]:
     found = value(answer)
     if not isinstance(found, list) or len(found) > _MOST:
-        raise Unusable(f"{answer[:_SHOWN]!r} is no list of spans", kind="it is no list of spans with text and label")
+        raise ValueError(_NO_LIST)
     return found
 
 
 def _place(words: str, text: str, taken: Sequence[Span]) -> int:
-    """Where the words stand, outside of what is taken. Raises Unusable where they do not."""
+    """Where the words stand, outside of what is taken. Raises ValueError where they do not."""
     behind = taken[-1]["end"] if taken else 0
     places = list(_places(words, text))
     free = [start for start in places if not any(start < span["end"] and span["start"] < start + len(words) for span in taken)]
     if not free:
-        kind = "spans overlap, or one is given more often than it stands" if places else "a span is not in the text letter for letter"
-        raise Unusable(f"{words[:_SHOWN]!r}: {kind}", kind=kind)
+        raise ValueError(
+            "spans overlap, or one is given more often than it stands" if places else "a span is not in the text letter for letter"
+        )
     return min(free, key=lambda start: (not _whole(start, words, text), start < behind, start))
 
 

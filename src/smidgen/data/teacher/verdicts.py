@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.core.parts import Unusable
 from smidgen.data.teacher.exchange import Answer, Why
 
 Agree = Callable[[Sequence[Any]], NDArray[np.float64]]
@@ -37,7 +36,7 @@ class Verdict:
     why_not: str = ""
 
 
-def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree | None, least: float) -> Verdict:
+def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree | None, least: float, reasons: bool = False) -> Verdict:
     """The answer that the votes come to.
 
     Args:
@@ -45,6 +44,7 @@ def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree 
         hear: turns an answer into an output; raises ValueError for one that cannot be used.
         agree: compares outputs that can be more or less alike; without it they are the same or not.
         least: agreement under which there is no answer.
+        reasons: whether what `hear` raises is to be told: its reasons are few.
 
     Votes that could not be used count as votes for nothing.
     """
@@ -57,7 +57,7 @@ def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree 
             if answer.finished:
                 heard.append(hear(answer.text))
         except ValueError as error:
-            kinds.append(error.kind if isinstance(error, Unusable) else "")
+            kinds.append(str(error) if reasons else "")
     if not heard:
         why = CUT if not kinds else f"{UNHEARD}: {kinds[0]}" if kinds[0] else UNHEARD
         return Verdict(None, agreement=0.0, why_not=why)
