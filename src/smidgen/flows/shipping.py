@@ -41,10 +41,10 @@ from smidgen.judge.sections import (
     LearningCurve,
     ParityFacts,
     Speed,
-    StudentFacts,
     TrainingFacts,
     measured,
 )
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
 from smidgen.parts.recipe import Recipe
