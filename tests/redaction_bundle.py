@@ -15,7 +15,8 @@ from smidgen.core.parts import Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Delta, Measured, ParityFacts, StudentFacts
+from smidgen.judge.sections import Delta, Measured, ParityFacts
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.parts import recipe, registry
 from smidgen.students.tagger import part as student
 from smidgen.tasks.extract import ExtractSettings

@@ -36,6 +36,7 @@ class TeacherServer:
         keys: the Authorization headers that came.
         times: when each request came, in monotonic seconds.
         usage: whether answers say what they took.
+        schemas: whether a request with a `response_format` is taken; where not, it is answered with 400.
     """
 
     url: str = ""
@@ -46,6 +47,7 @@ class TeacherServer:
     keys: set[str | None] = field(default_factory=set)
     times: list[float] = field(default_factory=list)
     usage: bool = True
+    schemas: bool = True
     most_at_once: int = 0
     running: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -79,6 +81,8 @@ def teacher_server(answer: Callable[[Messages], str] | None = None) -> Iterator[
                 state.times.append(time.monotonic())
                 state.keys.add(self.headers.get("authorization"))
                 fault = state.faults.pop(0) if state.faults else None
+                if "response_format" in body and not state.schemas:
+                    fault = Fault(400, body=b'{"error": {"message": "response_format is not known here"}}')
                 state.running += 1
                 state.most_at_once = max(state.most_at_once, state.running)
             try:

@@ -79,18 +79,22 @@ OWN = [Row("where is my parcel", "parcel"), Row("my parcel is late again", "parc
 def test_new_rows_are_read_strictly() -> None:
     wish = Wish("refund", tuple(OWN[2:]))
     answer = json.dumps(["give me a refund", "", 7, "x\0y", "money back please", "half \ud800 a letter"])
-    rows, bad = generating.read(answer, wish, str)
+    rows, bad = generating.read(answer, wish, _any)
     assert [(row.input, row.output) for row in rows] == [("give me a refund", "refund"), ("money back please", "refund")]
     assert bad == 4
-    assert generating.read(f"```json\n{answer}\n```", wish, str)[1] == 4
+    assert generating.read(f"```json\n{answer}\n```", wish, _any)[1] == 4
     for broken in ("Here you go: [", "{}", "[" * 5000, ""):
-        assert generating.read(broken, wish, str) == ([], 1)
+        assert generating.read(broken, wish, _any) == ([], 1)
     pair = Wish(None, tuple(OWN))
     rows, bad = generating.read('[{"input": "a", "output": "b"}, {"input": "a"}, "a", {"input": ["a"], "output": "b"}]', pair, _text)
     assert ([(row.input, row.output) for row in rows], bad) == ([("a", "b")], 3)
 
 
-def _text(value: object) -> str:
+def _any(text: str, value: object) -> str:
+    return str(value)
+
+
+def _text(text: str, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("no text")
     return value

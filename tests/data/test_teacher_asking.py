@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,36 @@ def test_a_question_that_is_refused_costs_only_itself(server: TeacherServer, ask
     server.faults = [Fault(400)]
     answers = asker(concurrency=1).ask(questions(4), "ask", Silent())
     assert [answer.why_not for answer in answers] == [None, Why.REFUSED, None, None]
+
+
+SCHEMA = json.dumps({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False})
+
+
+def held(count: int, schema: str = SCHEMA) -> list[Question]:
+    return [replace(question, schema=schema) for question in questions(count)]
+
+
+def test_a_server_is_asked_to_hold_its_answers_to_the_schema(server: TeacherServer, asker: Make) -> None:
+    asker(concurrency=1).ask(held(2), "ask", Silent())
+    formats = [body["response_format"] for body in server.seen]
+    assert [entry["type"] for entry in formats] == ["json_schema"] * 2
+    assert formats[0]["json_schema"] == {"name": "answer", "schema": json.loads(SCHEMA), "strict": True}
+    loose = json.dumps({"type": "object", "properties": {"a": {"type": "string"}}})
+    asker(concurrency=1).ask([*held(1, loose), *questions(1)], "ask", Silent())
+    assert server.seen[2]["response_format"]["json_schema"]["strict"] is False
+    assert len(server.seen) == 4 and "response_format" not in server.seen[3], "another schema, or none, is another question"
+
+
+def test_a_server_that_knows_no_schemas_is_asked_without_them(server: TeacherServer, asker: Make) -> None:
+    server.schemas = False
+    answers = asker(concurrency=1).ask(held(4), "ask", Silent())
+    assert [answer.why_not for answer in answers] == [None] * 4
+    assert len(server.refused) == 1 and len(server.seen) == 4, "it is tried once, and then known"
+    server.faults = [Fault(400), Fault(400)]
+    server.schemas = True
+    found = asker(concurrency=1, source=server.url).ask([replace(held(1)[0], max_tokens=9), held(5)[4]], "ask", Silent())
+    assert [answer.why_not for answer in found] == [Why.REFUSED, None], "a question that is refused either way says nothing of schemas"
+    assert "response_format" in server.seen[-1]
 
 
 def test_a_server_that_refuses_everything_is_left_alone(server: TeacherServer, asker: Make) -> None:

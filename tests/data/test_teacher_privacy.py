@@ -134,3 +134,16 @@ def test_questions_go_through_the_finder() -> None:
     (questions, redactor) = Prompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, True, None, named).ask([Row("call Jane Doe")], 1)[0]
     assert "Jane" not in str(questions) and "[PERSON_1]" in str(questions)
     assert redactor.found == {"[PERSON_1]": "Jane Doe"}
+
+
+def test_a_schema_that_holds_personal_data_does_not_go_along() -> None:
+    """Its choices may come from the rows. In the prompt they are redacted; a server cannot be held to stand-ins."""
+    plain, personal = '{"enum": ["red", "blue"]}', '{"enum": ["jane.doe@example.org", "blue"]}'
+    sent = {}
+    for schema in (plain, personal):
+        for private in (True, False):
+            ((questions, _),) = Prompts(f"Fit this: {schema}", [], [], 0, 16, 0.0, private, None, schema=schema).ask([Row("a red one")], 1)
+            sent[(schema, private)] = questions[0]
+    assert len(sent) == 4
+    assert sent[(plain, True)].schema == plain and sent[(personal, False)].schema == personal
+    assert sent[(personal, True)].schema == "" and "jane.doe" not in str(sent[(personal, True)])

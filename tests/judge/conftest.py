@@ -8,7 +8,8 @@ from smidgen.core.rows import Row
 from smidgen.judge import cost, learning_curve, parity, quality
 from smidgen.judge.gate_settings import GateSettings
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Environment, Measured, Speed, StudentFacts, TrainingFacts, measured
+from smidgen.judge.sections import Alternative, Environment, Measured, Speed, TrainingFacts, measured
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.stats import classification
 
 

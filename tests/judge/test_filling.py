@@ -9,7 +9,7 @@ from smidgen.judge.filling import filling_sections, mistakes
 from smidgen.judge.page import render, sections
 from smidgen.judge.quality import data_facts
 from smidgen.judge.report import Report
-from smidgen.judge.sections import StudentFacts
+from smidgen.judge.student_facts import StudentFacts
 
 FORM = {
     "schema": {

@@ -8,7 +8,8 @@ import pytest
 
 from smidgen.judge import page, phrases, side_by_side, texts
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Baseline, Delta, Measured, Sample, Stated, StudentFacts
+from smidgen.judge.sections import Baseline, Delta, Measured, Sample, Stated
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.judge.teacher_facts import TeacherFacts
 
 from . import writers

@@ -12,7 +12,8 @@ from smidgen.core.rows import Row
 from smidgen.judge import cost, parity, quality, writing
 from smidgen.judge.gate_settings import GateSettings
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Environment, Speed, StudentFacts, TrainingFacts, measured
+from smidgen.judge.sections import Alternative, Environment, Speed, TrainingFacts, measured
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.tasks.write import WriteSettings, part
 
 NAMES = ("Oak", "Saltmarsh", "Wren", "Fennel", "Mabel", "Drift", "Cobble", "Pip", "Tuppence", "Lantern", "Orchard", "Hob")

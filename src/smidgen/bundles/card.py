@@ -302,6 +302,11 @@ def _training(manifest: Manifest, report: Report) -> str:
         ["on", cell(facts.get("device") or NOT_MEASURED)],
         ["seed", str(_part(report, "environment").get("seed", "not recorded"))],
     ]
+    student = _part(report, "student")
+    if student.get("guide"):
+        rows.append(
+            ["guided by", f"{cell(student['guide'])}, whose chances of every token it learnt; SHA-256 `{student.get('guide_sha256')}`"]
+        )
     rows += [[cell(name), cell(value)] for name, value in sorted(manifest.settings.items())]
     again = f"\n\nTo build it again:\n\n```\n{report['command']}\n```" if report.get("command") else ""
     return table(["training", ""], rows) + again

@@ -96,15 +96,44 @@ class Graded(Protocol):
 @runtime_checkable
 class Teachable(Protocol):
     """A task that a larger model can be asked to do: what a task may be able to do beyond `Task`. An answer of the larger model looks like
-    `content` of a reply."""
+    `content` of a reply, or as `Quoting` says."""
 
     def lesson(self, form: Form) -> str:
         """What a larger model is told, once, before it is given texts: what to answer, and in which form."""
         ...
 
-    def heard(self, answer: str, form: Form) -> Any:
-        """A larger model's answer as the task's own value. Raises ValueError with the reason for one that cannot be used."""
+    def heard(self, answer: str, form: Form, text: Text = "") -> Any:
+        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for one that cannot be used."""
         ...
+
+
+@runtime_checkable
+class Quoting(Protocol):
+    """A task whose answers look otherwise where a larger model gives them than where its own students do: what a `Teachable` task may be
+    able to do beyond that."""
+
+    def quoted(self, output: Any, form: Form, text: Text) -> str:
+        """An output for a text as a larger model is to answer it."""
+        ...
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A task whose outputs may be right in part, and which its headline metric counts in parts: what a `Teachable` task may be able to do
+    beyond that. The reasons that its `heard` gives are few, with nothing in them of the answer at hand: they are counted and shown."""
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """How much of two outputs is the same, 0..1."""
+        ...
+
+    def by_heart(self, rows: Sequence[Row], form: Form) -> list[Any]:
+        """For each row the output of someone who knows the other rows by heart and cannot do the job: a teacher must do better."""
+        ...
+
+
+def quoted(task: Task, output: Any, form: Form, text: Text) -> str:
+    """An output as a larger model is to answer it."""
+    return task.quoted(output, form, text) if isinstance(task, Quoting) else task.content(Reply(output, 1.0))
 
 
 @runtime_checkable
@@ -219,6 +248,7 @@ class Training:
         soft: teacher logits for `rows`, (n, outputs), where another model teaches; else None. (What a larger model's votes came to stands
             in the rows themselves, as `shares`.)
         teacher: folder of an already trained student that may be distilled from; else None.
+        guide: a larger decoder whose chances of every token are to be learnt; None where the settings name none.
     """
 
     rows: Sequence[Row]
@@ -229,6 +259,7 @@ class Training:
     seed: int = 0
     soft: Any = None
     teacher: Path | None = None
+    guide: Base | None = None
 
 
 @dataclass(frozen=True, slots=True)

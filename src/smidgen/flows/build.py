@@ -24,6 +24,7 @@ from smidgen.core.replies import Reply
 from smidgen.flows import entrants, live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
+from smidgen.flows.guides import guide_of
 from smidgen.flows.selection import selected
 from smidgen.flows.teaching import teach
 from smidgen.flows.trained import Learnt, Trained
@@ -81,12 +82,13 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     task = formed(task, examples.form)
     kinds = entrants.students(recipe, task, examples.form, progress)
     bases = entrants.bases_of(recipe, kinds, progress)
+    guide = guide_of(recipe, bases.get("decoder"), examples.form, progress)
     examples = selected(recipe, task, examples, base=bases.get("encoder"), threads=threads, progress=progress)
     examples = teach(recipe, task, examples, base=bases.get("encoder"), fresh=fresh, threads=threads, progress=progress)
     for note in examples.notes:
         progress.say(note)
     steps = Steps(home() / "steps", fresh)
-    bench = Bench(steps, task, bases, recipe.seed, thread_count(threads), progress)
+    bench = Bench(steps, task, bases, recipe.seed, thread_count(threads), progress, guide)
     trained = _train(recipe, task, examples, bench, kinds)
     with tempfile.TemporaryDirectory(prefix="smidgen-") as box, ExitStack() as loaded:
         story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded)

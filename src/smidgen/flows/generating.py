@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from smidgen.core.errors import RecipeError, RedactionError
-from smidgen.core.parts import Task, Teachable
+from smidgen.core.parts import Overlapping, Task, Teachable, quoted
 from smidgen.core.progress import Progress
-from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.teacher import generating
 from smidgen.data.teacher.exchange import Question
@@ -46,7 +47,7 @@ def generate(
         or any(not isinstance(row.input, str) for row in examples.fit[:1])
     ):
         raise RecipeError(
-            "examples can be made for single texts with one label or one text as the answer",
+            "examples can be made for single texts, with one label, one text, spans or fields as the answer",
             value=task.name,
             todo="Take generate out of data.teacher.uses.",
         )
@@ -54,19 +55,17 @@ def generate(
     known = [row for row in examples.fit if not labelled or row.output in examples.form["labels"]]
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
     wishes = generating.wishes(known, settings.generate, vectors, labelled, recipe.seed)
-    content = lambda output: task.content(Reply(output, 1.0))  # noqa: E731
-    questions = [_question(wish, number, task, examples, teacher, settings, content) for number, wish in enumerate(wishes)]
+    questions = [_question(wish, number, task, examples, teacher, settings) for number, wish in enumerate(wishes)]
     asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
     answers = teacher.ask([question for _, question in asked], "have new examples made", progress)
     sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed)
     sieve.dropped["personal data could not be redacted"] += len(questions) - len(asked)
-    asked_settings = recipe.asked
     found: list[Row] = []
     for (wish, _), answer in zip(asked, answers, strict=True):
         if answer.why_not is not None:
             sieve.dropped[str(answer.why_not)] += 1
             continue
-        rows, bad = generating.read(answer.text, wish, lambda value: task.parse(value, asked_settings))
+        rows, bad = generating.read(answer.text, wish, lambda text, value: _output(task, text, value, recipe, examples))
         sieve.dropped["not of the form that was asked for"] += bad
         found += rows
     total = len(found) + sieve.dropped["not of the form that was asked for"]
@@ -74,11 +73,22 @@ def generate(
     return _agreed(kept, task, examples, teacher, settings, sieve, progress), Sieved(total, +sieve.dropped)
 
 
-def _question(
-    wish: Wish, number: int, task: Teachable, examples: Examples, teacher: Remote, settings: TeacherSettings, content: object
-) -> Question | None:
+def _output(task: Task, text: str, value: Any, recipe: Recipe, examples: Examples) -> Any:
+    """What a teacher gave as the output of a text that it made. Raises ValueError where it is none."""
+    if isinstance(task, Teachable) and isinstance(task, Overlapping):
+        return task.heard(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), examples.form, text)
+    return task.parse(value, recipe.asked)
+
+
+def _question(wish: Wish, number: int, task: Task, examples: Examples, teacher: Remote, settings: TeacherSettings) -> Question | None:
     """What asks for a wish; None where its seeds cannot be made safe to send."""
-    assert callable(content)
+    assert isinstance(task, Teachable)
+    kept: Task = task
+
+    def content(row: Row) -> Any:
+        shown = quoted(kept, row.output, examples.form, row.input)
+        return json.loads(shown) if isinstance(kept, Overlapping) else shown
+
     text = generating.asked(wish, content)
     system = generating.told(settings.description.strip(), task.lesson(examples.form))
     if not settings.local:
@@ -87,7 +97,7 @@ def _question(
             text, system = redactor.mask(text), redactor.mask(system)
         except RedactionError:  # it cannot be made safe to send
             return None
-    entries = [f"{joined(row.input)}{content(row.output) if wish.label is None else ''}" for row in wish.seeds]
+    entries = [f"{joined(row.input)}{content(row) if wish.label is None else ''}" for row in wish.seeds]
     most = generating.PER_ANSWER * (answer_tokens(entries) + 24)
     heat = settings.temperature if settings.temperature is not None else _HEAT
     return Question((("system", system), ("user", text)), min(most, 16_384), heat, number)
@@ -102,7 +112,9 @@ def _agreed(
     for row, verdict in zip(rows, verdicts, strict=True):
         if verdict.output is None:
             sieve.dropped[str(verdict.why_not)] += 1
-        elif "labels" in examples.form and verdict.output != row.output:
+        elif ("labels" in examples.form and verdict.output != row.output) or (
+            isinstance(task, Overlapping) and task.overlap(verdict.output, row.output) < settings.min_agreement
+        ):
             sieve.dropped["the teacher itself answers it otherwise"] += 1
         else:
             # A text that was answered alone is of the same making as the texts that the student will be given.

@@ -41,10 +41,10 @@ from smidgen.judge.sections import (
     LearningCurve,
     ParityFacts,
     Speed,
-    StudentFacts,
     TrainingFacts,
     measured,
 )
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
 from smidgen.parts import registry
@@ -83,6 +83,11 @@ class Story:
         """The pretrained weights that the chosen student started from."""
         return self.bench.base(self.chosen.student)
 
+    @property
+    def guide(self) -> Base | None:
+        """The larger decoder that guided the chosen student."""
+        return self.bench.guide if not self.chosen.baseline else None
+
 
 def pack_draft(story: Story, form: Form, variant: Variant, out: Path) -> Path:
     """The bundle without its report: the files that will be shipped, to be measured through the engine that will serve them."""
@@ -118,6 +123,8 @@ def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, 
     chain = [Licence(what="data", licence=licence, source=examples.source)]
     if base is not None:
         chain.insert(0, Licence(what=f"base {base.name}", licence=base.licence, source=base.source))
+    if (guide := story.guide) is not None:
+        chain.append(Licence(what=f"guide {guide.name}", licence=guide.licence, source=guide.source))
     names = tuple(examples.columns["input"].split(","))
     return Manifest(
         name=story.recipe.name,
@@ -174,7 +181,7 @@ def _assembled(
     sections: Mapping[str, Any],
 ) -> Report:
     examples, task = story.examples, story.task
-    base, data = story.base, story.recipe.settings(DataSettings)
+    base, guide, data = story.base, story.guide, story.recipe.settings(DataSettings)
     timing = measure(model.runner, [row.input for row in examples.test])
     return Report(
         name=story.recipe.name,
@@ -199,6 +206,9 @@ def _assembled(
             base_licence=base.licence if base else None,
             base_sha256=base.sha256 if base else None,
             base_source=base.source if base else None,
+            guide=guide.name if guide else None,
+            guide_licence=guide.licence if guide else None,
+            guide_sha256=guide.sha256 if guide else None,
             method=story.chosen.method,
             engine=model.manifest.engine.engine,
             settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),

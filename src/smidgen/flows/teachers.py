@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import RecipeError, RedactionError
-from smidgen.core.parts import Form, Graded, Task, Teachable
+from smidgen.core.parts import Form, Graded, Overlapping, Task, Teachable, quoted
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, joined
+from smidgen.core.rows import Row, Text, joined
 from smidgen.data.teacher import scoring
 from smidgen.data.teacher.asking import Asker
 from smidgen.data.teacher.budget import Budget, Price, Tokens
@@ -23,7 +24,7 @@ from smidgen.data.teacher.exchange import Answer, Question
 from smidgen.data.teacher.privacy import Find, Redactor, nothing
 from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.data.teacher.verdicts import Agree, Verdict, verdict
+from smidgen.data.teacher.verdicts import UNHEARD, Agree, Verdict, verdict
 from smidgen.flows import redaction
 from smidgen.flows.live import load
 from smidgen.judge import cost
@@ -76,8 +77,9 @@ class Remote:
         found = []
         for row, (questions, redactor) in zip(rows, asked, strict=True):
             mine = [next(answers) for _ in questions]
-            hear = functools.partial(self._heard, redactor)
-            found.append(verdict(mine, hear, _agree(self._task, row, self._form), self._settings.min_agreement if votes > 1 else 0.0))
+            hear = functools.partial(self._heard, redactor, row.input)
+            least = self._settings.min_agreement if votes > 1 else 0.0
+            found.append(verdict(mine, hear, _agree(self._task, row, self._form), least, isinstance(self._task, Overlapping)))
         return found
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
@@ -85,7 +87,7 @@ class Remote:
         system = scoring.told(self._settings.description, self._lesson)
         questions: list[Question | None] = []
         for row in rows:
-            text, answer = joined(row.input), self._task.content(Reply(row.output, 1.0))
+            text, answer = joined(row.input), quoted(self._task, row.output, self._form, row.input)
             try:
                 safe = self.redactor().mask if self._prompts.private else str
                 messages = (("system", safe(system)), ("user", safe(scoring.asked(text, answer))))
@@ -109,9 +111,9 @@ class Remote:
         """Let the connections go."""
         self.asker.close()
 
-    def _heard(self, redactor: Redactor, text: str) -> Any:
+    def _heard(self, redactor: Redactor, text: Text, answer: str) -> Any:
         assert isinstance(self._task, Teachable)
-        return self._task.heard(redactor.unmask(text), self._form)
+        return self._task.heard(redactor.unmask(answer), self._form, text)
 
 
 class Local:
@@ -119,8 +121,10 @@ class Local:
 
     def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
         self._model = load(folder, threads)
-        if self._model.manifest.task != task.name:
-            made_for = self._model.manifest.task
+        shape = ("labels", "kinds", "schema")
+        other = [name for name in shape if name in form] != [name for name in shape if name in self._model.manifest.form]
+        if self._model.manifest.task != task.name or other:
+            made_for = self._model.manifest.task + (" in another shape" if self._model.manifest.task == task.name else "")
             self._model.close()
             raise RecipeError(
                 f"this bundle is made for the task {made_for}, and a teacher of {task.name} is needed",
@@ -130,12 +134,12 @@ class Local:
         self.name, self.budget = self._model.name, Budget()
         self.took: list[Tokens] = []
         self.redacted = 0
-        self._form = form
+        self._task, self._form = task, form
         self._allowed = {*form.get("labels", ()), *([form["unknown"]] if "unknown" in form else [])}
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[Verdict]:
         """The bundle's answers, with the chances of its labels as shares. It answers alike every time, so one vote says it all."""
-        return [self._verdict(reply) for reply in self._replies(rows, title, progress)]
+        return [self._verdict(reply, row) for reply, row in zip(self._replies(rows, title, progress), rows, strict=True)]
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
         """The score that the bundle gives its own answer; None where the row has another one."""
@@ -156,7 +160,14 @@ class Local:
         progress.finish(f"{len(replies)} answers")
         return replies
 
-    def _verdict(self, reply: Reply) -> Verdict:
+    def _verdict(self, reply: Reply, row: Row) -> Verdict:
+        if reply.output is None:
+            return Verdict(None, agreement=0.0, why_not="the teacher gave no answer that fits")
+        if isinstance(self._task, Teachable) and isinstance(self._task, Overlapping):
+            try:  # its kinds, or its schema, may be others than these
+                self._task.heard(quoted(self._task, reply.output, self._form, row.input), self._form, row.input)
+            except ValueError as error:
+                return Verdict(None, agreement=0.0, why_not=f"{UNHEARD}: {error}")
         if not isinstance(reply.output, str) or not self._allowed:
             return Verdict(reply.output, agreement=reply.score)
         if reply.output not in self._allowed:
@@ -189,18 +200,20 @@ def open_teacher(
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")
     budget = _budget(settings)
-    answers = [task.content(Reply(_first(row.output) if isinstance(task, Graded) else row.output, 1.0)) for row in shown]
+    answers = [quoted(task, _first(row.output) if isinstance(task, Graded) else row.output, form, row.input) for row in shown]
     system = "\n\n".join(text for text in (settings.description.strip(), task.lesson(form)) if text)
     prompts = Prompts(
         system,
         shown,
         answers,
         settings.examples,
-        settings.max_tokens or answer_tokens([*answers, *form.get("labels", ())]),
+        # A text may hold twice what any shown one does, and JSON may be laid out more widely than it is shown.
+        settings.max_tokens or (2 if isinstance(task, Overlapping) else 1) * answer_tokens([*answers, *form.get("labels", ())]),
         settings.heat,
         not settings.local,
         embed,
         nothing if settings.local else _finder(settings, threads),
+        json.dumps(form["schema"], ensure_ascii=False) if "schema" in form else "",
     )
     # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
     asker = Asker(settings, key, home() / "teacher", budget, fresh and settings.local)
@@ -248,6 +261,9 @@ def _first(output: Any) -> Any:
 
 def _agree(task: Task, row: Row, form: Form) -> Agree | None:
     """How alike answers are, where they can be more or less alike."""
+    if isinstance(task, Overlapping):
+        shared: Overlapping = task
+        return lambda outputs: np.array([[shared.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
     if not isinstance(task, Graded):
         return None
     graded: Graded = task

@@ -3,16 +3,19 @@ the rows to learn from. The held-out and the test rows stay the user's own."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from smidgen.core.bases import Base
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
-from smidgen.core.parts import Graded, Task
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Graded, Overlapping, Task
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
@@ -123,8 +126,7 @@ def _tried(recipe: Recipe, task: Task, examples: Examples, teacher: Remote | Loc
             value=verdicts[0].why_not if verdicts else "no rows",
             todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
         )
-    values = [_value(task, row, verdict, examples) for row, verdict in tried]
-    quality = trials.quality(values, isinstance(task, Graded))
+    quality = _quality(task, tried, examples)
     alone, needed, reason = _bar(task, examples, embed, recipe)
     if settings.min_quality is not None:
         needed, reason = settings.min_quality, "data.teacher.min_quality"
@@ -138,8 +140,23 @@ _NOT_ASKED = (Why.BUDGET, Why.PRIVATE)
 
 
 def _unit(task: Task) -> str:
-    """What is measured of a teacher: the mean grade, or how many of its answers are the user's own."""
-    return task.headline if isinstance(task, Graded) else "accuracy"
+    """What is measured of a teacher: the mean grade, F1 of the parts of its answers, or how many of its answers are the user's own."""
+    return task.headline if isinstance(task, Graded | Overlapping) else "accuracy"
+
+
+def _quality(task: Task, tried: Sequence[tuple[Row, Verdict]], examples: Examples) -> Metric:
+    """How well the teacher did, with a 95 % interval. What could not be used is wrong: of answers in parts, all are missing."""
+    if isinstance(task, Overlapping):
+        return _in_parts(task, [row for row, _ in tried], [verdict.output for _, verdict in tried], examples)
+    return trials.quality([_value(task, row, verdict, examples) for row, verdict in tried], isinstance(task, Graded))
+
+
+def _in_parts(task: Task, rows: Sequence[Row], outputs: Sequence[Any], examples: Examples) -> Metric:
+    """The headline metric of outputs that may be right in part; 0 where there is nothing to find."""
+    nothing: Any = [] if "kinds" in examples.form else None
+    replies = [Reply(nothing if output is None else output, 1.0) for output in outputs]
+    found = task.measure(rows, replies, examples.form)[task.headline]
+    return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
 
 
 def _value(task: Task, row: Row, verdict: Verdict, examples: Examples) -> float:
@@ -161,6 +178,9 @@ def _bar(task: Task, examples: Examples, embed: Embed | None, recipe: Recipe) ->
         replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in gathered]
         grades = task.grades([row for row, _ in pairs], replies, examples.form)
         return None, float(np.mean(grades)), "what the answer to another of your texts would get"
+    if isinstance(task, Overlapping):
+        found = _in_parts(task, rows, task.by_heart(rows, examples.form), examples)
+        return None, found.value, "what knowing your rows by heart would get"
     strata = task.strata(rows)
     if examples.form.get("multi_label") or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
         commonest = Counter(strata).most_common(1)[0][1] / len(rows)
@@ -195,7 +215,7 @@ def _labelled(
         if why:
             tally.dropped[str(why)] += 1
             continue
-        weight = max(0.05, verdict.agreement) if isinstance(task, Graded) else 1.0
+        weight = max(0.05, verdict.agreement) if isinstance(task, Graded | Overlapping) else 1.0
         taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
     if "score" in settings.uses:
         taught = _scored(taught, teacher, settings, tally, progress)

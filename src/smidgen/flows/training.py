@@ -82,7 +82,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every step needs: the store, the task, the bases by family, the seed, threads, progress."""
+    """What every step needs: the store, the task, the bases by family, the seed, threads, progress; and the decoder that guides another,
+    where the recipe names one."""
 
     steps: Steps
     task: Task
@@ -90,6 +91,7 @@ class Bench:
     seed: int
     threads: int
     progress: Progress
+    guide: Base | None = None
 
     def base(self, student: str) -> Base | None:
         """The pretrained weights that a student starts from; of a blend, its first member's."""
@@ -102,6 +104,7 @@ class Bench:
         """Train a student on `rows`; go on from its last checkpoint where an earlier try was killed."""
         student: Student = registry.find("students", name)
         base = self.base(name)
+        guide = self.guide if getattr(settings, "guide", None) else None
         if isinstance(self.task, Worded) and student.base_family == "decoder":
             rows, held = ([replace(row, output=self.task.worded(row.output, form)) for row in some] for some in (rows, held))
         if isinstance(self.task, Marking) and student.base_family == "encoder":
@@ -117,12 +120,13 @@ class Bench:
             "seed": self.seed,
             "threads": self.threads,
             "teacher": teacher.key if teacher else None,
+            "guide": guide.sha256 if guide else None,
         }
 
         def work(folder: Path) -> None:
             meter, began = Meter(), time.perf_counter()
             self.progress.start(label)
-            training = Training(rows, held, form, base, settings, self.seed, teacher=teacher.folder if teacher else None)
+            training = Training(rows, held, form, base, settings, self.seed, None, teacher.folder if teacher else None, guide)
             student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label, meter)))
             seconds, energy = time.perf_counter() - began, meter.read()
             before = _facts(folder)

@@ -26,10 +26,10 @@ from smidgen.judge.sections import (
     RiskCoverage,
     Sample,
     Speed,
-    StudentFacts,
     TrainingFacts,
     Unknown,
 )
+from smidgen.judge.student_facts import StudentFacts
 from smidgen.judge.teacher_facts import TeacherFacts
 
 FORMAT = 1

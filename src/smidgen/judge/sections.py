@@ -6,7 +6,6 @@ Every measurement may be missing: None, shown as "not measured". Shares are in 0
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,21 +63,6 @@ class DataFacts(Part):
     source: str = ""
     test_source: str = ""
     labels: tuple[LabelCount, ...] = ()
-
-
-class StudentFacts(Part):
-    """The model itself. `method` is how it was compressed; `chosen_because` is a sentence."""
-
-    kind: str
-    base: str | None = None
-    base_licence: str | None = None
-    base_sha256: str | None = None
-    base_source: str | None = None
-    method: str = "fp32"
-    engine: str | None = None
-    parameters: int | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
-    chosen_because: str = ""
 
 
 class ClassRow(Part):

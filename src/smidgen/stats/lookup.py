@@ -1,58 +1,57 @@
-"""Prompt-lookup drafting, counted: in how many steps a text is written whose next tokens are guessed from what stands before them.
-
-The rule is llama.cpp's (`common_ngram_simple_draft`), and the engine's sizes are here, so that what is counted is what is run: the last
-`LOOKED_UP` tokens are looked for earlier in the text, prompt and answer alike, newest first, and the tokens that followed there are
-guessed to follow again. One step checks all guesses, keeps those up to the first wrong one, and writes a token after them.
-"""
+"""What someone would answer who knows other examples by heart and does not read: the least that a teacher must do better than."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-LOOKED_UP, DRAFTED = 6, 16
-"""Where the last so many tokens stand earlier in the text, up to so many tokens after them are guessed to follow again. Of shorter repeats
-most guesses were wrong, which cost a fifth of the speed; this costs none where nothing repeats."""
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """How answers are written: their `tokens`, the `steps` that takes, and of the tokens `guessed` on the way those that were `right`."""
+def spans(texts: Sequence[str], found: Sequence[Sequence[Mapping[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """For each text the spans whose words are a span in another text, wherever they stand in this one as words of their own; each of the
+    kind that they mostly are there. Longer ones first; none overlap."""
+    known: dict[str, Counter[str]] = defaultdict(Counter)
+    own = [[(text[span["start"] : span["end"]], str(span["label"])) for span in mine] for text, mine in zip(texts, found, strict=True)]
+    for entries in own:
+        for words, kind in entries:
+            known[words][kind] += 1
+    answers = []
+    for text, entries in zip(texts, own, strict=True):
+        mine: dict[str, Counter[str]] = defaultdict(Counter)
+        for words, kind in entries:
+            mine[words][kind] += 1
+        given: list[dict[str, Any]] = []
+        for words in sorted((words for words in known if words in text), key=lambda words: (-len(words), words)):
+            others = known[words] - mine[words]
+            if not others:
+                continue
+            kind = min(others, key=lambda kind: (-others[kind], kind))
+            for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", text):
+                if not any(match.start() < span["end"] and span["start"] < match.end() for span in given):
+                    given.append({"start": match.start(), "end": match.end(), "label": kind})
+        answers.append(sorted(given, key=lambda span: int(span["start"])))
+    return answers
 
-    tokens: int = 0
-    steps: int = 0
-    guessed: int = 0
-    right: int = 0
 
-    def __add__(self, other: Course) -> Course:
-        return Course(self.tokens + other.tokens, self.steps + other.steps, self.guessed + other.guessed, self.right + other.right)
+def fields(filled: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For each object the value that each of its fields mostly has in the others; the earlier one where two are as frequent."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    values: dict[str, Any] = {}
+    for one in filled:
+        for name, value in one.items():
+            values.setdefault(_key(value), value)
+            counts[name][_key(value)] += 1
+    answers = []
+    for one in filled:
+        made = {}
+        for name, found in counts.items():
+            others = found - Counter([_key(one[name])] if name in one else [])
+            if others:
+                made[name] = values[max(others, key=lambda key: others[key])]
+        answers.append(made)
+    return answers
 
-    @property
-    def a_step(self) -> float:
-        """Tokens written a step; 1 without a single right guess, and for nothing."""
-        return self.tokens / self.steps if self.steps else 1.0
 
-
-def course(prompt: Sequence[int], answer: Sequence[int], looked_up: int = LOOKED_UP, drafted: int = DRAFTED) -> Course:
-    """The course of writing `answer` after `prompt`, token ids each; the end token counts where it is among them."""
-    ids = [*prompt, *answer]
-    places: dict[tuple[int, ...], int] = {}  # where a run of `looked_up` tokens began last; the first token of all begins none
-    begun, written = 1, len(prompt)
-    steps = guessed = right = 0
-    while written < len(ids):
-        written, steps = written + 1, steps + 1
-        # The newest token is not in llama.cpp's memory yet, and what is found ends before the newest but one.
-        known = written - 1
-        while begun < known - looked_up:
-            places[tuple(ids[begun : begun + looked_up])] = begun
-            begun += 1
-        found = places.get(tuple(ids[written - looked_up : written])) if known > looked_up + drafted + 1 else None
-        if found is None:
-            continue
-        follows = ids[found + looked_up : min(known, found + looked_up + drafted)]
-        if len(follows) < looked_up:
-            continue
-        guesses = follows[: max(0, len(ids) - written - 1)]
-        same = next((at for at, (guess, true) in enumerate(zip(guesses, ids[written:], strict=False)) if guess != true), len(guesses))
-        guessed, right, written = guessed + len(guesses), right + same, written + same
-    return Course(len(answer), steps, guessed, right)
+def _key(value: Any) -> str:
+    return repr(value)

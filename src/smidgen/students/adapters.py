@@ -6,13 +6,15 @@ Both live in the folded form in which `llama` computes: norms inside the matrice
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from smidgen.students.blocks import Gradients, Layer
 from smidgen.students.decoder_shape import Shape
-from smidgen.students.llama import DOWN, GATE_UP, OUT, PLACES, QKV, Gradients, Layer, Llama
+from smidgen.students.llama import DOWN, GATE_UP, OUT, PLACES, QKV, Llama
 from smidgen.students.rounding import rounded
 from smidgen.students.workers import Workers
 
@@ -140,17 +142,16 @@ def sizes(shape: Shape) -> dict[str, tuple[int, int]]:
 
 def frozen_of(weights: dict[str, Tensor], shape: Shape) -> Frozen:
     """The layers' matrices fused, with the weights of the norms before them folded in, in 32 bits."""
-    layers: list[dict[str, Tensor]] = []
-    norms: list[dict[str, Tensor]] = []
-    biases: list[Tensor | None] = []
-    for number in range(shape.layers):
-        norms.append({place: _norm(weights, place, number) for place in PLACES})
-        layers.append(
-            {place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * norms[number][place] for place in PLACES}
-        )
-        names = [f"model.layers.{number}.self_attn.{name}_proj.bias" for name in "qkv"]
-        biases.append(torch.cat([weights[name] for name in names]) if names[0] in weights else None)
-    return Frozen(layers, norms, biases)
+    found = [fused(weights, shape, number) for number in range(shape.layers)]
+    return Frozen([matrices for matrices, _, _ in found], [norms for _, norms, _ in found], [bias for _, _, bias in found])
+
+
+def fused(weights: Mapping[str, Tensor], shape: Shape, number: int) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]:
+    """One layer: its matrices by place with their norms folded in, these norms, and the bias of queries, keys and values."""
+    norms = {place: _norm(weights, place, number) for place in PLACES}
+    matrices = {place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * norms[place] for place in PLACES}
+    names = [f"model.layers.{number}.self_attn.{name}_proj.bias" for name in "qkv"]
+    return matrices, norms, torch.cat([weights[name] for name in names]) if names[0] in weights else None
 
 
 def model_of(weights: dict[str, Tensor], frozen: Frozen, shape: Shape, before: list[int], dtype: torch.dtype) -> Llama:
@@ -205,7 +206,7 @@ def parts(shape: Shape, place: str, number: int) -> list[tuple[str, slice]]:
     }[place]
 
 
-def _norm(weights: dict[str, Tensor], place: str, number: int) -> Tensor:
+def _norm(weights: Mapping[str, Tensor], place: str, number: int) -> Tensor:
     """The weights of the norm before a matrix; 1 where there is none. None is nearer to zero than can be divided by."""
     names = {QKV: "input_layernorm", GATE_UP: "post_attention_layernorm"}
     if place not in names:

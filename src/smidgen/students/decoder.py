@@ -8,17 +8,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationInfo, field_validator
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Text
-from smidgen.core.settings import Settings, setting
+from smidgen.students.decoder_settings import DecoderSettings
 
 if TYPE_CHECKING:
+    from smidgen.students.blocks import Guide
     from smidgen.students.lessons import Lessons
     from smidgen.students.prompts import Prompt
     from smidgen.students.teaching import Now, Teacher
@@ -34,78 +34,6 @@ _ROOM = 1.5
 """Answers may be half as long again as the longest that was taught."""
 _SLOTS = 8
 _LONG = 1024
-
-
-class DecoderSettings(Settings):
-    """How the decoder is taught. Settings left at their default of None follow the number of examples."""
-
-    method: Literal["lora", "full"] = setting(
-        "lora", "lora: low-rank adapters, quick and frugal. full: every matrix of every layer, for many examples.", flag="--method"
-    )
-    epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
-    time_budget: str | None = setting(
-        None,
-        "How long teaching may take, such as 10m or 90s: as many steps as fit by the time that the first ones take. On a busy machine "
-        "it takes longer.",
-        flag="--time-budget",
-    )
-    learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)
-    batch_rows: int = setting(32, "Examples of one optimiser step.", ge=1, le=1024)
-    rank: int = setting(16, "Rank of the adapters.", ge=1, le=256)
-    alpha: float = setting(32.0, "Scale of the adapters, before it is divided by the rank.", gt=0, le=1024)
-    references: int = setting(
-        3, "Where an input has several answers: the most of them that are taught, the best first.", flag="--references", ge=1, le=100
-    )
-    vary: bool = setting(
-        True,
-        "Where inputs are attributes: teach each example a second time with other words in place of the values that its answer repeats, so "
-        "that values which no example has are copied, too.",
-        flag="--vary",
-    )
-    max_length: int = setting(
-        1024, "Tokens of an example with its prompt; longer ones are left out, for an answer is never cut.", ge=32, le=32768
-    )
-    block_tokens: int = setting(512, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
-    vocabulary: Literal["auto", "whole", "trimmed"] = setting(
-        "auto",
-        "trimmed: only the tokens that the examples use and the most frequent others, which makes the model smaller and quicker; what is "
-        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be.",
-        flag="--vocabulary",
-    )
-    frequent_tokens: int = setting(4096, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
-    drop_layers: int = setting(
-        0,
-        "How many layers to leave out once all is taught: those that change least. What is left is then taught again, for half as long, "
-        "from the whole model.",
-        flag="--drop-layers",
-        ge=0,
-    )
-    qat: Literal["auto", "none", "q4-0"] = setting(
-        "auto",
-        "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
-        "loses next to nothing. auto: so, but where an adapter is kept apart, or every matrix is taught (method full).",
-        flag="--qat",
-    )
-    precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
-    adapter: bool = setting(
-        False,
-        "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "
-        "Takes the base's whole vocabulary; for the method lora.",
-        flag="--adapter",
-    )
-
-    @field_validator("adapter")
-    @classmethod
-    def _fits(cls, wanted: bool, info: ValidationInfo) -> bool:
-        if wanted and info.data.get("method") == "full":
-            raise ValueError("an adapter is taught by the method lora")
-        if wanted and info.data.get("vocabulary") == "trimmed":
-            raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
-        if wanted and info.data.get("qat") == "q4-0":
-            raise ValueError("qat rounds the base's matrices with what is taught in them, and an adapter keeps the two apart")
-        if wanted and info.data.get("drop_layers"):
-            raise ValueError("an adapter is laid over all layers of the base: with drop_layers it would fit no other model")
-        return wanted
 
 
 class Decoder:
@@ -135,6 +63,9 @@ class Decoder:
         described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
         teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
+        if training.guide is not None:
+            share = f"{settings.on_policy:.0%} of answers drawn by the student" if settings.on_policy else "on the examples' answers"
+            space.progress.say(f"guided by {training.guide.name}, {share}")
         files, layers = [space.folder / _CHECKPOINT], None
         seconds = _seconds(settings.time_budget) if settings.time_budget is not None else None
         try:
@@ -151,7 +82,7 @@ class Decoder:
             _run(teacher, files[-1], settings, space, "heal decoder" if layers else "teach decoder", seconds)
         finally:
             teacher.workers.close()
-        most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
+        most = _most(training, lessons)
         longest = len(prompt.before) + lessons.longest + most
         facts = {
             **prompt.json(),
@@ -162,6 +93,7 @@ class Decoder:
             "held_loss": teacher.losses,
             "left_out": lessons.left_out,
             "rounded": teacher.change.rounded,
+            "guide": training.guide.sha256 if training.guide is not None else None,
             "instruction": training.form.get("instruction", ""),
             "schema": training.form.get("schema"),
         }
@@ -287,12 +219,16 @@ def need_torch() -> None:
 def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> list[int] | None:
     """The token ids to keep of the base's; None: all of them."""
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
+    from smidgen.students.tokens import kept_as
     from smidgen.students.trimming import kept_ids, trimmable
 
     assert training.base is not None
     folder = training.base.folder
     if settings.adapter or settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
         return None
+    if training.guide is not None and (own := kept_as(folder, training.guide.folder)) is not None:
+        space.progress.say(f"the {len(own):,} tokens of the guide are kept")
+        return own
     prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
     for row in training.rows:
@@ -338,6 +274,7 @@ def _teacher(
     from smidgen.students.bert import best_dtype
     from smidgen.students.decoder_files import base_weights
     from smidgen.students.decoder_shape import shape_of
+    from smidgen.students.drawing import Drawing
     from smidgen.students.teaching import Course, Teacher
     from smidgen.students.workers import Workers
 
@@ -366,7 +303,28 @@ def _teacher(
         # Where layers are dropped, what is left is rounded.
         rounded_from=None if settings.drop_layers else _rounded_from(settings),
     )
-    return Teacher(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads))
+    guide, drawing = _guide(training, settings, space, kept, list(prompt.before), dtype), None
+    if guide is not None and settings.on_policy:
+        drawing = Drawing(settings.on_policy, _most(training, lessons), prompt.stop, training.seed)
+    return Teacher(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads), guide, drawing)
+
+
+def _guide(
+    training: Training, settings: DecoderSettings, space: Workspace, kept: list[int] | None, before: list[int], dtype: Any
+) -> Guide | None:
+    """The larger decoder that guides, if there is one."""
+    from smidgen.students.blocks import Guide
+    from smidgen.students.guides import guide_model
+
+    if training.guide is None or training.base is None:
+        return None
+    model = guide_model(training.guide.folder, training.base.folder, space.folder, kept, before, dtype)
+    return Guide(model, settings.guide_share, settings.guide_temperature, settings.guide_beta)
+
+
+def _most(training: Training, lessons: Lessons) -> int:
+    """The most tokens that an answer may have."""
+    return int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
 
 
 def _epochs(count: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -9,19 +11,52 @@ import torch
 from smidgen.core.errors import BaseError
 
 
+class Weights(Mapping[str, torch.Tensor]):
+    """Every weight of a decoder as float32 by its name in transformers, each read when it is asked for and not held."""
+
+    def __init__(self, readers: Mapping[str, Callable[[], torch.Tensor]]) -> None:
+        self._readers = readers
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._readers[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._readers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     """Every weight as float32 by its name in transformers. Raises BaseError where there are none that can be read."""
+    return dict(opened_weights(folder))
+
+
+def opened_weights(folder: Path) -> Weights:
+    """The same, read one by one. Raises BaseError where there are none that can be read."""
     tensors = sorted(folder.glob("*.safetensors"))
     if tensors:
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
-        found: dict[str, torch.Tensor] = {}
+        found: dict[str, Callable[[], torch.Tensor]] = {}
         for file in tensors:
-            found |= {name: tensor.float() for name, tensor in load_file(str(file)).items()}
-        return found
+            with safe_open(str(file), framework="pt") as opened:
+                found |= {name: functools.partial(_read, file, name) for name in opened.keys()}  # noqa: SIM118
+        return Weights(found)
     files = sorted(folder.glob("*.gguf"))
     if not files:
         raise BaseError("the base has no weights (*.safetensors or *.gguf)", value=str(folder), todo="Fetch it anew: smidgen pull smollm2")
-    from smidgen.students.gguf_weights import read
+    from smidgen.students.gguf_weights import readers
 
-    return read(files[0])
+    return Weights(readers(files[0]))
+
+
+def _read(file: Path, name: str) -> torch.Tensor:
+    from safetensors import safe_open
+
+    with safe_open(str(file), framework="pt") as opened:
+        tensor: torch.Tensor = opened.get_tensor(name)
+        return tensor.float()

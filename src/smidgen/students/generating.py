@@ -1,4 +1,5 @@
-"""Writes with a decoder in torch: greedily, many texts at once. The reference that the served engine is held against, not what serves."""
+"""Writes with a decoder in torch, many texts at once: greedily, the reference that the served engine is held against, not what serves; or
+by chance, what a student is taught on that is told what to write in the midst of its own texts."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,8 +34,10 @@ def write(
     stop: Sequence[int],
     most: int,
     workers: Workers,
+    seeds: Sequence[int] | None = None,
 ) -> list[Written]:
-    """Continue each prompt (ids after the model's own `before`) greedily until a stop token, or `most` tokens.
+    """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or, with `seeds`, drawing
+    each token by its chance.
 
     Prompts of like length go together; each worker takes batches of its own.
     """
@@ -44,9 +48,12 @@ def write(
 
     def work(worker: int) -> None:
         with torch.no_grad():
-            for batch in batches[worker :: workers.count]:
-                for place, written in zip(batch, _Batch(model, [prompts[p] for p in batch], most).run(stop, most), strict=True):
-                    found[place] = written
+            for number in range(worker, len(batches), workers.count):
+                batch = batches[number]
+                random = torch.Generator().manual_seed(_seed([*seeds, number])) if seeds is not None else None
+                written = _Batch(model, [prompts[p] for p in batch], most).run(stop, most, random)
+                for place, one in zip(batch, written, strict=True):
+                    found[place] = one
 
     workers.map(work)
     return [written for written in found if written is not None]
@@ -72,8 +79,8 @@ class _Batch:
             for cache in (*self.keys, *self.values):
                 cache[:, :, : self.shared] = cache[:1, :, : self.shared]
 
-    def run(self, stop: Sequence[int], most: int) -> list[Written]:
-        """Write until every row has ended, or has `most` tokens."""
+    def run(self, stop: Sequence[int], most: int, random: torch.Generator | None = None) -> list[Written]:
+        """Write until every row has ended, or has `most` tokens: the likeliest ones, or drawn by their chances with `random`."""
         rows = len(self.ids)
         written: list[list[int]] = [[] for _ in range(rows)]
         chances: list[list[float]] = [[] for _ in range(rows)]
@@ -83,8 +90,9 @@ class _Batch:
         for _ in range(most):
             logits = self._read(ids, at, alive)
             at += ids.shape[1]
-            best = logits.argmax(-1)
-            chance = torch.softmax(logits, -1).gather(1, best[:, None])[:, 0]
+            chances_now = torch.softmax(logits, -1)
+            best = logits.argmax(-1) if random is None else torch.multinomial(chances_now, 1, generator=random)[:, 0]
+            chance = chances_now.gather(1, best[:, None])[:, 0]
             keep = []
             for place, (row, token, p) in enumerate(zip(alive.tolist(), best.tolist(), chance.tolist(), strict=True)):
                 if token in stop:
@@ -138,6 +146,11 @@ class _Batch:
             x = torch.addmm(x, torch.nn.functional.silu(gate_up[:, : shape.inner]) * gate_up[:, shape.inner :], layer.down.T)
         last = x.view(rows, n, -1)[:, -1]
         return ((last * model.scale_of(last)) @ model.output.T).float()
+
+
+def _seed(seeds: Sequence[int]) -> int:
+    """One number out of several, evenly."""
+    return int(np.random.default_rng(list(seeds)).integers(1 << 62))
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +22,41 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     Raises:
         BaseError: the file is damaged, of another architecture than those of `gguf_names`, or holds a tensor that these do not have.
     """
+    return {name: made() for name, made in readers(file).items()}
+
+
+def readers(file: Path) -> dict[str, Callable[[], torch.Tensor]]:
+    """What `read` gives, each weight behind a function that reads it: a model need not be held in 32 bits as a whole. Raises as `read`, the
+    functions too."""
     import gguf
-    from gguf.quants import dequantize
 
     try:
         reader = gguf.GGUFReader(file)
         kind = architecture_of(_fact(reader, "general.architecture"))
         heads = int(_fact(reader, f"{kind}.attention.head_count"))
         kv_heads = int(_fact(reader, f"{kind}.attention.head_count_kv", heads))
-        weights = {}
-        for entry in reader.tensors:
-            name = transformers_name(entry.name)
-            shape = tuple(int(size) for size in reversed(entry.shape))
-            array = np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(shape)  # a copy: the file is only mapped
-            tensor, rotary = torch.from_numpy(array), rotary_heads(entry.name, kind, heads, kv_heads)
-            weights[name] = halved(tensor, rotary) if rotary else tensor
-    except (OSError, ValueError, KeyError, IndexError, NotImplementedError) as error:
-        raise BaseError(f"the weights of the GGUF cannot be read ({error})", value=str(file), todo="Fetch the file anew.") from error
-    return weights
+        return {
+            transformers_name(entry.name): functools.partial(_tensor, file, entry, rotary_heads(entry.name, kind, heads, kv_heads))
+            for entry in reader.tensors
+        }
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _tensor(file: Path, entry: Any, rotary: int | None) -> torch.Tensor:
+    from gguf.quants import dequantize
+
+    try:
+        shape = tuple(int(size) for size in reversed(entry.shape))
+        array = np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(shape)  # a copy: the file is only mapped
+    except (ValueError, KeyError, IndexError, NotImplementedError) as error:
+        raise _unreadable(file, error) from error
+    tensor = torch.from_numpy(array)
+    return halved(tensor, rotary) if rotary else tensor
+
+
+def _unreadable(file: Path, error: Exception) -> BaseError:
+    return BaseError(f"the weights of the GGUF cannot be read ({error})", value=str(file), todo="Fetch the file anew.")
 
 
 def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int, int]) -> dict[str, torch.Tensor]:

@@ -23,11 +23,15 @@ _MOST_COMPARED = 12
 
 @dataclass(frozen=True)
 class Lesson:
-    """One example: `ids` after those before the text, of which the last `answer` are to be written (the end token is the last of them)."""
+    """One example: `ids` after those before the text, of which the last `answer` are to be written (the end token is the last of them).
+
+    `drawn` says that the student wrote them itself: they may have no end, and nobody wants them but for what a guide says of them.
+    """
 
     ids: NDArray[np.int64]
     answer: int
     weight: float = 1.0
+    drawn: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,105 +12,20 @@ against each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from smidgen.students.blocks import Block, Gradients, Ground, Guide, Kept, Layer
 from smidgen.students.decoder_shape import Shape
+from smidgen.students.divergences import pulled
 
 QKV, OUT, GATE_UP, DOWN = "qkv", "out", "gate_up", "down"
 PLACES = (QKV, OUT, GATE_UP, DOWN)
 """The matrices of a layer: what adapters are laid over."""
 _LOSS_ROWS = 256
 """Answer tokens whose logits are held at once: 25 MB of 49,152 in 16 bits."""
-
-
-@dataclass
-class Layer:
-    """The matrices of one layer, (outputs, inputs), and the bias of queries, keys and values where there is one."""
-
-    qkv: Tensor
-    out: Tensor
-    gate_up: Tensor
-    down: Tensor
-    bias: Tensor | None = None
-
-
-@dataclass
-class Block:
-    """Rows that are computed together.
-
-    A row is an input and an answer; or an input and several answers to it, one behind the other, none of which sees another: the input is
-    then read once for all of them.
-
-    Attributes:
-        ids: (rows, length) token ids after the shared ones, padded on the right.
-        answers: places of the tokens that predict an answer's token, in the rows laid end to end.
-        targets: the tokens that stand after them.
-        weights: what each of these counts in the loss.
-        parts: (rows, length) 0 for a token of the input, n for one of the n-th answer; None where every row has one answer.
-        positions: (rows, length) of each token after the shared ones, which every answer goes on counting from its input; None where
-            tokens are counted as they stand.
-    """
-
-    ids: Tensor
-    answers: Tensor
-    targets: Tensor
-    weights: Tensor
-    parts: Tensor | None = None
-    positions: Tensor | None = None
-
-
-@dataclass
-class Ground:
-    """What the tokens of a block stand on: the same for every layer.
-
-    Attributes:
-        rows, length: the block's size.
-        turns: cosines and sines of the rows' positions, (length, head / 2), or (rows, length, head / 2) where rows differ.
-        mask: (rows or 1, length, keys) 0 where a token may look and minus infinity where it may not.
-    """
-
-    rows: int
-    length: int
-    turns: tuple[Tensor, Tensor]
-    mask: Tensor
-
-
-@dataclass
-class Kept:
-    """What the backward pass needs of a layer."""
-
-    x: Tensor
-    x_scale: Tensor
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    chances: Tensor
-    own_chances: Tensor | None
-    heads: Tensor
-    mid: Tensor
-    mid_scale: Tensor
-    gate_up: Tensor
-    act: Tensor
-
-
-@dataclass(frozen=True)
-class Guide:
-    """Another decoder of the same tokens, whose chances are to be learnt beside the answers (Hinton et al. 2015): its `share` of what is
-    wanted of each token, 0..1; the rest is the answer's own token."""
-
-    model: Llama
-    share: float
-
-
-@dataclass
-class Gradients:
-    """Where one worker sums the gradients of what is taught: by place and layer, in the order of its tensors."""
-
-    sums: dict[tuple[str, int], tuple[Tensor, ...]] = field(default_factory=dict)
 
 
 class Llama:
@@ -143,6 +58,7 @@ class Llama:
             if keep:
                 kept.append(saved)
         seen = guide.model.last(block) if guide is not None else None
+        shares = guide.shares(block) if guide is not None else None
         places = block.answers + len(self.before)
         last = x[places]
         scale = self.scale_of(last)
@@ -152,24 +68,23 @@ class Llama:
             part = slice(start, start + _LOSS_ROWS)
             logits = last_unit[part] @ self.output.T
             targets, weights = block.targets[part], block.weights[part]
-            wanted = None
-            if guide is not None and seen is not None:
-                wanted = torch.softmax(seen[part] @ guide.model.output.T, dim=-1)
+            pull, slope, share = None, None, weights
+            if guide is not None and seen is not None and shares is not None:
+                pull, slope = pulled(logits, seen[part] @ guide.model.output.T, guide.temperature, guide.beta)
+                share = shares[part]
             if not keep:
                 losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-                if guide is not None and wanted is not None:
-                    losses = torch.lerp(losses, -(wanted.float() * logits.float().log_softmax(-1)).sum(-1), guide.share)
+                losses = losses if pull is None else torch.lerp(losses, pull, share)
                 total += float((losses * weights).sum())
                 continue
             chances = torch.softmax(logits, dim=-1)
             at = torch.arange(len(targets))
-            found, own = chances[at, targets].float().clamp(min=1e-9).log(), 1.0
-            if guide is not None and wanted is not None:
-                found = torch.lerp(found, (wanted * chances.clamp(min=1e-9).log()).sum(-1, dtype=torch.float32), guide.share)
-                own -= guide.share
-                chances -= wanted.mul_(guide.share)
-            total -= float((found * weights).sum())
-            chances[at, targets] -= own
+            losses = -chances[at, targets].float().clamp(min=1e-9).log()
+            chances[at, targets] -= 1.0
+            if pull is not None and slope is not None:
+                losses = torch.lerp(losses, pull, share)
+                chances = torch.lerp(chances.float(), slope, share[:, None]).to(self.dtype)
+            total += float((losses * weights).sum())
             chances *= (weights * rate).to(chances.dtype)[:, None]
             dlast[part] = chances @ self.output
         if gradients is not None and taught is not None:

@@ -14,7 +14,8 @@ import torch
 
 from smidgen.core.errors import TrainError
 from smidgen.students.adapters import Adapters, Change, Frozen, Matrices
-from smidgen.students.llama import PLACES, Guide, Layer, Llama
+from smidgen.students.blocks import Guide, Layer
+from smidgen.students.llama import PLACES, Llama
 from smidgen.students.teaching import Course, Teacher
 
 GUIDED = 0.5
@@ -32,7 +33,8 @@ def lasting(influences: Sequence[float], drop: int) -> list[int]:
 
 
 def healer(teacher: Teacher, layers: Sequence[int], course: Course) -> Teacher:
-    """A teacher of the same decoder with `layers` alone, guided by the whole one. It takes over the lessons and the workers."""
+    """A teacher of the same decoder with `layers` alone, guided by the whole one, or by the guide that there was. It takes over the
+    lessons and the workers."""
     whole = teacher.model
     change = _of(teacher.change, layers)
     model = Llama(
@@ -43,7 +45,8 @@ def healer(teacher: Teacher, layers: Sequence[int], course: Course) -> Teacher:
         whole.before,
     )
     lessons, held = ([lesson for group in groups for lesson in group] for groups in (teacher.groups, teacher.held))
-    return Teacher(model, change, lessons, held, course, teacher.workers, Guide(whole, GUIDED))
+    # A larger guide knows better than the whole model what is to be written.
+    return Teacher(model, change, lessons, held, course, teacher.workers, teacher.guide or Guide(whole, GUIDED), teacher.drawing)
 
 
 def _of(change: Change, layers: Sequence[int]) -> Change:

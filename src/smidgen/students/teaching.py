@@ -13,12 +13,11 @@ from torch import Tensor
 
 from smidgen.core.errors import TrainError
 from smidgen.students.adapters import Change
+from smidgen.students.blocks import Block, Gradients, Guide
+from smidgen.students.drawing import Drawing, Group
 from smidgen.students.lessons import Lesson
-from smidgen.students.llama import Block, Gradients, Guide, Llama
+from smidgen.students.llama import Llama
 from smidgen.students.workers import Workers
-
-Group = tuple[Lesson, ...]
-"""Lessons with the same input."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,10 @@ class Teacher:
         course: Course,
         workers: Workers,
         guide: Guide | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
-        self.model, self.change, self.course, self.workers, self.guide = model, change, course, workers, guide
+        self.model, self.change, self.course, self.workers = model, change, course, workers
+        self.guide, self.drawing = guide, drawing
         most = course.block_tokens if course.shared else 0
         self.groups, self.held = grouped(lessons, most), grouped(held, most)
         # Groups of a step: as many as have its number of examples, on average.
@@ -101,8 +102,8 @@ class Teacher:
         while self.step < self.course.steps and not self.done:
             if self._rounding_due(self.step):
                 self._round()
-            batch = self.batch(self.step)
             self.change.merge(self.model, self.workers)
+            batch = self.taught(self.step)
             loss = self._learn(batch)
             if not math.isfinite(loss):
                 raise TrainError(
@@ -125,7 +126,7 @@ class Teacher:
         for number in range(tries + 1):
             began = time.perf_counter()
             self.change.merge(self.model, self.workers)
-            self._gradients(self.batch(number))
+            self._gradients(self.taught(number))
             took.append(time.perf_counter() - began)
         return min(took[1:])
 
@@ -215,6 +216,11 @@ class Teacher:
         orders = {epoch: np.random.default_rng([self.course.seed, 5, epoch]).permutation(n) for epoch in {place // n for place in places}}
         return [self.groups[orders[place // n][place % n]] for place in places]
 
+    def taught(self, step: int) -> list[Group]:
+        """The examples of a step as they are taught: some with answers that the model, as it is merged now, draws itself."""
+        batch = self.batch(step)
+        return batch if self.drawing is None else self.drawing.put(self.model, batch, step, self.workers)
+
     def _learn(self, batch: Sequence[Group]) -> float:
         total, weight, gradients = self._gradients(batch)
         grads = [tensor for group in gradients.sums.values() for tensor in group]
@@ -295,7 +301,7 @@ def block_of(groups: Sequence[Group]) -> Block:
     """Groups side by side, each an input and its answers, padded on the right with token 0, which nothing looks at."""
     length = max(length_of(group) for group in groups)
     ids, parts, positions = (np.zeros((len(groups), length), dtype=np.int64) for _ in range(3))
-    answers, targets, weights = [], [], []
+    answers, targets, weights, drawn = [], [], [], []
     for row, group in enumerate(groups):
         source = len(group[0].ids) - group[0].answer
         ids[row, :source] = group[0].ids[:source]
@@ -310,6 +316,7 @@ def block_of(groups: Sequence[Group]) -> Block:
             answers.append(np.concatenate([[source - 1], np.arange(at, at + lesson.answer - 1)]) + row * length)
             targets.append(lesson.ids[source:])
             weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
+            drawn.append(np.full(lesson.answer, lesson.drawn, dtype=np.bool_))
             at += lesson.answer
         parts[row, at:] = len(group) + 1
     alone = all(len(group) == 1 for group in groups)
@@ -320,4 +327,5 @@ def block_of(groups: Sequence[Group]) -> Block:
         torch.from_numpy(np.concatenate(weights)),
         None if alone else torch.from_numpy(parts),
         None if alone else torch.from_numpy(positions),
+        torch.from_numpy(np.concatenate(drawn)) if any(lesson.drawn for group in groups for lesson in group) else None,
     )

@@ -29,7 +29,7 @@ _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder
 
 def trimmable(folder: Path) -> bool:
     """Whether the tokenizer in a folder is of the kind that can be trimmed: byte-level byte-pair encoding."""
-    told = _read(folder / "tokenizer.json")
+    told = read_json(folder / "tokenizer.json")
     return (told.get("model") or {}).get("type") == "BPE" and (told.get("decoder") or {}).get("type") == "ByteLevel"
 
 
@@ -43,13 +43,13 @@ def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:
 
     Raises BaseError where the tokenizer cannot be trimmed.
     """
-    told = _read(folder / "tokenizer.json")
+    told = read_json(folder / "tokenizer.json")
     if not trimmable(folder):
         raise BaseError("the tokenizer is not byte-level BPE, the only kind that can be trimmed", value=str(folder), todo=_WHOLE)
     model = told["model"]
     number: dict[str, int] = model["vocab"]
     token = {at: text for text, at in number.items()}
-    merges = [_pair(merge) for merge in model["merges"]]
+    merges = [pair(merge) for merge in model["merges"]]
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     kept = {int(added["id"]) for added in told.get("added_tokens") or ()}
     kept |= {at for text, at in number.items() if len(text) == 1}
@@ -77,15 +77,15 @@ def trim(folder: Path, out: Path, kept: Sequence[int]) -> None:
     for name in FILES:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
-    _write(out / "tokenizer.json", _tokenizer(_read(folder / "tokenizer.json"), new))
-    config = _read(folder / "config.json")
+    _write(out / "tokenizer.json", trimmed(read_json(folder / "tokenizer.json"), kept))
+    config = read_json(folder / "config.json")
     config["vocab_size"] = len(kept)
     for key in _IDS:
         if key in config:
             config[key] = _renumbered(config[key], new)
     _write(out / "config.json", config)
     if (folder / "tokenizer_config.json").is_file():
-        told = _read(folder / "tokenizer_config.json")
+        told = read_json(folder / "tokenizer_config.json")
         if "added_tokens_decoder" in told:
             told["added_tokens_decoder"] = {str(new[int(at)]): value for at, value in told["added_tokens_decoder"].items()}
         _write(out / "tokenizer_config.json", told)
@@ -94,18 +94,19 @@ def trim(folder: Path, out: Path, kept: Sequence[int]) -> None:
 _WHOLE = "Keep it whole: --set train.vocabulary=whole"
 
 
-def _tokenizer(told: Mapping[str, Any], new: Mapping[int, int]) -> dict[str, Any]:
+def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
     """tokenizer.json with the kept tokens under their new numbers, and the merges that make one of them of two of them."""
-    trimmed = copy.deepcopy(dict(told))
-    model = trimmed["model"]
+    new = {old: at for at, old in enumerate(kept)}
+    made = copy.deepcopy(dict(told))
+    model = made["model"]
     model["vocab"] = {text: new[at] for text, at in sorted(model["vocab"].items(), key=lambda entry: entry[1]) if at in new}
     left_over = model["vocab"].keys()
-    pairs = [(merge, _pair(merge)) for merge in model["merges"]]
+    pairs = [(merge, pair(merge)) for merge in model["merges"]]
     model["merges"] = [merge for merge, (a, b) in pairs if a in left_over and b in left_over and a + b in left_over]
-    for added in trimmed.get("added_tokens") or ():
+    for added in made.get("added_tokens") or ():
         added["id"] = new[int(added["id"])]
-    renumber_processor(trimmed.get("post_processor"), new)
-    return trimmed
+    renumber_processor(made.get("post_processor"), new)
+    return made
 
 
 def renumber_processor(step: Any, new: Mapping[int, int]) -> None:
@@ -141,12 +142,14 @@ def _pieces(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
     return found
 
 
-def _pair(merge: Any) -> tuple[str, str]:
+def pair(merge: Any) -> tuple[str, str]:
+    """The two tokens of a merge, which files write as one text or as two."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left, right
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """An object out of a file of a base. Raises BaseError where it cannot be read."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

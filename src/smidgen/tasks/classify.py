@@ -13,7 +13,7 @@ from smidgen.core.errors import DataError
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, classification
 from smidgen.stats.intervals import wilson
@@ -159,7 +159,7 @@ class Classify:
         """The labels, and how to answer with them."""
         return dictation.lesson(form["labels"], form["multi_label"], form.get("unknown"))
 
-    def heard(self, answer: str, form: Form) -> Any:
+    def heard(self, answer: str, form: Form, text: Text = "") -> Any:
         """The label that an answer names, or the labels. Raises ValueError for one that names none."""
         allowed = [*form["labels"], *([form["unknown"]] if "unknown" in form else [])]
         if not form["multi_label"]:

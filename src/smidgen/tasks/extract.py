@@ -15,7 +15,8 @@ from smidgen.core.parts import Form, Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.stats import platt, spans
+from smidgen.stats import lookup, platt, spans
+from smidgen.tasks import quoting
 from smidgen.tasks.fields import MOST_COLUMNS, Fields, parsed
 
 _MOST_KINDS = 200
@@ -148,6 +149,26 @@ class Extract:
     def content(self, reply: Reply) -> str:
         """The spans as JSON."""
         return json.dumps(reply.output, ensure_ascii=False)
+
+    def lesson(self, form: Form) -> str:
+        """The kinds, and how a larger model is to answer with their spans: by their words."""
+        return quoting.lesson(form["kinds"])
+
+    def heard(self, answer: str, form: Form, text: Text = "") -> list[Span]:
+        """The spans that a larger model names, with their places in the text. Raises ValueError; see `quoting.heard`."""
+        return quoting.heard(answer, form["kinds"], joined(text))
+
+    def quoted(self, output: Any, form: Form, text: Text) -> str:
+        """The spans' words and kinds as JSON."""
+        return quoting.quoted(output, joined(text))
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of two lists of spans; 1 where both are empty."""
+        return spans.counted([one], [other]) if one or other else 1.0
+
+    def by_heart(self, rows: Sequence[Row], form: Form) -> list[list[Span]]:
+        """The spans of other rows, looked up."""
+        return lookup.spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
 def _gold(rows: Sequence[Row], form: Form) -> list[list[Span]]:

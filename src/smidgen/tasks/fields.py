@@ -17,8 +17,8 @@ from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
-from smidgen.stats import fields, filled, platt
-from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema
+from smidgen.stats import fields, filled, lookup, platt
+from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema, quoting
 from smidgen.tasks.field_filling import Filler
 from smidgen.tasks.field_values import Values
 from smidgen.tasks.field_ways import Fits
@@ -162,6 +162,37 @@ class Fields:
     def _fits(self) -> dict[str, Fits] | None:
         """Whether a value may be a field's, by its path; None where there is no schema yet."""
         return field_plan.fitting(self._values.schema) if self._values is not None else None
+
+    def lesson(self, form: Form) -> str:
+        """The fields in words, and the schema that the answer must fit."""
+        schema = json.dumps(form["schema"], ensure_ascii=False)
+        return (
+            f"{form['instruction']} What the text does not say is null, where null is allowed. Answer with a JSON object that fits this "
+            f"JSON schema, and nothing else:\n{schema}"
+        )
+
+    def heard(self, answer: str, form: Form, text: Text = "") -> dict[str, Any]:
+        """The object that a larger model answers with, in the order and the types of the schema. Raises ValueError for one that is no
+        object, or does not fit: an answer is whole or none."""
+        values = self._values or Values(form["schema"])
+        found = quoting.value(answer)
+        if not isinstance(found, Mapping):
+            raise ValueError("it is no JSON object")
+        try:
+            settled = values.settled(found)
+        except ValueError:
+            raise ValueError("it does not fit the schema") from None
+        if values.fault(settled):
+            raise ValueError("it does not fit the schema")
+        return settled
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of the pairs of a field and its value; 1 where both have none."""
+        return filled.f1(one, other)
+
+    def by_heart(self, rows: Sequence[Row], form: Form) -> list[dict[str, Any]]:
+        """The commonest value of each field."""
+        return lookup.fields([row.output for row in rows])
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:

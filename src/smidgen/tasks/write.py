@@ -194,12 +194,12 @@ class Write:
         told = form["instruction"] or "Write the text that belongs to the one you are given."
         return f"{told}\nAnswer with the text itself and nothing else: no heading, no comment, no quotation marks around it."
 
-    def heard(self, answer: str, form: Form) -> str:
+    def heard(self, answer: str, form: Form, text: Text = "") -> str:
         """The answer itself. Raises ValueError for an empty one, and for one far longer than any of the user's."""
-        text = _text(answer)
-        if len(text.split()) > 20 + 3 * form["max_words"]:
-            raise ValueError(f"it has {len(text.split())} words; the longest of your own has {form['max_words']}")
-        return text
+        written = _text(answer)
+        if len(written.split()) > 20 + 3 * form["max_words"]:
+            raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form['max_words']}")
+        return written
 
     def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: Form) -> list[Facts | None]:
         """What each text states of its input; None where that has no attributes, or none are checked."""

@@ -87,7 +87,13 @@ class Asker:
 
     def _key(self, question: Question) -> str:
         """All that an answer depends on."""
-        asked = [question.messages, question.max_tokens, question.temperature, question.vote]
+        asked = [
+            question.messages,
+            question.max_tokens,
+            question.temperature,
+            question.vote,
+            *([question.schema] if question.schema else []),
+        ]
         return content_hash({"url": self._settings.source, "model": self._settings.model, "asked": asked})
 
     def _or_stop(self, key: str, question: Question) -> Answer:

@@ -19,17 +19,23 @@ class Question:
         max_tokens: the most tokens of the answer.
         temperature: of sampling.
         vote: tells askings of the same question apart.
+        schema: JSON of the schema that the answer is to fit, for servers that hold answers to one; empty for none.
     """
 
     messages: tuple[tuple[str, str], ...]
     max_tokens: int
     temperature: float = 0.0
     vote: int = 0
+    schema: str = ""
 
     @property
     def most_tokens_in(self) -> int:
         """More tokens than the messages can be: a token of today's tokenizers is at least one byte of UTF-8."""
-        return _FRAME + sum(_FRAME_OF_MESSAGE + len(content.encode("utf-8", "replace")) for _, content in self.messages)
+        return (
+            _FRAME
+            + len(self.schema.encode("utf-8", "replace"))
+            + sum(_FRAME_OF_MESSAGE + len(content.encode("utf-8", "replace")) for _, content in self.messages)
+        )
 
 
 class Why(StrEnum):

@@ -87,10 +87,10 @@ def told(description: str, lesson: str) -> str:
     )
 
 
-def asked(wish: Wish, content: Callable[[Any], str]) -> str:
-    """The question that asks for a wish. `content` shows an output as text."""
+def asked(wish: Wish, content: Callable[[Row], Any]) -> str:
+    """The question that asks for a wish. `content` shows a row's output: as a text, or as what JSON can hold."""
     if wish.label is None:
-        shown = json.dumps([{"input": joined(row.input), "output": content(row.output)} for row in wish.seeds], ensure_ascii=False)
+        shown = json.dumps([{"input": joined(row.input), "output": content(row)} for row in wish.seeds], ensure_ascii=False)
         return f"Make {PER_ANSWER} new examples, each an object with input and output, unlike one another and unlike these:\n{shown}"
     shown = json.dumps([joined(row.input) for row in wish.seeds], ensure_ascii=False)
     rivals = f" None of them may fit {' or '.join(wish.rivals)}." if wish.rivals else ""
@@ -98,8 +98,9 @@ def asked(wish: Wish, content: Callable[[Any], str]) -> str:
     return f"{wanted}\n{shown}{rivals}"
 
 
-def read(answer: str, wish: Wish, parse: Callable[[Any], Any]) -> tuple[list[Row], int]:
-    """The rows of an answer, and how many of its entries are none. An answer that is no list counts as one."""
+def read(answer: str, wish: Wish, parse: Callable[[str, Any], Any]) -> tuple[list[Row], int]:
+    """The rows of an answer, and how many of its entries are none. An answer that is no list counts as one. `parse` makes an output of a
+    text's given one, and raises ValueError for one that cannot be."""
     text = answer.strip()
     fenced = _FENCE.match(text)
     try:
@@ -115,7 +116,8 @@ def read(answer: str, wish: Wish, parse: Callable[[Any], Any]) -> tuple[list[Row
         try:
             if not _usable(given):
                 raise ValueError
-            rows.append(Row(str(given).strip(), parse(output)))
+            text = str(given).strip()
+            rows.append(Row(text, parse(text, output)))
         except ValueError:
             bad += 1
     return rows, bad

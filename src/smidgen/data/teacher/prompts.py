@@ -39,6 +39,7 @@ class Prompts:
         private: whether personal data is redacted, because the text leaves this machine.
         embed: makes vectors of texts; without it, rows are near where their words are.
         find: finds the personal data that has no form.
+        schema: JSON of the schema that answers are to fit; empty for none.
     """
 
     system: str
@@ -50,6 +51,7 @@ class Prompts:
     private: bool
     embed: Embed | None
     find: Find = nothing
+    schema: str = ""
 
     def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[Question], Redactor]]:
         """For each row its question, as often as there are votes, and what was redacted in it. A row is not shown to itself.
@@ -66,6 +68,8 @@ class Prompts:
         try:
             last = safe(text)
             messages = [("system", safe(self.system))]
+            # A schema with stand-ins in it would hold answers to them; then the words alone must do.
+            schema = self.schema if safe(self.schema) == self.schema else ""
         except RedactionError:
             return [], redactor
         turns: list[tuple[str, str]] = []
@@ -78,7 +82,7 @@ class Prompts:
             except RedactionError:  # one row less is shown
                 continue
         asked = (*messages, *turns, ("user", last))
-        return [Question(asked, self.max_tokens, self.temperature, vote) for vote in range(votes)], redactor
+        return [Question(asked, self.max_tokens, self.temperature, vote, schema) for vote in range(votes)], redactor
 
     def _near(self, texts: Sequence[str]) -> list[list[int]]:
         """For each text the places of the rows that are nearest to it, nearest first: a few more than are shown."""

@@ -36,7 +36,7 @@ class Verdict:
     why_not: str = ""
 
 
-def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree | None, least: float) -> Verdict:
+def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree | None, least: float, reasons: bool = False) -> Verdict:
     """The answer that the votes come to.
 
     Args:
@@ -44,21 +44,23 @@ def verdict(answers: Sequence[Answer], hear: Callable[[str], Any], agree: Agree 
         hear: turns an answer into an output; raises ValueError for one that cannot be used.
         agree: compares outputs that can be more or less alike; without it they are the same or not.
         least: agreement under which there is no answer.
+        reasons: whether what `hear` raises is to be told: its reasons are few.
 
     Votes that could not be used count as votes for nothing.
     """
     given = [answer for answer in answers if answer.why_not is None]
     if not given:
         return Verdict(None, agreement=0.0, why_not=answers[0].why_not or Why.REFUSED if answers else Why.PRIVATE)
-    heard = []
+    heard, kinds = [], []
     for answer in given:
         try:
             if answer.finished:
                 heard.append(hear(answer.text))
-        except ValueError:
-            continue
+        except ValueError as error:
+            kinds.append(str(error) if reasons else "")
     if not heard:
-        return Verdict(None, agreement=0.0, why_not=UNHEARD if any(answer.finished for answer in given) else CUT)
+        why = CUT if not kinds else f"{UNHEARD}: {kinds[0]}" if kinds[0] else UNHEARD
+        return Verdict(None, agreement=0.0, why_not=why)
     found = _consensus(heard, agree, len(given)) if agree else _commonest(heard, len(given))
     return found if found.agreement >= least else Verdict(None, agreement=found.agreement, why_not=SPLIT)
 

@@ -59,6 +59,7 @@ class Wire:
     def __init__(self, url: str, model: str, key: str | None, *, local: bool, timeout: float, concurrency: int) -> None:
         self._url = f"{url}/chat/completions"
         self._model, self._key, self._timeout = model, key, timeout
+        self._holds = True  # to a schema, until it shows that it does not
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = httpx.Client(headers=headers, timeout=timeout, limits=limits, follow_redirects=False, trust_env=not local)
@@ -68,8 +69,23 @@ class Wire:
         self._client.close()
 
     def send(self, question: Question) -> Answer | Busy | Refused:
-        """The teacher's answer, or why there is none. Raises TeacherError where the server takes no question of ours."""
-        body = {
+        """The teacher's answer, or why there is none. Raises TeacherError where the server takes no question of ours.
+
+        A question with a schema that is refused is sent once more without it: the server may not hold answers to schemas, or not to this
+        one. Where it takes it then, no other is sent with a schema.
+        """
+        if not (question.schema and self._holds):
+            return self._sent(question, "")
+        found = self._sent(question, question.schema)
+        if not isinstance(found, Refused):
+            return found
+        plain = self._sent(question, "")
+        if isinstance(plain, Answer):
+            self._holds = False
+        return plain
+
+    def _sent(self, question: Question, schema: str) -> Answer | Busy | Refused:
+        body: dict[str, Any] = {
             "model": self._model,
             "messages": [{"role": role, "content": content} for role, content in question.messages],
             "max_tokens": question.max_tokens,
@@ -77,6 +93,10 @@ class Wire:
         }
         if question.temperature > 0:
             body["seed"] = question.vote
+        if schema:
+            told = json.loads(schema)
+            held = {"name": "answer", "schema": told, "strict": _strict(told)}
+            body["response_format"] = {"type": "json_schema", "json_schema": held}
         deadline = time.monotonic() + self._timeout
         try:
             with self._client.stream("POST", self._url, json=body) as response:
@@ -129,6 +149,14 @@ class Wire:
         if self._key:
             text = text.replace(self._key, "…")
         return f": {text[:_SHOWN]}"
+
+
+def _strict(schema: Any) -> bool:
+    """Whether every field of every object is required: what the strict way of providers asks for."""
+    fields = schema.get("properties", {})
+    return set(fields) == set(schema.get("required", ())) and all(
+        _strict(node.get("items", node)) for node in fields.values() if isinstance(node.get("items", node), dict)
+    )
 
 
 def _answer(read: bytes) -> Answer | Busy:

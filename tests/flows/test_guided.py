@@ -1,0 +1,176 @@
+"""A guide by the whole path: named by a flag or a recipe, found, checked, learnt from, told of in the report, part of the step's key."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import save_file
+from tests.students.tiny_decoder import tiny_decoder, weights
+
+from smidgen.bases.finding import find
+from smidgen.cli.main import code
+from smidgen.core.errors import BaseError, RecipeError, UnknownPart
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.flows.build import build
+from smidgen.flows.guides import guide_of
+from smidgen.flows.training import Bench
+from smidgen.judge.report import read
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe, make
+from smidgen.store.steps import Steps
+from smidgen.students.decoder import Decoder
+from smidgen.students.decoder_settings import DecoderSettings
+
+COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")
+THINGS = ("vase", "lamp", "rug", "bowl", "chair", "mug")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows, a base, and two larger decoders of its tokens."""
+    folder = tmp_path_factory.mktemp("guided")
+    with (folder / "train.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["product", "text"])
+        writer.writerows([f"colour: {c}; thing: {t}", f"A {c} {t} for your home."] for c in COLOURS for t in THINGS)
+    tiny_decoder(folder / "base")
+    for name, seed in (("large", 7), ("other", 8)):
+        tiny_decoder(folder / name, layers=3)
+        save_file(weights(seed=seed, layers=3), folder / name / "model.safetensors")
+    return folder
+
+
+def tree(folder: Path, guide: str | None, **train: Any) -> dict[str, Any]:
+    taught = {"epochs": 12, "learning_rate": 0.01, "precision": "f32", **({"guide": guide} if guide else {}), **train}
+    return {
+        "name": "texts",
+        "task": "write",
+        "data": {"train": "train.csv", "input": "product", "label": "text", "holdout": 0.15, "test_share": 0.25},
+        "base": {"name": str(folder / "base")},
+        "student": {"kind": "decoder"},
+        "train": taught,
+        "compress": {"method": "none"},
+        "gate": {"max_loss": 0.5, "min_agreement": 0.0},
+        "write": {"instruction": "Write."},
+    }
+
+
+def recipe(folder: Path, guide: str | None, **train: Any) -> Recipe:
+    return make(tree(folder, guide, **train), folder=folder)
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "texts"
+    return build(recipe(folder, "large", guide_share=0.2), out, threads=1).folder
+
+
+def test_the_report_and_the_card_say_who_guided(bundle: Path, folder: Path) -> None:
+    student = read(bundle / "report.json").student
+    large = find(str(folder / "large"))
+    assert (student.guide, student.guide_sha256) == (large.name, large.sha256)
+    card, page = ((bundle / name).read_text(encoding="utf-8") for name in ("README.md", "report.html"))
+    assert "guided by" in card and large.sha256 in card and "Guided by" in page
+    licences = json.loads((bundle / "smidgen.json").read_text(encoding="utf-8"))["licences"]
+    assert [entry["what"].split()[0] for entry in licences] == ["base", "data", "guide"]
+
+
+def test_a_bundle_guides_by_what_it_was_taught_and_is_left_as_it_was(bundle: Path, folder: Path) -> None:
+    before = {file.name: file.read_bytes() for file in bundle.iterdir()}
+    base = find(str(folder / "base"))
+    said: list[str] = []
+    progress = Silent()
+    progress.say = said.append  # type: ignore[method-assign]
+    found = guide_of(recipe(folder, str(bundle)), base, {"instruction": "Write."}, progress)
+    assert found is not None and found.family == "decoder" and found.name == "texts" and not said
+    assert found.sha256 == json.loads(before["smidgen.json"])["files"]["model.gguf"]["sha256"]
+    assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
+    again = guide_of(recipe(folder, str(bundle)), base, {"instruction": "Say it."}, progress)
+    assert again == found and "another instruction ('Write.')" in said[0]
+    # Its vocabulary was trimmed: a student that must keep the base's whole one cannot learn of it.
+    with pytest.raises(RecipeError, match="tokens are not those of the base"):
+        guide_of(recipe(folder, str(bundle), vocabulary="whole"), base, {}, progress)
+    space = folder / "guided-by-bundle"
+    space.mkdir()
+    rows = [Row(f"colour: {c}; thing: sofa", f"A {c} sofa.", n) for n, c in enumerate(COLOURS, 1)]
+    settings = DecoderSettings(epochs=1, precision="f32", guide=str(bundle))
+    Decoder().fit(Training(rows, (), {"instruction": "Write."}, base, settings, guide=found), Workspace(space, 1, progress))
+    assert (space / "change.safetensors").is_file()
+    assert any("tokens of the guide are kept" in line for line in said)
+    tokens = [json.loads((place / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"] for place in (space, bundle)]
+    assert tokens[0] == tokens[1] and len(tokens[0]) < 10_000
+
+
+def test_what_cannot_guide_is_refused_before_anything_is_taught(folder: Path, tmp_path: Path) -> None:
+    base = find(str(folder / "base"))
+    told = json.loads((folder / "base" / "tokenizer.json").read_text(encoding="utf-8"))
+    shutil.copytree(folder / "large", tmp_path / "strange")
+    told["added_tokens"][3]["content"] = "<|another|>"
+    (tmp_path / "strange" / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"tokens are not those of the base.*same tokens"):
+        build(recipe(folder, str(tmp_path / "strange")), tmp_path / "out", threads=1)
+    with pytest.raises(UnknownPart, match="nowhere"):
+        guide_of(recipe(folder, "nowhere"), base, {}, Silent())
+    with pytest.raises(BaseError, match="a decoder is needed"):
+        guide_of(recipe(folder, "minilm"), base, {}, Silent())
+    assert guide_of(recipe(folder, None), base, {}, Silent()) is None
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_guide_reaches_the_step_and_is_part_of_its_key(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Training] = []
+
+    def fit(self: Decoder, training: Training, space: Workspace) -> None:
+        seen.append(training)
+
+    monkeypatch.setattr(Decoder, "fit", fit)
+    base = find(str(folder / "base"))
+    wanted = recipe(folder, "large")
+    settings = wanted.sections["train"]
+    guide = guide_of(wanted, base, {}, Silent())
+    assert guide is not None and guide.folder == folder / "large"
+    task, rows = registry.find("tasks", "write"), [Row("a", "b"), Row("c", "d")]
+    bench = Bench(Steps(tmp_path), task, {"decoder": base}, 0, 1, Silent(), guide)
+    keys = [bench.fit("decoder", settings, rows, (), {}, None, "teach").key]
+    assert seen[-1].guide == guide
+    # Other weights under the same name are another step.
+    other = replace(guide, sha256=find(str(folder / "other")).sha256)
+    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), {}, None, "teach").key)
+    keys.append(replace(bench, guide=other).fit("decoder", settings, rows, (), {}, None, "teach").key)
+    keys.append(bench.fit("decoder", DecoderSettings(), rows, (), {}, None, "teach").key)
+    assert seen[-1].guide is None, "settings that name no guide get none"
+    assert keys[1] == keys[2] and len(set(keys)) == 3 == len(seen)
+
+
+def test_the_flags_reach_the_recipe(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Recipe] = []
+
+    def built(wanted: Recipe, out: Path, **named: Any) -> Any:
+        seen.append(wanted)
+        raise BaseError("stop here", value="x", todo="Nothing.")
+
+    monkeypatch.setattr("smidgen.flows.build.build", built)
+    words = [
+        "build",
+        "--task",
+        "write",
+        "--data",
+        str(folder / "train.csv"),
+        "--input",
+        "product",
+        "--label",
+        "text",
+        "--out",
+        str(tmp_path),
+    ]
+    assert code([*words, "--guide", str(folder / "large"), "--on-policy", "0.3", "--quiet"]) == 1
+    train = seen[0].sections["train"]
+    assert isinstance(train, DecoderSettings) and (train.guide, train.on_policy) == (str(folder / "large"), 0.3)
