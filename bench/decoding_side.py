@@ -89,14 +89,14 @@ def bare(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> L
     """xllamacpp in this process, asked for whole answers: `bare` with llama.cpp's own settings, `same` with those of smidgen's engine."""
     import xllamacpp
 
-    from smidgen.engines.llama_options import read
+    from smidgen.engines.llama_options import HELD, read
     from smidgen.engines.llama_prompt import Prompt
     from smidgen.engines.llama_worker import params
 
     asked = read(options)
     if side == "same":
         opening = {"model": str(folder / asked.model), "adapters": [], "threads": threads, "context": asked.context}
-        settings = params({**opening, "slots": asked.slots, "cache": asked.cache, "draft": asked.draft}, "unused")
+        settings = params({**opening, "slots": asked.slots, **asked.model_dump(include=set(HELD))}, "unused")
     else:
         settings = xllamacpp.CommonParams()
         settings.model.path = str(folder / asked.model)

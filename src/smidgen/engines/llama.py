@@ -15,7 +15,7 @@ from smidgen.core.parts import Raw
 from smidgen.core.rows import Text
 from smidgen.engines import llama_chat
 from smidgen.engines.llama_adapters import Adapters, files_of
-from smidgen.engines.llama_options import Options, inside, read
+from smidgen.engines.llama_options import HELD, Options, inside, read
 from smidgen.engines.llama_pieces import Piece, Pieces, piece
 from smidgen.engines.llama_process import Mailbox, Process
 from smidgen.engines.llama_prompt import Prompt
@@ -39,7 +39,8 @@ class Llama:
     def shares(self, options: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
         """What models must have in common to be held once: the weights, by their hash, and how they are run. See `core.parts.Sharing`."""
         asked = read(options)
-        return f"{hashes.get(asked.model)} {asked.cache} {asked.draft}"
+        drafting = f"{asked.draft} {asked.draft_after} {asked.draft_most}" if asked.draft == "lookup" else asked.draft
+        return f"{hashes.get(asked.model)} {asked.cache} {drafting}"
 
     def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> list[LlamaRunner]:
         """Models that have in common what `shares` says, in one process, which holds the weights once, and every adapter. It has as many
@@ -53,7 +54,7 @@ class Llama:
                 "threads": max(1, threads),
                 "context": max(options.context for options in asked),
                 "slots": max(options.slots for options in asked),
-                **asked[0].model_dump(include={"cache", "draft"}),
+                **asked[0].model_dump(include=set(HELD)),
             }
         )
         held, first, runners = sum(map(len, files)), 0, []
@@ -89,7 +90,8 @@ class LlamaRunner:
     def run(self, texts: Sequence[Text]) -> Raw:
         """What the model writes for each text, greedily: `texts`, a list of n str, and float32 arrays (n,):
 
-        `probability`: mean of the probabilities of the tokens written, 0 where there is none;
+        `probability`: mean of the probabilities of the tokens written, 0 where there is none; with drafting, of those that were written in
+            steps without a guess, for llama.cpp tells no others;
         `likelihood`: their product, 0 where there is none;
         `tokens`: how many were written, the end token not counted;
         `finished`: 1 where the model ended by itself, 0 where `max_tokens` or the context cut it.
@@ -184,6 +186,8 @@ class LlamaRunner:
             raise _refused("a grammar and a JSON schema cannot both hold", "grammar, json_schema", "Give one of them.", "grammar")
         if not 0 <= logprobs <= MOST_LOGPROBS:
             raise _refused("so many likeliest tokens cannot be given", logprobs, f"Ask for 0 to {MOST_LOGPROBS}.", "logprobs")
+        if logprobs:
+            self._need_all_probabilities("logprobs", logprobs)
         if not 0 <= temperature <= 100:
             raise _refused("the temperature cannot be", temperature, "Give a number from 0, mostly not over 2.", "temperature")
         if not 0 < top_p <= 1:
@@ -208,6 +212,8 @@ class LlamaRunner:
         """
         if self.options.schema_of_answers:
             raise _refused("the model answers single texts in its own schema", "a conversation", "Send one message.", "messages")
+        if body.get("logprobs"):
+            self._need_all_probabilities("logprobs", body["logprobs"])
         knows_tools = bool(self._process.facts.get("tools"))
         asked, tools = llama_chat.request(body, self.options, self._prompt.specials, knows_tools)
         sent = {**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}}
@@ -247,6 +253,10 @@ class LlamaRunner:
             **more,
         }
         return {"do": "write", "body": body, "stop_ids": self.options.stop}
+
+    def _need_all_probabilities(self, param: str, value: object) -> None:
+        if self.options.draft != "none":
+            raise _refused("the model guesses tokens ahead, and has no probabilities of those", value, "Leave it out.", param)
 
     def _within(self, grammar: str) -> str:
         """The first tokens that are written within a grammar, whatever the text."""

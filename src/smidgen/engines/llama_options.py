@@ -12,6 +12,8 @@ from smidgen.core.errors import EngineError
 from smidgen.core.settings import Settings, setting
 
 TokenId = Annotated[int, Field(ge=0)]
+HELD = ("cache", "draft", "draft_after", "draft_most")
+"""The options that are those of a process, and the same for all models in it."""
 _AGAIN = "Build or copy the bundle again."
 
 
@@ -27,6 +29,10 @@ class Options(Settings):
     slots: int = setting(4, "Texts written side by side.", ge=1, le=64)
     cache: Literal["q8_0", "f16"] = setting("q8_0", "How the keys and values of tokens already read are kept.")
     draft: Literal["none", "lookup"] = setting("none", "`lookup` guesses the next tokens from repeats in the text, and checks the guesses.")
+    draft_after: int = setting(6, "For `lookup`: how many tokens must stand earlier in the text just so.", ge=1, le=64)
+    draft_most: int = setting(
+        16, "For `lookup`: how many tokens are guessed at most; fewer than `draft_after` are not guessed.", ge=1, le=64
+    )
     schema_of_answers: dict[str, Any] = setting({}, "JSON schema that all that is written must fit; empty for free text.")
     adapters: dict[str, str] = setting({}, "LoRA adapters, by name: GGUF files in the bundle's folder.")
     adapter: str | None = setting(None, "The adapter that a request has where it names none; none: the model itself.")

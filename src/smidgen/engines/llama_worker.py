@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 512
 """Tokens of prompts that are read before anything else is looked at: a new request, a cancelled one, a token for another."""
 
-LOOKED_UP, DRAFTED = 6, 16
-"""Drafting: where the last so many tokens stand earlier in the text, the so many tokens after them are guessed to follow again. Of
-shorter repeats most guesses were wrong, which cost a fifth of the speed; this costs none where nothing repeats."""
-
 FACTS_SECONDS = 30.0
 """How long llama.cpp may take to say what it has loaded."""
 
@@ -152,7 +148,7 @@ def params(opening: Message, key: str) -> CommonParams:
         made.cache_type_k = made.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     if opening["draft"] == "lookup":
         made.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
-        made.speculative.ngram_simple.size_n, made.speculative.ngram_simple.size_m = LOOKED_UP, DRAFTED
+        made.speculative.ngram_simple.size_n, made.speculative.ngram_simple.size_m = opening["draft_after"], opening["draft_most"]
     made.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(file, 1.0) for file in opening["adapters"]]
     made.lora_init_without_apply = True
     made.use_jinja = True

@@ -54,6 +54,7 @@ class Decoder:
         """
         need_torch()
         from smidgen.students.decoder_files import described, saved
+        from smidgen.students.drafting import chosen
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
         base = training.base
@@ -62,6 +63,8 @@ class Decoder:
         kept = _kept(training, settings, space)
         described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
+        drafting = chosen(settings.draft, lessons.lessons, prompt, settings.adapter, bool(training.form.get("schema")))
+        space.progress.say(f"drafting: {drafting.why}")
         teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
         if training.guide is not None:
             share = f"{settings.on_policy:.0%} of answers drawn by the student" if settings.on_policy else "on the examples' answers"
@@ -87,6 +90,7 @@ class Decoder:
         facts = {
             **prompt.json(),
             "max_tokens": most,
+            "drafting": drafting.options(),
             "context": min(teacher.model.shape.context, max(_LONG, 256 * math.ceil(2 * longest / 256))),
             "precision": settings.precision,
             "steps": teacher.step,
@@ -127,6 +131,7 @@ class Decoder:
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        options |= stored.facts.get("drafting", {})
         if stored.facts.get("schema"):
             options["schema_of_answers"] = stored.facts["schema"]
         files = ["model.gguf", "tokenizer.json"]
@@ -179,7 +184,9 @@ def _rounded_from(settings: DecoderSettings) -> float | None:
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `likelihood`, `tokens`,
     `finished`. It is held to no schema."""
+    from smidgen.stats.drafting import Sizes
     from smidgen.students.decoder_files import model_in, opened
+    from smidgen.students.drafting import unguessed
     from smidgen.students.generating import write
     from smidgen.students.prompts import plain_ids, tokenizer_of
     from smidgen.students.workers import Workers
@@ -198,6 +205,12 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     finally:
         workers.close()
     rows = [found.get(place) for place in range(len(prompts))]
+    if drafting := facts.get("drafting"):
+        # The engine tells no probability of what it guessed, so the reference that scores are fitted on must not, either.
+        sizes = Sizes(drafting["draft_after"], drafting["draft_most"])
+        for prompt, row in zip(prompts, rows, strict=True):
+            if row is not None:
+                row.probability = unguessed([*facts["before"], *prompt], row.ids, row.chances, sizes)
     return {
         "texts": [tokenizer.decode(row.ids, skip_special_tokens=False) if row else "" for row in rows],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),

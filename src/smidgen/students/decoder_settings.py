@@ -60,6 +60,12 @@ class DecoderSettings(Settings):
         flag="--qat",
     )
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
+    draft: Literal["auto", "none", "lookup"] = setting(
+        "auto",
+        "lookup: while it writes, guess the next tokens from what stands before them, and check several in one step. Pays where answers "
+        "copy from their inputs. auto: where the examples do so enough, and neither an adapter nor a schema stands against it.",
+        flag="--draft",
+    )
     adapter: bool = setting(
         False,
         "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "

@@ -20,12 +20,13 @@ _ROWS = 32
 @dataclass
 class Written:
     """What was written for one text: token ids without the end token, the mean and the product of their probabilities, whether the end was
-    reached."""
+    reached, and each token's probability."""
 
     ids: list[int]
     probability: float
     likelihood: float
     finished: bool
+    chances: Sequence[float] = ()
 
 
 def write(
@@ -105,7 +106,7 @@ class _Batch:
                 break
             alive, ids = alive[keep], best[keep][:, None]
         return [
-            Written(own, sum(c) / len(c) if c else 0.0, math.prod(c) if c else 0.0, done)
+            Written(own, sum(c) / len(c) if c else 0.0, math.prod(c) if c else 0.0, done, c)
             for own, c, done in zip(written, chances, finished, strict=True)
         ]
 
