@@ -14,7 +14,7 @@ from smidgen.server.answers import counted, extra
 from smidgen.server.bodies import CompletionRequest
 from smidgen.server.errors import answer
 from smidgen.server.events import DONE, event, respond
-from smidgen.server.logprobs import of_completion
+from smidgen.server.logprobs import need, of_completion
 from smidgen.server.scribe import Sheet, Source
 from smidgen.server.served import Served
 from smidgen.server.service import Service
@@ -25,6 +25,7 @@ async def complete(
 ) -> Response:
     """The response to a completion request."""
     service.check(model, list(prompts), "prompt")
+    need(model, body.logprobs is not None)
     count = body.n or 1
     own = count if body.drawn() else 1
     options = {**body.options(), "logprobs": body.logprobs or 0}

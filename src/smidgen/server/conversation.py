@@ -17,7 +17,7 @@ from smidgen.server.answers import counted, extra
 from smidgen.server.bodies import ChatRequest
 from smidgen.server.errors import answer
 from smidgen.server.events import DONE, event, respond
-from smidgen.server.logprobs import of_chat
+from smidgen.server.logprobs import need, of_chat
 from smidgen.server.scribe import Sheet, Source
 from smidgen.server.served import Served
 from smidgen.server.service import Service
@@ -38,6 +38,7 @@ async def converse(
     service: Service, model: Served, body: ChatRequest, head: dict[str, Any], text: Text | None, request: Request
 ) -> Response:
     """The response to a chat completion request. `text` is the message that is answered as taught; None for a conversation."""
+    need(model, bool(body.logprobs))
     count = body.n or 1
     own = count if body.drawn() else 1  # the likeliest text is the same each time: it is written once
     if text is not None:

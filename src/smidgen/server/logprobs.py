@@ -6,10 +6,25 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
+from smidgen.server.served import Served
 
 LEAST = 1e-9
 """The least probability that is told: JSON has no minus infinity."""
+
+
+def need(model: Served, wanted: bool) -> None:
+    """Raise RequestError where they are asked for and the model guesses tokens ahead: it has none of those."""
+    if wanted and model.manifest.engine.options.get("draft", "none") != "none":
+        raise RequestError(
+            "the model guesses tokens ahead, and has no probabilities of those",
+            value=model.name,
+            todo="Leave out logprobs, or build the model with --draft none.",
+            status=400,
+            code="logprobs_not_supported",
+            param="logprobs",
+        )
 
 
 def token(text: str, probability: float) -> dict[str, Any]:

@@ -56,16 +56,17 @@ class Course:
         return self.tokens / (self.steps + CHECKED * self.guessed) if self.steps else 1.0
 
 
-def course(prompt: Sequence[int], answer: Sequence[int], sizes: Sizes) -> Course:
-    """The course of writing `answer` after `prompt`, token ids each; the end token counts where it is among them."""
+def course(prompt: Sequence[int], answer: Sequence[int], sizes: Sizes, room: int | None = None) -> Course:
+    """The course of writing `answer` after `prompt`, token ids each; the end token counts where it is among them. `room` is how many tokens
+    may be written at most, beyond which none is guessed; None: more than matters. Guesses beyond the end are checked like the others."""
     ids, after = [*prompt, *answer], sizes.after
     last: dict[tuple[int, ...], int] = {}  # where a run of `after` tokens began last; the first token of all begins none
     begun, written, guesses = 1, len(prompt), list[int]()
     steps = guessed = right = 0
     seen: list[int] = []
     while written < len(ids):
-        pairs = zip(guesses, ids[written:], strict=False)
-        same = next((place for place, (guess, true) in enumerate(pairs) if guess != true), len(guesses))
+        true = ids[written : written + len(guesses)]
+        same = next((place for place, number in enumerate(true) if guesses[place] != number), len(true))
         if not guesses:
             seen.append(written - len(prompt))
         steps, guessed, right = steps + 1, guessed + len(guesses), right + same
@@ -77,6 +78,6 @@ def course(prompt: Sequence[int], answer: Sequence[int], sizes: Sizes) -> Course
         guesses = []
         if known > after + sizes.most + 1 and (found := last.get(tuple(ids[written - after : written]))) is not None:
             follows = ids[found + after : min(known, found + after + sizes.most)]
-            # Fewer than were looked up are not worth a guess; beyond the end nothing can be written.
-            guesses = follows[: max(0, len(ids) - written - 1)] if len(follows) >= after else []
+            left = len(follows) if room is None else max(0, len(prompt) + room - written - 1)
+            guesses = follows[:left] if len(follows) >= after else []  # so few are not guessed
     return Course(len(answer), steps, guessed, right, tuple(seen))

@@ -15,7 +15,7 @@ from smidgen.stats.drafting import Course, Sizes, course
 from smidgen.students.lessons import Lesson
 from smidgen.students.prompts import Prompt
 
-TRIED = (Sizes(6, 16), Sizes(4, 8), Sizes(3, 8), Sizes(2, 4))
+TRIED = (Sizes(6, 16), Sizes(4, 8), Sizes(3, 8), Sizes(2, 4), Sizes(2, 3), Sizes(1, 2))
 """From long repeats, which rarely mislead, to short ones, which come back sooner after a corrected word but guess wrong more often. The
 engine guesses no fewer tokens than it has looked up."""
 GAIN = 1.15
@@ -67,7 +67,8 @@ def chosen(asked: Literal["auto", "none", "lookup"], lessons: Sequence[Lesson], 
     counted = {sizes: _counted(some, prompt, sizes) for sizes in TRIED}
     sizes = max(counted, key=lambda each: counted[each].gain)
     best = counted[sizes]
-    told = f"{best.a_step:.2f} tokens a step, {_share(best)} of guesses right, on {len(some)} examples: {best.gain:.2f} times as fast, estimated"
+    told = f"{best.a_step:.2f} tokens a step, {_share(best)} of guesses right, estimated {best.gain:.2f} times as fast"
+    told = f"{told} ({len(some)} examples)"
     if asked == "auto" and best.gain < GAIN:
         return Drafting(None, f"none, at best {told}")
     return Drafting(sizes, f"lookup of {sizes.after} tokens, {sizes.most} guessed, {told}")

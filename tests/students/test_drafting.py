@@ -1,0 +1,99 @@
+"""Whether a decoder guesses ahead is chosen by its examples, said, and part of what is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.bases.finding import find
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.engines.llama import part as engine
+from smidgen.stats.drafting import Sizes
+from smidgen.students import decoder
+from smidgen.students.decoder import DecoderSettings
+from smidgen.students.drafting import TRIED, Drafting, chosen, unguessed
+from smidgen.students.lessons import Lesson
+from smidgen.students.prompts import Prompt
+
+PROMPT = Prompt((1, 9), (4, 5), (2,))
+
+
+def lessons(copying: bool, count: int = 12, length: int = 40) -> list[Lesson]:
+    made = []
+    for number in range(count):
+        text = [100 + (number * 7 + place * 13) % 800 for place in range(length)]
+        answer = [*text[: length // 2], 99, *text[length // 2 + 1 :]] if copying else [1000 + place for place in range(length)]
+        made.append(Lesson(np.array([*text, 4, 5, *answer, 2]), length + 1))
+    return made
+
+
+def test_answers_that_copy_are_guessed_and_others_not() -> None:
+    copying, free = chosen("auto", lessons(True), PROMPT, False, False), chosen("auto", lessons(False), PROMPT, False, False)
+    assert copying.sizes in TRIED and copying.options()["draft"] == "lookup"
+    assert copying.options()["draft_after"] == copying.sizes.after and copying.why.startswith(f"lookup of {copying.sizes.after} tokens")
+    assert free == Drafting(None, "none, at best 1.00 tokens a step, none of guesses right, estimated 1.00 times as fast (12 examples)")
+    assert free.options() == {}
+
+
+def test_what_is_asked_for_is_done_or_refused() -> None:
+    assert chosen("none", lessons(True), PROMPT, False, False).sizes is None
+    assert chosen("lookup", lessons(False), PROMPT, False, False).sizes in TRIED
+    assert chosen("lookup", lessons(True), PROMPT, True, False).sizes in TRIED
+    with pytest.raises(TrainError, match=r"scored by the probability of every token.*--draft none"):
+        chosen("lookup", lessons(True), PROMPT, False, True)
+
+
+def test_where_it_would_cost_more_than_speed_it_is_not_chosen() -> None:
+    assert "served together" in chosen("auto", lessons(True), PROMPT, True, False).why
+    assert "scored by every token" in chosen("auto", lessons(True), PROMPT, False, True).why
+    assert [chosen("auto", lessons(True), PROMPT, *kind).sizes for kind in ((True, False), (False, True))] == [None, None]
+
+
+def test_of_many_examples_some_are_looked_at_from_the_first_to_the_last() -> None:
+    mixed = [*lessons(False, 300), *lessons(True, 300)]
+    found = chosen("auto", mixed, PROMPT, False, False)
+    assert "(200 examples)" in found.why and found.sizes is not None
+    assert chosen("auto", mixed[:340], PROMPT, False, False).sizes is None
+
+
+def test_only_tokens_that_were_not_guessed_have_a_say() -> None:
+    prompt, answer = [1, 11, 12, 13, 14, 15, 16, 17, 18, 2], [11, 12, 13, 14, 15, 16, 17, 18]
+    assert unguessed(prompt, answer, [0.5, 0.7, *[0.1] * 6], Sizes(2, 3)) == pytest.approx(0.6)
+    assert unguessed(prompt, [], [], Sizes(2, 3)) == 0.0
+
+
+def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_alike(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Heard(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    words = ["the", "red", "vase", "on", "our", "old", "table", "is", "nice", "and", "a", "blue", "lamp", "by", "my", "new", "door"]
+    texts = [" ".join(words[(number + place) % len(words)] for place in range(24)) for number in range(16)]
+    rows = [Row(text, text.replace("nice", "fine"), number) for number, text in enumerate(texts, 1)]
+    folder, out = tmp_path / "fit", tmp_path / "out"
+    folder.mkdir(), out.mkdir()
+    settings = DecoderSettings(epochs=4, learning_rate=1e-2, batch_rows=4, precision="f32", qat="none")
+    training = Training(rows, (), {"max_tokens": 60}, find(str(tiny_decoder(tmp_path / "base")), family="decoder"), settings)
+    decoder.part.fit(training, Workspace(folder, 1, Heard()))
+    spec = decoder.part.export(folder, out)
+    assert spec.options["draft"] == "lookup" and any(text.startswith("drafting: lookup of") for text in said)
+    trained = decoder.part.raw(folder, texts[:4], 1)
+    plain = {name: value for name, value in spec.options.items() if not name.startswith("draft")}
+    runners = [engine.open(out, options, 1) for options in (spec.options, plain)]
+    try:
+        served, whole = (runner.run(texts[:4]) for runner in runners)
+        pieces = list(runners[0].write(texts[0]))
+    finally:
+        for runner in runners:
+            runner.close()
+    assert served["texts"] == whole["texts"] == trained["texts"]
+    assert sum(len(piece.tokens) for piece in pieces) < sum(piece.count for piece in pieces), "no guess, no test"
+    assert np.allclose(served["probability"], trained["probability"], atol=0.02)
