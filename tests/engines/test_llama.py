@@ -225,16 +225,6 @@ def test_options_that_cannot_be(wrong: dict[str, Any], said: str, decoder: Path)
         part.open(decoder, options(**wrong), 1)
 
 
-def test_drafting_changes_no_answer(babbler: Path) -> None:
-    told = []
-    for draft in ("none", "lookup"):
-        runner = part.open(babbler, options(before=[1], after=[], draft=draft, max_tokens=120), 1)
-        raw = runner.run(["abcdefgh " * 8, "in and in and in"])
-        told.append((raw["texts"], raw["tokens"].tolist(), raw["probability"].round(3).tolist()))
-        runner.close()
-    assert told[0] == told[1] and told[0][1] == [120, 120]
-
-
 def test_ids_that_the_model_does_not_know_are_the_bundles_fault(babbler: Path) -> None:
     runner = part.open(babbler, options(before=[1, 99_999], after=[]), 1)
     with pytest.raises(EngineError, match="invalid tokens"):

@@ -19,6 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smidgen.bundles.open import open_bundle
+from smidgen.bundles.pack import pack
 from smidgen.flows.live import Model, load
 
 from .conftest import Running, running
@@ -353,3 +355,20 @@ def test_time_and_places_are_limited(writer_bundle, error):
         pid = server.model.runner.pid
         assert pid is not None
     assert server.model.runner.pid is None, "the server ends its models"
+
+
+def test_a_model_that_guesses_ahead_has_no_probability_of_every_token(writer_bundle, tmp_path):
+    manifest = open_bundle(writer_bundle).manifest
+    engine = manifest.engine.model_copy(update={"options": {**manifest.engine.options, "draft": "lookup"}})
+    pack(writer_bundle, manifest.model_copy(update={"engine": engine}), tmp_path / "writer")
+    with running(load(tmp_path / "writer", threads=1)) as server, openai.OpenAI(base_url=f"{server.url}/v1", api_key="any") as client:
+        assert "Paris" in ask(client).choices[0].message.content
+        for asked in (
+            lambda: ask(client, logprobs=True),
+            lambda: ask(client, logprobs=True, stream=True),
+            lambda: ask(client, [{"role": "system", "content": "Hi"}, *[{"role": "user", "content": FRANCE}] * 2], logprobs=True),
+            lambda: client.completions.create(model="writer", prompt=FRANCE, logprobs=0),
+        ):
+            with pytest.raises(openai.BadRequestError) as caught:
+                asked()
+            assert "--draft none" in refusal(caught, 400, "logprobs_not_supported")

@@ -36,7 +36,9 @@ def lessons(copying: bool, count: int = 12, length: int = 40) -> list[Lesson]:
 def test_answers_that_copy_are_guessed_and_others_not() -> None:
     copying, free = chosen("auto", lessons(True), PROMPT, False, False), chosen("auto", lessons(False), PROMPT, False, False)
     assert copying.sizes in TRIED and copying.options()["draft"] == "lookup"
-    assert copying.options()["draft_after"] == copying.sizes.after and copying.why.startswith(f"lookup of {copying.sizes.after} tokens")
+    assert copying.options()["draft_after"] == copying.sizes.after and copying.why.startswith(
+        f"lookup, up to {copying.sizes.most} tokens guessed"
+    )
     assert free == Drafting(None, "none, at best 1.00 tokens a step, none of guesses right, estimated 1.00 times as fast (12 examples)")
     assert free.options() == {}
 
@@ -84,7 +86,7 @@ def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_
     training = Training(rows, (), {"max_tokens": 60}, find(str(tiny_decoder(tmp_path / "base")), family="decoder"), settings)
     decoder.part.fit(training, Workspace(folder, 1, Heard()))
     spec = decoder.part.export(folder, out)
-    assert spec.options["draft"] == "lookup" and any(text.startswith("drafting: lookup of") for text in said)
+    assert spec.options["draft"] == "lookup" and any(text.startswith("drafting: lookup, up to") for text in said)
     trained = decoder.part.raw(folder, texts[:4], 1)
     plain = {name: value for name, value in spec.options.items() if not name.startswith("draft")}
     runners = [engine.open(out, options, 1) for options in (spec.options, plain)]

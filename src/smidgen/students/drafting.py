@@ -71,7 +71,7 @@ def chosen(asked: Literal["auto", "none", "lookup"], lessons: Sequence[Lesson], 
     told = f"{told} ({len(some)} examples)"
     if asked == "auto" and best.gain < GAIN:
         return Drafting(None, f"none, at best {told}")
-    return Drafting(sizes, f"lookup of {sizes.after} tokens, {sizes.most} guessed, {told}")
+    return Drafting(sizes, f"lookup, up to {sizes.most} tokens guessed after {sizes.after} that stand earlier, {told}")
 
 
 def unguessed(prompt: Sequence[int], answer: Sequence[int], chances: Sequence[float], sizes: Sizes) -> float:
