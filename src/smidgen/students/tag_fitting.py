@@ -29,6 +29,7 @@ from smidgen.students.encoder import load_encoder, vocabulary_of, workers_for
 from smidgen.students.encoder_trimming import trim
 from smidgen.students.facts import FACTS
 from smidgen.students.finetuning import TrainConfig
+from smidgen.students.lengths import positions
 from smidgen.students.packing import chunks, pack, units_of
 from smidgen.students.shaped_bert import ShapedBert
 from smidgen.students.tag_lessons import lessons
@@ -65,7 +66,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
         model.learn(tagging.SHAPES)
     facts: dict[str, Any] = {
         "pooling": "tokens",
-        "max_length": min(settings.max_length, _positions(folder)),
+        "max_length": min(settings.max_length, positions(folder)),
         "level": tagging.level_of(examples),
         "shaped": isinstance(model, ShapedBert),
         "choices": choices,
@@ -192,10 +193,3 @@ def _without_case(tokenizer: Tokenizer) -> bool:
     """Whether large and small letters read the same."""
     tokenizer.no_padding()
     return bool(tokenizer.encode("Paris ABC", add_special_tokens=False).ids == tokenizer.encode("paris abc", add_special_tokens=False).ids)
-
-
-def _positions(folder: Path) -> int:
-    """Tokens that the encoder can read at once. Some tables begin with rows that are never read: two are left free."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    most = int(config.get("max_position_embeddings", 512))
-    return most if FastBert.covers(config) else max(16, most - 2)

@@ -1,0 +1,39 @@
+"""How much is read of a text follows from the texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.students.test_encoder import tiny_base  # noqa: F401
+
+from smidgen.students.lengths import length_of, positions
+
+
+@pytest.mark.parametrize(
+    ("words", "of", "expected"),
+    [
+        (5, 100, 128),  # short texts
+        (150, 100, 192),  # all long: 150 and two special tokens, by 64s
+        (150, 6, 192),  # six of a hundred are long: the longest twentieth is not left out
+        (150, 4, 128),  # four of a hundred are
+        (5_000, 100, 512),  # no more than most
+    ],
+)
+def test_as_many_as_95_of_100_texts_need(tiny_base: Path, words: int, of: int, expected: int) -> None:  # noqa: F811
+    texts = [" ".join(["a"] * words)] * of + ["a a a"] * (100 - of)
+    assert length_of(tiny_base / "tokenizer.json", texts) == expected
+    assert length_of(tiny_base / "tokenizer.json", [(text, "a") for text in texts]) >= expected
+    assert length_of(tiny_base / "tokenizer.json", texts, 100) <= 100
+
+
+def test_nothing_to_learn_from_reads_the_least(tiny_base: Path) -> None:  # noqa: F811
+    assert length_of(tiny_base / "tokenizer.json", []) == 128
+
+
+def test_no_more_than_the_encoder_can_read(tiny_base: Path, tmp_path: Path) -> None:  # noqa: F811
+    config = json.loads((tiny_base / "config.json").read_text(encoding="utf-8"))
+    assert positions(tiny_base) == config["max_position_embeddings"]
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta", "max_position_embeddings": 514}), encoding="utf-8")
+    assert positions(tmp_path) == 512
