@@ -1,0 +1,64 @@
+"""A model whose answers copy is built, measured and shipped with drafting, by the whole path."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from random import Random
+
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.bundles.open import open_bundle
+from smidgen.core.progress import Silent
+from smidgen.flows.build import build
+from smidgen.flows.live import load
+from smidgen.judge.report import read
+from smidgen.parts.recipe import make
+
+MARKS = ("nice", "old", "new", "red", "blue", "small")
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_drafting_is_chosen_said_and_shipped(tmp_path: Path) -> None:
+    random = Random(0)
+    names = ["".join(random.choice("abcdefghilmnoprstu") for _ in range(5)) for _ in range(200)]
+    texts = [" ".join([*random.sample(names, 12), random.choice(MARKS)]) for _ in range(40)]
+    with (tmp_path / "train.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["draft", "corrected"])
+        writer.writerows((text, text.replace("nice", "fine")) for text in texts)
+    recipe = make(
+        {
+            "name": "corrections",
+            "task": "write",
+            "data": {"train": str(tmp_path / "train.csv"), "input": "draft", "label": "corrected", "holdout": 0.15, "test_share": 0.25},
+            "base": {"name": str(tiny_decoder(tmp_path / "base"))},
+            "train": {"epochs": 4, "learning_rate": 0.01, "precision": "f32"},
+            "compress": {"method": "q8-0"},
+            "gate": {"max_loss": 0.5},
+            "write": {"instruction": "Correct."},
+        }
+    )
+    heard = Heard()
+    build(recipe, tmp_path / "out", threads=1, progress=heard)
+    (said,) = [text for text in heard.said if text.startswith("drafting: ")]
+    options = open_bundle(tmp_path / "out").manifest.engine.options
+    assert options["draft"] == "lookup"
+    assert said.startswith(f"drafting: lookup, up to {options['draft_most']} tokens guessed after {options['draft_after']} that stand")
+    report = read(tmp_path / "out" / "report.json")
+    assert report.parity is not None and report.parity.passed and report.speed.tokens_per_second
+    model = load(tmp_path / "out", 1)
+    try:
+        pieces = [reply.piece for reply in model.write(texts[0])]
+    finally:
+        model.close()
+    assert sum(len(piece.tokens) for piece in pieces) < sum(piece.count for piece in pieces), "no guess, no test"
