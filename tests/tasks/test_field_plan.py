@@ -90,6 +90,34 @@ def test_words_become_values_as_the_rows_show(node: dict[str, Any], rows: list[t
     assert found == value and type(found) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("values", "words", "value"),
+    [
+        (["A+", "A-"], "A-", "A-"),
+        (["A+", "A-"], "a-", "A-"),
+        (["A+", "A-"], "A", None),
+        (["A+", "A-", "B"], "group A - or so", None),
+        (["C", "C++"], "C++", "C++"),
+        (["C", "C++"], "C", "C"),
+        (["us", "US"], "US", "US"),
+        (["us", "US"], "Us", None),
+        (["wrong_item", "late"], "a Wrong-Item!", "wrong_item"),
+    ],
+)
+def test_a_choice_keeps_the_signs_and_the_case_that_tell_it_from_another(values: list[str], words: str, value: str | None) -> None:
+    assert field_ways.value_of(words, {"kind": "words", "values": values}, lambda _: True) == value
+
+
+def test_the_signs_of_a_choice_are_marked_with_it() -> None:
+    schema = schema_of(blood={"enum": ["A+", "A-", "B+"]})
+    rows = [(f"Group {group}, {n} units", {"blood": group}) for n in range(4) for group in ("A+", "B+", "A-")]
+    plan = plan_of(schema, *rows)
+    assert marks(schema, plan, *rows[:3]) == [[("blood", "A+")], [("blood", "B+")], [("blood", "A-")]]
+    text = "Group A-, 5 units"
+    (reply,) = Filler(Values(schema), plan).decode(raw(text, plan, ("blood", "A-", 0.9)), {"temperature": 1.0, "shift": 0.0})
+    assert reply.output == {"blood": "A-"}
+
+
 def test_a_value_that_the_schema_bars_is_none() -> None:
     schema = schema_of(count={"type": "integer", "minimum": 1, "maximum": 9})
     plan = plan_of(schema, ("2 of", {"count": 2}), ("3 of", {"count": 3}))

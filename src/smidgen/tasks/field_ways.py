@@ -189,13 +189,17 @@ def _turned(words: str, way: Sequence[Any]) -> str | None:
 
 
 def _meant(words: str, values: Sequence[Any]) -> Any:
-    """The one value that words name; else the only one that is named among them."""
+    """The one value that words name, strictest first: as written, in another case, with other signs; else the only one that is named among
+    them. None where that leaves two."""
+    for same in (str.strip, str.casefold, _plain):
+        hit = [value for value in values if any(same(said) and same(words.strip()) == same(said) for said in _said(value))]
+        if hit:
+            return hit[0] if len(hit) == 1 else None
     plain = _plain(words)
     named = {value: [_plain(said) for said in _said(value)] for value in values}
-    exact = next((value for value, said in named.items() if (plain and plain in said) or words.strip() in _said(value)), None)
-    if exact is not None:
-        return exact
-    among = [value for value, said in named.items() if any(f" {one} " in f" {plain} " for one in said if one)]
+    # Values that differ by their signs alone (`A+`, `A-`) are not told apart by the words among others.
+    shared = Counter(one for said in named.values() for one in set(said))
+    among = [value for value, said in named.items() if any(shared[one] == 1 and f" {one} " in f" {plain} " for one in said if one)]
     return among[0] if len(among) == 1 else None
 
 
@@ -205,9 +209,9 @@ def _said(value: Any) -> Sequence[str]:
 
 
 def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
-    """A value standing by itself; `loose`: whatever case and whatever signs between its words."""
-    parts = re.findall(r"[^\W_]+", value) if loose else []
-    body = r"[\W_]+".join(map(re.escape, parts)) if parts else _blanks(value)
+    """A value standing by itself; `loose`: whatever case, and whatever signs between its words, not those that it begins or ends with."""
+    signs = loose and value[:1].isalnum() and value[-1:].isalnum()
+    body = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", value))) if signs else _blanks(value)
     before = r"(?<!\w)" if value[:1].isalnum() else ""
     after = r"(?!\w)" if value[-1:].isalnum() else ""
     return re.compile(before + body + after, re.IGNORECASE if loose else re.NOFLAG)
