@@ -118,6 +118,27 @@ def test_the_signs_of_a_choice_are_marked_with_it() -> None:
     assert reply.output == {"blood": "A-"}
 
 
+def test_of_overlapping_spans_the_likeliest_is_given() -> None:
+    schema = schema_of(products={"type": "array", "items": {"type": "string"}}, other={"type": ["string", "null"]})
+    plan = plan_of(schema, *((f"n{n} or m{n}", {"products": [f"n{n}"], "other": f"m{n}"}) for n in range(9)))
+    filler, form = Filler(Values(schema), plan | {"threshold": 0.4}), {"temperature": 1.0, "shift": 0.0}
+    found = (("products", "Kelp Mug", 0.52), ("products", "Mug", 0.45), ("other", "Kelp Mug", 0.44))
+    (reply,) = filler.decode(raw("Kelp Mug", plan, *found), form)
+    assert reply.output == {"products": ["Kelp Mug"], "other": None} and reply.score == pytest.approx(0.52, abs=1e-6)
+
+
+def test_many_unlikely_places_are_no_likely_value() -> None:
+    schema = schema_of(count={"type": "integer"})
+    plan = plan_of(schema, *((f"{n} of", {"count": n}) for n in range(2, 9)))
+    filler, form = Filler(Values(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    spans = [[2 * n, 2 * n + 1, 0, 0.06] for n in range(60)]
+    (reply,) = filler.decode({"spans": [[*spans, [120, 121, 0, 0.95]]], "inputs": ["2 " * 60 + "7"]}, form)
+    assert reply.output == {"count": 7}
+    many = 5_000
+    (long,) = filler.decode({"spans": [[[2 * n, 2 * n + 1, 0, 0.9] for n in range(many)]], "inputs": ["2 " * many]}, form)
+    assert long.output == {"count": 2} and long.facts == {"scores": {"count": 0.9}, "spans": {"count": [[0, 1]]}}
+
+
 def test_a_value_that_the_schema_bars_is_none() -> None:
     schema = schema_of(count={"type": "integer", "minimum": 1, "maximum": 9})
     plan = plan_of(schema, ("2 of", {"count": 2}), ("3 of", {"count": 3}))
