@@ -229,6 +229,33 @@ def test_a_required_field_that_is_not_found_is_a_refusal() -> None:
     assert all("name has no value" in one.facts["refused"] for one in refused) and task.content(refused[0]) == ""
 
 
+def test_a_value_that_does_not_fit_is_left_out_and_the_others_are_given() -> None:
+    tags = {"type": "array", "items": {"type": "string"}, "maxItems": 2}
+    schema = schema_of(("tags",), price={"type": ["number", "null"]}, name={"type": ["string", "null"]}, tags=tags)
+    plan = plan_of(schema, *((f"{n} euros, n{n}: a{n}", {"price": n, "name": f"n{n}", "tags": [f"a{n}"]}) for n in range(9)))
+    filler, form = Filler(Values(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    for words, good in (("9" * 400, "12"), ("9" * 5000, "12")):
+        (reply,) = filler.decode(raw(f"{words} or {good}", plan, ("price", words, 0.9), ("price", good, 0.6)), form)
+        assert reply.output == {"price": 12, "name": None, "tags": []}
+    found = (("name", "a\0b", 0.9), ("tags", "red", 0.7), ("tags", "blue", 0.8), ("tags", "green", 0.9))
+    (reply,) = filler.decode(raw("a\0b: red, blue, green", plan, *found), form)
+    assert reply.output == {"price": None, "name": None, "tags": ["blue", "green"]}
+    assert reply.score == pytest.approx(0.9 * 0.8 * 0.3, abs=1e-6), "red is not given, however likely it is"
+
+
+def test_the_threshold_is_the_best_of_the_answers_that_are_served() -> None:
+    other = {"type": ["string", "null"]}
+    schema = schema_of(("name",), name={"type": "string"}, town=other, street=other, land=other)
+    plan = plan_of(
+        schema, ("n of t", {"name": "n", "town": "t"}), ("s, l", {"name": "s", "street": "l"}), ("s, l", {"name": "s", "land": "l"})
+    )
+    # From 0.43 on there would be a right town and no wrong street and land, but no name: every answer is refused.
+    row = Row("n of t in s in l", {"name": "n", "town": "t"})
+    found = raw("n of t in s in l", plan, ("name", "n", 0.42), ("town", "t", 0.9), ("street", "s", 0.5), ("land", "l", 0.5))
+    both = {"spans": found["spans"] * 9, "inputs": [row.input] * 9}
+    assert Filler(Values(schema), plan).threshold(both, [row] * 9) <= 0.42
+
+
 def test_the_decision_is_fitted_on_held_rows() -> None:
     rows = [Row(f"from n{n} now", {"name": f"n{n}"}, n) for n in range(40)]
     form = part.form(rows, ANY)

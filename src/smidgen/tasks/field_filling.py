@@ -50,6 +50,7 @@ class Filler:
     def __init__(self, values: Values, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
         self._values, self._plan = values, plan
         self._fits = fitting(values.schema) if fits is None else fits
+        self._most: dict[str, int] = {path: node["maxItems"] for path, node in filled.paths(values.schema) if "maxItems" in node}
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
@@ -59,14 +60,15 @@ class Filler:
         """
         made = [self._filled(reading, self._plan["threshold"]) for reading in self._read(raw)]
         scores = platt.curve(platt.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
-        return [self._reply(given, facts, float(score)) for (given, _, facts), score in zip(made, scores, strict=True)]
+        return [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
 
     def threshold(self, raw: Raw, rows: Sequence[Row]) -> float:
         """The middle of the thresholds in 0.2..0.8 that give the best F1 over fields, or nearly."""
         readings, gold = self._read(raw), [filled.pairs(row.output) for row in rows]
         scores = []
         for threshold in _GRID:
-            got = [filled.pairs(self._filled(reading, float(threshold))[0]) for reading in readings]
+            # As they are served: what does not fit the schema is refused.
+            got = [filled.pairs(self._reply(*self._filled(reading, float(threshold))).output) for reading in readings]
             both = sum(a.total() + b.total() for a, b in zip(gold, got, strict=True))
             scores.append(2 * sum(filled.shared(a, b) for a, b in zip(gold, got, strict=True)) / both if both else 0.0)
         if not scores or max(scores) == 0:
@@ -83,8 +85,8 @@ class Filler:
 
     def _found(self, spans: Sequence[Sequence[float]], text: str) -> dict[str, list[Found]]:
         """The values that spans are for, likeliest first; of two that overlap only one can be, and the likelier stays. A value in several
-        places is as likely as in the likeliest of them: what a model makes of one tells what it makes of the others. In a list that may have
-        it twice each place is a value of its own."""
+        places is as likely as in the likeliest of them: what a model makes of one tells what it makes of the others. In a list that may
+        have it twice each place is a value of its own."""
         made: dict[str, dict[Any, Found]] = {path: {} for path in self._plan["kinds"]}
         apart, _ = decided(spans, 0.0)
         for start, end, number, chance in apart:
@@ -111,9 +113,10 @@ class Filler:
         whole = sum(math.log(max(chance, 1e-9)) for _, chance in reading.chosen.values())
         for path, way in zip(self._plan["kinds"], self._plan["ways"], strict=True):
             sure = [one for one in reading.found[path] if one.chance >= threshold]
-            kept = sorted(sure, key=lambda one: one.place) if way["list"] else sure[:1]
+            first = sure[: self._most.get(path)] if way["list"] else sure[:1]
+            kept = sorted(first, key=lambda one: one.place)
             # What is not given counts as a decision, too; but of a single value the others are decided with it.
-            rest = [one for one in reading.found[path] if one.chance < threshold] if way["list"] or not kept else []
+            rest = reading.found[path][len(kept) :] if way["list"] or not kept else []
             whole += sum(math.log(max(one.chance, 1e-9)) for one in kept) + sum(math.log1p(-min(one.chance, _SURE)) for one in rest)
             if kept:
                 given[path] = [one.value for one in kept] if way["list"] else kept[0].value
@@ -121,7 +124,7 @@ class Filler:
                 spans[path] = [list(one.place) for one in kept]
         return _nested(given, self._values.schema, ""), math.exp(whole), {"scores": scores, "spans": spans}
 
-    def _reply(self, given: dict[str, Any], facts: dict[str, Any], score: float) -> Reply:
+    def _reply(self, given: dict[str, Any], score: float, facts: dict[str, Any]) -> Reply:
         try:
             settled = self._values.settled(given)
             fault = self._values.fault(settled)
