@@ -74,6 +74,12 @@ def test_the_sample_of_the_shop_can_be_tagged() -> None:
         ({"type": "number"}, [("it is 1.250", 1.25), ("2.5", 2.5)], "4.750 kg", 4.75),
         ({"type": "string", "format": "date"}, [("on 04/13/2026", "2026-04-13"), ("03/04/2026", "2026-03-04")], "05/06/2026", "2026-05-06"),
         ({"type": "string"}, [("3 March 2026", "2026-03-03"), ("on 4 March", "2025-03-04")], "5 March", "2025-03-05"),
+        ({"type": "string"}, [("3/14/26", "2026-03-14"), ("4/15/26", "2026-04-15")], "3/4/26", "2026-03-04"),
+        ({"type": "string"}, [("on 12/05/17", "1917-05-12"), ("14/05/11", "1911-05-14")], "3/4/18", "1918-04-03"),
+        ({"type": "string"}, [("on 12/05/71", "2071-05-12"), ("14/05/21", "2021-05-14")], "3/4/70", "2070-04-03"),
+        ({"type": "string"}, [("3 March 12 mugs", "2026-03-03"), ("4 March 10:30", "2026-03-04")], "5 March", "2026-03-05"),
+        ({"type": "number"}, [("it is 12,50", 12.5), ("1.250,75 €", 1250.75), ("99,90", 99.9)], "1.250", 1250),
+        ({"type": "number"}, [("it is 12.50", 12.5), ("1,250.75", 1250.75), ("99.90", 99.9)], "1,250", 1250),
         ({"enum": ["wrong_item", "late"]}, [("Wrong item!", "wrong_item"), ("it is LATE", "late")], "the wrong-item", "wrong_item"),
         ({"enum": [1, 2]}, [("two of them", 2), ("1 of them", 1)], "2", 2),
         ({"type": "boolean"}, [("photo: yes", True), ("photo: no", False)], "No", False),
@@ -137,6 +143,17 @@ def test_many_unlikely_places_are_no_likely_value() -> None:
     many = 5_000
     (long,) = filler.decode({"spans": [[[2 * n, 2 * n + 1, 0, 0.9] for n in range(many)]], "inputs": ["2 " * many]}, form)
     assert long.output == {"count": 2} and long.facts == {"scores": {"count": 0.9}, "spans": {"count": [[0, 1]]}}
+
+
+def test_a_choice_among_numbers_is_taught() -> None:
+    schema = schema_of(name={"type": "string"}, size={"type": "number", "enum": [1.0, 2.0, 2.5]})
+    rows = [(f"n{n} said so", {"name": f"n{n}", "size": (1, 2, 2.5)[n % 3]}) for n in range(9)]
+    plan = plan_of(schema, *rows)
+    form = {"schema": schema, "derived": False, "tagged": plan}
+    task = formed(part, form)
+    assert isinstance(task, Marking) and [choice["path"] for choice in plan["choices"]] == ["size"]
+    found = task.marked([Row(text, Values(schema).settled(output)) for text, output in rows], form)
+    assert [row.output["choices"] for row in found[:3]] == [[0], [1], [2]]
 
 
 def test_a_value_that_the_schema_bars_is_none() -> None:

@@ -6,6 +6,7 @@ what is added to an order number, whether `1,250` is a thousand or one and a qua
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -56,12 +57,7 @@ def kind(node: Schema, values: Sequence[Any]) -> str:
 def places(text: str, value: Any, kind: str) -> list[Place]:
     """Where a text may say a value: letter for letter, else in another form of it. Places may be wrong ones: `2` is also in `2 March`."""
     if kind == "number":
-        return [
-            Place(start, end, mark if numbers.either_way(text[start:end]) else None)
-            for start, end in numbers.find(text)
-            for mark in ".,"
-            if numbers.read(text[start:end], mark) == value
-        ]
+        return list(_counted(text, value))
     if kind == "date":
         return list(_dated(text, value))
     if kind == "words":
@@ -72,7 +68,7 @@ def places(text: str, value: Any, kind: str) -> list[Place]:
 def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
 
-    number: `mark`, what stands before decimals. date: `day_first`, and `year` where none is said. words: `values`. text: `ways`, commonest
+    number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words: `values`. text: `ways`, commonest
     first: the words as they are, or in another case, or a layout such as `["FH-", 5]`, letters and digits of the words put into it; and
     `shapes`, for words of a shape of which another way is the commonest.
     """
@@ -82,7 +78,8 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
         return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
     if kind == "date":
         orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
-        return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None)}
+        pivot = _pivot([vote[2] for vote in votes if vote[2]])
+        return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None), "pivot": pivot}
     kept = _covering(Counter(tuple(map(json.dumps, ways)) for ways, _ in votes))
     by_shape: dict[str, Counter[str]] = {}
     for ways, shape in votes:
@@ -99,7 +96,7 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     if way["kind"] == "number":
         found = iter([numbers.read(words, way["mark"])])
     elif way["kind"] == "date":
-        found = iter([dates.read(words, way["day_first"], way["year"])])
+        found = iter([dates.read(words, way["day_first"], way["year"], way["pivot"])])
     elif way["kind"] == "words":
         found = iter([_meant(words, way["values"])])
     else:
@@ -109,17 +106,34 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     return next((value for value in found if value is not None and fits(value)), None)
 
 
+def _counted(text: str, value: Any) -> Iterator[Place]:
+    for start, end in numbers.find(text):
+        words = text[start:end]
+        told = numbers.mark(words)
+        for mark in ".," if numbers.either_way(words) else (told,):
+            if numbers.read(words, mark or ".") == value:
+                yield Place(start, end, mark)
+
+
 def _dated(text: str, value: Any) -> Iterator[Place]:
     if not _ISO.fullmatch(value):
         return
     year = int(value[:4])
+    pivot = 100 if year >= 2000 else 0  # what two digits must be to be the value
     for start, end in dates.find(text):
-        words = text[start:end]
-        for day_first in (True, False):
-            if dates.read(words, day_first, year) == value:
-                order = day_first if dates.either_way(words) else None
-                yield Place(start, end, (order, None if dates.has_year(words) else year))
+        whole = text[start:end]
+        for words, day_first in itertools.product(dict.fromkeys((whole, dates.without_count(whole))), (True, False)):
+            if dates.read(words, day_first, year, pivot) == value:
+                order = day_first if dates.either_way(words) else dates.order(words)
+                short = year if dates.has_short_year(words) else None
+                yield Place(start, start + len(words), (order, None if dates.has_year(words) else year, short))
                 break
+
+
+def _pivot(years: Sequence[int]) -> int:
+    """The first of two digits that are a year of the last century, as most of some years have it; the nearest to the usual one."""
+    wrong = [sum((year < 2000) != (year % 100 >= pivot) for year in years) for pivot in range(101)]
+    return min(range(101), key=lambda pivot: (wrong[pivot], abs(pivot - dates.PIVOT)))
 
 
 def _texts(text: str, value: str) -> Iterator[Place]:
