@@ -68,9 +68,9 @@ def places(text: str, value: Any, kind: str) -> list[Place]:
 def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
 
-    number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words: `values`. text: `ways`, commonest
-    first: the words as they are, or in another case, or a layout such as `["FH-", 5]`, letters and digits of the words put into it; and
-    `shapes`, for words of a shape of which another way is the commonest.
+    number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words:
+    `values`. text: `ways`, commonest first: the words as they are, or in another case, or a layout such as `["FH-", 5]`, letters and digits
+    of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
     """
     if kind == "words":
         return {"kind": kind, "values": list(values)}
