@@ -21,6 +21,7 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
+from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import entrants, live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
@@ -80,11 +81,17 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
     task = formed(task, examples.form)
-    kinds = entrants.students(recipe, task, examples.form, progress)
+    taught = recipe.settings(TeacherSettings).source is not None
+    kinds = entrants.students(recipe, task, examples.form, progress, more=taught)
     bases = entrants.bases_of(recipe, kinds, progress)
     guide = guide_of(recipe, bases.get("decoder"), examples.form, progress)
     examples = selected(recipe, task, examples, base=bases.get("encoder"), threads=threads, progress=progress)
     examples = teach(recipe, task, examples, base=bases.get("encoder"), fresh=fresh, threads=threads, progress=progress)
+    if taught:
+        # What the taught rows show settles who can learn, and how.
+        task = formed(registry.find("tasks", recipe.task), examples.form)
+        kinds = entrants.students(recipe, task, examples.form, progress)
+        bases = entrants.bases_of(recipe, kinds, progress)
     for note in examples.notes:
         progress.say(note)
     steps = Steps(home() / "steps", fresh)
