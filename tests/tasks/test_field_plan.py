@@ -85,6 +85,7 @@ def test_the_sample_of_the_shop_can_be_tagged() -> None:
         ({"type": "boolean"}, [("photo: yes", True), ("photo: no", False)], "No", False),
         ({"type": "string"}, [("to berlin", "Berlin"), ("to paris", "Paris")], "rome", "Rome"),
         ({"type": "string"}, [("Kelp\n Mug", "Kelp Mug"), ("a Jug", "Jug")], "Oak\tStool", "Oak Stool"),
+        ({"type": "string"}, [("1 High St\nKiel", "1 High St\nKiel"), ("2 Low St", "2 Low St")], " 3 Mid St\nBonn", "3 Mid St\nBonn"),
         ({"type": "string"}, [("AB 12 34", "AB1234"), ("cd-56-78", "CD5678"), ("EF 90 12", "EF9012")], "gh 34 56", "GH3456"),
     ],
 )
@@ -143,6 +144,11 @@ def test_many_unlikely_places_are_no_likely_value() -> None:
     many = 5_000
     (long,) = filler.decode({"spans": [[[2 * n, 2 * n + 1, 0, 0.9] for n in range(many)]], "inputs": ["2 " * many]}, form)
     assert long.output == {"count": 2} and long.facts == {"scores": {"count": 0.9}, "spans": {"count": [[0, 1]]}}
+
+
+def test_a_word_in_another_case_comes_before_a_piece_of_a_word() -> None:
+    assert [(place.start, place.end) for place in field_ways.places("Smuggled in: one Mug", "mug", "text")] == [(17, 20)]
+    assert [(place.start, place.end) for place in field_ways.places("ein Teekrug", "krug", "text")] == [(7, 11)]
 
 
 def test_a_choice_among_numbers_is_taught() -> None:

@@ -69,7 +69,7 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
 
     number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words:
-    `values`. text: `ways`, commonest first: the words as they are, or in another case, or a layout such as `["FH-", 5]`, letters and digits
+    `values`. text: `ways`, commonest first: the words as they are, in another case, `written`, or a layout such as `["FH-", 5]`, letters and digits
     of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
     """
     if kind == "words":
@@ -137,17 +137,17 @@ def _pivot(years: Sequence[int]) -> int:
 
 
 def _texts(text: str, value: str) -> Iterator[Place]:
-    """A value in its own letters, else in other case, else the letters and digits of it, or of its last parts, however they are set."""
+    """A value in its own letters, else in other case, else within a word, else the letters and digits of it, or of its last parts, however they are set."""
     pattern = _pattern(value)
     found = [match.span() for match in pattern.finditer(text)]
+    if not found:
+        found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
     if not found and len(value) > 1:
         # Within a word, as where no blanks are written between words.
         found = [match.span() for match in re.finditer(_blanks(value), text)]
-    if not found:
-        found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
     for start, end in found:
         words = text[start:end]
-        ways = [[case] for case in _CASES if _turned(words, [case]) == value]
+        ways = [[case] for case in (*_CASES, "written") if _turned(words, [case]) == value]
         if ways:
             yield Place(start, end, (ways, _shape(words)))
     if not found:
@@ -192,7 +192,9 @@ def _layout(value: str, taken: int) -> list[str | int]:
 
 
 def _turned(words: str, way: Sequence[Any]) -> str | None:
-    """Words as the text of a field, by one way."""
+    """Words as the text of a field, by one way; `written`: with the blanks and breaks between them as they stand."""
+    if way[0] == "written":
+        return words.strip() or None
     if way[0] != "layout":
         return _CASES[way[0]](" ".join(words.split())) or None
     letters = iter(_squeezed(words))
