@@ -55,8 +55,8 @@ class Filler:
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
 
-        The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the chance of each value that is
-        given, by its path, and `spans`, where the text says it.
+        The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the model's own probability of each
+        value that is given, by its path, not fitted to how often it is right; and `spans`, where the text says it.
         """
         made = [self._filled(reading, self._plan["threshold"]) for reading in self._read(raw)]
         scores = platt.curve(platt.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
