@@ -69,8 +69,8 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
 
     number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words:
-    `values`. text: `ways`, commonest first: the words as they are, in another case, `written`, or a layout such as `["FH-", 5]`, letters and digits
-    of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
+    `values`. text: `ways`, commonest first: the words as they are, in another case, `written`, or a layout such as `["FH-", 5]`, letters
+    and digits of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
     """
     if kind == "words":
         return {"kind": kind, "values": list(values)}
@@ -137,7 +137,8 @@ def _pivot(years: Sequence[int]) -> int:
 
 
 def _texts(text: str, value: str) -> Iterator[Place]:
-    """A value in its own letters, else in other case, else within a word, else the letters and digits of it, or of its last parts, however they are set."""
+    """A value in its own letters, else in other case, else within a word, else the letters and digits of it, or of its last parts, however
+    they are set."""
     pattern = _pattern(value)
     found = [match.span() for match in pattern.finditer(text)]
     if not found:
