@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import xml.dom.minidom
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,3 +91,20 @@ def test_an_input_is_taught_or_tested_on_and_never_both(context: Context, monkey
     taught = {line.split(",")[0] for line in train.read_text(encoding="utf-8").splitlines()[1:]}
     assert len(wanted) == shrinking.TEST and len(taught) == 60 - shrinking.TEST and not taught & set(wanted)
     assert all(len(texts) == 3 for texts in wanted.values()) and len(test.read_text(encoding="utf-8").splitlines()) == shrinking.TEST
+
+
+def test_what_a_build_was_asked_for_is_measured_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    report = {
+        "alternatives": [{"name": "q4-0", "chosen": True, "size_mb": 1.0, "tokens_per_second": 999.0}],
+        "student": {"chosen_because": "x"},
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    monkeypatch.setattr(shrinking, "_build", lambda *given: (tmp_path, {"trouble": ""}))
+    monkeypatch.setattr(shrinking, "_side", lambda *given: {"1": {"tokens_per_second": 10.0}})
+    monkeypatch.setattr(shrinking.decoders, "size_mb", lambda folder: 500.0)
+    points = [Point("trimmed", form, 100.0 + 10 * n, 100.0, (100.0,), None) for n, form in enumerate(shrinking.FORMS)]
+    section: Any = SimpleNamespace(notes=[])
+    asked = list(shrinking._asked(None, section, points, (tmp_path, tmp_path), ["a"]))  # type: ignore[arg-type]
+    assert [(one.met, one.got) for one in asked] == [(False, "500: x"), (False, "10: x")] and not section.notes
+    assert list(shrinking._asked(None, section, points[:4], (tmp_path, tmp_path), ["a"])) == []  # type: ignore[arg-type]
+    assert "4 were measured" in section.notes[0]

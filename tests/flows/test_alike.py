@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from smidgen.core.parts import EngineSpec
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows.build import _alike
+from smidgen.flows.timing import Timing
+from smidgen.flows.training import Variant
 from smidgen.parts import registry
 
 ROWS = [Row(f"text {n}", "x", n) for n in range(40)]
@@ -29,25 +33,27 @@ class Bundle:
         return [Reply(output=answer, score=1.0) for answer in self.answers[: len(texts)]]
 
 
-def alike(task: str, final: Bundle, measured: Bundle) -> bool:
+def alike(student: str, final: Bundle, measured: Bundle) -> bool:
     measured.manifest.engine.options = "plain"
     same = measured.manifest.engine if final.manifest.engine.options == "plain" else final.manifest.engine
     final.manifest.engine = same
-    story: Any = SimpleNamespace(task=registry.find("tasks", task), examples=SimpleNamespace(test=ROWS))
-    return _alike(story, SimpleNamespace(model=measured, served=measured.predict(ROWS)), final)  # type: ignore[arg-type]
+    story: Any = SimpleNamespace(task=registry.find("tasks", "extract"), examples=SimpleNamespace(test=ROWS))
+    timing = Timing(1.0, 1.0, 1.0, 1, 100.0 if student == "decoder" else None)
+    variant = Variant(student, EngineSpec("none", ()), Path(), "", timing, 1.0)
+    return _alike(story, SimpleNamespace(model=measured, served=measured.predict(ROWS), variant=variant), final)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("task", ["classify", "write"])
-def test_the_same_bundle_is_alike_and_another_is_not(task: str) -> None:
-    assert alike(task, Bundle(ANSWERS), Bundle(ANSWERS))
-    assert not alike(task, Bundle(ANSWERS, sha256="b"), Bundle(ANSWERS))
-    assert not alike(task, Bundle(ANSWERS, options="another template"), Bundle(ANSWERS))
-    assert not alike(task, Bundle(ANSWERS, form="another"), Bundle(ANSWERS))
-    assert not alike(task, Bundle(["nonsense"] * 40), Bundle(ANSWERS))
+@pytest.mark.parametrize("student", ["tagger", "decoder"])
+def test_the_same_bundle_is_alike_and_another_is_not(student: str) -> None:
+    assert alike(student, Bundle(ANSWERS), Bundle(ANSWERS))
+    assert not alike(student, Bundle(ANSWERS, sha256="b"), Bundle(ANSWERS))
+    assert not alike(student, Bundle(ANSWERS, options="another template"), Bundle(ANSWERS))
+    assert not alike(student, Bundle(ANSWERS, form="another"), Bundle(ANSWERS))
+    assert not alike(student, Bundle(["nonsense"] * 40), Bundle(ANSWERS))
 
 
-@pytest.mark.parametrize(("task", "allowed"), [("classify", 0), ("write", 10)])
-def test_only_a_writers_texts_may_differ_here_and_there(task: str, allowed: int) -> None:
+@pytest.mark.parametrize(("student", "allowed"), [("tagger", 0), ("decoder", 10)])
+def test_only_a_writers_texts_may_differ_here_and_there(student: str, allowed: int) -> None:
     for changed in (allowed, allowed + 1):
         answers = [f"{answer}!" if n < changed else answer for n, answer in enumerate(ANSWERS)]
-        assert alike(task, Bundle(answers), Bundle(ANSWERS)) == (changed <= allowed)
+        assert alike(student, Bundle(answers), Bundle(ANSWERS)) == (changed <= allowed)

@@ -97,6 +97,7 @@ def test_the_report_tells_of_fields(bundle: Path) -> None:
     assert [row.label for row in report.per_class] == ["thing", "count", "wish"]
     assert report.baseline is not None and report.baseline.name == "prompted" and report.baseline.change is not None
     assert report.fillings and report.parity is not None and report.parity.passed
+    assert report.parity.min_agreement == 0.97, "it is no writer: what it finds is held to be the same"
     assert report.calibration is not None and report.calibration.temperature is not None
     manifest = json.loads((bundle / "smidgen.json").read_text(encoding="utf-8"))
     assert manifest["form"]["tagged"]["kinds"] == ["thing", "count"]

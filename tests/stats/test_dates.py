@@ -29,6 +29,13 @@ from smidgen.stats import dates
         ("5 out of 2", None),
         ("4.5", "2025-05-04"),
         ("yesterday", None),
+        ("12/05/87", "1987-05-12"),
+        ("3 March 68", "2068-03-03"),
+        ("3 March 10:30", "2025-03-03"),
+        ("3 March, 10.30", "2025-03-03"),
+        ("3 March 10h", "2025-03-03"),
+        ("3 March 10 am", "2025-03-03"),
+        ("3 March 26", "2026-03-03"),
         ("", None),
     ],
 )
@@ -40,6 +47,21 @@ def test_what_the_words_do_not_tell_the_reader_does() -> None:
     assert dates.read("03/04/2026", day_first=False) == "2026-03-04" and dates.either_way("03/04/2026")
     assert dates.read("3 March") is None and not dates.has_year("3 March") and dates.has_year("3 March 2026")
     assert not dates.either_way("17/01/2026") and not dates.either_way("3 March")
+
+
+def test_which_of_two_numbers_is_the_day_is_told_where_one_can_be_no_month() -> None:
+    assert [dates.order(words) for words in ("14/3/26", "3/14/26", "31.12")] == [True, False, True]
+    assert [dates.order(words) for words in ("3/4/26", "3/3/26", "2026-03-14", "14 March", "")] == [None] * 5
+
+
+def test_two_digits_are_a_year_by_their_century_or_a_count() -> None:
+    assert dates.read("12/05/87", pivot=88) == "2087-05-12" and dates.read("12/05/20", pivot=20) == "1920-05-12"
+    assert dates.has_short_year("12/05/87") and dates.has_short_year("3 March '26")
+    assert not dates.has_short_year("3 March 2026") and not dates.has_short_year("3 March")
+    assert dates.without_count("3 March, 12") == "3 March"
+    assert [dates.without_count(words) for words in ("12/05/87", "3 March '26", "3 March 2026", "12")] == [
+        *("12/05/87", "3 March '26", "3 March 2026", "12")
+    ]
 
 
 def test_they_are_found_where_they_stand() -> None:

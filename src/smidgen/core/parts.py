@@ -195,6 +195,10 @@ class Marking(Protocol):
         """The students that could learn such a task, but not of these rows, by name, each with why, a clause."""
         ...
 
+    def replanned(self, rows: Sequence[Row], form: Form) -> Form:
+        """The form with all that these rows, more than it was made of, tell a model that tags. What it answers with stays."""
+        ...
+
 
 @runtime_checkable
 class Formed(Protocol):

@@ -21,6 +21,7 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
+from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import entrants, live, shipping
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
@@ -80,11 +81,17 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
     task = formed(task, examples.form)
-    kinds = entrants.students(recipe, task, examples.form, progress)
+    taught = recipe.settings(TeacherSettings).source is not None
+    kinds = entrants.students(recipe, task, examples.form, progress, more=taught)
     bases = entrants.bases_of(recipe, kinds, progress)
     guide = guide_of(recipe, bases.get("decoder"), examples.form, progress)
     examples = selected(recipe, task, examples, base=bases.get("encoder"), threads=threads, progress=progress)
     examples = teach(recipe, task, examples, base=bases.get("encoder"), fresh=fresh, threads=threads, progress=progress)
+    if taught:
+        # What the taught rows show settles who can learn, and how.
+        task = formed(registry.find("tasks", recipe.task), examples.form)
+        kinds = entrants.students(recipe, task, examples.form, progress)
+        bases = entrants.bases_of(recipe, kinds, progress)
     for note in examples.notes:
         progress.say(note)
     steps = Steps(home() / "steps", fresh)
@@ -204,7 +211,7 @@ def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, var
     before = task.measure(examples.held, whole, learnt.form)[task.headline]
     after = task.measure(examples.held, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
-    loss, least = before.value - after.value, gate.agreement(writes(task))
+    loss, least = before.value - after.value, gate.agreement(variant.writes)
     unfit = ""
     if loss > gate.max_loss or (least is not None and same < least):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
@@ -303,7 +310,7 @@ def _measured(story: shipping.Story, out: Path) -> _Draft:
         before=before[task.headline],
         after=after[task.headline],
         grades=grades,
-        written=writes(task),
+        written=variant.writes,
     )
     story.bench.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
     return _Draft(learnt, variant, model, served, metrics, facts)
@@ -319,7 +326,7 @@ def _alike(story: shipping.Story, draft: _Draft, final: live.Model) -> bool:
     files = all(was.files[name].sha256 == now.files[name].sha256 for name in was.engine.files)
     texts, measured = [row.input for row in story.examples.test[:_COMPARED]], draft.served[:_COMPARED]
     changed = sum(reply.output != before.output for reply, before in zip(final.predict(texts), measured, strict=True))
-    allowed = _ROUNDED * len(texts) if writes(story.task) else 0
+    allowed = _ROUNDED * len(texts) if draft.variant.writes else 0
     return was.engine == now.engine and was.form == now.form and files and changed <= allowed
 
 

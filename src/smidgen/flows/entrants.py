@@ -18,13 +18,17 @@ from smidgen.parts.recipe import Recipe
 from smidgen.students.settings import StudentSettings
 
 
-def students(recipe: Recipe, task: Task, form: Form, progress: Progress) -> list[str]:
+def students(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more: bool = False) -> list[str]:
     """The students to train: the asked one, or all that can learn the task; the baseline always, last. Says which cannot, and why.
+
+    Args:
+        more: rows are still to come: who cannot learn from those that are there may be able to then.
 
     Raises RecipeError where the asked one cannot learn from these rows.
     """
     asked = recipe.settings(StudentSettings).kind
-    for name, why in (task.barred(form) if isinstance(task, Marking) else {}).items():
+    barred = task.barred(form) if isinstance(task, Marking) else {}
+    for name, why in ({} if more else barred).items():
         if asked == name:
             raise RecipeError(
                 "the student that is asked for cannot learn from these rows",
@@ -33,7 +37,7 @@ def students(recipe: Recipe, task: Task, form: Form, progress: Progress) -> list
             )
         if asked == "auto":
             progress.say(f"{name} is not tried: {why}")
-    kinds = list(task.students) if asked == "auto" else [asked]
+    kinds = [*(barred if more else ()), *task.students] if asked == "auto" else [asked]
     # A static student asked for by name is distilled from a fine-tuned encoder, so that one is trained as its teacher.
     if asked == "static" and "encoder" in task.students:
         kinds = ["encoder", "static"]

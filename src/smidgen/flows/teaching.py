@@ -15,7 +15,7 @@ import numpy as np
 from smidgen.core.bases import Base
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
 from smidgen.core.metrics import Metric
-from smidgen.core.parts import Graded, Overlapping, Task
+from smidgen.core.parts import Graded, Marking, Overlapping, Task
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
@@ -315,7 +315,8 @@ def _joined(task: Task, examples: Examples, taught: Sequence[Row], facts: Teache
     train = [*examples.train, *taught] if refit else fit
     by = f"{facts.model} ({'on this machine' if facts.local else facts.source})" if facts.model else facts.source
     source = f"{examples.source}, and {len(taught)} rows taught by {by}"
-    return replace(examples, train=train, fit=fit, refit=refit, source=source, teacher=facts)
+    form = task.replanned([*fit, *examples.held], examples.form) if isinstance(task, Marking) else examples.form
+    return replace(examples, train=train, fit=fit, form=form, refit=refit, source=source, teacher=facts)
 
 
 def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote | Local, expected: tuple[float, float]) -> TeacherFacts:

@@ -70,6 +70,12 @@ class Variant:
     size_mb: float
     beside: tuple[Share, ...] = ()
 
+    @property
+    def writes(self) -> bool:
+        """Whether its answers are written, where a rounding may change a word; those that are found or chosen are held to be the same. Of
+        one task some students may write and others not."""
+        return self.timing.tokens_per_second is not None
+
 
 @dataclass(frozen=True)
 class Share:

@@ -13,8 +13,8 @@ class GateSettings(Settings):
     )
     min_agreement: float | None = setting(
         None,
-        "The least share of held-out texts on which the served model must give the trained model's answer (default: 0.97; none for what is "
-        "written, texts and fields, where a rounding may change a word).",
+        "The least share of held-out texts on which the served model must give the trained model's answer (default: 0.97; none for what a "
+        "decoder writes, texts and fields, where a rounding may change a word).",
         ge=0.0,
         le=1.0,
     )
@@ -35,9 +35,9 @@ class GateSettings(Settings):
         False, "Fail unless the headline metric is above the baseline's by more than chance explains.", flag="--must-beat-baseline"
     )
 
-    def agreement(self, graded: bool) -> float | None:
-        """The least agreement that is asked for: of a task whose answers are graded, only where it was given."""
-        return self.min_agreement if self.min_agreement is not None or graded else AGREEMENT
+    def agreement(self, written: bool) -> float | None:
+        """The least agreement that is asked for: of answers that are written, only where it was given."""
+        return self.min_agreement if self.min_agreement is not None or written else AGREEMENT
 
 
 AGREEMENT = 0.97

@@ -40,7 +40,10 @@ def _months() -> dict[str, int]:
 
 
 _MONTHS = _months()
-_YEAR = r"(?P<year>\d{4}|['’]?\d{2}(?!\d))"
+# Two digits behind a month's name are no year where they are a time.
+_YEAR = r"(?P<year>\d{4}|['’]?\d{2}(?!\d|[:.h]\d|[ \u00a0]?(?:[ap]\.?m\b|h\b|uhr\b|o['’]clock)))"
+PIVOT = 69
+"""The first of two digits that are a year of the last century: as POSIX reads `%y`."""
 _FORMS = (
     re.compile(r"(?<!\d)(?P<year>\d{4})(?P<sep>[-/.])(?P<month>\d{1,2})(?P=sep)(?P<day>\d{1,2})(?!\d)"),
     re.compile(r"(?<![\d.])(?P<one>\d{1,2})(?P<sep>[-/.])(?P<two>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})(?!\d)"),
@@ -62,28 +65,55 @@ _FORMS = (
 def find(text: str) -> list[tuple[int, int]]:
     """First character, and one past the last, of each date in a text, in order; none overlap."""
     found: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
     for match in _matches(text):
         start, end = match.span()
-        if all(end <= other or start >= past for other, past in found):
+        if not any(taken[start:end]):
             found.append((start, end))
+            taken[start:end] = b"\x01" * (end - start)
     return sorted(found)
 
 
-def read(words: str, day_first: bool = True, year: int | None = None) -> str | None:
+def read(words: str, day_first: bool = True, year: int | None = None, pivot: int = PIVOT) -> str | None:
     """The first date in some words as `YYYY-MM-DD`; None where there is none, or no year is said and none given.
 
     Args:
         words: such as `3 March` or `03/04/2026`.
         day_first: whether the day is the first of two small numbers, where both could be the month.
         year: the year where none is said.
+        pivot: of a year of two digits, the first that is of the last century, 0 to 100.
     """
-    return next((date for match in _matches(words) if (date := _date(match, day_first, year))), None)
+    return next((date for match in _matches(words) if (date := _date(match, day_first, year, pivot))), None)
 
 
 def has_year(words: str) -> bool:
     """Whether the first date in some words says its year."""
     first = next(_matches(words), None)
     return first is not None and bool(first.groupdict().get("year"))
+
+
+def has_short_year(words: str) -> bool:
+    """Whether the first date in some words says its year with two digits."""
+    first = next(_matches(words), None)
+    return first is not None and len((first.groupdict().get("year") or "").lstrip("'’")) == 2
+
+
+def without_count(words: str) -> str:
+    """The words up to two digits behind a month's name, which may be a year or a count (`3 March 12 mugs`); all of them where there are
+    none."""
+    first = next(_matches(words), None)
+    if first is None or not first.groupdict().get("name") or len(first["year"] or "") != 2:
+        return words
+    return words[: first.start("year")].rstrip(" \t\u00a0,-")
+
+
+def order(words: str) -> bool | None:
+    """Whether the day is the first of the two small numbers in the first date of some words, where they tell; None where they do not."""
+    first = next(_matches(words), None)
+    if first is None or "one" not in first.groupdict() or either_way(words):
+        return None
+    one, two = int(first["one"]), int(first["two"])
+    return None if one == two else one > two
 
 
 def either_way(words: str) -> bool:
@@ -98,11 +128,13 @@ def _matches(text: str) -> Iterator[re.Match[str]]:
     return (match for match in found if _date(match, True, 2000) or _date(match, False, 2000))
 
 
-def _date(match: re.Match[str], day_first: bool, year: int | None) -> str | None:
+def _date(match: re.Match[str], day_first: bool, year: int | None, pivot: int = PIVOT) -> str | None:
     said = match.groupdict()
     if said.get("year"):
         digits = said["year"].lstrip("'’")
-        year = int(digits) + (2000 if len(digits) == 2 else 0)
+        year = int(digits)
+        if len(digits) == 2:
+            year += 1900 if year >= pivot else 2000
     if said.get("name"):
         month, day = _MONTHS.get(said["name"].casefold(), 0), int(said["day"])
     elif said.get("month"):

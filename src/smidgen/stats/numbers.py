@@ -3,11 +3,16 @@ millions (`two`, `twenty-five`, `a dozen`, `half a dozen`, `a couple`)."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 
 _GROUP = "[.,'’ \u00a0\u202f]"
+_CURRENCY = "£$€¥"
+_SIGN = rf"(?:[-+−](?:[{_CURRENCY}][ \u00a0]?)?|minus[ ][{_CURRENCY}]?)"
 _DIGITS = re.compile(
-    rf"(?:(?<![^\W_])|(?<=\bx)|(?<=\bX))(?:(?<!\w)[-+−])?(?:\d{{1,3}}(?:{_GROUP}\d{{3}})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?)(?!\d)"
+    rf"(?:(?<![^\W_])|(?<=\bx)|(?<=\bX))(?:(?<!\w){_SIGN})?(?:\d{{1,3}}(?:{_GROUP}\d{{3}})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?)(?!\d)",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _NAMES = (
@@ -27,7 +32,7 @@ def find(text: str) -> list[tuple[int, int]]:
 
 
 def read(words: str, mark: str = ".") -> int | float | None:
-    """The first number in some words; None where there is none. Whole numbers have no point.
+    """The first number in some words; None where there is none, or one too large for a float. Whole numbers have no point.
 
     Args:
         words: such as `£1,250` or `a dozen`.
@@ -37,8 +42,12 @@ def read(words: str, mark: str = ".") -> int | float | None:
     worded = next(iter(_worded(words)), None)
     if digits is None or (worded is not None and worded[0] < digits.start()):
         return worded[2] if worded is not None else None
-    found = float(_plain(digits.group(), mark))
-    return int(found) if found.is_integer() else found
+    plain = _plain(digits.group(), mark)
+    found = float(plain)
+    if math.isinf(found):
+        return None
+    # A whole number as it stands: past 2^53 a float is another one.
+    return int(plain) if "." not in plain else int(found) if found.is_integer() else found
 
 
 def either_way(words: str) -> bool:
@@ -46,18 +55,37 @@ def either_way(words: str) -> bool:
     return read(words, ".") != read(words, ",")
 
 
+def mark(words: str) -> str | None:
+    """What the first number in some words has before its decimals, `.` or `,`, where its digits tell that; None where they do not."""
+    digits = _DIGITS.search(words)
+    worded = next(iter(_worded(words)), None)
+    return None if digits is None or (worded is not None and worded[0] < digits.start()) else _told(_bare(digits.group()))
+
+
 def _plain(digits: str, mark: str) -> str:
     """A number as Python reads it."""
-    digits = re.sub("['’ \u00a0\u202f]", "", digits.replace("−", "-"))
+    digits = _bare(digits)
+    mark = _told(digits) or mark
+    return digits.replace("," if mark == "." else ".", "").replace(mark, ".")
+
+
+def _bare(digits: str) -> str:
+    """A number's sign, digits and marks, without blanks and all else."""
+    return re.sub(f"['’ \u00a0\u202f{_CURRENCY}]", "", re.sub("(?i)minus|−", "-", digits))
+
+
+def _told(digits: str) -> str | None:
+    """What stands before the decimals of a bare number, as far as its digits tell."""
     marks = [letter for letter in digits if letter in ".,"]
     if len(set(marks)) == 2:
-        mark = marks[-1]
-    elif len(marks) > 1:
-        mark = "." if marks[0] == "," else ","
-    elif marks and len(re.split("[.,]", digits)[1]) != 3:
-        # Groups are of three digits: anything else is what stands behind the point.
-        mark = marks[0]
-    return digits.replace("," if mark == "." else ".", "").replace(mark, ".")
+        return marks[-1]
+    if len(marks) > 1:
+        return "." if marks[0] == "," else ","
+    if not marks:
+        return None
+    whole, behind = re.split("[.,]", digits.lstrip("+-"))
+    # Groups are of three digits, the first of them of one to three and no zero: anything else is what stands behind the point.
+    return marks[0] if len(behind) != 3 or len(whole) > 3 or whole.startswith("0") else None
 
 
 def _worded(text: str) -> list[tuple[int, int, int]]:
@@ -66,11 +94,17 @@ def _worded(text: str) -> list[tuple[int, int, int]]:
     words = [(match.group().casefold(), match.start(), match.end()) for match in _WORD.finditer(text)]
     place = 0
     while place < len(words):
-        past, value = _run(text, words, place)
-        if past > place:
-            found.append((words[place][1], words[past - 1][2], value))
+        first = place + (words[place][0] == "minus" and _follows(text, words, place + 1))
+        past, value = _run(text, words, first)
+        if past > first:
+            found.append((words[place][1], words[past - 1][2], value if first == place else -value))
         place = max(past, place + 1)
     return found
+
+
+def _follows(text: str, words: Sequence[tuple[str, int, int]], place: int) -> bool:
+    """Whether a word stands right behind the one before it."""
+    return 0 < place < len(words) and text[words[place - 1][2] : words[place][1]] in (" ", "-")
 
 
 def _run(text: str, words: list[tuple[str, int, int]], first: int) -> tuple[int, int]:
@@ -79,12 +113,12 @@ def _run(text: str, words: list[tuple[str, int, int]], first: int) -> tuple[int,
     if names[:1] == ["half"] and len(names) == 3 and names[1] in _ONE and names[2] == "dozen":
         return first + 3, 6
     place, whole, part, last = first, 0, 0, 0
-    while place < len(words) and (place == first or text[words[place - 1][2] : words[place][1]] in (" ", "-")):
+    while place < len(words) and (place == first or _follows(text, words, place)):
         word = words[place][0]
         following = words[place + 1][0] if place + 1 < len(words) else ""
         if word in _ONE and place == first and following in _SCALES | _GROUPS:
             part = 1
-        elif word == "and" and place > first and part >= 100 and following in _SMALL | _TENS:
+        elif word == "and" and _may_go_on(whole, part) and following in _SMALL | _TENS and _follows(text, words, place + 1):
             pass
         elif word in _TENS and (part % 100 == 0):
             part += _TENS[word]
@@ -100,3 +134,8 @@ def _run(text: str, words: list[tuple[str, int, int]], first: int) -> tuple[int,
             break
         place, last = place + 1, place + 1
     return last, whole + part
+
+
+def _may_go_on(whole: int, part: int) -> bool:
+    """Whether `and` may stand behind so many thousands and so many more: behind a hundred or a thousand, not behind `five`."""
+    return part % 100 == 0 if part else whole > 0

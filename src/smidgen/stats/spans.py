@@ -16,6 +16,27 @@ from smidgen.stats.intervals import Floats, bootstrap, wilson
 Spans = Sequence[Mapping[str, Any]]
 """The spans of one text, each with `start`, `end` and `label`."""
 
+Likely = Sequence[Sequence[float]]
+"""Of one text: for each span that may be one its start, its end, the number of its kind and its probability."""
+
+
+def decided(found: Likely, threshold: float) -> tuple[list[Sequence[float]], list[Sequence[float]]]:
+    """The spans to give, likeliest first, and those that could have been given: no two overlap, and none is less likely than the
+    threshold. What overlaps a span that is given is decided with it."""
+    kept: list[Sequence[float]] = []
+    rest: list[Sequence[float]] = []
+    taken = bytearray(int(max((entry[1] for entry in found), default=0)))  # characters of spans that are given
+    for entry in sorted(found, key=lambda entry: (-entry[3], entry[0], entry[1], entry[2])):
+        start, end = int(entry[0]), int(entry[1])
+        if any(taken[start:end]):
+            continue
+        if entry[3] >= threshold:
+            kept.append(entry)
+            taken[start:end] = b"\x01" * (end - start)
+        else:
+            rest.append(entry)
+    return kept, rest
+
 
 def keys(spans: Spans, label: str | None = None) -> frozenset[Hashable]:
     """Spans as a set of (start, end, label); only those of one label where it is given."""

@@ -16,6 +16,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import lookup, platt, spans
+from smidgen.stats.spans import Likely
 from smidgen.tasks import quoting
 from smidgen.tasks.fields import MOST_COLUMNS, Fields, parsed
 
@@ -26,8 +27,6 @@ _PLATEAU = 0.003
 """Thresholds whose F1 lies so near to the best are as good as it."""
 
 Span = dict[str, Any]
-Likely = Sequence[Sequence[float]]
-"""Of one text: for each span that may be one its start, its end, the number of its kind and its probability."""
 
 
 class ExtractSettings(Settings):
@@ -302,7 +301,7 @@ def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> N
 
 
 def _reply(found: Likely, text: str | None, form: Form) -> Reply:
-    kept, rest = _decided(found, form["threshold"])
+    kept, rest = spans.decided(found, form["threshold"])
     chances = platt.curve(platt.logit([entry[3] for entry in [*kept, *rest]]), form["span_slope"], form["span_shift"])
     sure, unsure = chances[: len(kept)], chances[len(kept) :]
     # Each decision is taken as right by itself: those for the spans that are given, those against the others.
@@ -322,24 +321,12 @@ def _spans(kept: Likely, kinds: Sequence[str]) -> list[Span]:
     return [{"start": int(start), "end": int(end), "label": kinds[int(kind)]} for start, end, kind, _ in kept]
 
 
-def _decided(found: Likely, threshold: float) -> tuple[list[Sequence[float]], list[Sequence[float]]]:
-    """The spans to give, likeliest first, and those that could have been given: no two overlap, and none is less likely than the
-    threshold. What overlaps a span that is given is decided with it."""
-    kept: list[Sequence[float]] = []
-    rest: list[Sequence[float]] = []
-    for entry in sorted(found, key=lambda entry: (-entry[3], entry[0], entry[1], entry[2])):
-        if any(entry[0] < other[1] and other[0] < entry[1] for other in kept):
-            continue
-        (kept if entry[3] >= threshold else rest).append(entry)
-    return kept, rest
-
-
 def _best_threshold(likely: Sequence[Likely], rows: Sequence[Row], kinds: Sequence[str]) -> float:
     """The middle of the thresholds in 0.2..0.8 that give the best F1, or nearly."""
     grid = np.linspace(0.2, 0.8, 25)
     scores = []
     for threshold in grid:
-        outputs = [_spans(_decided(found, float(threshold))[0], kinds) for found in likely]
+        outputs = [_spans(spans.decided(found, float(threshold))[0], kinds) for found in likely]
         scores.append(spans.counted([row.output for row in rows], outputs))
     near = grid[np.array(scores) >= max(scores) - _PLATEAU]
     return float(near[np.abs(near - np.median(near)).argmin()]) if max(scores) > 0 else 0.5

@@ -14,6 +14,7 @@ from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.stats import filled, platt
+from smidgen.stats.spans import decided
 from smidgen.tasks import field_ways
 from smidgen.tasks.field_plan import fitting
 from smidgen.tasks.field_schema import Schema, kind_of
@@ -28,11 +29,11 @@ _SURE = 1 - 1e-9
 
 @dataclass(frozen=True)
 class Found:
-    """A value that a text may say, how likely it does, and where: the likeliest place first."""
+    """A value that a text may say, how likely it does, and where: the likeliest place."""
 
     value: Any
     chance: float
-    places: tuple[tuple[int, int], ...]
+    place: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,25 @@ class Filler:
     def __init__(self, values: Values, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
         self._values, self._plan = values, plan
         self._fits = fitting(values.schema) if fits is None else fits
+        self._most: dict[str, int] = {path: node["maxItems"] for path, node in filled.paths(values.schema) if "maxItems" in node}
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
 
-        The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the chance of each value that is
-        given, by its path, and `spans`, where the text says it.
+        The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the model's own probability of each
+        value that is given, by its path, not fitted to how often it is right; and `spans`, where the text says it.
         """
         made = [self._filled(reading, self._plan["threshold"]) for reading in self._read(raw)]
         scores = platt.curve(platt.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
-        return [self._reply(given, facts, float(score)) for (given, _, facts), score in zip(made, scores, strict=True)]
+        return [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
 
     def threshold(self, raw: Raw, rows: Sequence[Row]) -> float:
         """The middle of the thresholds in 0.2..0.8 that give the best F1 over fields, or nearly."""
         readings, gold = self._read(raw), [filled.pairs(row.output) for row in rows]
         scores = []
         for threshold in _GRID:
-            got = [filled.pairs(self._filled(reading, float(threshold))[0]) for reading in readings]
+            # As they are served: what does not fit the schema is refused.
+            got = [filled.pairs(self._reply(*self._filled(reading, float(threshold))).output) for reading in readings]
             both = sum(a.total() + b.total() for a, b in zip(gold, got, strict=True))
             scores.append(2 * sum(filled.shared(a, b) for a, b in zip(gold, got, strict=True)) / both if both else 0.0)
         if not scores or max(scores) == 0:
@@ -81,19 +84,18 @@ class Filler:
         ]
 
     def _found(self, spans: Sequence[Sequence[float]], text: str) -> dict[str, list[Found]]:
-        """The values that spans are for, likeliest first. One value in several places is as likely as one of them is; in a list that may
+        """The values that spans are for, likeliest first; of two that overlap only one can be, and the likelier stays. A value in several
+        places is as likely as in the likeliest of them: what a model makes of one tells what it makes of the others. In a list that may
         have it twice each place is a value of its own."""
         made: dict[str, dict[Any, Found]] = {path: {} for path in self._plan["kinds"]}
-        for start, end, number, chance in sorted(spans, key=lambda span: (-span[3], span[0], span[1])):
+        apart, _ = decided(spans, 0.0)
+        for start, end, number, chance in apart:
             path, way = self._plan["kinds"][int(number)], self._plan["ways"][int(number)]
             place = int(start), int(end)
             value = field_ways.value_of(text[place[0] : place[1]], way, self._fits[path])
-            if value is None:
-                continue
-            key = (value,) if way["distinct"] else (value, place)
-            known = made[path].get(key, Found(value, 0.0, ()))
-            made[path][key] = Found(value, 1 - (1 - known.chance) * (1 - chance), (*known.places, place))
-        return {path: sorted(own.values(), key=lambda one: -one.chance) for path, own in made.items()}
+            if value is not None:
+                made[path].setdefault((value,) if way["distinct"] else (value, place), Found(value, chance, place))
+        return {path: list(own.values()) for path, own in made.items()}
 
     def _chosen(self, chances: Sequence[Sequence[float]]) -> dict[str, tuple[Any, float]]:
         """The likeliest value of each choice."""
@@ -111,17 +113,18 @@ class Filler:
         whole = sum(math.log(max(chance, 1e-9)) for _, chance in reading.chosen.values())
         for path, way in zip(self._plan["kinds"], self._plan["ways"], strict=True):
             sure = [one for one in reading.found[path] if one.chance >= threshold]
-            kept = sorted(sure, key=lambda one: one.places[0]) if way["list"] else sure[:1]
+            first = sure[: self._most.get(path)] if way["list"] else sure[:1]
+            kept = sorted(first, key=lambda one: one.place)
             # What is not given counts as a decision, too; but of a single value the others are decided with it.
-            rest = [one for one in reading.found[path] if one.chance < threshold] if way["list"] or not kept else []
+            rest = reading.found[path][len(kept) :] if way["list"] or not kept else []
             whole += sum(math.log(max(one.chance, 1e-9)) for one in kept) + sum(math.log1p(-min(one.chance, _SURE)) for one in rest)
             if kept:
                 given[path] = [one.value for one in kept] if way["list"] else kept[0].value
                 scores[path] = round(min(one.chance for one in kept), 6)
-                spans[path] = [list(one.places[0]) for one in kept]
+                spans[path] = [list(one.place) for one in kept]
         return _nested(given, self._values.schema, ""), math.exp(whole), {"scores": scores, "spans": spans}
 
-    def _reply(self, given: dict[str, Any], facts: dict[str, Any], score: float) -> Reply:
+    def _reply(self, given: dict[str, Any], score: float, facts: dict[str, Any]) -> Reply:
         try:
             settled = self._values.settled(given)
             fault = self._values.fault(settled)

@@ -82,14 +82,15 @@ def _settled(
         key=lambda key: (-max(end - start for start, end in could[key[0]][key[1]]), len(could[key[0]][key[1]]), key),
     )
     kept: dict[str, list[list[Stretch]]] = {path: [[] for _ in own] for path, own in could.items()}
-    taken: list[Stretch] = []
+    taken = bytearray(len(text))
     for path, number in order:
-        free = [place for place in could[path][number] if all(place[1] <= start or place[0] >= end for start, end in taken)]
+        free = [(start, end) for start, end in could[path][number] if not any(taken[start:end])]
         everywhere = ways[path]["kind"] in ("text", "date") and ways[path]["distinct"]
         if len(free) > 1 and not everywhere:
             free = [max(free, key=lambda place: (_worth(text, place, beside[path]), -place[0]))]
         kept[path][number] = free
-        taken += free
+        for start, end in free:
+            taken[start:end] = b"\x01" * (end - start)
     return kept
 
 
@@ -106,4 +107,6 @@ def _beside(text: str, place: Stretch) -> list[str]:
 
 
 def _number(value: Any, values: Sequence[Any]) -> int:
-    return next((number for number, known in enumerate(values) if known == value and type(known) is type(value)), -1)
+    """The place of a value among some; -1 where it is none of them. 1.0 is 1, and True is not."""
+    same = (place for place, known in enumerate(values) if known == value and isinstance(known, bool) == isinstance(value, bool))
+    return next(same, -1)

@@ -11,6 +11,7 @@ from smidgen.core.rows import joined
 from smidgen.stats import filled
 from smidgen.tasks import field_marks, field_ways
 from smidgen.tasks.field_schema import Schema, bare, kind_of
+from smidgen.tasks.field_values import settles
 from smidgen.tasks.field_ways import Fits
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ def fitting(schema: Schema) -> dict[str, Fits]:
     """For each field whether a value may be its value, of a list one of its elements."""
     from jsonschema import Draft202012Validator
 
-    checker = Draft202012Validator.FORMAT_CHECKER
-    return {
-        path: Draft202012Validator(bare(node.get("items", node)), format_checker=checker).is_valid for path, node in filled.paths(schema)
-    }
+    def one(node: Schema) -> Fits:
+        valid = Draft202012Validator(bare(node), format_checker=Draft202012Validator.FORMAT_CHECKER).is_valid
+        return lambda value: settles(value, node) and valid(value)
+
+    return {path: one(node.get("items", node)) for path, node in filled.paths(schema)}
 
 
 def _way(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: str, node: Schema, values: Sequence[Any]) -> dict[str, Any]:

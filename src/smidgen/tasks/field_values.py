@@ -43,6 +43,15 @@ class Values:
         return Draft202012Validator(bare(self.schema), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
+def settles(value: Any, node: Schema) -> bool:
+    """Whether a value can be brought into the form of its part of a schema: a text without a NUL, a number that is finite."""
+    try:
+        _value(value, node, "")
+    except ValueError:
+        return False
+    return True
+
+
 def _object(given: Mapping[str, Any], node: Schema, place: str) -> dict[str, Any]:
     strange = [name for name in given if name not in node["properties"] and not _blank(given[name])]
     if strange:

@@ -6,6 +6,7 @@ what is added to an order number, whether `1,250` is a thousand or one and a qua
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -56,12 +57,7 @@ def kind(node: Schema, values: Sequence[Any]) -> str:
 def places(text: str, value: Any, kind: str) -> list[Place]:
     """Where a text may say a value: letter for letter, else in another form of it. Places may be wrong ones: `2` is also in `2 March`."""
     if kind == "number":
-        return [
-            Place(start, end, mark if numbers.either_way(text[start:end]) else None)
-            for start, end in numbers.find(text)
-            for mark in ".,"
-            if numbers.read(text[start:end], mark) == value
-        ]
+        return list(_counted(text, value))
     if kind == "date":
         return list(_dated(text, value))
     if kind == "words":
@@ -72,9 +68,9 @@ def places(text: str, value: Any, kind: str) -> list[Place]:
 def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
 
-    number: `mark`, what stands before decimals. date: `day_first`, and `year` where none is said. words: `values`. text: `ways`, commonest
-    first: the words as they are, or in another case, or a layout such as `["FH-", 5]`, letters and digits of the words put into it; and
-    `shapes`, for words of a shape of which another way is the commonest.
+    number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words:
+    `values`. text: `ways`, commonest first: the words as they are, in another case, `written`, or a layout such as `["FH-", 5]`, letters
+    and digits of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
     """
     if kind == "words":
         return {"kind": kind, "values": list(values)}
@@ -82,7 +78,8 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
         return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
     if kind == "date":
         orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
-        return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None)}
+        pivot = _pivot([vote[2] for vote in votes if vote[2]])
+        return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None), "pivot": pivot}
     kept = _covering(Counter(tuple(map(json.dumps, ways)) for ways, _ in votes))
     by_shape: dict[str, Counter[str]] = {}
     for ways, shape in votes:
@@ -99,7 +96,7 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     if way["kind"] == "number":
         found = iter([numbers.read(words, way["mark"])])
     elif way["kind"] == "date":
-        found = iter([dates.read(words, way["day_first"], way["year"])])
+        found = iter([dates.read(words, way["day_first"], way["year"], way["pivot"])])
     elif way["kind"] == "words":
         found = iter([_meant(words, way["values"])])
     else:
@@ -109,31 +106,49 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     return next((value for value in found if value is not None and fits(value)), None)
 
 
+def _counted(text: str, value: Any) -> Iterator[Place]:
+    for start, end in numbers.find(text):
+        words = text[start:end]
+        told = numbers.mark(words)
+        for mark in ".," if numbers.either_way(words) else (told,):
+            if numbers.read(words, mark or ".") == value:
+                yield Place(start, end, mark)
+
+
 def _dated(text: str, value: Any) -> Iterator[Place]:
     if not _ISO.fullmatch(value):
         return
     year = int(value[:4])
+    pivot = 100 if year >= 2000 else 0  # what two digits must be to be the value
     for start, end in dates.find(text):
-        words = text[start:end]
-        for day_first in (True, False):
-            if dates.read(words, day_first, year) == value:
-                order = day_first if dates.either_way(words) else None
-                yield Place(start, end, (order, None if dates.has_year(words) else year))
+        whole = text[start:end]
+        for words, day_first in itertools.product(dict.fromkeys((whole, dates.without_count(whole))), (True, False)):
+            if dates.read(words, day_first, year, pivot) == value:
+                order = day_first if dates.either_way(words) else dates.order(words)
+                short = year if dates.has_short_year(words) else None
+                yield Place(start, start + len(words), (order, None if dates.has_year(words) else year, short))
                 break
 
 
+def _pivot(years: Sequence[int]) -> int:
+    """The first of two digits that are a year of the last century, as most of some years have it; the nearest to the usual one."""
+    wrong = [sum((year < 2000) != (year % 100 >= pivot) for year in years) for pivot in range(101)]
+    return min(range(101), key=lambda pivot: (wrong[pivot], abs(pivot - dates.PIVOT)))
+
+
 def _texts(text: str, value: str) -> Iterator[Place]:
-    """A value in its own letters, else in other case, else the letters and digits of it, or of its last parts, however they are set."""
+    """A value in its own letters, else in other case, else within a word, else the letters and digits of it, or of its last parts, however
+    they are set."""
     pattern = _pattern(value)
     found = [match.span() for match in pattern.finditer(text)]
+    if not found:
+        found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
     if not found and len(value) > 1:
         # Within a word, as where no blanks are written between words.
         found = [match.span() for match in re.finditer(_blanks(value), text)]
-    if not found:
-        found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
     for start, end in found:
         words = text[start:end]
-        ways = [[case] for case in _CASES if _turned(words, [case]) == value]
+        ways = [[case] for case in (*_CASES, "written") if _turned(words, [case]) == value]
         if ways:
             yield Place(start, end, (ways, _shape(words)))
     if not found:
@@ -178,7 +193,9 @@ def _layout(value: str, taken: int) -> list[str | int]:
 
 
 def _turned(words: str, way: Sequence[Any]) -> str | None:
-    """Words as the text of a field, by one way."""
+    """Words as the text of a field, by one way; `written`: with the blanks and breaks between them as they stand."""
+    if way[0] == "written":
+        return words.strip() or None
     if way[0] != "layout":
         return _CASES[way[0]](" ".join(words.split())) or None
     letters = iter(_squeezed(words))
@@ -189,13 +206,17 @@ def _turned(words: str, way: Sequence[Any]) -> str | None:
 
 
 def _meant(words: str, values: Sequence[Any]) -> Any:
-    """The one value that words name; else the only one that is named among them."""
+    """The one value that words name, strictest first: as written, in another case, with other signs; else the only one that is named among
+    them. None where that leaves two."""
+    for same in (str.strip, str.casefold, _plain):
+        hit = [value for value in values if any(same(said) and same(words.strip()) == same(said) for said in _said(value))]
+        if hit:
+            return hit[0] if len(hit) == 1 else None
     plain = _plain(words)
     named = {value: [_plain(said) for said in _said(value)] for value in values}
-    exact = next((value for value, said in named.items() if (plain and plain in said) or words.strip() in _said(value)), None)
-    if exact is not None:
-        return exact
-    among = [value for value, said in named.items() if any(f" {one} " in f" {plain} " for one in said if one)]
+    # Values that differ by their signs alone (`A+`, `A-`) are not told apart by the words among others.
+    shared = Counter(one for said in named.values() for one in set(said))
+    among = [value for value, said in named.items() if any(shared[one] == 1 and f" {one} " in f" {plain} " for one in said if one)]
     return among[0] if len(among) == 1 else None
 
 
@@ -205,9 +226,9 @@ def _said(value: Any) -> Sequence[str]:
 
 
 def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
-    """A value standing by itself; `loose`: whatever case and whatever signs between its words."""
-    parts = re.findall(r"[^\W_]+", value) if loose else []
-    body = r"[\W_]+".join(map(re.escape, parts)) if parts else _blanks(value)
+    """A value standing by itself; `loose`: whatever case, and whatever signs between its words, not those that it begins or ends with."""
+    signs = loose and value[:1].isalnum() and value[-1:].isalnum()
+    body = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", value))) if signs else _blanks(value)
     before = r"(?<!\w)" if value[:1].isalnum() else ""
     after = r"(?!\w)" if value[-1:].isalnum() else ""
     return re.compile(before + body + after, re.IGNORECASE if loose else re.NOFLAG)

@@ -96,6 +96,10 @@ class Fields:
         """The tagger, where it cannot fill in the schema, and why."""
         return {} if "tagger" in self.students else {"tagger": "; ".join(form["tagged"]["against"])}
 
+    def replanned(self, rows: Sequence[Row], form: Form) -> Form:
+        """The form with the plan of these rows, by the same schema."""
+        return {**form, "tagged": field_plan.planned([row.input for row in rows], [row.output for row in rows], form["schema"])}
+
     def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
         """The rows as a tagger learns from them: the places in their texts that say the values, and the choices."""
         return field_marks.marked(rows, form["tagged"], self._fits or field_plan.fitting(form["schema"]))
