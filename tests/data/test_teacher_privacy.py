@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import unicodedata
 
@@ -10,6 +12,7 @@ import pytest
 from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row
 from smidgen.data import identifiers
+from smidgen.data.teacher.opening import Opening, opened
 from smidgen.data.teacher.privacy import KINDS, Redactor, nothing
 from smidgen.data.teacher.prompts import Prompts
 from smidgen.flows import redaction
@@ -155,7 +158,8 @@ def test_plain_texts_stay_as_they_are(text: str) -> None:
 
 
 def prompts(private: bool, rows: list[Row]) -> Prompts:
-    return Prompts("system for boss@example.org", rows, [str(row.output) for row in rows], 2, 16, 0.0, private, None)
+    opening = opened("system for boss@example.org", {"labels": []}, nothing if private else None)
+    return Prompts(opening.description, rows, [str(row.output) for row in rows], 2, 16, 0.0, opening, None)
 
 
 def test_every_message_of_a_question_is_redacted() -> None:
@@ -221,25 +225,50 @@ def test_a_row_is_not_sent_where_its_text_cannot_be_made_safe() -> None:
     def broken(text: str) -> list[tuple[str, int, int]]:
         raise RedactionError("a text cannot be read", value="x", todo="Cut it.")
 
-    asked = Prompts("be brief", [], [], 0, 16, 0.0, True, None, broken).ask([Row("hello Jane Doe")], 1)
+    opening = Opening("", {}, Redactor(broken))
+    asked = Prompts("be brief", [], [], 0, 16, 0.0, opening, None).ask([Row("hello Jane Doe")], 1)
     assert asked[0][0] == []
 
 
 def test_questions_go_through_the_finder() -> None:
     rows = [Row("refund for Jane Doe", "refund"), Row("lamp", "lamp")]
-    (questions, redactor) = Prompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, True, None, named).ask([Row("call Jane Doe")], 1)[0]
+    opening = Opening("", {}, Redactor(named))
+    (questions, redactor) = Prompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, opening, None).ask([Row("call Jane Doe")], 1)[0]
     assert "Jane" not in str(questions) and "[PERSON_1]" in str(questions)
     assert redactor.found == {"[PERSON_1]": "Jane Doe"}
 
 
-def test_a_schema_that_holds_personal_data_does_not_go_along() -> None:
-    """Its choices may come from the rows. In the prompt they are redacted; a server cannot be held to stand-ins."""
-    plain, personal = '{"enum": ["red", "blue"]}', '{"enum": ["jane.doe@example.org", "blue"]}'
-    sent = {}
-    for schema in (plain, personal):
-        for private in (True, False):
-            ((questions, _),) = Prompts(f"Fit this: {schema}", [], [], 0, 16, 0.0, private, None, schema=schema).ask([Row("a red one")], 1)
-            sent[(schema, private)] = questions[0]
-    assert len(sent) == 4
-    assert sent[(plain, True)].schema == plain and sent[(personal, False)].schema == personal
-    assert sent[(personal, True)].schema == "" and "jane.doe" not in str(sent[(personal, True)])
+def test_answers_that_are_json_are_redacted_text_by_text() -> None:
+    """In JSON a line break is a backslash and an n, which sticks to the next word."""
+    values = ["ship to:\nJane Doe", "NI\nAB123456C", "acct\n1234567890", 'so-called "Jane Doe"', {"Jane Doe": [4111111111111111]}]
+    opening = Opening("", {}, Redactor(lambda text: [("person", m.start(), m.end()) for m in re.finditer(r"\bJane Doe\b", text)]))
+    ((questions, redactor),) = Prompts("", [Row("x y")], [values], 1, 16, 0.0, opening, None).ask([Row("x")], 1)
+    sent = json.loads(questions[0].messages[2][1])
+    assert sent == [
+        *("ship to:\n[PERSON_1]", "NI\n[ID_1]", "acct\n[NUMBER_1]", 'so-called "[PERSON_1]"', {"[PERSON_1]": ["[CARD_1]"]}),
+    ]
+    assert [redactor.unmask(text) for text in sent[:4]] == values[:4]
+
+
+def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
+    city = {"type": "string", "enum": ["Paris", "red", "a@example.org"], "description": "where Jane Doe lives"}
+    schema = {"type": "object", "properties": {"city": city, "Jane Doe": {"type": "string"}}, "required": ["city", "Jane Doe"]}
+
+    def find(text: str) -> list[tuple[str, int, int]]:
+        known = {"Jane Doe": "person", "Paris": "place", "type": "person", "string": "place"}
+        return [(kind, text.index(piece), text.index(piece) + len(piece)) for piece, kind in known.items() if piece in text]
+
+    opening = opened("for Jane Doe", {"schema": schema, "instruction": "fill in"}, find)
+    assert opening.form["schema"] == {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "enum": ["[PLACE_1]", "red", "[EMAIL_1]"], "description": "where [PERSON_1] lives"},
+            "[PERSON_1]": {"type": "string"},
+        },
+        "required": ["city", "[PERSON_1]"],
+    }
+    redactor = opening.begun()
+    assert opening.description == "for [PERSON_1]" and redactor.mask("I live in Paris") == "I live in [PLACE_1]"
+    assert opening.safe(redactor)({"city": "Paris", "Jane Doe": "x"}) == {"city": "[PLACE_1]", "[PERSON_1]": "x"}
+    assert opening.redactor is not None and opening.redactor.renamed() == ["Paris", "a@example.org", "Jane Doe"]
+    assert opened("for Jane Doe", {"schema": schema}, None).form["schema"] is schema, "on this machine nothing is changed"

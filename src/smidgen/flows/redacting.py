@@ -170,4 +170,3 @@ class _Copier:
                 batch, size = [], 0
         if batch:
             yield batch
-

@@ -138,6 +138,14 @@ class Redactor:
             self._names[text] = self._checked(self._place(text, found[0][2]) if found else text)
         return self._names[text]
 
+    def keep(self, *names: str) -> None:
+        """Names that are nobody's, and are never changed."""
+        self._names.update({name: name for name in names})
+
+    def renamed(self) -> list[str]:
+        """The names that stand-ins are sent for."""
+        return [name for name, sent in self._names.items() if sent != name]
+
     def twice(self, make: Callable[[], _Made]) -> _Made:
         """What `make` makes of several texts with this redactor; made anew where something was found in a later text that may stand,
         not found, in an earlier one."""
