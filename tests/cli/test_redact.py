@@ -123,8 +123,10 @@ def test_a_number_with_a_fraction_is_none_of_anybody(redaction_bundle: Path, tmp
 
 
 def test_two_runs_to_one_file_do_not_write_into_each_others_draft(
-    redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # noqa: F811
+    redaction_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (tmp_path / "in.csv").write_text("text\nmy lamp\n", encoding="utf-8")
     seen: list[str] = []
     done = redacting._Copier.records
