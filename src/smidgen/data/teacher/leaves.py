@@ -1,5 +1,5 @@
-"""The texts in a value that JSON can hold: read, and changed one by one. JSON is never changed as a text of its own, where a line break is a
-backslash and a letter that sticks to the next word."""
+"""The texts in a value that JSON can hold: read, and changed one by one. JSON is never changed as a text of its own, where a line break is
+a backslash and a letter that sticks to the next word."""
 
 from __future__ import annotations
 
