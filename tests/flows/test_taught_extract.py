@@ -298,7 +298,7 @@ def test_json_is_redacted_and_put_back_text_by_text(server: TeacherServer, tmp_p
                 "test": rows(tmp_path / "test.csv", texts[30:40], spans),
                 "unlabelled": rows(tmp_path / "pool.csv", texts[40:], lambda text: ""),
                 "input": "text",
-                "label": "spans",
+                "label": "wanted",
                 "teacher": {"source": server.url, "model": "big", "budget_tokens": 1_000_000, "uses": ["label", "score", "generate"]},
             },
         }
