@@ -157,6 +157,15 @@ def test_rows_that_cannot_be_made_safe_are_left_out_and_told(
     assert "row 2: personal data is left in a text" in told and "row 4: a text holds half a character" in told and "jane" not in told
 
 
+def test_a_table_with_a_cell_that_cannot_be_read_ends_the_run(redaction_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """A CSV does not say where its next row begins, if one of them cannot be read."""
+    for cell in (b"y" * 1_100_000, b"half \xff\xfe of it"):
+        (tmp_path / "in.csv").write_bytes(b"text\nmy lamp \xc3\xa9\n" + b"help\n" * 20_000 + cell + b"\n")
+        assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 2
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.csv"]
+    assert (tmp_path / "in.csv").stat().st_size > 100_000
+
+
 def test_a_long_file_comes_out_in_its_order(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(redacting, "_ROWS", 4)
     lines = [f"help {number} lamp" for number in range(10)]
