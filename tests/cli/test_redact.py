@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import polars
 import pytest
 from tests.redaction_bundle import redaction_bundle  # noqa: F401
 from tests.students.test_encoder import tiny_base  # noqa: F401
@@ -86,6 +88,60 @@ def test_what_stands_deep_in_a_line_is_read(redaction_bundle: Path, tmp_path: Pa
     assert list(second) == ["id", "[PERSON_1]"]
 
 
+def test_what_only_later_lines_have_is_read_or_told(
+    redaction_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The columns of a file of lines are those of its first thousand."""
+    lines = [*({"text": "help"} for _ in range(1_001)), {"text": "my lamp", "my broken plate": "mail a@example.org, lamp"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert run(redaction_bundle, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["columns"] == ["text", "my broken plate"]
+    last = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last == {"text": "my [PERSON_1]", "my [PERSON_2]": "mail [EMAIL_1], [PERSON_1]"}
+    assert run(redaction_bundle, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--input", "text") == 0
+    assert "Not read, and copied as they are: my broken plate" in capsys.readouterr().out
+
+
+def test_what_one_cell_shows_is_taken_out_of_the_others(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(
+        redaction.Finder, "many", lambda self, texts: {text: [("person", 8, 13)] if text == "Dear Mr Field" else [] for text in texts}
+    )
+    (tmp_path / "in.csv").write_text("before,text,n\nField asks,Dear Mr Field,1\nField,x,2\n", encoding="utf-8")
+    assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 0
+    assert cells(tmp_path / "out.csv")[1:] == [["[PERSON_1] asks", "Dear Mr [PERSON_1]", "1"], ["Field", "x", "2"]]
+
+
+def test_a_number_with_a_fraction_is_none_of_anybody(redaction_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    columns = {"share": [0.1234567890123, 0.5], "account": [442079460958.0, None], "paid": [12.0, 13.0]}
+    polars.DataFrame(columns).write_parquet(tmp_path / "in.parquet")
+    assert run(redaction_bundle, tmp_path / "in.parquet", tmp_path / "out.parquet") == 0
+    copy = polars.read_parquet(tmp_path / "out.parquet")
+    assert copy.to_dict(as_series=False) == {**columns, "account": ["[NUMBER_1]", None]}
+    assert copy.schema["share"] == polars.Float64
+
+
+def test_two_runs_to_one_file_do_not_write_into_each_others_draft(
+    redaction_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "in.csv").write_text("text\nmy lamp\n", encoding="utf-8")
+    seen: list[str] = []
+    done = redacting._Copier.records
+
+    def records(self: Any) -> Any:
+        seen.extend(entry.name for entry in tmp_path.iterdir() if entry.name.endswith(".part"))
+        yield from done(self)
+
+    monkeypatch.setattr(redacting._Copier, "records", records)
+    for process in (11, 12):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 0
+    assert seen == [".out.csv.11.part", ".out.csv.12.part"]
+
+
 def test_rows_that_cannot_be_made_safe_are_left_out_and_told(
     redaction_bundle: Path,  # noqa: F811
     tmp_path: Path,
@@ -99,6 +155,15 @@ def test_rows_that_cannot_be_made_safe_are_left_out_and_told(
     told = capsys.readouterr().err
     assert "2 rows could not be made safe and left out:" in told
     assert "row 2: personal data is left in a text" in told and "row 4: a text holds half a character" in told and "jane" not in told
+
+
+def test_a_table_with_a_cell_that_cannot_be_read_ends_the_run(redaction_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """A CSV does not say where its next row begins, if one of them cannot be read."""
+    for cell in (b"y" * 1_100_000, b"half \xff\xfe of it"):
+        (tmp_path / "in.csv").write_bytes(b"text\nmy lamp \xc3\xa9\n" + b"help\n" * 20_000 + cell + b"\n")
+        assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 2
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.csv"]
+    assert (tmp_path / "in.csv").stat().st_size > 100_000
 
 
 def test_a_long_file_comes_out_in_its_order(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -261,6 +261,39 @@ def test_the_pace_is_kept(server: TeacherServer, asker: Make) -> None:
     assert server.most_at_once <= 8
 
 
+def with_schema(count: int) -> list[Question]:
+    return [replace(question, schema='{"type": "object", "properties": {}}') for question in questions(count)]
+
+
+def test_one_question_that_is_refused_does_not_turn_schemas_off(server: TeacherServer, asker: Make) -> None:
+    said = Told()
+    server.faults = [Fault(), Fault(400)]
+    asker(concurrency=1).ask(with_schema(4), "ask", said)
+    assert ["response_format" in body for body in server.seen] == [True, False, True, True]
+    assert said.said == []
+
+
+def test_a_server_without_schemas_is_told_of_once_and_both_requests_keep_the_pace(server: TeacherServer, asker: Make) -> None:
+    said = Told()
+    server.schemas = False
+    one = asker(concurrency=1, requests_per_minute=600)
+    one.ask(with_schema(3), "ask", said)
+    one.ask(with_schema(5), "ask", said)
+    assert len(server.refused) == 1 and len(server.seen) == 5, "one question was sent twice"
+    assert server.times[1] - server.times[0] >= 0.08, "and the second of them waited for its turn"
+    assert len(said.said) == 1 and "takes no schema" in said.said[0]
+
+
+class Told(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
 def test_no_more_at_once_than_allowed(server: TeacherServer, asker: Make) -> None:
     server.faults = [Fault(wait=0.05) for _ in range(12)]
     asker(concurrency=3).ask(questions(12), "ask", Silent())

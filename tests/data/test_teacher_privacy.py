@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
+import unicodedata
+
 import pytest
 
 from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row
 from smidgen.data import identifiers
-from smidgen.data.teacher.privacy import KINDS, Redactor
+from smidgen.data.teacher.opening import Opening, opened
+from smidgen.data.teacher.privacy import KINDS, Redactor, nothing
 from smidgen.data.teacher.prompts import Prompts
+from smidgen.flows import redaction
 
 PERSONAL = {
     "jane.doe@example.org": "EMAIL",
@@ -53,13 +60,106 @@ def test_what_hides_from_the_patterns_is_not_sent(text: str) -> None:
         Redactor().mask(text)
 
 
+UNSEEN = {
+    *(chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) == "Cf"),
+    *map(chr, (0, 8, 0x1B, 0x7F, 0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0x2060, 0x2070), 0x3164, 0xFFA0)),
+    *map(chr, (*range(0xFE00, 0xFE10), *range(0xFFF0, 0xFFFC), 0xE0000, 0xE0100, 0xE01EF, 0xE0FFF)),
+}
+"""Unicode's formats, and what else has no shape: `Default_Ignorable_Code_Point`."""
+
+
+@pytest.mark.parametrize("letter", sorted(UNSEEN), ids=lambda letter: f"U+{ord(letter):04X}")
+def test_no_character_that_is_not_seen_hides_anything(letter: str) -> None:
+    redactor = Redactor()
+    for text in (f"card 4111 11{letter}11 1111 1111", f"jane@exam{letter}ple.org", f"account 12345{letter}67890"):
+        try:
+            safe = redactor.mask(text)
+        except RedactionError:
+            continue
+        assert safe.split()[-1] in ("[EMAIL_1]", "[CARD_1]"), "a letter without a shape is a part of the address"
+    assert len(UNSEEN) > 200
+    assert [part.plain for part in redaction._parts(f"Jane D{letter}oe")] == ["Jane Doe"], "the model reads it as it is seen"
+
+
+def test_what_was_found_once_does_not_leave_in_a_later_text() -> None:
+    redactor = Redactor(named)
+    assert redactor.mask("Dear Ms Jane Doe") == "Dear Ms [PERSON_1]"
+    redactor.find = nothing
+    assert redactor.mask('["Jane Doe", "Jane Does", "MaryJane Doe"]') == '["[PERSON_1]", "Jane Does", "MaryJane Doe"]'
+    assert redactor.mask("(Jane Doe)\nJane Doe") == "([PERSON_1])\n[PERSON_1]"
+    assert redactor.unmask("[PERSON_1]") == "Jane Doe"
+    other = redactor.begun()
+    assert other.mask("Jane Doe wrote to a@example.org") == "[PERSON_1] wrote to [EMAIL_1]" and "[EMAIL_1]" not in redactor.found
+
+
+def test_short_values_are_not_looked_for_but_for_digits() -> None:
+    redactor = Redactor(lambda text: [("person", 0, 2), ("id", 3, 5)] if text.startswith("Al 42") else [])
+    assert redactor.mask("Al 42 and Al, 42") == "[PERSON_1] [ID_1] and Al, [ID_1]"
+
+
+def test_what_is_found_in_a_later_text_is_taken_out_of_the_earlier_ones() -> None:
+    redactor = Redactor(lambda text: [("person", text.index("Field"), text.index("Field") + 5)] if "Mr Field" in text else [])
+    texts = ["Field called", "Dear Mr Field"]
+    assert redactor.twice(lambda: [redactor.mask(text) for text in texts]) == ["[PERSON_1] called", "Dear Mr [PERSON_1]"]
+    assert redactor.counts == {"person": 2}
+
+
+def test_a_stand_in_that_was_there_before_is_not_taken_for_one_of_ours() -> None:
+    redactor = Redactor()
+    assert redactor.mask("I am a@example.org") == "I am [EMAIL_1]"
+    safe = redactor.mask("the form says [EMAIL_1] and not a@example.org")
+    assert safe == "the form says [STAND_IN_1] and not [EMAIL_1]" and redactor.counts == {"email": 2}
+    assert redactor.unmask(safe) == "the form says [EMAIL_1] and not a@example.org"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("No.123456789", "Tel.0171 1234567", "acct_123456789", "AB1234567890", "123456789X", "[ACCOUNT_123456789]", "n=1234567890;"),
+        *(f"12345{dash}67890" for dash in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212-./ "),
+    ],
+)
+def test_a_long_number_is_found_whatever_it_sticks_to(text: str) -> None:
+    redactor = Redactor()
+    try:
+        safe = redactor.mask(text)
+    except RedactionError:  # a dash that becomes another one
+        assert "\u2011" in text
+        return
+    assert sum(letter.isdigit() for letter in safe) == 1 and redactor.unmask(safe) == text
+
+
+def test_what_looks_like_a_stand_in_hides_no_number() -> None:
+    """The check that nothing is left passes over our own stand-ins alone."""
+    with pytest.raises(RedactionError, match="a long number"):
+        Redactor().mask("[ACCOUNT_1234\u200b56789]")
+
+
+def test_names_are_taken_whole_or_not_at_all() -> None:
+    def find(text: str) -> list[tuple[str, int, int]]:
+        known = {"Jane Doe": "person", "Paris": "place", "activate": "person"}
+        return [(kind, text.index(piece), text.index(piece) + len(piece)) for piece, kind in known.items() if piece in text]
+
+    redactor = Redactor(find)
+    names = ["activate_my_card", "Paris", "Sales", "Jane Doe", "for Jane Doe", "mail boss@example.org"]
+    sent = [redactor.name(name) for name in names]
+    assert sent == ["activate_my_card", "Paris", "Sales", "[PERSON_1]", "[PERSON_2]", "[EMAIL_1]"]
+    assert [redactor.unmask(name) for name in sent] == names
+    assert redactor.mask("Paris") == "Paris" and redactor.mask("activate_my_card") == "activate_my_card", "the same in an answer"
+    assert redactor.mask("off to Paris with Jane Doe") == "off to [PLACE_1] with [PERSON_1]"
+    assert Redactor(find).name("Paris", value=True) == "[PLACE_1]" and Redactor(find).name("Paris Street", value=True) == "Paris Street"
+    with pytest.raises(RedactionError):
+        redactor.name("boss\u200b@example.org")
+
+
 @pytest.mark.parametrize("text", ["my order 4711-22 of 12.03.2024 costs 129.99", "the 2 lamps, 40 W each", "", "Größe 38/40"])
 def test_plain_texts_stay_as_they_are(text: str) -> None:
     assert Redactor().mask(text) == text
 
 
 def prompts(private: bool, rows: list[Row]) -> Prompts:
-    return Prompts("system for boss@example.org", rows, [str(row.output) for row in rows], 2, 16, 0.0, private, None)
+    opening = opened("system for boss@example.org", {"labels": []}, nothing if private else None)
+    return Prompts(opening.description, rows, [str(row.output) for row in rows], 2, 16, 0.0, opening, None)
 
 
 def test_every_message_of_a_question_is_redacted() -> None:
@@ -91,7 +191,7 @@ def named(text: str) -> list[tuple[str, int, int]]:
 def test_what_a_model_finds_is_redacted_too() -> None:
     redactor = Redactor(named)
     safe = redactor.mask("Jane Doe paid with 4111 1111 1111 1111; Jane Doe again")
-    assert safe == "[PERSON_1] paid with [CARD_1]; Jane Doe again", "what the model does not find stays"
+    assert safe == "[PERSON_1] paid with [CARD_1]; [PERSON_1] again", "what the model finds once is taken out everywhere"
     assert redactor.unmask(safe).startswith("Jane Doe paid with 4111 1111 1111 1111")
 
 
@@ -125,25 +225,50 @@ def test_a_row_is_not_sent_where_its_text_cannot_be_made_safe() -> None:
     def broken(text: str) -> list[tuple[str, int, int]]:
         raise RedactionError("a text cannot be read", value="x", todo="Cut it.")
 
-    asked = Prompts("be brief", [], [], 0, 16, 0.0, True, None, broken).ask([Row("hello Jane Doe")], 1)
+    opening = Opening("", {}, Redactor(broken))
+    asked = Prompts("be brief", [], [], 0, 16, 0.0, opening, None).ask([Row("hello Jane Doe")], 1)
     assert asked[0][0] == []
 
 
 def test_questions_go_through_the_finder() -> None:
     rows = [Row("refund for Jane Doe", "refund"), Row("lamp", "lamp")]
-    (questions, redactor) = Prompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, True, None, named).ask([Row("call Jane Doe")], 1)[0]
+    opening = Opening("", {}, Redactor(named))
+    (questions, redactor) = Prompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, opening, None).ask([Row("call Jane Doe")], 1)[0]
     assert "Jane" not in str(questions) and "[PERSON_1]" in str(questions)
     assert redactor.found == {"[PERSON_1]": "Jane Doe"}
 
 
-def test_a_schema_that_holds_personal_data_does_not_go_along() -> None:
-    """Its choices may come from the rows. In the prompt they are redacted; a server cannot be held to stand-ins."""
-    plain, personal = '{"enum": ["red", "blue"]}', '{"enum": ["jane.doe@example.org", "blue"]}'
-    sent = {}
-    for schema in (plain, personal):
-        for private in (True, False):
-            ((questions, _),) = Prompts(f"Fit this: {schema}", [], [], 0, 16, 0.0, private, None, schema=schema).ask([Row("a red one")], 1)
-            sent[(schema, private)] = questions[0]
-    assert len(sent) == 4
-    assert sent[(plain, True)].schema == plain and sent[(personal, False)].schema == personal
-    assert sent[(personal, True)].schema == "" and "jane.doe" not in str(sent[(personal, True)])
+def test_answers_that_are_json_are_redacted_text_by_text() -> None:
+    """In JSON a line break is a backslash and an n, which sticks to the next word."""
+    values = ["ship to:\nJane Doe", "NI\nAB123456C", "acct\n1234567890", 'so-called "Jane Doe"', {"Jane Doe": [4111111111111111]}]
+    opening = Opening("", {}, Redactor(lambda text: [("person", m.start(), m.end()) for m in re.finditer(r"\bJane Doe\b", text)]))
+    ((questions, redactor),) = Prompts("", [Row("x y")], [values], 1, 16, 0.0, opening, None).ask([Row("x")], 1)
+    sent = json.loads(questions[0].messages[2][1])
+    assert sent == [
+        *("ship to:\n[PERSON_1]", "NI\n[ID_1]", "acct\n[NUMBER_1]", 'so-called "[PERSON_1]"', {"[PERSON_1]": ["[CARD_1]"]}),
+    ]
+    assert [redactor.unmask(text) for text in sent[:4]] == values[:4]
+
+
+def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
+    city = {"type": "string", "enum": ["Paris", "red", "a@example.org"], "description": "where Jane Doe lives"}
+    schema = {"type": "object", "properties": {"city": city, "Jane Doe": {"type": "string"}}, "required": ["city", "Jane Doe"]}
+
+    def find(text: str) -> list[tuple[str, int, int]]:
+        known = {"Jane Doe": "person", "Paris": "place", "type": "person", "string": "place"}
+        return [(kind, text.index(piece), text.index(piece) + len(piece)) for piece, kind in known.items() if piece in text]
+
+    opening = opened("for Jane Doe", {"schema": schema, "instruction": "fill in"}, find)
+    assert opening.form["schema"] == {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "enum": ["[PLACE_1]", "red", "[EMAIL_1]"], "description": "where [PERSON_1] lives"},
+            "[PERSON_1]": {"type": "string"},
+        },
+        "required": ["city", "[PERSON_1]"],
+    }
+    redactor = opening.begun()
+    assert opening.description == "for [PERSON_1]" and redactor.mask("I live in Paris") == "I live in [PLACE_1]"
+    assert opening.safe(redactor)({"city": "Paris", "Jane Doe": "x"}) == {"city": "[PLACE_1]", "[PERSON_1]": "x"}
+    assert opening.redactor is not None and opening.redactor.renamed() == ["Paris", "a@example.org", "Jane Doe"]
+    assert opened("for Jane Doe", {"schema": schema}, None).form["schema"] is schema, "on this machine nothing is changed"

@@ -99,6 +99,15 @@ def test_what_cannot_be_read_whole_is_refused(redaction_bundle: Path) -> None:  
     assert redactor.mask("") == "" and redactor.mask(" \n") == " \n"
 
 
+def test_long_texts_are_not_kept(redaction_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    finder = redaction.finder(redaction_bundle)
+    monkeypatch.setattr(redaction, "PIECE", 70)
+    monkeypatch.setattr(redaction, "OVERLAP", 30)
+    for text in ("where is my lamp please", "please cancel my lamp order , " * 4):
+        assert [kind for kind, _, _ in finder(text)].count("person") >= 1 and finder(text) == finder(text)
+    assert finder._short.cache_info().currsize == 1
+
+
 @pytest.mark.usefixtures("unshipped")
 def test_without_a_model_it_says_what_to_do() -> None:
     with pytest.raises(BundleError, match=r"does not come with this smidgen: 'redaction'\. Install a release.*--bundle DIR"):

@@ -19,7 +19,8 @@ from smidgen.core.errors import TeacherError
 from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.rows import joined
-from smidgen.flows import teaching
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.flows import redaction, teaching
 from smidgen.flows.build import build
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.teaching import teach
@@ -267,3 +268,48 @@ def made_alone(folder: Path) -> recipe.Recipe:
     rng = random.Random(5)
     data = {"train": rows(folder / "train.csv", [message(rng) for _ in range(200)], spans_of), "input": "text", "label": "wanted"}
     return recipe.make({"name": "large", "task": "extract", "data": data, "student": {"kind": "lexical"}, "gate": {"max_loss": 0.2}})
+
+
+def test_json_is_redacted_and_put_back_text_by_text(server: TeacherServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses over two lines, in answers that are shown, answers that come back, marks and seeds."""
+    monkeypatch.setattr(TeacherSettings, "local", property(lambda self: False))
+    monkeypatch.setattr(
+        redaction, "finder", lambda *asked: lambda text: [("address", *m.span()) for m in re.finditer(r"\b12 \w+\n\w+", text)]
+    )
+    place = re.compile(r"12 \w+\n\w+|\[ADDRESS_\d+\]")
+
+    def spans(text: str) -> str:
+        return json.dumps([{"text": match[0], "label": "address"} for match in place.finditer(text)])
+
+    def answer(messages: Messages) -> str:
+        if messages[0]["content"].startswith("You mark"):
+            return "9"
+        return "[]" if messages[0]["content"].startswith("You make training") else spans(messages[-1]["content"])
+
+    server.answer = answer
+    rng = random.Random(3)
+    streets = ["Mill", "Elm", "Kiln", "Ford", "Vale"]
+    texts = [f"{' '.join(rng.sample(FILL, 4))} to:\n12 {rng.choice(streets)}\nYork {number}x" for number in range(60)]
+    task = recipe.make(
+        {
+            "task": "extract",
+            "data": {
+                "train": rows(tmp_path / "train.csv", texts[:30], spans),
+                "test": rows(tmp_path / "test.csv", texts[30:40], spans),
+                "unlabelled": rows(tmp_path / "pool.csv", texts[40:], lambda text: ""),
+                "input": "text",
+                "label": "wanted",
+                "teacher": {"source": server.url, "model": "big", "budget_tokens": 1_000_000, "uses": ["label", "score", "generate"]},
+            },
+        }
+    )
+    before, after = taught(task)
+    new = after.fit[len(before.fit) :]
+    assert len(new) >= 15 and all(words(row)[0][0].count("\n") == 1 for row in new)
+    sent = json.dumps(server.seen)
+    assert not any(f"12 {street}" in sent for street in streets) and len(server.seen) > 40
+    assert sum("You mark" in body["messages"][0]["content"] for body in server.seen) >= 15
+    assert sum("training examples" in body["messages"][0]["content"] for body in server.seen) >= 1
+
+
+FILL = ["please", "hello", "again", "now", "soon", "there", "thanks", "still", "about", "today", "send", "bring", "parcel", "order", "late"]

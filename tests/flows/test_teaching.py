@@ -262,6 +262,32 @@ def test_what_a_model_finds_does_not_leave_in_any_question(server: TeacherServer
 
 
 @pytest.mark.usefixtures("elsewhere")
+def test_labels_go_to_a_teacher_whole_or_as_one_stand_in_and_the_build_says_which(server: TeacherServer, tmp_path: Path) -> None:
+    """With the model that comes with smidgen, which takes Paris for a place and a part of other labels for a name."""
+    named = {"refund": "activate_my_card", "parcel": "Paris", "lamp": "Margaret Holloway", "opening": "help@example.org"}
+    server.answer = lambda messages: answers[said(messages)]
+    answers = {**named, "lamp": "[PERSON_1]", "opening": "[EMAIL_1]", "?": "?"}
+    wanted = made(tmp_path, server.url, [("please1 hello2 thanks3 about4 lamp bulb", "")], budget_tokens=1_000_000, trial_rows=8)
+    for name in ("train.csv", "test.csv"):
+        lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+        lines = [lines[0], *(",".join([text, named[label]]) for text, label in (line.split(",") for line in lines[1:]))]
+        (tmp_path / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    told: list[str] = []
+
+    class Told(Silent):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    _, after = taught(wanted, Told())
+    system = server.seen[0]["messages"][0]["content"]
+    assert {"Paris", "activate_my_card", "[EMAIL_1]", "[PERSON_1]"} <= set(system.split("Labels:\n")[1].splitlines())
+    assert "Holloway" not in json.dumps(server.seen) and "help@" not in json.dumps(server.seen)
+    assert after.teacher is not None and after.teacher.quality is not None and after.teacher.quality.value == 1.0
+    assert after.fit[-1].output == "Margaret Holloway"
+    assert any("2 names look personal" in line and "Margaret Holloway" in line for line in told)
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_where_the_model_fails_nothing_leaves(server: TeacherServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(text: str) -> Any:
         raise EngineError("the model cannot run on these texts", value="x", todo="Try again.")

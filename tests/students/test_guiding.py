@@ -102,6 +102,16 @@ def test_divergences_and_their_slopes_are_those_of_the_papers(beta: float, tempe
     assert float(same.abs().max()) < 1e-5 and float(none.abs().max()) < 1e-5
 
 
+def test_near_its_ends_the_divergence_between_is_small_as_it_was_published() -> None:
+    """About beta (1 - beta) of the KL that stands there, as docs/teacher.md says."""
+    generator = torch.Generator().manual_seed(3)
+    logits, seen = (torch.randn(4, 9, generator=generator) for _ in range(2))
+    for end, near in ((0.0, 0.001), (1.0, 0.999)):
+        whole, small = pulled(logits, seen, 1.0, end)[1], pulled(logits, seen, 1.0, near)[1]
+        torch.testing.assert_close(small / (near * (1 - near)), whole, atol=0.02, rtol=0.02)
+    assert whole.shape == (4, 9)
+
+
 def test_a_higher_temperature_makes_more_of_what_is_unlikely() -> None:
     seen, own = torch.tensor([[8.0, 1.0, 0.0]]), torch.zeros(1, 3)
     pulls = [pulled(own, seen, t, 0.0)[1][0] / t for t in (1.0, 4.0)]

@@ -28,6 +28,33 @@ def test_as_many_as_95_of_100_texts_need(tiny_base: Path, words: int, of: int, e
     assert length_of(tiny_base / "tokenizer.json", texts, 100) <= 100
 
 
+def test_no_more_texts_are_encoded_together_than_can_be_held(
+    tiny_base: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import tokenizers
+
+    real, batches = tokenizers.Tokenizer, list[int]()
+
+    class Counting:
+        def __init__(self, file: str) -> None:
+            self.one = real.from_file(file)
+
+        from_file = classmethod(lambda cls, file: cls(file))
+
+        def encode_batch(self, texts: list[str]) -> object:
+            batches.append(len(texts))
+            return self.one.encode_batch(texts)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.one, name)
+
+    monkeypatch.setattr(tokenizers, "Tokenizer", Counting)
+    texts = ["a a"] * 1_100 + [" ".join(["a"] * 150)] * 100
+    assert length_of(tiny_base / "tokenizer.json", texts) == 192
+    assert batches == [512, 512, 176]
+
+
 def test_nothing_to_learn_from_reads_the_least(tiny_base: Path) -> None:  # noqa: F811
     assert length_of(tiny_base / "tokenizer.json", []) == 128
 

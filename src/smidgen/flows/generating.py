@@ -15,7 +15,9 @@ from smidgen.core.rows import Row, joined
 from smidgen.data.teacher import generating
 from smidgen.data.teacher.exchange import Question
 from smidgen.data.teacher.generating import Sieve, Wish
-from smidgen.data.teacher.prompts import Embed, answer_tokens
+from smidgen.data.teacher.leaves import changed
+from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.prompts import Embed, answer_tokens, written
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.examples import Examples
 from smidgen.flows.teachers import Remote
@@ -65,7 +67,7 @@ def generate(
         if answer.why_not is not None:
             sieve.dropped[str(answer.why_not)] += 1
             continue
-        rows, bad = generating.read(answer.text, wish, lambda text, value: _output(task, text, value, recipe, examples))
+        rows, bad = generating.read(answer.text, wish, lambda text, value: _output(task, text, value, recipe, examples, teacher))
         sieve.dropped["not of the form that was asked for"] += bad
         found += rows
     total = len(found) + sieve.dropped["not of the form that was asked for"]
@@ -73,10 +75,12 @@ def generate(
     return _agreed(kept, task, examples, teacher, settings, sieve, progress), Sieved(total, +sieve.dropped)
 
 
-def _output(task: Task, text: str, value: Any, recipe: Recipe, examples: Examples) -> Any:
+def _output(task: Task, text: str, value: Any, recipe: Recipe, examples: Examples, teacher: Remote) -> Any:
     """What a teacher gave as the output of a text that it made. Raises ValueError where it is none."""
     if isinstance(task, Teachable) and isinstance(task, Overlapping):
-        return task.heard(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), examples.form, text)
+        # Stand-ins of names are put back; those of what the seeds hold are not: a text with one in it is not kept.
+        value = changed(value, (teacher.opening.redactor or Redactor()).unmask)
+        return task.heard(written(value), examples.form, text)
     return task.parse(value, recipe.asked)
 
 
@@ -89,14 +93,12 @@ def _question(wish: Wish, number: int, task: Task, examples: Examples, teacher: 
         shown = quoted(kept, row.output, examples.form, row.input)
         return json.loads(shown) if isinstance(kept, Overlapping) else shown
 
-    text = generating.asked(wish, content)
-    system = generating.told(settings.description.strip(), task.lesson(examples.form))
-    if not settings.local:
-        try:
-            redactor = teacher.redactor()
-            text, system = redactor.mask(text), redactor.mask(system)
-        except RedactionError:  # it cannot be made safe to send
-            return None
+    opening, redactor = teacher.opening, teacher.redactor()
+    try:
+        text = redactor.twice(lambda: generating.asked(wish, content, opening.safe(redactor)))
+    except RedactionError:  # it cannot be made safe to send
+        return None
+    system = generating.told(opening.description, task.lesson(opening.form))
     entries = [f"{joined(row.input)}{content(row) if wish.label is None else ''}" for row in wish.seeds]
     most = generating.PER_ANSWER * (answer_tokens(entries) + 24)
     heat = settings.temperature if settings.temperature is not None else _HEAT

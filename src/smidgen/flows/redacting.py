@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.data.copies import may_write
 from smidgen.data.read import STDIN, Table, open_columns
 from smidgen.data.source import Record
+from smidgen.data.teacher.leaves import changed, leaves
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows.redaction import Finder
 
@@ -29,7 +32,7 @@ class Redacted:
 
     Attributes:
         out: the file that was written.
-        columns: the columns that were read.
+        columns: the columns that were read, those that only later rows have with them.
         copied: the other ones, which are as they were.
         rows: rows written.
         left_out: rows that could not be made safe, and are not in the file.
@@ -70,7 +73,7 @@ def redact(source: str, out: Path, finder: Finder, *, input: str | None = None, 
     copier = _Copier(table, finder, done, progress)
     progress.start("redact")
     out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.part")
+    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         table.source.write(draft, tuple(copier.name(column) for column in table.columns), copier.records(), table.facts)
         draft.replace(out)
@@ -87,11 +90,12 @@ class _Copier:
         self._table, self._finder, self._done, self._progress = table, finder, done, progress
         self._all = table.input.how == "all"
         self._chosen = frozenset(table.input.names)
+        self._columns, self._late = frozenset(table.columns), set[str]()
         self._names = Redactor(finder)
         self._known: dict[str, str] = {}
 
     def name(self, column: str) -> str:
-        """What a column is called in the copy."""
+        """What a column of the table is called in the copy."""
         if column not in self._known:
             self._known[column] = self._names.mask(column) if self._all else column
         return self._known[column]
@@ -111,14 +115,33 @@ class _Copier:
                     continue
                 redactor = Redactor(found.__getitem__)
                 try:
-                    safe = {self.name(name): _masked(value, redactor) if self._read(name) else value for name, value in record.items()}
+                    safe = redactor.twice(functools.partial(self._safe, record, redactor))
                 except RedactionError as error:
                     self._leave_out(number, error)
                     continue
+                self._tell(record)
                 self._done.rows += 1
                 self._done.found.update(redactor.counts)
                 yield safe
             self._progress.advance(len(batch))
+
+    def _safe(self, record: Record, redactor: Redactor) -> Record:
+        """A row with stand-ins. A name that the table does not have is a text of this row like any other."""
+        safe = {}
+        for name, value in record.items():
+            called = name if not self._all else self.name(name) if name in self._columns else redactor.mask(name)
+            safe[called] = changed(value, redactor.mask) if self._read(name) else value
+        return safe
+
+    def _tell(self, record: Record) -> None:
+        """Keep the names of columns that the first rows did not have."""
+        for name in record:
+            if name not in self._columns and name not in self._late:
+                self._late.add(name)
+                if self._read(name):
+                    self._done.columns += (name,)
+                else:
+                    self._done.copied += (name,)
 
     def _leave_out(self, number: int, error: RedactionError) -> None:
         self._done.left_out += 1
@@ -130,7 +153,8 @@ class _Copier:
 
     def _readable(self, record: Record) -> list[str]:
         """The texts of a row that the model is given. Raises RedactionError where one of them cannot be read whole."""
-        texts = [text for name, value in record.items() if self._read(name) for text in _texts(value)]
+        texts = [text for name, value in record.items() if self._read(name) for text in leaves(value)]
+        texts += [name for name in record if self._all and name not in self._columns]
         for text in texts:
             readable(text)
         return texts
@@ -146,31 +170,3 @@ class _Copier:
                 batch, size = [], 0
         if batch:
             yield batch
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a cell: itself, or those of a list or an object, names of fields with them; a number is read as it is written."""
-    if isinstance(value, bytes):
-        raise RedactionError("a cell holds bytes, which cannot be read", value=f"{len(value):,} bytes", todo="Leave the column out.")
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield str(name)
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
-
-
-def _masked(value: Any, redactor: Redactor) -> Any:
-    """A cell with stand-ins in each of its texts; a value that is no text stays what it is where nothing in it is personal."""
-    if isinstance(value, dict):
-        return {redactor.mask(str(name)): _masked(inner, redactor) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(inner, redactor) for inner in value]
-    (text,) = tuple(_texts(value)) or (None,)
-    if text is None:
-        return value
-    safe = redactor.mask(text)
-    return value if safe == text else safe

@@ -21,7 +21,7 @@ PIECE = 20_000
 OVERLAP = 1_000
 """Characters that neighbouring pieces of a long text share; what either of them shows is taken out."""
 KEPT = 4_096
-"""Texts whose findings are remembered: rows that are shown with many questions are read once."""
+"""Texts of one piece whose findings are remembered: rows that are shown with many questions are read once."""
 
 Found = tuple[tuple[str, int, int], ...]
 """Of one text: the kind, the start and the end (exclusive) of each piece of personal data."""
@@ -51,11 +51,11 @@ class Finder:
             raise InputError("the redaction model knows no such kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
         self.model = model
         self._wanted = frozenset(kinds or known)
-        self._one = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
+        self._short = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
 
     def __call__(self, text: str) -> Found:
         """What is personal in one text."""
-        return self._one(text)
+        return self._short(text) if len(text) <= PIECE else self.many([text])[text]
 
     def many(self, texts: Iterable[str]) -> dict[str, Found]:
         """What is personal in each of these texts, which are read together."""
@@ -80,8 +80,8 @@ def _parts(text: str) -> Iterator[_Part]:
     """A text in pieces that overlap. It is read as it is seen, for the model as for a reader: without invisible characters, letters of
     another width as the usual ones."""
     plain, places = text, cast(Sequence[int], range(len(text)))
-    if not text.isascii():
-        letters = ["" if HIDDEN.match(letter) else unicodedata.normalize("NFKC", letter) for letter in text]
+    if not text.isascii() or HIDDEN.search(text):
+        letters = [HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", letter))) for letter in text]
         plain = "".join(letters)
         places = [place for place, letter in enumerate(letters) for _ in letter]
     for start in range(0, max(1, len(plain) - OVERLAP), PIECE - OVERLAP):

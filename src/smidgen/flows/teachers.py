@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,8 +22,10 @@ from smidgen.data.teacher import scoring
 from smidgen.data.teacher.asking import Asker
 from smidgen.data.teacher.budget import Budget, Price, Tokens
 from smidgen.data.teacher.exchange import Answer, Question
+from smidgen.data.teacher.leaves import changed
+from smidgen.data.teacher.opening import opened
 from smidgen.data.teacher.privacy import Find, Redactor, nothing
-from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens
+from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens, written
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.data.teacher.verdicts import UNHEARD, Agree, Verdict, verdict
 from smidgen.flows import redaction
@@ -30,6 +33,7 @@ from smidgen.flows.live import load
 from smidgen.judge import cost
 from smidgen.parts.recipe import Recipe
 from smidgen.store.home import home
+from smidgen.tasks import quoting
 
 _BATCH = 64
 _LEAST_SHARE = 0.01
@@ -61,19 +65,20 @@ class Remote:
     """A teacher over HTTP."""
 
     def __init__(self, asker: Asker, settings: TeacherSettings, task: Task, form: Form, prompts: Prompts) -> None:
+        self.opening = prompts.opening
         assert isinstance(task, Teachable)
         self.name = settings.model
         self.asker, self.budget = asker, asker.budget
         self.took: list[Tokens] = []
         self.redacted = 0
         self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
-        self._lesson = task.lesson(form)
+        self._lesson = task.lesson(self.opening.form)
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[Verdict]:
         """Each row is asked as often as there are votes; a verdict is what they come to."""
         asked = self._prompts.ask(rows, votes)
         answers = iter(self.ask([question for questions, _ in asked for question in questions], title, progress))
-        self.redacted += sum(bool(redactor.found) for _, redactor in asked)
+        self.redacted += sum(bool(redactor.counts) for _, redactor in asked)
         found = []
         for row, (questions, redactor) in zip(rows, asked, strict=True):
             mine = [next(answers) for _ in questions]
@@ -84,14 +89,14 @@ class Remote:
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
         """The teacher's marks."""
-        system = scoring.told(self._settings.description, self._lesson)
+        system = scoring.told(self.opening.description, self._lesson)
         questions: list[Question | None] = []
         for row in rows:
-            text, answer = joined(row.input), quoted(self._task, row.output, self._form, row.input)
+            text, answer = joined(row.input), _answer(self._task, row.output, self._form, row.input)
+            redactor = self.redactor()
             try:
-                safe = self.redactor().mask if self._prompts.private else str
-                messages = (("system", safe(system)), ("user", safe(scoring.asked(text, answer))))
-                questions.append(Question(messages, scoring.MAX_TOKENS))
+                asked = redactor.twice(functools.partial(_marking, text, answer, self.opening.safe(redactor)))
+                questions.append(Question((("system", system), ("user", asked)), scoring.MAX_TOKENS))
             except RedactionError:  # it cannot be made safe to send
                 questions.append(None)
         answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
@@ -105,7 +110,7 @@ class Remote:
 
     def redactor(self) -> Redactor:
         """What the texts of a new conversation with this teacher go through, where they leave this machine."""
-        return Redactor(self._prompts.find)
+        return self.opening.begun()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -113,7 +118,13 @@ class Remote:
 
     def _heard(self, redactor: Redactor, text: Text, answer: str) -> Any:
         assert isinstance(self._task, Teachable)
-        return self._task.heard(redactor.unmask(answer), self._form, text)
+        if not redactor.found:
+            return self._task.heard(answer, self._form, text)
+        plain = redactor.unmask(answer)
+        if _as_json(self._task, self._form):
+            with contextlib.suppress(ValueError):  # what is no JSON is said so where it is heard
+                plain = json.dumps(changed(quoting.value(answer), redactor.unmask), ensure_ascii=False)
+        return self._task.heard(plain, self._form, text)
 
 
 class Local:
@@ -187,6 +198,7 @@ def open_teacher(
 
     Raises:
         RecipeError: it lacks what it takes to ask it.
+        RedactionError: the description, a label or the like cannot be made safe to send.
         BundleError: what leaves is to go through the redaction model, and it cannot be opened. Nothing is asked then.
         InputError: the redaction model does not know a kind that it is to find.
     """
@@ -200,20 +212,22 @@ def open_teacher(
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")
     budget = _budget(settings)
-    answers = [quoted(task, _first(row.output) if isinstance(task, Graded) else row.output, form, row.input) for row in shown]
-    system = "\n\n".join(text for text in (settings.description.strip(), task.lesson(form)) if text)
+    answers = [_answer(task, _first(row.output) if isinstance(task, Graded) else row.output, form, row.input) for row in shown]
+    opening = opened(settings.description.strip(), form, None if settings.local else _finder(settings, threads))
+    system = "\n\n".join(text for text in (opening.description, task.lesson(opening.form)) if text)
     prompts = Prompts(
         system,
         shown,
         answers,
         settings.examples,
         # A text may hold twice what any shown one does, and JSON may be laid out more widely than it is shown.
-        settings.max_tokens or (2 if isinstance(task, Overlapping) else 1) * answer_tokens([*answers, *form.get("labels", ())]),
+        settings.max_tokens
+        or (2 if isinstance(task, Overlapping) else 1) * answer_tokens([*map(written, answers), *form.get("labels", ())]),
         settings.heat,
-        not settings.local,
+        opening,
         embed,
-        nothing if settings.local else _finder(settings, threads),
-        json.dumps(form["schema"], ensure_ascii=False) if "schema" in form else "",
+        # A schema with stand-ins in it would hold answers to them; then the words alone must do.
+        json.dumps(form["schema"], ensure_ascii=False) if "schema" in form and opening.form["schema"] == form["schema"] else "",
     )
     # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
     asker = Asker(settings, key, home() / "teacher", budget, fresh and settings.local)
@@ -252,6 +266,22 @@ def _budget(settings: TeacherSettings) -> Budget:
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _as_json(task: Task, form: Form) -> bool:
+    """Whether a larger model answers with JSON, whose texts are changed one by one."""
+    return isinstance(task, Overlapping) or bool(form.get("multi_label"))
+
+
+def _answer(task: Task, output: Any, form: Form, text: Text) -> Any:
+    """An output as a larger model is to answer it: a text, or what its JSON holds."""
+    shown = quoted(task, output, form, text)
+    return json.loads(shown) if _as_json(task, form) else shown
+
+
+def _marking(text: str, answer: Any, safe: Callable[[Any], Any]) -> str:
+    """The question for a mark."""
+    return scoring.asked(safe(text), written(safe(answer)))
 
 
 def _first(output: Any) -> Any:

@@ -37,6 +37,8 @@ from smidgen.judge.sections import measured
 from smidgen.judge.teacher_facts import TeacherFacts
 from smidgen.parts.recipe import Recipe
 
+_NAMES = 5
+"""Labels and the like that are named where the teacher is told stand-ins for them."""
 _LEAST_ALONE = 2.0
 """Rows a label that it takes for a linear head to say anything of rows that it has not seen."""
 
@@ -75,6 +77,7 @@ def teach(
         progress.say("what leaves is redacted by pattern alone: names, addresses and the like are not found, and are sent as they are")
     embed = _embed(base, threads, progress)
     with closing(open_teacher(recipe, task, examples.form, examples.fit, embed, fresh, threads)) as teacher:
+        _tell_names(teacher, progress)
         trial = _tried(recipe, task, examples, teacher, embed, progress)
         tally = _Tally()
         taught = _labelled(recipe, task, examples, teacher, trial, embed, tally, progress) if "label" in settings.uses else []
@@ -103,6 +106,15 @@ def teach(
         }
     )
     return _joined(task, examples, [*taught, *made], facts)
+
+
+def _tell_names(teacher: Remote | Local, progress: Progress) -> None:
+    """Say which labels, fields and choices the teacher does not know by their names: it may do worse with them."""
+    redactor = teacher.opening.redactor if isinstance(teacher, Remote) else None
+    names = redactor.renamed() if redactor is not None else []
+    if names:
+        shown = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+        progress.say(f"{len(names)} names look personal, and the teacher is told stand-ins for them, which are put back: {shown}")
 
 
 def _embed(base: Base | None, threads: int | None, progress: Progress) -> Embed | None:

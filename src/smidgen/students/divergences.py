@@ -6,6 +6,7 @@ With p the guide's chances and q the student's, both of logits divided by a temp
   does.
 - beta 1, reverse: KL(q|p). The student must give none to what the guide does not.
 - between: the generalised Jensen-Shannon divergence beta KL(p|m) + (1 - beta) KL(q|m) with m = beta p + (1 - beta) q (Agarwal et al. 2024).
+  It is as it was published, not scaled: near its ends it is about beta (1 - beta) of the KL that stands there.
 
 All are multiplied by T squared, so that gradients are as large at every temperature.
 """

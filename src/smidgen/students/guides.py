@@ -23,7 +23,8 @@ def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | No
     """The guide's weights as a model of the student's tokens: where those are some of the base's, it gives no other a chance, and what it
     gives them adds up to 1.
 
-    It is read layer by layer, so that no more of it is held at once than its weights in `dtype` and one matrix in 32 bits.
+    It is read layer by layer, so that no more of it is held at once than its weights in `dtype` and, in 32 bits, one layer or three
+    times the table of tokens.
 
     Args:
         guide, base: folders of decoders; `student` is where the student's own tokenizer lies.

@@ -15,6 +15,8 @@ LEAST, MOST = 128, 512
 _STEP = 64
 _WHOLE = 0.95
 """The share of the texts that are read whole; the few longest ones do not set the time that all take."""
+_AT_ONCE = 512
+"""Texts that are encoded together: what is known of their tokens is held only so long, their lengths alone are kept."""
 _CHARACTERS = 16
 """A text is looked at up to so many characters for each token that could be read of it."""
 
@@ -36,6 +38,8 @@ def length_of(tokenizer_file: Path, texts: Sequence[Text], most: int = MOST) -> 
     tokenizer.no_padding()
     tokenizer.no_truncation()
     cut = most * _CHARACTERS
-    short = [text[:cut] if isinstance(text, str) else (text[0][:cut], text[1][:cut]) for text in texts]
-    needed = float(np.quantile([len(encoding.ids) for encoding in tokenizer.encode_batch(short)], _WHOLE, method="higher"))
+    short: list[Text] = [text[:cut] if isinstance(text, str) else (text[0][:cut], text[1][:cut]) for text in texts]
+    batches = (short[start : start + _AT_ONCE] for start in range(0, len(short), _AT_ONCE))
+    lengths = [len(encoding.ids) for batch in batches for encoding in tokenizer.encode_batch(batch)]
+    needed = float(np.quantile(lengths, _WHOLE, method="higher"))
     return min(most, max(LEAST, _STEP * int(np.ceil(needed / _STEP))))

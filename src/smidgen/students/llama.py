@@ -68,22 +68,21 @@ class Llama:
             part = slice(start, start + _LOSS_ROWS)
             logits = last_unit[part] @ self.output.T
             targets, weights = block.targets[part], block.weights[part]
-            pull, slope, share = None, None, weights
+            pull: tuple[Tensor, Tensor, Tensor] | None = None
             if guide is not None and seen is not None and shares is not None:
-                pull, slope = pulled(logits, seen[part] @ guide.model.output.T, guide.temperature, guide.beta)
-                share = shares[part]
+                pull = (*pulled(logits, seen[part] @ guide.model.output.T, guide.temperature, guide.beta), shares[part])
             if not keep:
                 losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-                losses = losses if pull is None else torch.lerp(losses, pull, share)
+                losses = losses if pull is None else torch.lerp(losses, pull[0], pull[2])
                 total += float((losses * weights).sum())
                 continue
             chances = torch.softmax(logits, dim=-1)
             at = torch.arange(len(targets))
             losses = -chances[at, targets].float().clamp(min=1e-9).log()
             chances[at, targets] -= 1.0
-            if pull is not None and slope is not None:
-                losses = torch.lerp(losses, pull, share)
-                chances = torch.lerp(chances.float(), slope, share[:, None]).to(self.dtype)
+            if pull is not None:
+                losses = torch.lerp(losses, pull[0], pull[2])
+                chances = torch.lerp(chances.float(), pull[1], pull[2][:, None]).to(self.dtype)
             total += float((losses * weights).sum())
             chances *= (weights * rate).to(chances.dtype)[:, None]
             dlast[part] = chances @ self.output

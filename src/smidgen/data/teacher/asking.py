@@ -54,9 +54,11 @@ class Asker:
             local=settings.local,
             timeout=settings.timeout,
             concurrency=settings.concurrency,
+            again=self._pace.wait,
         )
         self._lock = threading.Lock()
         self._refused = self._taken = 0
+        self._told = False
 
     def close(self) -> None:
         """Let the connections go, and the oldest answers where there are too many."""
@@ -82,6 +84,9 @@ class Asker:
                 if len(found) < len(distinct):  # one failed, or the user stopped it: no other is begun
                     self._stop.set()
                     pool.shutdown(wait=True, cancel_futures=True)
+        if not self._wire.holds and not self._told:
+            self._told = True
+            progress.say("the teacher's server takes no schema: its answers are held to it by words alone")
         progress.finish(f"{sum(answer.why_not is None for answer in found.values())} answers")
         return [found[key] for key in keys]
 

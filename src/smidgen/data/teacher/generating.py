@@ -87,14 +87,15 @@ def told(description: str, lesson: str) -> str:
     )
 
 
-def asked(wish: Wish, content: Callable[[Row], Any]) -> str:
-    """The question that asks for a wish. `content` shows a row's output: as a text, or as what JSON can hold."""
+def asked(wish: Wish, content: Callable[[Row], Any], safe: Callable[[Any], Any] = lambda value: value) -> str:
+    """The question that asks for a wish. `content` shows a row's output: as a text, or as what JSON can hold. `safe` makes texts, and the
+    texts in such values, safe to be sent: they are changed before they are put into JSON."""
     if wish.label is None:
-        shown = json.dumps([{"input": joined(row.input), "output": content(row)} for row in wish.seeds], ensure_ascii=False)
+        shown = json.dumps([{"input": safe(joined(row.input)), "output": safe(content(row))} for row in wish.seeds], ensure_ascii=False)
         return f"Make {PER_ANSWER} new examples, each an object with input and output, unlike one another and unlike these:\n{shown}"
-    shown = json.dumps([joined(row.input) for row in wish.seeds], ensure_ascii=False)
-    rivals = f" None of them may fit {' or '.join(wish.rivals)}." if wish.rivals else ""
-    wanted = f"Make {PER_ANSWER} new texts with the label {wish.label}, as a list of strings, unlike one another and unlike these:"
+    shown = json.dumps([safe(joined(row.input)) for row in wish.seeds], ensure_ascii=False)
+    rivals = f" None of them may fit {' or '.join(map(safe, wish.rivals))}." if wish.rivals else ""
+    wanted = f"Make {PER_ANSWER} new texts with the label {safe(wish.label)}, as a list of strings, unlike one another and unlike these:"
     return f"{wanted}\n{shown}{rivals}"
 
 

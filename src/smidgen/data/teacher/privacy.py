@@ -10,17 +10,25 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from smidgen.core.errors import RedactionError
 from smidgen.data import identifiers
 from smidgen.data.encoding import ESCAPED
+from smidgen.data.teacher.known import Known
 
 MOST_CHARACTERS = 1_000_000
 """Characters of a text that is read. A longer one is refused: nothing of it would be left unread in silence."""
 
-HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-"""Characters that are not seen: between two digits they hide a number from a pattern, and from no reader."""
+HIDDEN = re.compile(
+    # Controls that are no blanks; formats (category Cf); letters and marks without a shape.
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]"
+)
+"""Characters that are not seen: between two digits they hide a number from a pattern, and from no reader. Unicode's `Cf` and
+`Default_Ignorable_Code_Point`."""
 
 KINDS: Mapping[str, str] = {
     "e-mail": "email",
@@ -37,12 +45,21 @@ KINDS: Mapping[str, str] = {
 
 _LOOSE = frozenset({"telephone number", "IP address"})
 """Patterns that check nothing: where they meet what a model found, the model says what it is."""
-_LONG_NUMBER = re.compile(r"(?<![\w.])\d(?:[ ./-]?\d){8,}(?![\w])")
-"""Nine digits and more are an account, a file or an identity, of whatever country's form."""
+_LONG_NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ ./\u2010-\u2015\u2212-]?\d){8,}(?!\d)")
+"""Nine digits and more are an account, a file or an identity, of whatever country's form, and whatever letters they stick to."""
+_BREAK = "\x1c"
+_HALF = re.compile(rf"\w{HIDDEN.pattern}+{_BREAK}|{_BREAK}{HIDDEN.pattern}+\w")
+"""A value that a character which is not seen cuts in two: a stand-in took the one half."""
+_COMMON = frozenset({"place", "organisation", "date"})
+"""Kinds that a label may be named after without being about anybody."""
+_WRITTEN = "stand-in"
+"""The kind of what looks like a stand-in, and was in the text before."""
+_WORDS = re.compile(r"[^\W_]+")
 _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 
 Find = Callable[[str], Iterable[tuple[str, int, int]]]
 """What a model finds in a text: the kind, the start and the end (exclusive) of each piece of personal data."""
+_Made = TypeVar("_Made")
 
 
 def nothing(text: str) -> Iterable[tuple[str, int, int]]:
@@ -63,7 +80,8 @@ def readable(text: str) -> None:
 class Redactor:
     """Takes personal data out of the texts of one conversation, and puts it back into what is answered.
 
-    The same value gets the same stand-in (`[EMAIL_1]`) in all of them, so that the reader can tell who is who.
+    The same value gets the same stand-in (`[EMAIL_1]`) in all of them, so that the reader can tell who is who; and what was found once is
+    taken out wherever it stands as words of its own, whether it is found there or not.
 
     Attributes:
         find: finds what has no form, or other than the patterns do.
@@ -77,6 +95,15 @@ class Redactor:
     _places: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _numbers: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _written: set[str] = field(default_factory=set, init=False, repr=False)
+    _known: Known = field(default_factory=Known, init=False, repr=False)
+    _names: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+
+    def begun(self) -> Redactor:
+        """A redactor of a conversation that begins with all that this one has read. Its counts begin at nothing."""
+        other = Redactor(self.find, dict(self.found))
+        other._places, other._names = dict(self._places), dict(self._names)
+        other._numbers, other._written, other._known = self._numbers.copy(), set(self._written), self._known.copy()
+        return other
 
     def spans(self, text: str) -> list[dict[str, Any]]:
         """What is personal in a text, in its order: `start`, `end` (exclusive) and `label`, the kind. None overlap.
@@ -91,42 +118,88 @@ class Redactor:
         Raises RedactionError as `spans` does, and where personal data is left: written in a way that patterns see only once the text is
         normalised, with digits of another script or invisible characters in it.
         """
-        safe = self._replaced(text)
-        # A line break in place of a stand-in: what stands before it and after it is not read as one number.
-        rest = HIDDEN.sub("", unicodedata.normalize("NFKC", _PLACE.sub("\n", safe)))
-        rest = "".join(str(unicodedata.digit(letter, letter)) for letter in rest)
-        kinds = sorted({KINDS[kind] for kind, _, _ in identifiers.spans(rest)})
-        if kinds or _LONG_NUMBER.search(rest):
-            raise RedactionError(
-                "personal data is left in a text, seen only once it is normalised",
-                value=", ".join(kinds) or "a long number",
-                todo="Take the invisible characters out of it, and write digits and letters plainly.",
-            )
-        return safe
+        if text in self._names:
+            return self._names[text]
+        return self._checked(self._replaced(text))
+
+    def name(self, text: str, value: bool = False) -> str:
+        """A name that the user gave (a label, a field): itself, or one stand-in for the whole of it. From now on a text that is this name
+        and nothing else is called so as well.
+
+        A name is personal where a pattern finds anything in it, or the model the whole of it or two words; places, organisations and
+        dates that the model finds are not. Of a `value` that texts may hold (a choice), all that the model takes whole is. Raises as
+        `mask` does.
+        """
+        if text not in self._names:
+            self._written.update(match[0] for match in _PLACE.finditer(text))
+            found = list(_by_pattern(text)) or [
+                (start, end, kind) for kind, start, end in self.find(text) if _personal(text, text[start:end], kind, value)
+            ]
+            self._names[text] = self._checked(self._place(text, found[0][2]) if found else text)
+        return self._names[text]
+
+    def keep(self, *names: str) -> None:
+        """Names that are nobody's, and are never changed."""
+        self._names.update({name: name for name in names})
+
+    def renamed(self) -> list[str]:
+        """The names that stand-ins are sent for."""
+        return [name for name, sent in self._names.items() if sent != name]
+
+    def twice(self, make: Callable[[], _Made]) -> _Made:
+        """What `make` makes of several texts with this redactor; made anew where something was found in a later text that may stand,
+        not found, in an earlier one."""
+        known, counts = len(self.found), self.counts.copy()
+        made = make()
+        if len(self.found) == known:
+            return made
+        self.counts.clear()
+        self.counts.update(counts)
+        return make()
 
     def unmask(self, text: str) -> str:
         """The text with the values back in place of their stand-ins."""
         return _PLACE.sub(lambda match: self.found.get(match[0], match[0]), text)
 
+    def _checked(self, safe: str) -> str:
+        """A text in which stand-ins are, if nothing is left in it that is only seen once it is normalised."""
+        # A break in place of a stand-in: what stands before it and after it is not read as one number.
+        rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
+        half = _HALF.search(rest)
+        # Before as well as after: some characters become others that are not seen.
+        rest = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", rest)))
+        rest = "".join(str(unicodedata.digit(letter, letter)) for letter in rest)
+        kinds = sorted({KINDS[kind] for kind, _, _ in identifiers.spans(rest)})
+        if kinds or half or _LONG_NUMBER.search(rest):
+            raise RedactionError(
+                "personal data is left in a text, seen only once it is normalised",
+                value=", ".join(kinds) or ("a part of a value" if half else "a long number"),
+                todo="Take the invisible characters out of it, and write digits and letters plainly.",
+            )
+        return safe
+
     def _replaced(self, text: str) -> str:
         pieces, at = [], 0
-        found = self._pieces(text)
+        # What looks like a stand-in of this conversation gets one itself: else the value of another would be put back for it.
+        alike = [(match.start(), match.end(), _WRITTEN) for match in _PLACE.finditer(text) if match[0] in self.found]
+        found = _merged([*self._pieces(text), *alike])
         self._written.update(match[0] for match in _PLACE.finditer(text))
         for start, end, kind in found:
             pieces += [text[at:start], self._place(text[start:end], kind)]
             at = end
-        self.counts.update(kind for _, _, kind in found)
+        self.counts.update(kind for _, _, kind in found if kind != _WRITTEN)
         return "".join([*pieces, text[at:]])
 
     def _pieces(self, text: str) -> list[_Piece]:
-        """Everything that a pattern or the model finds, surest first where they overlap."""
-        readable(text)
-        known = list(identifiers.spans(text))
-        checked = [(start, end, KINDS[kind]) for kind, start, end in known if kind not in _LOOSE]
-        loose = [(start, end, KINDS[kind]) for kind, start, end in known if kind in _LOOSE]
+        """Everything that a pattern or the model finds, surest first where they overlap, and wherever else that stands."""
+        patterns = _by_pattern(text)
+        checked = [piece for piece, loose in patterns.items() if not loose]
         model = [(start, end, kind) for kind, start, end in self.find(text)]
-        long = [(match.start(), match.end(), "number") for match in _LONG_NUMBER.finditer(text)]
-        return _merged([*checked, *model, *loose, *long])
+        found = _merged([*checked, *model, *patterns])
+        own = Known()
+        for start, end, kind in found:
+            own.add(text[start:end], kind)
+        return _merged([*found, *self._known.find(text), *own.find(text)])
 
     def _place(self, value: str, kind: str) -> str:
         """The stand-in of a value: one that it has, or a new one that no text of the conversation has by itself."""
@@ -138,10 +211,27 @@ class Redactor:
                 place = f"[{name}_{self._numbers[name]}]"
             self._places[value] = place
             self.found[place] = value
+            if kind != _WRITTEN:
+                self._known.add(value, kind)
         return self._places[value]
 
 
 _Piece = tuple[int, int, str]
+
+
+def _by_pattern(text: str) -> dict[_Piece, bool]:
+    """What has a form, and whether nothing but its form says so: what a check says, first. Raises as `readable` does."""
+    readable(text)
+    known = list(identifiers.spans(text))
+    checked = {(start, end, KINDS[kind]): False for kind, start, end in known if kind not in _LOOSE}
+    loose = {(start, end, KINDS[kind]): True for kind, start, end in known if kind in _LOOSE}
+    return {**checked, **loose, **{(match.start(), match.end(), "number"): True for match in _LONG_NUMBER.finditer(text)}}
+
+
+def _personal(text: str, piece: str, kind: str, value: bool) -> bool:
+    """Whether what a model finds in a name makes it a personal one."""
+    whole = piece.strip() == text.strip()
+    return (value and whole) if kind in _COMMON else whole or len(_WORDS.findall(piece)) > 1
 
 
 def _merged(pieces: Iterable[_Piece]) -> list[_Piece]:

@@ -3,9 +3,12 @@ is the last message, alone. So a server whose model knows the job by heart can a
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,8 @@ from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row, joined
 from smidgen.data import near
 from smidgen.data.teacher.exchange import Question
-from smidgen.data.teacher.privacy import Find, Redactor, nothing
+from smidgen.data.teacher.opening import Opening
+from smidgen.data.teacher.privacy import Redactor
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """n texts to (n, width) vectors of length one."""
@@ -30,27 +34,25 @@ class Prompts:
     """Makes questions.
 
     Attributes:
-        system: what the teacher is told.
+        system: what the teacher is told, safe to be sent.
         rows: the user's own rows that may be shown with a question.
-        answers: what the answer to each would look like.
+        answers: what the answer to each would look like: a text, or what JSON can hold.
         shown: how many are shown.
         max_tokens: of an answer.
         temperature: of sampling.
-        private: whether personal data is redacted, because the text leaves this machine.
+        opening: what conversations begin with, and whether personal data is redacted, because they leave this machine.
         embed: makes vectors of texts; without it, rows are near where their words are.
-        find: finds the personal data that has no form.
         schema: JSON of the schema that answers are to fit; empty for none.
     """
 
     system: str
     rows: Sequence[Row]
-    answers: Sequence[str]
+    answers: Sequence[Any]
     shown: int
     max_tokens: int
     temperature: float
-    private: bool
+    opening: Opening
     embed: Embed | None
-    find: Find = nothing
     schema: str = ""
 
     def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[Question], Redactor]]:
@@ -62,27 +64,27 @@ class Prompts:
         return [self._one(row, places, votes) for row, places in zip(rows, near_rows, strict=True)]
 
     def _one(self, row: Row, places: Sequence[int], votes: int) -> tuple[list[Question], Redactor]:
-        redactor = Redactor(self.find)
-        safe: Callable[[str], str] = redactor.mask if self.private else str
-        text = joined(row.input)
+        redactor = self.opening.begun()
         try:
-            last = safe(text)
-            messages = [("system", safe(self.system))]
-            # A schema with stand-ins in it would hold answers to them; then the words alone must do.
-            schema = self.schema if safe(self.schema) == self.schema else ""
+            turns = redactor.twice(functools.partial(self._turns, joined(row.input), places, self.opening.safe(redactor)))
         except RedactionError:
             return [], redactor
+        asked = (("system", self.system), *turns)
+        return [Question(asked, self.max_tokens, self.temperature, vote, self.schema) for vote in range(votes)], redactor
+
+    def _turns(self, text: str, places: Sequence[int], safe: Callable[[Any], Any]) -> list[tuple[str, str]]:
+        """The rows that are shown, the nearest one last, and the text. Raises RedactionError where that cannot be made safe."""
+        last = safe(text)
         turns: list[tuple[str, str]] = []
         for place in places:
             shown = joined(self.rows[place].input)
             if shown == text or len(turns) >= 2 * self.shown:
                 continue
             try:
-                turns = [("user", safe(shown)), ("assistant", safe(self.answers[place])), *turns]
+                turns = [("user", safe(shown)), ("assistant", written(safe(self.answers[place]))), *turns]
             except RedactionError:  # one row less is shown
                 continue
-        asked = (*messages, *turns, ("user", last))
-        return [Question(asked, self.max_tokens, self.temperature, vote, schema) for vote in range(votes)], redactor
+        return [*turns, ("user", last)]
 
     def _near(self, texts: Sequence[str]) -> list[list[int]]:
         """For each text the places of the rows that are nearest to it, nearest first: a few more than are shown."""
@@ -96,6 +98,11 @@ class Prompts:
             scores = embed(texts[start : start + _CHUNK]) @ known.T
             found += np.argsort(-scores, axis=1, kind="stable")[:, :most].tolist()
         return found
+
+
+def written(answer: Any) -> str:
+    """An answer as it is shown: a text as it is, anything else as JSON."""
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 
 def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:

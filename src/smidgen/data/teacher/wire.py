@@ -8,6 +8,7 @@ from __future__ import annotations
 import email.utils
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +55,25 @@ class Wire:
         local: on this machine, so that no proxy is used.
         timeout: seconds until a request is given up, answer and all.
         concurrency: connections kept.
+        again: waits until one more request may be sent; False where none may.
     """
 
-    def __init__(self, url: str, model: str, key: str | None, *, local: bool, timeout: float, concurrency: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        key: str | None,
+        *,
+        local: bool,
+        timeout: float,
+        concurrency: int,
+        again: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._again = again
         self._url = f"{url}/chat/completions"
         self._model, self._key, self._timeout = model, key, timeout
-        self._holds = True  # to a schema, until it shows that it does not
+        self.holds = True  # to a schema, until it shows that it does not
+        self._held = False  # it took one
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = httpx.Client(headers=headers, timeout=timeout, limits=limits, follow_redirects=False, trust_env=not local)
@@ -72,16 +86,17 @@ class Wire:
         """The teacher's answer, or why there is none. Raises TeacherError where the server takes no question of ours.
 
         A question with a schema that is refused is sent once more without it: the server may not hold answers to schemas, or not to this
-        one. Where it takes it then, no other is sent with a schema.
+        one. Where it takes it then, and never took one with a schema, no other is sent with one.
         """
-        if not (question.schema and self._holds):
+        if not (question.schema and self.holds):
             return self._sent(question, "")
         found = self._sent(question, question.schema)
-        if not isinstance(found, Refused):
+        self._held = self._held or isinstance(found, Answer)
+        if not isinstance(found, Refused) or not self._again():
             return found
         plain = self._sent(question, "")
-        if isinstance(plain, Answer):
-            self._holds = False
+        if isinstance(plain, Answer) and not self._held:
+            self.holds = False
         return plain
 
     def _sent(self, question: Question, schema: str) -> Answer | Busy | Refused:
