@@ -22,7 +22,7 @@ from smidgen.students.decoder_files import base_weights, opened
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.gguf_weights import read
 from smidgen.students.llama import Block
-from smidgen.students.trimming import kept_ids, trim
+from smidgen.students.trimming import kept_ids, newcomers, trim
 
 TEXTS = (
     "The brass lamp costs £24.50, and it's sold with a three-year guarantee.",
@@ -88,7 +88,7 @@ def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: 
     for vocabulary in ("whole", "trimmed"):
         folder = tmp_path / vocabulary
         folder.mkdir()
-        settings = DecoderSettings(epochs=1, precision="f32", vocabulary=vocabulary)
+        settings = DecoderSettings(epochs=1, precision="f32", vocabulary=vocabulary, frequent_tokens=4096)
         decoder.part.fit(Training(rows, rows, {}, base, settings), Workspace(folder, 1, Silent()))
         out = tmp_path / f"{vocabulary}-export"
         out.mkdir()
@@ -109,3 +109,27 @@ def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: 
             model.output = model.output[torch.tensor(stored.kept)]
         losses.append(model.loss(Block(own, torch.tensor([2]), tokens[0, 3:], torch.ones(1)), None, None, 1.0)[0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_new_inputs_bring_as_many_new_tokens_as_stand_in_one_alone() -> None:
+    inputs = [{1, 2, 90}, {1, 3, 90}, {1, 4}, {1, 2}]
+    assert newcomers(inputs, set()) == 2 / 4, "3 and 4 stand in one input alone"
+    assert newcomers(inputs, {3}) == 1 / 4, "what is kept anyhow is no news"
+    assert newcomers([], set()) == 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "whole"),
+    [
+        ([f"{colour} {thing}" for colour in ("red", "blue", "green") for thing in ("vase", "lamp", "mug")], False),
+        ([f"about {word}" for word in ("zebra", "volcano", "turbine", "lantern", "monsoon", "penguin", "harpoon", "sulphur")], True),
+    ],
+)
+def test_the_vocabulary_is_trimmed_where_new_inputs_bring_nothing_new(tmp_path: Path, inputs: list[str], whole: bool) -> None:
+    """Words that each stand in one input alone say that the next input will bring another one."""
+    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    rows = [Row(text, "A vase for your home.", number) for number, text in enumerate(inputs, 1)]
+    (tmp_path / "student").mkdir()
+    settings = DecoderSettings(epochs=1, precision="f32", frequent_tokens=256)
+    decoder.part.fit(Training(rows, rows[:2], {}, base, settings), Workspace(tmp_path / "student", 1, Silent()))
+    assert (opened(tmp_path / "student").kept is None) == whole

@@ -14,7 +14,7 @@ import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
-from smidgen.core.rows import Text
+from smidgen.core.rows import Text, joined
 from smidgen.students.decoder_settings import DecoderSettings
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _ROOM = 1.5
 """Answers may be half as long again as the longest that was taught."""
 _SLOTS = 8
 _LONG = 1024
+_NEWCOMERS = 0.05
+"""Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
 
 
 class Decoder:
@@ -233,7 +235,7 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
     """The token ids to keep of the base's; None: all of them."""
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
     from smidgen.students.tokens import kept_as
-    from smidgen.students.trimming import kept_ids, trimmable
+    from smidgen.students.trimming import kept_ids, newcomers, trimmable
 
     assert training.base is not None
     folder = training.base.folder
@@ -244,6 +246,13 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
         return own
     prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
+    if settings.vocabulary == "auto":
+        always = set(kept_ids(folder, used, settings.frequent_tokens))
+        inputs = {joined(row.input) for row in training.rows}
+        new = newcomers((set(plain_ids(tokenizer, text)) for text in inputs), always)
+        if new > _NEWCOMERS:
+            space.progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
+            return None
     for row in training.rows:
         for text in (row.input, *(row.output if isinstance(row.output, list) else [row.output])):
             used.update(plain_ids(tokenizer, text))

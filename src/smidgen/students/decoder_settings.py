@@ -42,10 +42,11 @@ class DecoderSettings(Settings):
     vocabulary: Literal["auto", "whole", "trimmed"] = setting(
         "auto",
         "trimmed: only the tokens that the examples use and the most frequent others, which makes the model smaller and quicker; what is "
-        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be.",
+        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be and new inputs would bring hardly a token "
+        "that no example has.",
         flag="--vocabulary",
     )
-    frequent_tokens: int = setting(4096, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
+    frequent_tokens: int = setting(16384, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
     drop_layers: int = setting(
         0,
         "How many layers to leave out once all is taught: those that change least. What is left is then taught again, for half as long, "

@@ -15,6 +15,7 @@ import copy
 import itertools
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ def trimmable(folder: Path) -> bool:
     """Whether the tokenizer in a folder is of the kind that can be trimmed: byte-level byte-pair encoding."""
     told = read_json(folder / "tokenizer.json")
     return (told.get("model") or {}).get("type") == "BPE" and (told.get("decoder") or {}).get("type") == "ByteLevel"
+
+
+def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
+    """Tokens outside of `kept`, and in none of the inputs, that one more input is expected to bring: the number of such tokens that stand in
+    exactly one input, by the number of inputs (Good 1953, as Good-Turing). 0 where there are no inputs.
+
+    What is trimmed away is read in pieces that the base hardly knows, so this says whether trimming is safe for texts to come.
+    """
+    seen, count = Counter[int](), 0
+    for ids in inputs:
+        seen.update(ids - kept)
+        count += 1
+    return sum(times == 1 for times in seen.values()) / count if count else 0.0
 
 
 def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:
