@@ -42,8 +42,8 @@ class DecoderSettings(Settings):
     vocabulary: Literal["auto", "whole", "trimmed"] = setting(
         "auto",
         "trimmed: only the tokens that the examples use and the most frequent others, which makes the model smaller and quicker; what is "
-        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be and new inputs would bring hardly a token "
-        "that no example has.",
+        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be and new inputs would bring hardly a "
+        "token that no example has.",
         flag="--vocabulary",
     )
     frequent_tokens: int = setting(16384, "How many of the most frequent tokens are kept though no example uses them.", ge=0)

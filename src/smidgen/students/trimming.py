@@ -35,8 +35,8 @@ def trimmable(folder: Path) -> bool:
 
 
 def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
-    """Tokens outside of `kept`, and in none of the inputs, that one more input is expected to bring: the number of such tokens that stand in
-    exactly one input, by the number of inputs (Good 1953, as Good-Turing). 0 where there are no inputs.
+    """Tokens outside of `kept`, and in none of the inputs, that one more input is expected to bring: the number of such tokens that stand
+    in exactly one input, by the number of inputs (Good 1953, as Good-Turing). 0 where there are no inputs.
 
     What is trimmed away is read in pieces that the base hardly knows, so this says whether trimming is safe for texts to come.
     """
