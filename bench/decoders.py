@@ -16,8 +16,6 @@ from smidgen.core.parts import HALF, EngineSpec
 OPTIONS = "engine.json"
 """The engine's options, beside the files they belong to."""
 SLOTS, CONTEXT = 8, 512
-FREQUENT = 4096
-"""Tokens that a trimmed vocabulary keeps though no text uses them, as `smidgen build` does by default."""
 
 
 def options_of(folder: Path) -> dict[str, Any]:
@@ -34,6 +32,7 @@ def untaught(out: Path, texts: Sequence[str], instruction: str, max_tokens: int,
     """The starter base in 16 bits. Trimmed: only the tokens of `texts`, what those are merged from, and the most frequent others."""
     from smidgen.bases.finding import pull
     from smidgen.students.decoder_files import base_weights, described
+    from smidgen.students.decoder_settings import DecoderSettings
     from smidgen.students.decoder_shape import config_of
     from smidgen.students.gguf_file import write
     from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
@@ -49,7 +48,7 @@ def untaught(out: Path, texts: Sequence[str], instruction: str, max_tokens: int,
         used = {*prompt.before, *prompt.after, *prompt.stop}
         for text in texts:
             used.update(plain_ids(tokenizer, text))
-        kept = kept_ids(base, used, FREQUENT)
+        kept = kept_ids(base, used, DecoderSettings().frequent_tokens)
     described(work, base, kept)
     prompt = prompt_of(work, instruction)
     facts = {"kind": "f16", "template": chat_template(work), "eos_id": prompt.stop[0], "name": out.name}

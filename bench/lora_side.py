@@ -32,6 +32,7 @@ def main() -> None:
     from smidgen.students.adapters import Adapters, frozen_of, model_of
     from smidgen.students.bert import best_dtype
     from smidgen.students.decoder_files import base_weights
+    from smidgen.students.decoder_settings import DecoderSettings
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.lessons import chosen, lessons_of
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
@@ -46,7 +47,7 @@ def main() -> None:
     used = {*prompt.before, *prompt.after, *prompt.stop}
     for row in rows:
         used.update(plain_ids(tokenizer, row.input), plain_ids(tokenizer, row.output))
-    kept = kept_ids(folder, used, 4096)
+    kept = kept_ids(folder, used, DecoderSettings().frequent_tokens)
     home = Path(tempfile.mkdtemp(prefix="smidgen-lora-"))
     trim(folder, home, kept)
     prompt, tokenizer = prompt_of(home), tokenizer_of(home)

@@ -37,9 +37,9 @@ class Taught:
 
 TAUGHT = (
     Taught("whole vocabulary", ("--vocabulary", "whole")),
-    Taught("trimmed", ()),
-    Taught("trimmed, 4 layers less", ("--drop-layers", "4")),
-    Taught("trimmed, 8 layers less", ("--drop-layers", "8")),
+    Taught("trimmed", ("--vocabulary", "trimmed")),
+    Taught("trimmed, 4 layers less", ("--vocabulary", "trimmed", "--drop-layers", "4")),
+    Taught("trimmed, 8 layers less", ("--vocabulary", "trimmed", "--drop-layers", "8")),
 )
 QUICK_TAUGHT = (TAUGHT[1], TAUGHT[2])
 
