@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from smidgen.flows import teaching
 
 Messages = list[dict[str, str]]
 
@@ -133,3 +139,13 @@ def teacher_server(answer: Callable[[Messages], str] | None = None) -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def words_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No base is needed: nearness is by words. Answers of one test are not the next one's."""
+    monkeypatch.setattr(teaching, "embedder", lambda base=None, threads=None: None)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "bases").symlink_to(Path(os.environ["SMIDGEN_HOME"]) / "bases", target_is_directory=True)
+    monkeypatch.setenv("SMIDGEN_HOME", str(own))

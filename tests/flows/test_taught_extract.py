@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import re
 from collections import Counter
@@ -13,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.teacher_server import Messages, TeacherServer, teacher_server
+from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.rows import joined
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import redaction, teaching
+from smidgen.flows import redaction
 from smidgen.flows.build import build
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.teaching import teach
@@ -28,16 +27,6 @@ from smidgen.parts import recipe, registry
 
 THINGS = ("lamp", "chair", "table", "stool", "shelf", "clock", "mug", "bowl")
 COLOURS = ("red", "blue", "green", "black")
-
-
-@pytest.fixture(autouse=True)
-def _words_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No base is needed: nearness is by words. Answers of one test are not the next one's."""
-    monkeypatch.setattr(teaching, "embedder", lambda base=None, threads=None: None)
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "bases").symlink_to(Path(os.environ["SMIDGEN_HOME"]) / "bases", target_is_directory=True)
-    monkeypatch.setenv("SMIDGEN_HOME", str(own))
 
 
 @pytest.fixture

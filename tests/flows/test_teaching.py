@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.teacher_server import Messages, TeacherServer, teacher_server
+from tests.teacher_server import Messages, TeacherServer, teacher_server, words_alone  # noqa: F401
 
 from smidgen.core.errors import BundleError, EngineError, RecipeError, TeacherError
 from smidgen.core.progress import Silent
@@ -45,16 +45,6 @@ def gold(message: str) -> str:
 
 def said(messages: Messages) -> str:
     return gold(messages[-1]["content"])
-
-
-@pytest.fixture(autouse=True)
-def _words_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No base is needed: nearness is by words. Answers of one test are not the next one's."""
-    monkeypatch.setattr(teaching, "embedder", lambda base=None, threads=None: None)
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "bases").symlink_to(Path(os.environ["SMIDGEN_HOME"]) / "bases", target_is_directory=True)
-    monkeypatch.setenv("SMIDGEN_HOME", str(own))
 
 
 @pytest.fixture

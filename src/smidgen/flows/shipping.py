@@ -264,20 +264,32 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
     # The baseline is what the base does by itself: nothing is written anew for it.
     form = None if candidate.baseline else learnt.form
     replies = story.task.decode(story.bench.served(variant, [row.input for row in rows], form), learnt.form)
-    return Alternative(
-        name=candidate.name,
-        student=candidate.student,
-        method=candidate.method,
-        accuracy=measured(story.task.measure(rows, replies, learnt.form)[story.task.headline]),
-        latency_ms_p50=candidate.p50,
-        latency_ms_p99=candidate.p99,
-        texts_per_second=candidate.texts_per_second,
-        tokens_per_second=candidate.tokens_per_second,
-        size_mb=candidate.size_mb,
-        seconds=candidate.seconds,
+    return _shown(
+        candidate.name,
+        variant,
+        story.task.measure(rows, replies, learnt.form)[story.task.headline],
+        candidate.seconds,
         chosen=candidate.name == story.chosen.name,
         baseline=candidate.baseline,
         why_not=story.why_not.get(candidate.name, ""),
+    )
+
+
+def _shown(name: str, variant: Variant, accuracy: Metric, seconds: float, **told: Any) -> Alternative:
+    """A row of the alternatives: what a variant reached, and what it takes."""
+    timing = variant.timing
+    return Alternative(
+        name=name,
+        student=variant.student,
+        method=variant.spec.method,
+        accuracy=measured(accuracy),
+        latency_ms_p50=timing.p50,
+        latency_ms_p99=timing.p99,
+        texts_per_second=timing.texts_per_second,
+        tokens_per_second=timing.tokens_per_second,
+        size_mb=variant.size_mb,
+        seconds=seconds,
+        **told,
     )
 
 
@@ -297,23 +309,8 @@ def _unaided(story: Story) -> list[Alternative]:
     fitted = bench.fit(name, student.unaided, train, (), story.examples.form, None, "ask the base without examples")
     (variant,) = bench.variants(fitted, [], [row.input for row in train])
     replies = task.decode(bench.served(variant, [row.input for row in rows]), form)
-    timing = variant.timing
-    return [
-        Alternative(
-            name=UNAIDED,
-            student=name,
-            method=variant.spec.method,
-            accuracy=measured(task.measure(rows, replies, form)[task.headline]),
-            latency_ms_p50=timing.p50,
-            latency_ms_p99=timing.p99,
-            texts_per_second=timing.texts_per_second,
-            tokens_per_second=timing.tokens_per_second,
-            size_mb=variant.size_mb,
-            seconds=fitted.seconds,
-            baseline=True,
-            why_not="the base as it is, for comparison",
-        )
-    ]
+    accuracy = task.measure(rows, replies, form)[task.headline]
+    return [_shown(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not="the base as it is, for comparison")]
 
 
 def _speed(story: Story, timing: Timing, model: Model) -> Speed:

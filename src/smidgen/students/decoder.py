@@ -246,16 +246,16 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
         return own
     prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
+    inputs = {text: set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}}
     if settings.vocabulary == "auto":
-        always = set(kept_ids(folder, used, settings.frequent_tokens))
-        inputs = {joined(row.input) for row in training.rows}
-        new = newcomers((set(plain_ids(tokenizer, text)) for text in inputs), always)
+        new = newcomers(inputs.values(), set(kept_ids(folder, used, settings.frequent_tokens)))
         if new > _NEWCOMERS:
             space.progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
             return None
+    used.update(*inputs.values())
     for row in training.rows:
-        for text in (row.input, *(row.output if isinstance(row.output, list) else [row.output])):
-            used.update(plain_ids(tokenizer, text))
+        for answer in row.output if isinstance(row.output, list) else [row.output]:
+            used.update(plain_ids(tokenizer, answer))
     kept = kept_ids(folder, used, settings.frequent_tokens)
     space.progress.say(f"{len(kept):,} of {tokenizer.get_vocab_size():,} tokens are kept")
     return kept
