@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from bench import classifiers, data, results
-from bench.context import Context, last_json
+from bench.context import Context
 
 NAME = "writing"
 COLUMNS = ("system", "runs", "ROUGE-L, median", "95 %", "each run", "coverage", "unsupported", "train s", "all s", "tokens/s", "MB", "what")
@@ -48,7 +49,7 @@ def run(context: Context) -> None:
 
 
 def _measured(context: Context, key: str, train: Path, test: Path, seed: int, flags: tuple[str, ...]) -> dict[str, Any]:
-    """One build and what `smidgen eval` says of it."""
+    """One build and what its report says: of the packed bundle, in the engine that serves it, on all test rows."""
     folder = classifiers.bundle(context, key)
     build = [*classifiers.CLI, "build", "--task", "write", "--data", str(train), "--test", str(test), "--input", "mr", "--label", "ref"]
     build += ["--seed", str(seed), "--out", str(folder), *flags, *context.build_flags]
@@ -59,12 +60,9 @@ def _measured(context: Context, key: str, train: Path, test: Path, seed: int, fl
         facts: dict[str, Any] = {"side": "smidgen", "seed": seed, "build": built.costs(), "command": classifiers.shown(build)}
         if built.trouble:
             return {**facts, "trouble": f"build: {built.trouble}"}
-        ran = context.run([*classifiers.CLI, "eval", str(folder), "--data", str(test), "--json"], f"{key}-eval", LIMIT)
-        if ran.trouble:
-            return {**facts, "trouble": f"eval: {ran.trouble}"}
-        answer = last_json(ran.stdout)
-        found = {name: answer["metrics"][name]["value"] for name in METRICS if name in answer["metrics"]}
-        interval = {side: answer["metrics"]["rougeL"][side] for side in ("low", "high")}
+        told = json.loads((folder / "report.json").read_text(encoding="utf-8"))["metrics"]
+        found = {name: told[name]["value"] for name in METRICS if name in told}
+        interval = {side: told["rougeL"][side] for side in ("low", "high")}
         report = classifiers.from_report(folder, "rougeL")
         return {**facts, **report, **found, **interval, **classifiers.speed(folder), "total_seconds": built.seconds}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+_Item = TypeVar("_Item")
 
 Text: TypeAlias = str | tuple[str, str]
 """What goes into a model: one text, or a pair (question and passage, premise and hypothesis)."""
@@ -36,3 +39,9 @@ class Cells(dict[str, Any]):
 def joined(text: Text) -> str:
     """A text, or a pair, as one string: for hashing, for showing, for methods that know no pairs."""
     return text if isinstance(text, str) else f"{text[0]}\n{text[1]}"
+
+
+def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
+    """At most so many of the items, as far apart as can be, in their order; all of them where there are no more."""
+    count = min(most, len(items))
+    return [items[place * len(items) // count] for place in range(count)]

@@ -21,6 +21,7 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, evenly
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import entrants, live, shipping
 from smidgen.flows.choosing import Candidate, choose
@@ -47,6 +48,8 @@ from smidgen.students.settings import StudentSettings
 
 _COMPARED = 64
 """Test rows that the finished bundle answers once more."""
+_MOST_ASKED = 32
+"""Held-out rows that a baseline which writes is asked for: it is shown, not chosen by, and takes seconds a row."""
 _ROUNDED = 0.25
 """The share of a writer's texts that may turn out otherwise by rounding."""
 
@@ -120,17 +123,18 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
         shown = writes(task) and kind == task.baseline and asked.kind != kind
-        sample, texts = [row.input for row in examples.train], [row.input for row in examples.held]
+        held = evenly(examples.held, _MOST_ASKED) if shown else examples.held
+        sample, texts = [row.input for row in examples.train], [row.input for row in held]
         if shown:
-            bench.progress.start(f"ask {kind} for the held-out rows")
+            bench.progress.start(f"ask {kind} for {len(held)} held-out rows")
             raw = bench.served(bench.variants(probe, [], sample)[0], texts)
             bench.progress.finish()
         else:
             raw = bench.raw(probe, texts)
         probes[kind] = probe, raw
-        form = task.calibrate(raw, examples.held, examples.form, recipe.asked)
+        form = task.calibrate(raw, held, examples.form, recipe.asked)
         replies = task.decode(raw, form)
-        metric = task.measure(examples.held, replies, form)[task.headline]
+        metric = task.measure(held, replies, form)[task.headline]
         final = probe
         fits.append(probe)
         if examples.refit:
@@ -143,7 +147,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         # The baseline is there to be compared with, as it is.
         methods = entrants.methods(recipe) if kind != task.baseline or asked.kind == kind else []
         for variant in bench.variants(final, methods, sample):
-            candidate = _candidate(task, bench, examples, learnt[kind], variant, recipe, kind)
+            candidate = _candidate(task, bench, held, learnt[kind], variant, recipe, kind)
             wanted = asked.kind in ("auto", kind)
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
             variants[candidate.name] = variant
@@ -194,33 +198,33 @@ def _blend(
     beside = next(variant for variant in variants.values() if variant.student == "static")
     for variant in [entry for entry in variants.values() if entry.student == "encoder"]:
         made = bench.together(final, (variant, beside), [row.input for row in examples.train])
-        candidate = _candidate(task, bench, examples, learnt[BLEND], made, recipe, BLEND)
+        candidate = _candidate(task, bench, examples.held, learnt[BLEND], made, recipe, BLEND)
         candidates.append(candidate)
         variants[candidate.name] = made
     bench.progress.finish(f"weight {weight:g} for static, held-out {task.headline} {metric.value:.1%}")
 
 
-def _candidate(task: Task, bench: Bench, examples: Examples, learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:
+def _candidate(task: Task, bench: Bench, held: Sequence[Row], learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:
     """A variant's numbers. What being made small costs is measured on the held-out rows against the same trained weights; the headline
     metric is the student's own there, less that loss."""
     gate = recipe.settings(GateSettings)
-    texts = [row.input for row in examples.held]
+    texts = [row.input for row in held]
     baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
     small = task.decode(bench.served(variant, texts), learnt.form)
     whole = small if baseline and writes(task) else task.decode(bench.raw(learnt.final, texts), learnt.form)
-    before = task.measure(examples.held, whole, learnt.form)[task.headline]
-    after = task.measure(examples.held, small, learnt.form)[task.headline]
+    before = task.measure(held, whole, learnt.form)[task.headline]
+    after = task.measure(held, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
     loss, least = before.value - after.value, gate.agreement(variant.writes)
     unfit = ""
     if loss > gate.max_loss or (least is not None and same < least):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
-    held = learnt.metric
-    value = max(0.0, held.value - loss)
+    metric = learnt.metric
+    value = max(0.0, metric.value - loss)
     return Candidate(
         student=kind,
         method=variant.spec.method,
-        held=Metric(value, max(0.0, held.low - loss), min(1.0, held.high - loss), held.n),
+        held=Metric(value, max(0.0, metric.low - loss), min(1.0, metric.high - loss), metric.n),
         p50=variant.timing.p50,
         p99=variant.timing.p99,
         texts_per_second=variant.timing.texts_per_second,

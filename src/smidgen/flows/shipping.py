@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import math
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Comparing, Form, Graded, Task, Unaided, writes
 from smidgen.core.replies import Reply
+from smidgen.core.rows import evenly
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
 from smidgen.flows import curve, footprint
@@ -51,7 +51,7 @@ from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 
 _Item = TypeVar("_Item")
-_MOST_COMPARED = 100
+_MOST_COMPARED = 64
 """Test rows that the alternatives of a writer are shown on, and its baseline."""
 UNAIDED = "base, no examples"
 """The base asked without examples, among the alternatives."""
@@ -295,7 +295,7 @@ def _shown(name: str, variant: Variant, accuracy: Metric, seconds: float, **told
 
 def _compared(story: Story, items: Sequence[_Item]) -> Sequence[_Item]:
     """Of the test rows, or of the answers to them, those that alternatives are shown on."""
-    return items[:: math.ceil(len(items) / _MOST_COMPARED)] if writes(story.task) else items
+    return evenly(items, _MOST_COMPARED) if writes(story.task) else items
 
 
 def _unaided(story: Story) -> list[Alternative]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smidgen.core.errors import TrainError
+from smidgen.core.rows import evenly
 from smidgen.stats.drafting import Course, Sizes, course
 from smidgen.students.lessons import Lesson
 from smidgen.students.prompts import Prompt
@@ -63,7 +64,7 @@ def chosen(asked: Literal["auto", "none", "lookup"], lessons: Sequence[Lesson], 
         return Drafting(None, "none, answers in a schema are scored by every token")
     if asked == "auto" and apart:
         return Drafting(None, "none, so that adapters of one base can be served together")
-    some = _spread(lessons)
+    some = evenly(lessons, MOST)
     counted = {sizes: _counted(some, prompt, sizes) for sizes in TRIED}
     sizes = max(counted, key=lambda each: counted[each].gain)
     best = counted[sizes]
@@ -87,12 +88,6 @@ def _counted(lessons: Sequence[Lesson], prompt: Prompt, sizes: Sizes) -> Course:
         cut = len(ids) - lesson.answer
         total += course([*prompt.before, *ids[:cut]], ids[cut:], sizes)
     return total
-
-
-def _spread(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """At most `MOST` of them, as far apart as can be."""
-    count = min(MOST, len(lessons))
-    return [lessons[place * len(lessons) // count] for place in range(count)]
 
 
 def _share(counted: Course) -> str:
