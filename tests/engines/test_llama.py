@@ -65,6 +65,22 @@ def test_pieces_make_the_text_of_run(writer: LlamaRunner) -> None:
     assert len(ASKED[:3]) == 3
 
 
+def test_an_answer_that_had_ended_goes_on(writer: LlamaRunner) -> None:
+    """What is added follows what was there, is not the end, and is the same whole and piece by piece."""
+    whole = writer.run([ASKED[0]])
+    assert whole["finished"][0] == 1, "left alone, it ends here"
+    begun = whole["texts"][0]
+    added = writer.extend([ASKED[0], "word " * 600, ASKED[0]], [begun, begun, "word " * 12])
+    assert added["texts"][0].strip() and added["tokens"][0] >= 3 and 0 < added["probability"][0] <= 1
+    assert added["texts"][1:] == ["", ""] and added["finished"][1:].tolist() == [0, 0], "no room in the context, none in the answer"
+    pieces = list(writer.write(ASKED[0], begun=begun))
+    assert joined(pieces) == added["texts"][0]
+    assert sum(piece.count for piece in pieces) == added["tokens"][0]
+    assert [piece.finish for piece in pieces[:-1]] == [None] * (len(pieces) - 1)
+    assert pieces[-1].finish == ("stop" if added["finished"][0] else "length")
+    assert added["tokens"][0] + len(writer._prompt.begun(begun)) <= writer.options.max_tokens, "both together are one answer"
+
+
 def test_the_likeliest_tokens(writer: LlamaRunner) -> None:
     tokens = [token for piece in writer.write(ASKED[0], logprobs=3, max_tokens=4) for token in piece.tokens]
     assert len(tokens) == 4

@@ -10,7 +10,7 @@ import pytest
 
 from smidgen.core.parts import Form, Raw
 from smidgen.core.rows import Row
-from smidgen.engines.llama_pieces import Piece, Token
+from smidgen.engines.llama_pieces import Piece, Token, Usage
 from smidgen.flows.attempts import best, checks, improved
 from smidgen.parts import registry
 from smidgen.tasks.write import WriteSettings
@@ -27,15 +27,17 @@ RIGHT, NO_SIZE, NO_SIZE_NO_COLOUR, WRONG = (
     "This lamp is made for your home.",
     "This huge red lamp is made for your home.",
 )
+SIZE, COLOUR, MORE = " It is a huge lamp.", " It is a blue lamp.", " It is here."
 
 
 class Runner:
-    """Writes what it is told to: the likeliest text first, then one for each seed."""
+    """Writes what it is told to: the likeliest text first, then what it adds to a text, then one for each seed."""
 
     options = type("Options", (), {"slots": 2})()
 
-    def __init__(self, first: str, *drawn: tuple[str, float]) -> None:
+    def __init__(self, first: str, *drawn: tuple[str, float], added: Mapping[str, str] | None = None) -> None:
         self.first, self.drawn, self.asked = first, drawn, list[tuple[int, int]]()
+        self.added, self.begun = added or {}, list[str]()
 
     def run(self, texts: Sequence[Any]) -> Raw:
         return raw([self.first] * len(texts), 0.9)
@@ -46,20 +48,29 @@ class Runner:
         text, likely = self.drawn[seed - 1]
         return raw([text] * len(texts), likely)
 
+    def extend(self, texts: Sequence[Any], begun: Sequence[str]) -> Raw:
+        self.begun += begun
+        return raw([self.added.get(text, MORE) for text in begun], 0.3, 4.0)
+
     def write(self, text: Any, **options: Any) -> Iterator[Piece]:
+        if begun := options.get("begun"):
+            self.begun.append(begun)
+            yield Piece(" ", 2, (Token(1, " ", 0.3),))
+            yield Piece(self.added.get(begun, MORE)[1:], 2, (Token(2, "", 0.3),), "stop", Usage(30, 20, 5))
+            return
         seed = options.get("seed", 0) if options.get("temperature") else 0
         words, likely = (self.first, 0.9) if not seed else self.drawn[seed - 1]
         self.asked.append((seed, 1))
         yield Piece(words[:5], 1, (Token(1, words[:5], likely),))
-        yield Piece(words[5:], 1, (Token(2, words[5:], likely),), "stop")
+        yield Piece(words[5:], 1, (Token(2, words[5:], likely),), "stop", Usage(20, 0, 3))
 
     def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:
         raise AssertionError("no conversation was asked for")
 
 
-def raw(texts: list[str], likely: float) -> Raw:
+def raw(texts: list[str], likely: float, tokens: float = 8.0) -> Raw:
     n = len(texts)
-    numbers = {"probability": likely, "tokens": 8.0, "finished": 1.0}
+    numbers = {"probability": likely, "tokens": tokens, "finished": 1.0}
     return {"texts": texts, **{name: np.full(n, value, np.float32) for name, value in numbers.items()}}
 
 
@@ -93,6 +104,100 @@ def test_the_one_with_the_fewest_faults_is_given(form: Form, first: str, drawn: 
     assert streamed[-1].finish == "stop"
     (reply, _) = task.decode(found, form)
     assert bool(reply.facts["missing"]) == (wanted != RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("first", "added", "wanted", "begun"),
+    [
+        (NO_SIZE, {NO_SIZE: SIZE}, NO_SIZE + SIZE, [NO_SIZE]),
+        (
+            NO_SIZE_NO_COLOUR,
+            {NO_SIZE_NO_COLOUR: COLOUR, NO_SIZE_NO_COLOUR + COLOUR: SIZE},
+            NO_SIZE_NO_COLOUR + COLOUR + SIZE,
+            [NO_SIZE_NO_COLOUR, NO_SIZE_NO_COLOUR + COLOUR],
+        ),
+        (NO_SIZE, {}, RIGHT, [NO_SIZE]),
+    ],
+)
+def test_what_was_left_out_is_said_at_the_end(form: Form, first: str, added: dict[str, str], wanted: str, begun: list[str]) -> None:
+    """The text goes on, and again while that helps; only where it does not is another drawn."""
+    task, runner = registry.find("tasks", "write"), Runner(first, (RIGHT, 0.5), added=added)
+    found = improved(task, form, runner, [TEXT], runner.run([TEXT]))
+    assert found["texts"] == [wanted]
+    assert runner.begun == begun
+    assert runner.asked == ([(1, 1)] if wanted == RIGHT else []), "nothing is drawn where going on was enough"
+    if wanted == NO_SIZE + SIZE:
+        assert found["tokens"].tolist() == [12.0]
+        assert found["probability"].tolist() == pytest.approx([(8 * 0.9 + 4 * 0.3) / 12]), "of the tokens of both"
+    other = Runner(first, (RIGHT, 0.5), added=added)
+    streamed = list(best(task, form, other, TEXT, {"max_tokens": 40}))
+    assert "".join(piece.text for piece in streamed) == wanted
+    assert other.begun == begun
+    assert [piece.finish for piece in streamed if piece.finish] == ["stop"]
+    if wanted == NO_SIZE + SIZE:
+        assert streamed[-1].usage == Usage(20, 0, 3 + 4), "the prompt is counted once"
+
+
+NEW = "thing: tankard; colour: blue; size: huge"
+
+
+class Speller(Runner):
+    """Writes down what it knows and misspells what it does not: it is given `texts` by what they are written for."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        super().__init__("")
+        self.texts, self.shown = texts, list[str]()
+
+    def _of(self, text: Any) -> str:
+        self.shown.append(text)
+        thing = text.split("; ")[0].removeprefix("thing: ")
+        return self.texts.get(thing, self.texts["other"]).format(thing=thing)
+
+    def run(self, texts: Sequence[Any]) -> Raw:
+        return raw([self._of(text) for text in texts], 0.8)
+
+    def draw(self, texts: Sequence[Any], temperature: float, seed: int) -> Raw:
+        return self.run(texts)
+
+    def extend(self, texts: Sequence[Any], begun: Sequence[str]) -> Raw:
+        self.begun += begun
+        return raw([" It is here." for _ in texts], 0.3, 4.0)
+
+    def write(self, text: Any, **options: Any) -> Iterator[Piece]:
+        written = " It is here." if options.get("begun") else self._of(text)
+        self.begun += [options["begun"]] if options.get("begun") else []
+        yield Piece(written[:6], 1, (Token(1, written[:6], 0.8),))
+        yield Piece(written[6:], 2, (Token(2, written[6:], 0.8),), "stop", Usage(20, 0, 3))
+
+
+MISSPELT = "This huge blue turn is made for your home."
+
+
+def test_a_known_value_stands_in_for_one_that_is_misspelt(form: Form) -> None:
+    """Only where there is a fault, and what is given names the input's own value."""
+    task = registry.find("tasks", "write")
+    assert set(form["copied"]) == {"thing", "colour", "size"}
+    texts = {"other": MISSPELT, **dict.fromkeys(THINGS, "This huge blue {thing} is made for your home. Every {thing} is.")}
+    runner, wanted = Speller(texts), "This huge blue tankard is made for your home. Every tankard is."
+    found = improved(task, form, runner, [NEW, TEXT], runner.run([NEW, TEXT]))
+    assert found["texts"] == [wanted, wanted.replace("tankard", "lamp")]
+    assert runner.shown[:2] == [NEW, TEXT]
+    assert len(runner.shown) == 3 and "tankard" not in runner.shown[2], "one more, of the text that had a fault"
+    assert not task.decode(found, form)[0].facts["missing"]
+    streamed = list(best(task, form, Speller(texts), NEW, {}))
+    assert "".join(piece.text for piece in streamed) == wanted
+    assert sum(piece.count for piece in streamed) == 3 and streamed[-1].finish == "stop"
+
+
+def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
+    """It would say of a tankard what is so of a lamp. Nor is there one where tokens are asked for, which would be those of another text."""
+    task, form = registry.find("tasks", "write"), {**form, "copied": {"thing": ["table lamp"]}}
+    runner = Speller({"other": MISSPELT, "table lamp": "This huge blue {thing} lights your home, as a lamp should."})
+    assert improved(task, form, runner, [NEW], runner.run([NEW]))["texts"] == [MISSPELT]
+    assert "".join(piece.text for piece in best(task, form, runner, NEW, {})) == MISSPELT
+    runner.texts = {**runner.texts, "table lamp": "This huge blue {thing} lights your home."}
+    assert improved(task, form, runner, [NEW], runner.run([NEW]))["texts"] == ["This huge blue tankard lights your home."]
+    assert "".join(piece.text for piece in best(task, form, runner, NEW, {"logprobs": 2})) == MISSPELT
 
 
 def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: Form) -> None:

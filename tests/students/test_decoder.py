@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
 from smidgen.students.lessons import Lesson, check, chosen, lessons_of
+from smidgen.students.pace import Pace
 from smidgen.students.prompts import Prompt, plain_ids, prompt_of, tokenizer_of
 from smidgen.students.teaching import Course, Teacher
 from smidgen.students.workers import Workers
@@ -188,13 +190,25 @@ def test_time_budgets_that_cannot_be_read(text: str) -> None:
         decoder._seconds(text)
 
 
-def test_a_time_budget_decides_how_many_steps(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("costs", "steps"), [((2.0,) * 9, 5), ((2.0, 2.0, 6.0, 6.0), 3), ((1.0,) * 99, 10)])
+def test_a_time_budget_decides_how_many_steps(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, costs: tuple[float, ...], steps: int
+) -> None:
+    """By what they were estimated to take, and by what they come to take."""
+    now, left, learn = [0.0], list(costs), Teacher._learn
+
+    def slow(self: Teacher, batch: Any) -> float:
+        now[0] += left.pop(0)
+        return learn(self, batch)
+
+    monkeypatch.setattr(Teacher, "_learn", slow)
     monkeypatch.setattr(Teacher, "seconds_a_step", lambda self: 2.0)
+    monkeypatch.setattr(decoder, "Pace", lambda seconds, most: Pace(seconds, most, lambda: now[0]))
     settings = DecoderSettings(time_budget="10s", batch_rows=4, precision="f32")
     training = Training(ROWS, (), {}, find(str(base), family="decoder"), settings)
     decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
     told = json.loads((tmp_path / "smidgen_student.json").read_text(encoding="utf-8"))
-    assert told["facts"]["steps"] == 5
+    assert told["facts"]["steps"] == steps
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

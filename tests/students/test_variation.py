@@ -8,7 +8,7 @@ from smidgen.bases.finding import find
 from smidgen.core.rows import Row
 from smidgen.stats.attributes import attributes
 from smidgen.students.prompts import common_words, tokenizer_of
-from smidgen.students.variation import copied, varied
+from smidgen.students.variation import varied
 
 WORDS = ("harbour", "velvet", "copper", "meadow")
 NAMES = ("Kindle Box", "Nell Mug", "Arden Lamp", "Fern Bowl")
@@ -22,12 +22,6 @@ def rows(count: int = 24) -> list[Row]:
         source = f"name: {name}; material: {material}; price: {price}; size: {n + 3} cm; washable: yes"
         made.append(Row(source, f"{name} is made of {material} and {n + 3} cm wide, at a {'low' if n % 2 == 0 else 'high'} price.", n + 1))
     return made
-
-
-def test_keys_whose_values_are_repeated_are_found() -> None:
-    assert copied(rows()) == {"name", "material"}
-    assert copied(rows(12)) == set(), "too few to tell"
-    assert copied([Row(f"a plain text {n}", "an answer", n) for n in range(40)]) == set()
 
 
 def test_what_is_changed_is_changed_in_both_and_nothing_else_is() -> None:

@@ -161,6 +161,27 @@ class Checking(Protocol):
         """How much is wrong with each answer of a raw output, which has its `inputs`: 0 where nothing is."""
         ...
 
+    def stand_in(self, text: Text, form: Form) -> Swap | None:
+        """A text that the model knows better than this one, to be answered in its place; None where there is none."""
+        ...
+
+
+class Swap(Protocol):
+    """A text in place of another, whose answers become answers to that one."""
+
+    @property
+    def text(self) -> Text:
+        """What the model is shown."""
+        ...
+
+    def there(self, answer: str) -> str:
+        """An answer to the one as an answer to the other."""
+        ...
+
+    def back(self, answer: str) -> str | None:
+        """The other way; None where that cannot be."""
+        ...
+
 
 @runtime_checkable
 class Comparing(Protocol):

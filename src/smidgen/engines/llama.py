@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +101,24 @@ class LlamaRunner:
         A text that the context cannot hold gets an empty text and zeros. Where the bundle has a schema, what is written fits it or was cut.
         Raises EngineError where the process dies.
         """
-        return self._written(texts, {})
+        return self._written(texts, [_Row() for _ in texts], {})
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
         """What the model writes for each text, drawn by chance and not greedily; else as `run`. The same seed draws the same."""
-        return self._written(texts, _drawn(temperature, 1.0, seed))
+        return self._written(texts, [_Row() for _ in texts], _drawn(temperature, 1.0, seed))
 
-    def _written(self, texts: Sequence[Text], more: Mapping[str, Any]) -> Raw:
-        rows = [_Row() for _ in texts]
+    def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
+        """What the model adds, greedily, to the beginnings of its answers, behind which it may not end at once; as `run`, but of what is
+        added alone. Where there is no room for more, nothing is, and `finished` is 0."""
+        rows = [_Row(answer) for answer in begun]
+        self._written(texts, rows, self._no_end())
+        return self._written(texts, rows, {})
+
+    def _no_end(self) -> dict[str, Any]:
+        """A few tokens, none of which ends the text."""
+        return {"ignore_eos": True, "logit_bias": [[number, False] for number in self.options.stop], "n_predict": _NO_END}
+
+    def _written(self, texts: Sequence[Text], rows: Sequence[_Row], more: Mapping[str, Any]) -> Raw:
         if texts:
             mailbox = self._mailbox()
             try:
@@ -133,8 +145,9 @@ class LlamaRunner:
                     left = False
                     break
                 try:
-                    request = self._request(text, more, None)
+                    request = self._request(text, more, None, begun=row.begun + "".join(row.text))
                 except RequestError:
+                    row.finished = 0.0
                     continue
                 asked[mailbox.ask(request)] = row
             if asked:
@@ -160,6 +173,7 @@ class LlamaRunner:
         json_schema: Mapping[str, Any] | None = None,
         logprobs: int = 0,
         adapter: str | None = None,
+        begun: str = "",
     ) -> Pieces:
         """What the model writes for a text, piece by piece. Closing the iterator cancels the request and frees its slot.
 
@@ -174,6 +188,7 @@ class LlamaRunner:
             json_schema: a JSON schema that the text must fit.
             logprobs: how many of the likeliest tokens are given with each token, 0 to 20.
             adapter: name of the LoRA adapter; None for the bundle's own, or the model itself where it has none of its own.
+            begun: how the answer begins: it goes on from there, does not end at once, and only what is added is given.
 
         Raises:
             RequestError: at once for what cannot be asked; with the first piece for what llama.cpp refuses (a schema, a grammar).
@@ -201,8 +216,27 @@ class LlamaRunner:
             more["grammar"] = grammar
         if json_schema is not None:
             more["json_schema"] = dict(json_schema)
-        request = {**self._request(text, more, max_tokens, adapter), "stops": stops, "top": logprobs}
-        return self._pieces(request, json_schema)
+        asked = {"stops": stops, "top": logprobs}
+        if begun:
+            return self._longer(text, more, max_tokens, adapter, begun, asked)
+        return self._pieces({**self._request(text, more, max_tokens, adapter), **asked}, json_schema)
+
+    def _longer(
+        self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None, begun: str, asked: Mapping[str, Any]
+    ) -> Pieces:
+        """Some tokens that cannot be the end, then others up to it."""
+        first = self._request(text, {**more, **self._no_end()}, max_tokens, adapter, begun)
+        with closing(self._pieces({**first, **asked})) as pieces:
+            for written in pieces:
+                begun, usage = begun + written.text, written.usage
+                yield replace(written, finish=None, usage=None)
+        try:
+            second = self._request(text, more, max_tokens, adapter, begun)
+        except RequestError:  # no room for more
+            yield Piece(finish="length", usage=usage)
+            return
+        with closing(self._pieces({**second, **asked})) as pieces:
+            yield from pieces
 
     def chat(self, body: Mapping[str, Any], adapter: str | None = None) -> Pieces:
         """What the model writes in a conversation, piece by piece: OpenAI's body of a chat completion, by the model's own template.
@@ -240,11 +274,17 @@ class LlamaRunner:
             raise EngineError("the model is closed", value=self.options.model, todo="Open it again.")
         return self._process.mailbox()
 
-    def _request(self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None = None) -> Message:
+    def _request(self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None = None, begun: str = "") -> Message:
         ids = self._prompt.ids(text)
+        most = min(max_tokens or self.options.max_tokens, self.options.context - len(ids))
+        if begun:
+            there = self._prompt.begun(begun)
+            ids, most = [*ids, *there], most - len(there)
+            if most < 1:
+                raise _refused("the answer has all the tokens that it may have", len(there), "Allow more.", "max_tokens")
         body = {
             "prompt": ids,
-            "n_predict": min(max_tokens or self.options.max_tokens, self.options.context - len(ids)),
+            "n_predict": most,
             **GREEDY,
             **STREAMED,
             "n_probs": 1,
@@ -291,10 +331,15 @@ STREAMED = {"stream": True, "cache_prompt": True, "return_progress": True, "timi
 """Piece by piece, with an exact count of tokens, from what of the prompt is known already."""
 
 
-class _Row:
-    """What has been written for one text."""
+_NO_END = 3
+"""Tokens that an answer which goes on has at least: enough for the model to be in another sentence."""
 
-    def __init__(self) -> None:
+
+class _Row:
+    """What has been written for one text, behind the beginning that was given."""
+
+    def __init__(self, begun: str = "") -> None:
+        self.begun = begun
         self.text: list[str] = []
         self.chances: list[float] = []
         self.count, self.finished = 0, 0.0

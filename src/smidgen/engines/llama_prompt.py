@@ -28,6 +28,10 @@ class Prompt:
         """The special tokens, as they are written."""
         return [token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special]
 
+    def begun(self, answer: str) -> list[int]:
+        """The ids of the beginning of an answer, which follow those of the prompt."""
+        return [int(number) for number in self._tokenizer.encode(answer, add_special_tokens=False).ids]
+
     def ids(self, text: Text) -> list[int]:
         """The prompt. Raises RequestError where it leaves no room to write even one token, or has no token at all."""
         plain = joined(text)

@@ -38,11 +38,15 @@ class Writer(Protocol):
         ...
 
     def write(self, text: Text, **options: Any) -> Generator[Any, None, None]:
-        """The pieces of what it writes for a text."""
+        """The pieces of what it writes for a text; with `begun`, of what it adds to that."""
         ...
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
         """What it writes for texts, drawn by chance."""
+        ...
+
+    def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
+        """What it adds to the beginnings of its answers, behind which it may not end at once."""
         ...
 
     def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:

@@ -55,13 +55,7 @@ def compare(
 
     Raises GateError where the served model left rows out, or gave a score that is no number in 0..1.
     """
-    if not len(rows) == len(trained) == len(served):
-        raise GateError(
-            "the served model did not answer every text",
-            value=f"{len(served)} answers to {len(rows)} texts",
-            todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
-        )
-    _check_scores(served)
+    check(rows, served)
     gold = [row.output for row in rows]
     before_outputs, after_outputs = [reply.output for reply in trained], [reply.output for reply in served]
     agreed = same(before_outputs, after_outputs)
@@ -157,13 +151,20 @@ def _needed(metric: Metric) -> Any:
     return found
 
 
-def _check_scores(served: Sequence[Reply]) -> None:
-    scores = np.array([reply.score for reply in served], dtype=np.float64)
+def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
+    """Raise GateError where a row has no reply, or a score is no number in 0..1."""
+    if len(rows) != len(replies):
+        raise GateError(
+            "the served model did not answer every text",
+            value=f"{len(replies)} answers to {len(rows)} texts",
+            todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
+        )
+    scores = np.array([reply.score for reply in replies], dtype=np.float64)
     bad = np.flatnonzero(~(np.isfinite(scores) & (scores >= -1e-6) & (scores <= 1 + 1e-6)))
     if len(bad):
         raise GateError(
             f"the served model gave a score that is no number in 0..1 (text {int(bad[0]) + 1} of {len(scores)})",
-            value=served[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
+            value=replies[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
             todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
         )
 

@@ -16,6 +16,7 @@ from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Text, joined
 from smidgen.students.decoder_settings import DecoderSettings
+from smidgen.students.pace import Pace
 
 if TYPE_CHECKING:
     from smidgen.students.blocks import Guide
@@ -151,12 +152,14 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
     """Teach to the end, from the checkpoint in `file` where there is one; what was reached is there in the end, too."""
     from smidgen.students.checkpoints import store
 
+    pace = None
     if file.is_file():
         from safetensors.torch import load_file
 
         teacher.resume(load_file(str(file)))
     elif seconds is not None:
-        teacher.limit(min(teacher.course.steps, int(seconds / teacher.seconds_a_step())))
+        pace = Pace(seconds, teacher.course.steps)
+        teacher.limit(pace.before(teacher.seconds_a_step()))
     space.progress.start(title, teacher.course.steps)
     if teacher.step:
         space.progress.say(f"going on after step {teacher.step} of {teacher.course.steps}, where an earlier run stopped")
@@ -165,6 +168,8 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
 
     def stepped(now: Now) -> None:
         space.progress.advance(1, loss=now.loss, **{"tokens/s": round(now.tokens_per_second)})
+        if pace is not None:
+            teacher.limit(pace.after(now.step))
 
     def rested() -> None:
         nonlocal last

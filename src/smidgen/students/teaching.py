@@ -95,7 +95,7 @@ class Teacher:
 
         Raises TrainError where the loss is no number any more.
         """
-        began, tokens = time.perf_counter(), 0
+        began, tokens, looked = time.perf_counter(), 0, self.step
         if self.step == 0 and self.held and not self.losses:
             self.change.merge(self.model, self.workers)
             self.losses.append(self.held_loss())
@@ -113,8 +113,11 @@ class Teacher:
             tokens += sum(len(lesson.ids) + len(self.model.before) for group in batch for lesson in group)
             if self.held and self._due():
                 self._look()
+                looked = self.step
             stepped(Now(self.step, self.course.steps, loss, tokens / (time.perf_counter() - began)))
             rested()
+        if self.held and looked < self.step and not self.done:
+            self._look()  # the steps were made fewer on the way
         if self.best is not None:
             self.change.load(self.best)
         self.change.merge(self.model, self.workers)

@@ -7,20 +7,15 @@ there, learns to copy. In use, most of what stands in an input is new.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from smidgen.core.rows import Row, joined
 from smidgen.stats.attributes import attributes
+from smidgen.stats.copying import copied, is_words, stands
 
-_COPIED = 0.8
-"""A key is copied where so large a share of its values stand in the answers as they are."""
-_LEAST = 20
-"""Rows that a key must be seen in."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_MOST_WORDS = 4
 _STARTS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "k", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v", "w")
 _MIDDLES, _ENDS = ("a", "e", "i", "o", "u", "ai", "ea", "oo"), ("", "l", "m", "n", "nd", "r", "rt", "s", "t", "x")
 
@@ -33,7 +28,7 @@ def varied(rows: Sequence[Row], words: Sequence[str], seed: int) -> list[Row]:
         words: lower-case words to take values from.
         seed: of the choice.
     """
-    keys = copied(rows)
+    keys = copied((joined(row.input), str(row.output)) for row in rows)
     if not keys or not words:
         return list(rows)
     groups: dict[str, list[Row]] = {}
@@ -48,20 +43,11 @@ def varied(rows: Sequence[Row], words: Sequence[str], seed: int) -> list[Row]:
     return made
 
 
-def copied(rows: Sequence[Row]) -> set[str]:
-    """The keys whose values are texts that answers repeat letter for letter."""
-    seen, repeated = Counter[str](), Counter[str]()
-    for row in rows:
-        for key, value in attributes(joined(row.input)):
-            if _is_words(value):
-                seen[key] += 1
-                repeated[key] += _stands(value, str(row.output))
-    return {key for key, count in seen.items() if count >= _LEAST and repeated[key] >= _COPIED * count}
-
-
-def _new_values(source: str, answers: Sequence[str], keys: set[str], words: Sequence[str], random: np.random.Generator) -> dict[str, str]:
-    values = [value for key, value in attributes(source) if key in keys and _is_words(value)]
-    alone = [value for value in dict.fromkeys(values) if source.count(value) == 1 and all(_stands(value, answer) for answer in answers)]
+def _new_values(
+    source: str, answers: Sequence[str], keys: Collection[str], words: Sequence[str], random: np.random.Generator
+) -> dict[str, str]:
+    values = [value for key, value in attributes(source) if key in keys and is_words(value)]
+    alone = [value for value in dict.fromkeys(values) if source.count(value) == 1 and all(stands(value, answer) for answer in answers)]
     return {value: _like(value, words, random) for value in alone}
 
 
@@ -82,13 +68,3 @@ def _put(text: str, new: dict[str, str]) -> str:
     """The new values in place of the old, all at once: one may hold words of another."""
     longest = sorted(new, key=len, reverse=True)
     return re.sub("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in longest), lambda match: new[match[0]], text)
-
-
-def _stands(value: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
-
-
-def _is_words(value: str) -> bool:
-    """Letters, one to four words, no yes and no: a value that means itself."""
-    pieces = value.split()
-    return 0 < len(pieces) <= _MOST_WORDS and all(_WORD.fullmatch(piece) for piece in pieces) and value.lower() not in ("yes", "no")

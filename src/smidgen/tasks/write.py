@@ -15,7 +15,7 @@ from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.stats import classification, grading, lexicography
+from smidgen.stats import classification, copying, grading, lexicography
 from smidgen.stats.attributes import attributes
 from smidgen.stats.chrf import chrf
 from smidgen.stats.intervals import Floats, bootstrap, mean_share, wilson
@@ -95,7 +95,7 @@ class Write:
             "score": None,
         }
         if lexicon is not None:
-            form |= {"lexicon": lexicon.json(), "attempts": asked.attempts}
+            form |= {"lexicon": lexicon.json(), "attempts": asked.attempts, "copied": copying.copied(_pairs(rows))}
         return form
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
@@ -184,6 +184,10 @@ class Write:
             0 if facts is None else len(facts.missing) + len(facts.unsupported) + int(late)
             for facts, late in zip(checked, cut, strict=True)
         ]
+
+    def stand_in(self, text: Text, form: Form) -> copying.StandIn | None:
+        """The attributes with known values for those that no example had, where answers repeat them."""
+        return copying.stand_in(joined(text), form.get("copied") or {})
 
     def content(self, reply: Reply) -> str:
         """The text."""

@@ -1,0 +1,70 @@
+"""Values that answers repeat, and known ones in place of those that no example had."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.stats.copying import copied, stand_in
+
+NAMES = ("Kindle Box", "Nell Mug", "Arden Lamp", "Fern Bowl")
+MATERIALS = ("oak", "brass", "stoneware")
+KNOWN = {"kind": ["coffee shop", "inn"], "name": ["The Eagle", "Aromi"], "near": ["Ranch"]}
+
+
+def pairs(count: int = 24) -> list[tuple[str, str]]:
+    made = []
+    for n in range(count):
+        name, material, price = NAMES[n % 4], MATERIALS[n % 3], ("cheap", "dear")[n % 2]
+        source = f"name: {name}; material: {material}; price: {price}; size: {n + 3} cm; washable: yes"
+        made.append((source, f"{name} is made of {material} and {n + 3} cm wide, at a {'low' if n % 2 == 0 else 'high'} price."))
+    return made
+
+
+def test_keys_whose_values_are_repeated_are_found_with_their_values() -> None:
+    more = [*pairs(), ("name: Fern Bowl; size: 1 cm", "A Fern Bowl.")]
+    found = copied(more)
+    assert set(found) == {"name", "material"}
+    assert found["name"][0] == "Fern Bowl" and set(found["name"]) == set(NAMES), "the most frequent first"
+    assert copied(pairs(12)) == {}, "too few to tell"
+    assert copied((f"a plain text {n}", "an answer") for n in range(40)) == {}
+
+
+def test_a_value_that_no_example_had_is_put_back() -> None:
+    swap = stand_in("name[Blue Spice], kind[tavern], area[riverside], near[Ranch]", KNOWN)
+    assert swap is not None
+    assert swap.text == "name[Aromi], kind[coffee shop], area[riverside], near[Ranch]" or swap.text.startswith("name[The Eagle]")
+    name = next(known for known, own in swap.values.items() if own == "Blue Spice")
+    assert swap.values == {name: "Blue Spice", "coffee shop": "tavern"}
+    assert swap.back(f"{name} is a Coffee shop near Ranch.") == "Blue Spice is a tavern near Ranch."
+    assert swap.there("Blue Spice is a tavern near Ranch.") == f"{name} is a coffee shop near Ranch."
+
+
+@pytest.mark.parametrize("left", ["Aromi serves coffee.", "A coffee-shop-like place.", "You can shop for coffee here."])
+def test_words_of_a_stand_in_that_are_left_are_not_given(left: str) -> None:
+    swap = stand_in("kind[tavern]", KNOWN)
+    assert swap is not None
+    assert swap.back(left) is None
+    given = stand_in("kind[tavern], serves[coffee], other[shop]", KNOWN)
+    assert given is not None
+    assert given.back("It serves coffee.") == "It serves coffee.", "the input has that word"
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("name[The Eagle], kind[inn]", "all are known"),
+        ("area[riverside]", "nobody repeats such values"),
+        ("name[Tavern], kind[Tavern]", "which of the two would be meant?"),
+        ("name[Room 12]", "no words alone"),
+        ("near[Oak], area[Ranch]", "the only stand-in is in the input"),
+        ("a plain text", "no attributes"),
+    ],
+)
+def test_where_nothing_can_stand_in(source: str, why: str) -> None:
+    assert stand_in(source, KNOWN) is None, why
+
+
+def test_the_stand_in_asks_for_the_same_article_and_is_as_long() -> None:
+    swap = stand_in("kind[alehouse], name[Nook]", KNOWN)
+    assert swap is not None
+    assert swap.values == {"inn": "alehouse", "The Eagle": "Nook"}, "a vowel for a vowel, a consonant for a consonant"
