@@ -7,8 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# Thread pools that spin on the same cores slow one another down, so the tests get a fixed, small number.
-TEST_ENV := OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false PYTHONUTF8=1
+# Two files of tests at a time, one core each: thread pools that spin on the same cores slow one another down.
+TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONUTF8=1
 # The theme announces its successor at every build.
 DOCS_ENV := NO_MKDOCS_2_WARNING=1
 BASES := minilm smollm2
@@ -25,7 +25,7 @@ demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show th
 
 test: lint docs ## Every check: lint, types, floors, docs, all tests
 	$(BIN)/smidgen pull $(BASES)
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
 	$(BIN)/ruff check .
