@@ -166,13 +166,13 @@ async def as_they_come(sheets: Sequence[Sheet]) -> AsyncIterator[tuple[int, Repl
         while waits:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for wait in sorted(done, key=waits.__getitem__):
-                reply = wait.result()
+                found = wait.result()
                 place = waits.pop(wait)
-                if reply is None:
+                if found is None:
                     continue
-                if not reply.final:
+                if not found.final:
                     waits[asyncio.ensure_future(_next(sheets[place]))] = place
-                yield place, reply
+                yield place, found
     finally:
         for wait in waits:
             wait.cancel()

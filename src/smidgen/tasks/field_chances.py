@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smidgen.core.parts import Form
 from smidgen.stats import filled
@@ -75,10 +74,11 @@ def _labels(node: Schema) -> list[str]:
     return [label(value) for value in values if value is not None]
 
 
-def _logits(shares: Sequence[Shares], path: str, labels: Sequence[str]) -> NDArray[np.float64]:
+def _logits(shares: Sequence[Shares], path: str, labels: Sequence[str]) -> Floats:
     """(texts, labels + 1) logarithms of the model's own chances, that of no value last."""
     table: Floats = np.array([[own[path].get(named, 0.0) for named in labels] for own in shares]).reshape(len(shares), len(labels))
     # Two places that say different values may both be likely: then one of them is meant.
     table = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
     nothing = 1.0 - table.sum(axis=1, keepdims=True)
-    return np.log(np.maximum(np.concatenate([table, nothing], axis=1), _LEAST))
+    logits: Floats = np.log(np.maximum(np.concatenate([table, nothing], axis=1), _LEAST))
+    return logits

@@ -63,7 +63,7 @@ def surname(name: str) -> str:
     capital and is no addition such as `Jr`. Empty where there is none: a name in small letters alone could be any word."""
     before, comma, after = name.partition(",")
     listed = comma and after.strip() and after.strip(" .").casefold() not in _ADDITIONS
-    words = [word for word in _NAME.findall(before if listed or not after else name) if word.casefold() not in _ADDITIONS]
+    words: list[str] = [word for word in _NAME.findall(before if listed or not after else name) if word.casefold() not in _ADDITIONS]
     if len(words) < (1 if listed else 2) or not words[-1][0].isupper():
         return ""
     return words[-1]
