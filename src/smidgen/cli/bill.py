@@ -58,7 +58,7 @@ def _others(found: Reckoned, others: list[Against]) -> Table:
     months, share = found.asked.months, found.asked.share_local or 0.0
     both = 0 < share < 1
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Beside")
+    table.add_column("Beside", no_wrap=True)
     for name in ("Alone costs", "Small model saves", "Pays back", *(["Both save", "Pay back"] if both else [])):
         table.add_column(name, justify="right")
     for one in others:
