@@ -141,6 +141,19 @@ def test_the_sieve_says_what_it_dropped_and_why() -> None:
     }
 
 
+def test_an_output_of_the_teachers_making_holds_no_stand_in() -> None:
+    text, other = "please write to the customer about her parcel", "when will the shop open on a sunday in may"
+    masked = ["Dear [PERSON_1], it is on its way.", {"name": "[PERSON_1]", "town": None}, [{"to": {"name": "Ms [PERSON_12]"}}]]
+    for output in masked:
+        sieve = Sieve(OWN, [], None)
+        assert [row.input for row in sieve.passed([Row(text, output), Row(other, "Dear customer, [sic] it is.")])] == [other]
+        assert +sieve.dropped == {"its output holds a stand-in": 1}
+        assert sieve.masked(output) and sieve.dropped["its output holds a stand-in"] == 2
+    assert len(masked) == 3
+    own = Sieve(OWN, [], None, labelled=True)
+    assert [row.output for row in own.passed([Row(text, "[FORM_1]")])] == ["[FORM_1]"], "a label is the user's own word"
+
+
 def test_leaks_are_found_whichever_text_is_longer() -> None:
     long = "please tell me where on earth my lovely green parcel has got to by now"
     assert leaks.overlap([long, "something else"], [f"{long}!"]) == {0}

@@ -85,11 +85,57 @@ def test_what_was_found_once_does_not_leave_in_a_later_text() -> None:
     redactor = Redactor(named)
     assert redactor.mask("Dear Ms Jane Doe") == "Dear Ms [PERSON_1]"
     redactor.find = nothing
-    assert redactor.mask('["Jane Doe", "Jane Does", "MaryJane Doe"]') == '["[PERSON_1]", "Jane Does", "MaryJane Doe"]'
+    assert redactor.mask('["Jane Doe", "Jane Does", "MaryJane Doe"]') == '["[PERSON_1]", "Jane Does", "MaryJane [PERSON_2]"]'
     assert redactor.mask("(Jane Doe)\nJane Doe") == "([PERSON_1])\n[PERSON_1]"
     assert redactor.unmask("[PERSON_1]") == "Jane Doe"
     other = redactor.begun()
     assert other.mask("Jane Doe wrote to a@example.org") == "[PERSON_1] wrote to [EMAIL_1]" and "[EMAIL_1]" not in redactor.found
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("Anna Schmidt wrote twice. Schmidt called, and Schmidt's son", "[PERSON_1] wrote twice. [PERSON_2] called, and [PERSON_2]'s son"),
+        ("Schmidt called: it was Anna Schmidt", "[PERSON_1] called: it was [PERSON_2]"),
+        ("Schmidt, Anna wrote; Schmidt is a Schmidtler", "[PERSON_1] wrote; [PERSON_2] is a Schmidtler"),
+        ("Dr Anna van der Berg-Smith PhD came. Berg-Smith left", "Dr [PERSON_1] came. [PERSON_2] left"),
+        ("Anna O'Brien Jr. asks. O'Brien waits", "[PERSON_1]. asks. [PERSON_2] waits"),
+        ("anna young asks for young plants", "[PERSON_1] asks for young plants"),
+        ("Anna Li is Li", "[PERSON_1] is Li"),
+        ("Anna called. Anna waits", "[PERSON_1] called. [PERSON_1] waits"),
+    ],
+)
+def test_a_surname_alone_is_taken_out_once_the_name_is_known(text: str, safe: str) -> None:
+    names = ("Anna Schmidt", "Schmidt, Anna", "Anna van der Berg-Smith PhD", "Anna O'Brien Jr", "anna young", "Anna Li", "Anna")
+
+    def find(read: str) -> list[tuple[str, int, int]]:
+        name = next(name for name in names if name in read)
+        return [("person", read.index(name), read.index(name) + len(name))]
+
+    redactor = Redactor(find)
+    assert redactor.mask(text) == safe and redactor.unmask(safe) == text
+
+
+def test_a_surname_is_taken_out_of_the_other_texts_of_a_conversation() -> None:
+    redactor = Redactor(named)
+    assert redactor.twice(lambda: [redactor.mask(text) for text in ("Doe called", "it was Jane Doe")]) == [
+        "[PERSON_2] called",
+        "it was [PERSON_1]",
+    ]
+    assert Redactor(lambda text: [("organisation", 0, 12)]).mask("Schmidt GmbH: Schmidt pays") == "[ORGANISATION_1]: Schmidt pays"
+
+
+@pytest.mark.parametrize(
+    "number", ["Tel.030 12345", "tel.: 030.12345.67", "Tel.:030 12345", "Tel.030.12345.67", "fon.+49 30 12345", "Tel.(030) 12345"]
+)
+def test_a_telephone_number_is_found_behind_the_dot_of_a_word_cut_short(number: str) -> None:
+    safe = Redactor().mask(f"Call {number} now")
+    assert not any(letter.isdigit() for letter in safe.replace("[PHONE_1]", "")) and "[PHONE_1]" in safe
+
+
+@pytest.mark.parametrize("text", ["measured 1.030 12345 times", "0.030 12345", ".030 12345", "x_.030 12345"])
+def test_the_rest_of_another_number_is_no_telephone_number(text: str) -> None:
+    assert [kind for kind, _, _ in identifiers.spans(text)] == []
 
 
 def test_short_values_are_not_looked_for_but_for_digits() -> None:

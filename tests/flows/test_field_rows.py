@@ -18,6 +18,7 @@ from smidgen.flows.entrants import settings_of, students
 from smidgen.flows.examples import gather
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
+from smidgen.tasks import field_plan
 
 SCHEMA = {
     "type": "object",
@@ -57,6 +58,29 @@ def test_a_schema_beside_the_recipe_orders_and_types_the_rows(tmp_path: Path) ->
     assert len(rows) == 60 and all(list(row.output) == ["name", "count", "kind"] for row in rows)
     assert not examples.refit and not examples.form["derived"] and 0 < len(examples.held) < len(examples.fit)
     assert {row.output["kind"] for row in examples.test} == {"late", "lost"}
+
+
+@pytest.mark.parametrize(("tested", "times"), [("other", 1), ("text", 2), (None, 2)])
+def test_what_a_tagger_can_do_is_planned_once_for_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tested: str | None, times: int
+) -> None:
+    """A test file of other texts leaves the rows as they are; one that holds some of them, or rows drawn for the test, does not."""
+    planned: list[int] = []
+    plan = field_plan.planned
+
+    def counted(texts: Any, outputs: Any, schema: Any) -> Any:
+        planned.append(len(texts))
+        return plan(texts, outputs, schema)
+
+    monkeypatch.setattr(field_plan, "planned", counted)
+    lines(tmp_path / "rows.jsonl", outputs())
+    if tested:
+        lines(tmp_path / "test.jsonl", outputs(10), tested)
+    examples = gather(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}), registry.find("tasks", "extract"))
+    rows = [*examples.fit, *examples.held]
+    assert len(planned) == times and planned[0] == 60 and planned[-1] == len(rows)
+    again = formed(registry.find("tasks", "extract"), examples.form).replanned(rows, examples.form)  # type: ignore[attr-defined]
+    assert examples.form["tagged"] == again["tagged"], "it is the plan of the rows that are learnt from"
 
 
 def test_a_row_that_does_not_fit_is_named_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,7 @@ def test_the_report_tells_of_fields(bundle: Path) -> None:
     manifest = json.loads((bundle / "smidgen.json").read_text(encoding="utf-8"))
     assert manifest["form"]["tagged"]["kinds"] == ["thing", "count"]
     assert manifest["form"]["tagged"]["choices"] == [{"path": "wish", "values": ["money_back", "another"]}]
+    assert list(manifest["form"]["tagged"]["temperatures"]) == ["wish"]
     assert '"token-classification"' in (bundle / "README.md").read_text(encoding="utf-8")
 
 
@@ -139,6 +140,13 @@ def test_it_answers_over_http(bundle: Path) -> None:
         assert message["content"] is None and "thing has no value" in message["refusal"]
         (answer,) = client.post("/v1/classify", json={"input": [TEXT]}).json()["results"]
         assert answer["output"]["count"] == 3
+        wish = {"wish": {"type": "choice", "criteria": {"money_back": None, "another": None}}}
+        asked_of = {
+            text: client.post("/v1/systemone", json={"state": text, "questions": wish}).json() for text in (TEXT, "where is my lamp order")
+        }
+        chosen = [reply["answers"]["wish"] for reply in asked_of.values()]
+        assert [one["choice"] for one in chosen] == ["money_back", "another"]
+        assert all(one["probabilities"][one["choice"]] > 0.5 and one["option_mass"] > 0.9 for one in chosen)
 
 
 def test_it_is_not_exported_as_what_it_is_not(bundle: Path, tmp_path: Path) -> None:

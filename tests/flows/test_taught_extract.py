@@ -239,6 +239,27 @@ def test_fields_can_be_voted_on_marked_and_made(server: TeacherServer, tmp_path:
     assert {round(row.weight, 3) for row in new[: facts.kept]} == {round((1 + 2 / 3) / 2, 3)}
 
 
+def test_made_fields_that_hold_a_stand_in_are_left_out_with_the_reason(server: TeacherServer, tmp_path: Path) -> None:
+    """What the teacher was shown was `[ID_1]`; said of a text that it made, it stands for nothing."""
+
+    def answer(messages: Messages) -> str:
+        text = messages[-1]["content"]
+        if not messages[0]["content"].startswith("You make training examples"):
+            return json.dumps(fields_of(text))
+        rng = random.Random(text)
+        made_up = [{"input": one, "output": fields_of(one)} for one in (message(rng) for _ in range(6))]
+        made_up[0]["output"]["order"] = "[ID_1]"
+        return json.dumps(made_up)
+
+    server.answer = answer
+    output = lambda text: json.dumps(fields_of(text))  # noqa: E731
+    before, after = taught(made(tmp_path, server.url, output, "decoder", uses=["generate"], generate=24))
+    facts, new = after.teacher, after.fit[len(before.fit) :]
+    assert facts is not None and len(new) == facts.generated_kept > 5
+    assert facts.generated_dropped["its output holds a stand-in"] == 3, "one of each answer"
+    assert not any("[" in row.output["order"] for row in new)
+
+
 def test_a_bundle_of_spans_teaches_spans_and_not_fields(tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()

@@ -32,6 +32,7 @@ class WordModel:
         self.name = name
         self.id = "0123456789ab"
         self.at_once = 0
+        self.pid: int | None = None
         self.manifest = None
         self.task = Classify()
         self.form: dict[str, Any] = {"labels": list(labels), "multi_label": multi_label, "temperature": 1.0}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -136,3 +138,22 @@ def test_cancelling_gives_up_the_place(word_model):
         batcher.close()
 
     asyncio.run(go())
+
+
+def test_memory_of_a_shared_engine_counts_once(serve, word_model):
+    sleeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    try:
+        models = [word_model(name) for name in ("one", "two", "three")]
+        for model in models[:2]:
+            model.pid = sleeper.pid
+        server = serve(*models)
+        lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith("smidgen_resident_memory_bytes{")]
+        if sys.platform == "linux":
+            assert [line.rpartition(" ")[0] for line in lines] == [
+                'smidgen_resident_memory_bytes{model="",process="server"}',
+                'smidgen_resident_memory_bytes{model="one,two",process="engine"}',
+            ]
+    finally:
+        sleeper.communicate()
+    lines = [line for line in server.client.get("/metrics").text.splitlines() if line.startswith("smidgen_resident_memory_bytes{")]
+    assert len(lines) == (1 if sys.platform == "linux" else 0), "a process that has ended holds nothing"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 
 import httpx
 import openai
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.flows.live import Model, load
+from smidgen.machine.memory import resident_mb
 
 from .conftest import Running, running
 from .test_server_garbage import check, json_value, message
@@ -144,6 +146,44 @@ def test_drawing_follows_the_seed(client):
     for place in range(3):
         mine = [choice.delta.content or "" for chunk in streamed for choice in chunk.choices if choice.index == place]
         assert "".join(mine) == texts[place]
+
+
+def test_drawn_choices_are_streamed_side_by_side(client):
+    streamed = list(ask(client, STORY, temperature=1.0, seed=7, n=2, max_tokens=24, stream=True, stream_options={"include_usage": True}))
+    said_by = [choice.index for chunk in streamed for choice in chunk.choices if choice.delta.content]
+    turns = sum(one != other for one, other in pairwise(said_by))
+    assert len(said_by) > 36 and turns > 8, "one after the other they would take one turn"
+    ends = [choice.index for chunk in streamed for choice in chunk.choices if choice.finish_reason]
+    assert sorted(ends) == [0, 1]
+    assert streamed[-1].usage.completion_tokens == 48
+    prompts = [STORY, FRANCE]
+    written_by = [
+        choice.index
+        for chunk in client.completions.create(model="writer", prompt=prompts, temperature=1.0, seed=7, max_tokens=16, n=2, stream=True)
+        for choice in chunk.choices
+    ]
+    assert set(written_by) == {0, 1, 2, 3} and written_by != sorted(written_by)
+
+
+def test_choices_end_together_when_the_client_leaves(server, client):
+    before = written(server)
+    with closing(endless(server, n=2)) as stream:
+        lines = stream.iter_lines()
+        for _ in range(12):
+            next(lines)
+    assert ask(client).choices[0].message.content == "The capital of France is Paris."
+    assert written(server) - before == 8, "neither was written to its end"
+    assert 'smidgen_queue_texts{model="writer"} 0.0' in server.client.get("/metrics").text
+
+
+def test_the_memory_of_the_engines_process_is_told(server):
+    found = dict(re.findall(r'smidgen_resident_memory_bytes\{model="(\w*)",process="\w+"\} (\S+)', server.client.get("/metrics").text))
+    pid = server.model.pid
+    assert pid == server.model.runner.pid is not None
+    if sys.platform == "linux":
+        assert set(found) == {"", "writer"}
+        assert float(found["writer"]) == pytest.approx(resident_mb(pid) * 1e6, rel=0.2) and float(found["writer"]) > 30e6
+        assert float(found[""]) == pytest.approx(resident_mb() * 1e6, rel=0.2)
 
 
 def test_the_likeliest_text_is_written_once_for_all_choices(client, server):

@@ -31,8 +31,9 @@ class Reply:
         alternatives: runner-ups with their scores, best first; the output itself is not among them.
         facts: anything else worth saying about the answer, JSON-ready.
         final: False where more of the same answer follows (streamed text).
-        chances: the probability of every output there is, where the task has a fixed set of them. For readers in the same process that
-            need more than the runners-up; it is not written out.
+        chances: the probability of every output there is, where the task has a fixed set of them; of fields, of every value of a field
+            that has a fixed set of them, as `field=value`. For readers in the same process that need more than the runners-up; it is not
+            written out.
         piece: what an engine says of a text that comes piece by piece, beside the text: tokens with their probabilities, why it ended,
             sizes. With `final` False, `output` is what this piece adds. Like `chances`, for readers in the same process.
     """

@@ -91,6 +91,8 @@ _NINO = r"\b(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?
 _NIR = r"\b[12] ?\d{2} ?(?:0[1-9]|1[0-2]) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}\b"
 _IPV4 = r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
 _IPV6 = r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6}(?![\w:])"
+_PHONE_BEGINS = r"(?<![\w+-])(?<![\W\d_]\.)(?<!\A\.)"
+"""A dot before a number makes it the rest of another one, but for that of a word cut short: `Tel.030 12345`."""
 _PHONE_ABROAD = r"\+\d{1,3}[ .-]?(?:\(0?\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){5,12}"
 _PHONE_HOME = r"\(?0\d{2,4}\)?[ ./-]\d(?:[ .-]?\d){4,9}"
 _PHONE_US = r"\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}"
@@ -104,6 +106,6 @@ KINDS = (
     Kind("UK national insurance number", re.compile(_NINO)),
     Kind("Spanish DNI", re.compile(r"\b(?:\d{8}|[XYZ]\d{7})-?[A-Z]\b"), dni),
     Kind("IP address", re.compile(f"{_IPV4}|{_IPV6}"), address),
-    Kind("telephone number", re.compile(rf"(?<![\w.+-])(?:{_PHONE_ABROAD}|{_PHONE_HOME}|{_PHONE_US})(?![\w-])"), phone),
+    Kind("telephone number", re.compile(rf"{_PHONE_BEGINS}(?:{_PHONE_ABROAD}|{_PHONE_HOME}|{_PHONE_US})(?![\w-])"), phone),
 )
 """More specific kinds first: digits that are a card number are not looked at as a telephone number."""

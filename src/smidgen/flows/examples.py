@@ -77,7 +77,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         rows, dropped = _distinct(rows)
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
-    form = task.form(rows, asked)
+    told, form = rows, task.form(rows, asked)
     # From here on the task is the one of these rows, and theirs are the values that it knows.
     kind, written = formed(task, form), writes(formed(task, form))
     rows = _settled(rows, kind)
@@ -102,8 +102,9 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         share = _capped(settings.test_share, len(rows), _MOST_TEST_WRITTEN if written else _MOST_TEST)
         rows, test = split(rows, kind.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
-    if written and rows:
-        # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows.
+    if written and rows and rows != told:
+        # What is learnt of the texts (which words state what, which fields there are) is learnt without the test rows: once,
+        # where these are all the rows that the form was made of.
         form = task.form(rows, asked)
         kind = formed(task, form)
         rows, test = _settled(rows, kind), _settled(test, kind)

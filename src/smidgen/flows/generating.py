@@ -60,7 +60,7 @@ def generate(
     questions = [_question(wish, number, task, examples, teacher, settings) for number, wish in enumerate(wishes)]
     asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
     answers = teacher.ask([question for _, question in asked], "have new examples made", progress)
-    sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed)
+    sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed, labelled)
     sieve.dropped["personal data could not be redacted"] += len(questions) - len(asked)
     found: list[Row] = []
     for (wish, _), answer in zip(asked, answers, strict=True):
@@ -118,7 +118,7 @@ def _agreed(
             isinstance(task, Overlapping) and task.overlap(verdict.output, row.output) < settings.min_agreement
         ):
             sieve.dropped["the teacher itself answers it otherwise"] += 1
-        else:
+        elif not sieve.masked(verdict.output):
             # A text that was answered alone is of the same making as the texts that the student will be given.
             kept.append(replace(row, output=verdict.output, shares=verdict.shares))
     return kept

@@ -73,6 +73,11 @@ class Model:
         return first, self.task.decode(better, self.form) if anew else first
 
     @property
+    def pid(self) -> int | None:
+        """The number of the process that the engine runs in; None where it has none of its own, or it does not run now."""
+        return getattr(self.runner, "pid", None)
+
+    @property
     def at_once(self) -> int:
         """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`. One that fills
         in fields does not: half an object is no answer, so it is given whole or not at all."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smidgen.core.rows import Text, joined
+from smidgen.judge import price_list
 from smidgen.judge.sections import Cost, ModelPrice
 
 MACHINE_USD_PER_HOUR = 0.085
 """A rented machine with 2 virtual cores and 4 GB, on demand (AWS c6i.large in us-east-1 is listed at 0.085 dollars an hour)."""
+
+BUSY = 0.5
+"""The share of its full speed that a machine works at over the hours it is paid for."""
 
 CHARACTERS_PER_TOKEN = 4.0
 """English prose under the tokenizers of current big models; vendors' own rule of thumb. Other languages take more tokens."""
@@ -41,8 +43,9 @@ def estimate(
     *,
     texts_per_second: float | None,
     machine_usd_per_hour: float = MACHINE_USD_PER_HOUR,
-    busy: float = 0.5,
+    busy: float = BUSY,
     listed: bool = True,
+    table: Mapping[str, Any] | None = None,
 ) -> Cost:
     """Cost of a million texts here and there.
 
@@ -52,9 +55,10 @@ def estimate(
         machine_usd_per_hour: what the machine costs, rented or written off.
         busy: the share of paid hours in which the machine works; a machine that waits costs as much.
         listed: whether the call lists label names.
+        table: the prices, as `price_list.read` gives them; those that come with smidgen without it.
     """
     own = 1e6 / (texts_per_second * busy) / 3600 * machine_usd_per_hour if texts_per_second else None
-    table = prices()
+    table = prices() if table is None else table
     said = "a short instruction, the label names and the text" if listed else "a short instruction and the text"
     models = tuple(
         ModelPrice(
@@ -86,6 +90,5 @@ def estimate(
 
 
 def prices() -> dict[str, Any]:
-    """The dated price file: `as_of`, `note` and `models` with `input` and `output` in US dollars per million tokens, `source`, `date`."""
-    table: dict[str, Any] = json.loads(resources.files("smidgen.judge").joinpath("prices.json").read_text(encoding="utf-8"))
-    return table
+    """The list of prices that comes with smidgen; see `price_list`."""
+    return price_list.read()

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 
-def resident_mb() -> float | None:
-    """Resident memory of this process now; None where the system does not say."""
-    return _status("VmRSS")
+def resident_mb(pid: int | None = None) -> float | None:
+    """Resident memory of a process now, of this one without a `pid`; None where the system does not say, or there is no such process."""
+    return _kb(Path("/proc") / ("self" if pid is None else str(pid)) / "status", "VmRSS")
 
 
 def peak_mb() -> float | None:
@@ -56,9 +56,11 @@ def _status(field: str) -> float | None:
 
 
 def _kb(file: Path, field: str) -> float | None:
-    if not file.is_file():
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux, or the process has ended by now
         return None
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text.splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     return None

@@ -15,7 +15,7 @@ from smidgen.server.bodies import CompletionRequest
 from smidgen.server.errors import answer
 from smidgen.server.events import DONE, event, respond
 from smidgen.server.logprobs import need, of_completion
-from smidgen.server.scribe import Sheet, Source
+from smidgen.server.scribe import Sheet, Source, as_they_come
 from smidgen.server.served import Served
 from smidgen.server.service import Service
 
@@ -68,17 +68,15 @@ class _Said:
 
 
 async def _events(said: _Said, head: Mapping[str, Any], sheets: Sequence[Sheet]) -> AsyncIterator[bytes]:
-    """The pieces of each text, usage where asked, `[DONE]`."""
-    finals = []
-    for at, sheet in enumerate(sheets):
-        begun = 0
-        opens = True
-        async for reply in sheet:
-            choices = said.choices(at, [reply], begun, opens)
-            begun += len(choices[0]["text"])
-            opens = False
-            finals += [reply] if reply.final else []
-            yield event({**head, "choices": choices})
+    """The pieces of all texts as they are written, usage where asked, `[DONE]`."""
+    finals: dict[int, Reply] = {}
+    begun: dict[int, int] = {}
+    async for at, reply in as_they_come(sheets):
+        choices = said.choices(at, [reply], begun.get(at, 0), at not in begun)
+        begun[at] = begun.get(at, 0) + len(choices[0]["text"])
+        if reply.final:
+            finals[at] = reply
+        yield event({**head, "choices": choices})
     if said.body.stream_options is not None and said.body.stream_options.include_usage:
-        yield event({**head, "choices": [], "usage": said.usage(finals)})
+        yield event({**head, "choices": [], "usage": said.usage([finals[at] for at in sorted(finals)])})
     yield DONE

@@ -18,7 +18,7 @@ from smidgen.server.bodies import ChatRequest
 from smidgen.server.errors import answer
 from smidgen.server.events import DONE, event, respond
 from smidgen.server.logprobs import need, of_chat
-from smidgen.server.scribe import Sheet, Source
+from smidgen.server.scribe import Sheet, Source, as_they_come
 from smidgen.server.served import Served
 from smidgen.server.service import Service
 
@@ -76,26 +76,28 @@ def _choices(service: Service, model: Served, body: ChatRequest, places: Sequenc
 
 
 async def _events(service: Service, model: Served, body: ChatRequest, head: Mapping[str, Any], choices: Choices) -> AsyncIterator[bytes]:
-    """The chunks of each text: the role, a piece at a time, the end with the field `smidgen`; then the usage where asked, `[DONE]`."""
+    """The chunks of the texts: the role of each choice, the pieces of all as they are written, of each the end with the field `smidgen`;
+    then the usage where asked, `[DONE]`."""
     wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
-    finals = []
+    finals: list[Reply] = []
 
     def chunk(places: Sequence[int], delta: dict[str, Any], finish: str | None = None, logs: Any = None, **more: Any) -> bytes:
         said = [{"index": place, "delta": delta, "logprobs": logs, "finish_reason": finish} for place in places]
         return event({**common, "choices": said, **more})
 
-    for places, sheet in choices:
+    for places, _ in choices:
         yield chunk(places, {"role": "assistant", "content": ""})
-        async for reply in sheet:
-            logs = of_chat([reply]) if body.logprobs and reply.piece.tokens else None
-            delta = _delta(reply)
-            if delta or logs:
-                yield chunk(places, delta or {"content": ""}, logs=logs)
-            if reply.final:
-                service.wrote(model, reply)
-                finals.append(reply)
-                yield chunk(places, {}, reply.piece.finish, smidgen=extra(model, reply))
+    async for number, reply in as_they_come([sheet for _, sheet in choices]):
+        places, _ = choices[number]
+        logs = of_chat([reply]) if body.logprobs and reply.piece.tokens else None
+        delta = _delta(reply)
+        if delta or logs:
+            yield chunk(places, delta or {"content": ""}, logs=logs)
+        if reply.final:
+            service.wrote(model, reply)
+            finals.append(reply)
+            yield chunk(places, {}, reply.piece.finish, smidgen=extra(model, reply))
     if wants_usage:
         count = sum(len(places) for places, _ in choices)
         sizes = counted(finals, each=len(finals), copies=count // len(finals))

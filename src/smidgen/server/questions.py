@@ -1,7 +1,8 @@
 """System One's typed questions, matched to what bundles can answer.
 
 A System One model reads the instructions of a question. A bundle does not: it was trained for one job, and knows its own labels and nothing
-else. So a question is answered where its options *are* labels of the bundle, and refused where they are not. An option matches
+else. So a question is answered where its options *are* labels of the bundle, and refused where they are not. For a bundle that fills in
+fields, `field_questions` takes the values of each field as labels. An option matches
 
 - the label of that name (`billing/refund`), or the one that differs in case, spaces, `_` and `-` only;
 - all labels below it where labels are hierarchical (`billing`: `billing/refund`, `billing/charge`).
@@ -26,7 +27,7 @@ Content = str | dict[str, Any] | list[Any]
 """Text or structured data, as the protocol lets it be wherever a model would read it."""
 
 _YES, _NO = ("yes", "true", "y", "1"), ("no", "false", "n", "0")
-_QUOTED = re.compile(r"`([^`]{1,200})`")
+QUOTED = re.compile(r"`([^`]{1,200})`")
 _DIGITS = 6
 
 
@@ -70,11 +71,13 @@ Question = Annotated[NoulQuestion | ChoiceQuestion | ScoreQuestion, Field(discri
 class Match:
     """A question that a bundle can answer: for each option, in the question's order, the labels that make it up.
 
-    A noul question has two options, yes and no; no labels for `no` means everything else.
+    A noul question has two options, yes and no; no labels for `no` means everything else. `field` is the path of the field whose values the
+    labels are, of a bundle that fills in fields.
     """
 
     question: NoulQuestion | ChoiceQuestion | ScoreQuestion
     groups: tuple[tuple[str, ...], ...]
+    field: str = ""
 
 
 def match(name: str, question: NoulQuestion | ChoiceQuestion | ScoreQuestion, known: Labels, named: bool) -> Match | str:
@@ -126,20 +129,25 @@ def answer_to(found: Match, chances: Mapping[str, float], several: bool) -> dict
 
 
 class Labels:
-    """The labels of a bundle, found by an option's name. Made once a bundle: looking up is quick however many there are."""
+    """The labels of a bundle, found by an option's name. Made once a bundle: looking up is quick however many there are.
 
-    def __init__(self, model: Served) -> None:
+    Args:
+        model: the bundle.
+        values: the labels, where they are the values of one of its fields.
+    """
+
+    def __init__(self, model: Served, values: Sequence[str] | None = None) -> None:
         self.model = model
         unknown = model.form.get("unknown")
-        self.all: list[str] = [*model.form.get("labels", ()), *([unknown] if isinstance(unknown, str) else [])]
+        own = [*model.form.get("labels", ()), *([unknown] if isinstance(unknown, str) else [])]
+        self.all: list[str] = own if values is None else list(values)
         self.several = bool(model.form.get("multi_label"))
         self._exact = frozenset(self.all)
         self._alike: dict[str, list[str]] = {}
         self._under: dict[str, list[str]] = {}
         for label in self.all:
-            plain = _plain(label)
-            self._alike.setdefault(plain, []).append(label)
-            above = plain
+            above = plain(label)
+            self._alike.setdefault(above, []).append(label)
             while "/" in above:
                 above = above.rpartition("/")[0]
                 self._under.setdefault(above, []).append(label)
@@ -150,12 +158,12 @@ class Labels:
         """The label that an option names."""
         if option in self._exact:
             return option
-        alike = self._alike.get(_plain(option), [])
+        alike = self._alike.get(plain(option), [])
         return alike[0] if len(alike) == 1 else None
 
     def under(self, option: str) -> list[str]:
         """The labels below an option in the hierarchy."""
-        return self._under.get(_plain(option), [])
+        return self._under.get(plain(option), [])
 
     def group(self, option: str) -> tuple[str, ...]:
         """The label that an option names, else those below it."""
@@ -164,8 +172,8 @@ class Labels:
 
     def as_yes_or_no(self) -> tuple[str, str] | None:
         """The labels for yes and for no, where the bundle has just these."""
-        plain = {_plain(label): label for label in self.all}
-        return next(((plain[yes], plain[no]) for yes, no in zip(_YES, _NO, strict=True) if set(plain) == {yes, no}), None)
+        named = {plain(label): label for label in self.all}
+        return next(((named[yes], named[no]) for yes, no in zip(_YES, _NO, strict=True) if set(named) == {yes, no}), None)
 
 
 def _noul(name: str, question: NoulQuestion, known: Labels, named: bool) -> Match | str:
@@ -175,14 +183,14 @@ def _noul(name: str, question: NoulQuestion, known: Labels, named: bool) -> Matc
         no = known.group(criteria.false) if isinstance(criteria.false, str) else ()
         return Match(question, (yes, tuple(label for label in no if label not in yes)))
     if isinstance(question.instructions, str):
-        quoted = {group for text in _QUOTED.findall(question.instructions) if (group := known.group(text))}
+        quoted = {group for text in QUOTED.findall(question.instructions) if (group := known.group(text))}
         said = known.group(question.instructions) or (quoted.pop() if len(quoted) == 1 else ())
         if said:
             return Match(question, (said, ()))
     if by_name := known.group(name):
         return Match(question, (by_name, ()))
     answers = known.as_yes_or_no()
-    if answers and (named or _plain(name) == _plain(known.model.name)):
+    if answers and (named or plain(name) == plain(known.model.name)):
         return Match(question, ((answers[0],), (answers[1],)))
     return f"none of its texts is a label of {known.model.name}: put one in criteria.true, or name it between backticks"
 
@@ -217,6 +225,6 @@ def _confidence(shares: Sequence[float]) -> float:
     return 1.0 if n == 1 else max(0.0, (n * max(shares) - 1) / (n - 1))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name without its case, and with spaces and dashes as underscores; slashes, which make the hierarchy, stay."""
     return re.sub(r"[\s_-]+", "_", text.strip().casefold())

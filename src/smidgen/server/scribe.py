@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from smidgen.core.errors import EngineError, RequestError
@@ -152,6 +152,35 @@ class Sheet:
 async def read(sheets: Sequence[Sheet]) -> list[list[Reply]]:
     """The replies of each sheet, to its end. They are being written side by side, whichever is read first."""
     return [[reply async for reply in sheet] for sheet in sheets]
+
+
+async def as_they_come(sheets: Sequence[Sheet]) -> AsyncIterator[tuple[int, Reply]]:
+    """The replies of all sheets, whichever has one first, each with the place of its sheet. Of each one reply is held at most. What one
+    sheet raises ends them all."""
+    if len(sheets) == 1:
+        async for reply in sheets[0]:
+            yield 0, reply
+        return
+    waits = {asyncio.ensure_future(_next(sheet)): place for place, sheet in enumerate(sheets)}
+    try:
+        while waits:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in sorted(done, key=waits.__getitem__):
+                found = wait.result()
+                place = waits.pop(wait)
+                if found is None:
+                    continue
+                if not found.final:
+                    waits[asyncio.ensure_future(_next(sheets[place]))] = place
+                yield place, found
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _next(sheet: Sheet) -> Reply | None:
+    return await anext(sheet, None)
 
 
 def unavailable(error: EngineError) -> RequestError:

@@ -38,6 +38,11 @@ class Served(Protocol):
         """The bundle's manifest."""
         ...
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process of its own that its weights lie in; None where it has none, or it does not run now."""
+        ...
+
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
         """One reply a text, in their order. May be called from several threads."""
         ...

@@ -15,6 +15,7 @@ from smidgen.core.parts import Worded
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.batching import Batcher
+from smidgen.server.memory_gauge import Memory
 from smidgen.server.metering import Metering
 from smidgen.server.scribe import Scribe, Sheet, Source, unavailable
 from smidgen.server.served import Served, Vectors, takes_pairs
@@ -46,6 +47,7 @@ class Service:
             if model.name in self.models:
                 raise InputError("two bundles have the same name", value=model.name, todo="Rename one of the folders, or serve them apart.")
             self._take(model)
+        self.metering.registry.register(Memory(self.models.values()))
 
     @property
     def ready(self) -> bool:

@@ -7,7 +7,7 @@ or `score`. Which questions a bundle can answer is told in `questions`. Errors c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -17,11 +17,16 @@ from starlette.responses import Response
 from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
+from smidgen.server import filling
 from smidgen.server.answers import tokens
 from smidgen.server.errors import RESPONSES, Refusal, answer
+from smidgen.server.field_questions import FieldLabels
 from smidgen.server.questions import Content, Labels, Match, Question, answer_to, match
 from smidgen.server.served import Served, takes_pairs
 from smidgen.server.service import Service
+
+Known = Labels | FieldLabels
+"""What a bundle can be asked about."""
 
 AUTO = "auto"
 """The model name that lets the questions choose the bundle, for clients that must send one."""
@@ -101,7 +106,7 @@ class SystemOneReply(BaseModel):
 def face(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["System One"], responses=RESPONSES)
-    labels = {name: Labels(model) for name, model in service.models.items()}
+    labels = {name: FieldLabels(model) if "schema" in model.form else Labels(model) for name, model in service.models.items()}
 
     @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
     async def systemone(body: SystemOneRequest, request: Request) -> Response:
@@ -113,7 +118,7 @@ def face(service: Service) -> APIRouter:
         texts = {name: _text(body.state, takes_pairs(model)) for name, model in asked.items()}
         replies = await asyncio.gather(*(service.ask(model, [texts[name]], request, "state") for name, model in asked.items()))
         by_model = {name: reply for name, (reply,) in zip(asked, replies, strict=True)}
-        answers = {name: _answered(found, model, by_model[model.name]) for name, (model, found) in matches.items()}
+        answers = {name: _answered(found, labels[model.name], by_model[model.name]) for name, (model, found) in matches.items()}
         size = sum(tokens(joined(text)) for text in texts.values())
         return answer(
             {
@@ -127,12 +132,12 @@ def face(service: Service) -> APIRouter:
     return router
 
 
-def _matched(body: SystemOneRequest, models: list[Labels], named: bool) -> dict[str, tuple[Served, Match]]:
+def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[Served, Match]]:
     """For each question the bundle that answers it, and how. Raises Refusal with every question that none answers, or more than one."""
     matches: dict[str, tuple[Served, Match]] = {}
     detail: list[dict[str, Any]] = []
     for name, question in body.questions.items():
-        tried = [(known.model, match(name, question, known, named)) for known in models]
+        tried = [(known.model, _match(name, question, known, named)) for known in models]
         fits = [(model, found) for model, found in tried if isinstance(found, Match)]
         if len(fits) == 1:
             matches[name] = fits[0]
@@ -153,10 +158,19 @@ def _matched(body: SystemOneRequest, models: list[Labels], named: bool) -> dict[
     return matches
 
 
-def _answered(found: Match, model: Served, reply: Reply) -> dict[str, Any]:
+def _match(name: str, question: Question, known: Known, named: bool) -> Match | str:
+    return known.match(name, question, named) if isinstance(known, FieldLabels) else match(name, question, known, named)
+
+
+def _answered(found: Match, known: Known, reply: Reply) -> dict[str, Any]:
+    model = known.model
+    if why := filling.refusal(reply):
+        todo = "Send a state that says what the fields ask for."
+        raise RequestError(why, value=model.name, todo=todo, code="unanswerable", param="state")
     if reply.chances is None:
         raise EngineError("the task gives no probabilities", value=model.task.name, todo="Ask its bundle through another route.")
-    return answer_to(found, reply.chances, bool(model.form.get("multi_label")))
+    chances = known.chances(found.field, reply.chances) if isinstance(known, FieldLabels) else reply.chances
+    return answer_to(found, chances, bool(model.form.get("multi_label")))
 
 
 def _text(state: Content, pair: bool) -> Text:

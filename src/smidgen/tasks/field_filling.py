@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.stats import filled, platt
 from smidgen.stats.spans import decided
-from smidgen.tasks import field_ways
+from smidgen.tasks import field_chances, field_ways
 from smidgen.tasks.field_plan import fitting
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.field_values import Values
@@ -38,10 +38,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found in one text: by the fields' paths what may be their values, and the chosen values with their chances."""
+    """What was found in one text: by the fields' paths what may be their values, and the chosen values with their chances; of choices
+    the chances of the others, too."""
 
     found: Mapping[str, Sequence[Found]]
     chosen: Mapping[str, tuple[Any, float]]
+    weighed: Mapping[str, Mapping[str, float]]
+
+    def shares(self) -> field_chances.Shares:
+        """How likely the values of each field are. Of a value in several places, as likely as the likeliest."""
+        found = {path: {field_chances.label(one.value): one.chance for one in reversed(own)} for path, own in self.found.items()}
+        return {**found, **self.weighed}
 
 
 class Filler:
@@ -49,6 +56,7 @@ class Filler:
 
     def __init__(self, values: Values, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
         self._values, self._plan = values, plan
+        self._form = {"schema": values.schema, "tagged": plan}
         self._fits = fitting(values.schema) if fits is None else fits
         self._most: dict[str, int] = {path: node["maxItems"] for path, node in filled.paths(values.schema) if "maxItems" in node}
 
@@ -56,11 +64,20 @@ class Filler:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
 
         The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the model's own probability of each
-        value that is given, by its path, not fitted to how often it is right; and `spans`, where the text says it.
+        value that is given, by its path, not fitted to how often it is right; and `spans`, where the text says it. The `chances` are
+        those of `field_chances`, which are fitted.
         """
-        made = [self._filled(reading, self._plan["threshold"]) for reading in self._read(raw)]
+        readings = self._read(raw)
+        made = [self._filled(reading, self._plan["threshold"]) for reading in readings]
         scores = platt.curve(platt.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
-        return [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
+        likely = field_chances.chances([reading.shares() for reading in readings], self._form)
+        replies = [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
+        # An object that is refused gives nothing, not one of its fields either.
+        return [reply if reply.output is None else replace(reply, chances=own) for reply, own in zip(replies, likely, strict=True)]
+
+    def temperatures(self, raw: Raw, rows: Sequence[Row]) -> dict[str, float]:
+        """See `field_chances`."""
+        return field_chances.temperatures([reading.shares() for reading in self._read(raw)], [row.output for row in rows], self._form)
 
     def threshold(self, raw: Raw, rows: Sequence[Row]) -> float:
         """The middle of the thresholds in 0.2..0.8 that give the best F1 over fields, or nearly."""
@@ -79,7 +96,7 @@ class Filler:
     def _read(self, raw: Raw) -> list[Reading]:
         choices = raw.get("choices") or [[] for _ in raw["spans"]]
         return [
-            Reading(self._found(spans, text), self._chosen(own))
+            Reading(self._found(spans, text), self._chosen(own), self._weighed(own))
             for spans, text, own in zip(raw["spans"], raw["inputs"], choices, strict=True)
         ]
 
@@ -104,6 +121,15 @@ class Filler:
             best = int(np.argmax(own))
             made[choice["path"]] = choice["values"][best], float(own[best])
         return made
+
+    def _weighed(self, chances: Sequence[Sequence[float]]) -> dict[str, dict[str, float]]:
+        """The chance of every value of each choice."""
+        return {
+            choice["path"]: {
+                field_chances.label(value): float(chance) for value, chance in zip(choice["values"], own, strict=True) if value is not None
+            }
+            for choice, own in zip(self._plan["choices"], chances, strict=True)
+        }
 
     def _filled(self, reading: Reading, threshold: float) -> tuple[dict[str, Any], float, dict[str, Any]]:
         """The values of an object, nested as the schema is; the chance that all are right; and facts."""

@@ -116,10 +116,11 @@ class Fields:
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
         """The form with the curve fitted that turns the likelihood of an answer into the chance that all of it is right; of a tagger's
-        answers also the threshold from which on a value is given."""
+        answers also the threshold from which on a value is given, and what makes the chances of choices mean what they say."""
         if "spans" in raw:
             filler = Filler(self._values or Values(form["schema"]), form["tagged"], self._fits)
-            form = {**form, "tagged": {**form["tagged"], "threshold": filler.threshold(raw, rows)}}
+            fitted = {"threshold": filler.threshold(raw, rows), "temperatures": filler.temperatures(raw, rows)}
+            form = {**form, "tagged": {**form["tagged"], **fitted}}
         else:
             form = {name: value for name, value in form.items() if name != "tagged"}
         plain = self.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})

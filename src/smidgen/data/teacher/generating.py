@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from smidgen.core.rows import Row, joined
 from smidgen.data import leaks, near
 from smidgen.data.linear_head import LinearHead
+from smidgen.data.teacher.leaves import leaves
 
 PER_ANSWER = 8
 """New rows asked for at once: more repeat one another."""
@@ -135,16 +136,20 @@ class Sieve:
     Attributes:
         own: the user's rows to learn from. `apart` are rows that are only measured on.
         embed: makes vectors of texts; without it, texts that say the same in other words pass.
+        labelled: whether outputs are labels: the user's own words, and not of the teacher's making.
     """
 
     own: Sequence[Row]
     apart: Sequence[Row]
     embed: Callable[[Sequence[str]], NDArray[np.float32]] | None
+    labelled: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
 
     def passed(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that hold no stand-in, are as long as the user's own, near no row that is measured on, and say something new."""
-        kept = self._sized([row for row in rows if not self._drop(bool(_PLACE.search(joined(row.input))), "it holds a stand-in")])
+        """The rows that hold no stand-in, in text or output, are as long as the user's own, near no row that is measured on, and say
+        something new."""
+        plain = [row for row in rows if not self._drop(bool(_PLACE.search(joined(row.input))), "it holds a stand-in")]
+        kept = self._sized([row for row in plain if not self.masked(row.output)])
         texts = [joined(row.input) for row in kept]
         leaked = leaks.overlap(texts, [joined(row.input) for row in self.apart])
         crowded = leaks.crowd(texts, [joined(row.input) for row in self.own])
@@ -154,6 +159,12 @@ class Sieve:
             if not leak and not self._drop(place in crowded, "nearly a row that is there already"):
                 fresh.append(row)
         return self._distinct(fresh)
+
+    def masked(self, output: Any) -> bool:
+        """Whether an output of the teacher's making holds a stand-in, and is dropped for that. It stands for a value of a row that the
+        teacher was shown: put back, the value would be said of another text."""
+        held = not self.labelled and any(_PLACE.search(text) for text in leaves(output))
+        return self._drop(held, "its output holds a stand-in")
 
     def _drop(self, whether: bool, why: str) -> bool:
         self.dropped[why] += whether

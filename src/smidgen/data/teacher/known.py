@@ -1,4 +1,4 @@
-"""Values that are known to be personal, found again where they stand as words of their own."""
+"""Values that are known to be personal, found again where they stand as words of their own; of a person the surname alone, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import re
 from collections.abc import Iterator
 
 _WORD = re.compile(r"\w+")
+_NAME = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_ADDITIONS = frozenset(
+    ("jr", "sr", "junior", "senior", "ii", "iii", "iv", "phd", "md", "dds", "esq", "llm", "mba", "ba", "ma", "bsc", "msc")
+)
+PERSON = "person"
+"""What the redaction model calls a name of a person."""
 _SHORTEST = 3
 """Characters of a value that is looked for; digits are, from two on. Shorter ones stand in too many words of no one."""
 
@@ -26,7 +32,12 @@ class Known:
         return other
 
     def add(self, value: str, kind: str) -> None:
-        """A value that is looked for from now on, if it is no shorter than such values are."""
+        """A value that is looked for from now on, if it is no shorter than such values are; with a person's name the surname."""
+        self._look_for(value, kind)
+        if kind == PERSON and (name := surname(value)):
+            self._look_for(name, kind)
+
+    def _look_for(self, value: str, kind: str) -> None:
         word = _WORD.search(value)
         if word is None or len(value) < (2 if value.isdigit() else _SHORTEST):
             return
@@ -45,6 +56,17 @@ class Known:
                 if end < len(text) and _is_word(text[end - 1]) and _is_word(text[end]):
                     continue
                 yield start, end, kind
+
+
+def surname(name: str) -> str:
+    """The surname in a person's name of several words: what stands before a comma (`Schmidt, Anna`), else the last word that begins with a
+    capital and is no addition such as `Jr`. Empty where there is none: a name in small letters alone could be any word."""
+    before, comma, after = name.partition(",")
+    listed = comma and after.strip() and after.strip(" .").casefold() not in _ADDITIONS
+    words: list[str] = [word for word in _NAME.findall(before if listed or not after else name) if word.casefold() not in _ADDITIONS]
+    if len(words) < (1 if listed else 2) or not words[-1][0].isupper():
+        return ""
+    return words[-1]
 
 
 def _is_word(letter: str) -> bool:

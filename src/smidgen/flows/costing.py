@@ -1,0 +1,277 @@
+"""Cost: from a bundle's report, a list of prices and what is asked to a break-even, with every assumption in words."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import InputError, UnknownPart
+from smidgen.judge import cost, payback_words, price_list
+from smidgen.judge.break_even import HOURS_A_MONTH, BreakEven, Case, reckon
+from smidgen.judge.charts.months import draw
+from smidgen.judge.charts.standalone import standalone
+from smidgen.judge.payback_words import percent
+from smidgen.judge.phrases import count, dollars, duration, rate, watt_hours
+from smidgen.judge.report import Report, read
+from smidgen.judge.sections import ModelPrice
+
+SHARE_LOCAL = 0.8
+TEXTS_PER_SECOND = 100.0
+"""What a machine is taken to answer where no bundle says: less than classifiers do, more than writers do."""
+BUILD_HOURS = 1.0
+_OLD_DAYS = 120
+_RISK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked; None is what the report or the house says. `growth_percent` is from month to month. `build_usd_per_hour` is of the
+    hours that building takes: of the machine, unless a person's are meant."""
+
+    requests_per_month: int
+    bundle: Path | None = None
+    tokens_in: float | None = None
+    tokens_out: float | None = None
+    models: tuple[str, ...] = ()
+    share_local: float | None = None
+    machine_usd_per_hour: float | None = None
+    texts_per_second: float | None = None
+    build_hours: float | None = None
+    build_usd_per_hour: float | None = None
+    growth_percent: float = 0.0
+    months: int = 12
+    prices: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One large model, and what comes of it."""
+
+    model: ModelPrice
+    usd_per_request: float
+    found: BreakEven
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """What comes of the question. The answers are about the first of `against`; the others are beside it.
+
+    Attributes:
+        asked: the question, with everything in it that was left open.
+        against: the large models: those that were named, or all of the list, the cheapest first.
+        assumptions: what it rests on, a sentence each.
+        as_of: the date of the price list.
+        energy: what was measured of energy, with `method`; None where it was not measured.
+    """
+
+    asked: Asked
+    against: tuple[Against, ...]
+    assumptions: tuple[str, ...]
+    as_of: str
+    energy: Mapping[str, Any] | None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer in a sentence for the small model alone, and in one for both, where some requests are sent on."""
+        name, months, first = self.against[0].model.name, self.asked.months, self.against[0].found
+        share = self.asked.share_local or 0.0
+        alone = payback_words.answer(name, months, first.slm)
+        return (alone, payback_words.answer(name, months, first.hybrid, 1 - share)) if 0 < share < 1 else (alone,)
+
+    def chart(self) -> str:
+        """The months against the first model, as an SVG file."""
+        asked, first = self.asked, self.against[0]
+        heading = f"{count(asked.requests_per_month)} requests a month" + (
+            f", {asked.growth_percent:+g} % from month to month" if asked.growth_percent else ""
+        )
+        below = (
+            f"{first.model.name} at {_price(first.model.input_usd)} and {_price(first.model.output_usd)} a million tokens in and out "
+            f"({first.model.date}); both: {percent(asked.share_local or 0.0)} answered by the small model"
+        )
+        return standalone(draw(first.found, first.model.name, heading, below))
+
+    def json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.asked).items()}
+        return {
+            "answer": self.answers[0],
+            "answers": list(self.answers),
+            "asked": asked,
+            "prices_as_of": self.as_of,
+            "against": [
+                {
+                    "model": one.model.name,
+                    **one.model.model_dump(include={"provider", "input_usd", "output_usd", "date", "source", "note"}),
+                    "usd_per_request": one.usd_per_request,
+                    **asdict(one.found),
+                }
+                for one in self.against
+            ],
+            "energy": self.energy,
+            "assumptions": list(self.assumptions),
+        }
+
+
+def reckoned(asked: Asked, today: datetime.date | None = None) -> Reckoned:
+    """The answer.
+
+    Raises:
+        InputError: there is no bundle in the folder, or nobody says how many tokens a request has; a price list that cannot be read.
+        RecipeError: a price list with mistakes.
+        UnknownPart: a model that the list does not have.
+        BundleError: a report that cannot be read.
+    """
+    table = price_list.read(asked.prices)
+    report = _report(asked.bundle)
+    full = _filled(asked, report)
+    assert full.tokens_in is not None and full.tokens_out is not None and full.machine_usd_per_hour is not None
+    priced = cost.estimate(full.tokens_in, full.tokens_out, texts_per_second=None, table=table).models
+    case = _case(full, report)
+    against = []
+    for model in _chosen(priced, asked.models):
+        each = model.usd_per_million_texts / 1e6
+        against.append(Against(model, each, reckon(replace(case, usd_per_request=each))))
+    said = [*_of_the_machine(asked, full, report, case, against[0]), *_of_the_calls(asked, full, table, against[0].model, today)]
+    return Reckoned(full, tuple(against), (*said, *_of_building(asked, full, report, case)), table["as_of"], _energy(report))
+
+
+def _report(bundle: Path | None) -> Report | None:
+    if bundle is None:
+        return None
+    if not bundle.is_dir():
+        raise InputError("there is no bundle in this place", value=str(bundle), todo="Name the folder that a build has made, or none.")
+    return read(bundle / "report.json")
+
+
+def _filled(asked: Asked, report: Report | None) -> Asked:
+    """What is asked, with nothing left open."""
+    costs = report.cost if report else None
+    tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
+    tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
+    if tokens_in is None or tokens_out is None:
+        raise InputError(
+            "nobody says how many tokens a request has",
+            value="--tokens-in, --tokens-out",
+            todo="Give both, or name the folder of a bundle, whose report knows them.",
+        )
+    machine = _first(asked.machine_usd_per_hour, costs.machine_usd_per_hour if costs else None, cost.MACHINE_USD_PER_HOUR)
+    seconds = report.training.seconds if report else None
+    return replace(
+        asked,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        share_local=_first(asked.share_local, SHARE_LOCAL),
+        machine_usd_per_hour=machine,
+        texts_per_second=_first(asked.texts_per_second, (report.speed.texts_per_second if report else None) or None, TEXTS_PER_SECOND),
+        build_hours=_first(asked.build_hours, None if seconds is None else seconds / 3600, BUILD_HOURS),
+        build_usd_per_hour=_first(asked.build_usd_per_hour, machine),
+    )
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _case(full: Asked, report: Report | None) -> Case:
+    taught = (report.teacher.usd if report and report.teacher else None) or 0.0
+    return Case(
+        requests=full.requests_per_month,
+        growth=full.growth_percent / 100,
+        months=full.months,
+        usd_per_request=0.0,
+        share_local=full.share_local or 0.0,
+        machine_usd_per_hour=full.machine_usd_per_hour or 0.0,
+        texts_per_second=full.texts_per_second or TEXTS_PER_SECOND,
+        busy=cost.BUSY,
+        build_usd=(full.build_hours or 0.0) * (full.build_usd_per_hour or 0.0) + taught,
+    )
+
+
+def _chosen(models: Sequence[ModelPrice], names: Sequence[str]) -> list[ModelPrice]:
+    """The models of these names, in their order; without names all, the cheapest first: it is the hardest to be cheaper than."""
+    if not names:
+        return sorted(models, key=lambda model: model.usd_per_million_texts)
+    known = {model.name.casefold(): model for model in models}
+    for name in names:
+        if name.casefold() not in known:
+            raise UnknownPart("model of the price list", name, [model.name for model in models])
+    return [known[name] for name in dict.fromkeys(name.casefold() for name in names)]
+
+
+def _of_the_machine(asked: Asked, full: Asked, report: Report | None, case: Case, first: Against) -> Iterator[str]:
+    speed = f"A machine answers {rate(case.texts_per_second)} texts a second"
+    if asked.texts_per_second is not None:
+        yield f"{speed}, as you say."
+    elif report and report.speed.texts_per_second:
+        threads = f" with {report.speed.threads} threads" if report.speed.threads else ""
+        yield f"{speed}: measured when the bundle was built, in batches{threads}, on that machine."
+    else:
+        why = "the report does not say" if report else "no bundle is named"
+        yield f"{speed}: assumed, for {why}. A bundle's folder, or --texts-per-second, makes it exact."
+    most = max(month.machines for month in first.found.months)
+    yield (
+        f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) at "
+        f"{_price(case.machine_usd_per_hour)} an hour, {dollars(case.machine_usd)} a month each, and planned to work "
+        f"{percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
+    )
+    if 0 < case.share_local < 1:
+        said = "as you say" if asked.share_local is not None else "assumed"
+        yield f"Where both are used the small model answers {percent(case.share_local)}, {said}.{_at_risk(report)}"
+
+
+def _at_risk(report: Report | None) -> str:
+    at = report.risk_coverage.at if report and report.risk_coverage else ()
+    point = next((entry.point for entry in at if abs(entry.wanted - _RISK) < 1e-9), None)
+    if point is None:
+        return ""
+    return f" Its report: with at most {percent(_RISK)} of its answers wrong it answers {percent(round(point.coverage, 3))}."
+
+
+def _of_the_calls(asked: Asked, full: Asked, table: Mapping[str, Any], model: ModelPrice, today: datetime.date | None) -> Iterator[str]:
+    whose = "as you say" if asked.tokens_in is not None and asked.tokens_out is not None else "as the bundle's report estimates them"
+    yield (
+        f"A call to a large model has {count(full.tokens_in)} tokens in and {count(full.tokens_out)} out, {whose}; no reasoning tokens, "
+        "list prices, no discount for batches or repeated prompts."
+    )
+    age = ((today or datetime.date.today()) - datetime.date.fromisoformat(table["as_of"])).days
+    old = f" That is {age} days ago: look them up." if age > _OLD_DAYS else ""
+    note = f" {model.name}: {model.note}." if model.note else ""
+    yield f"Prices as of {table['as_of']}, from {asked.prices or price_list.packaged()}; edit a copy and name it with --prices.{old}{note}"
+    if full.growth_percent:
+        yield f"Requests change by {full.growth_percent:+g} % from month to month."
+
+
+def _of_building(asked: Asked, full: Asked, report: Report | None, case: Case) -> Iterator[str]:
+    hours = full.build_hours or 0.0
+    if asked.build_hours is not None:
+        said = "as you say"
+    elif report and report.training.seconds is not None:
+        said = "as training took; trials and measuring are not in it"
+    else:
+        said = "assumed"
+    whose = "a machine's" if asked.build_usd_per_hour is None else "as you say"
+    teacher = report.teacher if report else None
+    taught = f" and {dollars(teacher.usd)} for the teacher" if teacher and teacher.usd else ""
+    yield (
+        f"Building takes {duration(3600 * hours)} ({said}) at {_price(full.build_usd_per_hour or 0.0)} an hour ({whose}){taught}: "
+        f"{dollars(case.build_usd)}, once. Your own hours are in it only if you put them in."
+    )
+    energy = _energy(report)
+    if energy is not None:
+        yield f"Training took {watt_hours(energy['training_wh'])}, measured ({energy['method']}); electricity is part of a machine's price."
+
+
+def _price(usd: float) -> str:
+    """A price as it is listed, every digit of it."""
+    return f"${usd:,.10g}"
+
+
+def _energy(report: Report | None) -> dict[str, Any] | None:
+    """Energy that was read from the processor's own counters; an estimate is none."""
+    found = report.training if report else None
+    if found is None or found.energy_wh is None or not (found.energy_method or "").startswith("rapl"):
+        return None
+    return {"training_wh": found.energy_wh, "method": found.energy_method}

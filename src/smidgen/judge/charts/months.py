@@ -1,0 +1,144 @@
+"""What has been spent by the end of each month: with a large model alone, with the small one alone, with both."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from smidgen.judge.break_even import BreakEven, Outcome
+from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_up, tag
+from smidgen.judge.phrases import dollars
+
+_HEAD = 88.0  # room for the heading, above the plot
+_EDGE = 20.0
+_LINE = 17.0  # from one line of text to the next
+_LETTER = 7.2
+_LONGEST = 28  # letters of a name
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One line: what it is called, its class in the style sheet, what had been spent by then, and when it has paid back."""
+
+    name: str
+    look: str
+    spent: Sequence[float]
+    outcome: Outcome | None = None
+
+
+def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
+    """The chart, with its heading, when each way pays back, and a line in small print. It stands by itself: see `standalone`."""
+    last = len(found.months)
+    ways = [
+        _Way(f"{_cut(model)} alone", "llm", _summed(0.0, [month.llm_usd for month in found.months])),
+        _Way("Both", "both", _summed(found.build_usd, [month.hybrid_usd for month in found.months]), found.hybrid),
+        _Way("Small model alone", "own", _summed(found.build_usd, [month.slm_usd for month in found.months]), found.slm),
+    ]
+    most = max(way.spent[-1] for way in ways) or 1.0
+    step = 10.0 ** (len(f"{most:.0f}") - 1) / 2
+    right = 26 + _LETTER * max(len(way.name) for way in ways)
+    frame = Frame(Scale(0.0, float(last)), Scale(0.0, rounded_up(most * 1.02, step)), width=620 + right, height=380, left=62.0, right=right)
+    ticks = [float(month) for month in _ticks(last)]
+    drawn = [frame.axes("Month", "US dollars spent so far, building included", _whole, _money, x_ticks=ticks)]
+    drawn += [_curve(frame, way, last) for way in ways]
+    drawn += _names(frame, ways, last)
+    drawn += _paybacks(frame, ways, last)
+    return picture(
+        "months",
+        frame.width + 2 * _EDGE,
+        frame.height + _HEAD + _EDGE,
+        heading,
+        "; ".join(f"{way.name}: {dollars(way.spent[-1])} after {last} months" for way in ways),
+        tag("rect", width="100%", height="100%", class_="ground"),
+        tag("text", heading, x=_EDGE, y=30.0, class_="heading"),
+        tag("text", _answer(ways, last), x=_EDGE, y=52.0, class_="label"),
+        tag("text", below, x=_EDGE, y=72.0),
+        tag("g", *drawn, transform=f"translate({_EDGE:g} {_HEAD:g})"),
+        widest=frame.width + 2 * _EDGE,
+    )
+
+
+def _curve(frame: Frame, way: _Way, last: int) -> Markup:
+    line = frame.line(list(enumerate(way.spent)), f"curve {way.look}")
+    return tag("g", tag("title", f"{way.name}: {dollars(way.spent[-1])} after {last} months"), line)
+
+
+def _names(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
+    """Each line's name and sum at its end, pushed apart where the ends are near one another."""
+    ends = sorted(ways, key=lambda way: frame.up(way.spent[-1]))
+    floor = frame.height - frame.bottom
+    places: list[float] = []
+    for way in ends:
+        least = places[-1] + 2.2 * _LINE if places else frame.top
+        places.append(max(least, frame.up(way.spent[-1]) - 2))
+    over = max(0.0, places[-1] + _LINE - floor)
+    x = frame.across(last) + 10
+    drawn = []
+    for way, place in zip(ends, places, strict=True):
+        lifted = place - over
+        drawn.append(tag("text", way.name, x=x, y=lifted, class_=f"label {way.look}"))
+        drawn.append(tag("text", _sum(way.spent[-1]), x=x, y=lifted + _LINE))
+    return drawn
+
+
+def _paybacks(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
+    """Where the ways that pay back within the months do: a dot, and a line down to the month, each month in a row of its own."""
+    floor = frame.height - frame.bottom
+    drawn, rows = [], 0
+    for way in ways:
+        month = way.outcome.payback_month if way.outcome else None
+        if month is None or month > last:
+            continue
+        x, y = frame.across(month), frame.up(way.spent[month])
+        drawn.append(tag("line", x1=x, x2=x, y1=y, y2=floor, class_="drop"))
+        drawn.append(tag("circle", cx=x, cy=y, r=5.0, class_=f"dot {way.look}"))
+        before = x + 80 > frame.width - frame.right
+        place, anchor = (x - 8, "end") if before else (x + 8, None)
+        drawn.append(tag("text", f"month {month}", x=place, y=floor - 10 - rows * _LINE, class_=f"label {way.look}", text_anchor=anchor))
+        rows += 1
+    return drawn
+
+
+def _answer(ways: Sequence[_Way], last: int) -> str:
+    """When each way pays back, within the months that are drawn."""
+    said = []
+    for way in reversed(ways):
+        if way.outcome is not None:
+            month = way.outcome.payback_month
+            when = f"pays back in month {month}" if month is not None and month <= last else f"does not pay back within {last} months"
+            said.append(f"{way.name}: {when}")
+    return "; ".join(said)
+
+
+def _summed(first: float, months: Sequence[float]) -> list[float]:
+    return list(itertools.accumulate(months, initial=first))
+
+
+def _ticks(last: int) -> list[int]:
+    """Whole months: every one, or so many apart that about a dozen are left."""
+    step = next((step for step in (1, 2, 3, 6, 12, 24) if last / step <= 12), 60)
+    return list(range(0, last + 1, step))
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _money(value: float) -> str:
+    """A tick: "500", "20k", "1.5M"."""
+    for unit, letter in ((1e12, ""), (1e9, "bn"), (1e6, "M"), (1e4, "k")):
+        if value >= unit:
+            return f"{value:.0e}" if not letter else f"{value / (1e3 if letter == 'k' else unit):g}{letter}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
+
+
+def _sum(value: float) -> str:
+    """A sum beside its line, however large."""
+    return dollars(value) if value < 1e9 else f"${value / 1e9:,.4g}bn" if value < 1e15 else f"${value:.2e}"

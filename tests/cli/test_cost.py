@@ -1,0 +1,153 @@
+"""`smidgen cost`: the answer in the first line, what it rests on below, and the same as JSON and as a chart."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from smidgen.cli.main import code
+from smidgen.flows.costing import Asked, reckoned
+from smidgen.judge import cost
+from smidgen.judge.report import Report
+from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, Speed, TrainingFacts
+from smidgen.judge.student_facts import StudentFacts
+from smidgen.judge.teacher_facts import TeacherFacts
+
+PRICES = {
+    "as_of": "2026-11-20",
+    "models": [
+        {"name": "Big", "input": 2.0, "output": 10.0, "date": "2026-11-20", "note": "until the end of the year"},
+        {"name": "Small", "input": 0.1, "output": 0.5, "date": "2026-11-20"},
+    ],
+}
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> str:
+    file = tmp_path / "prices.json"
+    file.write_text(json.dumps(PRICES), encoding="utf-8")
+    return str(file)
+
+
+def bundle(folder: Path, **changes: Any) -> Path:
+    """A folder with a report: 300 tokens in, 20 out, 50 texts a second, two hours of training."""
+    speed, training = Speed(texts_per_second=50.0, threads=2), TrainingFacts(seconds=7200.0, energy_wh=30.0, energy_method="rapl: counters")
+    facts: dict[str, Any] = {
+        "name": "shop",
+        "task": "classify",
+        "created": "2026-11-25T10:00:00Z",
+        "student": StudentFacts(kind="encoder"),
+        "speed": speed,
+        "training": training,
+        "cost": cost.estimate(300, 20, texts_per_second=50.0, machine_usd_per_hour=0.2),
+        **changes,
+    }
+    folder.mkdir()
+    (folder / "report.json").write_text(Report(**facts).json_text(), encoding="utf-8")
+    return folder
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert code(["cost", *arguments, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_first_line_is_the_answer(prices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--requests-per-month", "500000", "--tokens-in", "400", "--tokens-out", "20", "--prices", prices, "--model", "Big"]
+    assert code(["cost", *asked, "--machine-usd-per-hour", "0.1", "--build-hours", "10", "--build-usd-per-hour", "50"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # A request costs 0.0008 + 0.0002 dollars, 500 a month; the machine 73 a month, building 500: 6,000 against 1,376.
+    assert lines[0] == "Pays back in month 2: over 12 months $4,624 less than Big."
+    # 400 a month go to the small model, 100 still to the large one: 500 + 12 * 173.
+    assert lines[1] == "With 20 % still sent to Big: pays back in month 2: over 12 months $3,424 less than Big."
+    shown = "\n".join(lines)
+    assert "Month" in lines[3] and "Both (80 % here)" in lines[3] and len([line for line in lines if line.split()[:1] == ["12"]]) == 1
+    for words in (
+        "100 texts a second: assumed, for no bundle is named",
+        "the small model answers 80 %, assumed",
+        "until the end of the year",
+        "$500, once",
+        "$73.00 a month",
+    ):
+        assert words in " ".join(shown.split())
+
+
+def test_what_the_report_knows_is_not_asked(tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    point = CoveragePoint(threshold=0.6, coverage=0.913, risk=0.05, risk_low=0.04, risk_high=0.06)
+    folder = bundle(
+        tmp_path / "shop",
+        risk_coverage=RiskCoverage(at=(AtRisk(wanted=0.05, point=point),)),
+        teacher=TeacherFacts(source="url", usd=7.5),
+    )
+    found = told(capsys, str(folder), "--requests-per-month", "1000000", "--prices", prices)
+    asked = found["asked"]
+    assert (asked["tokens_in"], asked["tokens_out"], asked["texts_per_second"], asked["build_hours"]) == (300, 20, 50, 2)
+    assert asked["machine_usd_per_hour"] == asked["build_usd_per_hour"] == 0.2 and asked["share_local"] == 0.8
+    assert [one["model"] for one in found["against"]] == ["Small", "Big"], "the cheapest first"
+    small = found["against"][0]
+    assert small["usd_per_request"] == pytest.approx((300 * 0.1 + 20 * 0.5) / 1e6)
+    assert small["build_usd"] == pytest.approx(2 * 0.2 + 7.5) and len(small["months"]) == 12
+    assert small["slm"]["payback_month"] is None and "the machine costs $146 a month" in found["answer"]
+    said = " ".join(found["assumptions"])
+    assert "measured when the bundle was built, in batches with 2 threads" in said and "assumed. A bundle" not in said
+    assert "with at most 5 % of its answers wrong it answers 91.3 %" in said and "$7.50 for the teacher" in said
+    assert found["energy"] == {"training_wh": 30.0, "method": "rapl: counters"} and "30\N{NO-BREAK SPACE}Wh, measured" in said
+
+
+def test_energy_that_was_not_measured_is_not_told(tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = bundle(tmp_path / "shop", training=TrainingFacts(seconds=60, energy_wh=1.0, energy_method="estimate: 10 W a busy core"))
+    found = told(capsys, str(folder), "--requests-per-month", "1000", "--prices", prices)
+    assert found["energy"] is None and "Training took" not in " ".join(found["assumptions"])
+
+
+def test_flags_come_before_the_report(tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--tokens-in", "100", "--texts-per-second", "2", "--machine-usd-per-hour", "0", "--build-hours", "0", "--share-local", "1"]
+    found = told(capsys, str(bundle(tmp_path / "shop")), "--requests-per-month", "1000", "--prices", prices, *flags, "--growth", "5")
+    assert found["asked"]["tokens_in"] == 100 and found["asked"]["tokens_out"] == 20
+    assert found["answers"] == ["Pays back in month 1: over 12 months $0.32 less than Small."]
+    # 1,000 requests at 0.00002 dollars, growing by a twentieth: 0.02 * (1.05^12 - 1) / 0.05.
+    assert found["against"][0]["llm_usd"] == pytest.approx(0.02 * (1.05**12 - 1) / 0.05)
+    assert "as you say" in found["assumptions"][0]
+
+
+def test_the_chart_is_written(tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--requests-per-month", "500000", "--tokens-in", "400", "--tokens-out", "20", "--prices", prices]
+    assert code(["cost", *asked, "--plot", str(tmp_path / "cost.svg")]) == 0
+    assert f"The chart: {tmp_path / 'cost.svg'}" in " ".join(capsys.readouterr().out.replace("\n", " ").split())
+    root = ElementTree.parse(tmp_path / "cost.svg").getroot()
+    assert root.tag.endswith("svg") and "Small at $0.1 and $0.5 a million tokens in and out (2026-11-20)" in "".join(root.itertext())
+    assert code(["cost", *asked, "--plot", str(tmp_path / "none" / "cost.svg")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--requests-per-month", "5"], "nobody says how many tokens a request has"),
+        (["none", "--requests-per-month", "5"], "there is no bundle in this place"),
+        (["--requests-per-month", "5", "--tokens-in", "1", "--tokens-out", "1", "--model", "Bigg"], "Did you mean 'Big'?"),
+        (["--requests-per-month", "0"], "Input should be greater than or equal to 1"),
+        ([], "--requests-per-month"),
+    ],
+)
+def test_what_cannot_be_reckoned_is_wrong_usage(prices: str, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert code(["cost", *arguments, "--prices", prices]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_old_prices_are_said_to_be_old(prices: str) -> None:
+    asked = Asked(1000, tokens_in=1, tokens_out=1, prices=Path(prices))
+    late = " ".join(reckoned(asked, datetime.date(2027, 4, 1)).assumptions)
+    assert "That is 132 days ago: look them up." in late
+    assert "days ago" not in " ".join(reckoned(asked, datetime.date(2026, 11, 25)).assumptions)
+
+
+def test_the_packaged_list_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(capsys, "--requests-per-month", "1000", "--tokens-in", "300", "--tokens-out", "20", "--model", "claude haiku 5.5")
+    assert [one["model"] for one in found["against"]] == ["Claude Haiku 5.5"]
+    assert found["prices_as_of"] == cost.prices()["as_of"] and found["against"][0]["date"]

@@ -1,0 +1,94 @@
+"""Texts that are written side by side are read side by side: sources that wait for one another, without a model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.server.scribe import Scribe, as_they_come
+
+
+class Turns:
+    """Two sources that write in turn: neither gives its next piece before the other has given its own."""
+
+    def __init__(self, pieces: int) -> None:
+        self._pieces = pieces
+        self._gates = [threading.Event(), threading.Event()]
+        self._gates[0].set()
+        self.ended = [0, 0]
+
+    def source(self, number: int) -> Iterator[Reply]:
+        try:
+            for piece in range(self._pieces):
+                assert self._gates[number].wait(10)
+                self._gates[number].clear()
+                yield Reply(f"{number}:{piece}", 1.0, final=piece == self._pieces - 1)
+                self._gates[1 - number].set()
+        finally:
+            self.ended[number] += 1
+            self._gates[1 - number].set()
+
+
+def test_pieces_come_as_they_are_written() -> None:
+    async def read() -> list[tuple[int, str]]:
+        turns = Turns(6)
+        scribe = Scribe("writer", 2, 8)
+        sheets = scribe.begin([lambda: turns.source(0), lambda: turns.source(1)], 10)
+        found = [(place, reply.output) async for place, reply in as_they_come(sheets)]
+        assert scribe.depth == 0
+        scribe.close()
+        return found
+
+    found = asyncio.run(read())
+    for place in (0, 1):
+        assert [output for at, output in found if at == place] == [f"{place}:{piece}" for piece in range(6)]
+    outputs = [output for _, output in found]
+    # Of two that are there at once either may come first, but none waits for the end of the other.
+    assert all(outputs.index(f"1:{piece}") < outputs.index(f"0:{piece + 3}") for piece in range(3))
+
+
+def test_who_leaves_ends_them_all() -> None:
+    turns = Turns(1000)
+
+    async def leave() -> None:
+        scribe = Scribe("writer", 2, 8)
+        sheets = scribe.begin([lambda: turns.source(0), lambda: turns.source(1)], 10)
+        reading = as_they_come(sheets)
+        for _ in range(4):
+            await anext(reading)
+        await reading.aclose()  # type: ignore[attr-defined]
+        for sheet in sheets:
+            sheet.close()
+        assert scribe.depth == 0
+        await asyncio.to_thread(scribe.close)
+        assert len(asyncio.all_tasks()) == 1, "nobody waits for what nobody reads"
+
+    asyncio.run(leave())
+    assert turns.ended == [1, 1]
+
+
+def test_what_one_raises_ends_the_others() -> None:
+    def failing() -> Iterator[Reply]:
+        raise RequestError("it cannot be written", value="this", todo="Ask for another.")
+        yield
+
+    turns = Turns(1000)
+
+    async def read() -> None:
+        scribe = Scribe("writer", 2, 8)
+        sheets = scribe.begin([lambda: turns.source(0), failing], 10)
+        with pytest.raises(RequestError, match="it cannot be written"):
+            async for _ in as_they_come(sheets):
+                pass
+        for sheet in sheets:
+            sheet.close()
+        turns._gates[0].set()
+        await asyncio.to_thread(scribe.close)
+
+    asyncio.run(read())
+    assert turns.ended == [1, 0]
