@@ -1,6 +1,10 @@
 """The online test: no more false alarms than stated, and how soon it sees a rise. Delays are those of docs/certificate.md."""
 
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +127,10 @@ def test_a_damaged_state_is_refused(change):
         Audit.from_json({**Audit(ALPHA, DELTA).json(), **change})
     with pytest.raises(ValueError):
         Audit.from_json({})
+
+
+def test_the_example_of_the_documentation_runs():
+    page = Path(__file__).parent.parent.parent / "docs" / "certificate.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[:2] == ["False", "3"]

@@ -190,7 +190,7 @@ def levels(counts: Mapping[str, int], alpha: float, delta: float) -> dict[str, f
     """
     order = sorted(counts, key=lambda name: (-counts[name], name))
     most = max((place + 1 for place, name in enumerate(order) if counts[name] >= least(alpha, delta / (place + 1))), default=0)
-    return dict.fromkeys(order[:most], delta / most)
+    return dict.fromkeys(order[:most], delta / max(1, most))
 
 
 class _Test:
@@ -251,7 +251,7 @@ def _start(tries: Sequence[Step], n: int, test: _Test) -> int | None:
         if room <= 0 or expected - _SURE * spread < least(room, test.level):
             continue
         errors = most_errors(int(expected - spread), room, test.level)
-        chance = at_most(errors, int(expected), _planned(step.coverage, room, test.graded)) if errors >= 0 else 0.0
+        chance = at_most(errors, int(expected), _planned(step.coverage, test)) if errors >= 0 else 0.0
         if chance >= _PASSES and step.coverage >= _TENTH:
             return place
         if chance > most:
@@ -259,7 +259,7 @@ def _start(tries: Sequence[Step], n: int, test: _Test) -> int | None:
     return best
 
 
-def _planned(coverage: float, alpha: float, graded: bool) -> float:
+def _planned(coverage: float, test: _Test) -> float:
     """The risk of a model as planned for: one that is good where it is surest, and reaches alpha where 71 % are answered. Grades are never
     nearly perfect. That a model is another one costs nothing but a start that suits it less."""
-    return min(1.0, alpha * (0.75 + 0.5 * coverage**2 if graded else max(0.25, 2 * coverage**2)))
+    return min(1.0, test.alpha * (0.75 + 0.5 * coverage**2 if test.graded else max(0.25, 2 * coverage**2)))
