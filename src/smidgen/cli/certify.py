@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
     from smidgen.stats.certified import Judge
 
 
-class ReferenceKind(StrEnum):
-    """What the outputs in the calibration file are."""
-
-    gold = "gold"
-    model = "model"
-    reviews = "reviews"
-    judge = "judge"
-
-
 def certify(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     data: Annotated[
@@ -38,8 +28,11 @@ def certify(
     alpha: Annotated[float, typer.Option(help="Share of the local answers that may disagree with the reference.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Chance that this does not hold.")] = 0.05,
     reference: Annotated[
-        ReferenceKind, typer.Option(help="What the outputs are: gold labels, the large model's, human reviews, or a judge's.")
-    ] = ReferenceKind.gold,
+        Literal["gold", "model", "reviews", "judge"],
+        typer.Option(
+            help="Whose the outputs are: gold labels, the large model's, reviews by people, or those of a judge that errs itself."
+        ),
+    ] = "gold",
     judge_errors: Annotated[
         str | None, typer.Option(metavar="K/N", help="With --reference judge: of N reviewed verdicts, K were wrong.")
     ] = None,
@@ -54,8 +47,9 @@ def certify(
     revoke: Annotated[str | None, typer.Option(metavar="REASON", help="Revoke the certificate, for ever.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Certify a bundle: at most alpha of the requests it answers alone disagree with the reference, with confidence 1 - delta. The
-    certificate is a signed file beside the bundle; without one that holds, everything escalates.
+    """Certify which requests a bundle may answer alone, so that at most alpha of them disagree with the reference, at 1 - delta.
+
+    The certificate is a signed file beside the bundle. Without one that holds, everything escalates.
 
     Example: smidgen certify my-model --data calibration.csv --alpha 0.05 --delta 0.05
     """
@@ -74,7 +68,7 @@ def certify(
         from smidgen.flows.certifying import certify as run
         from smidgen.flows.live import load
 
-        terms = Terms(alpha, delta, reference.value, _judge(judge_errors), valid_days, segment)
+        terms = Terms(alpha, delta, reference, _judge(judge_errors), valid_days, segment)
         try:
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
                 done = run(model, str(data), terms, input=input, label=label, progress=screen)
