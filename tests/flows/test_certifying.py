@@ -16,10 +16,13 @@ from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, DataError, InputError
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
+from smidgen.flows.build import build
 from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown, subject_of
 from smidgen.flows.live import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.standing import Decision, State, standing
+from smidgen.judge import report
+from smidgen.parts import recipe
 from smidgen.stats.binomial import upper_bound
 from smidgen.stats.certified import Judge
 from smidgen.tasks import write
@@ -95,6 +98,26 @@ def test_the_bundles_own_data_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         run(bundle, write_pairs(tmp_path / "test.csv", pairs(600, 2, start=10_000)))
     with pytest.raises(InputError, match="most rows stand in the data"):
         run(bundle, write_pairs(tmp_path / "most.csv", [*pairs(200, 1), *pairs(50, 9, start=20_000)]))
+
+
+def test_a_built_bundle_knows_its_training_and_test_files(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    """The whole way, by a build: with the recipe's files in place, and with copies whose files it has never seen."""
+    train, test = tiny
+    sections: dict[str, Any] = {
+        "name": "small",
+        "task": "classify",
+        "data": {"train": str(train), "test": str(test), "input": "text", "label": "intent"},
+        "student": {"kind": "linear"},
+    }
+    bundle = build(recipe.make(sections), tmp_path / "small", threads=1).folder
+    assert report.read(bundle / "report.json").data.test_sha256 is not None
+    for file, met in ((train, "the bundle's training data"), (test, "the bundle's test data")):
+        with pytest.raises(InputError, match=met):
+            run(bundle, file)
+        copy = tmp_path / f"copy-of-{file.name}"
+        copy.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+        with pytest.raises(InputError, match=r"the data that the bundle was (trained|tested) on"):
+            run(bundle, copy)
 
 
 def test_rows_that_the_bundle_knows_are_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
