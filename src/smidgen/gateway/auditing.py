@@ -1,0 +1,90 @@
+"""The audit of a certificate in use: takes in losses, remembers them through restarts, and revokes when the evidence is in.
+
+The state is a small file in smidgen's home, one a certificate. Several processes may write to it; they take turns. One that cannot be read
+is evidence that was lost, and the certificate is revoked: it must be given anew.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+
+from smidgen.gateway import revocation
+from smidgen.gateway.certificate import Certificate
+from smidgen.stats.audit import Audit
+from smidgen.store import atomic
+from smidgen.store.home import home
+
+_LOCK_SECONDS = 10
+_MOST_BYTES = 65_536
+
+
+def observe(
+    bundle: Path, paper: Certificate, loss: float, probability: float = 1.0, least_probability: float = 1.0, now: datetime | None = None
+) -> bool:
+    """Take in one audited answer, and revoke the certificate where the evidence against it is in; returns whether it is revoked by audits.
+
+    Args:
+        bundle: folder of the bundle whose certificate `paper` is.
+        loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one.
+        probability: with which this request was chosen to be audited, decided before the loss was known.
+        least_probability: no request is audited with a smaller one. It may change from one audit to another.
+
+    Raises ValueError for a loss or a probability that cannot be, and then takes nothing in; OSError where the state cannot be written.
+    """
+    file = _file(paper)
+    file.parent.mkdir(exist_ok=True)
+    now = now or datetime.now(UTC)
+    with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+        try:
+            audit = _read(file, paper)
+        except (OSError, ValueError) as error:
+            _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
+            return True
+        # How small a probability may be scales the stakes of the next bet, which may be chosen anew before each.
+        audit.least_probability = least_probability
+        revoked = audit.observe(loss, probability)
+        atomic.write(file, (json.dumps(audit.json()) + "\n").encode("ascii"))
+    if revoked:
+        # Every time, not the first alone: a process that was killed between the two writes leaves the second to the next.
+        _revoke(bundle, paper, f"the audit found too many disagreements: {words(audit)}", now)
+    return revoked
+
+
+def audited(paper: Certificate) -> Audit:
+    """What the audits of a certificate have come to. Raises OSError or ValueError for a state that cannot be read."""
+    return _read(_file(paper), paper)
+
+
+def words(audit: Audit) -> str:
+    """A state for a reader."""
+    return f"a loss of {audit.losses:.4g} in {audit.audits:,} audits, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
+
+
+def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:
+    if revocation.revoked(bundle, paper.id) is None:
+        revocation.revoke(bundle, paper.id, reason, now, paper.calibration.rows_sha256)
+
+
+def _read(file: Path, paper: Certificate) -> Audit:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return Audit(paper.alpha, paper.delta)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    state = json.loads(content)
+    if not isinstance(state, dict):
+        raise ValueError("it is no object")
+    audit = Audit.from_json(state)
+    if (audit.alpha, audit.delta) != (paper.alpha, paper.delta):
+        raise ValueError("it is of another certificate")
+    return audit
+
+
+def _file(paper: Certificate) -> Path:
+    return home() / "audits" / f"{paper.id}.json"

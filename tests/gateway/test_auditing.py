@@ -1,0 +1,70 @@
+"""Audits of a certificate in use: remembered, and revoking."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.gateway.test_certificates import NOW, SUBJECT, folder, given, own_home  # noqa: F401
+
+from smidgen.gateway import auditing, revocation
+from smidgen.gateway.standing import Decision, State, standing
+
+
+def test_good_audits_keep_it_and_bad_ones_revoke_it_through_restarts(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    for number in range(200):
+        assert not auditing.observe(folder, paper, float(number % 40 == 0))
+    assert standing(folder, SUBJECT, NOW).valid
+    # Nothing is kept in memory: each audit is what a process does that has just been started.
+    told = [auditing.observe(folder, paper, float(number % 4 == 0), now=NOW) for number in range(120)]
+    first = told.index(True)
+    assert 20 < first < 100 and all(told[first:])
+    found = standing(folder, SUBJECT, NOW)
+    assert (found.state, found.decide(1.0, now=NOW)) == (State.REVOKED, Decision.ESCALATE)
+    assert "the audit found too many disagreements" in found.why and revocation.samples(folder) == {"d" * 64}
+    assert auditing.audited(paper).audits == 320
+
+
+def test_a_new_certificate_begins_anew(folder: Path) -> None:  # noqa: F811
+    old = given(folder)
+    for _ in range(20):
+        auditing.observe(folder, old, 1.0)
+    new = given(folder, id="0" * 31 + "2")
+    assert standing(folder, SUBJECT, NOW + timedelta(hours=1)).valid
+    assert (auditing.audited(new).audits, auditing.audited(old).revoked) == (0, True)
+
+
+def test_the_revocation_is_written_again_where_it_was_lost(folder: Path, own_home: Path) -> None:  # noqa: F811
+    """Killed after the state was written and before the revocation was."""
+    paper = given(folder)
+    for _ in range(20):
+        auditing.observe(folder, paper, 1.0)
+    revocation.place(folder).unlink()
+    (own_home / "revocations" / f"{paper.id}.json").unlink()
+    assert standing(folder, SUBJECT, NOW).valid
+    assert auditing.observe(folder, paper, 0.0)
+    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b" " * 70_000])
+def test_a_state_that_cannot_be_read_revokes(folder: Path, own_home: Path, content: bytes) -> None:  # noqa: F811
+    paper = given(folder)
+    auditing.observe(folder, paper, 0.0)
+    (own_home / "audits" / f"{paper.id}.json").write_bytes(content)
+    assert auditing.observe(folder, paper, 0.0)
+    found = standing(folder, SUBJECT, NOW)
+    assert found.state is State.REVOKED and "cannot be read" in found.why
+
+
+def test_rare_audits_count_by_their_weight(folder: Path) -> None:  # noqa: F811
+    """Five errors among requests of which one in twenty is audited stand for more than five among those of which every second is."""
+    rare, often = given(folder), given(folder, id="0" * 31 + "2")
+    for paper, probability in ((rare, 0.05), (often, 0.5)):
+        for _ in range(5):
+            auditing.observe(folder, paper, 1.0, probability, least_probability=0.05)
+    assert auditing.audited(often).evidence < 10 < 1000 < auditing.audited(rare).evidence
+    with pytest.raises(ValueError, match="probability"):
+        auditing.observe(folder, often, 1.0, probability=0.01, least_probability=0.05)
+    assert auditing.audited(often).audits == 5
