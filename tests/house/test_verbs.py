@@ -10,7 +10,10 @@ from smidgen.parts import registry
 
 from .conftest import Fresh
 
-VERBS = ("demo", "init", "check", "build", "eval", "certify", "predict", "redact", "serve", "chat", "pull", "models", "export", "cost", "doctor")
+VERBS = (
+    *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
+    *("serve", "chat", "pull", "models", "export", "cost", "doctor"),
+)
 WITH_JSON = ("check", "build", "eval", "certify", "redact", "chat", "pull", "models", "doctor", "serve", "export", "cost")
 
 
