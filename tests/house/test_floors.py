@@ -12,7 +12,7 @@ from .conftest import Fresh
 
 ROOMS = (
     "core", "parts", "store", "machine", "stats", "tasks", "data", "bases", "students", "compress", "judge", "bundles", "engines",
-    "flows", "cli", "server",
+    "gateway", "flows", "cli", "server",
 )  # fmt: skip
 
 

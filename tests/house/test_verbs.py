@@ -10,8 +10,24 @@ from smidgen.parts import registry
 
 from .conftest import Fresh
 
-VERBS = ("demo", "init", "check", "build", "eval", "predict", "redact", "serve", "chat", "pull", "models", "export", "cost", "doctor")
-WITH_JSON = ("check", "build", "eval", "redact", "chat", "pull", "models", "doctor", "serve", "export", "cost")
+VERBS = (
+    "demo",
+    "init",
+    "check",
+    "build",
+    "eval",
+    "certify",
+    "predict",
+    "redact",
+    "serve",
+    "chat",
+    "pull",
+    "models",
+    "export",
+    "cost",
+    "doctor",
+)
+WITH_JSON = ("check", "build", "eval", "certify", "redact", "chat", "pull", "models", "doctor", "serve", "export", "cost")
 
 
 def test_the_verbs_of_this_stage_are_there() -> None:

@@ -19,7 +19,23 @@ from smidgen.cli.screen import errors
 from smidgen.core.errors import SmidgenError
 from smidgen.parts import registry
 
-ORDER = ("demo", "init", "check", "build", "eval", "predict", "redact", "serve", "chat", "pull", "models", "export", "cost", "doctor")
+ORDER = (
+    "demo",
+    "init",
+    "check",
+    "build",
+    "eval",
+    "certify",
+    "predict",
+    "redact",
+    "serve",
+    "chat",
+    "pull",
+    "models",
+    "export",
+    "cost",
+    "doctor",
+)
 """The verbs in the order in which a new user meets them; any other comes after these."""
 
 

@@ -13,7 +13,8 @@ SmidgenError                      something did not work                        
 ├── EngineError                   an engine could not run what it was given       exit 1
 ├── TrainError                    training cannot go on                           exit 1
 ├── TeacherError                  a teacher cannot be asked, or not do the job    exit 1
-└── GateError                     a build that does not meet its gate             exit 1
+├── GateError                     a build that does not meet its gate             exit 1
+└── CertificateError              a certificate that cannot be given or read      exit 1
 
 Each is raised with what happened, the value it happened with, and what to do next; the message is made of the three, so none can
 be left out.
@@ -22,7 +23,7 @@ be left out.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 
@@ -141,6 +142,15 @@ class GateError(SmidgenError):
         self.changed = tuple(changed)
         lines = "".join(f"\n  - {line}" for line in self.changed)
         super().__init__(what, value=value, todo=todo + lines)
+
+
+class CertificateError(SmidgenError):
+    """A certificate that cannot be given, or one that is not there (`missing`) or cannot be read. Until there is one that holds, everything
+    escalates. `facts` say what was measured, JSON-ready."""
+
+    def __init__(self, what: str, *, value: object, todo: str, missing: bool = False, facts: Mapping[str, object] | None = None) -> None:
+        self.missing, self.facts = missing, dict(facts or {})
+        super().__init__(what, value=value, todo=todo)
 
 
 def shown(value: object, limit: int = 200) -> str:

@@ -45,6 +45,7 @@ class Examples:
         source, test_source: where the rows came from, in words.
         notes: what was guessed or dropped, in words.
         teacher: what a larger model taught, where one did; its rows are in `train` and `fit`.
+        test_sha256: hash of the test rows as read, where they came in a file of their own.
     """
 
     train: list[Row]
@@ -59,6 +60,7 @@ class Examples:
     test_source: str
     notes: tuple[str, ...]
     teacher: TeacherFacts | None = None
+    test_sha256: str | None = None
 
 
 def gather(recipe: Recipe, task: Task) -> Examples:
@@ -87,6 +89,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         given = open_table(path_of(settings.test, recipe), remembered=remembered, settings=settings, most_labels=most_columns(task))
         test = list(given.rows(lambda cell: kind.parse(cell, asked), placed=placing(kind)))
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
+        test_sha256: str | None = rows_hash((row.input, row.output) for row in test)
         known = {joined(row.input) for row in test}
         leaked = sum(joined(row.input) in known for row in rows)
         if leaked:
@@ -99,6 +102,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
                 )
             notes.append(f"{leaked} training rows dropped because the test file holds the same text")
     else:
+        test_sha256 = None
         share = _capped(settings.test_share, len(rows), _MOST_TEST_WRITTEN if written else _MOST_TEST)
         rows, test = split(rows, kind.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
@@ -136,6 +140,7 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         f"{Path(settings.train).name}, {len(rows)} rows",
         test_source,
         tuple(notes),
+        test_sha256=test_sha256,
     )
 
 

@@ -194,6 +194,7 @@ def _assembled(
             examples.test,
             form,
             sha256=examples.sha256,
+            test_sha256=examples.test_sha256,
             licence=data.licence or "unknown",
             source=examples.source,
             test_source=examples.test_source,

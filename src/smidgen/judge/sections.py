@@ -49,8 +49,8 @@ class LabelCount(Part):
 
 class DataFacts(Part):
     """The data a model was made from. With `refit` the held-out rows are among the training rows: a first model was judged without them,
-    and the one that is shipped then learnt from them, too. `sha256` is of the training data as read; `test_source` says
-    where the test rows came from."""
+    and the one that is shipped then learnt from them, too. `sha256` is of the training data as read, `test_sha256` of a test file given
+    apart; `test_source` says where the test rows came from."""
 
     train: int | None = None
     held: int | None = None
@@ -59,6 +59,7 @@ class DataFacts(Part):
     out_of_scope_train: int = 0
     out_of_scope_test: int = 0
     sha256: str | None = None
+    test_sha256: str | None = None
     licence: str = "unknown"
     source: str = ""
     test_source: str = ""

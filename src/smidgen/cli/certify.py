@@ -1,0 +1,146 @@
+"""`smidgen certify`: which requests a bundle may answer alone, tested on fresh pairs and signed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import Screen, errors, out, print_json
+from smidgen.core.errors import CertificateError, InputError
+
+if TYPE_CHECKING:
+    from smidgen.flows.certifying import Certified
+    from smidgen.gateway.certificate import Certificate
+    from smidgen.gateway.standing import Standing
+    from smidgen.stats.certified import Judge
+
+
+def certify(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    data: Annotated[
+        str | None, typer.Option(help="Calibration file: texts with the reference's outputs, never used to train or choose the model.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Share of the local answers that may disagree with the reference.")] = 0.05,
+    delta: Annotated[float, typer.Option(help="Chance that this does not hold.")] = 0.05,
+    reference: Annotated[
+        Literal["gold", "model", "reviews", "judge"],
+        typer.Option(
+            help="Whose the outputs are: gold labels, the large model's, reviews by people, or those of a judge that errs itself."
+        ),
+    ] = "gold",
+    judge_errors: Annotated[
+        str | None, typer.Option(metavar="K/N", help="With --reference judge: of N reviewed verdicts, K were wrong.")
+    ] = None,
+    valid_days: Annotated[int, typer.Option(help="Days until it expires.")] = 90,
+    segment: Annotated[
+        str | None, typer.Option(help="A threshold for each value of this column, or, with label, for each label that is answered.")
+    ] = None,
+    input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the reference's output (default: as the bundle remembers).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show the certificate and whether it holds; exit 1 where it does not.")] = False,
+    revoke: Annotated[str | None, typer.Option(metavar="REASON", help="Revoke the certificate, for ever.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Certify which requests a bundle may answer alone, so that at most alpha of them disagree with the reference, at 1 - delta.
+
+    The certificate is a signed file beside the bundle. Without one that holds, everything escalates.
+
+    Example: smidgen certify my-model --data calibration.csv --alpha 0.05 --delta 0.05
+    """
+    if sum((data is not None, show, revoke is not None)) != 1:
+        raise InputError(
+            "one thing at a time: certify, show or revoke",
+            value=" ".join(name for name, given in (("--data", data), ("--show", show), ("--revoke", revoke)) if given) or "nothing",
+            todo="Give --data FILE, or --show, or --revoke REASON.",
+        )
+    if revoke is not None:
+        _revoked(bundle, revoke, as_json)
+    elif show:
+        _shown(bundle, as_json)
+    else:
+        from smidgen.flows.certifying import Terms
+        from smidgen.flows.certifying import certify as run
+        from smidgen.flows.live import load
+
+        terms = Terms(alpha, delta, reference, _judge(judge_errors), valid_days, segment)
+        try:
+            with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
+                done = run(model, str(data), terms, input=input, label=label, progress=screen)
+        except CertificateError as error:
+            if as_json and error.facts:
+                print_json(error.facts)
+            raise
+        _given(done, as_json)
+
+
+def _judge(errors_of: str | None) -> Judge | None:
+    from smidgen.stats.certified import Judge
+
+    if errors_of is None:
+        return None
+    wrong, _, reviewed = errors_of.partition("/")
+    if not (wrong.strip().isdecimal() and reviewed.strip().isdecimal()):
+        raise InputError("a judge's error is K wrong of N reviewed verdicts", value=errors_of, todo="Give --judge-errors 4/200.")
+    return Judge(int(wrong), int(reviewed))
+
+
+def _given(done: Certified, as_json: bool) -> None:
+    if as_json:
+        print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.facts()})
+        return
+    _print(done.certificate)
+    for name, why in done.refused.items():
+        out.print(f"[yellow]escalates:[/] {escape(name)} ({escape(why)})", soft_wrap=True)
+    out.print(f"[bold]{escape(str(done.file))}[/]", soft_wrap=True)
+
+
+def _shown(bundle: Path, as_json: bool) -> None:
+    from smidgen.flows.certifying import shown
+
+    found: Standing = shown(bundle)
+    if as_json:
+        print_json(found.json())
+    else:
+        if found.certificate is not None:
+            _print(found.certificate)
+        colour = "green" if found.valid else "red"
+        out.print(f"[{colour}]{found.state.value}[/]: {escape(found.why)}", soft_wrap=True)
+    if not found.valid:
+        errors.print("Everything escalates.")
+        raise typer.Exit(1)
+
+
+def _revoked(bundle: Path, reason: str, as_json: bool) -> None:
+    from smidgen.flows.certifying import revoke
+
+    files = revoke(bundle, reason)
+    if as_json:
+        print_json({"revoked": True, "reason": reason, "files": [str(file) for file in files]})
+    else:
+        out.print(f"Revoked. From now on everything escalates. Written to {escape(', '.join(map(str, files)))}", soft_wrap=True)
+
+
+def _print(paper: Certificate) -> None:
+    out.print(escape(paper.statement), soft_wrap=True)
+    names: dict[str, Any] = {"reference": paper.reference.words, "loss": paper.loss, "method": paper.method, "bundle": paper.bundle.id}
+    out.print("[dim]" + "; ".join(f"{name}: {escape(str(value))}" for name, value in names.items()) + "[/]", soft_wrap=True)
+    table = Table(*([paper.by] if paper.by else []), "answered from", "share", "pairs", "loss", "at most", box=None, pad_edge=False)
+    for entry in paper.answering:
+        row = [
+            f"{entry.threshold:.4f}",
+            f"{entry.share:.1%}",
+            f"{entry.answered:,} of {entry.n:,}",
+            f"{entry.loss:.4g}",
+            f"{entry.bound:.2%}",
+        ]
+        table.add_row(*([escape(entry.segment)] if paper.by else []), *row)
+    out.print(table)
+
+
+part = certify

@@ -1,0 +1,91 @@
+"""What a bundle knows of the data it was made from: a sample that it has met says nothing of how it does on others."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.rows import Text, joined
+from smidgen.data import near
+from smidgen.data.read import open_table
+from smidgen.flows.live import Model
+from smidgen.judge.report import Report
+from smidgen.store.hashing import file_hash
+
+
+@dataclass(frozen=True)
+class Acquaintance:
+    """What is known.
+
+    Attributes:
+        hashes: of rows as read, and of files, with what each is.
+        texts: folded, of rows that it was made from or measured on.
+        unchecked: what cannot be told, in words.
+    """
+
+    hashes: dict[str, str]
+    texts: frozenset[str]
+    unchecked: tuple[str, ...]
+
+    def refuse(self, file_sha256: str, rows_sha256: str, name: str) -> None:
+        """Raise InputError where a file, or its rows, are those that the bundle was made from or measured on."""
+        met = self.hashes.get(file_sha256) or self.hashes.get(rows_sha256)
+        if met:
+            raise InputError(
+                f"this is {met}",
+                value=name,
+                todo="Give pairs that were used neither for training nor for choosing the model: only they show how it does on others.",
+            )
+
+    def knows(self, text: Text) -> bool:
+        """Whether a text, but for case, punctuation and spaces, is one that it was made from or measured on."""
+        return near.folded(joined(text)) in self.texts
+
+
+def acquainted(model: Model, report: Report) -> Acquaintance:
+    """What the bundle's manifest, report and recipe say, and what the files that the recipe names hold, where they are still there."""
+    hashes: dict[str, str] = {}
+    unchecked: list[str] = []
+    training = model.manifest.data.sha256 if model.manifest.data is not None else report.data.sha256
+    if training is not None:
+        hashes[training] = "the data that the bundle was trained on"
+    else:
+        unchecked.append("whether this is the training data, for the bundle does not say what it was made from")
+    if report.data.test_sha256 is not None:
+        hashes[report.data.test_sha256] = "the data that the bundle was tested on"
+    texts = {entry.text for part in (report.mistakes, report.samples, report.fillings) for entry in part}
+    for role, name in _named(model.folder).items():
+        file = _found(name, model.folder)
+        if file is None:
+            unchecked.append(f"whether texts stand in the {role} data, for {Path(name).name} is not at hand")
+            continue
+        hashes[file_hash(file)] = f"the bundle's {role} data"
+        try:
+            table = open_table(file, remembered=model.columns, need_label=False)
+            texts |= {joined(table.text(number, record)) for number, record in table.records() if _whole(record, table.input.names)}
+        except DataError as error:
+            unchecked.append(f"whether texts stand in the {role} data ({error})")
+    return Acquaintance(hashes, frozenset(map(near.folded, texts)), tuple(unchecked))
+
+
+def _named(folder: Path) -> dict[str, str]:
+    """The data files that the bundle's recipe names, by what they were."""
+    try:
+        data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8")).get("data", {})
+    except (OSError, ValueError):
+        return {}
+    named = {role: data.get(key) for role, key in (("training", "train"), ("test", "test"))} if isinstance(data, dict) else {}
+    return {role: name for role, name in named.items() if isinstance(name, str) and name != "-"}
+
+
+def _found(name: str, folder: Path) -> Path | None:
+    """A recipe's paths start from where it lay, which the bundle does not know: here, or beside the bundle, is likely."""
+    places = (Path(name).expanduser(), folder.resolve().parent / name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _whole(record: dict[str, Any], names: tuple[str, ...]) -> bool:
+    return all(isinstance(record.get(name), str) and record[name].strip() and "\0" not in record[name] for name in names)

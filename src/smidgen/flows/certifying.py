@@ -1,0 +1,382 @@
+"""Certify: test on fresh pairs which requests a bundle may answer alone, and put what holds beside it, signed."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import CertificateError, DataError, InputError
+from smidgen.core.parts import Graded, most_columns, placing
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.core.version import VERSION
+from smidgen.data.columns import resolve
+from smidgen.data.read import STDIN, Table, open_table
+from smidgen.flows.acquaintance import Acquaintance, acquainted
+from smidgen.flows.live import Model
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation
+from smidgen.gateway.certificate import Answered, Calibration, Certificate, JudgeError, Reference, Subject
+from smidgen.gateway.standing import Standing, standing
+from smidgen.judge import report
+from smidgen.parts import registry
+from smidgen.stats.binomial import least
+from smidgen.stats.certified import Claim, Judge, Outcome, Step, certified, levels, needed, steps
+from smidgen.stats.intervals import Floats
+from smidgen.stats.patterns import same
+from smidgen.store.hashing import file_hash, rows_hash
+
+BY_LABEL = "label"
+_BATCH = 512
+_LONGEST_DAYS = 3650
+_KNOWN_WELL = 0.5
+_LOSSES = {"classify": "the answer is not the reference's", "write": "1 − ROUGE-L of the best reference"}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked for.
+
+    Attributes:
+        alpha: the share of local answers that may disagree with the reference.
+        delta: the chance that this does not hold.
+        reference: what the outputs in the calibration file are.
+        judge: how often that reference is wrong itself, where it is a judge.
+        valid_days: how long the certificate holds.
+        segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
+    """
+
+    alpha: float = 0.05
+    delta: float = 0.05
+    reference: Literal["gold", "model", "reviews", "judge"] = "gold"
+    judge: Judge | None = None
+    valid_days: int = 90
+    segment: str | None = None
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What was given: the certificate, its file, and the segments that got none, each with why."""
+
+    certificate: Certificate
+    file: Path
+    refused: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The calibration rows as they were answered: scores, losses, segments (None: of none), all (n,)."""
+
+    scores: Floats
+    losses: Floats
+    segments: list[str | None]
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A test that gave no certificate, and about how many rows would do; None where no number would."""
+
+    outcome: Outcome
+    claim: Claim
+    needed: int | None
+
+
+def certify(
+    model: Model,
+    file: Path | str,
+    terms: Terms,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> Certified:
+    """Test, sign, and write the certificate beside the bundle, in the place of an older one.
+
+    Raises:
+        InputError: terms that cannot be; a file that the bundle was made from; a sample whose certificate was revoked.
+        DataError: a file that cannot be read, or has no such column.
+        BundleError: the bundle has no report.
+        CertificateError: no threshold can be certified, and `facts` say how far it is; or the file cannot be written. What was there
+            before stays.
+    """
+    _check(terms)
+    progress = progress or Silent()
+    known = report.read(model.folder / "report.json")
+    tries = steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
+    if not tries:
+        raise InputError(
+            "the bundle's report has no risk-coverage curve, which thresholds are taken from",
+            value=model.name,
+            todo="Build it again: a build measures the curve on its test rows.",
+        )
+    friend = acquainted(model, known)
+    sample = _answered(model, file, terms, friend, input, label, progress)
+    graded = isinstance(model.task, Graded)
+    given, refused, failed = _tested(sample, terms, graded, tries)
+    if not given:
+        raise _failure(terms, graded, sample, failed)
+    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    until = now + timedelta(days=terms.valid_days)
+    reference = Reference(kind=terms.reference, judge=_judge_error(terms))
+    paper = Certificate(
+        id=uuid.uuid4().hex,
+        statement=papers.statement(terms.alpha, terms.delta, until),
+        bundle=subject_of(model.manifest),
+        task=model.manifest.task,
+        loss=_LOSSES.get(model.manifest.task, "the answer is not exactly the reference"),
+        reference=reference,
+        alpha=terms.alpha,
+        delta=terms.delta,
+        by=terms.segment or "",
+        answering=tuple(given),
+        method="fixed-sequence testing; " + ("betting (Waudby-Smith and Ramdas)" if graded else "exact binomial (Clopper–Pearson)"),
+        calibration=sample.calibration,
+        created=now,
+        valid_until=until,
+        unchecked=friend.unchecked,
+        smidgen_version=VERSION,
+    ).signed()
+    return Certified(paper, papers.write(paper, model.folder), refused)
+
+
+def subject_of(manifest: Manifest) -> Subject:
+    """A bundle as certificates name it."""
+    return Subject(
+        name=manifest.name,
+        id=manifest.id,
+        sha256=hashlib.sha256(manifest.canonical()).hexdigest(),
+        base_sha256=manifest.base.sha256 if manifest.base is not None else None,
+    )
+
+
+def shown(folder: Path, now: datetime | None = None) -> Standing:
+    """How the certificate of the bundle in a folder stands. The bundle's files are not hashed: that is done where it is opened. Raises
+    InputError or BundleError where there is no bundle."""
+    return standing(folder, subject_of(read_manifest(folder)), now)
+
+
+def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]:
+    """Revoke the certificate of the bundle in a folder; returns where that was written down.
+
+    Raises InputError without a reason; CertificateError where there is no certificate to revoke, or it could not be written.
+    """
+    if not reason.strip():
+        raise InputError("a revocation needs a reason", value=reason, todo='Say why: --revoke "new products since May".')
+    found = papers.read(papers.place(folder))
+    try:
+        return revocation.revoke(folder, found.id, reason.strip(), now or datetime.now(UTC), found.calibration.rows_sha256)
+    except OSError as error:
+        raise CertificateError(
+            "the revocation could not be written down",
+            value=str(error),
+            todo=f"Until it can, remove {papers.place(folder).name}: without it everything escalates.",
+        ) from error
+
+
+def _check(terms: Terms) -> None:
+    for name, value in (("alpha", terms.alpha), ("delta", terms.delta)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give --{name} 0.05, for 5 %.")
+    if not 1 <= terms.valid_days <= _LONGEST_DAYS:
+        raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
+    if (terms.reference == "judge") != (terms.judge is not None):
+        raise InputError(
+            "a judge, and no other reference, comes with its measured error",
+            value=terms.reference,
+            todo="Give --reference judge --judge-errors K/N: of N reviewed verdicts, K were wrong.",
+        )
+    if terms.judge is not None and not 0 <= terms.judge.wrong <= terms.judge.reviewed >= 1:
+        raise InputError(
+            "a judge's error is K wrong of N reviewed verdicts",
+            value=f"{terms.judge.wrong}/{terms.judge.reviewed}",
+            todo="Give --judge-errors 4/200.",
+        )
+
+
+def _judge_error(terms: Terms) -> JudgeError | None:
+    judge = terms.judge
+    return JudgeError(wrong=judge.wrong, reviewed=judge.reviewed, bound=judge.bound(terms.delta)) if judge is not None else None
+
+
+def _answered(
+    model: Model, file: Path | str, terms: Terms, friend: Acquaintance, input: str | None, label: str | None, progress: Progress
+) -> _Sample:
+    """The calibration file, answered and compared."""
+    task = model.task
+    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
+    for choice, flag in ((table.input, "--input"), (table.label, "--label")):
+        if choice is not None and choice.how == "guessed":
+            progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
+    settings = registry.find("tasks", model.manifest.task).settings.model_validate(
+        {"multi_label": True} if model.form.get("multi_label") else {}
+    )
+    bad: list[DataError] = []
+    read = list(table.rows(lambda cell: task.parse(cell, settings), bad=bad.append, placed=placing(task)))
+    if not read:
+        raise bad[0]
+    rows_sha256 = rows_hash((row.input, row.output) for row in read)
+    # Standard input leaves no file behind: its rows stand for it.
+    file_sha256 = rows_sha256 if str(file) == STDIN else file_hash(Path(file).expanduser())
+    friend.refuse(file_sha256, rows_sha256, table.name)
+    if rows_sha256 in revocation.samples(model.folder):
+        raise InputError(
+            "this is the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",
+            value=table.name,
+            todo="Draw a new calibration sample from the traffic as it is now.",
+        )
+    if isinstance(task, Graded):
+        read = task.gathered(read)
+    rows = [row for row in read if not friend.knows(row.input)]
+    if len(rows) < _KNOWN_WELL * len(read):
+        raise InputError(
+            "most rows stand in the data that the bundle was made from",
+            value=f"{len(read) - len(rows):,} of {len(read):,} rows of {table.name}",
+            todo="Give pairs that were used neither for training nor for choosing the model.",
+        )
+    if len(read) > len(rows):
+        progress.say(f"{len(read) - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
+    if bad:
+        progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
+    for sentence in friend.unchecked:
+        progress.say(f"not checked: {sentence}")
+    replies = _replies(model, rows, progress)
+    if isinstance(task, Graded):
+        losses = 1.0 - np.asarray(task.grades(rows, replies, model.form), dtype=np.float64)
+    else:
+        losses = 1.0 - same([row.output for row in rows], [reply.output for reply in replies]).astype(np.float64)
+    return _Sample(
+        np.array([reply.score for reply in replies], dtype=np.float64),
+        np.clip(losses, 0.0, 1.0),
+        _segments(table, rows, replies, terms.segment),
+        Calibration(file_sha256=file_sha256, rows_sha256=rows_sha256, n=len(rows), left_out=len(read) - len(rows), unusable=len(bad)),
+    )
+
+
+def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Reply]:
+    progress.start("answer", len(rows))
+    replies: list[Reply] = []
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        replies += model.predict([row.input for row in part])
+        progress.advance(len(part))
+    progress.finish(f"{len(rows)} rows")
+    return replies
+
+
+def _segments(table: Table, rows: Sequence[Row], replies: Sequence[Reply], by: str | None) -> list[str | None]:
+    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
+    if by is None:
+        return [""] * len(rows)
+    if by == BY_LABEL:
+        if not all(isinstance(reply.output, str) for reply in replies) or table.label is None:
+            raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
+        return [reply.output for reply in replies]
+    (column,) = resolve(by, table.columns, table.name, "--segment", 1)
+    cells = {number: record.get(column) for number, record in table.records()}
+    values = [cells.get(row.number) for row in rows]
+    return [None if value is None or not str(value).strip() else str(value).strip() for value in values]
+
+
+def _tested(
+    sample: _Sample, terms: Terms, graded: bool, tries: Sequence[Step]
+) -> tuple[list[Answered], dict[str, str], dict[str, _Failed]]:
+    """What is certified; the segments that are not, with why; and what their tests gave."""
+    n = sample.calibration.n
+    counts = Counter(name for name in sample.segments if name is not None)
+    shares = levels(counts, terms.alpha, terms.delta) if terms.segment else {"": terms.delta}
+    names = np.array([name if name is not None else "" for name in sample.segments], dtype=object)
+    told = np.array([name is not None for name in sample.segments], dtype=np.bool_)
+    given, failed = [], {}
+    refused = {name: f"{count:,} pairs, too few for any test" for name, count in sorted(counts.items()) if name not in shares}
+    for name, delta in sorted(shares.items()):
+        here = told & (names == name)
+        claim = Claim(terms.alpha, delta, graded, terms.judge, terms.delta)
+        outcome = certified(sample.scores[here], sample.losses[here], tries, claim, total=n)
+        if outcome.threshold is None:
+            failed[name] = _Failed(outcome, claim, needed(outcome, tries, claim, total=n))
+            refused[name] = _why(failed[name], graded)
+            continue
+        given.append(
+            Answered(
+                segment=name,
+                threshold=outcome.threshold,
+                n=outcome.n,
+                answered=outcome.answered,
+                loss=outcome.loss,
+                # In exact arithmetic it is never over: it is where the test turns.
+                bound=min(outcome.bound, terms.alpha),
+            )
+        )
+    return given, refused, failed
+
+
+def _why(failed: _Failed, graded: bool) -> str:
+    """Why a sample, or a segment of it, is not certified, a clause."""
+    outcome = failed.outcome
+    if not outcome.tried:
+        return f"{outcome.n:,} pairs, too few for any test"
+    share = outcome.loss / max(1, outcome.answered)
+    if graded:
+        return f"a mean loss of {share:.3f} on the {outcome.answered:,} surest answers"
+    return f"{outcome.loss:.0f} of the {outcome.answered:,} surest answers disagree ({share:.1%})"
+
+
+def _failure(terms: Terms, graded: bool, sample: _Sample, failed: Mapping[str, _Failed]) -> CertificateError:
+    """No certificate: how far it is, and what would do."""
+    n = sample.calibration.n
+    facts: dict[str, object] = {
+        "certified": False,
+        "alpha": terms.alpha,
+        "delta": terms.delta,
+        "n": n,
+        "tests": [
+            {
+                "segment": name,
+                "n": one.outcome.n,
+                "answered": one.outcome.answered,
+                "loss": one.outcome.loss,
+                "bound": one.outcome.bound,
+                "best_risk": one.outcome.best,
+                "pairs_needed": one.needed,
+                "pairs_missing": one.needed - one.outcome.n if one.needed is not None else None,
+            }
+            for name, one in failed.items()
+        ],
+    }
+    what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.delta:.3g}"
+    if not failed:
+        return CertificateError(
+            what,
+            value=f"{n:,} pairs, and in no segment enough for any test",
+            todo=f"Leave out --segment, or give {least(terms.alpha, terms.delta):,} pairs of a segment at least.",
+            facts=facts,
+        )
+    name, one = max(failed.items(), key=lambda entry: entry[1].outcome.n)
+    best = f"The lowest risk seen at any threshold is {one.outcome.best:.1%}. " if one.outcome.best is not None else ""
+    if one.needed is None:
+        todo = f"{best}At this risk no number of pairs would do: improve the model, or allow a larger --alpha."
+        if terms.judge is not None:
+            todo += " The judge's own error counts: have more of its verdicts reviewed."
+    else:
+        more = f"{one.needed - one.outcome.n:,} more than these {one.outcome.n:,}"
+        if one.outcome.tried:
+            todo = (
+                f"{best}At the risk seen, about {one.needed:,} pairs would do, {more}: draw a new sample, for each look at one spends it."
+            )
+        else:
+            todo = f"Even without an error {one.needed:,} pairs are needed, {more}."
+    where = f"{name}: " if name else ""
+    return CertificateError(what, value=f"{where}{_why(one, graded)}", todo=todo, facts=facts)

@@ -1,0 +1,229 @@
+"""The certificate: a file beside a bundle that states the risk of its answers. The bundle itself never changes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from smidgen.core.errors import CertificateError
+from smidgen.gateway import signing
+from smidgen.store import atomic
+
+FORMAT_VERSION = 1
+SUFFIX = ".certificate.json"
+_MOST_BYTES = 16 * 1024 * 1024
+_AGAIN = "Certify the bundle again: smidgen certify DIR --data calibration.csv."
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subject(_Part):
+    """The bundle that a certificate is for: the SHA-256 of its manifest, which holds those of all its files, and of its base."""
+
+    name: str
+    id: str
+    sha256: Sha256
+    base_sha256: Sha256 | None = None
+
+
+class JudgeError(_Part):
+    """How often the reference was wrong where it was reviewed, and the bound that entered the certificate's."""
+
+    wrong: int = Field(ge=0)
+    reviewed: int = Field(gt=0)
+    bound: Share
+
+
+class Reference(_Part):
+    """What the answers were compared with. `judge` is there where the reference errs itself."""
+
+    kind: Literal["gold", "model", "reviews", "judge"]
+    judge: JudgeError | None = None
+
+    @property
+    def words(self) -> str:
+        """As it is said to a reader."""
+        if self.judge is not None:
+            return f"a judge that was wrong in {self.judge.wrong} of {self.judge.reviewed} reviewed verdicts"
+        return {"gold": "gold labels", "model": "the large model", "reviews": "human reviews", "judge": "a judge"}[self.kind]
+
+    @model_validator(mode="after")
+    def _judged(self) -> Reference:
+        if (self.kind == "judge") != (self.judge is not None):
+            raise ValueError("a judge, and nothing else, comes with its measured error")
+        return self
+
+
+class Answered(_Part):
+    """What is answered locally: requests of a segment that score at least the threshold.
+
+    Attributes:
+        segment: empty where the certificate is for all requests alike.
+        threshold: the lowest score that is answered.
+        n: calibration rows of the segment.
+        answered: those that scored at least the threshold.
+        loss: the sum of their losses: the number of errors where answers are right or wrong.
+        bound: the one-sided upper bound of the risk; never over alpha.
+    """
+
+    segment: str = ""
+    threshold: float = Field(allow_inf_nan=False)
+    n: int = Field(gt=0)
+    answered: int = Field(gt=0)
+    loss: Finite
+    bound: Share
+
+    @property
+    def share(self) -> float:
+        """Of the segment's requests, those answered."""
+        return self.answered / self.n
+
+
+class Calibration(_Part):
+    """The sample: the SHA-256 of its file and of its rows as they were read, how many rows were used, and how many left out because the
+    bundle knows their texts."""
+
+    file_sha256: Sha256
+    rows_sha256: Sha256
+    n: int = Field(gt=0)
+    left_out: int = Field(default=0, ge=0)
+    unusable: int = Field(default=0, ge=0)
+
+
+class Certificate(_Part):
+    """All that the file says.
+
+    Attributes:
+        id: of this certificate; a revocation names it.
+        statement: what is promised, in words.
+        loss: name of the loss that alpha bounds.
+        by: what the segments are: empty for none, `label` for the label that is answered, else a column.
+        answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
+        method: the test.
+        unchecked: what could not be checked when it was given, in words.
+        key: the public key of who signed, base64 of 32 bytes.
+        signature: Ed25519, base64, over `content`.
+    """
+
+    format_version: int = FORMAT_VERSION
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    statement: str
+    bundle: Subject
+    task: str
+    loss: str
+    reference: Reference
+    alpha: Level
+    delta: Level
+    by: str = ""
+    answering: tuple[Answered, ...] = Field(min_length=1)
+    method: str
+    calibration: Calibration
+    created: AwareDatetime
+    valid_until: AwareDatetime
+    unchecked: tuple[str, ...] = ()
+    smidgen_version: str
+    key: str = ""
+    signature: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Certificate:
+        names = [entry.segment for entry in self.answering]
+        if len(set(names)) != len(names) or (not self.by and names != [""]):
+            raise ValueError("segments stand once each, and only where there are segments")
+        if any(entry.bound > self.alpha or entry.answered > entry.n or entry.loss > entry.answered for entry in self.answering):
+            raise ValueError("no bound is over alpha, and no more is answered or lost than there is")
+        if self.valid_until <= self.created:
+            raise ValueError("it would end before it began")
+        return self
+
+    @property
+    def n(self) -> int:
+        """Calibration rows."""
+        return self.calibration.n
+
+    @property
+    def share(self) -> float:
+        """Of all calibration rows, those answered."""
+        return sum(entry.answered for entry in self.answering) / self.n
+
+    @property
+    def content(self) -> bytes:
+        """All but the signature, in one certain spelling: what is signed."""
+        facts = self.model_dump(mode="json", exclude={"signature"})
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+    def signed(self) -> Certificate:
+        """The same, signed with this machine's key, which is made at the first use. Raises CertificateError where it cannot be used."""
+        key = signing.key()
+        named = self.model_copy(update={"key": signing.public(key)})
+        return named.model_copy(update={"signature": signing.sign(key, named.content)})
+
+    def facts(self) -> dict[str, Any]:
+        """As it stands in the file, JSON-ready."""
+        return self.model_dump(mode="json")
+
+
+def statement(alpha: float, delta: float, until: datetime) -> str:
+    """The promise, in the words of the documentation, with its numbers."""
+    return (
+        f"of the requests answered locally, at most α = {alpha:.4g} disagree with the reference, with confidence 1−δ = {1 - delta:.4g}, "
+        f"for traffic exchangeable with the calibration sample; valid until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC or until revoked."
+    )
+
+
+def place(bundle: Path) -> Path:
+    """Where the certificate of the bundle in this folder lies."""
+    folder = bundle.resolve()
+    return folder.parent / f"{folder.name}{SUFFIX}"
+
+
+def write(certificate: Certificate, bundle: Path) -> Path:
+    """Put it beside its bundle, in the place of an older one, at once. Raises CertificateError where that cannot be done."""
+    file = place(bundle)
+    content = json.dumps(certificate.facts(), ensure_ascii=False, indent=2) + "\n"
+    try:
+        atomic.write(file, content.encode("utf-8"))
+    except OSError as error:
+        raise CertificateError(
+            "the certificate cannot be written", value=f"{file}: {error.strerror}", todo="Make the folder that holds the bundle writable."
+        ) from error
+    return file
+
+
+def read(file: Path) -> Certificate:
+    """The certificate in a file; nothing is said of whether it holds. Raises CertificateError where there is none that can be read."""
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise CertificateError("there is no certificate", value=str(file), todo=_AGAIN, missing=True) from None
+    except OSError as error:
+        raise CertificateError("the certificate cannot be read", value=f"{file}: {error.strerror}", todo=_AGAIN) from error
+    if len(content) > _MOST_BYTES:
+        raise CertificateError("the certificate is too large", value=f"over {_MOST_BYTES} bytes", todo=_AGAIN)
+    try:
+        facts = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CertificateError("the certificate is not readable JSON", value=f"{file}: {error}", todo=_AGAIN) from error
+    version = facts.get("format_version") if isinstance(facts, dict) else None
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise CertificateError(
+            "the certificate's format version is unknown", value=version, todo=f"This smidgen reads version {FORMAT_VERSION}. {_AGAIN}"
+        )
+    try:
+        return Certificate.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise CertificateError(f"the certificate is not valid at {where or 'its whole'}", value=first["msg"], todo=_AGAIN) from error

@@ -1,0 +1,130 @@
+"""Revocations: once a certificate is revoked it stays so, through restarts, copies and clean-ups.
+
+Each stands in two places, and one of them is enough: beside the bundle, so that it goes where the bundle goes, and in smidgen's home, so
+that it outlives what is done to the bundle's folder. Both only grow. A record that cannot be read counts as one that revokes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import filelock
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from smidgen.store import atomic
+from smidgen.store.home import home
+
+SUFFIX = ".revocations.json"
+_LOCK_SECONDS = 10
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+class Revocation(BaseModel):
+    """Which certificate, of which calibration sample (the hash of its rows), why, and when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: str
+    reason: str
+    sample: str = ""
+    at: AwareDatetime | None = None
+
+
+class Revocations(BaseModel):
+    """The record beside a bundle."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = 1
+    revoked: tuple[Revocation, ...] = ()
+
+
+def place(bundle: Path) -> Path:
+    """Where the record beside the bundle in this folder lies."""
+    folder = bundle.resolve()
+    return folder.parent / f"{folder.name}{SUFFIX}"
+
+
+def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "") -> list[Path]:
+    """Revoke a certificate of a bundle, given on this sample; returns where that was written down. A second time changes nothing.
+
+    Raises OSError where it could not be written in either place.
+    """
+    entry = Revocation(certificate=certificate, reason=reason, sample=sample, at=at)
+    done, fault = [], None
+    for write in (_at_home, _beside):
+        try:
+            done.append(write(bundle, entry))
+        except (OSError, ValueError) as error:  # read-only places, and a record that is damaged and so revokes all by itself
+            fault = error
+    if not done:
+        raise OSError(f"the revocation cannot be written: {fault}") from fault
+    return done
+
+
+def revoked(bundle: Path, certificate: str) -> Revocation | None:
+    """The revocation of a certificate; None where it is not revoked."""
+    for file, every in ((_home_file(certificate), True), (place(bundle), False)):
+        if not file.exists() and not file.is_symlink():
+            continue
+        try:
+            record = _read(file)
+        except (OSError, ValueError) as error:
+            return Revocation(certificate=certificate, reason=f"the record of revocations cannot be read ({file.name}: {error})")
+        found = next((entry for entry in record.revoked if every or entry.certificate == certificate), None)
+        if found is not None:
+            return found
+        if every:
+            return Revocation(certificate=certificate, reason=f"the record of revocations is empty ({file.name})")
+    return None
+
+
+def samples(bundle: Path) -> frozenset[str]:
+    """The samples whose certificates were revoked, as far as the record beside the bundle can be read: what they say of today's traffic was
+    found to be wrong."""
+    try:
+        return frozenset(entry.sample for entry in _read(place(bundle)).revoked if entry.sample)
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def _at_home(bundle: Path, entry: Revocation) -> Path:
+    file = _home_file(entry.certificate)
+    file.parent.mkdir(exist_ok=True)
+    if not file.exists():
+        _write(file, Revocations(revoked=(entry,)))
+    return file
+
+
+def _beside(bundle: Path, entry: Revocation) -> Path:
+    file = place(bundle)
+    with filelock.FileLock(home() / "revocations.lock", timeout=_LOCK_SECONDS):
+        before = _read(file).revoked if file.exists() else ()
+        if all(known.certificate != entry.certificate for known in before):
+            _write(file, Revocations(revoked=(*before, entry)))
+    return file
+
+
+def _home_file(certificate: str) -> Path:
+    return home() / "revocations" / f"{certificate}.json"
+
+
+def _write(file: Path, record: Revocations) -> None:
+    atomic.write(file, (json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+
+
+def _read(file: Path) -> Revocations:
+    """The record in a file. Raises OSError, or ValueError where it is none."""
+    with file.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    try:
+        record = Revocations.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
+    if record.format_version != 1:
+        raise ValueError(f"its format version {record.format_version} is unknown")
+    return record

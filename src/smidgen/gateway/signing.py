@@ -1,0 +1,100 @@
+"""Signatures (Ed25519, RFC 8032), and whose are trusted.
+
+The key is made at the first use, in `keys/certificate.pem` of smidgen's home, readable by its owner alone. A machine trusts its own key,
+and those whose public half lies in `keys/trusted/` (the file `certificate.pub` of the machine that certifies, copied there).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import filelock
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from smidgen.core.errors import CertificateError
+from smidgen.store import atomic
+from smidgen.store.home import home
+
+_LOCK_SECONDS = 10
+
+
+def folder() -> Path:
+    """Where the keys are."""
+    return home() / "keys"
+
+
+def key() -> Ed25519PrivateKey:
+    """This machine's key, made if there is none. Raises CertificateError where it is damaged, or others can read it."""
+    file = folder() / "certificate.pem"
+    folder().mkdir(mode=0o700, exist_ok=True)
+    with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+        if not file.exists():
+            made = Ed25519PrivateKey.generate()
+            atomic.write(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            atomic.write(file.with_suffix(".pub"), made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    if os.name != "nt" and file.stat().st_mode & 0o077:
+        raise CertificateError("the key can be read by others", value=str(file), todo=f"Run: chmod 600 {file}")
+    found = _private(file)
+    if found is None:
+        raise CertificateError(
+            "the key cannot be read", value=str(file), todo="Put back a copy of it, or remove it: a new one is made, and certifies anew."
+        )
+    return found
+
+
+def public(private: Ed25519PrivateKey) -> str:
+    """The public half of a key, base64 of its 32 bytes."""
+    return _text(private.public_key())
+
+
+def sign(private: Ed25519PrivateKey, content: bytes) -> str:
+    """The signature, base64."""
+    return base64.b64encode(private.sign(content)).decode("ascii")
+
+
+def trusted() -> frozenset[str]:
+    """The public keys that this machine trusts. Makes no key."""
+    own = _private(folder() / "certificate.pem")
+    others = sorted((folder() / "trusted").glob("*.pub")) if (folder() / "trusted").is_dir() else []
+    found = [other for other in map(_public, others) if other is not None]
+    return frozenset(map(_text, [*([own.public_key()] if own else []), *found]))
+
+
+def verified(content: bytes, by: str, signature: str) -> bool:
+    """Whether the signature is that of this public key over the content. Whether the key is trusted is another question."""
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(by, validate=True)).verify(base64.b64decode(signature, validate=True), content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _text(public: Ed25519PublicKey) -> str:
+    return base64.b64encode(public.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode("ascii")
+
+
+def _private(file: Path) -> Ed25519PrivateKey | None:
+    try:
+        found = load_pem_private_key(file.read_bytes(), None)
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if isinstance(found, Ed25519PrivateKey) else None
+
+
+def _public(file: Path) -> Ed25519PublicKey | None:
+    try:
+        found = load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, Ed25519PublicKey) else None

@@ -1,0 +1,122 @@
+"""Whether a certificate holds now, for this bundle. Whatever is not certain escalates: never the other way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import CertificateError
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation, signing
+from smidgen.gateway.certificate import Answered, Certificate, Subject
+
+
+class State(StrEnum):
+    """How a certificate stands. Only `VALID` lets a request be answered locally."""
+
+    VALID = "valid"
+    NONE = "none"
+    DAMAGED = "damaged"
+    UNSIGNED = "signature wrong"
+    BASE = "base changed"
+    BUNDLE = "bundle changed"
+    REVOKED = "revoked"
+    EARLY = "not yet valid"
+    EXPIRED = "expired"
+
+
+class Decision(StrEnum):
+    """Who answers a request."""
+
+    ANSWER = "answer"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a bundle's certificate stood when it was looked at. `why` is a clause; `certificate` is there where it could be read, and is to
+    be believed where the state is `VALID` alone."""
+
+    state: State
+    why: str
+    certificate: Certificate | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether it held."""
+        return self.state is State.VALID
+
+    def decide(self, score: float, segment: str | None = None, now: datetime | None = None) -> Decision:
+        """Who answers a request whose local answer has this score.
+
+        Args:
+            score: of the reply.
+            segment: the request's, where the certificate is by segment: the label that is answered, or the value of the column. A segment
+                that is not certified escalates.
+            now: the time, which must be within the certificate's; the clock's by default.
+        """
+        if not self.valid or self.certificate is None or _outside(self.certificate, now or datetime.now(UTC)) is not None:
+            return Decision.ESCALATE
+        entry = self.answered(segment)
+        return Decision.ANSWER if entry is not None and math.isfinite(score) and score >= entry.threshold else Decision.ESCALATE
+
+    def answered(self, segment: str | None = None) -> Answered | None:
+        """What is answered of a segment; None where it is not certified."""
+        if self.certificate is None:
+            return None
+        wanted = (segment or "") if self.certificate.by else ""
+        return next((entry for entry in self.certificate.answering if entry.segment == wanted), None)
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "state": self.state.value,
+            "why": self.why,
+            "certificate": self.certificate.facts() if self.certificate is not None else None,
+        }
+
+
+def standing(bundle: Path, subject: Subject, now: datetime | None = None) -> Standing:
+    """Look at the certificate beside the bundle in this folder, whose manifest is that of `subject`. Raises nothing: what cannot be read
+    does not hold."""
+    now = now or datetime.now(UTC)
+    file = papers.place(bundle)
+    try:
+        found = papers.read(file)
+    except CertificateError as error:
+        if error.missing:
+            return Standing(State.NONE, f"there is no {file.name} beside the bundle")
+        return Standing(State.DAMAGED, str(error))
+    try:
+        state, why = _state(found, bundle, subject, now)
+    except OSError as error:
+        state, why = State.DAMAGED, f"it cannot be checked ({error})"
+    return Standing(state, why, found)
+
+
+def _state(found: Certificate, bundle: Path, subject: Subject, now: datetime) -> tuple[State, str]:
+    if not signing.verified(found.content, found.key, found.signature):
+        return State.UNSIGNED, "the signature is not that of its content: it was edited after it was signed"
+    if found.key not in signing.trusted():
+        return State.UNSIGNED, "it is signed with a key that this machine does not trust"
+    if found.bundle.base_sha256 != subject.base_sha256:
+        return State.BASE, "the bundle grew from other weights than the certified one"
+    if found.bundle.sha256 != subject.sha256:
+        return State.BUNDLE, f"it is for the bundle {found.bundle.id}, and this is {subject.id}"
+    gone = revocation.revoked(bundle, found.id)
+    if gone is not None:
+        return State.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
+    return _outside(found, now) or (State.VALID, f"until {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, or until it is revoked")
+
+
+def _outside(found: Certificate, now: datetime) -> tuple[State, str] | None:
+    """Why it does not hold at this time; None where it does."""
+    if now < found.created:
+        return State.EARLY, f"it begins on {found.created.astimezone(UTC):%Y-%m-%d %H:%M} UTC, later than this machine's clock"
+    if now >= found.valid_until:
+        return State.EXPIRED, f"it ended on {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return None

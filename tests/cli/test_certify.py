@@ -1,0 +1,59 @@
+"""`smidgen certify`: given, shown, revoked, refused; with the exit codes that scripts go by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+
+from smidgen.cli.main import code
+
+
+def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "calibration.csv", pairs(1500, 3, start=20_000))
+    bundle = str(certified_bundle)
+    assert code(["certify", bundle, "--show", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["state"] == "none"
+    assert code(["certify", bundle, "--data", str(file), "--alpha", "0.05", "--delta", "0.05", "--threads", "1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["certified"] and said["certificate"]["answering"][0]["n"] == 1500 and Path(said["file"]).is_file()
+    assert code(["certify", bundle, "--show"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "at most α = 0.05 disagree with the reference" in shown and "valid: until" in shown
+    assert code(["certify", bundle, "--revoke", "new products"]) == 0
+    assert "everything escalates" in capsys.readouterr().out
+    assert code(["certify", bundle, "--show"]) == 1
+    told = capsys.readouterr()
+    assert "revoked: new products" in " ".join(told.out.split()) and "Everything escalates" in told.err
+    assert code(["certify", bundle, "--data", str(file), "--threads", "1"]) == 2
+
+
+def test_no_certificate_is_exit_1_with_what_is_missing(
+    certified_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = write_pairs(tmp_path / "few.csv", pairs(40, 3, start=20_000))
+    assert code(["certify", str(certified_bundle), "--data", str(file), "--threads", "1", "--json"]) == 1
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert facts["certified"] is False and facts["tests"][0]["pairs_missing"] == 19
+    assert "59 pairs are needed, 19 more than these 40" in " ".join(told.err.split())
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--show", "--revoke", "x"],
+        ["--data", "x.csv", "--show"],
+        ["--data", "x.csv", "--reference", "judge", "--judge-errors", "many"],
+        ["--data", "x.csv", "--reference", "rumour"],
+        ["--data", "no-such.csv"],
+        ["--data", "x.csv", "--alpha", "2"],
+    ],
+)
+def test_wrong_usage_is_exit_2(certified_bundle: Path, flags: list[str]) -> None:  # noqa: F811
+    assert code(["certify", str(certified_bundle), *flags]) == 2

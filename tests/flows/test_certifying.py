@@ -1,0 +1,248 @@
+"""Certifying a real bundle, whose answers are known, on pairs whose errors are drawn."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.certified_bundle import answer, certified_bundle, make, pairs, score, write_pairs  # noqa: F401
+
+from smidgen.bundles.open import open_bundle
+from smidgen.core.errors import CertificateError, DataError, InputError
+from smidgen.core.progress import Silent
+from smidgen.core.replies import Reply
+from smidgen.flows.build import build
+from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown, subject_of
+from smidgen.flows.live import load
+from smidgen.gateway import certificate as papers
+from smidgen.gateway.standing import Decision, State, standing
+from smidgen.judge import report
+from smidgen.parts import recipe
+from smidgen.stats.binomial import upper_bound
+from smidgen.stats.certified import Judge
+from smidgen.tasks import write
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+class Said(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def run(bundle: Path, file: Path, progress: Silent | None = None, **terms: Any) -> Certified:
+    with closing(load(bundle, 1)) as model:
+        return certify(model, file, Terms(**terms), now=NOW, progress=progress)
+
+
+def test_a_bundle_is_certified_and_its_certificate_says_how(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    rows = pairs(1500, 3, start=20_000)
+    before = sorted((file.name, file.read_bytes()) for file in certified_bundle.iterdir())
+    done = run(certified_bundle, write_pairs(tmp_path / "calibration.csv", rows))
+    paper = done.certificate
+    (entry,) = paper.answering
+    # What it says is counted again, from what the bundle is known to answer.
+    kept = [(given, wanted) for given, wanted in rows if score(int(given[1:3])) >= entry.threshold - 1e-6]
+    errors = sum(answer(int(given[1:3])) != wanted for given, wanted in kept)
+    assert (entry.n, entry.answered, entry.loss) == (1500, len(kept), errors)
+    assert entry.bound == pytest.approx(upper_bound(errors, len(kept), 0.05)) and entry.bound <= 0.05
+    assert 0.3 < entry.share < 0.9
+    assert paper.valid_until == NOW + timedelta(days=90) and paper.reference.kind == "gold"
+    assert paper.statement.startswith("of the requests answered locally, at most α = 0.05 disagree with the reference, with confidence 1−δ")
+    assert "2026-08-30" in paper.statement
+    found = standing(certified_bundle, subject_of(open_bundle(certified_bundle).manifest), NOW)
+    assert found.valid and found.decide(entry.threshold, now=NOW) is Decision.ANSWER
+    assert found.decide(entry.threshold - 0.01, now=NOW) is Decision.ESCALATE
+    assert done.file == certified_bundle.parent / "support.certificate.json"
+    assert sorted((file.name, file.read_bytes()) for file in certified_bundle.iterdir()) == before
+
+
+def test_a_bundle_that_is_not_good_enough_gets_none_and_what_was_there_stays(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    run(certified_bundle, write_pairs(tmp_path / "good.csv", pairs(1500, 3, start=20_000)))
+    kept = papers.place(certified_bundle).read_bytes()
+    with pytest.raises(CertificateError, match="no number of pairs would do") as caught:
+        run(certified_bundle, write_pairs(tmp_path / "bad.csv", pairs(800, 4, 0.3, start=20_000)))
+    (test,) = caught.value.facts["tests"]  # type: ignore[misc]
+    assert test["pairs_needed"] is None and test["best_risk"] > 0.2
+    assert papers.place(certified_bundle).read_bytes() == kept
+
+
+def test_too_few_pairs_say_how_many_more(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    with pytest.raises(CertificateError, match="59 pairs are needed, 19 more than these 40") as caught:
+        run(certified_bundle, write_pairs(tmp_path / "few.csv", pairs(40, 5, start=20_000)))
+    assert caught.value.facts["certified"] is False and caught.value.exit_code == 1
+    with pytest.raises(CertificateError, match=r"about [\d,]+ pairs would do, [\d,]+ more than these 200: draw a new sample"):
+        run(certified_bundle, write_pairs(tmp_path / "some.csv", pairs(200, 6, 0.035, 0.05, start=20_000)))
+    assert not papers.place(certified_bundle).exists()
+
+
+def test_the_bundles_own_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    train = write_pairs(tmp_path / "train.csv", pairs(200, 1))
+    bundle = make(tmp_path / "models", recipe=f'name = "support"\ntask = "classify"\n[data]\ntrain = {json.dumps(str(train))}\n')
+    with pytest.raises(InputError, match="the bundle's training data"):
+        run(bundle, train)
+    with pytest.raises(InputError, match="trained on"):
+        run(bundle, write_pairs(tmp_path / "copy.csv", pairs(200, 1), ["a"] * 200))  # another file, the same rows
+    with pytest.raises(InputError, match="tested on"):
+        run(bundle, write_pairs(tmp_path / "test.csv", pairs(600, 2, start=10_000)))
+    with pytest.raises(InputError, match="most rows stand in the data"):
+        run(bundle, write_pairs(tmp_path / "most.csv", [*pairs(200, 1), *pairs(50, 9, start=20_000)]))
+
+
+def test_a_built_bundle_knows_its_training_and_test_files(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    """The whole way, by a build: with the recipe's files in place, and with copies whose files it has never seen."""
+    train, test = tiny
+    sections: dict[str, Any] = {
+        "name": "small",
+        "task": "classify",
+        "data": {"train": str(train), "test": str(test), "input": "text", "label": "intent"},
+        "student": {"kind": "linear"},
+    }
+    bundle = build(recipe.make(sections), tmp_path / "small", threads=1).folder
+    assert report.read(bundle / "report.json").data.test_sha256 is not None
+    for file, met in ((train, "the bundle's training data"), (test, "the bundle's test data")):
+        with pytest.raises(InputError, match=met):
+            run(bundle, file)
+        copy = tmp_path / f"copy-of-{file.name}"
+        copy.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+        with pytest.raises(InputError, match=r"the data that the bundle was (trained|tested) on"):
+            run(bundle, copy)
+
+
+def test_rows_that_the_bundle_knows_are_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    train = write_pairs(tmp_path / "train.csv", pairs(200, 1))
+    bundle = make(tmp_path / "models", recipe=f'name = "support"\ntask = "classify"\n[data]\ntrain = {json.dumps(str(train))}\n')
+    reported = pairs(600, 2, start=10_000)[0]
+    known = [(given.upper() + "!", wanted) for given, wanted in pairs(200, 1)[:5]]
+    said = Said()
+    done = run(bundle, write_pairs(tmp_path / "mixed.csv", [*known, reported, *pairs(1500, 3, start=20_000)]), said)
+    assert (done.certificate.n, done.certificate.calibration.left_out) == (1500, 6)
+    assert any("6 rows left out" in line for line in said.lines) and done.certificate.unchecked == ()
+
+
+def test_what_cannot_be_checked_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    bundle = make(tmp_path / "models", recipe='name = "support"\ntask = "classify"\n[data]\ntrain = "gone/train.csv"\n')
+    said = Said()
+    done = run(bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 3, start=20_000)), said)
+    assert done.certificate.unchecked == ("whether texts stand in the training data, for train.csv is not at hand",)
+    assert any("train.csv is not at hand" in line for line in said.lines)
+
+
+def test_labels_as_segments_have_thresholds_of_their_own(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """What is answered `yes` is wrong half of the time, so that it is not certified; `no` is."""
+    rows = [(given, "no" if place % 2 else wanted) for place, (given, wanted) in enumerate(pairs(3000, 3, 0.0, 0.1, start=20_000))]
+    done = run(certified_bundle, write_pairs(tmp_path / "c.csv", rows), segment="label")
+    (entry,) = done.certificate.answering
+    assert (done.certificate.by, entry.segment, list(done.refused)) == ("label", "no", ["yes"])
+    found = shown(certified_bundle, NOW)
+    decided = [found.decide(0.999, name, NOW) for name in ("no", "yes", None, "maybe")]
+    assert decided == [Decision.ANSWER, Decision.ESCALATE, Decision.ESCALATE, Decision.ESCALATE]
+
+
+def test_a_column_as_segments(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    rows = pairs(3000, 3, 0.0, 0.1, start=20_000)
+    shops = ["north" if place % 2 else "south" if place % 50 else "" for place in range(2990)] + ["west"] * 10
+    done = run(certified_bundle, write_pairs(tmp_path / "c.csv", rows, shops), segment="shop")
+    assert [entry.segment for entry in done.certificate.answering] == ["north", "south"]
+    assert done.refused == {"west": "10 pairs, too few for any test"}
+    # Delta is shared by the two.
+    entry = done.certificate.answering[0]
+    assert entry.bound == pytest.approx(upper_bound(round(entry.loss), entry.answered, 0.025))
+    with pytest.raises(DataError, match="shopp"):
+        run(certified_bundle, tmp_path / "c.csv", segment="shopp")
+
+
+def test_no_segment_with_enough_pairs(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    rows = pairs(300, 3, start=20_000)
+    with pytest.raises(CertificateError, match="in no segment enough"):
+        run(certified_bundle, write_pairs(tmp_path / "c.csv", rows, [str(place // 10) for place in range(300)]), segment="shop")
+
+
+def test_a_judge_enters_the_bound(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", pairs(3000, 3, 0.0, 0.2, start=20_000))
+    gold, judged = run(certified_bundle, file), run(certified_bundle, file, reference="judge", judge=Judge(1, 2000))
+    assert judged.certificate.reference.judge is not None
+    assert judged.certificate.share < gold.certificate.share
+    assert judged.certificate.answering[0].bound > 0.03
+    assert "1 of 2000" in judged.certificate.reference.words
+    with pytest.raises(CertificateError, match="have more of its verdicts reviewed"):
+        run(certified_bundle, file, reference="judge", judge=Judge(10, 100))
+
+
+def test_a_revoked_sample_is_not_taken_again(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000))
+    run(certified_bundle, file)
+    assert shown(certified_bundle, NOW).valid
+    assert len(revoke(certified_bundle, "new products", NOW)) == 2
+    assert (shown(certified_bundle, NOW).state, "new products" in shown(certified_bundle, NOW).why) == (State.REVOKED, True)
+    with pytest.raises(InputError, match="was revoked"):
+        run(certified_bundle, file)
+    run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 8, start=30_000)))
+    assert shown(certified_bundle, NOW).valid
+
+
+def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    run(certified_bundle, write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000)))
+    other = make(tmp_path / "more", seed=1)
+    certified_bundle.rename(tmp_path / "old")
+    other.rename(certified_bundle)
+    assert shown(certified_bundle, NOW).state is State.BUNDLE
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"alpha": 0.0}, "alpha lies between"),
+        ({"delta": 1.0}, "delta lies between"),
+        ({"alpha": float("nan")}, "alpha lies between"),
+        ({"valid_days": 0}, "1 day to ten years"),
+        ({"reference": "judge"}, "measured error"),
+        ({"judge": Judge(1, 10)}, "measured error"),
+        ({"reference": "judge", "judge": Judge(11, 10)}, "K wrong of N"),
+        ({"reference": "judge", "judge": Judge(0, 0)}, "K wrong of N"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused(certified_bundle: Path, tmp_path: Path, terms: dict[str, Any], said: str) -> None:  # noqa: F811
+    with pytest.raises(InputError, match=said):
+        run(certified_bundle, tmp_path / "unread.csv", **terms)
+
+
+def test_a_revocation_needs_a_reason_and_a_certificate(certified_bundle: Path) -> None:  # noqa: F811
+    with pytest.raises(InputError, match="needs a reason"):
+        revoke(certified_bundle, " ")
+    with pytest.raises(CertificateError, match="there is no certificate"):
+        revoke(certified_bundle, "why")
+    assert shown(certified_bundle).state is State.NONE
+
+
+def test_texts_are_certified_by_their_loss(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """A writer in the bundle's place: it copies its input but for its last words, the more of them the less sure it is."""
+
+    def written(texts: list[str]) -> list[Reply]:
+        words = [given.split() for given in texts]
+        return [Reply(" ".join([*told[:4], *["other"] * (int(told[0][1:]) // 20)]), score(int(told[0][1:]))) for told in words]
+
+    bundle = open_bundle(certified_bundle)
+    manifest = bundle.manifest.model_copy(update={"task": "write"})
+    model = SimpleNamespace(
+        folder=certified_bundle, manifest=manifest, task=write.part, form={}, columns=("text", "intent"), name="writer", predict=written
+    )
+    rows = [(given, given) for given, _ in pairs(800, 3, start=20_000)]
+    done = certify(model, write_pairs(tmp_path / "c.csv", rows), Terms(alpha=0.15), now=NOW)  # type: ignore[arg-type]
+    (entry,) = done.certificate.answering
+    assert "betting" in done.certificate.method and "ROUGE-L" in done.certificate.loss
+    assert 0 < entry.loss / entry.answered < entry.bound <= 0.15
+    assert entry.n == 800 and 0.4 < entry.share < 1.0

@@ -1,0 +1,136 @@
+"""The online test: no more false alarms than stated, and how soon it sees a rise. Delays are those of docs/certificate.md."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.stats.audit import Audit
+
+ALPHA = DELTA = 0.05
+
+
+def alarm(risks: np.ndarray, rng: np.random.Generator, audit: Audit | None = None) -> int | None:
+    """How many audits until the certificate is revoked; None where it is not."""
+    audit = audit or Audit(ALPHA, DELTA)
+    for number, wrong in enumerate((rng.random(len(risks)) < risks).tolist(), 1):
+        if audit.observe(float(wrong)):
+            return number
+    return None
+
+
+def test_false_alarms_at_exactly_the_stated_risk_stay_under_delta():
+    """500 streams of 2,000 audits. The bound holds for ever, so that in 2,000 audits it is not used up."""
+    alarms = [alarm(np.full(2000, ALPHA), np.random.default_rng(seed)) for seed in range(500)]
+    assert len(alarms) == 500
+    assert 0 < sum(at is not None for at in alarms) <= DELTA * 500
+
+
+@pytest.mark.parametrize("before", [0.035, 0.05])
+def test_a_rise_of_ten_points_is_seen_within_300_audits(before):
+    good, bad = 1000, 900
+    risks = np.concatenate([np.full(good, before), np.full(bad, before + 0.10)])
+    found = [alarm(risks, np.random.default_rng(seed)) for seed in range(60)]
+    delays = [at - good for at in found if at is not None and at > good]
+    assert len(delays) >= 55
+    assert np.median(delays) <= 300
+
+
+def test_audit_probabilities_that_vary_are_corrected_for():
+    """Requests of kind A are never wrong and rarely audited, those of kind B are wrong in 9 % and always audited: the risk is 4.5 %, though
+    the share of wrong answers among the audits is over 8 %. Without the weights it would be revoked."""
+    weighted = plain = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        kind_b = rng.random(3000) < 0.5
+        audited = kind_b | (rng.random(3000) < 0.1)
+        wrong = kind_b & (rng.random(3000) < 0.09)
+        right, naive = Audit(ALPHA, DELTA, least_probability=0.1), Audit(ALPHA, DELTA)
+        for place in np.flatnonzero(audited).tolist():
+            right.observe(float(wrong[place]), 1.0 if kind_b[place] else 0.1)
+            naive.observe(float(wrong[place]))
+        weighted += right.revoked
+        plain += naive.revoked
+    assert weighted <= 2 and plain >= 35
+
+
+def test_the_weighted_test_sees_a_rise():
+    rng = np.random.default_rng(3)
+    audit = Audit(ALPHA, DELTA, least_probability=0.1)
+    for _ in range(3000):
+        probability = float(rng.choice([0.1, 0.5]))
+        if rng.random() < probability:
+            audit.observe(float(rng.random() < 0.25), probability)
+    assert audit.revoked and audit.audits < 1000
+
+
+def test_the_state_survives_a_restart():
+    rng = np.random.default_rng(0)
+    losses = (rng.random(400) < 0.12).astype(float).tolist()
+    whole, broken = Audit(ALPHA, DELTA), Audit(ALPHA, DELTA)
+    for loss in losses:
+        whole.observe(loss)
+        broken = Audit.from_json(json.loads(json.dumps(broken.json())))
+        broken.observe(loss)
+    assert broken.json() == whole.json()
+    assert whole.revoked and whole.audits == 400 and whole.losses == sum(losses)
+    assert len(json.dumps(whole.json())) < 400
+
+
+def test_revoked_stays_revoked():
+    audit = Audit(ALPHA, DELTA)
+    for _ in range(10):
+        audit.observe(1.0)
+    assert audit.revoked
+    for _ in range(2000):
+        audit.observe(0.0)
+    assert audit.revoked and audit.evidence < 1 and Audit.from_json(audit.json()).revoked
+
+
+def test_a_thousand_errors_do_not_overflow():
+    audit = Audit(0.001, 0.01)
+    for _ in range(1000):
+        audit.observe(1.0)
+    assert audit.revoked and json.loads(json.dumps(audit.json(), allow_nan=False))["audits"] == 1000
+
+
+def test_what_cannot_be_is_refused_and_changes_nothing():
+    audit = Audit(ALPHA, DELTA, least_probability=0.2)
+    before = audit.json()
+    for loss, probability in [(1.5, 1.0), (float("nan"), 1.0), (0.0, 0.1), (0.0, 1.1)]:
+        with pytest.raises(ValueError):
+            audit.observe(loss, probability)
+    assert audit.json() == before
+    with pytest.raises(ValueError):
+        Audit(0.0, 0.05)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"money": [1.0]},
+        {"money": "x"},
+        {"most": float("nan")},
+        {"audits": -1},
+        {"losses": 5},
+        {"alpha": 2},
+        {"alpha": None},
+    ],
+)
+def test_a_damaged_state_is_refused(change):
+    with pytest.raises(ValueError):
+        Audit.from_json({**Audit(ALPHA, DELTA).json(), **change})
+    with pytest.raises(ValueError):
+        Audit.from_json({})
+
+
+def test_the_example_of_the_documentation_runs():
+    page = Path(__file__).parent.parent.parent / "docs" / "certificate.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[:2] == ["False", "3"]

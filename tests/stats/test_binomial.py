@@ -1,0 +1,48 @@
+"""Exact binomial tests against scipy and against published numbers."""
+
+import pytest
+
+from smidgen.stats.binomial import at_most, least, lower_bound, most_errors, needed, upper_bound
+
+CASES = [(0, 1), (0, 59), (3, 100), (12, 300), (50, 1000), (999, 1000), (480, 10_000)]
+
+
+@pytest.mark.parametrize(("errors", "n"), CASES)
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.4])
+def test_the_p_value_is_scipys(errors, n, share):
+    stats = pytest.importorskip("scipy.stats")
+    assert at_most(errors, n, share) == pytest.approx(float(stats.binom.cdf(errors, n, share)), rel=1e-8, abs=1e-300)
+
+
+@pytest.mark.parametrize(("errors", "n"), CASES)
+@pytest.mark.parametrize("delta", [0.001, 0.05, 0.2])
+def test_the_bounds_are_scipys(errors, n, delta):
+    stats = pytest.importorskip("scipy.stats")
+    assert upper_bound(errors, n, delta) == pytest.approx(float(stats.beta.ppf(1 - delta, errors + 1, n - errors)), abs=1e-9)
+    assert lower_bound(n - errors, n, delta) == pytest.approx(1 - upper_bound(errors, n, delta))
+
+
+def test_by_hand():
+    # The rule of three: no error of 59 rows shows less than 5 % with 95 % confidence, and no error of 58 does not.
+    assert least(0.05, 0.05) == 59
+    assert upper_bound(0, 59, 0.05) < 0.05 < upper_bound(0, 58, 0.05)
+    assert [most_errors(n, 0.05, 0.05) for n in (58, 59, 92, 93, 124, 181)] == [-1, 0, 0, 1, 2, 4]
+    assert upper_bound(5, 5, 0.05) == 1.0 and upper_bound(0, 0, 0.05) == 1.0 and lower_bound(0, 0, 0.05) == 0.0
+
+
+def test_how_many_are_needed():
+    assert needed(0.05, 0.05) == 59 and needed(0.1, 0.05) == 29
+    assert needed(0.05, 0.05, 0.05) is None and needed(0.05, 0.05, 0.2) is None
+    rows = needed(0.05, 0.05, 0.03)
+    assert rows is not None and most_errors(rows, 0.05, 0.05) >= 0.03 * rows
+    assert needed(0.05, 0.05, 0.049999) is None  # over ten million
+
+
+def test_what_cannot_be_is_refused():
+    for errors, n in [(2, 1), (-1, 3)]:
+        with pytest.raises(ValueError, match="cannot be"):
+            at_most(errors, n, 0.5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        at_most(1, 2, 1.5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        upper_bound(1, 2, 0.0)

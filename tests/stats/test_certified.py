@@ -1,0 +1,157 @@
+"""Certified thresholds: over many samples, the share of certificates whose true risk exceeds alpha stays under delta. How requests are
+drawn is said in `tools/certificate.py`, which prints the tables of docs/certificate.md.
+"""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+from tools.certificate import GRID, curve, drawn, true_risk
+
+from smidgen.stats.binomial import least
+from smidgen.stats.certified import Claim, Judge, Step, certified, levels, needed, steps
+
+ALPHA = DELTA = 0.05
+CLAIM = Claim(ALPHA, DELTA)
+SEEDS = 500
+ALLOWANCE = 2.33 * math.sqrt(DELTA * (1 - DELTA) / SEEDS)
+"""What 500 seeds may show over a true 5 %, once in a hundred such tests: 2.3 points."""
+
+
+@functools.cache
+def outcomes(model, n):
+    return tuple(drawn(model, n, CLAIM, SEEDS))
+
+
+@pytest.mark.parametrize(("model", "n"), [("strong", 1000), ("weak", 1000), ("oversure", 600), ("hopeless", 300)])
+def test_certificates_that_do_not_hold_stay_under_delta(model, n):
+    found = outcomes(model, n)
+    assert len(found) == SEEDS
+    assert sum(one.risk > ALPHA for one in found) / SEEDS <= DELTA + ALLOWANCE
+
+
+def test_the_level_is_used():
+    """Where no threshold is good and all are nearly so, a certificate is given nearly as often as it may be."""
+    assert sum(one.share > 0 for one in outcomes("hopeless", 300)) / SEEDS >= 0.4 * DELTA
+
+
+def test_it_is_not_absurdly_careful():
+    """At best 71 % can be answered by the strong model. On a thousand pairs nearly every seed certifies something, and half of them most of
+    that."""
+    shares = np.array([one.share for one in outcomes("strong", 1000)])
+    assert (shares > 0).mean() >= 0.95
+    assert np.median(shares) >= 0.5
+
+
+def test_grades_are_certified_by_betting():
+    """Losses of 0.1 on average where the model is surest and 0.6 where it is least sure; alpha = 0.3, which the best 80 % meet."""
+    wrong = 0.1 + 0.5 * GRID
+    above, shares = 0, []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        tries = curve(wrong, rng, 100)
+        u = rng.random(300)
+        mean = np.interp(u, GRID, wrong)
+        outcome = certified(1 - u, rng.beta(4 * mean, 4 * (1 - mean)), tries, Claim(0.3, DELTA, graded=True))
+        shares.append(0.0 if outcome.threshold is None else 1 - outcome.threshold)
+        above += shares[-1] > 0 and true_risk(wrong, shares[-1]) > 0.3
+    assert len(shares) == 200
+    assert above / 200 <= DELTA + 2.33 * math.sqrt(DELTA * (1 - DELTA) / 200)
+    assert np.median(shares) >= 0.6
+
+
+def test_a_judge_that_hides_errors_among_the_surest_is_paid_for():
+    """The model is wrong in 6 % everywhere. The judge lets two errors of three pass among the surest half, where it then sees 2 % errors:
+    2 % of all its verdicts are wrong. Its own error, measured on 1,000 reviews, enters the bound."""
+    rng = np.random.default_rng(5)
+    trusting = paying = 0
+    for _ in range(200):
+        u = rng.random(2000)
+        wrong = rng.random(2000) < 0.06
+        seen = wrong & ~((u < 0.5) & (rng.random(2000) < 2 / 3))
+        tries = [Step(1 - share, share) for share in (0.3, 0.4, 0.5)]
+        trusting += certified(1 - u, seen.astype(float), tries, CLAIM).threshold is not None
+        reviewed = Judge(int(rng.binomial(1000, 0.02)), 1000)
+        paying += certified(1 - u, seen.astype(float), tries, Claim(ALPHA, DELTA, judge=reviewed)).threshold is not None
+    assert trusting >= 150
+    assert paying <= 0.05 * 200
+
+
+def test_a_good_judge_costs_something_and_still_certifies():
+    rng = np.random.default_rng(1)
+    scores, losses = rng.random(3000), (rng.random(3000) < 0.01).astype(float)
+    tries = [Step(1 - share, share) for share in (0.5, 0.9)]
+    plain = certified(scores, losses, tries, CLAIM)
+    judged = certified(scores, losses, tries, Claim(ALPHA, DELTA, judge=Judge(2, 1000)))
+    assert plain.threshold == judged.threshold == tries[-1].threshold
+    assert plain.bound < judged.bound <= ALPHA
+    assert judged.bound - plain.bound > Judge(2, 1000).bound(DELTA)
+    hopeless = certified(scores, losses, tries, Claim(ALPHA, DELTA, judge=Judge(5, 50)))
+    assert (hopeless.threshold, hopeless.tried) == (None, 0)
+    assert needed(hopeless, tries, Claim(ALPHA, DELTA, judge=Judge(5, 50))) is None
+
+
+def test_the_trying_ends_at_the_first_that_fails():
+    """A later threshold that would pass is not looked at."""
+    scores = np.concatenate([np.full(300, 0.9), np.full(100, 0.8), np.full(600, 0.7)])
+    losses = np.concatenate([np.zeros(300), np.ones(100) * (np.arange(100) < 30), np.zeros(600)])
+    tries = [Step(0.9, 0.3), Step(0.8, 0.4), Step(0.7, 1.0)]
+    outcome = certified(scores, losses, tries, CLAIM)
+    assert (outcome.threshold, outcome.answered, outcome.loss, outcome.tried) == (0.9, 300, 0.0, 2)
+    assert certified(scores, losses, tries[-1:], CLAIM).threshold == 0.7
+
+
+def test_the_start_knows_nothing_of_scores_and_losses():
+    """The number of thresholds passed over depends on n, alpha and delta alone."""
+    tries = [Step(1 - share, share) for share in np.arange(1, 101) / 100]
+    starts = set()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        scores = rng.random(1000)
+        outcome = certified(scores, np.ones(1000), tries, CLAIM)
+        assert (outcome.threshold, outcome.tried) == (None, 1)
+        (found,) = [step.coverage for step in tries if int((scores >= step.threshold).sum()) == outcome.answered][:1]
+        starts.add(round(found, 2))
+    assert len(starts) == 1
+    assert least(ALPHA, DELTA) / 1000 < starts.pop() < 0.3
+
+
+def test_too_few_pairs_say_how_many_are_needed():
+    tries = [Step(1 - share, share) for share in np.arange(1, 101) / 100]
+    rng = np.random.default_rng(0)
+    none = certified(rng.random(40), np.zeros(40), tries, CLAIM)
+    assert (none.threshold, none.tried, needed(none, tries, CLAIM)) == (None, 0, 59)
+    assert needed(certified([], [], tries, CLAIM), tries, CLAIM) == 59
+    few = certified(np.linspace(1, 0, 400), (np.arange(400) % 25 == 12).astype(float), tries, CLAIM)
+    rows = needed(few, tries, CLAIM)
+    assert few.threshold is None and rows is not None and rows > 400
+    again = [certified(rng.random(rows), (rng.random(rows) < few.loss / few.answered).astype(float), tries, CLAIM) for _ in range(20)]
+    assert sum(outcome.threshold is not None for outcome in again) >= 5
+    bad = certified(rng.random(400), (np.arange(400) % 5 == 0).astype(float), tries, CLAIM)
+    assert bad.threshold is None and bad.best is not None and bad.best > ALPHA
+    assert needed(bad, tries, CLAIM) is None
+
+
+def test_steps_lie_between_the_points_of_a_curve():
+    found = steps([(0.9, 0.5), (0.5, 1.0)])
+    assert found[0] == Step(0.9, 0.5) and found[-1] == Step(0.5, 1.0)
+    assert len(found) == 101
+    assert any(step.threshold == pytest.approx(0.7) and step.coverage == pytest.approx(0.75) for step in found)
+    tied = steps([(1.0, 0.4), (1.0, 0.4)])
+    assert tied == [Step(1.0, 0.4)] and steps([]) == []
+
+
+def test_segments_share_delta_and_those_that_are_too_small_pay_nothing():
+    found = levels({"a": 500, "b": 400, "tiny": 12}, ALPHA, DELTA)
+    assert found == {"a": DELTA / 2, "b": DELTA / 2}
+    assert levels({"a": 10}, ALPHA, DELTA) == {} and levels({}, ALPHA, DELTA) == {}
+    # 60 rows are enough alone, and not at half the level.
+    assert levels({"a": 500, "b": 60}, ALPHA, DELTA) == {"a": DELTA}
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="one length"):
+        certified([0.1], [0.0, 1.0], [], CLAIM)
+    with pytest.raises(ValueError, match="0 or 1"):
+        certified([0.1], [0.5], [], CLAIM)
