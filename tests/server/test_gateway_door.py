@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from tests.certified_bundle import answer, certified_bundle, score, text  # noqa: F401
+from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.flows import certifying
 from smidgen.flows.live import Model, load
@@ -19,8 +21,6 @@ from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
 from smidgen.gateway.patience import Patience
-from tests.certified_bundle import answer, certified_bundle, score, text  # noqa: F401
-from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from .conftest import running
 
@@ -105,7 +105,7 @@ def test_what_the_certificate_covers_is_answered_here_and_says_so(gateway: Any, 
 
 def test_a_low_score_escalates_with_nothing_changed_but_the_model(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     certify(model)
-    body = '{"temperature": 0.10,\n "model" : "support",  "messages": [{"role":"user","content":"%s \\u00e4 ä"}], "max_tokens":7}' % UNSURE
+    body = '{"temperature": 0.10,\n "model" : "support",  "messages": [{"role":"user","content":"w90 \\u00e4 ä"}], "max_tokens":7}'
     found = gateway().client.post(CHAT, content=body.encode(), headers={"content-type": "application/json"})
     assert found.content == WHOLE
     assert [seen.body.decode() for seen in upstream.seen] == [body.replace('"support"', '"big"')]

@@ -30,7 +30,6 @@ def serve(
     """
     from smidgen.flows.live import load_all
     from smidgen.server.app import create_app
-    from smidgen.server.fallback import targets
     from smidgen.server.running import run, take_port, url_of
     from smidgen.server.served import warm
 
@@ -39,7 +38,10 @@ def serve(
     if not folders and not chosen.fallback:
         todo = "Name the folder of a bundle, or a --fallback that requests go to."
         raise InputError("there is nothing to serve", value="no bundle", todo=todo)
-    targets(chosen)
+    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env:
+        from smidgen.server.fallback import targets
+
+        targets(chosen)  # what it cannot be is said before any weights are loaded
     bound = take_port(chosen)
     with bound, ExitStack() as stack:
         models = load_all(folders, chosen.threads)

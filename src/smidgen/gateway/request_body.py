@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring
 from typing import Any
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -39,8 +38,7 @@ def _places(text: str, field: str) -> Iterator[tuple[int, int]]:
     if text[_skipped(text, at)] == "}":
         return
     while True:
-        at = _after(text, at, '"')
-        name, at = scanstring(text, at, True)
+        name, at = _DECODER.raw_decode(text, _skipped(text, at))
         start = _skipped(text, _after(text, at, ":"))
         _, end = _DECODER.raw_decode(text, start)
         if name == field:

@@ -10,23 +10,23 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from smidgen.flows.vouching import voucher
 from smidgen.gateway.patience import Patience
 from smidgen.parts import registry
 from smidgen.server.errors import handle_in
-from smidgen.server.fallback import opened
 from smidgen.server.hosts import LOCAL, Hosts
 from smidgen.server.keys import Keys
 from smidgen.server.limits import Limits
 from smidgen.server.requests import Requests
-from smidgen.server.routing import Gateway
-from smidgen.server.saving import listed
 from smidgen.server.served import Served
 from smidgen.server.service import Service
 from smidgen.server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from smidgen.server.escalation import Escalation
 
 
 def create_app(models: Sequence[Served], settings: ServeSettings | None = None, patience: Patience | None = None) -> FastAPI:
@@ -36,7 +36,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     """
     chosen = settings or ServeSettings()
     service = Service(models, chosen)
-    escalation = opened(chosen, service.metering, patience) if chosen.fallback else None
+    escalation = _escalation(service, chosen, patience) if chosen.fallback else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -58,18 +58,34 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         app.include_router(registry.find("server", name)(service))
     handle_in(app)
     if escalation is not None:
-        app.add_middleware(
-            Gateway,
-            routes=app.router.routes,
-            vouchers={name: voucher(getattr(model, "folder", None), model.manifest) for name, model in service.models.items()},
-            escalation=escalation,
-            metering=service.metering,
-            price=listed(escalation.upstreams[0].model),
-            local_at_last=chosen.when_upstream_fails == "local",
-            origins=chosen.cors,
-        )
+        _add_gateway(app, service, chosen, escalation)
     _close_doors(app, service, chosen)
     return app
+
+
+def _escalation(service: Service, settings: ServeSettings, patience: Patience | None) -> Escalation:
+    """The upstreams. What asks them is only loaded where there are some."""
+    from smidgen.server.fallback import opened
+
+    return opened(settings, service.metering, patience)
+
+
+def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation) -> None:
+    """Put the gateway's door before the faces."""
+    from smidgen.flows.vouching import voucher
+    from smidgen.server.routing import Gateway
+    from smidgen.server.saving import listed
+
+    app.add_middleware(
+        Gateway,
+        routes=app.router.routes,
+        vouchers={name: voucher(getattr(model, "folder", None), model.manifest) for name, model in service.models.items()},
+        escalation=escalation,
+        metering=service.metering,
+        price=listed(escalation.upstreams[0].model),
+        local_at_last=settings.when_upstream_fails == "local",
+        origins=settings.cors,
+    )
 
 
 def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
-from smidgen.gateway.breaker import Circuit
+from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.crossing import Headers
 from smidgen.gateway.patience import PASSING, UNTAKEN, Patience, retry_after
 from smidgen.server.errors import failure
@@ -86,8 +87,7 @@ class Escalation:
         self.upstreams = tuple(upstreams)
         self._patience, self._metering, self._sleep = patience, metering, sleep
         for upstream in self.upstreams:
-            breaker = upstream.breaker
-            metering.breakers.labels(upstream.name).set_function(lambda breaker=breaker: float(list(Circuit).index(breaker.state)))
+            metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breaker))
 
     async def close(self) -> None:
         """Let all connections go."""
@@ -140,7 +140,7 @@ class Escalation:
             response = await upstream.send(call)
             status = response.status_code
             told = True
-            if status >= 500:
+            if status >= 500 and status in PASSING:
                 upstream.breaker.failed()
             else:
                 upstream.breaker.succeeded()
@@ -167,6 +167,10 @@ class Escalation:
         finally:
             if not told:
                 upstream.breaker.left()
+
+
+def _number(breaker: Breaker) -> float:
+    return float(list(Circuit).index(breaker.state))
 
 
 def _unreachable(course: _Course) -> Unreachable:
