@@ -37,7 +37,7 @@ def test_a_models_name_is_a_bundle_a_quality_or_neither() -> None:
     }
     assert wanted(None, bundles) is None and wanted(["support"], bundles) is None
     for name in ("support@0", "support@-1", "support@1.01", "support@inf", "support@nan", "support@x"):
-        with pytest.raises(RequestError, match="support@0.95"):
+        with pytest.raises(RequestError, match=r"support@0\.95"):
             wanted(name, bundles)
 
 
@@ -93,6 +93,8 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
         {"messages": [{"role": "user"}]},
         {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": 3}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "image_url": "y"}]}]},
+        {"messages": [{"role": "user", "content": "x", "audio": {"id": "y"}}]},
     ]
     assert [unsuited(CHAT, {**one, **more}) for more in good] == [None] * 7
     assert [more for more in bad if unsuited(CHAT, {**one, **more}) is None] == [{"n": True}]

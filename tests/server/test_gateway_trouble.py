@@ -168,6 +168,27 @@ def test_a_client_that_leaves_ends_the_upstreams_work(gateway: Any, upstream: Up
     assert upstream.left.wait(5) and time.monotonic() - began < 5
 
 
+def test_a_client_that_leaves_before_the_answer_ends_it_too_and_is_no_failure(
+    gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.script = [Said(wait=0.3, body=b"x" * 20_000_000)]
+    running = gateway()
+    with pytest.raises(httpx.ReadTimeout):
+        running.post(CHAT, asking(), timeout=0.1)
+    assert upstream.left.wait(5)
+    assert running.post(CHAT, asking()).content == WHOLE
+    assert [record.message for record in caplog.records if "failed" in record.message] == []
+
+
+def test_a_fallback_that_leads_back_does_not_go_round(serve: Any, error: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = serve(WordModel(), patience=PATIENCE, port=port, fallback=(f"http://127.0.0.1:{port}/v1",), fallback_model=("big",))
+    assert error(running.post(CHAT, asking()), 508)["code"] == "fallback_loop"
+    assert [card["id"] for card in running.client.get("/v1/models").json()["data"]] == ["support"]
+
+
 def test_the_key_goes_up_and_nowhere_else(
     gateway: Any, upstream: UpstreamStub, second: UpstreamStub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

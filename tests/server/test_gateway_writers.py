@@ -14,13 +14,13 @@ from typing import Any
 
 import openai
 import pytest
+from tests.upstream_stub import Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.flows.live import load
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
 from smidgen.gateway.standing import Standing, State
-from tests.upstream_stub import Said, UpstreamStub, chunk, upstream_stub
 
 from .conftest import running
 

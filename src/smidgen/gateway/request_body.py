@@ -33,7 +33,7 @@ def with_model(body: bytes, model: str) -> bytes:
 
 
 def _places(text: str, field: str) -> Iterator[tuple[int, int]]:
-    """Where the values of a field of the outermost object begin and end; it may stand there twice, and readers differ in which they take."""
+    """Where the values of a field of the outermost object begin and end; it may stand there twice, and readers differ in what counts."""
     at = _after(text, 0, "{")
     if text[_skipped(text, at)] == "}":
         return

@@ -26,7 +26,7 @@ class Ruling:
 
     Attributes:
         why: why the request escalates, one of a few short words; empty where it is answered locally.
-        detail: more of it, in words.
+        detail: more of it, in words that any client may read: the places of files, and why a certificate was revoked, are not among them.
         certificate: the id of the certificate that it was judged by; empty where none held.
         score: of the local answer, where there is one that has a score.
     """
@@ -45,8 +45,8 @@ class Ruling:
 def before(standing: Standing, asked: Wanted) -> Ruling:
     """What is known before the small model is asked: a ruling that is `local` says that its answer will decide."""
     if not standing.valid or standing.certificate is None:
-        state = "no certificate" if standing.state is State.NONE else standing.state.value
-        return Ruling(why="no certificate" if standing.valid else state, detail=standing.why)
+        unknown = standing.valid or standing.state is State.NONE
+        return Ruling(why="no certificate" if unknown else standing.state.value)
     found = standing.certificate
     if not asked.allows(found.alpha):
         return Ruling(why=QUALITY, detail=f"{asked.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")

@@ -48,6 +48,8 @@ _OF = {
 """Fields that say how an answer is drawn, billed or sent, and not what is asked. What they do to an answer's score, its facts say."""
 _NOTHING: tuple[Any, ...] = (None, [], {}, "", False)
 _SYSTEM = ("system", "developer")
+_MESSAGE = frozenset({"role", "content", "name"})
+_PIECE = frozenset({"type", "text", "cache_control"})
 _TEXT = ("text", "input_text")
 
 
@@ -71,13 +73,16 @@ def unsuited(path: str, body: Mapping[str, Any]) -> str | None:
         return "not one message of a user"
     if messages[-1].get("role") != "user":
         return "words to the system after the user's"
+    other = next((name for name, value in messages[-1].items() if name not in _MESSAGE and not _is_nothing(value)), None)
+    if other is not None:
+        return f"the message's field {other}"
     content = messages[-1].get("content")
     if isinstance(content, str):
         return None
     if not isinstance(content, list) or not all(isinstance(piece, Mapping) for piece in content):
         return "a message without text"
-    other = next((piece for piece in content if piece.get("type") not in _TEXT or not isinstance(piece.get("text"), str)), None)
-    return None if other is None else "a piece that is not text"
+    plain = all(piece.get("type") in _TEXT and isinstance(piece.get("text"), str) and piece.keys() <= _PIECE for piece in content)
+    return None if plain else "a piece that is not text"
 
 
 def _is_nothing(value: Any) -> bool:

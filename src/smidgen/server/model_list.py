@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import httpx
-from starlette.types import Scope, Send
+from starlette.types import Send
 
 from smidgen.core.errors import RequestError
 from smidgen.gateway.crossing import Headers, marks
@@ -17,10 +17,10 @@ from smidgen.server.upstream import Upstream
 _SECONDS = 5.0
 
 
-async def send_all(local: LocalAnswer, upstreams: tuple[Upstream, ...], scope: Scope, send: Send) -> None:
+async def send_all(local: LocalAnswer, upstreams: tuple[Upstream, ...], headers: Headers, query: bytes, send: Send) -> None:
     """Send the list of `local` with the models of all upstreams behind its own. A name that is there already is not listed again."""
     found: dict[str, Any] = json.loads(local.body)
-    asked = await asyncio.gather(*(_listed(upstream, list(scope["headers"]), scope["query_string"]) for upstream in upstreams))
+    asked = await asyncio.gather(*(_listed(upstream, headers, query) for upstream in upstreams))
     names = {card["id"] for card in found["data"]}
     for cards in asked:
         for card in cards or ():

@@ -33,6 +33,7 @@ async def relay(response: httpx.Response, send: Send, marks: Headers, waits: Wai
             message = f"The upstream's answer broke off: {fault}. What came before is not the whole of it. Send the request again."
             told = {"error": {"message": message, "type": "server_error", "param": None, "code": "upstream_broke_off"}}
             await send({"type": "http.response.body", "body": b"\n\ndata: " + as_json(told) + b"\n\n", "more_body": True})
+        await response.aclose()  # before the last word: with it the client may be gone, and this be cancelled
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         await response.aclose()

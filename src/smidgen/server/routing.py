@@ -23,10 +23,11 @@ from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import local_answer, model_list
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
+from smidgen.server.ids import fresh
 from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
-from smidgen.server.request_content import Flowing, content, while_there
+from smidgen.server.request_content import Flowing, content, header, while_there
 from smidgen.server.saving import ListPrice, read_of, written_of
 from smidgen.server.upstream import Call
 from smidgen.server.visitors import foreign
@@ -36,6 +37,7 @@ _MODELS = "/v1/models"
 _FACES = (CHAT, COMPLETIONS)
 _BY_MODEL = (*_FACES, "/v1/embeddings")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_VIA = b"x-smidgen-via"
 _LOOK_AGAIN_SECONDS = 1.0
 _UPSTREAM_FAILED = "upstream failed"
 _DIRECT = "asked directly"
@@ -75,6 +77,7 @@ class Gateway:
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
+        self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer it, or have it answered."""
@@ -91,6 +94,8 @@ class Gateway:
         try:
             await self._through(scope, receive, noted)
         except (RequestError, HTTPException) as error:
+            if begun and isinstance(error, RequestError) and error.status == GONE:
+                return  # nobody listens any more
             if begun:
                 raise
             if isinstance(error, Unreachable):
@@ -110,6 +115,9 @@ class Gateway:
                 "the path has dots for steps", value="the request", todo="Send it as it is meant.", status=400, code="bad_path"
             )
         face = bool(self._vouchers) and any(route.matches(scope)[0] is Match.FULL for route in self._routes)
+        if self._name in header(scope, _VIA).split(b","):
+            todo = "Start it with a --fallback that is another server."
+            raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
         body = await content(scope, receive, hold=face or path in _BY_MODEL)
         scope["route"] = _Route(path) if path in _FACES or path == _MODELS else _Route()
         read = parsed(body) if isinstance(body, bytes) and method == "POST" else None
@@ -118,7 +126,7 @@ class Gateway:
             await self._decided(asked, read, body, scope, receive, send)
         elif isinstance(body, bytes) and face and path == _MODELS:
             local = await local_answer.ask(self._app, scope, b"", receive)
-            await model_list.send_all(local, self._escalation.upstreams, scope, send)
+            await model_list.send_all(local, self._escalation.upstreams, self._headers(scope), scope["query_string"], send)
         elif isinstance(body, bytes) and face and self._is_ours(path, asked):
             await self._app(scope, local_answer.replayed(body, receive), _marked(send, marks("local", "", uncertified=_DIRECT)))
         else:
@@ -130,6 +138,12 @@ class Gateway:
         if path.startswith(f"{_MODELS}/"):
             return path.removeprefix(f"{_MODELS}/") in self._vouchers
         return path not in _BY_MODEL or (asked is not None and asked.quality is None)
+
+    def _headers(self, scope: Scope) -> Headers:
+        """The client's headers, with this server's name among those that the request came through: a fallback that leads back here must
+        not go round for ever."""
+        others = [(name, value) for name, value in scope["headers"] if name != _VIA]
+        return [*others, (_VIA, b",".join(filter(None, (header(scope, _VIA), self._name))))]
 
     async def _decided(self, asked: Wanted, read: dict[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """A request to a bundle: its answer where its certificate lets it, else the upstream's."""
@@ -196,7 +210,7 @@ class Gateway:
     ) -> None:
         """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
         tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
-        call = Call(scope["method"], tail, scope["query_string"], list(scope["headers"]), body, renamed=asked is not None)
+        call = Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=asked is not None)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
         try:
             upstream, response = await self._escalation.ask(call)
