@@ -114,6 +114,17 @@ def test_a_low_score_escalates_with_nothing_changed_but_the_model(gateway: Any, 
     assert 0 < float(found.headers["x-smidgen-score"]) < score(50)
 
 
+def test_a_score_is_compared_as_it_is_and_not_as_it_is_shown(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    (reply,) = model.predict([SURE])
+    running = gateway()
+    certify(model, threshold=reply.score)
+    at_it = running.post(CHAT, asking(SURE)).headers
+    certify(model, id="0" * 31 + "2", threshold=reply.score + 1e-9)
+    under_it = running.post(CHAT, asking(SURE)).headers
+    assert [headers["x-smidgen-answered-by"] for headers in (at_it, under_it)] == ["local", "upstream"]
+    assert at_it["x-smidgen-score"] == under_it["x-smidgen-score"]
+
+
 def test_without_a_certificate_everything_escalates(gateway: Any, upstream: UpstreamStub) -> None:
     found = gateway().post(CHAT, asking(SURE))
     assert (found.content, found.headers["x-smidgen-escalated"].split(" (")[0]) == (WHOLE, "no certificate")

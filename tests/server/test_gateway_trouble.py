@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import time
@@ -17,8 +18,11 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 from smidgen.cli import main
 from smidgen.core.errors import InputError
 from smidgen.gateway.patience import Patience
+from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.fallback import targets
+from smidgen.server.metering import Metering
 from smidgen.server.settings import ServeSettings
+from smidgen.server.upstream import Call, Upstream, Waits
 
 from .conftest import WordModel
 
@@ -71,6 +75,34 @@ def test_a_passing_failure_is_tried_again_and_the_client_sees_none(gateway: Any,
     assert f'smidgen_upstream_retries_total{{upstream="{name}"}} 2.0' in lines
     assert f'smidgen_upstream_breaker{{upstream="{name}"}} 0.0' in lines
     assert 'smidgen_gateway_requests_total{answered_by="upstream",model="support",why="no certificate"} 1.0' in lines
+
+
+def test_retry_after_is_waited_for_and_a_wait_too_long_is_not(upstream: UpstreamStub) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def asked() -> list[int]:
+        waits = Waits(connect=5.0, read=5.0, whole=5.0, most=1000)
+        one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=waits, connections=4)
+        escalation = Escalation([one], Patience(tries=3, first=0.5, total=20.0), Metering(), sleep)
+        call = Call("POST", b"/chat/completions", b"", [], b'{"model": "support"}', renamed=True)
+        statuses = []
+        for retry_after in ("7", "21"):
+            upstream.script = [Said(status=429, headers={"Retry-After": retry_after})]
+            try:
+                _, response = await escalation.ask(call)
+                statuses.append(response.status_code)
+                await response.aclose()
+            except Unreachable as error:
+                statuses.append(error.status)
+                assert error.after == 21.0 and error.response().headers["retry-after"] == "21"
+        await escalation.close()
+        return statuses
+
+    assert asyncio.run(asked()) == [200, 503]
+    assert slept == [7.0] and upstream.bodies == [{"model": "big"}] * 3
 
 
 def test_what_may_have_been_done_is_not_done_twice(gateway: Any, upstream: UpstreamStub) -> None:
