@@ -15,6 +15,7 @@ import uvicorn
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
+from smidgen.gateway.patience import Patience
 from smidgen.server.app import create_app
 from smidgen.server.running import config_of, take_port, url_of
 from smidgen.server.settings import ServeSettings
@@ -72,18 +73,18 @@ class Running:
     """A server at work: its URL, a plain client, its models."""
 
     def __init__(self, url: str, models: Sequence[WordModel], client: httpx.Client) -> None:
-        self.url, self.models, self.model, self.client = url, models, models[0], client
+        self.url, self.models, self.model, self.client = url, models, next(iter(models), None), client
 
     def post(self, path: str, body: Any, **more: Any) -> httpx.Response:
         return self.client.post(path, json=body, **more)
 
 
 @contextmanager
-def running(*models: Any, **settings: Any) -> Iterator[Running]:
-    """A server at work, stopped in the end."""
+def running(*models: Any, patience: Patience | None = None, **settings: Any) -> Iterator[Running]:
+    """A server at work, stopped in the end. `patience` is with the fallback."""
     chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
     bound = take_port(chosen)
-    server = uvicorn.Server(config_of(create_app(models, chosen), chosen))
+    server = uvicorn.Server(config_of(create_app(models, chosen, patience), chosen))
     started = threading.Event()
     startup = server.startup
 

@@ -11,16 +11,20 @@ import typer
 
 from smidgen.cli.flags import with_flags
 from smidgen.cli.screen import errors, out
+from smidgen.core.errors import InputError
 from smidgen.server.settings import ServeSettings
 
 
 @with_flags(ServeSettings)
 def serve(
     settings: ServeSettings,
-    bundles: list[Path] = typer.Argument(..., metavar="DIR...", help="Folders of bundles; each is served under its name."),
+    bundles: list[Path] = typer.Argument(
+        None, metavar="[DIR...]", help="Folders of bundles; each is served under its name. None is needed with --fallback."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
 ) -> None:
-    """Serve bundles over HTTP: OpenAI's API, System One's, and smidgen's own.
+    """Serve bundles over HTTP: OpenAI's API, System One's, and smidgen's own. With --fallback it is a gateway: what a bundle's certificate
+    lets it answer is answered here, and the rest goes to the large model.
 
     Example: smidgen serve ./my-bundle --port 8080
     """
@@ -30,9 +34,17 @@ def serve(
     from smidgen.server.served import warm
 
     chosen = _with_environment(settings)
+    folders = bundles or []
+    if not folders and not chosen.fallback:
+        todo = "Name the folder of a bundle, or a --fallback that requests go to."
+        raise InputError("there is nothing to serve", value="no bundle", todo=todo)
+    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env:
+        from smidgen.server.fallback import targets
+
+        targets(chosen)  # what it cannot be is said before any weights are loaded
     bound = take_port(chosen)
     with bound, ExitStack() as stack:
-        models = load_all(bundles, chosen.threads)
+        models = load_all(folders, chosen.threads)
         for model in models:
             stack.callback(model.close)
         for model in models:
@@ -58,8 +70,11 @@ def _with_environment(settings: ServeSettings) -> ServeSettings:
 
 def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
     key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
-    body = json.dumps({"model": names[0], "messages": [{"role": "user", "content": "your text"}]})
-    out.print(f"[green]✓[/] {', '.join(names)} at [bold]{url}/v1[/]   docs {url}/docs")
+    body = json.dumps({"model": (*names, *settings.fallback_model)[0], "messages": [{"role": "user", "content": "your text"}]})
+    if settings.fallback:
+        shown = f"what no certificate lets a bundle answer goes to {', '.join(settings.fallback)}" if names else "all goes to the fallback"
+        out.print(shown, markup=False, soft_wrap=True)
+    out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if not settings.loopback and not settings.api_key:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import CertificateError, DataError, InputError
 from smidgen.core.parts import Graded, most_columns, placing
@@ -25,9 +23,10 @@ from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance, acquainted
 from smidgen.flows.live import Model
+from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
-from smidgen.gateway.certificate import Answered, Calibration, Certificate, JudgeError, Reference, Subject
+from smidgen.gateway.certificate import Answered, Calibration, Certificate, JudgeError, Reference
 from smidgen.gateway.standing import Standing, standing
 from smidgen.judge import report
 from smidgen.parts import registry
@@ -150,16 +149,6 @@ def certify(
         smidgen_version=VERSION,
     ).signed()
     return Certified(paper, papers.write(paper, model.folder), refused)
-
-
-def subject_of(manifest: Manifest) -> Subject:
-    """A bundle as certificates name it."""
-    return Subject(
-        name=manifest.name,
-        id=manifest.id,
-        sha256=hashlib.sha256(manifest.canonical()).hexdigest(),
-        base_sha256=manifest.base.sha256 if manifest.base is not None else None,
-    )
 
 
 def shown(folder: Path, now: datetime | None = None) -> Standing:

@@ -1,6 +1,7 @@
 """The application: the served bundles, behind the faces, behind the doors.
 
-A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`; then to a face. A face
+A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`,
+`Gateway` (where there is a fallback); then to a face. A face
 is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
 """
 
@@ -9,9 +10,11 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from smidgen.gateway.patience import Patience
 from smidgen.parts import registry
 from smidgen.server.errors import handle_in
 from smidgen.server.hosts import LOCAL, Hosts
@@ -22,16 +25,25 @@ from smidgen.server.served import Served
 from smidgen.server.service import Service
 from smidgen.server.settings import ServeSettings
 
+if TYPE_CHECKING:
+    from smidgen.server.escalation import Escalation
 
-def create_app(models: Sequence[Served], settings: ServeSettings | None = None) -> FastAPI:
-    """The application for loaded bundles. Raises InputError where none is given, or two have one name."""
+
+def create_app(models: Sequence[Served], settings: ServeSettings | None = None, patience: Patience | None = None) -> FastAPI:
+    """The application for loaded bundles, behind the gateway's door where the settings name a fallback; `patience` is with that.
+
+    Raises InputError where there is neither bundle nor fallback, where two bundles have one name, and for a fallback that cannot be.
+    """
     chosen = settings or ServeSettings()
     service = Service(models, chosen)
+    escalation = _escalation(service, chosen, patience) if chosen.fallback else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await service.close()
+        if escalation is not None:
+            await escalation.close()
 
     app = FastAPI(
         title="smidgen",
@@ -45,8 +57,35 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None) 
     for name in registry.names("server"):
         app.include_router(registry.find("server", name)(service))
     handle_in(app)
+    if escalation is not None:
+        _add_gateway(app, service, chosen, escalation)
     _close_doors(app, service, chosen)
     return app
+
+
+def _escalation(service: Service, settings: ServeSettings, patience: Patience | None) -> Escalation:
+    """The upstreams. What asks them is only loaded where there are some."""
+    from smidgen.server.fallback import opened
+
+    return opened(settings, service.metering, patience)
+
+
+def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation) -> None:
+    """Put the gateway's door before the faces."""
+    from smidgen.flows.vouching import voucher
+    from smidgen.server.routing import Gateway
+    from smidgen.server.saving import listed
+
+    app.add_middleware(
+        Gateway,
+        routes=app.router.routes,
+        vouchers={name: voucher(getattr(model, "folder", None), model.manifest) for name, model in service.models.items()},
+        escalation=escalation,
+        metering=service.metering,
+        price=listed(escalation.upstreams[0].model),
+        local_at_last=settings.when_upstream_fails == "local",
+        origins=settings.cors,
+    )
 
 
 def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from smidgen.core.errors import RequestError, shown
 
@@ -82,7 +83,7 @@ def failure(
     """A response in the error shape. 429 and 503 say when to come back."""
     sent = dict(headers or {})
     if status in (429, 503):
-        sent["Retry-After"] = RETRY_AFTER
+        sent.setdefault("Retry-After", RETRY_AFTER)
     if status == 401:
         sent["WWW-Authenticate"] = "Bearer"
     return answer({**_shape(status, message, code, param), **(beside or {})}, status, sent)
@@ -111,6 +112,14 @@ def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
     return failure(422, message, "invalid_request", param, {"detail": detail})
 
 
+def unrouted(scope: Scope, error: HTTPException) -> Response:
+    """The response to a request that no route takes, or whose body did not come as it should."""
+    status = error.status_code
+    asked = shown(f"{scope['method']} {scope['path']}", 120)
+    message = f"{error.detail}: {asked}. {_TODO.get(status, '')}".strip()
+    return failure(status, message, _CODES.get(status, "http_error"), headers=error.headers)
+
+
 def handle_in(app: FastAPI) -> None:
     """Give the app its error handlers."""
 
@@ -124,10 +133,7 @@ def handle_in(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        status = error.status_code
-        asked = shown(f"{request.method} {request.url.path}", 120)
-        message = f"{error.detail}: {asked}. {_TODO.get(status, '')}".strip()
-        return failure(status, message, _CODES.get(status, "http_error"), headers=error.headers)
+        return unrouted(request.scope, error)
 
     app.add_exception_handler(RequestError, on_refused)
     app.add_exception_handler(RequestValidationError, on_invalid)

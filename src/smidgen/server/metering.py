@@ -49,6 +49,19 @@ class Metering:
         )
         self.scores = Histogram("smidgen_answer_score", "Scores of the answers.", ("model",), buckets=_SCORES, registry=self.registry)
         self.tokens = Counter("smidgen_tokens", "Tokens read and written, by models that write.", ("model", "kind"), registry=self.registry)
+        self.routed = Counter(
+            "smidgen_gateway_requests",
+            "Requests by who answered them (local, upstream, none), and why it was not the small model under its certificate.",
+            ("model", "answered_by", "why"),
+            registry=self.registry,
+        )
+        self.upstream_errors = Counter(
+            "smidgen_upstream_errors", "Tries at an upstream that gave no answer.", ("upstream", "kind"), registry=self.registry
+        )
+        self.upstream_retries = Counter("smidgen_upstream_retries", "Tries after a failed one.", ("upstream",), registry=self.registry)
+        self.breakers = Gauge(
+            "smidgen_upstream_breaker", "Of each upstream: 0 closed, 1 half-open, 2 open.", ("upstream",), registry=self.registry
+        )
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
 
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:

@@ -14,9 +14,11 @@ from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.core.parts import Worded
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
+from smidgen.server import witness
 from smidgen.server.batching import Batcher
 from smidgen.server.memory_gauge import Memory
 from smidgen.server.metering import Metering
+from smidgen.server.request_content import while_there
 from smidgen.server.scribe import Scribe, Sheet, Source, unavailable
 from smidgen.server.served import Served, Vectors, takes_pairs
 from smidgen.server.settings import ServeSettings
@@ -33,8 +35,9 @@ class Service:
     """
 
     def __init__(self, models: Sequence[Served], settings: ServeSettings) -> None:
-        if not models:
-            raise InputError("there is nothing to serve", value="no bundle", todo="Name the folder of a bundle.")
+        if not models and not settings.fallback:
+            todo = "Name the folder of a bundle, or a --fallback that requests go to."
+            raise InputError("there is nothing to serve", value="no bundle", todo=todo)
         self.settings = settings
         self.metering = Metering()
         self.started = int(time.time())
@@ -80,6 +83,7 @@ class Service:
         """
         replies = await self._run(self._batchers[model.name], model, texts, request, param)
         self.metering.answered(model.name, self._labels[model.name], replies)
+        witness.saw(replies)
         return replies
 
     async def embed(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[list[float]]:
@@ -94,20 +98,13 @@ class Service:
     def wrote(self, model: Served, reply: Reply) -> None:
         """Count a text that was written to its end."""
         self.metering.answered(model.name, frozenset(), [reply])
+        witness.saw([reply])
         if reply.piece is not None and reply.piece.usage is not None:
             self.metering.wrote(model.name, reply.piece.usage)
 
     async def while_there(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
         """What some work gives. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
-        working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
-        try:
-            await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                return working.result()
-            raise RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=499, code="client_gone")
-        finally:
-            working.cancel()
-            gone.cancel()
+        return await while_there(request.receive, b"", work)
 
     async def _run(self, batcher: Batcher, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
         self.check(model, texts, param)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
@@ -32,6 +32,22 @@ class ServeSettings(Settings):
     max_body_mb: float = setting(4.0, "Largest request body, in megabytes; larger ones get 413.", gt=0, le=1024)
     request_seconds: float = setting(30.0, "Longest that a request may take; past it, it gets 503.", gt=0, le=3600)
     drain_seconds: float = setting(30.0, "Longest that running requests may go on after a stop signal.", gt=0, le=3600)
+    fallback: tuple[str, ...] = setting(
+        (), "Base URL of an OpenAI-compatible server that answers what no bundle may; may be repeated: tried in order.", hidden=True
+    )
+    fallback_model: tuple[str, ...] = setting((), "What the fallback calls its model; once, or once for each fallback.")
+    fallback_key_env: tuple[str, ...] = setting(
+        (),
+        "The environment variable with the fallback's key; once for each fallback. By default SMIDGEN_FALLBACK_KEY, of the second one "
+        "SMIDGEN_FALLBACK_KEY_2, and so on.",
+    )
+    fallback_connect_seconds: float = setting(5.0, "Longest to wait for a connection to the fallback.", gt=0, le=600)
+    fallback_seconds: float = setting(300.0, "Longest to wait for the fallback's next byte.", gt=0, le=3600)
+    fallback_retry_seconds: float = setting(20.0, "Longest that a request waits between tries, at all fallbacks together.", ge=0, le=600)
+    fallback_max_mb: float = setting(100.0, "Largest answer that is passed on, in megabytes.", gt=0, le=100_000)
+    when_upstream_fails: Literal["error", "local"] = setting(
+        "error", "What a request to a bundle gets that it may not answer, where no fallback answers: an error, or its answer, marked so."
+    )
     access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
 
     @property

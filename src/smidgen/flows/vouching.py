@@ -1,0 +1,34 @@
+"""Vouching: how the certificate of a bundle that is being served stands, as often as it is asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from smidgen.bundles.manifest import Manifest
+from smidgen.gateway.certificate import Subject
+from smidgen.gateway.standing import Standing, State, standing
+
+Voucher = Callable[[], Standing]
+"""Looks at a certificate now. It reads files, and raises nothing."""
+
+
+def subject_of(manifest: Manifest) -> Subject:
+    """A bundle as certificates name it."""
+    return Subject(
+        name=manifest.name,
+        id=manifest.id,
+        sha256=hashlib.sha256(manifest.canonical()).hexdigest(),
+        base_sha256=manifest.base.sha256 if manifest.base is not None else None,
+    )
+
+
+def voucher(folder: Path | None, manifest: Manifest | None) -> Voucher:
+    """Of a bundle that was opened from this folder. What counts is what was opened: a bundle put in its place meanwhile is another one, and
+    so is its certificate."""
+    if folder is None or manifest is None:
+        none = Standing(State.NONE, "the model is in no folder that a certificate could be beside")
+        return lambda: none
+    subject = subject_of(manifest)
+    return lambda: standing(folder, subject)

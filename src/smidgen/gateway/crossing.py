@@ -1,0 +1,77 @@
+"""What of a request's and a reply's headers crosses the gateway, and what the gateway writes into a reply's itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from smidgen.gateway.ruling import Ruling
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_NOT_UP = frozenset({b"host", b"expect", b"cookie", b"origin", b"referer", b"x-request-id"})
+"""Of this connection, of this host's pages, or our own."""
+_NOT_DOWN = frozenset(
+    {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security", b"x-content-type-options", b"clear-site-data"}
+)
+"""Said by this server itself, or about another host. An upstream's `access-control-…` would open this server to web pages."""
+_LONGEST = 200
+
+
+def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool) -> Headers:
+    """The headers that go upstream. `key` takes the place of the client's `Authorization`, which goes only with `own_authorization`."""
+    given = list(headers)
+    dropped = _HOP | _NOT_UP | _named(given)
+    if key is not None or not own_authorization:
+        dropped |= {b"authorization"}
+    kept = [(name.lower(), value) for name, value in given if name.lower() not in dropped]
+    return [*kept, (b"authorization", b"Bearer " + key.encode("ascii"))] if key is not None else kept
+
+
+def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers that go back to the client; the upstream's request id by another name, for this server has its own."""
+    given = list(headers)
+    dropped = _HOP | _NOT_DOWN | _named(given)
+    kept: Headers = []
+    for name, value in given:
+        low = name.lower()
+        if low in dropped or low.startswith((b"access-control-", b"x-smidgen-")):
+            continue
+        kept.append((b"x-upstream-request-id" if low == b"x-request-id" else low, value))
+    return kept
+
+
+def marks(answered_by: str, model: str, ruling: Ruling | None = None, uncertified: str = "") -> Headers:
+    """Who answered, with what score, under which certificate, or why it was not answered locally."""
+    said = {"answered-by": answered_by, "model": model}
+    if ruling is not None:
+        said["score"] = "" if ruling.score is None else f"{ruling.score:.6f}"
+        said["certificate"] = ruling.certificate if not uncertified else ""
+        said["escalated"] = f"{ruling.why} ({ruling.detail})" if ruling.why and ruling.detail else ruling.why
+    said["uncertified"] = uncertified
+    return [(f"x-smidgen-{name}".encode("ascii"), plain(value)) for name, value in said.items() if value]
+
+
+def plain(text: str) -> bytes:
+    """A text as a header takes it: one line of printable ASCII, not too long."""
+    shown = text[:_LONGEST].encode("ascii", "replace")
+    return bytes(sign if 32 <= sign < 127 else 63 for sign in shown).strip()
+
+
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """The headers that `Connection` says are of this connection alone."""
+    found = (value for name, value in headers if name.lower() == b"connection")
+    return frozenset(word.strip().lower() for value in found for word in value.split(b",") if word.strip())

@@ -1,0 +1,62 @@
+"""How long, and how often, a failing upstream is asked again."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PASSING = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+"""Statuses that may pass."""
+UNTAKEN = frozenset({429, 503})
+"""Of those, the ones that say that nothing was done: what they answer can be sent again whatever it would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Tries and waits. Waits double, by chance more or less, so that not all come back at once.
+
+    Attributes:
+        tries: at one upstream, the first included.
+        first: seconds before the second try.
+        longest: most seconds that doubling comes to.
+        total: most seconds that one request waits between tries, at all upstreams together.
+        chance: where the more or less comes from.
+    """
+
+    tries: int = 3
+    first: float = 0.5
+    longest: float = 8.0
+    total: float = 20.0
+    chance: random.Random = field(default_factory=random.Random, compare=False, repr=False)
+
+    def wait(self, tried: int, after: float | None, spent: float) -> float | None:
+        """Seconds until the next try at an upstream; None where there is none.
+
+        Args:
+            tried: tries at this upstream so far.
+            after: what its `Retry-After` asks for, in seconds. One that asks for more than there is left is not asked again.
+            spent: seconds that this request has waited so far.
+        """
+        if tried >= self.tries:
+            return None
+        doubled = min(self.longest, self.first * 2.0 ** (tried - 1)) * self.chance.uniform(0.5, 1.0)
+        wait = doubled if after is None else max(after, doubled)
+        return wait if spent + wait <= self.total else None
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110); None where it does not say."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(0.0, seconds) if seconds == seconds else None

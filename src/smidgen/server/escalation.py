@@ -1,0 +1,187 @@
+"""Escalation: a request is passed on to the first upstream that answers it, with patience, and no longer than is bearable."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+from starlette.responses import Response
+
+from smidgen.core.errors import RequestError
+from smidgen.gateway.breaker import Breaker, Circuit
+from smidgen.gateway.crossing import Headers
+from smidgen.gateway.patience import PASSING, UNTAKEN, Patience, retry_after
+from smidgen.server.errors import failure
+from smidgen.server.metering import Metering
+from smidgen.server.request_content import Flowing
+from smidgen.server.upstream import Call, Upstream
+
+_UNAVAILABLE = 503
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Unreachable(RequestError):
+    """No upstream answered.
+
+    Attributes:
+        after: when to come back, in seconds, where that is known.
+        counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
+        marks: headers of the response.
+    """
+
+    after: float | None = None
+    counted: tuple[str, str, str] = ("", "none", "")
+    marks: Headers
+
+    def response(self) -> Response:
+        """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
+        headers = {name.decode(): value.decode() for name, value in self.marks}
+        if self.status == _UNAVAILABLE:
+            headers["Retry-After"] = str(max(1, math.ceil(self.after or 1.0)))
+        else:
+            headers["x-should-retry"] = "false"
+        return failure(self.status, str(self), self.code, headers=headers)
+
+
+@dataclass
+class _Failed:
+    """A try that gave nothing. `again`: another try at the same upstream makes sense."""
+
+    kind: str
+    why: str
+    after: float | None = None
+    again: bool = True
+
+
+@dataclass
+class _Course:
+    """What has become of a request so far."""
+
+    waited: float = 0.0
+    kinds: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    after: float | None = None
+
+
+class Escalation:
+    """The upstreams, in the order in which they are asked.
+
+    Args:
+        upstreams: at least one.
+        patience: how often and how long.
+        metering: counts errors and retries, and shows the breakers.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        patience: Patience,
+        metering: Metering,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.upstreams = tuple(upstreams)
+        self._patience, self._metering, self._sleep = patience, metering, sleep
+        for upstream in self.upstreams:
+            metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breaker))
+
+    async def close(self) -> None:
+        """Let all connections go."""
+        for upstream in self.upstreams:
+            await upstream.close()
+
+    async def ask(self, call: Call) -> tuple[Upstream, httpx.Response]:
+        """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
+        course = _Course()
+        for upstream in self.upstreams:
+            if isinstance(call.body, Flowing) and call.body.begun:
+                break
+            response = await self._asked(upstream, call, course)
+            if response is not None:
+                return upstream, response
+        raise _unreachable(course)
+
+    async def _asked(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
+        tried = 0
+        last: _Failed | None = None
+        while True:
+            if not upstream.breaker.allows():
+                left = upstream.breaker.seconds_left
+                course.after = left if course.after is None else min(course.after, left)
+                course.kinds.append("open")
+                told = f"{last.why}, and it" if last else "it"
+                course.reasons.append(f"{upstream.name}: {told} is left alone for {left:.0f} s more, for it failed again and again")
+                return None
+            found = await self._tried(upstream, call)
+            tried += 1
+            if isinstance(found, httpx.Response):
+                return found
+            last = found
+            self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
+            wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
+            if wait is None:
+                course.kinds.append(found.kind)
+                course.reasons.append(f"{upstream.name}: {found.why}" + (f", at the last of {tried} tries" if tried > 1 else ""))
+                if found.after is not None:
+                    course.after = found.after if course.after is None else min(course.after, found.after)
+                return None
+            course.waited += wait
+            self._metering.upstream_retries.labels(upstream.name).inc()
+            await self._sleep(wait)
+
+    async def _tried(self, upstream: Upstream, call: Call) -> httpx.Response | _Failed:
+        """One try. The breaker is told what came of it, whatever that was."""
+        told = False
+        try:
+            response = await upstream.send(call)
+            status = response.status_code
+            told = True
+            if status >= 500 and status in PASSING:
+                upstream.breaker.failed()
+            else:
+                upstream.breaker.succeeded()
+            sendable = not (isinstance(call.body, Flowing) and call.body.begun)
+            if status not in PASSING or not sendable or not (call.repeatable or status in UNTAKEN):
+                return response
+            try:
+                said = await upstream.said(response)
+            finally:
+                await response.aclose()
+            again = response.headers.get("x-should-retry", "").lower() != "false"
+            kind = "busy" if status in UNTAKEN else "status"
+            return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again)
+        except httpx.RequestError as error:
+            told = True
+            upstream.breaker.failed()
+            unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, Flowing) and call.body.begun)
+            again = unsent or (call.repeatable and isinstance(call.body, bytes))
+            if isinstance(error, httpx.TimeoutException):
+                seconds = upstream.waits.connect if unsent else upstream.waits.read
+                return _Failed("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, again)
+            what = "no connection" if unsent else "the connection broke"
+            return _Failed("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again)
+        finally:
+            if not told:
+                upstream.breaker.left()
+
+
+def _number(breaker: Breaker) -> float:
+    return float(list(Circuit).index(breaker.state))
+
+
+def _unreachable(course: _Course) -> Unreachable:
+    last = course.kinds[-1] if course.kinds else "open"
+    status = _UNAVAILABLE if set(course.kinds) <= {"busy", "open"} else 504 if last == "timeout" else 502
+    error = Unreachable(
+        "the request goes to the large model, and no upstream answered it",
+        value=len(course.reasons),
+        todo=f"{'; '.join(course.reasons)}. Try again later; the fallback's state is in /metrics.",
+        status=status,
+        code="upstream_failed",
+    )
+    error.after, error.marks = course.after, []
+    return error

@@ -1,0 +1,108 @@
+"""The fallback as it was asked for on the command line: checked, with its keys taken from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from smidgen.core.errors import InputError
+from smidgen.gateway import address
+from smidgen.gateway.patience import Patience
+from smidgen.server.escalation import Escalation
+from smidgen.server.metering import Metering
+from smidgen.server.settings import ServeSettings
+from smidgen.server.upstream import Upstream, Waits
+
+KEY_ENV = "SMIDGEN_FALLBACK_KEY"
+_WHOLE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One upstream: its base URL, what it calls its model, the key for it (None: none), and whether clients' own keys may go there."""
+
+    url: str
+    model: str
+    key: str | None = field(repr=False)
+    own_authorization: bool
+
+
+def targets(settings: ServeSettings, environment: Mapping[str, str] | None = None) -> list[Target]:
+    """The upstreams in order. Raises InputError for what cannot be; no message has a key in it.
+
+    A client's own `Authorization` goes to the host that the first URL names and to no other. Where this server has keys of its own, the
+    header is one of them, and goes nowhere.
+    """
+    given = os.environ if environment is None else environment
+    urls = [address.checked(url) for url in settings.fallback]
+    if not urls:
+        if settings.fallback_model or settings.fallback_key_env:
+            raise InputError(
+                "there is a model or a key for a fallback, and no fallback",
+                value="--fallback",
+                todo="Add --fallback URL, or leave them out.",
+            )
+        return []
+    models = list(settings.fallback_model) * (len(urls) if len(settings.fallback_model) == 1 else 1)
+    if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
+        raise InputError(
+            "each fallback needs the name of its model",
+            value=f"{len(urls)} fallbacks, {len(settings.fallback_model)} models",
+            todo="Give --fallback-model NAME once for all, or once for each --fallback.",
+        )
+    named = settings.fallback_key_env
+    if named and len(named) != len(urls):
+        raise InputError(
+            "each fallback has a key of its own: a key must not go to another's host",
+            value=f"{len(urls)} fallbacks, {len(named)} environment variables",
+            todo="Give --fallback-key-env VAR once for each --fallback.",
+        )
+    keys = [_key(given, named[place] if named else _default(place), wanted=bool(named)) for place in range(len(urls))]
+    first = address.origin(urls[0])
+    return [
+        Target(url, model, key, own_authorization=not settings.api_key and address.origin(url) == first)
+        for url, model, key in zip(urls, models, keys, strict=True)
+    ]
+
+
+def opened(settings: ServeSettings, metering: Metering, patience: Patience | None = None) -> Escalation:
+    """The upstreams, ready to be asked. Raises as `targets` does."""
+    waits = Waits(
+        connect=settings.fallback_connect_seconds,
+        read=settings.fallback_seconds,
+        whole=_WHOLE_SECONDS,
+        most=int(settings.fallback_max_mb * 1_000_000),
+    )
+    upstreams = [
+        Upstream(
+            place,
+            target.url,
+            target.model,
+            target.key,
+            own_authorization=target.own_authorization,
+            waits=waits,
+            connections=settings.max_concurrent,
+        )
+        for place, target in enumerate(targets(settings), 1)
+    ]
+    return Escalation(upstreams, patience or Patience(total=settings.fallback_retry_seconds), metering)
+
+
+def _default(place: int) -> str:
+    return KEY_ENV if place == 0 else f"{KEY_ENV}_{place + 1}"
+
+
+def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
+    key = environment.get(name, "").strip()
+    if not key:
+        if wanted:
+            raise InputError("the environment variable for the fallback's key is not set", value=name, todo=f"Set {name} to the key.")
+        return None
+    if not all(32 < ord(sign) < 127 for sign in key):
+        raise InputError(
+            "the fallback's key holds signs that no header takes",
+            value=f"{len(key)} characters in {name}",
+            todo="Copy it anew, without spaces.",
+        )
+    return key

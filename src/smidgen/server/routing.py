@@ -1,0 +1,233 @@
+"""The gateway's door, the innermost: what a certificate lets a small model answer goes to the faces behind it, the rest goes upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from smidgen.core.errors import RequestError
+from smidgen.flows.vouching import Voucher
+from smidgen.gateway import ruling as rulings
+from smidgen.gateway.crossing import Headers, marks
+from smidgen.gateway.request_body import parsed, with_model
+from smidgen.gateway.ruling import Ruling
+from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
+from smidgen.gateway.wanted import Wanted, wanted
+from smidgen.server import local_answer, model_list
+from smidgen.server.errors import refused, unrouted
+from smidgen.server.escalation import Escalation, Unreachable
+from smidgen.server.ids import fresh
+from smidgen.server.local_answer import GONE, LocalAnswer
+from smidgen.server.metering import Metering
+from smidgen.server.passing import relay
+from smidgen.server.request_content import Flowing, content, header, while_there
+from smidgen.server.saving import ListPrice, read_of, written_of
+from smidgen.server.upstream import Call
+from smidgen.server.visitors import foreign
+
+_UNDER = "/v1/"
+_MODELS = "/v1/models"
+_FACES = (CHAT, COMPLETIONS)
+_BY_MODEL = (*_FACES, "/v1/embeddings")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_VIA = b"x-smidgen-via"
+_LOOK_AGAIN_SECONDS = 1.0
+_UPSTREAM_FAILED = "upstream failed"
+_DIRECT = "asked directly"
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What logs and counters call a path; one that is not ours has no name of its own, for a client could make up any number of them."""
+
+    path: str = "/v1/*"
+
+
+class Gateway:
+    """See above. Everything that is not under `/v1/` goes through.
+
+    Args:
+        app: the faces.
+        routes: theirs.
+        vouchers: of each bundle, by its name.
+        escalation: the upstreams.
+        metering: counts who answered.
+        price: of the first upstream's model; None where it is not listed.
+        local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
+        origins: whose pages may call, as `--cors` has it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Sequence[BaseRoute],
+        vouchers: Mapping[str, Voucher],
+        escalation: Escalation,
+        metering: Metering,
+        price: ListPrice | None,
+        local_at_last: bool,
+        origins: Sequence[str],
+    ) -> None:
+        self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
+        self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
+        self._name = fresh().encode("ascii")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer it, or have it answered."""
+        if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["method"] not in _METHODS:
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._through(scope, receive, noted)
+        except (RequestError, HTTPException) as error:
+            if begun and isinstance(error, RequestError) and error.status == GONE:
+                return  # nobody listens any more
+            if begun:
+                raise
+            if isinstance(error, Unreachable):
+                self._metering.routed.labels(*error.counted).inc()
+                response = error.response()
+            else:
+                response = refused(error) if isinstance(error, RequestError) else unrouted(scope, error)
+            await response(scope, receive, send)
+
+    async def _through(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        if foreign(scope, self._origins):
+            todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
+            raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+        if any(step in (".", "..") for step in path.replace("\\", "/").split("/")):
+            raise RequestError(
+                "the path has dots for steps", value="the request", todo="Send it as it is meant.", status=400, code="bad_path"
+            )
+        face = bool(self._vouchers) and any(route.matches(scope)[0] is Match.FULL for route in self._routes)
+        if self._name in header(scope, _VIA).split(b","):
+            todo = "Start it with a --fallback that is another server."
+            raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
+        body = await content(scope, receive, hold=face or path in _BY_MODEL)
+        scope["route"] = _Route(path) if path in _FACES or path == _MODELS else _Route()
+        read = parsed(body) if isinstance(body, bytes) and method == "POST" else None
+        asked = wanted(read.get("model"), self._vouchers) if read is not None else None
+        if isinstance(body, bytes) and path in _FACES and asked is not None and read is not None:
+            await self._decided(asked, read, body, scope, receive, send)
+        elif isinstance(body, bytes) and face and path == _MODELS:
+            local = await local_answer.ask(self._app, scope, b"", receive)
+            await model_list.send_all(local, self._escalation.upstreams, self._headers(scope), scope["query_string"], send)
+        elif isinstance(body, bytes) and face and self._is_ours(path, asked):
+            await self._app(scope, local_answer.replayed(body, receive), _marked(send, marks("local", "", uncertified=_DIRECT)))
+        else:
+            no_face = Ruling(why=rulings.SUITED, detail="no bundle answers at this path") if asked is not None else None
+            await while_there(receive, body, self._pass(asked, no_face, read, body, scope, send))
+
+    def _is_ours(self, path: str, asked: Wanted | None) -> bool:
+        """Whether a face answers at its own path; one that is shared with the upstream does so to a bundle's name."""
+        if path.startswith(f"{_MODELS}/"):
+            return path.removeprefix(f"{_MODELS}/") in self._vouchers
+        return path not in _BY_MODEL or (asked is not None and asked.quality is None)
+
+    def _headers(self, scope: Scope) -> Headers:
+        """The client's headers, with this server's name among those that the request came through: a fallback that leads back here must
+        not go round for ever."""
+        others = [(name, value) for name, value in scope["headers"] if name != _VIA]
+        return [*others, (_VIA, b",".join(filter(None, (header(scope, _VIA), self._name))))]
+
+    async def _decided(self, asked: Wanted, read: dict[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request to a bundle: its answer where its certificate lets it, else the upstream's."""
+        vouch = self._vouchers[asked.bundle]
+        standing = await asyncio.to_thread(vouch)
+        ruling = rulings.before(standing, asked)
+        odd = unsuited(scope["path"], read)
+        if ruling.local and odd is not None:
+            ruling = Ruling(why=rulings.SUITED, detail=odd)
+        local: LocalAnswer | None = None
+        if ruling.local:
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            local = await self._local(asked, body, scope, receive)
+            if clock() - began > _LOOK_AGAIN_SECONDS:
+                standing = await asyncio.to_thread(vouch)
+            if local.good:
+                ruling = rulings.after(standing, asked, local.replies, read)
+            else:
+                ruling = Ruling(why=rulings.UNANSWERED, detail=f"HTTP {local.status}", certificate=ruling.certificate)
+        if ruling.local and local is not None:
+            self._metering.routed.labels(asked.bundle, "local", "").inc()
+            await self._send(local, asked, ruling, read, send)
+            return
+        try:
+            await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
+        except Unreachable:
+            if not self._local_at_last or odd is not None:
+                raise
+            local = local or await self._local(asked, body, scope, receive)
+            if not local.good:
+                raise
+            self._metering.routed.labels(asked.bundle, "local", _UPSTREAM_FAILED).inc()
+            await self._send(local, asked, ruling, read, send, uncertified=_UPSTREAM_FAILED)
+
+    async def _local(self, asked: Wanted, body: bytes, scope: Scope, receive: Receive) -> LocalAnswer:
+        local = await local_answer.ask(self._app, scope, with_model(body, asked.bundle), receive)
+        if local.status == GONE:
+            raise RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=GONE, code="client_gone")
+        return local
+
+    async def _send(
+        self, local: LocalAnswer, asked: Wanted, ruling: Ruling, read: Mapping[str, Any], send: Send, uncertified: str = ""
+    ) -> None:
+        """The small model's answer, with who it is from."""
+        if local.is_json:
+            found = json.loads(local.body)
+            facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else ruling.certificate}
+            if uncertified:
+                facts |= {"uncertified": uncertified, "escalated": ruling.why}
+            if self._price is not None:
+                facts["saved"] = self._price.saved(read_of(read), written_of(found))
+            local = local.within(facts, found)
+        await local.send(send, marks("local", asked.bundle, ruling, uncertified))
+
+    async def _pass(
+        self,
+        asked: Wanted | None,
+        ruling: Ruling | None,
+        read: Mapping[str, Any] | None,
+        body: bytes | Flowing,
+        scope: Scope,
+        send: Send,
+    ) -> None:
+        """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
+        tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
+        call = Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=asked is not None)
+        bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
+        try:
+            upstream, response = await self._escalation.ask(call)
+        except Unreachable as error:
+            error.counted, error.marks = (bundle, "none", why), marks("none", "", ruling)
+            raise
+        self._metering.routed.labels(bundle, "upstream", why).inc()
+        named = upstream.model if asked is not None else (read or {}).get("model")
+        await relay(response, send, marks("upstream", named if isinstance(named, str) else "", ruling), upstream.waits)
+
+
+def _marked(send: Send, said: Headers) -> Send:
+    """A send that adds these headers."""
+
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *said]}
+        await send(message)
+
+    return marked

@@ -1,0 +1,65 @@
+"""What a local answer saved: what the upstream's model would have cost at its list price, where the price list has that model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from smidgen.judge import price_list
+from smidgen.server.answers import tokens
+
+_APART = re.compile(r"[^a-z0-9.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrice:
+    """US dollars for a million tokens in and out, and the day when that was the price."""
+
+    name: str
+    input: float
+    output: float
+    date: str
+
+    def saved(self, read: str, written: str) -> dict[str, Any]:
+        """What a request with these texts would have cost. Its tokens are estimated: who counts them did not see them."""
+        given, got = tokens(read), tokens(written)
+        return {
+            "usd": round((given * self.input + got * self.output) / 1e6, 9),
+            "at_list_price_of": self.name,
+            "price_date": self.date,
+            "tokens": {"input": given, "output": got, "estimated": "one for every four characters"},
+        }
+
+
+def listed(model: str) -> ListPrice | None:
+    """The price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without a provider before a slash); None where it is not in
+    the list: another model's price would be a guess."""
+    wanted = _spelt(model.rpartition("/")[2])
+    for entry in price_list.read()["models"]:
+        if _spelt(entry["name"]) == wanted:
+            return ListPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
+    return None
+
+
+def read_of(body: Mapping[str, Any]) -> str:
+    """All texts that a request would have the large model read."""
+    prompt = body.get("prompt")
+    if isinstance(prompt, str):
+        return prompt
+    contents = [message.get("content") for message in body.get("messages", ()) if isinstance(message, Mapping)]
+    pieces = [[{"text": content}] if isinstance(content, str) else content for content in contents]
+    return "\n".join(
+        str(piece.get("text", "")) for part in pieces if isinstance(part, list) for piece in part if isinstance(piece, Mapping)
+    )
+
+
+def written_of(body: Mapping[str, Any]) -> str:
+    """The text of an answer's choices."""
+    choices = body.get("choices", ())
+    return "".join(str(choice.get("text") or (choice.get("message") or {}).get("content") or "") for choice in choices)
+
+
+def _spelt(name: str) -> str:
+    return _APART.sub("-", name.casefold()).strip("-")

@@ -1,0 +1,150 @@
+"""One upstream: an OpenAI-compatible server that requests are passed on to, with a key that is only ever put into a header.
+
+Certificates are verified and redirects are not followed, for the key would go with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+
+import httpx
+
+from smidgen.core.errors import RequestError
+from smidgen.gateway import address
+from smidgen.gateway.breaker import Breaker
+from smidgen.gateway.crossing import Headers, up
+from smidgen.gateway.request_body import with_model
+from smidgen.server.request_content import Flowing
+
+_ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
+"""Posts that leave nothing behind."""
+_MOST_READ = 4096
+_SHOWN = 200
+_LISTED_BYTES = 5_000_000
+_LISTED_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to be passed on.
+
+    Attributes:
+        method, tail, query: as the client sent them; `tail` is the raw path behind `/v1`.
+        headers: of the client.
+        body: of the client.
+        renamed: whether the model that the body names is to be the upstream's own.
+    """
+
+    method: str
+    tail: bytes
+    query: bytes
+    headers: Headers
+    body: bytes | Flowing
+    renamed: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        return self.method in ("GET", "HEAD", "PUT", "DELETE") or self.tail in _ANSWERS
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Seconds: to connect, to the next byte, to the end of an answer; and the most bytes that an answer has."""
+
+    connect: float
+    read: float
+    whole: float
+    most: int
+
+
+class Upstream:
+    """See above.
+
+    Args:
+        number: its place in the order, from 1.
+        url: its base, checked.
+        model: what it calls the model that requests escalate to.
+        key: the secret; None for none.
+        own_authorization: whether the client's `Authorization` may go to it, where there is no key.
+        waits: bounds.
+    """
+
+    def __init__(
+        self, number: int, url: str, model: str, key: str | None, *, own_authorization: bool, waits: Waits, connections: int
+    ) -> None:
+        self.model, self.waits = model, waits
+        self.breaker = Breaker()
+        self._url, self._key, self._own = httpx.URL(url), key, own_authorization
+        self.name = f"{number}:{self._url.host}"
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(waits.read, connect=waits.connect, pool=waits.connect),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15.0),
+            follow_redirects=False,
+            trust_env=not address.is_local(url),
+        )
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._client.aclose()
+
+    async def send(self, call: Call) -> httpx.Response:
+        """The response as soon as its head is there; it must be closed. Raises httpx.RequestError where there is none, RequestError, 400,
+        for a path that cannot be one."""
+        body = call.body
+        headers = [(name, value) for name, value in call.headers if not (isinstance(body, bytes) and name == b"content-length")]
+        flow: AsyncIterable[bytes] | bytes = with_model(body, self.model) if call.renamed and isinstance(body, bytes) else body
+        try:
+            target = self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + call.tail + (b"?" + call.query if call.query else b""))
+        except (ValueError, httpx.InvalidURL):
+            raise RequestError(
+                "the path is none", value="the request", todo="Send it percent-encoded.", status=400, code="bad_path"
+            ) from None
+        request = httpx.Request(call.method, target, headers=up(headers, self._key, own_authorization=self._own), content=flow)
+        request.extensions["timeout"] = self._client.timeout.as_dict()
+        return await self._client.send(request, stream=True)
+
+    async def models(self, headers: Headers, query: bytes) -> bytes:
+        """What it answers when asked for its models. Raises httpx.RequestError, or ValueError where it refuses or says too much."""
+        wanted = [(name, value) for name, value in headers if name != b"accept-encoding"]
+        call = Call("GET", b"/models", query, wanted, b"")
+        response = await self.send(call)
+        try:
+            if response.status_code != 200:
+                raise ValueError(f"HTTP {response.status_code}")
+            return await _read(response, _LISTED_BYTES)
+        finally:
+            await response.aclose()
+
+    async def said(self, response: httpx.Response) -> str:
+        """What a failing response says of its failure, short, without the key in case it repeats it."""
+        try:
+            async with asyncio.timeout(_LISTED_SECONDS):
+                read = await _read(response, _MOST_READ)
+        except (httpx.RequestError, httpx.StreamError, ValueError, TimeoutError):
+            return ""
+        try:
+            found = httpx.Response(200, content=read).json()
+            error = found.get("error", found)
+            text = error.get("message") if isinstance(error, dict) else error
+        except (ValueError, AttributeError, RecursionError):
+            return ""
+        return self.plain(text) if isinstance(text, str) else ""
+
+    def plain(self, text: str) -> str:
+        """A text of this upstream as a message may show it."""
+        line = " ".join(text.split())
+        return (line.replace(self._key, "…") if self._key else line)[:_SHOWN]
+
+
+async def _read(response: httpx.Response, most: int) -> bytes:
+    """The decoded body. Raises ValueError where it is larger."""
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > most:
+            raise ValueError(f"larger than {most} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)

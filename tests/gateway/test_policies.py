@@ -1,0 +1,199 @@
+"""The gateway's policies, which know no network: names, bodies, headers, patience, the breaker."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import InputError, RequestError
+from smidgen.core.replies import Reply
+from smidgen.gateway import address, ruling
+from smidgen.gateway.breaker import Breaker, Circuit
+from smidgen.gateway.crossing import down, marks, plain, up
+from smidgen.gateway.patience import Patience, retry_after
+from smidgen.gateway.request_body import parsed, with_model
+from smidgen.gateway.ruling import Ruling
+from smidgen.gateway.standing import Standing, State
+from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
+from smidgen.gateway.wanted import Wanted, wanted
+
+
+def test_a_models_name_is_a_bundle_a_quality_or_neither() -> None:
+    bundles = {"support", "a@b", "x@0.5"}
+    asked = {name: wanted(name, bundles) for name in ("support", "support@0.95", "a@b", "a@b@1", "x@0.5", "gpt", "gpt@0.9", "", "@0.9")}
+    assert asked == {
+        "support": Wanted("support"),
+        "support@0.95": Wanted("support", 0.95),
+        "a@b": Wanted("a@b"),
+        "a@b@1": Wanted("a@b", 1.0),
+        "x@0.5": Wanted("x@0.5"),
+        "gpt": None,
+        "gpt@0.9": None,
+        "": None,
+        "@0.9": None,
+    }
+    assert wanted(None, bundles) is None and wanted(["support"], bundles) is None
+    for name in ("support@0", "support@-1", "support@1.01", "support@inf", "support@nan", "support@x"):
+        with pytest.raises(RequestError, match=r"support@0\.95"):
+            wanted(name, bundles)
+
+
+def test_a_quality_is_the_share_that_agrees() -> None:
+    assert Wanted("s", 0.95).allows(0.05) and not Wanted("s", 0.95).allows(0.0501)
+    assert Wanted("s").allows(0.9) and not Wanted("s", 1.0).allows(0.001)
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        ('{"model":"a"}', '{"model":"B"}'),
+        (
+            '  { "x": [1.0, {"model": "a"}], "model" :\n"a\\"" , "y":1e400}\n',
+            '  { "x": [1.0, {"model": "a"}], "model" :\n"B" , "y":1e400}\n',
+        ),
+        ('{"model":"a","m":"é\\ud800","model":"b"}', '{"model":"B","m":"é\\ud800","model":"B"}'),
+        ('{"\\u006dodel":"a","z":-0}', '{"\\u006dodel":"B","z":-0}'),
+    ],
+)
+def test_only_the_models_name_is_put_in_its_place(body: str, after: str) -> None:
+    assert with_model(body.encode(), "B") == after.encode()
+    assert (parsed(body.encode()) or {}).get("model") is not None
+
+
+def test_a_name_with_quotes_stays_json_and_a_body_without_one_is_refused() -> None:
+    assert json.loads(with_model(b'{"model": 1, "a": []}', 'x"\\')) == {"model": 'x"\\', "a": []}
+    for body in (b"{}", b'{"a": {"model": "x"}}'):
+        with pytest.raises(ValueError, match="names no model"):
+            with_model(body, "B")
+    assert [parsed(body) for body in (b"[]", b"x", b"\xff", b"[" * 100_000, b"")] == [None] * 5
+
+
+def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
+    one: dict[str, Any] = {"model": "s", "messages": [{"role": "user", "content": "x"}]}
+    good: list[dict[str, Any]] = [
+        {},
+        {"tools": []},
+        {"tools": None},
+        {"n": 1},
+        {"stream": True},
+        {"metadata": {"a": "b"}},
+        {"logit_bias": {}},
+    ]
+    bad: list[dict[str, Any]] = [
+        {"tools": [1]},
+        {"n": 2},
+        {"n": True},
+        {"new": 0},
+        {"stop": "x"},
+        {"messages": []},
+        {"messages": "x"},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": 3}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "image_url": "y"}]}]},
+        {"messages": [{"role": "user", "content": "x", "audio": {"id": "y"}}]},
+    ]
+    assert [unsuited(CHAT, {**one, **more}) for more in good] == [None] * 7
+    assert [more for more in bad if unsuited(CHAT, {**one, **more}) is None] == [{"n": True}]
+    assert unsuited(COMPLETIONS, {"prompt": "x"}) is None
+    assert unsuited(COMPLETIONS, {"prompt": [1, 2]}) and unsuited(COMPLETIONS, {"prompt": "x", "echo": True})
+
+
+def test_no_answer_or_several_or_one_without_a_score_never_stay_here() -> None:
+    none = Standing(State.NONE, "none")
+    assert ruling.before(none, Wanted("s")).why == "no certificate"
+    assert ruling.before(Standing(State.VALID, "odd"), Wanted("s")).why == "no certificate"
+    assert ruling.after(none, Wanted("s"), [Reply("yes", 1.0)], {}).why == "no certificate"
+    assert not Ruling(why="x").local
+
+
+def test_headers_that_are_of_one_connection_stay_there() -> None:
+    sent = [
+        (b"Host", b"a"),
+        (b"Connection", b"close, X-One"),
+        (b"x-one", b"1"),
+        (b"Cookie", b"c"),
+        (b"Authorization", b"mine"),
+        (b"x-two", b"2"),
+    ]
+    assert up(sent, None, own_authorization=True) == [(b"authorization", b"mine"), (b"x-two", b"2")]
+    assert up(sent, None, own_authorization=False) == [(b"x-two", b"2")]
+    assert up(sent, "key", own_authorization=True) == [(b"x-two", b"2"), (b"authorization", b"Bearer key")]
+    back = [
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Access-Control-Allow-Origin", b"*"),
+        (b"X-Smidgen-Score", b"1"),
+        (b"X-Request-Id", b"r"),
+        (b"a", b"b"),
+    ]
+    assert down(back) == [(b"x-upstream-request-id", b"r"), (b"a", b"b")]
+
+
+def test_marks_are_one_line_of_ascii() -> None:
+    said = dict(marks("upstream", "m\r\nx: y\u20ac", Ruling(why="score", detail="low\n", score=0.25)))
+    assert said[b"x-smidgen-model"] == b"m??x: y?" and said[b"x-smidgen-escalated"] == b"score (low?)"
+    assert said[b"x-smidgen-score"] == b"0.250000" and b"x-smidgen-certificate" not in said
+    assert len(plain("x" * 1000)) == 200
+
+
+def test_waits_double_within_the_total_and_honour_what_is_asked() -> None:
+    patient = Patience(tries=4, first=1.0, longest=3.0, total=10.0, chance=random.Random(0))
+    waits = [patient.wait(tried, None, 0.0) for tried in (1, 2, 3, 4)]
+    assert waits[3] is None
+    assert [low <= (wait or 0) <= high for wait, low, high in zip(waits, (0.5, 1.0, 1.5), (1.0, 2.0, 3.0), strict=False)] == [True] * 3
+    assert patient.wait(1, 7.0, 0.0) == 7.0
+    assert patient.wait(1, 7.0, 3.5) is None and patient.wait(1, 0.0, 10.0) is None
+    assert retry_after({"retry-after": "3"}) == 3.0 and retry_after({"retry-after": "-1"}) == 0.0
+    assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, now=50.0) == 10.0
+    assert [retry_after({"retry-after": value}) for value in ("soon", "nan", "")] == [None] * 3
+
+
+def test_a_breaker_opens_lets_one_probe_and_closes() -> None:
+    now = [0.0]
+    breaker = Breaker(failures=3, seconds=10.0, clock=lambda: now[0])
+    for _ in range(2):
+        breaker.failed()
+    breaker.succeeded()
+    for _ in range(3):
+        assert breaker.allows()
+        breaker.failed()
+    assert (breaker.state, breaker.allows(), breaker.seconds_left) == (Circuit.OPEN, False, 10.0)
+    now[0] = 10.0
+    assert (breaker.state, breaker.allows(), breaker.allows()) == (Circuit.PROBING, True, False)
+    breaker.left()
+    assert breaker.allows()
+    breaker.failed()
+    assert breaker.state is Circuit.OPEN and breaker.seconds_left == 10.0
+    now[0] = 20.0
+    assert breaker.allows()
+    breaker.succeeded()
+    assert breaker.state is Circuit.CLOSED and breaker.allows()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x/v1",
+        "x.example/v1",
+        "http://",
+        "http://user:hush@x/v1",
+        "https://x/v1?key=hush",
+        "http://x y",
+        "http://x:99999",
+        "file:///etc",
+    ],
+)
+def test_an_upstreams_url_is_plain_http_and_no_secret_is_repeated(url: str) -> None:
+    with pytest.raises(InputError) as caught:
+        address.checked(url)
+    assert "hush" not in str(caught.value)
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    assert address.checked("https://API.example.com/v1/") == "https://API.example.com/v1"
+    assert address.origin("https://API.example.com/v1") == address.origin("https://api.example.com:443/other")
+    assert address.origin("http://a") != address.origin("https://a")
+    assert address.is_local("http://[::1]:8000/v1") and not address.is_local("http://localhost.example")

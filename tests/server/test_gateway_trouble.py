@@ -1,0 +1,270 @@
+"""Upstreams in trouble, keys, and clients that leave, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
+
+from smidgen.cli import main
+from smidgen.core.errors import InputError
+from smidgen.gateway.patience import Patience
+from smidgen.server.escalation import Escalation, Unreachable
+from smidgen.server.fallback import targets
+from smidgen.server.metering import Metering
+from smidgen.server.settings import ServeSettings
+from smidgen.server.upstream import Call, Upstream, Waits
+
+from .conftest import WordModel
+
+CHAT = "/v1/chat/completions"
+PATIENCE = Patience(tries=3, first=0.001, longest=0.002, total=2.0)
+SSE = {"Content-Type": "text/event-stream"}
+BUSY = Said(status=503, body=b'{"error": {"message": "too hot, key-1"}}')
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
+    monkeypatch.delenv("SMIDGEN_FALLBACK_KEY", raising=False)
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamStub]:
+    with upstream_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def second() -> Iterator[UpstreamStub]:
+    with upstream_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def gateway(serve: Any, upstream: UpstreamStub) -> Any:
+    """Start one over the word model `support`, which has no certificate."""
+    return lambda **settings: serve(WordModel(), patience=PATIENCE, **{"fallback": (upstream.url,), "fallback_model": ("big",), **settings})
+
+
+def asking(name: str = "support", **more: Any) -> dict[str, Any]:
+    return {"model": name, "messages": [{"role": "user", "content": "a refund please"}], **more}
+
+
+def metrics(running: Any) -> list[str]:
+    return [line for line in running.client.get("/metrics").text.splitlines() if "_created" not in line]
+
+
+def test_a_passing_failure_is_tried_again_and_the_client_sees_none(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.script = [Said(status=429, headers={"Retry-After": "0"}), BUSY]
+    running = gateway()
+    assert running.post(CHAT, asking()).content == WHOLE
+    assert [body["model"] for body in upstream.bodies] == ["big"] * 3
+    lines = metrics(running)
+    name = "1:127.0.0.1"
+    assert f'smidgen_upstream_errors_total{{kind="busy",upstream="{name}"}} 2.0' in lines
+    assert f'smidgen_upstream_retries_total{{upstream="{name}"}} 2.0' in lines
+    assert f'smidgen_upstream_breaker{{upstream="{name}"}} 0.0' in lines
+    assert 'smidgen_gateway_requests_total{answered_by="upstream",model="support",why="no certificate"} 1.0' in lines
+
+
+def test_retry_after_is_waited_for_and_a_wait_too_long_is_not(upstream: UpstreamStub) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def asked() -> list[int]:
+        waits = Waits(connect=5.0, read=5.0, whole=5.0, most=1000)
+        one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=waits, connections=4)
+        escalation = Escalation([one], Patience(tries=3, first=0.5, total=20.0), Metering(), sleep)
+        call = Call("POST", b"/chat/completions", b"", [], b'{"model": "support"}', renamed=True)
+        statuses = []
+        for retry_after in ("7", "21"):
+            upstream.script = [Said(status=429, headers={"Retry-After": retry_after})]
+            try:
+                _, response = await escalation.ask(call)
+                statuses.append(response.status_code)
+                await response.aclose()
+            except Unreachable as error:
+                statuses.append(error.status)
+                assert error.after == 21.0 and error.response().headers["retry-after"] == "21"
+        await escalation.close()
+        return statuses
+
+    assert asyncio.run(asked()) == [200, 503]
+    assert slept == [7.0] and upstream.bodies == [{"model": "big"}] * 3
+
+
+def test_what_may_have_been_done_is_not_done_twice(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.script = [Said(status=500), Said(status=503)]
+    running = gateway()
+    assert running.post("/v1/batches", {"a": 1}).status_code == 500 and len(upstream.seen) == 1
+    assert running.post("/v1/batches", {"a": 1}).content == WHOLE and len(upstream.seen) == 3
+
+
+def test_a_refusal_passes_as_it_is(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.script = [Said(status=400, body=b'{"error": {"message": "no such model"}}')]
+    found = gateway().post(CHAT, asking())
+    assert (found.status_code, found.content, len(upstream.seen)) == (400, b'{"error": {"message": "no such model"}}', 1)
+    assert found.headers["x-smidgen-answered-by"] == "upstream"
+
+
+def test_the_next_upstream_is_asked_and_then_an_error_says_what_happened(
+    gateway: Any, upstream: UpstreamStub, second: UpstreamStub, error: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_FALLBACK_KEY", "key-1")
+    upstream.answer = lambda seen: BUSY
+    running = gateway(fallback=(upstream.url, second.url), fallback_model=("big", "bigger"))
+    found = running.post(CHAT, asking())
+    assert (found.content, found.headers["x-smidgen-model"]) == (WHOLE, "bigger")
+    assert [body["model"] for body in upstream.bodies + second.bodies] == ["big"] * 3 + ["bigger"]
+    second.answer = lambda seen: Said(status=500, body=b"<html>")
+    failed = running.post(CHAT, asking())
+    told = error(failed, 502)
+    assert told["code"] == "upstream_failed" and "HTTP 500, at the last of 3 tries" in told["message"]
+    assert "left alone" in told["message"] and "too hot" in told["message"] and "key-1" not in told["message"]
+    assert failed.headers["x-smidgen-answered-by"] == "none" and failed.headers["x-should-retry"] == "false"
+    assert failed.headers["x-smidgen-escalated"].startswith("no certificate")
+
+
+def test_a_breaker_opens_and_the_upstream_is_left_alone(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    upstream.answer = lambda seen: BUSY
+    running = gateway()
+    assert error(running.post(CHAT, asking()), 503)["code"] == "upstream_failed"
+    error(running.post(CHAT, asking()), 503)
+    assert len(upstream.seen) == 5
+    refused = running.post(CHAT, asking("other"))
+    assert error(refused, 503) and 1 <= int(refused.headers["retry-after"]) <= 20
+    assert len(upstream.seen) == 5
+    lines = metrics(running)
+    assert 'smidgen_upstream_breaker{upstream="1:127.0.0.1"} 2.0' in lines
+    assert 'smidgen_gateway_requests_total{answered_by="none",model="support",why="no certificate"} 2.0' in lines
+    assert 'smidgen_gateway_requests_total{answered_by="none",model="",why="passed"} 1.0' in lines
+
+
+def test_no_connection_and_no_answer_in_time(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    assert "no connection" in error(gateway(fallback=(nobody,)).post(CHAT, asking()), 502)["message"]
+    upstream.answer = lambda seen: Said(wait=0.8)
+    assert "no answer in 0.2 s" in error(gateway(fallback_seconds=0.2).post(CHAT, asking()), 504)["message"]
+
+
+def test_by_policy_the_small_model_answers_and_is_marked_as_uncertified(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    upstream.answer = lambda seen: BUSY
+    running = gateway(when_upstream_fails="local")
+    found = running.post(CHAT, asking())
+    assert found.json()["choices"][0]["message"]["content"] == "billing/refund"
+    told = {name: found.headers.get(f"x-smidgen-{name}") for name in ("answered-by", "uncertified", "certificate")}
+    assert told == {"answered-by": "local", "uncertified": "upstream failed", "certificate": None}
+    assert found.json()["smidgen"]["certificate"] is None and found.json()["smidgen"]["uncertified"] == "upstream failed"
+    error(running.post(CHAT, asking("other")), 503)
+    error(running.post(CHAT, asking(tools=[{"type": "function", "function": {"name": "f"}}])), 503)
+    assert 'smidgen_gateway_requests_total{answered_by="local",model="support",why="upstream failed"} 1.0' in metrics(running)
+
+
+def test_an_answer_that_breaks_off_is_never_tried_again_and_never_looks_whole(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway()
+    upstream.script = [Said(pieces=[chunk("half")], headers=SSE, cut=True)]
+    with (
+        openai.OpenAI(base_url=f"{running.url}/v1", api_key="k", max_retries=0) as client,
+        pytest.raises(openai.APIError, match="broke off"),
+    ):
+        for one in client.chat.completions.create(**asking(), stream=True):
+            assert one.choices[0].delta.content == "half"
+    upstream.script = [Said(cut=True)]
+    with pytest.raises(httpx.RemoteProtocolError):
+        running.post(CHAT, asking())
+    upstream.script = [Said(pieces=[b"x" * 600_000] * 3, headers=SSE)]
+    bounded = gateway(fallback_max_mb=1.0)
+    assert b"larger than 1 MB" in bounded.post(CHAT, asking(stream=True)).content
+    assert len(upstream.seen) == 3
+
+
+def test_a_client_that_leaves_ends_the_upstreams_work(gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture) -> None:
+    upstream.script = [Said(pieces=[chunk("x" * 100)] * 300, headers=SSE, pause=0.02)]
+    running = gateway()
+    with running.client.stream("POST", CHAT, json=asking(stream=True)) as response:
+        next(response.iter_raw())
+    assert upstream.left.wait(5)
+    assert running.post(CHAT, asking()).content == WHOLE
+    assert [record.message for record in caplog.records if "failed" in record.message] == []
+
+
+def test_a_client_that_leaves_before_the_answer_ends_it_too_and_is_no_failure(
+    gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.script = [Said(wait=0.3, body=b"x" * 20_000_000)]
+    running = gateway()
+    with pytest.raises(httpx.ReadTimeout):
+        running.post(CHAT, asking(), timeout=0.1)
+    assert upstream.left.wait(5)
+    assert running.post(CHAT, asking()).content == WHOLE
+    assert [record.message for record in caplog.records if "failed" in record.message] == []
+
+
+def test_a_fallback_that_leads_back_does_not_go_round(serve: Any, error: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = serve(WordModel(), patience=PATIENCE, port=port, fallback=(f"http://127.0.0.1:{port}/v1",), fallback_model=("big",))
+    assert error(running.post(CHAT, asking()), 508)["code"] == "fallback_loop"
+    assert [card["id"] for card in running.client.get("/v1/models").json()["data"]] == ["support"]
+
+
+def test_the_key_goes_up_and_nowhere_else(
+    gateway: Any, upstream: UpstreamStub, second: UpstreamStub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    mine = {"authorization": "Bearer mine"}
+    both = {"fallback": (upstream.url, second.url)}
+    upstream.answer = lambda seen: BUSY
+    gateway(**both).post(CHAT, asking(), headers=mine)
+    assert {seen.headers.get("authorization") for seen in upstream.seen} == {"Bearer mine"}
+    assert [seen.headers.get("authorization") for seen in second.seen] == [None]
+    upstream.seen.clear(), second.seen.clear()
+    gateway(api_key=("mine",)).post(CHAT, asking(), headers=mine)
+    assert {seen.headers.get("authorization") for seen in upstream.seen} == {None}
+    monkeypatch.setenv("SMIDGEN_FALLBACK_KEY", "key-1")
+    upstream.seen.clear()
+    running = gateway(**both, access_log=True)
+    found = [running.post(CHAT, asking(), headers=mine), running.client.get("/metrics"), running.post(CHAT, asking("other"), headers=mine)]
+    assert {seen.headers["authorization"] for seen in upstream.seen} == {"Bearer key-1"}
+    assert {seen.headers.get("authorization") for seen in second.seen} == {None}
+    assert [one for one in found if "key-1" in one.text + str(one.headers)] == [] and "key-1" not in caplog.text
+
+
+def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    def of(**settings: Any) -> list[Any]:
+        return targets(ServeSettings(**settings), {"SMIDGEN_FALLBACK_KEY": "k1", "SMIDGEN_FALLBACK_KEY_2": "k2", "BAD": "two words"})
+
+    two = ("https://a.example/v1", "https://b.example/v1")
+    made = of(fallback=two, fallback_model=("m",))
+    assert [(target.key, target.model, target.own_authorization) for target in made] == [("k1", "m", True), ("k2", "m", False)]
+    assert "k1" not in repr(made)
+    wrong: list[dict[str, Any]] = [
+        {"fallback": two},
+        {"fallback": two, "fallback_model": ("a", "b", "c")},
+        {"fallback": two[:1], "fallback_model": ("a",), "fallback_key_env": ("UNSET",)},
+        {"fallback": two[:1], "fallback_model": ("a",), "fallback_key_env": ("BAD",)},
+        {"fallback": two, "fallback_model": ("a",), "fallback_key_env": ("SMIDGEN_FALLBACK_KEY",)},
+        {"fallback_model": ("a",)},
+    ]
+    for settings in wrong:
+        with pytest.raises(InputError) as caught:
+            of(**settings)
+        assert "two words" not in str(caught.value)
+    assert main.code(["serve"]) == 2
+    assert main.code(["serve", "--fallback", "http://u:hush@x/v1", "--fallback-model", "m"]) == 2
+    said = capsys.readouterr()
+    assert "--fallback" in said.err and "hush" not in said.err + said.out
