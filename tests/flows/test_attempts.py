@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smidgen.core.errors import RequestError
 from smidgen.core.parts import Form, Raw
 from smidgen.core.rows import Row
 from smidgen.engines.llama_pieces import Piece, Token, Usage
@@ -209,6 +210,22 @@ def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked
     assert checks(task, form, TEXT)
     assert not checks(registry.find("tasks", "classify"), {}, TEXT)
     assert not runner.asked
+
+
+def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: Form) -> None:
+    """A text that took all the tokens it may have has a fault, that of being cut off, and cannot be made longer."""
+
+    class Full(Runner):
+        def write(self, text: Any, **options: Any) -> Iterator[Piece]:
+            if options.get("begun"):
+                raise RequestError("the answer has all the tokens that it may have", value=8, todo="Allow more.")
+            self.asked.append((options.get("seed", 0), 1))
+            yield Piece("This huge blue", 8, (Token(1, "This", 0.9),), "length", Usage(20, 0, 8))
+
+    runner = Full("")
+    given = list(best(registry.find("tasks", "write"), form, runner, TEXT, {"max_tokens": 8}))
+    assert "".join(piece.text for piece in given) == "This huge blue" and given[-1].finish == "length"
+    assert runner.asked == [(seed, 1) for seed in range(5)], "others are still drawn"
 
 
 def test_a_text_that_was_cut_off_is_written_anew(form: Form) -> None:

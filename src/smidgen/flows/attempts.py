@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.core.errors import RequestError
 from smidgen.core.parts import Checking, Form, Raw, Runner, Task
 from smidgen.core.rows import Text
 from smidgen.flows.runners import asked
@@ -98,7 +99,7 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
     """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, made longer or not, or of one that
     was drawn.
 
-    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises.
+    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises for the likeliest.
     """
     assert isinstance(task, Checking)
 
@@ -122,15 +123,21 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
         tokens = tuple(token for piece in pieces for token in piece.tokens)
         return None if back is None else [replace(pieces[-1], text=back, count=sum(piece.count for piece in pieces), tokens=tokens)]
 
+    def tried(**more: Any) -> Generator[Any, None, list[Any] | None]:
+        """Another one; None where it cannot be written: for a stand-in, or for more behind what there is, the room may not do."""
+        try:
+            return own((yield from _quietly(writer.write(shown, **{**options, **more}))))
+        except RequestError:
+            return None
+
     if swap is not None:
-        found = own((yield from _quietly(writer.write(shown, **options))))
+        found = yield from tried()
         if found and worth(found) < rank:
             kept, rank = found, worth(found)
     for _ in range(SENTENCES):
         if not rank[0]:
             break
-        begun = _text(kept) if swap is None else swap.there(_text(kept))
-        added = own((yield from _quietly(writer.write(shown, **options, begun=begun))))
+        added = yield from tried(begun=_text(kept) if swap is None else swap.there(_text(kept)))
         longer = _together(kept, added) if added else kept
         if worth(longer) >= rank:
             break
@@ -138,7 +145,7 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
     for seed in range(1, task.attempts(form) + 1):
         if not rank[0]:
             break
-        found = own((yield from _quietly(writer.write(shown, **{**options, "temperature": TEMPERATURE, "seed": seed}))))
+        found = yield from tried(temperature=TEMPERATURE, seed=seed)
         if found and worth(found) < rank:
             kept, rank = found, worth(found)
     yield from kept
