@@ -370,6 +370,16 @@ def test_a_page_of_another_origin_spends_nothing(gateway: Any, upstream: Upstrea
         assert found.headers.get_list("x-smidgen-answered-by") == ["upstream"]
 
 
+def test_an_image_of_another_page_asks_nothing_either(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    """It is asked for without an origin, and browsers say that another site's page did so."""
+    running = gateway()
+    for site in ("cross-site", "same-site"):
+        refused = running.client.get("/v1/files/a", headers={"sec-fetch-site": site})
+        assert error(refused, 403)["code"] == "origin_not_allowed" and upstream.seen == []
+    for site in ("same-origin", "none"):
+        assert running.client.get("/v1/files/a", headers={"sec-fetch-site": site}).content == WHOLE
+
+
 def test_nothing_that_a_client_names_gets_into_a_header_as_it_is(gateway: Any) -> None:
     found = gateway().post(CHAT, asking(SURE, "a\r\nx-evil: 1\u20ac" + "b" * 500))
     assert "x-evil" not in found.headers and found.headers["x-smidgen-model"].startswith("a??x-evil: 1?bbb")
