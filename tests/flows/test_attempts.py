@@ -13,6 +13,7 @@ from smidgen.core.parts import Form, Raw
 from smidgen.core.rows import Row
 from smidgen.engines.llama_pieces import Piece, Token, Usage
 from smidgen.flows.attempts import best, checks, improved
+from smidgen.flows.live import Model
 from smidgen.parts import registry
 from smidgen.tasks.write import WriteSettings
 
@@ -199,6 +200,21 @@ def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
     runner.texts = {**runner.texts, "table lamp": "This huge blue {thing} lights your home."}
     assert improved(task, form, runner, [NEW], runner.run([NEW]))["texts"] == ["This huge blue tankard lights your home."]
     assert "".join(piece.text for piece in best(task, form, runner, NEW, {"logprobs": 2})) == MISSPELT
+
+
+def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measured(form: Form) -> None:
+    """Its score would be that of another text: it says so, and a certificate does not cover it."""
+    task = registry.find("tasks", "write")
+    runner = Speller({"other": MISSPELT, **dict.fromkeys(THINGS, "This huge blue {thing} is made for your home.")})
+    model = Model.__new__(Model)
+    vars(model).update(task=task, form=form, runner=runner)
+    told = {}
+    for text in (NEW, TEXT):
+        for logprobs in (0, 2):
+            *_, reply = model.write(text, logprobs=logprobs)
+            told[text, logprobs] = reply.facts.get("unscored", "")
+    assert {asked for asked, why in told.items() if why} == {(NEW, 2)}
+    assert "stand-in" in told[NEW, 2]
 
 
 def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: Form) -> None:

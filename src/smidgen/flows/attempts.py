@@ -95,6 +95,14 @@ def checks(task: Task, form: Form, text: Text) -> bool:
     return isinstance(task, Checking) and task.attempts(form) > 0 and task.checks(text, form)
 
 
+def unlike(task: Task, form: Form, text: Text, options: Mapping[str, Any]) -> str:
+    """Why the best answer with these options may be another one than was measured; empty where it is not. The tokens of a stand-in are not
+    those of the text that is given: with `logprobs` there is none."""
+    assert isinstance(task, Checking)
+    odd = options.get("logprobs") and task.stand_in(text, form) is not None
+    return "with the probabilities of its tokens, no stand-in is written" if odd else ""
+
+
 def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[str, Any]) -> Generator[Any, None, None]:
     """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, made longer or not, or of one that
     was drawn.
@@ -111,7 +119,6 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
 
     kept = yield from _quietly(writer.write(text, **options))
     rank = worth(kept)
-    # The tokens of a stand-in are not those of the text that is given.
     swap = task.stand_in(text, form) if rank[0] and not options.get("logprobs") else None
     shown = text if swap is None else swap.text
 
