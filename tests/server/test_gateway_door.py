@@ -258,6 +258,19 @@ def test_unknown_paths_pass_whatever_the_method(gateway: Any, upstream: Upstream
     assert len(upstream.seen) == 6
 
 
+def test_not_modified_has_no_body_and_the_connection_goes_on(
+    gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may say how long the body would be, which does not come."""
+    upstream.script = [Said(status=304, body=b"", headers={"ETag": '"a"', "Content-Length": "12"}), Said(status=204, body=b"")]
+    running = gateway()
+    found = running.client.get("/v1/files/a", headers={"if-none-match": '"a"'})
+    assert (found.status_code, found.headers["etag"], found.content) == (304, '"a"', b"")
+    assert running.client.delete("/v1/files/a").status_code == 204
+    assert running.client.get("/v1/files/a").content == WHOLE
+    assert "failed" not in caplog.text
+
+
 def test_a_bundles_name_at_another_path_escalates_to_the_upstreams_model(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     certify(model)
     found = gateway().post("/v1/responses", {"model": "support@0.9", "input": "x"})
