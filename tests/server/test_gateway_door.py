@@ -258,9 +258,7 @@ def test_unknown_paths_pass_whatever_the_method(gateway: Any, upstream: Upstream
     assert len(upstream.seen) == 6
 
 
-def test_not_modified_has_no_body_and_the_connection_goes_on(
-    gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_not_modified_breaks_nothing(gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture) -> None:
     """It may say how long the body would be, which does not come."""
     upstream.script = [Said(status=304, body=b"", headers={"ETag": '"a"', "Content-Length": "12"}), Said(status=204, body=b"")]
     running = gateway()
