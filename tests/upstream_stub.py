@@ -100,7 +100,8 @@ def upstream_stub() -> Iterator[UpstreamStub]:
             for name, value in said.headers.items():
                 self.send_header(name, value)
             if said.pieces is None:
-                self.send_header("Content-Length", str(len(said.body) + (10 if said.cut else 0)))
+                if "Content-Length" not in said.headers:
+                    self.send_header("Content-Length", str(len(said.body) + (10 if said.cut else 0)))
                 self.end_headers()
                 self.wfile.write(said.body)
             else:

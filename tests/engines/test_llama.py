@@ -79,6 +79,9 @@ def test_an_answer_that_had_ended_goes_on(writer: LlamaRunner) -> None:
     assert [piece.finish for piece in pieces[:-1]] == [None] * (len(pieces) - 1)
     assert pieces[-1].finish == ("stop" if added["finished"][0] else "length")
     assert added["tokens"][0] + len(writer._prompt.begun(begun)) <= writer.options.max_tokens, "both together are one answer"
+    one_more = len(writer._prompt.begun(begun)) + 1
+    pieces = list(writer.write(ASKED[0], begun=begun, max_tokens=one_more))
+    assert sum(piece.count for piece in pieces) == 1 and pieces[-1].finish == "length"
 
 
 def test_the_likeliest_tokens(writer: LlamaRunner) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smidgen.core.errors import RequestError
 from smidgen.core.parts import Form, Raw
 from smidgen.core.rows import Row
 from smidgen.engines.llama_pieces import Piece, Token, Usage
 from smidgen.flows.attempts import best, checks, improved
+from smidgen.flows.live import Model
 from smidgen.parts import registry
 from smidgen.tasks.write import WriteSettings
 
@@ -200,6 +202,21 @@ def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
     assert "".join(piece.text for piece in best(task, form, runner, NEW, {"logprobs": 2})) == MISSPELT
 
 
+def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measured(form: Form) -> None:
+    """Its score would be that of another text: it says so, and a certificate does not cover it."""
+    task = registry.find("tasks", "write")
+    runner = Speller({"other": MISSPELT, **dict.fromkeys(THINGS, "This huge blue {thing} is made for your home.")})
+    model = Model.__new__(Model)
+    vars(model).update(task=task, form=form, runner=runner)
+    told = {}
+    for text in (NEW, TEXT):
+        for logprobs in (0, 2):
+            *_, reply = model.write(text, logprobs=logprobs)
+            told[text, logprobs] = reply.facts.get("unscored", "")
+    assert {asked for asked, why in told.items() if why} == {(NEW, 2)}
+    assert "stand-in" in told[NEW, 2]
+
+
 def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: Form) -> None:
     task, runner = registry.find("tasks", "write"), Runner(NO_SIZE)
     for other in ({**form, "attempts": 0}, {**form, "attributes": False}):
@@ -209,6 +226,22 @@ def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked
     assert checks(task, form, TEXT)
     assert not checks(registry.find("tasks", "classify"), {}, TEXT)
     assert not runner.asked
+
+
+def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: Form) -> None:
+    """A text that took all the tokens it may have has a fault, that of being cut off, and cannot be made longer."""
+
+    class Full(Runner):
+        def write(self, text: Any, **options: Any) -> Iterator[Piece]:
+            if options.get("begun"):
+                raise RequestError("the answer has all the tokens that it may have", value=8, todo="Allow more.")
+            self.asked.append((options.get("seed", 0), 1))
+            yield Piece("This huge blue", 8, (Token(1, "This", 0.9),), "length", Usage(20, 0, 8))
+
+    runner = Full("")
+    given = list(best(registry.find("tasks", "write"), form, runner, TEXT, {"max_tokens": 8}))
+    assert "".join(piece.text for piece in given) == "This huge blue" and given[-1].finish == "length"
+    assert runner.asked == [(seed, 1) for seed in range(5)], "others are still drawn"
 
 
 def test_a_text_that_was_cut_off_is_written_anew(form: Form) -> None:

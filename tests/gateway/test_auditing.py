@@ -68,3 +68,13 @@ def test_rare_audits_count_by_their_weight(folder: Path) -> None:  # noqa: F811
     with pytest.raises(ValueError, match="probability"):
         auditing.observe(folder, often, 1.0, probability=0.01, least_probability=0.05)
     assert auditing.audited(often).audits == 5
+
+
+@pytest.mark.parametrize("least", [0.0, -1.0, float("nan"), 2.0])
+def test_a_least_probability_that_cannot_be_takes_nothing_in(folder: Path, least: float) -> None:  # noqa: F811
+    """With none at all, an audit would be no evidence; below that, errors would speak for the claim."""
+    paper = given(folder)
+    for probability in (0.0, 0.5, 1.0):
+        with pytest.raises(ValueError, match="probability"):
+            auditing.observe(folder, paper, 1.0, probability, least_probability=least)
+    assert auditing.audited(paper).audits == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -185,6 +186,16 @@ def test_another_machines_key_is_not_trusted_until_it_is_told_to_be(folder: Path
     (elsewhere / "keys" / "trusted" / "builder.pub").write_bytes(published.read_bytes())
     assert standing(folder, SUBJECT, NOW).valid
     assert not (elsewhere / "keys" / "certificate.pem").exists()  # looking makes no key
+
+
+def test_a_trusted_key_of_an_unknown_kind_is_passed_over(folder: Path, own_home: Path) -> None:
+    given(folder)
+    (own_home / "keys" / "trusted").mkdir()
+    # A public key of the algorithm 1.2.3.4, which there is not.
+    strange = bytes.fromhex("3010" + "3007" + "06032a0304" + "0500" + "0305" + "00deadbeef")
+    pem = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(strange).decode()}\n-----END PUBLIC KEY-----\n"
+    (own_home / "keys" / "trusted" / "strange.pub").write_text(pem, encoding="ascii")
+    assert standing(folder, SUBJECT, NOW).valid
 
 
 def test_a_stranger_who_signs_properly_is_not_believed(folder: Path) -> None:

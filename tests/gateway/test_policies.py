@@ -132,6 +132,14 @@ def test_headers_that_are_of_one_connection_stay_there() -> None:
     assert down(back) == [(b"x-upstream-request-id", b"r"), (b"a", b"b")]
 
 
+@pytest.mark.parametrize("name", [b"authorization", b"api-key", b"X-Api-Key", b"x-goog-api-key"])
+def test_a_clients_own_key_goes_where_it_may_in_whichever_header_it_is(name: bytes) -> None:
+    given = [(name, b"mine"), (b"content-type", b"application/json")]
+    assert up(given, None, own_authorization=True) == [(name.lower(), b"mine"), given[1]]
+    assert up(given, None, own_authorization=False) == given[1:]
+    assert up(given, "ours", own_authorization=True) == [given[1], (b"authorization", b"Bearer ours")]
+
+
 def test_marks_are_one_line_of_ascii() -> None:
     said = dict(marks("upstream", "m\r\nx: y\u20ac", Ruling(why="score", detail="low\n", score=0.25)))
     assert said[b"x-smidgen-model"] == b"m??x: y?" and said[b"x-smidgen-escalated"] == b"score (low?)"

@@ -258,6 +258,17 @@ def test_unknown_paths_pass_whatever_the_method(gateway: Any, upstream: Upstream
     assert len(upstream.seen) == 6
 
 
+def test_not_modified_breaks_nothing(gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture) -> None:
+    """It may say how long the body would be, which does not come."""
+    upstream.script = [Said(status=304, body=b"", headers={"ETag": '"a"', "Content-Length": "12"}), Said(status=204, body=b"")]
+    running = gateway()
+    found = running.client.get("/v1/files/a", headers={"if-none-match": '"a"'})
+    assert (found.status_code, found.headers["etag"], found.content) == (304, '"a"', b"")
+    assert running.client.delete("/v1/files/a").status_code == 204
+    assert running.client.get("/v1/files/a").content == WHOLE
+    assert "failed" not in caplog.text
+
+
 def test_a_bundles_name_at_another_path_escalates_to_the_upstreams_model(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     certify(model)
     found = gateway().post("/v1/responses", {"model": "support@0.9", "input": "x"})
@@ -368,6 +379,16 @@ def test_a_page_of_another_origin_spends_nothing(gateway: Any, upstream: Upstrea
         found = running.post(CHAT, asking(SURE), headers={"origin": origin})
         assert found.content == WHOLE and found.headers.get("access-control-allow-origin") != "*"
         assert found.headers.get_list("x-smidgen-answered-by") == ["upstream"]
+
+
+def test_an_image_of_another_page_asks_nothing_either(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    """It is asked for without an origin, and browsers say that another site's page did so."""
+    running = gateway()
+    for site in ("cross-site", "same-site"):
+        refused = running.client.get("/v1/files/a", headers={"sec-fetch-site": site})
+        assert error(refused, 403)["code"] == "origin_not_allowed" and upstream.seen == []
+    for site in ("same-origin", "none"):
+        assert running.client.get("/v1/files/a", headers={"sec-fetch-site": site}).content == WHOLE
 
 
 def test_nothing_that_a_client_names_gets_into_a_header_as_it_is(gateway: Any) -> None:

@@ -151,6 +151,28 @@ def test_a_breaker_opens_and_the_upstream_is_left_alone(gateway: Any, upstream: 
     assert 'smidgen_gateway_requests_total{answered_by="none",model="",why="passed"} 1.0' in lines
 
 
+@pytest.mark.parametrize("fault", [httpx.PoolTimeout, httpx.LocalProtocolError])
+def test_a_fault_of_this_side_does_not_open_the_breaker(
+    upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch, fault: type[httpx.TransportError]
+) -> None:
+    """One client's broken requests must not take the upstream from all others."""
+    one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=Waits(1, 1, 1, 1000), connections=1)
+    asked = Escalation([one], PATIENCE, Metering())
+
+    async def broken(call: Call) -> httpx.Response:
+        raise fault("ours")
+
+    async def run() -> None:
+        monkeypatch.setattr(one, "send", broken)
+        for _ in range(6):
+            with pytest.raises(Unreachable):
+                await asked.ask(Call("POST", b"/chat/completions", b"", [], b"{}"))
+        assert one.breaker.allows()
+        await asked.close()
+
+    asyncio.run(run())
+
+
 def test_no_connection_and_no_answer_in_time(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

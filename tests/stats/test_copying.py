@@ -68,3 +68,38 @@ def test_the_stand_in_asks_for_the_same_article_and_is_as_long() -> None:
     swap = stand_in("kind[alehouse], name[Nook]", KNOWN)
     assert swap is not None
     assert swap.values == {"inn": "alehouse", "The Eagle": "Nook"}, "a vowel for a vowel, a consonant for a consonant"
+
+
+def test_values_are_put_back_all_at_once() -> None:
+    """What stands for one value may be another value of the input."""
+    swap = stand_in("name[Oak Inn], near[Mill]", {"name": ["Mill House"], "near": ["Oak Inn", "Ranch"]})
+    assert swap is not None and len(swap.values) == 2
+    shown = {own: known for known, own in swap.values.items()}
+    assert swap.text == f"name[{shown['Oak Inn']}], near[{shown['Mill']}]"
+    assert swap.back(f"{shown['Oak Inn']} is near {shown['Mill']}.") == "Oak Inn is near Mill."
+    assert swap.there("Oak Inn is near Mill.") == f"{shown['Oak Inn']} is near {shown['Mill']}."
+
+
+def test_a_value_that_stands_elsewhere_in_another_case_is_left_alone() -> None:
+    known = {"price": ["High", "Modest"]}
+    swap = stand_in("price[Steep], rating[high]", known)
+    assert swap is not None and swap.values == {"Modest": "Steep"}
+    assert swap.back("A modest place with a high rating.") == "A Steep place with a high rating."
+    assert stand_in("price[Steep], slope[steep]", known) is None, "which of the two would be meant?"
+
+
+@pytest.mark.parametrize("left", ["One of the ranches here.", "Ranches are near.", "A RANCHING place."])
+def test_words_made_of_a_stand_ins_are_not_given(left: str) -> None:
+    swap = stand_in("near[Grove]", KNOWN)
+    assert swap is not None
+    assert swap.back(left) is None
+    assert swap.back("Near the Ranch.") == "Near the Grove."
+
+
+@pytest.mark.parametrize("value", ["Größe", "İstanbul", "D’Arcy", "Crème Brûlée"])
+def test_letters_of_any_language_are_put_back(value: str) -> None:
+    swap = stand_in(f"near[{value}]", KNOWN)
+    assert swap is not None
+    assert swap.back("Ranchero is near the ranch, not by Ranch.") is None, "a word that is made of it is left"
+    assert swap.back("It is near the ranch.") == f"It is near the {value}."
+    assert swap.there(f"It is near {value}.") == "It is near Ranch."

@@ -292,6 +292,7 @@ class LlamaRunner:
             **({"json_schema": compact(self.options.schema_of_answers)} if self.options.schema_of_answers else {}),
             **more,
         }
+        body["n_predict"] = min(most, body["n_predict"])
         return {"do": "write", "body": body, "stop_ids": self.options.stop}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:

@@ -22,7 +22,8 @@ class Acquaintance:
 
     Attributes:
         hashes: of rows as read, and of files, with what each is.
-        texts: folded, of rows that it was made from or measured on.
+        texts: folded, of rows that it was made from or measured on. Of a file all of them are known, or none: the few that its report
+            shows were picked by whether the answers were right, and a sample without those would be an easier one.
         unchecked: what cannot be told, in words.
     """
 
@@ -41,7 +42,7 @@ class Acquaintance:
             )
 
     def knows(self, text: Text) -> bool:
-        """Whether a text, but for case, punctuation and spaces, is one that it was made from or measured on."""
+        """Whether a text, but for case, punctuation and spaces, stands in a file that it was made from or measured on."""
         return near.folded(joined(text)) in self.texts
 
 
@@ -56,7 +57,7 @@ def acquainted(model: Model, report: Report) -> Acquaintance:
         unchecked.append("whether this is the training data, for the bundle does not say what it was made from")
     if report.data.test_sha256 is not None:
         hashes[report.data.test_sha256] = "the data that the bundle was tested on"
-    texts = {entry.text for part in (report.mistakes, report.samples, report.fillings) for entry in part}
+    texts: set[str] = set()
     for role, name in _named(model.folder).items():
         file = _found(name, model.folder)
         if file is None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.core.errors import RequestError
 from smidgen.core.parts import Checking, Form, Raw, Runner, Task
 from smidgen.core.rows import Text
 from smidgen.flows.runners import asked
@@ -94,11 +95,19 @@ def checks(task: Task, form: Form, text: Text) -> bool:
     return isinstance(task, Checking) and task.attempts(form) > 0 and task.checks(text, form)
 
 
+def unlike(task: Task, form: Form, text: Text, options: Mapping[str, Any]) -> str:
+    """Why the best answer with these options may be another one than was measured; empty where it is not. The tokens of a stand-in are not
+    those of the text that is given: with `logprobs` there is none."""
+    assert isinstance(task, Checking)
+    odd = options.get("logprobs") and task.stand_in(text, form) is not None
+    return "with the probabilities of its tokens, no stand-in is written" if odd else ""
+
+
 def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[str, Any]) -> Generator[Any, None, None]:
     """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, made longer or not, or of one that
     was drawn.
 
-    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises.
+    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises for the likeliest.
     """
     assert isinstance(task, Checking)
 
@@ -110,7 +119,6 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
 
     kept = yield from _quietly(writer.write(text, **options))
     rank = worth(kept)
-    # The tokens of a stand-in are not those of the text that is given.
     swap = task.stand_in(text, form) if rank[0] and not options.get("logprobs") else None
     shown = text if swap is None else swap.text
 
@@ -122,15 +130,21 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
         tokens = tuple(token for piece in pieces for token in piece.tokens)
         return None if back is None else [replace(pieces[-1], text=back, count=sum(piece.count for piece in pieces), tokens=tokens)]
 
+    def tried(**more: Any) -> Generator[Any, None, list[Any] | None]:
+        """Another one; None where it cannot be written: for a stand-in, or for more behind what there is, the room may not do."""
+        try:
+            return own((yield from _quietly(writer.write(shown, **{**options, **more}))))
+        except RequestError:
+            return None
+
     if swap is not None:
-        found = own((yield from _quietly(writer.write(shown, **options))))
+        found = yield from tried()
         if found and worth(found) < rank:
             kept, rank = found, worth(found)
     for _ in range(SENTENCES):
         if not rank[0]:
             break
-        begun = _text(kept) if swap is None else swap.there(_text(kept))
-        added = own((yield from _quietly(writer.write(shown, **options, begun=begun))))
+        added = yield from tried(begun=_text(kept) if swap is None else swap.there(_text(kept)))
         longer = _together(kept, added) if added else kept
         if worth(longer) >= rank:
             break
@@ -138,7 +152,7 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
     for seed in range(1, task.attempts(form) + 1):
         if not rank[0]:
             break
-        found = own((yield from _quietly(writer.write(shown, **{**options, "temperature": TEMPERATURE, "seed": seed}))))
+        found = yield from tried(temperature=TEMPERATURE, seed=seed)
         if found and worth(found) < rank:
             kept, rank = found, worth(found)
     yield from kept

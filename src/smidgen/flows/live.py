@@ -88,7 +88,8 @@ class Model:
         ends the writing. May be called from several threads. Where the answer is checked, and may be written anew, it comes in one piece.
 
         The score is 0, and the fact `unscored` says why, where the text is not written as it was measured: drawn by chance, ended by a
-        stop text, held to a schema. Its facts then still have the `probability`, the mean of its tokens'.
+        stop text, held to a schema, or with its tokens where a stand-in could mend it. Its facts then still have the `probability`, the
+        mean of its tokens'.
 
         Args:
             text: the text.
@@ -101,6 +102,7 @@ class Model:
         writer, unscored = self._writer(), written.unmeasured(options)
         if not unscored and checks(self.task, self.form, text):
             pieces: Iterator[Any] = attempts.best(self.task, self.form, writer, text, options)
+            unscored = attempts.unlike(self.task, self.form, text, options)
         else:
             pieces = writer.write(text, **options)
         return written.replies(pieces, lambda raw: self._decoded(raw, [text]), unscored)

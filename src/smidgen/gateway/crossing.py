@@ -28,15 +28,18 @@ _NOT_DOWN = frozenset(
     {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security", b"x-content-type-options", b"clear-site-data"}
 )
 """Said by this server itself, or about another host. An upstream's `access-control-…` would open this server to web pages."""
+_SECRETS = frozenset({b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key"})
+"""Where clients put their keys: OpenAI's, Azure's, and others'."""
 _LONGEST = 200
 
 
 def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool) -> Headers:
-    """The headers that go upstream. `key` takes the place of the client's `Authorization`, which goes only with `own_authorization`."""
+    """The headers that go upstream. `key` takes the place of the client's own keys, in whichever header, which go only with
+    `own_authorization`."""
     given = list(headers)
     dropped = _HOP | _NOT_UP | _named(given)
     if key is not None or not own_authorization:
-        dropped |= {b"authorization"}
+        dropped |= _SECRETS
     kept = [(name.lower(), value) for name, value in given if name.lower() not in dropped]
     return [*kept, (b"authorization", b"Bearer " + key.encode("ascii"))] if key is not None else kept
 

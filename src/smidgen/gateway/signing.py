@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 import filelock
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -87,7 +87,7 @@ def _text(public: Ed25519PublicKey) -> str:
 def _private(file: Path) -> Ed25519PrivateKey | None:
     try:
         found = load_pem_private_key(file.read_bytes(), None)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return found if isinstance(found, Ed25519PrivateKey) else None
 
@@ -95,6 +95,6 @@ def _private(file: Path) -> Ed25519PrivateKey | None:
 def _public(file: Path) -> Ed25519PublicKey | None:
     try:
         found = load_pem_public_key(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, UnsupportedAlgorithm):
         return None
     return found if isinstance(found, Ed25519PublicKey) else None

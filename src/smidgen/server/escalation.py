@@ -21,6 +21,7 @@ from smidgen.server.request_content import Flowing
 from smidgen.server.upstream import Call, Upstream
 
 _UNAVAILABLE = 503
+_OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -155,8 +156,9 @@ class Escalation:
             kind = "busy" if status in UNTAKEN else "status"
             return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again)
         except httpx.RequestError as error:
-            told = True
-            upstream.breaker.failed()
+            # That all connections are taken, or that the request is none, says nothing of the upstream.
+            if told := not isinstance(error, _OWN):
+                upstream.breaker.failed()
             unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, Flowing) and call.body.begun)
             again = unsent or (call.repeatable and isinstance(call.body, bytes))
             if isinstance(error, httpx.TimeoutException):

@@ -12,6 +12,7 @@ from smidgen.gateway.crossing import Headers, down
 from smidgen.server.errors import as_json
 from smidgen.server.upstream import Waits
 
+_BODILESS = (204, 304)
 _log = logging.getLogger("smidgen.server")
 
 
@@ -23,6 +24,9 @@ async def relay(response: httpx.Response, send: Send, marks: Headers, waits: Wai
     """
     try:
         headers = [*down(response.headers.raw), *marks]
+        if response.status_code in _BODILESS:
+            # What a 304 says there is the length of a body that does not come, which this server would wait for and break off.
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         fault = await _sent(response, send, waits)
         if fault:

@@ -15,6 +15,9 @@ def foreign(scope: Scope, allowed: Collection[str]) -> bool:
     A page can send some requests without asking, and needs not see the answer to do harm. `allowed` are origins as `--cors` names them.
     """
     origin = header(scope, b"origin").decode("latin-1").lower()
-    if not origin or "*" in allowed or origin in {one.lower().rstrip("/") for one in allowed}:
+    if not origin:
+        # An image or a script of a page asks without an origin. Browsers say so in this header, which no page can set.
+        return "*" not in allowed and header(scope, b"sec-fetch-site").strip().lower() in (b"cross-site", b"same-site")
+    if "*" in allowed or origin in {one.lower().rstrip("/") for one in allowed}:
         return False
     return origin.partition("://")[2] != header(scope, b"host").decode("latin-1").lower()

@@ -75,8 +75,8 @@ class Audit:
         """
         if not 0 <= loss <= 1:
             raise ValueError(f"a loss lies in 0..1, not {loss}")
-        if not self.least_probability <= probability <= 1:
-            raise ValueError(f"the probability of an audit lies in {self.least_probability}..1, not {probability}")
+        if not 0 < self.least_probability <= probability <= 1:
+            raise ValueError(f"the probability of an audit is over 0 and lies in {self.least_probability}..1, not {probability}")
         new = _waiting(self.audits) - _waiting(self.audits + 1)
         change = self.least_probability / probability * (loss - self.alpha) / self.alpha
         self._money = [min(_MOST, (held + new) * (1 + g * change)) for held, g in zip(self._money, _STRENGTHS, strict=True)]

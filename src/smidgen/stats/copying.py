@@ -52,17 +52,16 @@ class StandIn:
     def back(self, answer: str) -> str | None:
         """What was written for `text`, with the input's own values again; None where words of a stand-in are left, for they say what the
         input does not."""
-        for known, own in sorted(self.values.items(), key=lambda pair: -len(pair[0])):
-            answer = _put(answer, known, own, re.IGNORECASE)
+        answer = _put(answer, self.values)
         there, given = set(_CONTENT.findall(answer.lower())), set(_CONTENT.findall(self._source.lower()))
         strange = {word for known in self.values for word in _CONTENT.findall(known.lower())} - given
-        return None if strange & there else answer
+        # "taverns" and "cheaper" say it as "tavern" and "cheap" do.
+        left = any(word.startswith(one) and word not in given for word in there for one in strange)
+        return None if left else answer
 
     def there(self, answer: str) -> str:
         """The other way: what was written for the input, with the stand-ins in place of its values."""
-        for known, own in sorted(self.values.items(), key=lambda pair: -len(pair[1])):
-            answer = _put(answer, own, known, re.IGNORECASE)
-        return answer
+        return _put(answer, {own: known for known, own in self.values.items()})
 
 
 def stand_in(source: str, known: Mapping[str, Sequence[str]]) -> StandIn | None:
@@ -71,16 +70,16 @@ def stand_in(source: str, known: Mapping[str, Sequence[str]]) -> StandIn | None:
     Args:
         known: as `copied` gives them. The value most like the other is taken: it asks for the same article, has as many words, is frequent.
     """
-    text, values = source, dict[str, str]()
+    values = dict[str, str]()
     for key, value in attributes(source):
-        if value in known.get(key, (value,)) or not is_words(value) or len(_places(value, source)) != 1:
+        if value in known.get(key, (value,)) or not is_words(value) or len(_anywhere(value, source)) != 1:
             continue
-        free = [other for other in known[key] if not _places(other, text)]
+        # Two that share a word could not be told apart in an answer, whatever its case.
+        free = [other for other in known[key] if not any(_anywhere(other, text) or _anywhere(text, other) for text in (source, *values))]
         if free:
             best = min(free, key=lambda other: (_vowel(other) != _vowel(value), abs(len(other.split()) - len(value.split()))))
-            text = _put(text, value, best)
             values[best] = value
-    return StandIn(text, values, source) if values else None
+    return StandIn(_put(source, {own: best for best, own in values.items()}), values, source) if values else None
 
 
 def stands(value: str, text: str) -> bool:
@@ -94,12 +93,20 @@ def is_words(value: str) -> bool:
     return 0 < len(pieces) <= _MOST_WORDS and all(_WORD.fullmatch(piece) for piece in pieces) and value.lower() not in ("yes", "no")
 
 
-def _put(text: str, old: str, new: str, flags: int = 0) -> str:
-    return re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, text, flags=flags)
+def _put(text: str, new: Mapping[str, str]) -> str:
+    """The text with the new in place of each old, whatever its case; all at once, for one may stand in what is put in another's place."""
+    olds = sorted(new, key=len, reverse=True)
+    folded = {old.lower(): new[old] for old in olds}
+    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, olds))})(?!\w)"
+    return re.sub(pattern, lambda found: folded.get(found[0].lower(), found[0]), text, flags=re.IGNORECASE)
 
 
-def _places(value: str, text: str) -> list[str]:
-    return re.findall(rf"(?<!\w){re.escape(value)}(?!\w)", text)
+def _places(value: str, text: str, flags: int = 0) -> list[str]:
+    return re.findall(rf"(?<!\w){re.escape(value)}(?!\w)", text, flags)
+
+
+def _anywhere(value: str, text: str) -> list[str]:
+    return _places(value, text, re.IGNORECASE)
 
 
 def _vowel(value: str) -> bool:
