@@ -28,13 +28,15 @@ def chunk(text: str) -> bytes:
 
 @dataclass
 class Said:
-    """One answer. `pieces` are sent one by one as chunks, with `pause` seconds before each but the first; `cut` breaks off after them."""
+    """One answer. `pieces` are sent one by one as chunks, with `pause` seconds before each but the first; `cut` breaks off after them.
+    `hold`: nothing after the first piece is sent before it is set, half a minute at most."""
 
     status: int = 200
     body: bytes = WHOLE
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     pieces: list[bytes] | None = None
     pause: float = 0.0
+    hold: threading.Event | None = None
     wait: float = 0.0
     cut: bool = False
 
@@ -109,6 +111,8 @@ def upstream_stub() -> Iterator[UpstreamStub]:
                 self.end_headers()
                 for number, piece in enumerate(said.pieces):
                     time.sleep(said.pause if number else 0)
+                    if number and said.hold is not None:
+                        said.hold.wait(30)
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                     self.wfile.flush()
                 if not said.cut:
