@@ -13,7 +13,7 @@ from smidgen.core.replies import Reply
 from smidgen.gateway import address, ruling
 from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.crossing import down, marks, plain, up
-from smidgen.gateway.patience import Patience, retry_after
+from smidgen.gateway.patience import Patience
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
 from smidgen.gateway.standing import Standing, State
@@ -154,9 +154,6 @@ def test_waits_double_within_the_total_and_honour_what_is_asked() -> None:
     assert [low <= (wait or 0) <= high for wait, low, high in zip(waits, (0.5, 1.0, 1.5), (1.0, 2.0, 3.0), strict=False)] == [True] * 3
     assert patient.wait(1, 7.0, 0.0) == 7.0
     assert patient.wait(1, 7.0, 3.5) is None and patient.wait(1, 0.0, 10.0) is None
-    assert retry_after({"retry-after": "3"}) == 3.0 and retry_after({"retry-after": "-1"}) == 0.0
-    assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, now=50.0) == 10.0
-    assert [retry_after({"retry-after": value}) for value in ("soon", "nan", "")] == [None] * 3
 
 
 def test_a_breaker_opens_lets_one_probe_and_closes() -> None:

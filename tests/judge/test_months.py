@@ -50,6 +50,14 @@ def test_it_brings_its_colours_with_it() -> None:
     assert "prefers-color-scheme: dark" in style and ".chart .curve.llm" in style and "body" not in style
 
 
+def test_a_note_that_would_lie_on_a_line_is_left_out() -> None:
+    """What pays back in the first month has its lines right above the axis; the sentence says it."""
+    svg = chart(replace(CASE, requests=1_000_000))
+    words = [text for _, _, text, _ in texts(svg)]
+    assert "Small model alone: pays back in month 1; Both: pays back in month 1" in words
+    assert "month 1" not in words and len(list(svg.iter(f"{SVG}circle"))) == 2
+
+
 @pytest.mark.parametrize(
     "case",
     [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smidgen.stats.binomial import at_most, least, lower_bound, most_errors, needed, upper_bound
+from smidgen.stats.binomial import at_most, least, lower_bound, most_errors, upper_bound
 
 CASES = [(0, 1), (0, 59), (3, 100), (12, 300), (50, 1000), (999, 1000), (480, 10_000)]
 
@@ -28,14 +28,6 @@ def test_by_hand():
     assert upper_bound(0, 59, 0.05) < 0.05 < upper_bound(0, 58, 0.05)
     assert [most_errors(n, 0.05, 0.05) for n in (58, 59, 92, 93, 124, 181)] == [-1, 0, 0, 1, 2, 4]
     assert upper_bound(5, 5, 0.05) == 1.0 and upper_bound(0, 0, 0.05) == 1.0 and lower_bound(0, 0, 0.05) == 0.0
-
-
-def test_how_many_are_needed():
-    assert needed(0.05, 0.05) == 59 and needed(0.1, 0.05) == 29
-    assert needed(0.05, 0.05, 0.05) is None and needed(0.05, 0.05, 0.2) is None
-    rows = needed(0.05, 0.05, 0.03)
-    assert rows is not None and most_errors(rows, 0.05, 0.05) >= 0.03 * rows
-    assert needed(0.05, 0.05, 0.049999) is None  # over ten million
 
 
 def test_what_cannot_be_is_refused():

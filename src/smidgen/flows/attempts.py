@@ -137,24 +137,26 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
         except RequestError:
             return None
 
+    def better(other: list[Any] | None) -> bool:
+        """Take another one if it is better."""
+        nonlocal kept, rank
+        if not other or (other_rank := worth(other)) >= rank:
+            return False
+        kept, rank = other, other_rank
+        return True
+
     if swap is not None:
-        found = yield from tried()
-        if found and worth(found) < rank:
-            kept, rank = found, worth(found)
+        better((yield from tried()))
     for _ in range(SENTENCES):
         if not rank[0]:
             break
         added = yield from tried(begun=_text(kept) if swap is None else swap.there(_text(kept)))
-        longer = _together(kept, added) if added else kept
-        if worth(longer) >= rank:
+        if not better(_together(kept, added) if added else None):
             break
-        kept, rank = longer, worth(longer)
     for seed in range(1, task.attempts(form) + 1):
         if not rank[0]:
             break
-        found = yield from tried(temperature=TEMPERATURE, seed=seed)
-        if found and worth(found) < rank:
-            kept, rank = found, worth(found)
+        better((yield from tried(temperature=TEMPERATURE, seed=seed)))
     yield from kept
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
 import random
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PASSING = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -45,18 +42,3 @@ class Patience:
         doubled = min(self.longest, self.first * 2.0 ** (tried - 1)) * self.chance.uniform(0.5, 1.0)
         wait = doubled if after is None else max(after, doubled)
         return wait if spent + wait <= self.total else None
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110); None where it does not say."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(0.0, seconds) if seconds == seconds else None

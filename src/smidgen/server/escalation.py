@@ -12,15 +12,17 @@ import httpx
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
+from smidgen.core.http_failures import retry_after
 from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.crossing import Headers
-from smidgen.gateway.patience import PASSING, UNTAKEN, Patience, retry_after
+from smidgen.gateway.patience import PASSING, UNTAKEN, Patience
 from smidgen.server.errors import failure
 from smidgen.server.metering import Metering
 from smidgen.server.request_content import Flowing
 from smidgen.server.upstream import Call, Upstream
 
 _UNAVAILABLE = 503
+_LONGEST_AFTER = 86_400.0
 _OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -42,7 +44,7 @@ class Unreachable(RequestError):
         """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
         headers = {name.decode(): value.decode() for name, value in self.marks}
         if self.status == _UNAVAILABLE:
-            headers["Retry-After"] = str(max(1, math.ceil(self.after or 1.0)))
+            headers["Retry-After"] = str(max(1, math.ceil(min(self.after or 1.0, _LONGEST_AFTER))))
         else:
             headers["x-should-retry"] = "false"
         return failure(self.status, str(self), self.code, headers=headers)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import httpx
 
 from smidgen.core.errors import RequestError
+from smidgen.core.http_failures import plain, reason
 from smidgen.gateway import address
 from smidgen.gateway.breaker import Breaker
 from smidgen.gateway.crossing import Headers, up
@@ -21,7 +22,6 @@ from smidgen.server.request_content import Flowing
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
 """Posts that leave nothing behind."""
 _MOST_READ = 4096
-_SHOWN = 200
 _LISTED_BYTES = 5_000_000
 _LISTED_SECONDS = 5.0
 
@@ -125,18 +125,11 @@ class Upstream:
                 read = await _read(response, _MOST_READ)
         except (httpx.RequestError, httpx.StreamError, ValueError, TimeoutError):
             return ""
-        try:
-            found = httpx.Response(200, content=read).json()
-            error = found.get("error", found)
-            text = error.get("message") if isinstance(error, dict) else error
-        except (ValueError, AttributeError, RecursionError):
-            return ""
-        return self.plain(text) if isinstance(text, str) else ""
+        return reason(read, self._key)
 
     def plain(self, text: str) -> str:
         """A text of this upstream as a message may show it."""
-        line = " ".join(text.split())
-        return (line.replace(self._key, "…") if self._key else line)[:_SHOWN]
+        return plain(text, self._key)
 
 
 async def _read(response: httpx.Response, most: int) -> bytes:

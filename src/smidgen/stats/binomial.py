@@ -14,7 +14,6 @@ import numpy as np
 from smidgen.stats.intervals import Floats
 
 _HALVINGS = 60  # of an interval of width 1: below the spacing of doubles
-_MOST_ROWS = 10_000_000
 
 
 def at_most(errors: int, n: int, share: float) -> float:
@@ -61,24 +60,6 @@ def least(alpha: float, delta: float) -> int:
     return max(1, math.ceil(math.log(delta) / math.log1p(-alpha) - 1e-9))
 
 
-def needed(alpha: float, delta: float, risk: float = 0.0) -> int | None:
-    """About how many rows show a share of errors of at most `alpha` where a share `risk` of them is wrong; None where no number does, or
-    more than ten million would be needed."""
-    if risk <= 0:
-        return least(alpha, delta)
-    if risk >= alpha:
-        return None
-    low, high = 0, least(alpha, delta)
-    while not _shown(high, alpha, delta, risk):
-        low, high = high, 2 * high
-        if high > _MOST_ROWS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _shown(middle, alpha, delta, risk) else (middle, high)
-    return high
-
-
 def most_errors(n: int, alpha: float, delta: float) -> int:
     """The most errors of n rows that still show a share of at most `alpha` with confidence 1 - delta; -1 where not even none does."""
     _check(alpha)
@@ -95,10 +76,6 @@ def _log_chances(errors: int, n: int, share: float) -> Floats:
     k = np.arange(errors + 1)
     chances: Floats = logs[n] - logs[k] - logs[n - k] + k * math.log(share) + (n - k) * math.log1p(-share)
     return chances
-
-
-def _shown(n: int, alpha: float, delta: float, risk: float) -> bool:
-    return at_most(min(n, math.ceil(risk * n)), n, alpha) <= delta
 
 
 @functools.lru_cache(maxsize=24)

@@ -19,12 +19,12 @@ _LEAST = 20
 """Pairs that a key must be seen in."""
 _MOST_WORDS = 4
 _MOST_KNOWN = 64
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _CONTENT = re.compile(r"[^\W\d_]{4,}")
 
 
 def copied(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The keys whose values are texts that answers repeat letter for letter, each with its values, the most frequent first.
+    """The keys whose values are texts that answers repeat letter for letter, each with its values, the most frequent first, 64 at most.
 
     Args:
         pairs: of an input and an answer. An input that is no attributes has none.
@@ -52,7 +52,7 @@ class StandIn:
     def back(self, answer: str) -> str | None:
         """What was written for `text`, with the input's own values again; None where words of a stand-in are left, for they say what the
         input does not."""
-        answer = _put(answer, self.values)
+        answer = put(answer, self.values, re.IGNORECASE)
         there, given = set(_CONTENT.findall(answer.lower())), set(_CONTENT.findall(self._source.lower()))
         strange = {word for known in self.values for word in _CONTENT.findall(known.lower())} - given
         # "taverns" and "cheaper" say it as "tavern" and "cheap" do.
@@ -61,7 +61,7 @@ class StandIn:
 
     def there(self, answer: str) -> str:
         """The other way: what was written for the input, with the stand-ins in place of its values."""
-        return _put(answer, {own: known for known, own in self.values.items()})
+        return put(answer, {own: known for known, own in self.values.items()}, re.IGNORECASE)
 
 
 def stand_in(source: str, known: Mapping[str, Sequence[str]]) -> StandIn | None:
@@ -79,7 +79,7 @@ def stand_in(source: str, known: Mapping[str, Sequence[str]]) -> StandIn | None:
         if free:
             best = min(free, key=lambda other: (_vowel(other) != _vowel(value), abs(len(other.split()) - len(value.split()))))
             values[best] = value
-    return StandIn(_put(source, {own: best for best, own in values.items()}), values, source) if values else None
+    return StandIn(put(source, {own: best for best, own in values.items()}), values, source) if values else None
 
 
 def stands(value: str, text: str) -> bool:
@@ -90,15 +90,16 @@ def stands(value: str, text: str) -> bool:
 def is_words(value: str) -> bool:
     """Letters, one to four words, no yes and no: a value that means itself."""
     pieces = value.split()
-    return 0 < len(pieces) <= _MOST_WORDS and all(_WORD.fullmatch(piece) for piece in pieces) and value.lower() not in ("yes", "no")
+    return 0 < len(pieces) <= _MOST_WORDS and all(WORD.fullmatch(piece) for piece in pieces) and value.lower() not in ("yes", "no")
 
 
-def _put(text: str, new: Mapping[str, str]) -> str:
-    """The text with the new in place of each old, whatever its case; all at once, for one may stand in what is put in another's place."""
+def put(text: str, new: Mapping[str, str], flags: int = 0) -> str:
+    """The text with the new in place of each old, with re.IGNORECASE whatever its case; all at once, for one may stand in what is put in
+    another's place."""
     olds = sorted(new, key=len, reverse=True)
     folded = {old.lower(): new[old] for old in olds}
     pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, olds))})(?!\w)"
-    return re.sub(pattern, lambda found: folded.get(found[0].lower(), found[0]), text, flags=re.IGNORECASE)
+    return re.sub(pattern, lambda found: new.get(found[0], folded.get(found[0].lower(), found[0])), text, flags=flags)
 
 
 def _places(value: str, text: str, flags: int = 0) -> list[str]:

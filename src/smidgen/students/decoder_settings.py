@@ -18,8 +18,8 @@ class DecoderSettings(Settings):
     epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
     time_budget: str | None = setting(
         None,
-        "How long teaching may take, such as 10m or 90s: as many steps as fit by the time that the first ones take. On a busy machine "
-        "it takes longer.",
+        "How long teaching may take, such as 10m or 90s: as many steps as fit, seen anew while they are taken. Reading the base, and "
+        "looking at the held-out rows in the end, come on top.",
         flag="--time-budget",
     )
     learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)

@@ -13,9 +13,8 @@ import numpy as np
 
 from smidgen.core.rows import Row, joined
 from smidgen.stats.attributes import attributes
-from smidgen.stats.copying import copied, is_words, stands
+from smidgen.stats.copying import WORD, copied, is_words, put, stands
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _STARTS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "k", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v", "w")
 _MIDDLES, _ENDS = ("a", "e", "i", "o", "u", "ai", "ea", "oo"), ("", "l", "m", "n", "nd", "r", "rt", "s", "t", "x")
 
@@ -39,7 +38,7 @@ def varied(rows: Sequence[Row], words: Sequence[str], seed: int) -> list[Row]:
     for source, group in groups.items():
         new = _new_values(source, [str(row.output) for row in group], keys, words, random)
         if new:
-            made += [Row(_put(source, new), _put(str(row.output), new), row.number, row.weight) for row in group]
+            made += [Row(put(source, new), put(str(row.output), new), row.number, row.weight) for row in group]
     return made
 
 
@@ -61,10 +60,4 @@ def _like(value: str, words: Sequence[str], random: np.random.Generator) -> str:
             word = "".join(str(random.choice(part)) for _ in range(2) for part in (_STARTS, _MIDDLES)) + str(random.choice(_ENDS))
         return word.capitalize() if match[0][:1].isupper() else word
 
-    return _WORD.sub(other, value)
-
-
-def _put(text: str, new: dict[str, str]) -> str:
-    """The new values in place of the old, all at once: one may hold words of another."""
-    longest = sorted(new, key=len, reverse=True)
-    return re.sub("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in longest), lambda match: new[match[0]], text)
+    return WORD.sub(other, value)

@@ -5,7 +5,6 @@ Certificates are verified, redirects are not followed, and no message repeats th
 
 from __future__ import annotations
 
-import email.utils
 import json
 import time
 from collections.abc import Callable
@@ -15,12 +14,12 @@ from typing import Any
 import httpx
 
 from smidgen.core.errors import TeacherError
+from smidgen.core.http_failures import reason, retry_after
 from smidgen.data.teacher.exchange import Answer, Question
 
 _LIMIT_BYTES = 2_000_000
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 _OF_THIS_QUESTION = {400, 413, 422}
-_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +137,10 @@ class Wire:
         return b"".join(pieces)
 
     def _failure(self, status: int, headers: httpx.Headers, read: bytes) -> Busy | Refused:
-        said = self._said(read)
+        why = reason(read, self._key)
+        said = f": {why}" if why else ""
         if status in _PASSING:
-            return Busy(f"HTTP {status}{said}", _after(headers))
+            return Busy(f"HTTP {status}{said}", retry_after(headers))
         if status in _OF_THIS_QUESTION:
             return Refused(f"HTTP {status}{said}")
         todo = "Check the URL, and the model's name."
@@ -149,21 +149,6 @@ class Wire:
         elif 300 <= status < 400:
             todo = "Redirects are not followed, for the key would go with them: give the URL that it leads to, if you trust it."
         raise TeacherError(f"the teacher's server answered with HTTP {status}{said}", value=self._url, todo=todo)
-
-    def _said(self, read: bytes) -> str:
-        """What the server says of its failure, without the key in case it repeats it."""
-        try:
-            found = json.loads(read)
-            error = found.get("error", found) if isinstance(found, dict) else None
-            text = error.get("message") if isinstance(error, dict) else error
-        except (ValueError, RecursionError):
-            text = None
-        if not isinstance(text, str) or not text.strip():
-            return ""
-        text = " ".join(text.split())
-        if self._key:
-            text = text.replace(self._key, "…")
-        return f": {text[:_SHOWN]}"
 
 
 def _strict(schema: Any) -> bool:
@@ -190,21 +175,6 @@ def _answer(read: bytes) -> Answer | Busy:
     # A server that does not say is taken to have charged all that was set aside: -1 stands for that.
     given, got = (number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else -1 for number in taken)
     return Answer(text, given, got, choice.get("finish_reason") != "length")
-
-
-def _after(headers: httpx.Headers) -> float | None:
-    """Seconds to wait by `Retry-After`: a number, or a date (RFC 9110)."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return max(0.0, seconds) if seconds == seconds else None
 
 
 def _plain(error: Exception) -> str:

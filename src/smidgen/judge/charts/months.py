@@ -16,6 +16,7 @@ _HEAD = 88.0  # room for the heading, above the plot
 _EDGE = 20.0
 _LINE = 17.0  # from one line of text to the next
 _LETTER = 7.2
+_NOTE = 80.0  # width of "month 12"
 _LONGEST = 28  # letters of a name
 
 
@@ -85,20 +86,26 @@ def _names(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
 
 
 def _paybacks(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
-    """Where the ways that pay back within the months do: a dot, and a line down to the month, each month in a row of its own."""
+    """Where the ways that pay back within the months do: a dot, and a line down to the month, each month in a row of its own where there is
+    room for it below the lines. Where there is none, the sentence above says it alone."""
     floor = frame.height - frame.bottom
     drawn, rows = [], 0
-    for way in ways:
-        month = way.outcome.payback_month if way.outcome else None
-        if month is None or month > last:
+    paid = [(way.outcome.payback_month, way) for way in ways if way.outcome and way.outcome.payback_month is not None]
+    # The earliest lowest: there the lines are lowest, too.
+    for month, way in sorted(paid, key=lambda pair: pair[0]):
+        if month > last:
             continue
         x, y = frame.across(month), frame.up(way.spent[month])
         drawn.append(tag("line", x1=x, x2=x, y1=y, y2=floor, class_="drop"))
         drawn.append(tag("circle", cx=x, cy=y, r=5.0, class_=f"dot {way.look}"))
-        before = x + 80 > frame.width - frame.right
+        before = x + _NOTE > frame.width - frame.right
         place, anchor = (x - 8, "end") if before else (x + 8, None)
-        drawn.append(tag("text", f"month {month}", x=place, y=floor - 10 - rows * _LINE, class_=f"label {way.look}", text_anchor=anchor))
-        rows += 1
+        foot = floor - 10 - rows * _LINE
+        # What is spent only grows, so that a line is lowest where the note begins.
+        begins = next(number for number in range(month + 1) if not before or frame.across(number + 1) > x - _NOTE)
+        if all(frame.up(other.spent[month if not before else begins]) < foot - _LINE for other in ways):
+            drawn.append(tag("text", f"month {month}", x=place, y=foot, class_=f"label {way.look}", text_anchor=anchor))
+            rows += 1
     return drawn
 
 
