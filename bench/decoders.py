@@ -28,15 +28,15 @@ def options_of(folder: Path) -> dict[str, Any]:
     return dict(open_bundle(folder).manifest.engine.options)
 
 
-def untaught(out: Path, texts: Sequence[str], instruction: str, max_tokens: int, *, trimmed: bool) -> Path:
-    """The starter base in 16 bits. Trimmed: only the tokens of `texts`, what those are merged from, and the most frequent others."""
+def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_tokens: int, *, trimmed: bool) -> Path:
+    """The starter base in 16 bits. Trimmed: only the tokens of these inputs and answers, what those are merged from, and as many of the
+    most frequent others as `smidgen build` would keep."""
     from smidgen.bases.finding import pull
     from smidgen.students.decoder_files import base_weights, described
-    from smidgen.students.decoder_settings import DecoderSettings
     from smidgen.students.decoder_shape import config_of
     from smidgen.students.gguf_file import write
     from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
-    from smidgen.students.trimming import kept_ids
+    from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids
 
     base, work = pull("smollm2").folder, out.with_name(f"{out.name}-work")
     for folder in (out, work):
@@ -46,9 +46,10 @@ def untaught(out: Path, texts: Sequence[str], instruction: str, max_tokens: int,
     if trimmed:
         prompt, tokenizer = prompt_of(base, instruction), tokenizer_of(base)
         used = {*prompt.before, *prompt.after, *prompt.stop}
-        for text in texts:
+        frequent, _ = frequent_for(base, [set(plain_ids(tokenizer, text)) for text in {text for text, _ in pairs}], used)
+        for text in {text for pair in pairs for text in pair}:
             used.update(plain_ids(tokenizer, text))
-        kept = kept_ids(base, used, DecoderSettings().frequent_tokens)
+        kept = kept_ids(base, used, frequent or FREQUENT[-1])
     described(work, base, kept)
     prompt = prompt_of(work, instruction)
     facts = {"kind": "f16", "template": chat_template(work), "eos_id": prompt.stop[0], "name": out.name}

@@ -95,12 +95,12 @@ def _written(context: Context, name: str, texts: Sequence[str]) -> Path:
 
 def _models(context: Context) -> tuple[dict[str, Path], dict[str, Path]]:
     """The base with its whole vocabulary and with the trimmed one, by form."""
-    used = [text for pair in data.e2e(context.data, "devset") for text in pair]
+    pairs = data.e2e(context.data, "devset")
     home, tokens = context.out / "models", QUICK_TOKENS if context.quick else TOKENS
     made: list[dict[str, Path]] = []
     for name, trimmed in (("whole", False), ("trimmed", True)):
         context.say(f"{NAME}: the base, vocabulary {name}, as {' and '.join(FORMS)}")
-        source = decoders.untaught(home / f"{NAME}-{name}", used, INSTRUCTION, tokens, trimmed=trimmed)
+        source = decoders.untaught(home / f"{NAME}-{name}", pairs, INSTRUCTION, tokens, trimmed=trimmed)
         made.append({form: decoders.packed(source, form, home / f"{NAME}-{name}-{form}") for form in FORMS})
     return made[0], made[1]
 

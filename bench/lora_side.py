@@ -32,12 +32,11 @@ def main() -> None:
     from smidgen.students.adapters import Adapters, frozen_of, model_of
     from smidgen.students.bert import best_dtype
     from smidgen.students.decoder_files import base_weights
-    from smidgen.students.decoder_settings import DecoderSettings
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.lessons import chosen, lessons_of
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
     from smidgen.students.teaching import Course, Now, Teacher
-    from smidgen.students.trimming import kept_ids, trim
+    from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids, trim
     from smidgen.students.workers import Workers
 
     folder = pull("smollm2").folder
@@ -45,9 +44,10 @@ def main() -> None:
         rows = [Row(row["input"], row["output"], number, 1.0) for number, row in enumerate(csv.DictReader(file), start=1)]
     prompt, tokenizer = prompt_of(folder), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
+    frequent, _ = frequent_for(folder, [set(plain_ids(tokenizer, text)) for text in {row.input for row in rows}], used)
     for row in rows:
         used.update(plain_ids(tokenizer, row.input), plain_ids(tokenizer, row.output))
-    kept = kept_ids(folder, used, DecoderSettings().frequent_tokens)
+    kept = kept_ids(folder, used, frequent or FREQUENT[-1])
     home = Path(tempfile.mkdtemp(prefix="smidgen-lora-"))
     trim(folder, home, kept)
     prompt, tokenizer = prompt_of(home), tokenizer_of(home)

@@ -22,7 +22,7 @@ from smidgen.students.decoder_files import base_weights, opened
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.gguf_weights import read
 from smidgen.students.llama import Block
-from smidgen.students.trimming import kept_ids, newcomers, trim
+from smidgen.students.trimming import frequent_for, kept_ids, newcomers, read_json, trim
 
 TEXTS = (
     "The brass lamp costs £24.50, and it's sold with a three-year guarantee.",
@@ -116,6 +116,20 @@ def test_new_inputs_bring_as_many_new_tokens_as_stand_in_one_alone() -> None:
     assert newcomers(inputs, set()) == 2 / 4, "3 and 4 stand in one input alone"
     assert newcomers(inputs, {3}) == 1 / 4, "what is kept anyhow is no news"
     assert newcomers([], set()) == 0
+
+
+def test_the_fewest_frequent_tokens_are_kept_with_which_hardly_a_new_one_is_to_come(starter: Path) -> None:
+    folder = starter
+    number = read_json(folder / "tokenizer.json")["model"]["vocab"]
+    rare, rarer = (kept_ids(folder, [], most)[-1] for most in (6000, 12000))
+    assert rare not in kept_ids(folder, [], 4096)
+    assert rarer not in kept_ids(folder, [], 8192)
+    often = [{number["\u0120the"]}] * 19
+    assert frequent_for(folder, often, ()) == (4096, 0.0)
+    assert frequent_for(folder, [*often, {rare}], ()) == (4096, 0.05), "one in twenty may be new"
+    assert frequent_for(folder, [*often[:9], {rare}], ()) == (8192, 0.0)
+    assert frequent_for(folder, [*often[:9], {rarer}], ()) == (16384, 0.0)
+    assert frequent_for(folder, [*often[:9], {rarer}], (), (64, 128)) == (None, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class LlamaRunner:
                     left = False
                     break
                 try:
-                    request = self._request(text, more, None, begun=row.begun + "".join(row.text))
+                    request = {**self._request(text, more, None, begun=row.begun + "".join(row.text)), "together": _WHOLE_SECONDS}
                 except RequestError:
                     row.finished = 0.0
                     continue
@@ -293,7 +293,7 @@ class LlamaRunner:
             **more,
         }
         body["n_predict"] = min(most, body["n_predict"])
-        return {"do": "write", "body": body, "stop_ids": self.options.stop}
+        return {"do": "write", "body": body, "stop_ids": self.options.stop, "together": _TOGETHER_SECONDS}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":
@@ -331,6 +331,12 @@ GREEDY = {"temperature": 0.0, "samplers": ["top_k"], "top_k": 1}
 STREAMED = {"stream": True, "cache_prompt": True, "return_progress": True, "timings_per_token": True, "post_sampling_probs": False}
 """Piece by piece, with an exact count of tokens, from what of the prompt is known already."""
 
+
+_TOGETHER_SECONDS = 0.02
+"""Of an answer that is read as it comes: what may go in one piece. Nobody reads faster."""
+
+_WHOLE_SECONDS = 0.25
+"""Of an answer that is wanted whole: the process still says now and then that it lives."""
 
 _NO_END = 3
 """Tokens that an answer which goes on has at least: enough for the model to be in another sentence."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from smidgen.engines.llama_parcels import Parcels
 from smidgen.engines.llama_stops import Stops
 from smidgen.engines.llama_wire import Message
 
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
 class Request:
     """A request and what has come of it so far.
 
-    The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), and for `write` `stop_ids` and `stops`. The replies are
-    messages with the request's `id`: pieces, then one with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
+    The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, and in `together` how many
+    seconds of an answer may go in one piece. The replies are messages with the request's `id`: pieces, then one with `end` and `usage`, or
+    one with `error`; `busy` while a prompt is read.
     """
 
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
         self._id, self._chat, self._body = message["id"], message["do"] == "chat", message["body"]
         self._stop_ids = frozenset(message.get("stop_ids", ()))
         self._stops = Stops(message.get("stops", ()))
-        self._say = say
+        self._say, self._parcels = say, Parcels(say, message.get("together", 0.0))
         self._top = message.get("top", 0)
         self._error: dict[str, Any] | None = None
         self._end: str | None = None
@@ -53,10 +55,11 @@ class Request:
                 self._error = {"code": 400, "message": str(error)}
             if self._given != self._understood:  # what is raised while a chunk is read, the library drops
                 self._error = {"code": 500, "message": "an answer of llama.cpp could not be read"}
-            if self._error is not None:
-                self._say({"id": self._id, "error": self._error})
-            elif not self.cancelled:
+            if not self.cancelled and self._error is None:
                 self._finish()
+            elif self._error is not None:
+                self._parcels.flush()
+                self._say({"id": self._id, "error": self._error})
         self.answered = True
 
     def _finish(self) -> None:
@@ -65,6 +68,7 @@ class Request:
         if self._waiting:
             self._piece("", self._waiting, None)
         text = self._stops.rest() if self._stops.hit is None else ""
+        self._parcels.flush()
         self._say({"id": self._id, "text": text, "end": self._end or "length", "usage": self._usage})
 
     def _take(self, line: str) -> bool:
@@ -128,4 +132,4 @@ class Request:
         message: Message = {"id": self._id, "text": text, "count": count, "tokens": tokens}
         if delta:
             message["delta"] = delta
-        self._say(message)
+        self._parcels.add(message)

@@ -31,6 +31,7 @@ from smidgen.flows.selection import selected
 from smidgen.flows.teaching import teach
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Fitted, Member, Variant
+from smidgen.flows.weighing import weighed
 from smidgen.judge import parity, quality_gate
 from smidgen.judge.gate_settings import GateSettings
 from smidgen.judge.report import Report
@@ -148,8 +149,10 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         bench.progress.start(f"export and time {kind}")
         # The baseline is there to be compared with, as it is.
         methods = entrants.methods(recipe) if kind != task.baseline or asked.kind == kind else []
-        for variant in bench.variants(final, methods, sample):
-            candidate = _candidate(task, bench, held, learnt[kind], variant, recipe, kind)
+        made = bench.variants(final, methods, sample)
+        rows = held if shown else weighed(held, examples.fit, made[0])
+        for variant in made:
+            candidate = _candidate(task, bench, rows, learnt[kind], variant, recipe, kind)
             wanted = asked.kind in ("auto", kind)
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
             variants[candidate.name] = variant
@@ -206,16 +209,16 @@ def _blend(
     bench.progress.finish(f"weight {weight:g} for static, held-out {task.headline} {metric.value:.1%}")
 
 
-def _candidate(task: Task, bench: Bench, held: Sequence[Row], learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:
-    """A variant's numbers. What being made small costs is measured on the held-out rows against the same trained weights; the headline
-    metric is the student's own there, less that loss."""
+def _candidate(task: Task, bench: Bench, rows: Sequence[Row], learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:
+    """A variant's numbers. What being made small costs is measured on `rows` against the same trained weights; the headline metric is the
+    student's own on the held-out rows, less that loss."""
     gate = recipe.settings(GateSettings)
-    texts = [row.input for row in held]
+    texts = [row.input for row in rows]
     baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
     small = task.decode(bench.served(variant, texts), learnt.form)
     whole = small if baseline and writes(task) else task.decode(bench.raw(learnt.final, texts), learnt.form)
-    before = task.measure(held, whole, learnt.form)[task.headline]
-    after = task.measure(held, small, learnt.form)[task.headline]
+    before = task.measure(rows, whole, learnt.form)[task.headline]
+    after = task.measure(rows, small, learnt.form)[task.headline]
     same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
     loss, least = before.value - after.value, gate.agreement(variant.writes)
     unfit = ""

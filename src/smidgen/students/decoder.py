@@ -35,8 +35,6 @@ _ROOM = 1.5
 """Answers may be half as long again as the longest that was taught."""
 _SLOTS = 8
 _LONG = 1024
-_NEWCOMERS = 0.05
-"""Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
 
 
 class Decoder:
@@ -240,7 +238,7 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
     """The token ids to keep of the base's; None: all of them."""
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
     from smidgen.students.tokens import kept_as
-    from smidgen.students.trimming import kept_ids, newcomers, trimmable
+    from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids, trimmable
 
     assert training.base is not None
     folder = training.base.folder
@@ -252,16 +250,16 @@ def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> li
     prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
     inputs = {text: set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}}
-    if settings.vocabulary == "auto":
-        new = newcomers(inputs.values(), set(kept_ids(folder, used, settings.frequent_tokens)))
-        if new > _NEWCOMERS:
-            space.progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
-            return None
+    choices = FREQUENT if settings.frequent_tokens is None else (settings.frequent_tokens,)
+    frequent, new = frequent_for(folder, inputs.values(), used, choices)
+    if frequent is None and settings.vocabulary == "auto":
+        space.progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
+        return None
     used.update(*inputs.values())
     for row in training.rows:
         for answer in row.output if isinstance(row.output, list) else [row.output]:
             used.update(plain_ids(tokenizer, answer))
-    kept = kept_ids(folder, used, settings.frequent_tokens)
+    kept = kept_ids(folder, used, choices[-1] if frequent is None else frequent)
     space.progress.say(f"{len(kept):,} of {tokenizer.get_vocab_size():,} tokens are kept")
     return kept
 

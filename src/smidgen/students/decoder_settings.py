@@ -46,7 +46,12 @@ class DecoderSettings(Settings):
         "token that no example has.",
         flag="--vocabulary",
     )
-    frequent_tokens: int = setting(16384, "How many of the most frequent tokens are kept though no example uses them.", ge=0)
+    frequent_tokens: int | None = setting(
+        None,
+        "How many of the most frequent tokens are kept though no example uses them (default: the fewest of 4096, 8192 and 16384 with which "
+        "new inputs would bring hardly a token that is not kept).",
+        ge=0,
+    )
     drop_layers: int = setting(
         0,
         "How many layers to leave out once all is taught: those that change least. What is left is then taught again, for half as long, "

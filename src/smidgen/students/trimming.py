@@ -16,7 +16,7 @@ import itertools
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,10 @@ from smidgen.core.errors import BaseError
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """What describes a decoder, beside its weights."""
 _ROUND = 64  # llama.cpp's quick kernels take rows by eights and sixteens
+FREQUENT = (4096, 8192, 16384)
+"""How many of the most frequent tokens may be kept though no example uses them: more are surer, fewer are quicker to write with."""
+NEWCOMERS = 0.05
+"""Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder_start_token_id")
 
 
@@ -45,6 +49,28 @@ def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
         seen.update(ids - kept)
         count += 1
     return sum(times == 1 for times in seen.values()) / count if count else 0.0
+
+
+def frequent_for(
+    folder: Path, inputs: Collection[set[int]], used: Collection[int], choices: Sequence[int] = FREQUENT
+) -> tuple[int | None, float]:
+    """The first of `choices`, ascending numbers of frequent tokens to keep, with which a new input may be expected to bring at most
+    `NEWCOMERS` tokens that are not kept; and how many it would bring then. None, and how many with the last, where there is no such.
+
+    Args:
+        folder: holds tokenizer.json, a byte-level BPE.
+        inputs: token ids of each input that is known.
+        used: ids that every prompt has.
+        choices: not empty.
+
+    Raises BaseError where the tokenizer cannot be trimmed.
+    """
+    new = 0.0
+    for frequent in choices:
+        new = newcomers(inputs, set(kept_ids(folder, used, frequent)))
+        if new <= NEWCOMERS:
+            return frequent, new
+    return None, new
 
 
 def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from smidgen.core.rows import Row
+from smidgen.flows.weighing import MOST, weighed
+
+HELD = [Row(f"held {number}", "x", number, 1.0) for number in range(22)]
+LEARNT = [Row(f"learnt {number}", "x", number, 1.0) for number in range(500)]
+
+
+def variant(p50: float, writes: bool = True) -> Any:
+    return SimpleNamespace(writes=writes, timing=SimpleNamespace(p50=p50))
+
+
+def test_a_quick_writer_is_weighed_on_learnt_rows_too_spread_evenly() -> None:
+    rows = weighed(HELD, LEARNT, variant(100.0))
+    assert len(rows) == MOST
+    assert list(rows[:22]) == HELD
+    learnt = [int(row.input.split()[1]) for row in rows[22:]]
+    assert learnt[0] == 0
+    assert learnt[-1] > 480
+    assert learnt == sorted(set(learnt))
+
+
+@pytest.mark.parametrize(("p50", "count"), [(600.0, 50), (1000.0, 30), (1500.0, 22), (60_000.0, 22)])
+def test_a_slow_writer_is_weighed_on_as_many_as_half_a_minute_allows(p50: float, count: int) -> None:
+    assert len(weighed(HELD, LEARNT, variant(p50))) == count
+
+
+def test_few_learnt_rows_are_all_taken() -> None:
+    assert [row.input for row in weighed(HELD, LEARNT[:3], variant(1.0))][22:] == ["learnt 0", "learnt 1", "learnt 2"]
+
+
+def test_who_does_not_write_is_weighed_on_what_was_held_out() -> None:
+    assert weighed(HELD, LEARNT, variant(1.0, writes=False)) is HELD
