@@ -96,7 +96,7 @@ def bare(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> L
     asked = read(options)
     if side == "same":
         opening = {"model": str(folder / asked.model), "adapters": [], "threads": threads, "context": asked.context}
-        settings = params({**opening, "slots": asked.slots, **asked.model_dump(include=set(HELD))}, "unused")
+        settings = params({**opening, "slots": asked.slots, "lines": asked.slots, **asked.model_dump(include=set(HELD))}, "unused")
     else:
         settings = xllamacpp.CommonParams()
         settings.model.path = str(folder / asked.model)

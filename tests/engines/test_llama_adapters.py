@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,54 @@ def test_an_unknown_one_is_answered_with_those_there_are(several: LlamaRunner, w
         writer.write("a", adapter="terse")
     with pytest.raises(RequestError, match="terse"):
         several.chat({"messages": [{"role": "user", "content": "a"}]}, adapter="")
+
+
+@pytest.fixture
+def crowd(decoder: Path, tmp_path: Path) -> Iterator[LlamaRunner]:
+    """More adapters than slots."""
+    folder = tmp_path
+    for name in ("model.gguf", "tokenizer.json"):
+        (folder / name).symlink_to(decoder / name)
+    names = [f"shop-{number}" for number in range(6)]
+    for seed, name in enumerate(names):
+        write_lora(folder / f"{name}.gguf", seed, 0.5)
+    runner = part.open(folder, options(adapters={name: f"{name}.gguf" for name in names}, slots=2, context=128), 1)
+    yield runner
+    runner.close()
+
+
+def read(runner: LlamaRunner, adapter: str, text: str = ASKED) -> tuple[str, int, int]:
+    """What it writes, and the tokens of the prompt, and those of them that were known."""
+    pieces = list(runner.write(text, adapter=adapter))
+    usage = pieces[-1].usage
+    assert usage is not None
+    return "".join(piece.text for piece in pieces), usage.prompt, usage.cached
+
+
+def test_more_adapters_than_slots_each_keep_what_they_have_read(crowd: LlamaRunner) -> None:
+    names = crowd._adapters.names
+    assert len(names) == 6 > crowd.options.slots
+    first = [read(crowd, name) for name in names]
+    assert [cached for _, _, cached in first] == [0] * 6, "read with another adapter is not read"
+    again = [read(crowd, name) for name in names]
+    assert [text for text, _, _ in again] == [text for text, _, _ in first]
+    assert [prompt - cached for _, prompt, cached in again] == [1] * 6, "all but the token that the answer begins from is known"
+
+
+def test_what_others_keep_gives_way_to_a_request_that_needs_the_room(crowd: LlamaRunner) -> None:
+    """Two slots of 128 tokens are 256 in all; six prompts of some 100 tokens are not."""
+    long = "One two three four five six seven eight nine ten. " * 8
+    names = crowd._adapters.names
+    alone = {name: read(crowd, name, long)[0] for name in names}
+    got: dict[str, list[str]] = {name: [] for name in names}
+
+    def ask(name: str) -> None:
+        got[name] += [read(crowd, name, long)[0] for _ in range(3)]
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert {name: len(texts) for name, texts in got.items()} == dict.fromkeys(names, 3)
+    assert all(text == alone[name] for name, texts in got.items() for text in texts)

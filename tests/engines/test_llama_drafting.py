@@ -34,7 +34,7 @@ def test_it_is_counted_as_it_is_run(babbler: Path, sizes: Sizes) -> None:
     """By llama.cpp's own counts of tokens guessed and right, and of those that it tells the probability of."""
     import xllamacpp
 
-    opening = {"model": str(babbler / "model.gguf"), "slots": 1, "context": 1024, "threads": 1, "cache": "q8_0", "adapters": []}
+    opening = {"model": str(babbler / "model.gguf"), "slots": 1, "lines": 1, "context": 1024, "threads": 1, "cache": "q8_0", "adapters": []}
     drafting = {"draft": "lookup", "draft_after": sizes.after, "draft_most": sizes.most}
     server = xllamacpp.Server(llama_worker.params({**opening, **drafting}, "key"))
     tokenizer = Tokenizer.from_file(str(babbler / "tokenizer.json"))

@@ -27,6 +27,8 @@ from smidgen.engines.llama_wire import Message
 MOST_LOGPROBS = 20
 MOST_STOPS = 16
 LONGEST_STOP = 1000
+MOST_LINES = 64
+"""Prompts that a process keeps side by side, where it holds more adapters than it has slots."""
 
 
 class Llama:
@@ -46,20 +48,23 @@ class Llama:
 
     def together(self, models: Sequence[tuple[Path, Mapping[str, Any]]], threads: int) -> list[LlamaRunner]:
         """Models that have in common what `shares` says, in one process, which holds the weights once, and every adapter. It has as many
-        slots, and as long ones, as the model with the most, and ends when the last is closed. Raises EngineError as `open` does."""
+        slots, and as long ones, as the model with the most, and ends when the last is closed. What was read with each adapter is kept where
+        there is room in these. Raises EngineError as `open` does."""
         asked = [read(options) for _, options in models]
         files = [files_of(folder, options.adapters) for (folder, _), options in zip(models, asked, strict=True)]
+        held, slots = sum(map(len, files)), max(options.slots for options in asked)
         process = Process(
             {
                 "model": str(inside(models[0][0], asked[0].model)),
                 "adapters": [str(file) for named in files for file in named.values()],
                 "threads": max(1, threads),
                 "context": max(options.context for options in asked),
-                "slots": max(options.slots for options in asked),
+                "slots": slots,
+                "lines": max(slots, min(held, MOST_LINES)),
                 **asked[0].model_dump(include=set(HELD)),
             }
         )
-        held, first, runners = sum(map(len, files)), 0, []
+        first, runners = 0, []
         for (folder, _), options, named in zip(models, asked, files, strict=True):
             runners.append(LlamaRunner(folder, options, process.shared(), Adapters(named, options.adapter, first, held)))
             first += len(named)

@@ -46,7 +46,7 @@ def main() -> None:
         speaker.say({"refused": str(error)})
         return
     speaker.say({"ready": True, **facts})
-    Desk(server, speaker, opening["slots"], len(opening["adapters"])).work(source)
+    Desk(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0).work(source)
 
 
 class Speaker:
@@ -69,9 +69,10 @@ class Speaker:
 class Desk:
     """Takes requests in, as many at a time as there are slots; the others wait in line, where they can be cancelled at once."""
 
-    def __init__(self, server: Server, speaker: Speaker, slots: int, adapters: int) -> None:
+    def __init__(self, server: Server, speaker: Speaker, slots: int, lines: int) -> None:
         self._server, self._speaker = server, speaker
-        self._slots = Slots(slots) if adapters else None  # else llama.cpp chooses
+        # No more at a time than there are slots, whatever the lines: each must have room for its whole context.
+        self._slots = Slots(lines) if lines else None  # else llama.cpp chooses
         self._pool = ThreadPoolExecutor(slots, "request")
         self._requests: dict[int, Request] = {}
         self._lock = threading.Lock()
@@ -139,8 +140,10 @@ def params(opening: Message, key: str) -> CommonParams:
 
     made = xllamacpp.CommonParams()
     made.model.path = opening["model"]
-    made.n_parallel = opening["slots"]
+    made.n_parallel = opening["lines"]
     made.n_ctx = opening["context"] * opening["slots"]
+    # More lines than slots share their room: what has rested longest gives way where a request needs it.
+    made.kv_unified = opening["lines"] > opening["slots"]
     made.n_batch = made.n_ubatch = READ_AT_ONCE
     for cpu in (made.cpuparams, made.cpuparams_batch):
         cpu.n_threads = opening["threads"]
