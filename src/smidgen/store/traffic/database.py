@@ -1,0 +1,167 @@
+"""The database that the store of traffic lies in: a SQLite file in smidgen's home, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sql
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from smidgen.core.errors import InputError, MissingExtra
+from smidgen.store.home import home
+from smidgen.store.traffic.shapes import TrafficError
+
+FILE = "traffic.db"
+URL_ENV = "SMIDGEN_TRAFFIC_URL"
+"""The store's URL comes from the environment: one of PostgreSQL has a password in it, and a command line is seen by everyone."""
+
+_SQLITE, _POSTGRES = "sqlite", "postgresql+psycopg"
+_BUSY_SECONDS = 5.0
+_BEGIN = "smidgen_begin"
+_CHECKPOINT_TRIES = 20
+_CHECKPOINT_SECONDS = 0.1
+
+
+def url_of(given: str | None = None) -> URL:
+    """Where the store is: `given`, else what the environment names, else the file in smidgen's home.
+
+    Raises InputError for a URL of another kind; its message shows no password.
+    """
+    named = given if given is not None else os.environ.get(URL_ENV, "").strip()
+    if not named:
+        return URL.create(_SQLITE, database=str(home() / FILE))
+    try:
+        url = make_url(named)
+    except (ArgumentError, ValueError):
+        url = URL.create("none")
+    if url.drivername == _SQLITE and url.database and url.database != ":memory:" and not url.query:
+        return url.set(database=str(Path(url.database).expanduser().resolve()))
+    if url.drivername == _POSTGRES:
+        return url
+    todo = f"Write sqlite:////folder/{FILE}, or {_POSTGRES}://user:password@host/database."
+    raise InputError("this is no URL of a store of traffic", value=url.drivername, todo=todo)
+
+
+class Database:
+    """An engine that stays with its file: where that was deleted or put in another's place, it is opened anew before it is used.
+
+    Raises MissingExtra where PostgreSQL's driver is not installed.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.shown = url.render_as_string(hide_password=True)
+        self.file = Path(url.database) if url.drivername == _SQLITE and url.database else None
+        self._engine: Engine | None = None
+        self._opened: tuple[int, int] | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether the file that was opened is still in its place; always so of a server's database."""
+        return self._engine is not None and (self.file is None or _identity(self.file) == self._opened)
+
+    def open(self) -> Engine:
+        """Connect anew. The file is made, for its owner's eyes only, where there is none."""
+        self.close()
+        with _told(self.shown):
+            if self.file is not None:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
+                self._opened = _identity(self.file)
+                engine = sql.create_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+                sql.event.listen(engine, "connect", _prepared)
+                sql.event.listen(engine, "begin", _begun)
+            else:
+                try:
+                    engine = sql.create_engine(self.url, hide_parameters=True, pool_pre_ping=True)
+                except ModuleNotFoundError:
+                    raise MissingExtra("psycopg", "postgres") from None
+        self._engine = engine
+        return engine
+
+    def close(self) -> None:
+        """Let the connections go."""
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read by: what it sees is of one moment. Raises TrafficError for whatever fails within the block."""
+        with _told(self.shown), self._connection("BEGIN") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, which is on the disk when the block has ended. Raises TrafficError for whatever fails: nothing is written then."""
+        # At once: a transaction that begins by reading may find later that it cannot write.
+        with _told(self.shown), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
+            yield connection
+
+    def scrub(self) -> bool:
+        """Take what was deleted out of the journal (SQLite), or out of the tables (PostgreSQL); whether nothing of it is left.
+
+        Deleted cells of the file itself are overwritten by `secure_delete` already.
+        """
+        if self.file is None:
+            with _told(self.shown), self._connection("") as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, feedback")
+            return True
+        for again in range(_CHECKPOINT_TRIES):
+            if again:
+                time.sleep(_CHECKPOINT_SECONDS)  # someone reads: soon they will have done
+            with _told(self.shown), self._connection("") as connection:
+                busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            if not busy:
+                return True
+        return False
+
+    def _connection(self, begin: str) -> Connection:
+        """One whose transactions begin by this statement where the database is SQLite; by none where it is empty."""
+        if self._engine is None:
+            raise TrafficError("the store of traffic is closed", value=self.shown, todo="Open it again.")
+        return self._engine.connect().execution_options(**{_BEGIN: begin})
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _prepared(connection: sqlite3.Connection, _: object) -> None:
+    """Settings of each connection: the journal that lets others read, commits that last through a power cut, deletions that overwrite."""
+    connection.isolation_level = None  # transactions are begun where they are meant
+    cursor = connection.cursor()
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+def _begun(connection: Connection) -> None:
+    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    if statement:
+        connection.exec_driver_sql(statement)
+
+
+@contextlib.contextmanager
+def _told(shown: str) -> Iterator[None]:
+    """Whatever the database says of a failure, as smidgen's own error; never with a text that was to be written."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
+    except OSError as error:
+        reason = [error.strerror or type(error).__name__]
+    else:
+        return
+    todo = "See that the disk has room, that it may be written to, and that nobody holds it."
+    raise TrafficError(f"the store of traffic cannot be used ({reason[0] if reason else 'no reason'})", value=shown, todo=todo)

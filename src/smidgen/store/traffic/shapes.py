@@ -1,0 +1,168 @@
+"""What goes into the store of traffic and comes out of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from smidgen.core.errors import SmidgenError
+
+MOST_TEXT = 32_768
+"""Characters of a text that are kept. A longer one is cut and marked, and is never learnt from."""
+MOST_COMMENT = 4_096
+MOST_NAME = 200
+
+Verdict = Literal["up", "down"]
+Whose = Literal["upstream", "human"]
+
+
+class TrafficError(SmidgenError):
+    """The store of traffic cannot be opened, read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request to the gateway, and how it was answered.
+
+    Attributes:
+        id: the request's, as the client was told it.
+        time: when it came, with its zone.
+        asked: the bundle that it named, without a quality behind an `@`; else the model's name as it stood in the request.
+        path: `/v1/chat/completions`, `/v1/completions`.
+        input: the text as the small model reads it; None where there is no single one.
+        answered_by: `local`, `upstream`, or `none`.
+        why: why it was not answered locally; empty where it was.
+        odd: what about it a small model cannot do (tools, several turns); pairs are made of requests without any.
+        status: HTTP status of the answer.
+        bundle_id: of the bundle that was asked; empty where none was.
+        local_output: what the small model said, as JSON, also where the upstream answered in the end.
+        local_score: of that, 0..1.
+        certificate: the id of the one that it was judged by.
+        model: the upstream's, as it was told.
+        answer: the text of the upstream's whole answer; None where it has none.
+        tokens_in, tokens_out: sizes, the upstream's own, or estimated.
+        tokens_estimated: whether they are.
+        cost_usd, saved_usd: at list price; None where that is not known.
+        local_ms, upstream_ms: how long each took, in milliseconds.
+        user: who asked, as the client says. Only a keyed hash of it is stored.
+        system: words to the system. Only a keyed hash of them is stored.
+        template: what stays the same in requests of one kind, for grouping. Only a keyed hash of it is stored.
+        key: a piece of the hash of the API key.
+        truncated: whether a text was too long to be kept whole.
+    """
+
+    id: str
+    time: datetime
+    asked: str
+    path: str
+    input: str | None
+    answered_by: Literal["local", "upstream", "none"]
+    why: str = ""
+    odd: str = ""
+    status: int = 200
+    bundle_id: str = ""
+    local_output: str | None = None
+    local_score: float | None = None
+    certificate: str = ""
+    model: str = ""
+    answer: str | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_estimated: bool = True
+    cost_usd: float | None = None
+    saved_usd: float | None = None
+    local_ms: float | None = None
+    upstream_ms: float | None = None
+    user: str | None = None
+    system: str = ""
+    template: str = ""
+    key: str = ""
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What someone said of an answer. `corrected` is the answer as it should have been, as a message's content has it; `altered` says that
+    personal data was taken out of it, so that it may not fit the input any more. Of `user` only a keyed hash is stored."""
+
+    request_id: str
+    time: datetime
+    verdict: Verdict | None = None
+    corrected: str | None = None
+    comment: str | None = None
+    user: str | None = None
+    key: str = ""
+    altered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A text with an answer to learn from, and whose answer that is."""
+
+    id: str
+    time: datetime
+    asked: str
+    bundle_id: str
+    input: str
+    reference: str
+    whose: Whose
+    held_out: bool
+    answered_by: str
+    local_output: str | None
+    local_score: float | None
+    model: str
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "time": self.time.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is. `asked` are requests by what they named, `groups` by the hash of their template, the most frequent first."""
+
+    requests: int
+    local: int
+    upstream: int
+    unanswered: int
+    held_out: int
+    feedback: int
+    corrected: int
+    first: datetime | None
+    last: datetime | None
+    cost_usd: float
+    saved_usd: float
+    asked: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {**asdict(self), "first": self.first.isoformat() if self.first else None, "last": self.last.isoformat() if self.last else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted. `gone`: no byte of it is left in the files of the store; where it is False another process was reading, and the
+    journal still holds texts until the next deletion or the last one closes the store."""
+
+    requests: int
+    feedback: int
+    gone: bool
+
+
+def stamp(time: datetime) -> float:
+    """A time as it is stored: seconds since 1970. Raises ValueError for one without a zone: it could mean any of two dozen."""
+    if time.tzinfo is None:
+        raise ValueError("a time without a zone")
+    seconds = time.timestamp()
+    if not math.isfinite(seconds):
+        raise ValueError("a time that is none")
+    return seconds
+
+
+def moment(seconds: float) -> datetime:
+    """A stored time."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,284 @@
+"""The store of traffic: takes in what was captured and what people said of it, gives pairs to learn from, and forgets.
+
+Opened with `opened()`. Its methods may be called from several threads and processes. Each raises TrafficError where the database fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from smidgen.core.errors import InputError
+from smidgen.store.traffic import learning
+from smidgen.store.traffic.database import Database, url_of
+from smidgen.store.traffic.shapes import (
+    MOST_COMMENT,
+    MOST_NAME,
+    MOST_TEXT,
+    Counts,
+    Deleted,
+    Exchange,
+    Feedback,
+    Pair,
+    TrafficError,
+    moment,
+    stamp,
+)
+from smidgen.store.traffic.sides import Sides
+from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, prepare
+
+HELD_OUT = 0.2
+"""The share that a new store holds out, where nothing else is said."""
+_MOST_GROUPS = 20
+_Text = TypeVar("_Text", str, str | None)
+
+
+def opened(url: str | None = None, held_out: float | None = None) -> Traffic:
+    """The store of `url`, else of the environment's `SMIDGEN_TRAFFIC_URL`, else `traffic.db` in smidgen's home; made where there is none.
+
+    Args:
+        url: `sqlite:////folder/file.db` or `postgresql+psycopg://user:password@host/database`.
+        held_out: the share of texts that is never learnt from. A store keeps the one that it was made with.
+
+    Raises:
+        InputError: no such URL; a share that is none, or not the store's own.
+        MissingExtra: PostgreSQL's driver is not installed.
+        TrafficError: the database cannot be opened, or was made by a later smidgen.
+    """
+    if held_out is not None and not 0 <= held_out < 1:
+        raise InputError("the share that is held out is none", value=held_out, todo="Give a number from 0, and under 1.")
+    return Traffic(Database(url_of(url)), held_out)
+
+
+class Traffic:
+    """See above."""
+
+    def __init__(self, database: Database, held_out: float | None = None) -> None:
+        self._database, self._wanted = database, held_out
+        self._lock = threading.Lock()
+        self._sides = Sides("", 0.0)
+        self._opened()
+
+    def __enter__(self) -> Traffic:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return self._database.shown
+
+    @property
+    def held_out(self) -> float:
+        """The share of texts that is never learnt from."""
+        return self._sides.share
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._database.close()
+
+    def add(self, exchanges: Sequence[Exchange]) -> int:
+        """Store requests, on the disk when this returns; how many were new. One whose id is there already is left out: a client may choose its
+        requests' ids, and must not write over another's."""
+        if not exchanges:
+            return 0
+        with self._writing() as connection:
+            ids = [exchange.id for exchange in exchanges]
+            known = set(connection.scalars(sql.select(REQUESTS.c.id).where(REQUESTS.c.id.in_(ids))))
+            rows = {exchange.id: self._row(exchange) for exchange in reversed(exchanges) if exchange.id not in known}
+            if rows:
+                connection.execute(_insert(connection).on_conflict_do_nothing(), [rows[id] for id in reversed(rows)])
+        self._still_there()
+        return len(rows)
+
+    def feedback(self, said: Feedback) -> bool:
+        """Store what someone said, on the disk when this returns; False where no stored request has that id."""
+        # PostgreSQL holds the request so that it cannot be deleted in between; SQLite has one writer at a time.
+        asked = sql.select(REQUESTS.c.id).where(REQUESTS.c.id == said.request_id).with_for_update(read=True, key_share=True)
+        with self._writing() as connection:
+            if connection.scalar(asked) is None:
+                return False
+            connection.execute(sql.insert(FEEDBACK), self._said(said))
+        self._still_there()
+        return True
+
+    def pairs(
+        self,
+        asked: str,
+        held_out: bool | None = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        template: str | None = None,
+    ) -> Iterator[Pair]:
+        """Texts with answers to learn from, the oldest first; all of them are of requests that a small model can answer alone, none was cut.
+
+        The reference is the newest correction by a person where there is one, else the upstream's whole answer. A request that got a thumb
+        down and no correction is left out, until someone takes it back with a thumb up. A small model's own answers are never references.
+
+        Args:
+            asked: the bundle, or the model, that requests named.
+            held_out: False for the pairs to learn from, True for those that must never be learnt from, None for both.
+            since: only requests that came at this time or later.
+            until: only those that came before.
+            template: only those of this group; see `Counts.groups`.
+        """
+        after: tuple[float, str] | None = None
+        while True:
+            statement = learning.page(asked, held_out, since and stamp(since), until and stamp(until), template, after)
+            with self._reading() as connection:
+                rows = connection.execute(statement).all()
+                said = learning.judged(connection, [row.id for row in rows])
+            if not rows:
+                return
+            after = (rows[-1].time, rows[-1].id)
+            for row in rows:
+                pair = learning.pair(row, said.get(row.id))
+                if pair is not None:
+                    yield pair
+
+    def find(self, id: str) -> Mapping[str, Any] | None:
+        """What is stored of one request, by the names of its columns; None where there is none."""
+        with self._reading() as connection:
+            row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).mappings().one_or_none()
+        return dict(row) if row is not None else None
+
+    def counts(self) -> Counts:
+        """How much there is."""
+        one, by = REQUESTS.c, REQUESTS.c.answered_by
+        totals = sql.select(
+            sql.func.count(),
+            *(sql.func.count(sql.case((by == who, 1))) for who in ("local", "upstream", "none")),
+            sql.func.count(sql.case((one.held_out, 1))),
+            sql.func.min(one.time),
+            sql.func.max(one.time),
+            sql.func.coalesce(sql.func.sum(one.cost_usd), 0.0),
+            sql.func.coalesce(sql.func.sum(one.saved_usd), 0.0),
+        ).select_from(REQUESTS)
+        opinions = sql.select(sql.func.count(), sql.func.count(FEEDBACK.c.corrected)).select_from(FEEDBACK)
+        with self._reading() as connection:
+            requests, local, upstream, none, held_out, first, last, cost, saved = connection.execute(totals).one()
+            said, corrected = connection.execute(opinions).one()
+            asked, groups = (_frequent(connection, column) for column in (one.asked, one.template_hash))
+        times = [moment(time) if time is not None else None for time in (first, last)]
+        return Counts(requests, local, upstream, none, held_out, said, corrected, times[0], times[1], float(cost), float(saved), asked, groups)
+
+    def delete_user(self, user: str) -> Deleted:
+        """Delete all requests and all feedback of a user, by the id that the client gave."""
+        self._opened()
+        name = self._sides.hashed("user", user)
+        if not name:
+            raise InputError("the user has no id", value=user, todo="Give the id that requests had as `user`.")
+        return self._delete(REQUESTS.c.user_hash == name, FEEDBACK.c.user_hash == name)
+
+    def delete_older(self, days: float, now: datetime | None = None) -> Deleted:
+        """Delete all requests that came so many days ago or earlier, with what was said of them."""
+        return self._delete(REQUESTS.c.time <= stamp((now or datetime.now(UTC)) - timedelta(days=days)))
+
+    def delete_asked(self, asked: str) -> Deleted:
+        """Delete all requests that named this bundle or model, with what was said of them."""
+        return self._delete(REQUESTS.c.asked == asked)
+
+    def _delete(self, requests: sql.ColumnElement[bool], feedback: sql.ColumnElement[bool] | None = None) -> Deleted:
+        own = FEEDBACK.c.request_id.in_(sql.select(REQUESTS.c.id).where(requests))
+        with self._writing() as connection:
+            said = connection.execute(sql.delete(FEEDBACK).where(own if feedback is None else sql.or_(own, feedback))).rowcount
+            gone = connection.execute(sql.delete(REQUESTS).where(requests)).rowcount
+        return Deleted(gone, said, self._database.scrub())
+
+    def _row(self, one: Exchange) -> dict[str, Any]:
+        """A request as it is stored: texts bounded, names hashed, and on its side."""
+        texts = [_text(text) for text in (one.input, one.answer, one.local_output)]
+        cut = [None if text is None else text[:MOST_TEXT] for text in texts]
+        return {
+            **{name: getattr(one, name) for name in _AS_IT_IS},
+            **{name: _text(getattr(one, name))[:MOST_NAME] for name in _NAMES},
+            "time": stamp(one.time),
+            "input": cut[0],
+            "answer": cut[1],
+            "local_output": cut[2],
+            "user_hash": self._sides.hashed("user", one.user or ""),
+            "system_hash": self._sides.hashed("system", one.system),
+            "template_hash": self._sides.hashed("template", one.template),
+            "key_hash": one.key[:MOST_NAME],
+            "held_out": self._sides.held_out(cut[0], one.id),
+            "truncated": one.truncated or cut != texts,
+        }
+
+    def _said(self, said: Feedback) -> dict[str, Any]:
+        corrected = _text(said.corrected)
+        comment = _text(said.comment)
+        return {
+            "request_id": said.request_id,
+            "time": stamp(said.time),
+            "verdict": said.verdict,
+            "corrected": None if corrected is None else corrected[:MOST_TEXT],
+            "comment": None if comment is None else comment[:MOST_COMMENT],
+            "user_hash": self._sides.hashed("user", said.user or ""),
+            "key_hash": said.key[:MOST_NAME],
+            "altered": said.altered,
+            "truncated": corrected is not None and len(corrected) > MOST_TEXT,
+        }
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        self._opened()
+        return self._database.reading()
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        self._opened()
+        return self._database.writing()
+
+    def _still_there(self) -> None:
+        """A file that was deleted takes everything it is given, and all of it is lost."""
+        if not self._database.there:
+            raise TrafficError("the store of traffic was deleted while it was written", value=self.place, todo="Send it again.")
+
+    def _opened(self) -> None:
+        """Open the database where it is not, or not the one that was opened any more."""
+        with self._lock:
+            if self._database.there:
+                return
+            self._database.open()
+            try:
+                with self._database.writing() as connection:
+                    meta = prepare(connection, HELD_OUT if self._wanted is None else self._wanted)
+                self._sides = Sides(meta["key"], float(meta["held_out"]))
+                if self._wanted is not None and self._sides.share != self._wanted:
+                    raise InputError(
+                        "the store of traffic holds out another share, and a text that was held out once must stay so",
+                        value=f"{self._sides.share:g}, not {self._wanted:g}",
+                        todo="Leave the share out, or name a new store.",
+                    )
+            except (TrafficError, InputError, ValueError):
+                self._database.close()
+                raise
+
+
+_NAMES = ("id", "asked", "path", "answered_by", "why", "odd", "bundle_id", "certificate", "model")
+_AS_IT_IS = ("status", "local_score", "tokens_in", "tokens_out", "tokens_estimated", "cost_usd", "saved_usd", "local_ms", "upstream_ms")
+
+
+def _text(text: _Text) -> _Text:
+    """A text as every database takes it: without zero characters and half characters."""
+    return text if text is None else text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def _insert(connection: Connection) -> Any:
+    """An insertion that can leave out what another process has just written."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(REQUESTS)
+
+
+def _frequent(connection: Connection, column: sql.Column[str]) -> dict[str, int]:
+    count = sql.func.count()
+    found = connection.execute(sql.select(column, count).group_by(column).order_by(count.desc(), column).limit(_MOST_GROUPS))
+    return {name: number for name, number in found if name}

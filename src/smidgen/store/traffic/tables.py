@@ -1,0 +1,111 @@
+"""The tables of the store of traffic, and how a store of an older smidgen becomes one of this.
+
+Two tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring a second
+package to every server, and scripts that are run by their path.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Boolean, Column, Connection, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, insert, select, text, update
+
+from smidgen.store.traffic.shapes import TrafficError
+
+METADATA = MetaData()
+
+META = Table("smidgen_meta", METADATA, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+"""The version of the tables, the key of the hashes, and the share that is held out."""
+
+REQUESTS = Table(
+    "requests",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("asked", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("input", Text),
+    Column("answered_by", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("odd", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("bundle_id", String, nullable=False),
+    Column("local_output", Text),
+    Column("local_score", Double),
+    Column("certificate", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("answer", Text),
+    Column("tokens_in", Integer, nullable=False),
+    Column("tokens_out", Integer, nullable=False),
+    Column("tokens_estimated", Boolean, nullable=False),
+    Column("cost_usd", Double),
+    Column("saved_usd", Double),
+    Column("local_ms", Double),
+    Column("upstream_ms", Double),
+    Column("user_hash", String, nullable=False),
+    Column("system_hash", String, nullable=False),
+    Column("template_hash", String, nullable=False),
+    Column("key_hash", String, nullable=False),
+    Column("held_out", Boolean, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+    Index("requests_time", "time", "id"),
+    Index("requests_asked", "asked", "time", "id"),
+    Index("requests_user", "user_hash"),
+)
+
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("request_id", String, ForeignKey("requests.id"), nullable=False),
+    Column("time", Double, nullable=False),
+    Column("verdict", String),
+    Column("corrected", Text),
+    Column("comment", Text),
+    Column("user_hash", String, nullable=False),
+    Column("key_hash", String, nullable=False),
+    Column("altered", Boolean, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+    Index("feedback_request", "request_id", "number"),
+    Index("feedback_user", "user_hash"),
+)
+
+CHANGES: tuple[tuple[str, ...], ...] = ()
+"""What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
+
+_LOCK = 7_361_001
+"""Any number: PostgreSQL's lock of those who set a store up."""
+
+
+def prepare(connection: Connection, held_out: float) -> dict[str, str]:
+    """Make the tables, or bring them to this version, within the transaction of `connection`; returns what `smidgen_meta` holds.
+
+    `held_out` is the share of a store that is new. Raises TrafficError for a store of a later smidgen, or of something else.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    newest = 1 + len(CHANGES)
+    METADATA.create_all(connection, tables=[META])
+    meta = _meta(connection)
+    if not meta:
+        METADATA.create_all(connection)
+        meta = {"version": str(newest), "key": secrets.token_hex(32), "held_out": repr(held_out)}
+        connection.execute(insert(META), [{"name": name, "value": value} for name, value in meta.items()])
+        return meta
+    version = int(meta["version"]) if meta.get("version", "").isdecimal() and {"key", "held_out"} <= meta.keys() else 0
+    if version < 1 or version > newest:
+        raise TrafficError(
+            "the store of traffic was made by a later smidgen, or is none",
+            value=f"version {meta.get('version')}",
+            todo="Use a newer smidgen, or name another store.",
+        )
+    for number in range(version, newest):
+        for statement in CHANGES[number - 1]:
+            connection.execute(text(statement))
+    if version < newest:
+        connection.execute(update(META).where(META.c.name == "version").values(value=str(newest)))
+    return _meta(connection)
+
+
+def _meta(connection: Connection) -> dict[str, str]:
+    return {name: value for name, value in connection.execute(select(META.c.name, META.c.value))}
