@@ -42,6 +42,10 @@ def serve(
         from smidgen.server.fallback import targets
 
         targets(chosen)  # what it cannot be is said before any weights are loaded
+    if chosen.capture != "off":
+        from smidgen.store.traffic import store
+
+        store.opened(held_out=chosen.capture_held_out).close()  # likewise
     bound = take_port(chosen)
     with bound, ExitStack() as stack:
         models = load_all(folders, chosen.threads)
@@ -76,6 +80,9 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
         out.print(shown, markup=False, soft_wrap=True)
     out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
+    if settings.capture != "off":
+        masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"
+        out.print(f"chat and completions are stored, {masked}, for {settings.capture_days} days: smidgen traffic", soft_wrap=True)
     if not settings.loopback and not settings.api_key:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
 

@@ -22,7 +22,9 @@ _HOP = frozenset(
         b"upgrade",
     }
 )
-_NOT_UP = frozenset({b"host", b"expect", b"cookie", b"origin", b"referer", b"x-request-id"})
+USER = b"x-smidgen-user"
+"""Who asks, said to this server."""
+_NOT_UP = frozenset({b"host", b"expect", b"cookie", b"origin", b"referer", b"x-request-id", USER})
 """Of this connection, of this host's pages, or our own."""
 _NOT_DOWN = frozenset(
     {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security", b"x-content-type-options", b"clear-site-data"}

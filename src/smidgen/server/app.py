@@ -1,12 +1,13 @@
 """The application: the served bundles, behind the faces, behind the doors.
 
-A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`,
-`Gateway` (where there is a fallback); then to a face. A face
+A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`, `Capture` (where
+asked for), `Gateway` (where there is a fallback); then to a face. A face
 is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -29,14 +30,20 @@ if TYPE_CHECKING:
     from smidgen.server.escalation import Escalation
 
 
+_SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in ("answered-by", "model", "score", "certificate", "escalated", "uncertified"))]
+"""Headers of replies that a page of another origin may read: feedback needs the first."""
+
+
 def create_app(models: Sequence[Served], settings: ServeSettings | None = None, patience: Patience | None = None) -> FastAPI:
     """The application for loaded bundles, behind the gateway's door where the settings name a fallback; `patience` is with that.
 
-    Raises InputError where there is neither bundle nor fallback, where two bundles have one name, and for a fallback that cannot be.
+    Raises InputError where there is neither bundle nor fallback, where two bundles have one name, and for a fallback that cannot be; where
+    traffic is to be stored, TrafficError for a store that cannot be opened, BundleError where there is no redaction model.
     """
     chosen = settings or ServeSettings()
     service = Service(models, chosen)
     escalation = _escalation(service, chosen, patience) if chosen.fallback else None
+    _record(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +51,10 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         await service.close()
         if escalation is not None:
             await escalation.close()
+        if service.recorder is not None:
+            from smidgen.server.capturing import DRAIN_SECONDS
+
+            await asyncio.to_thread(service.recorder.close, DRAIN_SECONDS)
 
     app = FastAPI(
         title="smidgen",
@@ -59,6 +70,10 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     handle_in(app)
     if escalation is not None:
         _add_gateway(app, service, chosen, escalation)
+    if service.recorder is not None:
+        from smidgen.server.capture import Capture
+
+        app.add_middleware(Capture, recorder=service.recorder)
     _close_doors(app, service, chosen)
     return app
 
@@ -68,6 +83,14 @@ def _escalation(service: Service, settings: ServeSettings, patience: Patience | 
     from smidgen.server.fallback import opened
 
     return opened(settings, service.metering, patience)
+
+
+def _record(service: Service) -> None:
+    """Open the store of traffic, where the owner asked for it. What stores is only loaded then."""
+    if service.settings.capture != "off":
+        from smidgen.server.capturing import recorder_of
+
+        service.recorder = recorder_of(service)
 
 
 def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation) -> None:
@@ -99,4 +122,6 @@ def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> Non
     if settings.cors:
         from starlette.middleware.cors import CORSMiddleware
 
-        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=["*"])
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=_SEEN
+        )

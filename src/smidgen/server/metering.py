@@ -62,6 +62,9 @@ class Metering:
         self.breakers = Gauge(
             "smidgen_upstream_breaker", "Of each upstream: 0 closed, 1 half-open, 2 open.", ("upstream",), registry=self.registry
         )
+        self.captured = Counter(
+            "smidgen_capture_rows", "Requests that were to be stored, by what became of them.", ("outcome",), registry=self.registry
+        )
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
 
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:

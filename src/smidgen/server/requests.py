@@ -16,6 +16,9 @@ from smidgen.server.errors import failure
 from smidgen.server.ids import fresh
 from smidgen.server.metering import Metering
 
+REQUEST_ID = "smidgen.request_id"
+"""Where a request's scope has its id."""
+
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _log = logging.getLogger("smidgen.server")
 _access = logging.getLogger("smidgen.access")
@@ -40,6 +43,7 @@ class Requests:
             return
         began = time.perf_counter()
         request_id = _request_id(scope)
+        scope[REQUEST_ID] = request_id.decode("ascii")
         status = 0
 
         async def tagged(message: Message) -> None:

@@ -20,7 +20,7 @@ from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
 from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
-from smidgen.server import local_answer, model_list
+from smidgen.server import local_answer, model_list, observation
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.ids import fresh
@@ -34,6 +34,8 @@ from smidgen.server.visitors import foreign
 
 _UNDER = "/v1/"
 _MODELS = "/v1/models"
+_FEEDBACK = "/v1/feedback"
+"""Of this server alone, with bundles or without."""
 _FACES = (CHAT, COMPLETIONS)
 _BY_MODEL = (*_FACES, "/v1/embeddings")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -81,7 +83,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer it, or have it answered."""
-        if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["method"] not in _METHODS:
+        if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["method"] not in _METHODS or scope["path"] == _FEEDBACK:
             await self._app(scope, receive, send)
             return
         begun = False
@@ -180,7 +182,10 @@ class Gateway:
             await self._send(local, asked, ruling, read, send, uncertified=_UPSTREAM_FAILED)
 
     async def _local(self, asked: Wanted, body: bytes, scope: Scope, receive: Receive) -> LocalAnswer:
+        clock = asyncio.get_running_loop().time
+        began, seen = clock(), observation.of(scope)
         local = await local_answer.ask(self._app, scope, with_model(body, asked.bundle), receive)
+        seen.replies, seen.local_seconds = local.replies, clock() - began
         if local.status == GONE:
             raise RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=GONE, code="client_gone")
         return local
@@ -212,6 +217,8 @@ class Gateway:
         tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
         call = Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=asked is not None)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
+        clock = asyncio.get_running_loop().time
+        began, seen = clock(), observation.of(scope)
         try:
             upstream, response = await self._escalation.ask(call)
         except Unreachable as error:
@@ -219,7 +226,10 @@ class Gateway:
             raise
         self._metering.routed.labels(bundle, "upstream", why).inc()
         named = upstream.model if asked is not None else (read or {}).get("model")
-        await relay(response, send, marks("upstream", named if isinstance(named, str) else "", ruling), upstream.waits)
+        try:
+            await relay(response, send, marks("upstream", named if isinstance(named, str) else "", ruling), upstream.waits)
+        finally:
+            seen.upstream_seconds = clock() - began
 
 
 def _marked(send: Send, said: Headers) -> Send:

@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
@@ -22,6 +22,9 @@ from smidgen.server.request_content import while_there
 from smidgen.server.scribe import Scribe, Sheet, Source, unavailable
 from smidgen.server.served import Served, Vectors, takes_pairs
 from smidgen.server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from smidgen.server.recorder import Recorder
 
 T = TypeVar("T")
 
@@ -41,6 +44,8 @@ class Service:
         self.settings = settings
         self.metering = Metering()
         self.started = int(time.time())
+        self.recorder: Recorder | None = None
+        """Stores what is captured; None where nothing is."""
         self.models: dict[str, Served] = {}
         self._batchers: dict[str, Batcher] = {}
         self._embedders: dict[str, Batcher] = {}

@@ -48,6 +48,16 @@ class ServeSettings(Settings):
     when_upstream_fails: Literal["error", "local"] = setting(
         "error", "What a request to a bundle gets that it may not answer, where no fallback answers: an error, or its answer, marked so."
     )
+    capture: Literal["off", "answers"] = setting(
+        "off", "Store requests to chat and completions with their answers, to learn from: nothing is stored unless this says answers."
+    )
+    capture_days: int = setting(30, "Days after which what was stored is deleted.", ge=1, le=3650)
+    capture_redact: Literal["mask", "allow"] = setting(
+        "mask", "Whether personal data is taken out before anything is stored; what cannot be made safe is then not stored."
+    )
+    capture_held_out: float | None = setting(
+        None, "Share of the texts that is never learnt from; of a new store, 0.2 where this is not given.", ge=0, lt=1
+    )
     access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
 
     @property

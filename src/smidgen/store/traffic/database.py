@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +23,6 @@ URL_ENV = "SMIDGEN_TRAFFIC_URL"
 _SQLITE, _POSTGRES = "sqlite", "postgresql+psycopg"
 _BUSY_SECONDS = 5.0
 _BEGIN = "smidgen_begin"
-_CHECKPOINT_TRIES = 20
-_CHECKPOINT_SECONDS = 0.1
 
 
 def url_of(given: str | None = None) -> URL:
@@ -113,14 +110,10 @@ class Database:
             with _told(self.shown), self._connection("") as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, feedback")
             return True
-        for again in range(_CHECKPOINT_TRIES):
-            if again:
-                time.sleep(_CHECKPOINT_SECONDS)  # someone reads: soon they will have done
-            with _told(self.shown), self._connection("") as connection:
-                busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-            if not busy:
-                return True
-        return False
+        with _told(self.shown), self._connection("") as connection:
+            # It waits for those who read, as long as a writer waits for another.
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        return not busy
 
     def _connection(self, begin: str) -> Connection:
         """One whose transactions begin by this statement where the database is SQLite; by none where it is empty."""

@@ -27,11 +27,18 @@ class Judgement:
 
 
 def page(
-    asked: str, held_out: bool | None, since: float | None, until: float | None, template: str | None, after: tuple[float, str] | None
+    asked: str | None,
+    held_out: bool | None,
+    since: float | None,
+    until: float | None,
+    template: str | None,
+    after: tuple[float, str] | None,
 ) -> sql.Select[Any]:
     """The next requests that could be pairs, behind the time and id of the last one."""
     one = REQUESTS.c
-    wanted: list[sql.ColumnElement[bool]] = [one.asked == asked, one.odd == "", one.input.is_not(None), sql.not_(one.truncated)]
+    wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.not_(one.truncated)]
+    if asked is not None:
+        wanted.append(one.asked == asked)
     if held_out is not None:
         wanted.append(one.held_out if held_out else sql.not_(one.held_out))
     if since is not None:

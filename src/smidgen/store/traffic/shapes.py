@@ -140,7 +140,11 @@ class Counts:
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**asdict(self), "first": self.first.isoformat() if self.first else None, "last": self.last.isoformat() if self.last else None}
+        return {
+            **asdict(self),
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)

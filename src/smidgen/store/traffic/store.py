@@ -40,21 +40,26 @@ _MOST_GROUPS = 20
 _Text = TypeVar("_Text", str, str | None)
 
 
-def opened(url: str | None = None, held_out: float | None = None) -> Traffic:
+def opened(url: str | None = None, held_out: float | None = None, make: bool = True) -> Traffic:
     """The store of `url`, else of the environment's `SMIDGEN_TRAFFIC_URL`, else `traffic.db` in smidgen's home; made where there is none.
 
     Args:
         url: `sqlite:////folder/file.db` or `postgresql+psycopg://user:password@host/database`.
         held_out: the share of texts that is never learnt from. A store keeps the one that it was made with.
+        make: whether a SQLite file is made where there is none.
 
     Raises:
         InputError: no such URL; a share that is none, or not the store's own.
         MissingExtra: PostgreSQL's driver is not installed.
-        TrafficError: the database cannot be opened, or was made by a later smidgen.
+        TrafficError: the database cannot be opened, or was made by a later smidgen; there is none, and none is to be made.
     """
     if held_out is not None and not 0 <= held_out < 1:
         raise InputError("the share that is held out is none", value=held_out, todo="Give a number from 0, and under 1.")
-    return Traffic(Database(url_of(url)), held_out)
+    database = Database(url_of(url))
+    if not make and database.file is not None and not database.file.exists():
+        todo = "Start a server with --capture answers, or name the store that you mean in SMIDGEN_TRAFFIC_URL."
+        raise TrafficError("there is no store of traffic: nothing was captured", value=database.shown, todo=todo)
+    return Traffic(database, held_out)
 
 
 class Traffic:
@@ -113,7 +118,7 @@ class Traffic:
 
     def pairs(
         self,
-        asked: str,
+        asked: str | None = None,
         held_out: bool | None = False,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -125,7 +130,7 @@ class Traffic:
         down and no correction is left out, until someone takes it back with a thumb up. A small model's own answers are never references.
 
         Args:
-            asked: the bundle, or the model, that requests named.
+            asked: the bundle, or the model, that requests named; None for all.
             held_out: False for the pairs to learn from, True for those that must never be learnt from, None for both.
             since: only requests that came at this time or later.
             until: only those that came before.
@@ -169,7 +174,9 @@ class Traffic:
             said, corrected = connection.execute(opinions).one()
             asked, groups = (_frequent(connection, column) for column in (one.asked, one.template_hash))
         times = [moment(time) if time is not None else None for time in (first, last)]
-        return Counts(requests, local, upstream, none, held_out, said, corrected, times[0], times[1], float(cost), float(saved), asked, groups)
+        return Counts(
+            requests, local, upstream, none, held_out, said, corrected, times[0], times[1], float(cost), float(saved), asked, groups
+        )
 
     def delete_user(self, user: str) -> Deleted:
         """Delete all requests and all feedback of a user, by the id that the client gave."""

@@ -8,7 +8,23 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Boolean, Column, Connection, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, insert, select, text, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from smidgen.store.traffic.shapes import TrafficError
 

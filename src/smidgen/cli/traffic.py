@@ -1,0 +1,106 @@
+"""`smidgen traffic`: what a gateway stored, for the one whose it is: how much, out as a file, and away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import errors, out, print_json
+from smidgen.core.errors import InputError
+
+if TYPE_CHECKING:
+    from smidgen.store.traffic.shapes import Counts, Deleted
+    from smidgen.store.traffic.store import Traffic
+
+
+def traffic(
+    delete_user: Annotated[str | None, typer.Option(metavar="ID", help="Delete all requests and feedback of this user.")] = None,
+    delete_older: Annotated[
+        int | None, typer.Option(metavar="DAYS", min=0, help="Delete all that came so many days ago or earlier.")
+    ] = None,
+    delete_bundle: Annotated[str | None, typer.Option(metavar="NAME", help="Delete all that was asked of this bundle or model.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the pairs to learn from to this JSONL file.")] = None,
+    bundle: Annotated[str | None, typer.Option(metavar="NAME", help="With --export: of this bundle or model alone.")] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="With --export: the pairs that must never be learnt from, in place of the others.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Show how much `smidgen serve --capture answers` stored, export it, or delete it for good.
+
+    Example: smidgen traffic --delete-user customer-7
+    """
+    from smidgen.store.traffic.store import opened
+
+    deletions = [value for value in (delete_user, delete_older, delete_bundle) if value is not None]
+    if len(deletions) + (export is not None) > 1:
+        raise InputError(
+            "one thing at a time: delete or export", value=f"{len(deletions)} deletions", todo="Give one of them, then the next."
+        )
+    with opened(make=False) as store:
+        if delete_user is not None:
+            _deleted(store.delete_user(delete_user), as_json)
+        elif delete_older is not None:
+            _deleted(store.delete_older(delete_older), as_json)
+        elif delete_bundle is not None:
+            _deleted(store.delete_asked(delete_bundle), as_json)
+        elif export is not None:
+            _exported(store, export, bundle, held_out, as_json)
+        else:
+            _counted(store, as_json)
+
+
+def _deleted(done: Deleted, as_json: bool) -> None:
+    if as_json:
+        print_json({"requests": done.requests, "feedback": done.feedback, "gone": done.gone})
+    else:
+        out.print(f"Deleted {done.requests:,} requests and {done.feedback:,} pieces of feedback.")
+    if not done.gone:
+        errors.print("The journal is being read by another program and still holds texts. Run this again when it has done.")
+        raise typer.Exit(1)
+
+
+def _exported(store: Traffic, file: Path, bundle: str | None, held_out: bool, as_json: bool) -> None:
+    from smidgen.flows.traffic_export import export
+
+    count = export(store, file, bundle, held_out)
+    if as_json:
+        print_json({"out": str(file), "pairs": count, "held_out": held_out})
+    else:
+        out.print(f"[bold]{escape(str(file))}[/]: {count:,} pairs", soft_wrap=True)
+
+
+def _counted(store: Traffic, as_json: bool) -> None:
+    counts = store.counts()
+    if as_json:
+        print_json({"store": store.place, "held_out_share": store.held_out, **counts.json()})
+        return
+    _print(counts)
+    out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are never learnt from[/]", soft_wrap=True)
+
+
+def _print(counts: Counts) -> None:
+    table = Table("asked", "requests", box=None, pad_edge=False, header_style="dim")
+    table.columns[1].justify = "right"
+    for name, count in counts.asked.items():
+        table.add_row(escape(name), f"{count:,}")
+    if counts.asked:
+        out.print(table)
+    said = [
+        f"{counts.requests:,} requests",
+        f"{counts.local:,} answered here",
+        f"{counts.upstream:,} upstream",
+        f"{counts.unanswered:,} not",
+    ]
+    out.print("; ".join(said), soft_wrap=True)
+    out.print(f"{counts.feedback:,} pieces of feedback, {counts.corrected:,} with a correction; {counts.held_out:,} requests held out")
+    if counts.first is not None and counts.last is not None:
+        out.print(f"{counts.first:%Y-%m-%d %H:%M} to {counts.last:%Y-%m-%d %H:%M} UTC")
+    out.print(f"spent at list price: {counts.cost_usd:.4f} USD; saved: {counts.saved_usd:.4f} USD")
+
+
+part = traffic

@@ -1,0 +1,35 @@
+"""Stored pairs as a data file, as `smidgen build` and `smidgen certify` read one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from smidgen.core.errors import DataError
+from smidgen.store.traffic.store import Traffic
+
+
+def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool = False) -> int:
+    """Write one JSON object a line: `input`, `output` (the reference's answer), `whose` that is, and where it comes from; how many.
+
+    The file is there when all is done, and not before; only its owner may read it. Raises DataError where it cannot be written.
+    """
+    draft = file.with_name(f".{file.name}.{os.getpid()}.part")
+    count = 0
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="\n") as stream:
+            for pair in store.pairs(asked, held_out=held_out):
+                facts = pair.json()
+                row = {"input": facts.pop("input"), "output": facts.pop("reference"), **facts}
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+        draft.replace(file)
+    except OSError as error:
+        raise DataError(
+            "the file cannot be written", value=error.strerror or type(error).__name__, todo="Name one that may be.", file=str(file)
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,29 @@
+"""The door that lets traffic be stored, where the owner asked for it: it only looks, and what it sees goes to the recorder."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smidgen.gateway.suited import CHAT, COMPLETIONS
+from smidgen.server.collecting import Collector
+from smidgen.server.recorder import Recorder
+from smidgen.server.witness import witnessed
+
+
+class Capture:
+    """Around the gateway's door: it sees each request to chat and completions as the client sent it, and the answer as the client gets it."""
+
+    def __init__(self, app: ASGIApp, recorder: Recorder) -> None:
+        self._app, self._recorder = app, recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and hand it on when it is done, however it ended."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in (CHAT, COMPLETIONS):
+            await self._app(scope, receive, send)
+            return
+        collector = Collector(scope, self._recorder.room)
+        with witnessed() as replies:
+            try:
+                await self._app(scope, collector.receiving(receive), collector.sending(send))
+            finally:
+                self._recorder.offer(collector.done(tuple(replies)))

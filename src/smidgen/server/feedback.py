@@ -1,0 +1,103 @@
+"""`/v1/feedback`: what people say of an answer. It is on the disk when the reply says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from smidgen.core.errors import RequestError
+from smidgen.server.collecting import key_of
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.service import Service
+from smidgen.server.visitors import foreign
+from smidgen.store.traffic.shapes import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback
+
+PATH = "/v1/feedback"
+
+
+class FeedbackRequest(BaseModel):
+    """What someone says of an answer: at least one of a verdict, a correction and a comment."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"request_id": "req_…", "verdict": "down", "corrected": "delivery/late"}}
+    )
+
+    request_id: str = Field(
+        min_length=1, max_length=64, description="Of the answer: its header x-request-id, which OpenAI's clients call _request_id."
+    )
+    verdict: Literal["up", "down"] | None = Field(None, description="A thumb.")
+    corrected: Any = Field(
+        None, description="The answer as it should have been: a text as a message's content has it, or a value that is stored as JSON."
+    )
+    comment: str | None = Field(None, max_length=MOST_COMMENT, description="Anything.")
+    user: str | None = Field(None, max_length=MOST_NAME, description="Who says so, by the id that requests have. Only its hash is stored.")
+
+
+class FeedbackReply(BaseModel):
+    """It is stored."""
+
+    object: Literal["feedback"]
+    request_id: str
+    stored: Literal[True]
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["smidgen"], responses=RESPONSES)
+
+    @router.post(PATH, response_model=FeedbackReply, summary="Say whether an answer was right, or what it should have been")
+    async def feedback(body: FeedbackRequest, request: Request) -> Response:
+        if foreign(request.scope, service.settings.cors):
+            todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
+            raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+        if service.recorder is None:
+            todo = "Start the server with --capture answers."
+            raise RequestError(
+                "this server stores no requests that feedback could be about",
+                value=body.request_id,
+                todo=todo,
+                status=404,
+                code="not_captured",
+            )
+        said = Feedback(
+            request_id=body.request_id,
+            time=datetime.now(UTC),
+            verdict=body.verdict,
+            corrected=_corrected(body.corrected),
+            comment=body.comment,
+            user=body.user,
+            key=key_of(request.scope),
+        )
+        if said.verdict is None and said.corrected is None and not (said.comment or "").strip():
+            raise RequestError("the feedback says nothing", value=body.request_id, todo="Send a verdict, corrected or a comment.")
+        try:
+            async with asyncio.timeout(service.settings.request_seconds):
+                known = await asyncio.wrap_future(service.recorder.told(said))
+        except TimeoutError:
+            raise RequestError(
+                "the feedback was not stored in time", value=body.request_id, todo="Send it again.", status=503, code="feedback_not_stored"
+            ) from None
+        if not known:
+            todo = "Send the x-request-id of a chat completion or completion that this server stored, and has not deleted."
+            raise RequestError("no stored request has this id", value=body.request_id, todo=todo, status=404, code="request_not_found")
+        return answer({"object": "feedback", "request_id": body.request_id, "stored": True})
+
+    return router
+
+
+def _corrected(value: Any) -> str | None:
+    """A correction as it is stored. Raises RequestError, 422, where it is empty or too long."""
+    text = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text is not None and (len(text) > MOST_TEXT or not text.strip()):
+        todo = f"Send some text, of at most {MOST_TEXT} characters."
+        raise RequestError("the correction is empty or too long", value=f"{len(text)} characters", todo=todo, param="corrected")
+    return text
+
+
+part = face

@@ -1,0 +1,238 @@
+"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, requests are answered as ever."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from prometheus_client import Counter as Metric
+
+from smidgen.core.errors import EngineError, RedactionError, RequestError, SmidgenError
+from smidgen.flows.captured import Scrubber
+from smidgen.server.collecting import Room, Taken
+from smidgen.store.traffic.shapes import Exchange, Feedback, TrafficError
+from smidgen.store.traffic.store import Traffic
+
+STORED = "stored"
+OUTCOMES = (STORED, "queue_full", "too_large", "unreadable", "unredacted", "unwritten", "duplicate", "stopped")
+"""What becomes of a request that was to be stored; of all but the first nothing is kept."""
+
+_MOST_WAITING = 1024
+_MOST_BYTES = 64_000_000
+_BATCH = 64
+_FORGET_SECONDS = 3600.0
+_COMPLAIN_SECONDS = 60.0
+_NICE = 10
+_log = logging.getLogger("smidgen.server")
+
+
+class Recorder:
+    """See above.
+
+    Args:
+        traffic: the store. It is closed with the recorder.
+        scrubber: takes personal data out; None where it may stay.
+        reading: what is stored of a request; None of one that cannot be read.
+        days: how long it is kept.
+        rows: counts by outcome.
+    """
+
+    def __init__(
+        self, traffic: Traffic, scrubber: Scrubber | None, reading: Callable[[Taken], Exchange | None], days: int, rows: Metric
+    ) -> None:
+        self.room = Room(_MOST_BYTES)
+        self._traffic, self._scrubber, self._reading, self._days, self._rows = traffic, scrubber, reading, days, rows
+        self._waiting: deque[Taken | tuple[Feedback, Future[bool]]] = deque()
+        self._ready = threading.Condition()
+        self._closing = False
+        self._complaints: Counter[str] = Counter()
+        self._complained = -_COMPLAIN_SECONDS
+        for outcome in OUTCOMES:
+            rows.labels(outcome)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def offer(self, taken: Taken) -> None:
+        """Store a request some time soon. Returns at once, and raises nothing."""
+        if taken.lost:
+            self._drop(taken.lost, "it is larger than is kept, or memory for the queue is used up", taken)
+            return
+        with self._ready:
+            full = len(self._waiting) >= _MOST_WAITING
+            if not full and not self._closing:
+                self._waiting.append(taken)
+                self._ready.notify()
+                return
+        self._drop("queue_full" if full else "stopped", "requests come faster than they are stored", taken)
+
+    def told(self, said: Feedback) -> Future[bool]:
+        """Store feedback, after all requests that came before it: whether the request that it is about is stored. What the future gives is
+        on the disk. Raises RequestError, 503, where too much waits."""
+        done: Future[bool] = Future()
+        with self._ready:
+            if len(self._waiting) >= _MOST_WAITING or self._closing:
+                raise _unavailable("too much waits to be stored")
+            self._waiting.append((said, done))
+            self._ready.notify()
+        return done
+
+    def close(self, seconds: float) -> None:
+        """Store what waits, for so long at most, and let the rest go. The store is closed."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        self._thread.join(seconds)
+        with self._ready:
+            left = list(self._waiting)
+            self._waiting.clear()
+        for one in left:
+            self._let_go(one)
+        self._told_of(force=True)
+        if not self._thread.is_alive():
+            self._traffic.close()
+
+    def _run(self) -> None:
+        _yield_to_answers()
+        forget_at = time.monotonic()
+        while True:
+            if time.monotonic() >= forget_at:
+                self._forget()
+                forget_at = time.monotonic() + _FORGET_SECONDS
+            batch = self._next(forget_at - time.monotonic())
+            if batch is None:
+                return
+            rows: list[Taken] = []
+            for one in batch:
+                if isinstance(one, Taken):
+                    rows.append(one)
+                    continue
+                self._store(rows)
+                rows = []
+                self._answer(*one)
+            self._store(rows)
+            self._told_of()
+
+    def _next(self, seconds: float) -> list[Taken | tuple[Feedback, Future[bool]]] | None:
+        """What waits, some of it; nothing where nothing came in time; None where there is no more to do."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._waiting or self._closing, max(0.0, seconds))
+            if not self._waiting:
+                return None if self._closing else []
+            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+    def _store(self, rows: Sequence[Taken]) -> None:
+        if not rows:
+            return
+        try:
+            read = [found for one in rows if (found := self._read(one)) is not None]
+            safe = self._safe(read)
+            if safe:
+                new = self._traffic.add(safe)
+                self._rows.labels(STORED).inc(new)
+                self._note("duplicate", "a request with that id is stored already", len(safe) - new)
+        except TrafficError as error:
+            self._note("unwritten", str(error), len(safe))
+        except Exception as error:  # noqa: BLE001 the thread outlives whatever one batch holds, or nothing would ever be stored again
+            self._note("unwritten", type(error).__name__, len(rows))
+        finally:
+            self.room.give(sum(one.size for one in rows))
+
+    def _read(self, taken: Taken) -> Exchange | None:
+        try:
+            found = self._reading(taken)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            # A body may have any shape; that which no face understands is not stored.
+            self._note("unreadable", type(error).__name__)
+            return None
+        if found is None:
+            self._note("unreadable", "the body is no JSON object")
+        return found
+
+    def _safe(self, read: list[Exchange]) -> list[Exchange]:
+        """Those that may be stored. Where the model cannot run, none may."""
+        if self._scrubber is None:
+            return read
+        try:
+            safe = [one for one in self._scrubber.exchanges(read) if one is not None]
+        except SmidgenError as error:
+            self._note("unredacted", f"the redaction model cannot run ({type(error).__name__})", len(read))
+            return []
+        self._note("unredacted", "personal data cannot be taken out of it", len(read) - len(safe))
+        return safe
+
+    def _answer(self, said: Feedback, done: Future[bool]) -> None:
+        if not done.set_running_or_notify_cancel():
+            return  # nobody waits for it any more, and nobody was told that it is stored
+        try:
+            row = self._traffic.find(said.request_id)
+            if row is None:
+                done.set_result(False)
+                return
+            if self._scrubber is not None:
+                said = self._scrubber.feedback(said, row["asked"])
+            done.set_result(self._traffic.feedback(said))
+        except (TrafficError, EngineError) as error:
+            self._note_only("feedback", str(error))
+            done.set_exception(_unavailable("feedback cannot be stored now"))
+        except RedactionError as error:
+            done.set_exception(RequestError(error.what, value=error.value, todo=error.todo, code="redaction_failed"))
+        except Exception as error:  # noqa: BLE001 who waits for this future must hear of whatever happened
+            done.set_exception(error)
+
+    def _forget(self) -> None:
+        """Delete what is older than is kept."""
+        try:
+            deleted = self._traffic.delete_older(self._days)
+        except TrafficError as error:
+            self._note_only("retention", str(error))
+            return
+        if deleted.requests:
+            left = "" if deleted.gone else "; its journal is being read, and holds them a while longer"
+            _log.info("%d stored requests are over %d days old, and are deleted%s", deleted.requests, self._days, left)
+
+    def _drop(self, outcome: str, why: str, taken: Taken) -> None:
+        self.room.give(taken.size)
+        self._note(outcome, why)
+        self._told_of()
+
+    def _let_go(self, one: Taken | tuple[Feedback, Future[bool]]) -> None:
+        if isinstance(one, Taken):
+            self._drop("stopped", "the server stopped before it could be stored", one)
+        elif one[1].set_running_or_notify_cancel():
+            one[1].set_exception(_unavailable("the server stops"))
+
+    def _note(self, outcome: str, why: str, count: int = 1) -> None:
+        if count > 0:
+            self._rows.labels(outcome).inc(count)
+            self._note_only(outcome, why, count)
+
+    def _note_only(self, outcome: str, why: str, count: int = 1) -> None:
+        with self._ready:
+            self._complaints[f"{outcome}: {why}"] += count
+
+    def _told_of(self, force: bool = False) -> None:
+        """Log what was not stored, and why, at most once a minute."""
+        now = time.monotonic()
+        with self._ready:
+            if not self._complaints or (now - self._complained < _COMPLAIN_SECONDS and not force):
+                return
+            said = "; ".join(f"{count} {reason}" for reason, count in self._complaints.most_common(5))
+            self._complaints.clear()
+            self._complained = now
+        _log.warning("not everything that was captured could be stored: %s", said)
+
+
+def _unavailable(what: str) -> RequestError:
+    return RequestError(what, value="feedback", todo="Send it again in a few seconds.", status=503, code="feedback_not_stored")
+
+
+def _yield_to_answers() -> None:
+    """Let the threads that answer go first, where a thread can say so by itself."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,0 +1,85 @@
+"""`smidgen traffic`: counts, exports and deletions for the one whose data it is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.cli.main import code
+from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.store import opened
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def filled(home: Path) -> Path:
+    now = datetime.now(UTC)
+    with opened(held_out=0.5) as store:
+        store.add(
+            [
+                Exchange(
+                    **{"id": f"r{number}", "time": now - timedelta(days=number), "asked": "support" if number % 2 else "other"},
+                    **{"path": "/v1/chat/completions", "input": f"text {number}", "answered_by": "upstream", "answer": f"answer {number}"},
+                    **{"user": f"user-{number % 3}", "cost_usd": 0.25},
+                )
+                for number in range(12)
+            ]
+        )
+        store.feedback(Feedback("r1", now, corrected="mended"))
+    return home
+
+
+def told(capsys: pytest.CaptureFixture[str], *flags: str) -> Any:
+    capsys.readouterr()
+    assert code(["traffic", *flags, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_counts(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(capsys)
+    assert {name: found[name] for name in ("requests", "upstream", "feedback", "corrected", "cost_usd", "held_out_share")} == {
+        **{"requests": 12, "upstream": 12, "feedback": 1, "corrected": 1, "cost_usd": 3.0, "held_out_share": 0.5}
+    }
+    assert found["asked"] == {"other": 6, "support": 6}
+    assert code(["traffic"]) == 0
+    shown = capsys.readouterr().out
+    assert "12 requests" in shown and "support" in shown and "50% of the texts" in shown
+
+
+def test_exports_are_two_sides_of_one_whole(filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / "new" / name for name in ("taught.jsonl", "held.jsonl")]
+    counts = [told(capsys, "--export", str(files[0]))["pairs"], told(capsys, "--export", str(files[1]), "--held-out")["pairs"]]
+    lines = [[json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in files]
+    assert counts == [len(side) for side in lines] and sum(counts) == 12 and min(counts) > 0
+    outputs = {row["input"]: (row["output"], row["whose"]) for side in lines for row in side}
+    assert outputs == {f"text {n}": ("mended", "human") if n == 1 else (f"answer {n}", "upstream") for n in range(12)}
+    assert files[0].stat().st_mode & 0o077 == 0
+    told(capsys, "--export", str(files[0]), "--bundle", "support")
+    assert {json.loads(line)["asked"] for line in files[0].read_text(encoding="utf-8").splitlines()} == {"support"}
+    assert sorted(file.name for file in files[0].parent.iterdir()) == ["held.jsonl", "taught.jsonl"]
+
+
+def test_deletions(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "--delete-user", "user-1") == {"requests": 4, "feedback": 1, "gone": True}
+    assert told(capsys, "--delete-older", "8") == {"requests": 3, "feedback": 0, "gone": True}
+    assert told(capsys, "--delete-bundle", "support") == {"requests": 2, "feedback": 0, "gone": True}
+    assert told(capsys)["requests"] == 3
+    held = b"".join(file.read_bytes() for file in filled.glob("traffic.db*"))
+    assert b"text 1" not in held and b"mended" not in held and b"text 0" in held
+
+
+def test_one_thing_at_a_time_and_nothing_without_a_store(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["traffic", "--delete-user", "a", "--delete-older", "3"]) == 2
+    assert code(["traffic"]) == 1
+    assert "--capture answers" in capsys.readouterr().err.replace("\n", " ")
+    assert not (home / "traffic.db").exists()

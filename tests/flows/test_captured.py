@@ -1,0 +1,94 @@
+"""What is to be stored has its personal data taken out, with stand-ins that are the same within a request; what cannot be is not stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import EngineError, RedactionError
+from smidgen.flows.captured import Scrubber
+from smidgen.flows.redaction import Found
+from smidgen.store.traffic.shapes import Exchange, Feedback
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+class Names:
+    """Finds the names that are written here, as a model would."""
+
+    def __init__(self, *names: str) -> None:
+        self._names, self.read = re.compile("|".join(names)), list[str]()
+
+    def many(self, texts: Iterable[str]) -> Mapping[str, Found]:
+        found = {text: tuple(("person", m.start(), m.end()) for m in self._names.finditer(text)) for text in texts}
+        self.read += found
+        return found
+
+
+def asked(input: str | None, **more: Any) -> Exchange:
+    return Exchange(
+        **{"id": "r", "time": NOW, "asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream"}, input=input, **more
+    )
+
+
+def test_a_request_keeps_who_is_who() -> None:
+    scrubber = Scrubber(finding=Names("Ann", "Bob"))
+    (safe,) = scrubber.exchanges(
+        [asked("Bob, a@example.org, asks for Ann", answer="Ann will call Bob", local_output='{"who": "Ann\\nAnn"}')]
+    )
+    assert safe is not None
+    assert safe.input == "[PERSON_1], [EMAIL_1], asks for [PERSON_2]"
+    assert safe.answer == "[PERSON_2] will call [PERSON_1]"
+    assert safe.local_output == '{"who": "[PERSON_2]\\n[PERSON_2]"}'
+
+
+def test_labels_and_fields_stay_what_they_are() -> None:
+    scrubber = Scrubber(lambda asked: ("Ann", "account/delete") if asked == "support" else (), Names("Ann", "account"))
+    (safe,) = scrubber.exchanges([asked("ask Ann", answer="account/delete", local_output='"Ann"')])
+    assert safe is not None and (safe.input, safe.answer, safe.local_output) == ("ask [PERSON_1]", "account/delete", '"Ann"')
+    (other,) = scrubber.exchanges([asked("ask Ann", answer="account/delete")])
+    assert other is not None and other.answer == "account/delete"
+
+
+def test_what_cannot_be_made_safe_is_not_stored_and_the_others_are() -> None:
+    scrubber = Scrubber(finding=Names("Ann"))
+    hidden = "card 4111\u200b 1111 1111 1111"
+    given = [asked("fine"), asked(hidden), asked("half \ud83d"), asked("x", answer='{"a": "Ann", "a": "b"}'), asked(None), asked("Ann")]
+    safe = scrubber.exchanges(given)
+    assert [None if one is None else one.input for one in safe] == ["fine", None, None, None, None, "[PERSON_1]"][:4] + [None, "[PERSON_1]"]
+    assert safe[4] is not None and safe[4].input is None
+
+
+def test_a_model_that_cannot_run_is_told() -> None:
+    class Broken:
+        def many(self, texts: Iterable[str]) -> Mapping[str, Found]:
+            raise EngineError("the model broke", value="tagger", todo="Mend it.")
+
+    with pytest.raises(EngineError):
+        Scrubber(finding=Broken()).exchanges([asked("x")])
+
+
+def test_a_correction_that_was_changed_is_marked() -> None:
+    scrubber = Scrubber(lambda asked: ("Ann",), Names("Ann"))
+    same = scrubber.feedback(Feedback("r", NOW, corrected="delivery/late", comment="as Ann said"), "support")
+    assert (same.corrected, same.comment, same.altered) == ("delivery/late", "as [PERSON_1] said", False)
+    changed = scrubber.feedback(Feedback("r", NOW, corrected="write to Ann"), "support")
+    assert (changed.corrected, changed.altered) == ("write to [PERSON_1]", True)
+    assert scrubber.feedback(Feedback("r", NOW, corrected="Ann"), "support").corrected == "Ann"
+    with pytest.raises(RedactionError):
+        scrubber.feedback(Feedback("r", NOW, comment="half \ud83d"), "support")
+
+
+def test_each_text_is_read_once_and_all_at_once() -> None:
+    finding = Names("Ann")
+    Scrubber(finding=finding).exchanges([asked("one", answer="two"), asked("one", answer="three")])
+    assert sorted(finding.read) == ["one", "three", "two"]
+
+
+def test_the_model_that_comes_with_smidgen_is_the_default() -> None:
+    (safe,) = Scrubber().exchanges([asked("My name is Margaret Holloway and my mail is m.holloway@example.org")])
+    assert safe is not None and safe.input is not None and "Holloway" not in safe.input and "example" not in safe.input

@@ -1,0 +1,358 @@
+"""Capture over real HTTP: what passes is stored when its owner asked for it, and answers go on whatever becomes of the store."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certified_bundle import answer, certified_bundle, score, text  # noqa: F401
+from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
+
+from smidgen.core.errors import EngineError, TrainError
+from smidgen.flows import captured
+from smidgen.flows.live import Model, load
+from smidgen.server import recorder as recorders
+from smidgen.server.app import create_app
+from smidgen.server.settings import ServeSettings
+from smidgen.store.traffic import database
+from smidgen.store.traffic.shapes import Exchange, TrafficError
+from smidgen.store.traffic.store import Traffic, opened
+
+from .conftest import running as start
+from .test_gateway_door import CHAT, PATIENCE, SURE, UNSURE, asking, certify
+
+ON = {"capture": "answers", "capture_redact": "allow", "capture_held_out": 0.0}
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamStub]:
+    with upstream_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
+    opened = load(certified_bundle, 1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., Any]:
+    def start(**settings: Any) -> Any:
+        return serve(model, patience=PATIENCE, **{"fallback": (upstream.url,), "fallback_model": ("big",), **ON, **settings})
+
+    return start
+
+
+@pytest.fixture
+def home(certified_bundle: Path) -> Path:  # noqa: F811
+    return Path(os.environ["SMIDGEN_HOME"])
+
+
+def rows(url: str | None = None, count: int = 1) -> list[dict[str, Any]]:
+    """What is stored, as soon as there is so much."""
+    for _ in range(400):
+        with opened(url) as store, store._reading() as connection:
+            found = [dict(row) for row in connection.exec_driver_sql("SELECT * FROM requests ORDER BY time").mappings()]
+        if len(found) >= count:
+            return found
+        time.sleep(0.025)
+    raise AssertionError(f"{len(found)} rows, not {count}")
+
+
+def outcomes(running: Any) -> dict[str, float]:
+    """What became of requests, by the metrics."""
+    lines = [line for line in running.client.get("/metrics").text.splitlines() if line.startswith("smidgen_capture_rows_total{")]
+    return {line.partition('outcome="')[2].partition('"')[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def until(running: Any, outcome: str, count: float) -> dict[str, float]:
+    for _ in range(400):
+        found = outcomes(running)
+        if found[outcome] >= count:
+            return found
+        time.sleep(0.025)
+    raise AssertionError(outcomes(running))
+
+
+def test_nothing_is_stored_unless_asked(gateway: Any, model: Model, home: Path) -> None:
+    certify(model)
+    assert gateway(capture="off").post(CHAT, asking(SURE)).status_code == 200
+    assert not (home / "traffic.db").exists()
+
+
+def test_a_local_answer_is_stored(gateway: Any, model: Model) -> None:
+    paper = certify(model)
+    headers = {"authorization": "Bearer sk-secret", "x-smidgen-user": "anna"}
+    found = gateway(fallback_model=("gpt-6-luna",)).post(CHAT, asking(SURE), headers=headers)
+    (row,) = rows()
+    assert row["id"] == found.headers["x-request-id"]
+    same = {"asked": "support", "path": CHAT, "input": SURE, "answered_by": "local", "why": "", "odd": "", "status": 200, "answer": None}
+    assert {name: row[name] for name in same} == same
+    assert (row["bundle_id"], row["certificate"], json.loads(row["local_output"])) == (model.id, paper.id, answer(3))
+    assert row["local_score"] == pytest.approx(score(3)) and row["local_ms"] > 0 and row["upstream_ms"] is None
+    assert row["saved_usd"] == pytest.approx(found.json()["smidgen"]["saved"]["usd"]) and row["cost_usd"] is None
+    assert row["tokens_estimated"] and row["tokens_in"] == -(-len(SURE) // 4)
+    assert len(row["key_hash"]) == 12 and "sk-secret" not in str(row) and "anna" not in str(row)
+
+
+def test_an_escalated_request_has_both_answers(gateway: Any, model: Model, upstream: UpstreamStub) -> None:
+    certify(model)
+    body = asking(UNSURE, "support@0.95", user="bert")
+    found = gateway().client.post(CHAT, json=body, headers={"x-smidgen-user": "anna"})
+    assert found.content == WHOLE
+    (row,) = rows()
+    same = {"asked": "support", "input": UNSURE, "answered_by": "upstream", "why": "score", "model": "big", "answer": "from above"}
+    assert {name: row[name] for name in same} == same
+    assert json.loads(row["local_output"]) == answer(90) and row["local_score"] == pytest.approx(score(90))
+    assert (row["tokens_in"], row["tokens_out"], row["tokens_estimated"]) == (3, 2, 0)
+    assert row["local_ms"] > 0 and row["upstream_ms"] > 0
+    assert "x-smidgen-user" not in upstream.seen[0].headers
+    with opened() as store:
+        assert store.delete_user("bert").requests == 1
+
+
+def test_the_price_of_an_upstream_is_counted(gateway: Any, model: Model) -> None:
+    gateway(fallback_model=("gpt-6-luna",)).post(CHAT, asking(SURE))
+    (row,) = rows()
+    assert row["answered_by"] == "upstream" and 0 < row["cost_usd"] < 1e-3 and row["saved_usd"] is None
+
+
+def test_what_passes_to_another_model_is_stored_under_its_name_also_without_a_bundle(upstream: UpstreamStub, home: Path) -> None:
+    with start(fallback=(upstream.url,), fallback_model=("big",), patience=PATIENCE, **ON) as gateway:
+        assert gateway.post(CHAT, asking("hello", "gpt-9")).content == WHOLE
+        told = gateway.post("/v1/feedback", {"request_id": rows()[0]["id"], "corrected": "hi"})
+        assert told.status_code == 200
+    assert [seen.path for seen in upstream.seen] == [CHAT]  # feedback is this server's own, and goes nowhere
+    with opened() as store:
+        assert [(pair.asked, pair.input, pair.reference) for pair in store.pairs()] == [("gpt-9", "hello", "hi")]
+
+
+def test_a_stream_passes_byte_for_byte_and_is_stored(gateway: Any, upstream: UpstreamStub) -> None:
+    end = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":4}}\r\n\r\n'
+    pieces = [chunk("fr"), chunk("om ")[:7], chunk("om ")[7:] + chunk("above"), end, b"data: [DONE]\n\n"]
+    upstream.script.append(Said(pieces=pieces, headers={"Content-Type": "text/event-stream"}))
+    with gateway().client.stream("POST", CHAT, json=asking(SURE, stream=True)) as found:
+        assert b"".join(found.iter_raw()) == b"".join(pieces)
+    (row,) = rows()
+    assert (row["answer"], row["tokens_in"], row["tokens_out"]) == ("from above", 5, 4)
+
+
+def test_a_compressed_answer_passes_as_it_is_and_is_stored(gateway: Any, upstream: UpstreamStub) -> None:
+    packed = gzip.compress(WHOLE)
+    upstream.script.append(Said(body=packed, headers={"Content-Type": "application/json", "Content-Encoding": "gzip"}))
+    with gateway().client.stream("POST", CHAT, json=asking(SURE)) as found:
+        assert b"".join(found.iter_raw()) == packed
+    assert rows()[0]["answer"] == "from above"
+
+
+@pytest.mark.parametrize("headers", [{"Content-Type": "text/event-stream"}, {"Content-Type": "application/json"}])
+def test_an_answer_that_breaks_off_teaches_nothing(gateway: Any, upstream: UpstreamStub, headers: dict[str, str]) -> None:
+    upstream.script.append(Said(pieces=[chunk("fr"), chunk("om")], headers=headers, cut=True))
+    try:
+        gateway().post(CHAT, asking(SURE))
+    except Exception as error:
+        assert type(error).__module__.startswith("httpx")
+    (row,) = rows()
+    assert (row["answered_by"], row["answer"], row["input"]) == ("upstream", None, SURE)
+
+
+def test_failures_and_requests_of_other_kinds_are_stored_without_texts(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway()
+    upstream.script += [Said(status=400, body=b'{"error":{"message":"no"}}'), Said()]
+    assert running.post(CHAT, asking(SURE)).status_code == 400
+    turns = [{"role": "user", "content": "private one"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "private two"}]
+    running.post(CHAT, {"model": "support", "messages": turns})
+    one, two = rows(count=2)
+    assert (one["status"], one["answered_by"], one["answer"]) == (400, "upstream", None)
+    assert (two["odd"], two["input"], two["answer"]) == ("not one message of a user", None, "from above")
+    assert "private" not in str(two)
+
+
+def test_without_a_gateway_a_bundle_is_captured_too(serve: Any, model: Model) -> None:
+    running = serve(model, **ON)
+    running.post(CHAT, {"messages": [{"role": "user", "content": SURE}]})
+    running.post("/v1/completions", {"prompt": UNSURE, "model": "support"})
+    found = rows(count=2)
+    assert [(row["asked"], row["input"], row["answered_by"]) for row in found] == [("support", SURE, "local"), ("support", UNSURE, "local")]
+    assert all(row["local_ms"] > 0 for row in found) and len(found) == 2
+
+
+def test_personal_data_is_taken_out_before_anything_is_stored(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret"))
+    gateway(capture_redact="mask").post(CHAT, asking(f"{SURE} from Margaret, m@example.org"))
+    (row,) = rows()
+    assert row["input"] == f"{SURE} from [PERSON_1], [EMAIL_1]"
+    held = b"".join(file.read_bytes() for file in home.glob("traffic.db*"))
+    assert SURE.encode() in held and b"Margaret" not in held and b"m@example" not in held
+
+
+class Finds:
+    """A model that finds one name, or breaks."""
+
+    def __init__(self, name: str, error: Exception | None = None) -> None:
+        self._name, self.error = name, error
+
+    def many(self, texts: Sequence[str]) -> dict[str, Any]:
+        if self.error is not None:
+            raise self.error
+        places = {one: one.find(self._name) for one in texts}
+        return {one: (("person", at, at + len(self._name)),) if at >= 0 else () for one, at in places.items()}
+
+
+def test_where_redaction_cannot_run_nothing_is_stored_and_it_is_counted(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finds = Finds("Margaret", EngineError("it broke", value="x", todo="Mend it."))
+    monkeypatch.setattr(captured, "finder", lambda threads: finds)
+    running = gateway(capture_redact="mask")
+    assert running.post(CHAT, asking("from Margaret")).status_code == 200
+    assert until(running, "unredacted", 1)["stored"] == 0
+    finds.error = None
+    running.post(CHAT, asking("card 4111\u200b 1111 1111 1111"))
+    running.post(CHAT, asking("from Margaret again"))
+    assert [row["input"] for row in rows()] == ["from [PERSON_1] again"]
+    assert until(running, "unredacted", 2)["stored"] == 1
+
+
+def test_a_locked_store_costs_rows_and_no_answer(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    running = gateway()
+    other = sqlite3.connect(home / "traffic.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    assert running.post(CHAT, asking(SURE)).content == WHOLE
+    until(running, "unwritten", 1)
+    other.execute("ROLLBACK")
+    other.close()
+    assert running.post(CHAT, asking(UNSURE)).content == WHOLE
+    assert [row["input"] for row in rows()] == [UNSURE]
+
+
+def test_a_deleted_store_is_made_anew(gateway: Any, home: Path) -> None:
+    running = gateway()
+    running.post(CHAT, asking(SURE))
+    rows()
+    for file in home.glob("traffic.db*"):
+        file.unlink()
+    assert running.post(CHAT, asking(UNSURE)).content == WHOLE
+    until(running, "stored", 2)
+    assert [row["input"] for row in rows()] == [UNSURE]
+
+
+def test_a_full_disk_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    connections: list[sqlite3.Connection] = []
+    real = database._prepared
+
+    def remembered(connection: sqlite3.Connection, record: object) -> None:
+        real(connection, record)
+        connections.append(connection)
+
+    monkeypatch.setattr(database, "_prepared", remembered)
+    running = gateway()
+    assert len(connections) == 1
+    connections[0].execute("PRAGMA max_page_count=1")  # no more than it has
+    with caplog.at_level("WARNING", "smidgen.server"):
+        for count in (1, 2):
+            assert running.post(CHAT, asking(SURE * 1000)).content == WHOLE
+            until(running, "unwritten", count)
+    told = [record.message for record in caplog.records if "could not be stored" in record.message]
+    assert len(told) == 1 and "full" in told[0] and SURE not in told[0]
+    connections[0].execute("PRAGMA max_page_count=1000000")
+    running.post(CHAT, asking(UNSURE))
+    assert [row["input"] for row in rows()] == [UNSURE]
+
+
+def test_whatever_breaks_in_the_recorder_it_goes_on(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = gateway()
+    real, broke = Traffic.add, threading.Event()
+
+    def fails(self: Traffic, exchanges: Any) -> int:
+        broke.set()
+        raise TrainError("something of another kind", value="x", todo="Nothing.")
+
+    monkeypatch.setattr(Traffic, "add", fails)
+    running.post(CHAT, asking(SURE))
+    assert broke.wait(10)
+    monkeypatch.setattr(Traffic, "add", real)
+    assert running.client.post(CHAT, content=b'{"model": "support", "messages": 7}').status_code in (200, 422)
+    running.post(CHAT, asking(UNSURE))
+    assert UNSURE in [row["input"] for row in rows()]
+    assert until(running, "unwritten", 1)["unreadable"] == 1
+
+
+def test_a_full_queue_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorders, "_MOST_WAITING", 2)
+    monkeypatch.setattr(recorders, "_BATCH", 1)
+    running = gateway()
+    real, entered, gate = Traffic.add, threading.Event(), threading.Event()
+
+    def waits(self: Traffic, exchanges: Any) -> int:
+        entered.set()
+        assert gate.wait(20)
+        return real(self, exchanges)
+
+    monkeypatch.setattr(Traffic, "add", waits)
+    running.post(CHAT, asking("first"))
+    assert entered.wait(10)
+    assert [running.post(CHAT, asking(f"text {number}")).status_code for number in range(5)] == [200] * 5
+    assert outcomes(running)["queue_full"] == 3
+    refused = running.post("/v1/feedback", {"request_id": "x", "verdict": "up"})
+    assert refused.status_code == 503 and refused.headers["retry-after"]
+    gate.set()
+    assert [row["input"] for row in rows(count=3)] == ["first", "text 0", "text 1"]
+
+
+def test_memory_is_bounded_and_given_back(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorders, "_MOST_BYTES", 20_000)
+    monkeypatch.setattr("smidgen.server.collecting.MOST_ASKED", 10_000)
+    running = gateway()
+    assert running.post(CHAT, asking("x" * 11_000)).content == WHOLE
+    assert outcomes(running)["too_large"] == 1
+    for number in range(30):
+        assert running.post(CHAT, asking(f"{number} " + "y" * 2000)).content == WHOLE
+        until(running, "stored", number + 1)
+    assert outcomes(running)["queue_full"] == 0
+
+
+def test_an_id_that_a_client_chose_twice_is_stored_once(gateway: Any) -> None:
+    running = gateway()
+    for said in (SURE, UNSURE):
+        running.client.post(CHAT, json=asking(said), headers={"x-request-id": "mine"})
+    assert until(running, "duplicate", 1)["stored"] == 1
+    assert [(row["id"], row["input"]) for row in rows()] == [("mine", SURE)]
+
+
+def test_old_rows_are_deleted_when_it_starts(gateway: Any, home: Path) -> None:
+    now = datetime.now(UTC)
+    with opened(held_out=0.0) as store:
+        for days in (3, 1):
+            store.add([Exchange(f"r{days}", now - timedelta(days=days), "support", CHAT, f"old {days}", "upstream")])
+    gateway(capture_days=2)
+    for _ in range(400):
+        if [row["id"] for row in rows()] == ["r1"]:
+            break
+        time.sleep(0.025)
+    assert [row["id"] for row in rows()] == ["r1"]
+
+
+def test_what_waits_is_stored_when_the_server_stops(upstream: UpstreamStub, model: Model) -> None:
+    with start(model, fallback=(upstream.url,), fallback_model=("big",), patience=PATIENCE, **ON) as gateway:
+        for number in range(50):
+            gateway.post(CHAT, asking(f"{number}"))
+    with opened() as store:
+        assert store.counts().requests == 50
+
+
+def test_a_store_that_cannot_be_opened_stops_the_start(model: Model, home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    (home / "traffic.db").write_bytes(b"no database" * 100)
+    with pytest.raises(TrafficError):
+        create_app([model], ServeSettings(**ON))

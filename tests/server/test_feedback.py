@@ -1,0 +1,198 @@
+"""`/v1/feedback` over real HTTP: what was acknowledged is on the disk, also when the server is killed straight after."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from tests.certified_bundle import certified_bundle  # noqa: F401
+
+from smidgen.flows import captured
+from smidgen.store.traffic.store import Traffic, opened
+
+from .conftest import Running, WordModel, error_of
+from .test_capture import ON, Finds
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def asked(running: Running, text: str = "a refund", **more: Any) -> str:
+    """Ask; the request's id."""
+    found = running.client.post(CHAT, json={"messages": [{"role": "user", "content": text}]}, **more)
+    assert found.status_code == 200
+    return found.headers["x-request-id"]
+
+
+def said() -> list[dict[str, Any]]:
+    with opened() as store, store._reading() as connection:
+        return [dict(row) for row in connection.exec_driver_sql("SELECT * FROM feedback ORDER BY number").mappings()]
+
+
+def test_what_people_say_is_stored_and_the_newest_correction_counts(serve: Any) -> None:
+    running = serve(**ON)
+    id = asked(running)
+    for body in ({"verdict": "down"}, {"corrected": "shipping", "user": "anna"}, {"corrected": "billing/charge", "comment": "surely"}):
+        told = running.post("/v1/feedback", {"request_id": id, **body}, headers={"authorization": "Bearer k"})
+        assert (told.status_code, told.json()) == (200, {"object": "feedback", "request_id": id, "stored": True})
+    assert [(one["verdict"], one["corrected"], one["comment"]) for one in said()] == [
+        ("down", None, None),
+        (None, "shipping", None),
+        (None, "billing/charge", "surely"),
+    ]
+    assert len({one["key_hash"] for one in said()}) == 1 and len(said()[0]["key_hash"]) == 12
+    with opened() as store:
+        assert [(pair.input, pair.reference, pair.whose) for pair in store.pairs()] == [("a refund", "billing/charge", "human")]
+        assert store.delete_user("anna").feedback == 1
+
+
+def test_a_client_of_openai_knows_the_id(serve: Any) -> None:
+    running = serve(**ON)
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="x", max_retries=0) as client:
+        reply = client.chat.completions.create(model="support", messages=[{"role": "user", "content": "a refund"}])
+        told = client.post("/feedback", cast_to=httpx.Response, body={"request_id": reply._request_id, "verdict": "up"})
+    assert told.status_code == 200 and [one["verdict"] for one in said()] == ["up"]
+
+
+def test_values_are_stored_as_json(serve: Any) -> None:
+    running = serve(**ON)
+    assert running.post("/v1/feedback", {"request_id": asked(running), "corrected": {"name": "x"}}).status_code == 200
+    assert [one["corrected"] for one in said()] == ['{"name": "x"}']
+
+
+def test_what_cannot_be_is_refused(serve: Any) -> None:
+    running = serve(**ON)
+    id = asked(running)
+    assert error_of(running.post("/v1/feedback", {"request_id": "no-such", "verdict": "up"}), 404)["code"] == "request_not_found"
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"comment": "  "},
+        {"verdict": "meh"},
+        {"corrected": " "},
+        {"corrected": "x" * 40_000},
+        {"comment": "x" * 5000},
+        {"verdict": "up", "more": 1},
+    ]
+    for body in wrong:
+        error_of(running.post("/v1/feedback", {"request_id": id, **body}), 422)
+    page = {"origin": "https://evil.example"}
+    assert error_of(running.post("/v1/feedback", {"request_id": id, "verdict": "up"}, headers=page), 403)["code"] == "origin_not_allowed"
+    assert said() == []
+
+
+def test_where_nothing_is_captured_it_says_so(serve: Any) -> None:
+    assert error_of(serve().post("/v1/feedback", {"request_id": "x", "verdict": "up"}), 404)["code"] == "not_captured"
+
+
+def test_without_a_key_nobody_says_anything(serve: Any) -> None:
+    running = serve(api_key=("k",), **ON)
+    id = asked(running, headers={"authorization": "Bearer k"})
+    error_of(running.post("/v1/feedback", {"request_id": id, "verdict": "up"}), 401)
+    assert said() == []
+
+
+def test_it_waits_for_its_request_to_be_stored(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row lies in the queue when the feedback comes: they are stored in their order."""
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    real, entered, gate = Traffic.add, threading.Event(), threading.Event()
+
+    def waits(self: Traffic, exchanges: Any) -> int:
+        entered.set()
+        assert gate.wait(20)
+        return real(self, exchanges)
+
+    monkeypatch.setattr(Traffic, "add", waits)
+    running = serve(**ON)
+    id = asked(running)
+    assert entered.wait(10)
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(httpx.post, f"{running.url}/v1/feedback", json={"request_id": id, "verdict": "up"}, timeout=20)
+        gate.set()
+        assert told.result().status_code == 200
+    assert len(said()) == 1
+
+
+def test_a_store_that_is_locked_acknowledges_nothing(serve: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    running = serve(**ON)
+    id = asked(running)
+    assert running.post("/v1/feedback", {"request_id": id, "verdict": "up"}).status_code == 200
+    other = sqlite3.connect(home / "traffic.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused = running.post("/v1/feedback", {"request_id": id, "verdict": "down"})
+    other.execute("ROLLBACK")
+    other.close()
+    assert error_of(refused, 503)["code"] == "feedback_not_stored" and refused.headers["retry-after"]
+    assert [one["verdict"] for one in said()] == ["up"]
+
+
+def test_personal_data_in_feedback_is_taken_out(serve: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret"))
+    running = serve(**{**ON, "capture_redact": "mask"})
+    id = asked(running, "a refund for Margaret")
+    assert running.post("/v1/feedback", {"request_id": id, "corrected": "shipping", "comment": "Margaret is angry"}).status_code == 200
+    assert running.post("/v1/feedback", {"request_id": id, "corrected": "tell Margaret"}).status_code == 200
+    assert [(one["corrected"], one["comment"], bool(one["altered"])) for one in said()] == [
+        ("shipping", "[PERSON_1] is angry", False),
+        ("tell [PERSON_1]", None, True),
+    ]
+    hidden = running.post("/v1/feedback", {"request_id": id, "comment": "card 4111\u200b 1111 1111 1111"})
+    assert error_of(hidden, 422)["code"] == "redaction_failed" and "4111" not in hidden.text
+    with opened() as store:
+        assert list(store.pairs()) == []  # the newest correction cannot be used, and the answer is known to be wrong
+    assert b"Margaret" not in b"".join(file.read_bytes() for file in home.glob("traffic.db*"))
+
+
+@pytest.fixture
+def process(certified_bundle: Path, home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:  # noqa: F811
+    """`smidgen serve` with capture on, and its URL."""
+    command = [sys.executable, "-m", "smidgen", "serve", str(certified_bundle), "--port", "0", "--json", "--capture", "answers"]
+    with subprocess.Popen(
+        [*command, "--capture-redact", "allow", "--capture-held-out", "0"],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"},
+        env={**os.environ, "SMIDGEN_HOME": str(home)},
+    ) as running:
+        try:
+            assert running.stdout is not None
+            yield running, json.loads(running.stdout.readline())["url"]
+        finally:
+            running.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_what_was_acknowledged_outlives_a_kill(process: tuple[subprocess.Popen[str], str]) -> None:
+    running, url = process
+    acknowledged = []
+    with httpx.Client(base_url=url, timeout=20) as client:
+        for number in range(20):
+            body = {"messages": [{"role": "user", "content": f"w03 message number {number}"}]}
+            id = client.post(CHAT, json=body).headers["x-request-id"]
+            told = client.post("/v1/feedback", json={"request_id": id, "corrected": f"label {number}"})
+            assert told.status_code == 200
+            acknowledged.append((f"w03 message number {number}", f"label {number}"))
+        running.send_signal(signal.SIGKILL)
+    running.wait(10)
+    with opened() as store:
+        assert [(pair.input, pair.reference) for pair in store.pairs()] == acknowledged
+    assert len(acknowledged) == 20
+
+
+def test_the_fixture_of_words_is_what_is_served(serve: Any) -> None:
+    assert isinstance(serve(**ON).model, WordModel)

@@ -1,0 +1,363 @@
+"""The store of traffic: what goes in comes out as pairs, on the right side; what is deleted is gone from the files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import InputError, MissingExtra
+from smidgen.store.traffic import store as stores
+from smidgen.store.traffic import tables
+from smidgen.store.traffic.database import url_of
+from smidgen.store.traffic.shapes import MOST_TEXT, Exchange, Feedback, TrafficError
+from smidgen.store.traffic.store import Traffic, opened
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Traffic]:
+    with opened(held_out=0.0) as found:
+        yield found
+
+
+def asked(number: int, **changes: Any) -> Exchange:
+    facts: dict[str, Any] = {
+        "id": f"req_{number}",
+        "time": NOW + timedelta(minutes=number),
+        "asked": "support",
+        "path": "/v1/chat/completions",
+        "input": f"where is parcel {number}",
+        "answered_by": "upstream",
+        "answer": f"answer {number}",
+        "model": "big",
+    }
+    return Exchange(**{**facts, **changes})
+
+
+def said(number: int, **changes: Any) -> Feedback:
+    return Feedback(**{"request_id": f"req_{number}", "time": NOW, **changes})
+
+
+def references(store: Traffic, **wanted: Any) -> list[tuple[str, str, str]]:
+    return [(pair.id, pair.reference, pair.whose) for pair in store.pairs("support", **wanted)]
+
+
+def test_a_request_is_stored_as_it_was(store: Traffic, home: Path) -> None:
+    one = asked(
+        1,
+        bundle_id="abc",
+        local_output='"late"',
+        local_score=0.25,
+        certificate="c1",
+        why="score",
+        tokens_in=3,
+        tokens_out=2,
+        tokens_estimated=False,
+        cost_usd=0.5,
+        local_ms=1.5,
+        upstream_ms=20.0,
+        key="0f",
+        user="anna",
+        system="be kind",
+        template="t",
+    )
+    assert store.add([one]) == 1
+    found = store.find("req_1")
+    assert found is not None
+    same = {field.name for field in dataclasses.fields(Exchange)} - {"time", "user", "system", "template", "key"}
+    assert len(same) == 22 and {name: found[name] for name in same} == {name: getattr(one, name) for name in same}
+    assert (found["time"], found["key_hash"]) == (one.time.timestamp(), "0f")
+    hashes = [found[name] for name in ("user_hash", "system_hash", "template_hash")]
+    assert len(set(hashes)) == 3 and all(len(name) == 32 for name in hashes)
+    assert (home / "traffic.db").stat().st_mode & 0o077 == 0
+    assert store.find("req_2") is None
+
+
+def test_pairs_come_in_order_and_a_person_is_believed_before_the_upstream(store: Traffic) -> None:
+    store.add([asked(number) for number in (3, 1, 2, 4, 5, 6)])
+    for one in (
+        said(1, corrected="first"),
+        said(1, corrected="second", verdict="up"),
+        said(1, comment="thanks"),
+        said(2, verdict="down"),
+        said(3, verdict="down"),
+        said(3, verdict="up"),
+        said(4, verdict="down", corrected="mended"),
+        said(5, corrected="[PERSON_1]", altered=True),
+    ):
+        assert store.feedback(one)
+    assert references(store) == [
+        ("req_1", "second", "human"),
+        ("req_3", "answer 3", "upstream"),
+        ("req_4", "mended", "human"),
+        ("req_6", "answer 6", "upstream"),
+    ]
+    assert references(store, since=NOW + timedelta(minutes=4), until=NOW + timedelta(minutes=6)) == [("req_4", "mended", "human")]
+    assert store.counts().json() | {"asked": 0, "groups": 0} == {
+        **{"requests": 6, "local": 0, "upstream": 6, "unanswered": 0, "held_out": 0, "feedback": 8, "corrected": 4},
+        **{"first": "2026-05-01T12:01:00+00:00", "last": "2026-05-01T12:06:00+00:00", "cost_usd": 0.0, "saved_usd": 0.0},
+        **{"asked": 0, "groups": 0},
+    }
+
+
+def test_what_cannot_teach_is_no_pair(store: Traffic) -> None:
+    long = "x" * (MOST_TEXT + 1)
+    store.add(
+        [
+            asked(1, odd="the field tools"),
+            asked(2, input=None),
+            asked(3, answer=None),
+            asked(4, input=long),
+            asked(5, answer=long),
+            asked(6, answered_by="local", answer=None, local_output='"late"', local_score=0.9),
+            asked(7, asked="other"),
+            asked(8, answer="  "),
+            asked(9),
+        ]
+    )
+    assert references(store) == [("req_9", "answer 9", "upstream")]
+    store.feedback(said(6, corrected="lost"))
+    store.feedback(said(9, corrected=long))
+    assert references(store) == [("req_6", "lost", "human")]
+    cut = store.find("req_4")
+    assert cut is not None and len(cut["input"]) == MOST_TEXT and cut["truncated"]
+    assert [pair.id for pair in store.pairs()] == ["req_6", "req_7"]
+
+
+def test_a_long_walk_comes_to_its_end_and_gives_each_pair_once(store: Traffic) -> None:
+    store.add([asked(number, time=NOW + timedelta(minutes=number // 100)) for number in range(1234)])
+    found = [pair.id for pair in store.pairs("support")]
+    assert len(found) == 1234 == len(set(found))
+
+
+def test_an_id_is_stored_once_and_the_first_stays(store: Traffic) -> None:
+    assert store.add([asked(1), asked(1, input="another"), asked(2)]) == 2
+    assert store.add([asked(2, input="another"), asked(3)]) == 1
+    assert [pair.input for pair in store.pairs("support")] == [f"where is parcel {number}" for number in (1, 2, 3)]
+
+
+def test_feedback_needs_a_stored_request(store: Traffic) -> None:
+    assert not store.feedback(said(1, verdict="up"))
+    assert store.counts().feedback == 0
+
+
+def test_a_text_is_on_one_side_for_ever(home: Path) -> None:
+    with opened() as store:
+        assert store.held_out == 0.2
+        store.add([asked(number) for number in range(2000)])
+        held = {pair.input for pair in store.pairs("support", held_out=True)}
+        taught = {pair.input for pair in store.pairs("support")}
+    assert len(held) + len(taught) == 2000 and not held & taught
+    assert 330 < len(held) < 470  # a fifth of 2,000 within four standard deviations
+    with opened() as again:
+        again.add([asked(number + 2000, input=f"  Where is  PARCEL {number} ") for number in range(2000)])
+        sides = {
+            " ".join(pair.input.lower().split()): pair.held_out for pair in again.pairs("support", held_out=None) if "PARCEL" in pair.input
+        }
+        assert sides == {text: text in held for text in held | taught}
+
+
+def test_another_store_draws_other_sides_and_hashes_other_names(tmp_path: Path) -> None:
+    seen = []
+    for name in ("a", "b"):
+        with opened(f"sqlite:///{tmp_path / name}.db") as store:
+            store.add([asked(number, user="anna") for number in range(200)])
+            row = store.find("req_1")
+            assert row is not None
+            seen.append((row["user_hash"], tuple(pair.id for pair in store.pairs("support", held_out=True))))
+    assert seen[0][0] != seen[1][0] and seen[0][1] != seen[1][1]
+
+
+def test_the_share_of_a_store_does_not_change(home: Path) -> None:
+    opened(held_out=0.5).close()
+    with opened() as store:
+        assert store.held_out == 0.5
+    with pytest.raises(InputError, match=r"0\.5, not 0\.2"):
+        opened(held_out=0.2)
+    with pytest.raises(InputError):
+        opened(held_out=1.0)
+
+
+def every_byte(home: Path) -> bytes:
+    """All that is in the files of the store."""
+    files = sorted(home.glob("traffic.db*"))
+    assert files[0].name == "traffic.db"
+    return b"".join(file.read_bytes() for file in files)
+
+
+def test_what_is_deleted_is_gone_from_the_files(store: Traffic, home: Path) -> None:
+    secret = "margaret holloway " * 400  # more than a page, so that it lies on pages of its own as well
+    store.add([asked(1, input="secret-one", user="anna"), asked(2, answer=secret + "secret-two", user="anna"), asked(3, user="bert")])
+    store.feedback(said(2, corrected="secret-three"))
+    store.feedback(said(3, comment="secret-four", user="anna"))
+    before = every_byte(home)
+    assert [f"secret-{name}".encode() in before for name in ("one", "two", "three", "four")] == [True] * 4
+    assert (done := store.delete_user("anna")).gone and (done.requests, done.feedback) == (2, 2)
+    after = every_byte(home)
+    assert b"secret-" not in after and b"margaret" not in after
+    assert b"where is parcel 3" in after
+    assert store.delete_user("anna").requests == 0
+
+
+def test_a_deletion_says_so_while_another_program_reads(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    store = opened()
+    store.add([asked(1)])
+    reader = sqlite3.connect(home / "traffic.db", isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM requests").fetchone() == (1,)
+    assert not store.delete_older(0, now=NOW + timedelta(days=1)).gone
+    reader.close()
+    assert store.delete_older(0, now=NOW + timedelta(days=1)).gone
+    assert b"where is parcel" not in every_byte(home)
+    store.close()
+
+
+def test_old_requests_and_those_of_a_bundle_are_deleted(store: Traffic) -> None:
+    store.add([asked(1, time=NOW - timedelta(days=31)), asked(2, time=NOW - timedelta(days=29)), asked(3, asked="other")])
+    store.feedback(said(1, verdict="up"))
+    assert dataclasses.astuple(store.delete_older(30, now=NOW)) == (1, 1, True)
+    assert dataclasses.astuple(store.delete_asked("other")) == (1, 0, True)
+    assert [pair.id for pair in store.pairs()] == ["req_2"]
+    with pytest.raises(InputError):
+        store.delete_user("")
+
+
+def test_texts_that_databases_do_not_take_are_stored_all_the_same(store: Traffic) -> None:
+    store.add([asked(1, input="half \ud83d and \0 zero", user="\udc00", local_score=float("nan"))])
+    (pair,) = store.pairs("support")
+    assert pair.input == "half ? and \ufffd zero" and pair.local_score is None
+
+
+def test_a_store_that_is_deleted_while_it_is_open_is_made_anew(store: Traffic, home: Path) -> None:
+    store.add([asked(1)])
+    for file in home.glob("traffic.db*"):
+        file.unlink()
+    assert not store.feedback(said(1, verdict="up"))
+    store.add([asked(2)])
+    assert store.feedback(said(2, verdict="up"))
+    with opened() as other:
+        assert [pair.id for pair in other.pairs()] == ["req_2"]
+
+
+def test_a_locked_store_is_told_and_works_when_it_is_free(store: Traffic, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
+    other = sqlite3.connect(home / "traffic.db", isolation_level=None)
+    with opened() as short:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TrafficError, match="locked"):
+            short.add([asked(1, input="a private text")])
+        other.execute("ROLLBACK")
+        assert short.add([asked(1)]) == 1
+    other.close()
+
+
+def test_a_damaged_store_is_refused_and_no_text_is_in_the_message(home: Path) -> None:
+    home.mkdir()
+    (home / "traffic.db").write_bytes(b"this is no database at all, but a private text " * 50)
+    with pytest.raises(TrafficError) as told:
+        opened()
+    assert "not a database" in str(told.value) and "private" not in str(told.value)
+
+
+def test_a_store_of_a_later_smidgen_is_refused(home: Path) -> None:
+    opened().close()
+    with sqlite3.connect(home / "traffic.db") as raw:
+        raw.execute("UPDATE smidgen_meta SET value = '2' WHERE name = 'version'")
+    with pytest.raises(TrafficError, match="later smidgen"):
+        opened()
+
+
+def test_a_store_of_an_earlier_smidgen_is_brought_forward_with_all_that_is_in_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened() as before:
+        before.add([asked(1)])
+        key = before._sides.hashed("user", "anna")
+    monkeypatch.setattr(tables, "CHANGES", (("ALTER TABLE requests ADD COLUMN mood VARCHAR", "UPDATE requests SET mood = 'good'"),))
+    with opened() as after:
+        assert [pair.id for pair in after.pairs(held_out=None)] == ["req_1"] and after._sides.hashed("user", "anna") == key
+    opened().close()  # and not a second time
+    with sqlite3.connect(home / "traffic.db") as raw:
+        assert raw.execute("SELECT mood FROM requests").fetchall() == [("good",)]
+        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [("2",)]
+
+
+def test_many_make_and_fill_one_store_at_once(home: Path) -> None:
+    def fill(place: int) -> None:
+        with opened() as store:
+            for number in range(10):
+                store.add([asked(place * 10 + number)])
+
+    threads = [threading.Thread(target=fill, args=(place,)) for place in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with opened() as store:
+        assert store.counts().requests == 60
+
+
+def test_none_is_made_where_none_is_wanted(home: Path) -> None:
+    with pytest.raises(TrafficError, match="nothing was captured"):
+        opened(make=False)
+    assert not (home / "traffic.db").exists()
+
+
+def test_urls(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert url_of().database == str(home / "traffic.db")
+    monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", "postgresql+psycopg://me:hidden@db.example/traffic")
+    assert url_of().host == "db.example"
+    wrong = ("mysql://me:hidden@host/x", "postgresql://me:hidden@host/x", "sqlite://", "sqlite:///:memory:", "hidden")
+    for url in wrong:
+        with pytest.raises(InputError) as told:
+            url_of(url)
+        assert "hidden" not in str(told.value) and "postgresql+psycopg://" in str(told.value)
+
+
+def test_without_its_driver_postgresql_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'smidgen\[postgres\]'") as told:
+        opened("postgresql+psycopg://me:hidden@127.0.0.1:1/x")
+    assert "hidden" not in str(told.value)
+
+
+def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
+    from sqlalchemy.dialects import postgresql
+    from sqlalchemy.schema import CreateTable
+
+    from smidgen.store.traffic import learning
+
+    dialect = postgresql.dialect()
+    made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
+    assert len(made) == 3 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
+    page = str(learning.page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
+    assert "LIMIT" in page and "held_out" in page
+    assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))
+
+
+def test_a_pair_is_json_ready(store: Traffic) -> None:
+    store.add([asked(1)])
+    (pair,) = store.pairs("support")
+    told = json.loads(json.dumps(pair.json()))
+    assert (told["time"], told["input"], told["reference"], told["held_out"]) == (
+        "2026-05-01T12:01:00+00:00",
+        "where is parcel 1",
+        "answer 1",
+        False,
+    )
+    assert stores.HELD_OUT == 0.2
