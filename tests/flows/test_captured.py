@@ -56,10 +56,10 @@ def test_labels_and_fields_stay_what_they_are() -> None:
 
 def test_what_cannot_be_made_safe_is_not_stored_and_the_others_are() -> None:
     scrubber = Scrubber(finding=Names("Ann"))
-    hidden = "card 4111\u200b 1111 1111 1111"
+    hidden = "card 41\u200b11 1111 1111 1111"
     given = [asked("fine"), asked(hidden), asked("half \ud83d"), asked("x", answer='{"a": "Ann", "a": "b"}'), asked(None), asked("Ann")]
     safe = scrubber.exchanges(given)
-    assert [None if one is None else one.input for one in safe] == ["fine", None, None, None, None, "[PERSON_1]"][:4] + [None, "[PERSON_1]"]
+    assert [None if one is None else one.input for one in safe] == ["fine", None, None, None, None, "[PERSON_1]"]
     assert safe[4] is not None and safe[4].input is None
 
 

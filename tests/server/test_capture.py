@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.certified_bundle import answer, certified_bundle, score, text  # noqa: F401
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
@@ -159,10 +161,8 @@ def test_a_compressed_answer_passes_as_it_is_and_is_stored(gateway: Any, upstrea
 @pytest.mark.parametrize("headers", [{"Content-Type": "text/event-stream"}, {"Content-Type": "application/json"}])
 def test_an_answer_that_breaks_off_teaches_nothing(gateway: Any, upstream: UpstreamStub, headers: dict[str, str]) -> None:
     upstream.script.append(Said(pieces=[chunk("fr"), chunk("om")], headers=headers, cut=True))
-    try:
+    with contextlib.suppress(httpx.RemoteProtocolError):
         gateway().post(CHAT, asking(SURE))
-    except Exception as error:
-        assert type(error).__module__.startswith("httpx")
     (row,) = rows()
     assert (row["answered_by"], row["answer"], row["input"]) == ("upstream", None, SURE)
 
@@ -217,7 +217,7 @@ def test_where_redaction_cannot_run_nothing_is_stored_and_it_is_counted(gateway:
     assert running.post(CHAT, asking("from Margaret")).status_code == 200
     assert until(running, "unredacted", 1)["stored"] == 0
     finds.error = None
-    running.post(CHAT, asking("card 4111\u200b 1111 1111 1111"))
+    running.post(CHAT, asking("card 41\u200b11 1111 1111 1111"))
     running.post(CHAT, asking("from Margaret again"))
     assert [row["input"] for row in rows()] == ["from [PERSON_1] again"]
     assert until(running, "unredacted", 2)["stored"] == 1
@@ -263,7 +263,7 @@ def test_a_full_disk_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.
         for count in (1, 2):
             assert running.post(CHAT, asking(SURE * 1000)).content == WHOLE
             until(running, "unwritten", count)
-    told = [record.message for record in caplog.records if "could not be stored" in record.message]
+    told = [record.message for record in caplog.records if "could be stored" in record.message]
     assert len(told) == 1 and "full" in told[0] and SURE not in told[0]
     connections[0].execute("PRAGMA max_page_count=1000000")
     running.post(CHAT, asking(UNSURE))

@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from tests.certified_bundle import certified_bundle  # noqa: F401
 from smidgen.flows import captured
 from smidgen.store.traffic.store import Traffic, opened
 
-from .conftest import Running, WordModel, error_of
+from .conftest import Running, error_of
 from .test_capture import ON, Finds
 
 CHAT = "/v1/chat/completions"
@@ -108,9 +110,6 @@ def test_without_a_key_nobody_says_anything(serve: Any) -> None:
 
 def test_it_waits_for_its_request_to_be_stored(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row lies in the queue when the feedback comes: they are stored in their order."""
-    import threading
-    from concurrent.futures import ThreadPoolExecutor
-
     real, entered, gate = Traffic.add, threading.Event(), threading.Event()
 
     def waits(self: Traffic, exchanges: Any) -> int:
@@ -153,7 +152,7 @@ def test_personal_data_in_feedback_is_taken_out(serve: Any, home: Path, monkeypa
         ("shipping", "[PERSON_1] is angry", False),
         ("tell [PERSON_1]", None, True),
     ]
-    hidden = running.post("/v1/feedback", {"request_id": id, "comment": "card 4111\u200b 1111 1111 1111"})
+    hidden = running.post("/v1/feedback", {"request_id": id, "comment": "card 41\u200b11 1111 1111 1111"})
     assert error_of(hidden, 422)["code"] == "redaction_failed" and "4111" not in hidden.text
     with opened() as store:
         assert list(store.pairs()) == []  # the newest correction cannot be used, and the answer is known to be wrong
@@ -192,7 +191,3 @@ def test_what_was_acknowledged_outlives_a_kill(process: tuple[subprocess.Popen[s
     with opened() as store:
         assert [(pair.input, pair.reference) for pair in store.pairs()] == acknowledged
     assert len(acknowledged) == 20
-
-
-def test_the_fixture_of_words_is_what_is_served(serve: Any) -> None:
-    assert isinstance(serve(**ON).model, WordModel)

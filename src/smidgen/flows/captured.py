@@ -72,8 +72,9 @@ class Scrubber:
 
 
 def _safe(one: Exchange, redactor: Redactor) -> Exchange:
-    texts = {name: _masked(getattr(one, name), redactor) for name in ("input", "answer", "local_output")}
-    return dataclasses.replace(one, **texts)
+    return dataclasses.replace(
+        one, input=_masked(one.input, redactor), answer=_masked(one.answer, redactor), local_output=_masked(one.local_output, redactor)
+    )
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:

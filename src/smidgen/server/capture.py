@@ -11,7 +11,7 @@ from smidgen.server.witness import witnessed
 
 
 class Capture:
-    """Around the gateway's door: it sees each request to chat and completions as the client sent it, and the answer as the client gets it."""
+    """Around the gateway's door: it sees requests to chat and completions as clients send them, and answers as they get them."""
 
     def __init__(self, app: ASGIApp, recorder: Recorder) -> None:
         self._app, self._recorder = app, recorder

@@ -130,7 +130,8 @@ def _user(body: Mapping[str, Any]) -> str | None:
 def _system(body: Mapping[str, Any]) -> str:
     """The words to the system, as they stand there."""
     messages = body.get("messages")
-    found = [one.get("content") for one in messages if isinstance(one, Mapping) and one.get("role") in _SYSTEM] if _list(messages) else []
+    given = messages if isinstance(messages, list) else []
+    found = [one.get("content") for one in given if isinstance(one, Mapping) and one.get("role") in _SYSTEM]
     return json.dumps(found, ensure_ascii=False) if found else ""
 
 
@@ -138,10 +139,6 @@ def _template(path: str, body: Mapping[str, Any]) -> str:
     """What requests of one kind have in common: the face, the words to the system, the tools, the form of the answer."""
     same = {name: body.get(name) for name in ("tools", "functions", "response_format")}
     return json.dumps([path, _system(body), same], ensure_ascii=False, sort_keys=True)
-
-
-def _list(value: object) -> bool:
-    return isinstance(value, list)
 
 
 def _ms(seconds: float | None) -> float | None:

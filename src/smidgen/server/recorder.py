@@ -1,4 +1,4 @@
-"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, requests are answered as ever."""
+"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, answers go on."""
 
 from __future__ import annotations
 

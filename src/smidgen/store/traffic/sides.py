@@ -31,7 +31,7 @@ class Sides:
         side; by its id where it has none."""
         text = None if input is None else " ".join(unicodedata.normalize("NFKC", input).casefold().split())
         digest = self._digest("side", f"text {text}" if text is not None else f"id {id}").digest()
-        return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < self.share * 2**_BITS
+        return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < self.share * (1 << _BITS)
 
     def _digest(self, purpose: str, value: str) -> hmac.HMAC:
         return hmac.new(self._key, f"{purpose}\0{value}".encode("utf-8", "replace"), hashlib.sha256)

@@ -92,8 +92,8 @@ class Traffic:
         self._database.close()
 
     def add(self, exchanges: Sequence[Exchange]) -> int:
-        """Store requests, on the disk when this returns; how many were new. One whose id is there already is left out: a client may choose its
-        requests' ids, and must not write over another's."""
+        """Store requests, on the disk when this returns; how many were new. One whose id is there already is left out: a client may choose
+        its requests' ids, and must not write over another's."""
         if not exchanges:
             return 0
         with self._writing() as connection:
@@ -124,10 +124,11 @@ class Traffic:
         until: datetime | None = None,
         template: str | None = None,
     ) -> Iterator[Pair]:
-        """Texts with answers to learn from, the oldest first; all of them are of requests that a small model can answer alone, none was cut.
+        """Texts with answers to learn from, the oldest first. All are of requests that a small model can answer alone, and none was cut.
 
-        The reference is the newest correction by a person where there is one, else the upstream's whole answer. A request that got a thumb
-        down and no correction is left out, until someone takes it back with a thumb up. A small model's own answers are never references.
+        The reference is the newest correction by a person where there is one, else the upstream's whole answer. A request that got a
+        thumb down and no correction is left out, until someone takes it back with a thumb up. What a small model said itself is never
+        a reference.
 
         Args:
             asked: the bundle, or the model, that requests named; None for all.
@@ -136,9 +137,10 @@ class Traffic:
             until: only those that came before.
             template: only those of this group; see `Counts.groups`.
         """
+        first, last = (stamp(time) if time is not None else None for time in (since, until))
         after: tuple[float, str] | None = None
         while True:
-            statement = learning.page(asked, held_out, since and stamp(since), until and stamp(until), template, after)
+            statement = learning.page(asked, held_out, first, last, template, after)
             with self._reading() as connection:
                 rows = connection.execute(statement).all()
                 said = learning.judged(connection, [row.id for row in rows])
@@ -172,7 +174,7 @@ class Traffic:
         with self._reading() as connection:
             requests, local, upstream, none, held_out, first, last, cost, saved = connection.execute(totals).one()
             said, corrected = connection.execute(opinions).one()
-            asked, groups = (_frequent(connection, column) for column in (one.asked, one.template_hash))
+            asked, groups = _frequent(connection, one.asked), _frequent(connection, one.template_hash)
         times = [moment(time) if time is not None else None for time in (first, last)]
         return Counts(
             requests, local, upstream, none, held_out, said, corrected, times[0], times[1], float(cost), float(saved), asked, groups

@@ -1,7 +1,7 @@
 """The tables of the store of traffic, and how a store of an older smidgen becomes one of this.
 
-Two tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring a second
-package to every server, and scripts that are run by their path.
+Two tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
+a second package to every server, and scripts that are run by their path.
 """
 
 from __future__ import annotations
@@ -124,4 +124,4 @@ def prepare(connection: Connection, held_out: float) -> dict[str, str]:
 
 
 def _meta(connection: Connection) -> dict[str, str]:
-    return {name: value for name, value in connection.execute(select(META.c.name, META.c.value))}
+    return {row.name: row.value for row in connection.execute(select(META))}
