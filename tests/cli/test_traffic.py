@@ -80,6 +80,7 @@ def test_deletions(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_one_thing_at_a_time_and_nothing_without_a_store(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code(["traffic", "--delete-user", "a", "--delete-older", "3"]) == 2
+    assert code(["traffic", "--held-out"]) == 2
     assert code(["traffic"]) == 1
     assert "--capture answers" in capsys.readouterr().err.replace("\n", " ")
     assert not (home / "traffic.db").exists()

@@ -41,6 +41,8 @@ def traffic(
         raise InputError(
             "one thing at a time: delete or export", value=f"{len(deletions)} deletions", todo="Give one of them, then the next."
         )
+    if export is None and (bundle is not None or held_out):
+        raise InputError("this says what to export, and nothing is exported", value=bundle or "--held-out", todo="Add --export FILE.")
     with opened(make=False) as store:
         if delete_user is not None:
             _deleted(store.delete_user(delete_user), as_json)

@@ -42,9 +42,9 @@ def exchange(taken: Taken, models: Mapping[str, Served], saved_at: ListPrice | N
     tokens_out = answer.tokens_out if answer.tokens_out is not None else tokens(written)
     model = taken.header(b"x-smidgen-model") if by == "upstream" else ""
     price = _listed(model) if model else None
-    texts = [input, answer.text]
+    texts = [input, answer.text if not odd else None]
     kept = [text if text is None or len(text) <= MOST_TEXT else None for text in texts]
-    reply = taken.replies[0] if len(taken.replies) == 1 else None
+    reply = taken.replies[0] if len(taken.replies) == 1 and not odd else None
     return Exchange(
         id=taken.id,
         time=datetime.fromtimestamp(taken.time, UTC),

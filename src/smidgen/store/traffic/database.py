@@ -76,7 +76,8 @@ class Database:
                 sql.event.listen(engine, "begin", _begun)
             else:
                 try:
-                    engine = sql.create_engine(self.url, hide_parameters=True, pool_pre_ping=True)
+                    waits = {"connect_timeout": int(_BUSY_SECONDS), "options": f"-c lock_timeout={int(_BUSY_SECONDS * 1000)}"}
+                    engine = sql.create_engine(self.url, hide_parameters=True, pool_pre_ping=True, connect_args=waits)
                 except ModuleNotFoundError:
                     raise MissingExtra("psycopg", "postgres") from None
         self._engine = engine

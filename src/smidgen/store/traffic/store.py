@@ -162,22 +162,33 @@ class Traffic:
         """How much there is."""
         one, by = REQUESTS.c, REQUESTS.c.answered_by
         totals = sql.select(
-            sql.func.count(),
-            *(sql.func.count(sql.case((by == who, 1))) for who in ("local", "upstream", "none")),
-            sql.func.count(sql.case((one.held_out, 1))),
-            sql.func.min(one.time),
-            sql.func.max(one.time),
-            sql.func.coalesce(sql.func.sum(one.cost_usd), 0.0),
-            sql.func.coalesce(sql.func.sum(one.saved_usd), 0.0),
+            sql.func.count().label("requests"),
+            *(sql.func.count(sql.case((by == who, 1))).label(who) for who in ("local", "upstream", "none")),
+            sql.func.count(sql.case((one.held_out, 1))).label("held_out"),
+            sql.func.min(one.time).label("first"),
+            sql.func.max(one.time).label("last"),
+            sql.func.coalesce(sql.func.sum(one.cost_usd), 0.0).label("cost"),
+            sql.func.coalesce(sql.func.sum(one.saved_usd), 0.0).label("saved"),
         ).select_from(REQUESTS)
-        opinions = sql.select(sql.func.count(), sql.func.count(FEEDBACK.c.corrected)).select_from(FEEDBACK)
+        opinions = sql.select(sql.func.count().label("all"), sql.func.count(FEEDBACK.c.corrected).label("corrected")).select_from(FEEDBACK)
         with self._reading() as connection:
-            requests, local, upstream, none, held_out, first, last, cost, saved = connection.execute(totals).one()
-            said, corrected = connection.execute(opinions).one()
+            total, said = connection.execute(totals).mappings().one(), connection.execute(opinions).mappings().one()
             asked, groups = _frequent(connection, one.asked), _frequent(connection, one.template_hash)
-        times = [moment(time) if time is not None else None for time in (first, last)]
+        first, last = (moment(time) if time is not None else None for time in (total["first"], total["last"]))
         return Counts(
-            requests, local, upstream, none, held_out, said, corrected, times[0], times[1], float(cost), float(saved), asked, groups
+            requests=total["requests"],
+            local=total["local"],
+            upstream=total["upstream"],
+            unanswered=total["none"],
+            held_out=total["held_out"],
+            feedback=said["all"],
+            corrected=said["corrected"],
+            first=first,
+            last=last,
+            cost_usd=float(total["cost"]),
+            saved_usd=float(total["saved"]),
+            asked=asked,
+            groups=groups,
         )
 
     def delete_user(self, user: str) -> Deleted:

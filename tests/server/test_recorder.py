@@ -1,0 +1,76 @@
+"""The recorder when it stops: what is left is let go, counted, and nobody waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from smidgen.core.errors import RequestError
+from smidgen.server.collecting import Room, Taken
+from smidgen.server.recorder import Recorder
+from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.store import Traffic, opened
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Traffic, threading.Event, threading.Event]]:
+    """A store, an event when it is first added to, and the one that lets it."""
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    entered, gate = threading.Event(), threading.Event()
+    real = Traffic.add
+
+    def waits(self: Traffic, exchanges: Any) -> int:
+        entered.set()
+        assert gate.wait(20)
+        return real(self, exchanges)
+
+    monkeypatch.setattr(Traffic, "add", waits)
+    with opened() as store:
+        yield store, entered, gate
+        gate.set()
+
+
+def read(taken: Taken) -> Exchange:
+    return Exchange(taken.id, NOW, "support", taken.path, "text", "upstream")
+
+
+def taken(id: str) -> Taken:
+    return Taken(id, "/v1/chat/completions", 0.0, None, "")
+
+
+def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+    store, entered, gate = held
+    rows = Counter("rows", "Rows.", ("outcome",), registry=CollectorRegistry())
+    recorder = Recorder(store, None, read, 4000, rows)
+    recorder.offer(taken("first"))
+    assert entered.wait(10)
+    for number in range(3):
+        recorder.offer(taken(f"{number}"))
+    promised = recorder.told(Feedback("first", NOW, verdict="up"))
+    recorder.close(0.05)
+    assert rows.labels("stopped")._value.get() == 3
+    with pytest.raises(RequestError) as told:
+        promised.result(0)
+    assert told.value.status == 503
+    recorder.offer(taken("late"))
+    assert rows.labels("stopped")._value.get() == 4
+    with pytest.raises(RequestError):
+        recorder.told(Feedback("first", NOW, verdict="up"))
+    gate.set()
+    recorder._thread.join(10)
+    assert rows.labels("stored")._value.get() == 1
+
+
+def test_room_is_taken_and_given_back() -> None:
+    room = Room(10)
+    assert room.take(6) and not room.take(5) and room.take(4)
+    room.give(6)
+    assert room.take(6) and not room.take(1)
