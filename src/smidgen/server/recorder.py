@@ -26,6 +26,8 @@ OUTCOMES = (STORED, "queue_full", "too_large", "unreadable", "unredacted", "unwr
 _MOST_WAITING = 1024
 _MOST_BYTES = 64_000_000
 _BATCH = 64
+_PAUSE_SECONDS = 0.02
+"""Between two batches: more come together, and others who write to the store have their turn."""
 _FORGET_SECONDS = 3600.0
 _COMPLAIN_SECONDS = 60.0
 _NICE = 10
@@ -117,6 +119,7 @@ class Recorder:
                 self._answer(*one)
             self._store(rows)
             self._told_of()
+            self._pause()
 
     def _next(self, seconds: float) -> list[Taken | tuple[Feedback, Future[bool]]] | None:
         """What waits, some of it; nothing where nothing came in time; None where there is no more to do."""
@@ -125,6 +128,10 @@ class Recorder:
             if not self._waiting:
                 return None if self._closing else []
             return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+    def _pause(self) -> None:
+        with self._ready:
+            self._ready.wait_for(lambda: self._closing, _PAUSE_SECONDS)
 
     def _store(self, rows: Sequence[Taken]) -> None:
         if not rows:

@@ -69,7 +69,7 @@ class Database:
         with _told(self.shown):
             if self.file is not None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
+                _make(self.file)
                 self._opened = _identity(self.file)
                 engine = sql.create_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
                 sql.event.listen(engine, "connect", _prepared)
@@ -129,6 +129,13 @@ def _identity(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _make(file: Path) -> None:
+    """Make a file that only its owner may read. One that is there is not even opened: closing it would end the locks that other connections
+    of this process hold on it."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepared(connection: sqlite3.Connection, _: object) -> None:

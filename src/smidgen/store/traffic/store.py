@@ -32,7 +32,7 @@ from smidgen.store.traffic.shapes import (
     stamp,
 )
 from smidgen.store.traffic.sides import Sides
-from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, prepare
+from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
 """The share that a new store holds out, where nothing else is said."""
@@ -268,8 +268,11 @@ class Traffic:
                 return
             self._database.open()
             try:
-                with self._database.writing() as connection:
-                    meta = prepare(connection, HELD_OUT if self._wanted is None else self._wanted)
+                with self._database.reading() as connection:
+                    meta = current(connection)
+                if meta is None:
+                    with self._database.writing() as connection:
+                        meta = prepare(connection, HELD_OUT if self._wanted is None else self._wanted)
                 self._sides = Sides(meta["key"], float(meta["held_out"]))
                 if self._wanted is not None and self._sides.share != self._wanted:
                     raise InputError(

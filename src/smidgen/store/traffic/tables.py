@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     insert,
+    inspect,
     select,
     text,
     update,
@@ -91,6 +92,14 @@ CHANGES: tuple[tuple[str, ...], ...] = ()
 
 _LOCK = 7_361_001
 """Any number: PostgreSQL's lock of those who set a store up."""
+
+
+def current(connection: Connection) -> dict[str, str] | None:
+    """What `smidgen_meta` holds where the store is of this version; None where it must be prepared. Nobody waits for a lock for it."""
+    if not inspect(connection).has_table(META.name):
+        return None
+    meta = _meta(connection)
+    return meta if meta.get("version") == str(1 + len(CHANGES)) and {"key", "held_out"} <= meta.keys() else None
 
 
 def prepare(connection: Connection, held_out: float) -> dict[str, str]:
