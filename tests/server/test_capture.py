@@ -179,6 +179,24 @@ def test_failures_and_requests_of_other_kinds_are_stored_without_texts(gateway: 
     assert "private" not in str(two)
 
 
+def test_where_nobody_answers_the_request_is_stored_with_none(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.answer = lambda seen: Said(status=503)
+    assert gateway().post(CHAT, asking(SURE)).status_code == 503
+    (row,) = rows()
+    assert (row["answered_by"], row["status"], row["why"], row["input"], row["model"]) == ("none", 503, "no certificate", SURE, "")
+    with opened() as store:
+        assert list(store.pairs()) == []
+
+
+def test_names_that_clients_make_up_are_kept_only_where_they_are_plain(gateway: Any) -> None:
+    running = gateway()
+    running.post(CHAT, {**asking("hello", "Margaret Holloway, 12 Mill Lane"), "Margaret Holloway: card": 1})
+    running.post(CHAT, asking("hello", "vendor/gpt-9:free", prediction={"content": "x"}))
+    one, two = rows(count=2)
+    assert (one["asked"], one["odd"], one["model"]) == ("", "a field", "") and "Margaret" not in str(one)
+    assert (two["asked"], two["odd"], two["model"]) == ("vendor/gpt-9:free", "the field prediction", "vendor/gpt-9:free")
+
+
 def test_without_a_gateway_a_bundle_is_captured_too(serve: Any, model: Model) -> None:
     running = serve(model, **ON)
     running.post(CHAT, {"messages": [{"role": "user", "content": SURE}]})

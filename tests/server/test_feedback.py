@@ -20,6 +20,7 @@ import pytest
 from tests.certified_bundle import certified_bundle  # noqa: F401
 
 from smidgen.flows import captured
+from smidgen.server.feedback import FeedbackReply
 from smidgen.store.traffic.store import Traffic, opened
 
 from .conftest import Running, error_of
@@ -69,6 +70,15 @@ def test_a_client_of_openai_knows_the_id(serve: Any) -> None:
         reply = client.chat.completions.create(model="support", messages=[{"role": "user", "content": "a refund"}])
         told = client.post("/feedback", cast_to=httpx.Response, body={"request_id": reply._request_id, "verdict": "up"})
     assert told.status_code == 200 and [one["verdict"] for one in said()] == ["up"]
+
+
+def test_a_page_that_is_let_in_can_read_the_id_and_say_something(serve: Any) -> None:
+    page = {"origin": "https://shop.example"}
+    running = serve(cors=("https://shop.example",), **ON)
+    found = running.client.post(CHAT, json={"messages": [{"role": "user", "content": "a refund"}]}, headers=page)
+    assert "x-request-id" in found.headers["access-control-expose-headers"]
+    told = running.post("/v1/feedback", {"request_id": found.headers["x-request-id"], "verdict": "up"}, headers=page)
+    assert told.status_code == 200 and FeedbackReply.model_validate(told.json()).stored
 
 
 def test_values_are_stored_as_json(serve: Any) -> None:

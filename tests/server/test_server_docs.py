@@ -6,7 +6,10 @@ import re
 
 from smidgen.parts import registry
 
-FACES = ["classify", "docs", "health", "metrics", "openai-chat", "openai-completions", "openai-embeddings", "openai-models", "systemone"]
+FACES = [
+    *("classify", "docs", "feedback", "health", "metrics", "openai-chat", "openai-completions", "openai-embeddings", "openai-models"),
+    "systemone",
+]
 
 
 def test_faces_are_found():
@@ -16,7 +19,7 @@ def test_faces_are_found():
 def test_openapi_tells_requests_replies_and_errors(serve):
     spec = serve().client.get("/openapi.json").json()
     posts = {path: methods["post"] for path, methods in spec["paths"].items() if "post" in methods}
-    assert set(posts) == {"/v1/chat/completions", "/v1/completions", "/v1/classify", "/v1/systemone", "/v1/embeddings"}
+    assert set(posts) == {"/v1/chat/completions", "/v1/completions", "/v1/classify", "/v1/systemone", "/v1/embeddings", "/v1/feedback"}
     for operation in posts.values():
         assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for status in ("4XX", "5XX"):

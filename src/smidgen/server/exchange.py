@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,6 +24,8 @@ from smidgen.store.traffic.shapes import MOST_TEXT, Exchange
 
 _SYSTEM = ("system", "developer")
 _PRICES = 256
+_NAME = re.compile(r"[\w./:@+-]{1,200}", re.ASCII)
+_ODD = re.compile(r"[\w '/]{1,80}", re.ASCII)
 _listed = functools.lru_cache(_PRICES)(saving.listed)
 
 
@@ -32,16 +35,17 @@ def exchange(taken: Taken, models: Mapping[str, Served], saved_at: ListPrice | N
     if body is None:
         return None
     asked = _asked(body.get("model"), models)
-    served = models.get(asked) if asked or len(models) != 1 else next(iter(models.values()))
-    odd = unsuited(taken.path, body) or ""
+    odd = _odd(unsuited(taken.path, body))
     input = _input(taken.path, body) if not odd else None
     by = _by(taken)
+    # Without a gateway a request need not name the only bundle; with one, that which names none goes upstream.
+    served = next(iter(models.values())) if by == "local" and not asked and len(models) == 1 else models.get(asked)
     answer = _answer(taken) if by == "upstream" else Said()
     read, written = saving.read_of(body), _content(served, taken.replies) if by == "local" else answer.text or ""
     tokens_in = answer.tokens_in if answer.tokens_in is not None else tokens(read)
     tokens_out = answer.tokens_out if answer.tokens_out is not None else tokens(written)
-    model = taken.header(b"x-smidgen-model") if by == "upstream" else ""
-    price = _listed(model) if model else None
+    model = _name(taken.header(b"x-smidgen-model")) if by == "upstream" else ""
+    price = _listed(model) if model and taken.status == 200 else None
     texts = [input, answer.text if not odd else None]
     kept = [text if text is None or len(text) <= MOST_TEXT else None for text in texts]
     reply = taken.replies[0] if len(taken.replies) == 1 and not odd else None
@@ -82,7 +86,17 @@ def _asked(name: object, models: Mapping[str, Served]) -> str:
         found = wanted(name, models)
     except RequestError:
         found = None
-    return found.bundle if found is not None else name if isinstance(name, str) else ""
+    return found.bundle if found is not None else _name(name)
+
+
+def _name(value: object) -> str:
+    """A model's name as a client wrote it; empty where it is none: it could be any text, and is not read for personal data."""
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else ""
+
+
+def _odd(what: str | None) -> str:
+    """Why a request does not suit. A field may have any text for its name: only a plain one is kept."""
+    return "" if what is None else what if _ODD.fullmatch(what) else "a field"
 
 
 def _by(taken: Taken) -> Literal["local", "upstream", "none"]:

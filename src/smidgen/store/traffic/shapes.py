@@ -34,7 +34,7 @@ class Exchange:
         path: `/v1/chat/completions`, `/v1/completions`.
         input: the text as the small model reads it; None where there is no single one.
         answered_by: `local`, `upstream`, or `none`.
-        why: why it was not answered locally; empty where it was.
+        why: why the small model did not answer under its certificate; empty where it did, or there was none to ask.
         odd: what about it a small model cannot do (tools, several turns); pairs are made of requests without any.
         status: HTTP status of the answer.
         bundle_id: of the bundle that was asked; empty where none was.
