@@ -124,13 +124,13 @@ def test_it_waits_for_its_request_to_be_stored(serve: Any, monkeypatch: pytest.M
 
     def waits(self: Traffic, exchanges: Any) -> int:
         entered.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
         return real(self, exchanges)
 
     monkeypatch.setattr(Traffic, "add", waits)
     running = serve(**ON)
     id = asked(running)
-    assert entered.wait(10)
+    assert entered.wait(60)
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(httpx.post, f"{running.url}/v1/feedback", json={"request_id": id, "verdict": "up"}, timeout=20)
         gate.set()
@@ -197,7 +197,7 @@ def test_what_was_acknowledged_outlives_a_kill(process: tuple[subprocess.Popen[s
             assert told.status_code == 200
             acknowledged.append((f"w03 message number {number}", f"label {number}"))
         running.send_signal(signal.SIGKILL)
-    running.wait(10)
+    running.wait(60)
     with opened() as store:
         assert [(pair.input, pair.reference) for pair in store.pairs()] == acknowledged
     assert len(acknowledged) == 20

@@ -29,7 +29,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Traf
 
     def waits(self: Traffic, exchanges: Any) -> int:
         entered.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
         return real(self, exchanges)
 
     monkeypatch.setattr(Traffic, "add", waits)
@@ -51,7 +51,7 @@ def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, t
     rows = Counter("rows", "Rows.", ("outcome",), registry=CollectorRegistry())
     recorder = Recorder(store, None, read, 4000, rows)
     recorder.offer(taken("first"))
-    assert entered.wait(10)
+    assert entered.wait(60)
     for number in range(3):
         recorder.offer(taken(f"{number}"))
     promised = recorder.told(Feedback("first", NOW, verdict="up"))
@@ -65,7 +65,7 @@ def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, t
     with pytest.raises(RequestError):
         recorder.told(Feedback("first", NOW, verdict="up"))
     gate.set()
-    recorder._thread.join(10)
+    recorder._thread.join(60)
     assert rows.labels("stored")._value.get() == 1
 
 
