@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
@@ -48,6 +49,15 @@ class ServeSettings(Settings):
     when_upstream_fails: Literal["error", "local"] = setting(
         "error", "What a request to a bundle gets that it may not answer, where no fallback answers: an error, or its answer, marked so."
     )
+    privacy: Literal["off", "mask", "block", "health", "card"] = setting(
+        "off",
+        "What becomes of personal data before a request goes to the fallback: nothing, stand-ins, no request; or a ready policy for health or "
+        "for card data.",
+    )
+    privacy_kind: tuple[str, ...] = setting(
+        (), "What becomes of one kind of personal data: KIND=mask, KIND=block or KIND=allow (card=block); may be repeated."
+    )
+    privacy_bundle: Path | None = setting(None, "Folder of a bundle of your own that finds personal data, in place of the shipped one.")
     access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
 
     @property
