@@ -88,7 +88,7 @@ def test_policies_by_kind() -> None:
     keeper, _ = made("mask", "card=block", "person=allow")
     masked = keeper.masked(body, 9)
     assert (masked.blocked, masked.counts) == (("card",), {"card": 1, "cvv": 1})
-    only_cards, model = made("card", "cvv=mask")
+    only_cards, _ = made("card", "cvv=mask")
     assert sent(only_cards.masked(body, 9).body) == ["Anna Schmidt, card [CARD_1], cvv [CVV_1]"]
     assert made("block")[0].masked(chat("Anna Schmidt"), 9).blocked == ("person",)
     assert made("health")[0].masked(chat("he is 94 years old"), 9).counts == {"age": 1}

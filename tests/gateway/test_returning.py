@@ -96,7 +96,8 @@ def test_no_more_is_held_back_than_could_become_a_stand_in() -> None:
 
 
 def test_events_without_stand_ins_keep_every_byte() -> None:
-    stream = b': hello\n\nevent: x\ndata:  {"choices" : [ {"index":0,"delta":{"content":"a [1] b"}}]}\r\n\r\nid: 3\n\ndata: no json\n\ndata: [DONE]\n\nrest'
+    odd = b'event: x\ndata:  {"choices" : [ {"index":0,"delta":{"content":"a [1] b"}}]}\r\n\r\n'
+    stream = b": hello\n\n" + odd + b"id: 3\n\ndata: no json\n\ndata: [DONE]\n\nrest"
     assert b"".join(through(CHAT, STREAM, [stream[:30], stream[30:]])) == stream
 
 

@@ -264,7 +264,7 @@ def test_what_takes_too_long_does_not_leave(gateway: Any, upstream: UpstreamStub
     class Slow:
         def many(self, texts: Any) -> Any:
             gate.wait(30)
-            return {text: () for text in texts}
+            return dict.fromkeys(texts, ())
 
     monkeypatch.setattr(border, "opened", lambda *given: border.Border(border.policy_of("mask"), Slow()))
     try:

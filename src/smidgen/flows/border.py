@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from smidgen.core.errors import EngineError, RedactionError
+from smidgen.core.errors import EngineError
 from smidgen.data import labelled, payment
-from smidgen.data.teacher.privacy import Redactor, nothing, readable
+from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import redaction
 from smidgen.gateway.leaving import Walk
 from smidgen.gateway.privacy import FILE, KINDS, Action, Policy, policy_of
@@ -83,7 +83,7 @@ class Border:
         if found:
             return Masked(None, StandIns({}), found, (FILE,), unread)
         read = self._read(seen, until)
-        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=_forms, allowed=self._allowed)
+        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms, allowed=self._allowed)
         redactor.avoid(place for text in seen for place in alike(text))
         safe = redactor.twice(lambda: Walk(_in_time(redactor.mask, until)).body(body))
         blocked = tuple(kind for kind in redactor.counts if self.policy.of(kind) is Action.BLOCK)
@@ -92,7 +92,7 @@ class Border:
     def found(self, texts: Iterable[str], seconds: float) -> Counter[str]:
         """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. Raises as `masked` does."""
         until = time.monotonic() + seconds
-        redactor = Redactor(lambda text: self._one(text, until), forms=_forms, allowed=self._allowed)
+        redactor = Redactor(lambda text: self._one(text, until), forms=forms, allowed=self._allowed)
         for text in texts:
             redactor.mask(text)
         return redactor.counts
@@ -103,7 +103,7 @@ class Border:
     def _read(self, texts: Iterable[str], until: float) -> dict[str, tuple[Span, ...]]:
         """What the model finds in each text. What it has read before it does not read again: a conversation comes whole with every turn."""
         if self._model is None:
-            return {text: () for text in texts}
+            return dict.fromkeys(texts, ())
         found: dict[str, tuple[Span, ...]] = {}
         new = []
         for text in texts:
@@ -141,7 +141,8 @@ def _needs_model(policy: Policy) -> bool:
     return any(policy.of(kind) is not Action.ALLOW for kind in ("person", "place", "address", "organisation", "date", "id", "phone"))
 
 
-def _forms(text: str) -> Iterator[Span]:
+def forms(text: str) -> Iterator[Span]:
+    """What has a form, besides that which every redaction looks for: what cards say, and numbers that a word makes personal."""
     yield from payment.spans(text)
     yield from labelled.spans(text)
 

@@ -51,8 +51,8 @@ class ServeSettings(Settings):
     )
     privacy: Literal["off", "mask", "block", "health", "card"] = setting(
         "off",
-        "What becomes of personal data before a request goes to the fallback: nothing, stand-ins, no request; or a ready policy for health or "
-        "for card data.",
+        "Personal data in what goes to the fallback: off leaves it, mask puts stand-ins in its place, block sends no request that has any; "
+        "health and card are ready policies.",
     )
     privacy_kind: tuple[str, ...] = setting(
         (), "What becomes of one kind of personal data: KIND=mask, KIND=block or KIND=allow (card=block); may be repeated."

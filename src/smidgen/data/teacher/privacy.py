@@ -178,7 +178,7 @@ class Redactor:
         # Before as well as after: some characters become others that are not seen.
         plain = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", rest)))
         plain = "".join(str(unicodedata.digit(letter, letter)) for letter in plain)
-        # Of kinds that are allowed pieces are left, and those that a model found are not known any more: what was seen before was decided on.
+        # Pieces of allowed kinds are left, and which a model found is not known any more: what was seen before was decided on.
         kinds = {kind for _, _, kind in self._by_pattern(plain)} if not self.allowed or plain != rest else set()
         if kinds or half:
             raise RedactionError(
@@ -213,8 +213,8 @@ class Redactor:
         return _merged([*found, *self._known.find(text), *own.find(text)])
 
     def _by_pattern(self, text: str, spared: Iterable[_Piece] = ()) -> dict[_Piece, bool]:
-        """What has a form, and whether nothing but its form says so: what a check says, first. `spared` are pieces of allowed kinds that the
-        model found. Raises as `readable` does."""
+        """What has a form, and whether nothing but its form says so: what a check says, first. `spared` are pieces of allowed kinds that
+        the model found. Raises as `readable` does."""
         readable(text)
         forms = [(start, end, kind) for kind, start, end in self.forms(text)]
         known = [(start, end, KINDS[kind], kind in _LOOSE) for kind, start, end in identifiers.spans(text)]
