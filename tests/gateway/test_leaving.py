@@ -87,7 +87,7 @@ def test_a_chat_request_is_masked_in_every_text() -> None:
         '{"name": "[PERSON_1]"}',
     )
     assert (fourth["name"], fourth["tool_call_id"]) == ("find_Anna", "call_4111111111111111")
-    assert json.loads(fourth["content"]) == {"Anna": "[CARD_1]", "n": 3, "at": 1.5}
+    assert json.loads(fourth["content"]) == {"[PERSON_1]": "[CARD_1]", "n": 3, "at": 1.5}
     assert body["messages"][0]["content"] == "You help Anna", "what came is not changed"  # type: ignore[index]
 
 
@@ -115,6 +115,9 @@ def test_json_in_a_text_is_masked_text_by_text_and_left_alone_where_nothing_is_f
     inner = '{"note":"line\\nAnna says \\"hi\\"",  "n":[1,2]}'
     (sent,) = (walked({"prompt": inner})[0]["prompt"],)
     assert json.loads(sent) == {"note": 'line\n[PERSON_1] says "hi"', "n": [1, 2]}
+    twice = json.dumps({"body": json.dumps({"to": "Anna\nB", "Card": 4111111111111111})})
+    (again,) = json.loads(walked({"prompt": twice})[0]["prompt"]).values()
+    assert json.loads(again) == {"to": "[PERSON_1]\nB", "Card": "[CARD_1]"}
     untouched = '{"a" :  "b",\n"n": 1.50}'
     assert walked({"prompt": untouched})[0]["prompt"] == untouched
     assert walked({"prompt": '{"a": "Anna", "a": "b"}'})[0]["prompt"] == '{"a": "[PERSON_1]", "a": "b"}', (

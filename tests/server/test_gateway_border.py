@@ -186,6 +186,7 @@ def test_headers_that_may_tell_who_asks_do_not_cross(gateway: Any, upstream: Ups
         ("GET", f"/v1/files?user={MAIL}", "", "personal_data_blocked"),
         ("GET", f"/v1/models?user={MAIL}", "", "personal_data_blocked"),
         ("GET", f"/v1/files/{MAIL}", "", "personal_data_blocked"),
+        ("GET", "/v1/files?user=Margaret%20Holloway", "", "personal_data_blocked"),
     ],
 )
 def test_what_cannot_be_checked_or_changed_does_not_leave(

@@ -22,6 +22,8 @@ _TOKEN = re.compile(r"[A-Za-z$#][A-Za-z0-9_.:/$#-]{0,255}")
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _FIELD = re.compile(r"(?![^0-9]*(?:[0-9][^0-9]*){5})[A-Za-z_$][A-Za-z0-9_.$-]{0,99}|[0-9]{1,6}")
 """The name of a field; with five digits and more it may be a number that says who somebody is, but for that of a token."""
+_INNER_FIELD = re.compile(rf"(?![A-Z])(?:{_FIELD.pattern})")
+"""The same in JSON of no known shape, where one with a capital may be somebody's name."""
 _NAMES = frozenset(
     ("id", "$ref", "required", "call_id", "tool_call_id", "tool_choice", "server_label", "server_url", "format", "prompt_cache_retention")
 )
@@ -130,14 +132,14 @@ class Walk:
             done[sent] = self._field(key, inner, called, depth)
         return done
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, depth: int = 0) -> str:
         """A text masked; JSON in it stays JSON, for each of its texts is masked for itself."""
         if _DATA.match(text):
             return str(self._unread("bytes as a text", text))
         inner = _inner(text)
         if inner is None:
             return self._mask(text)
-        done = self._leaves(inner, 0)
+        done = self._leaves(inner, depth)
         return text if done == inner else json.dumps(done, ensure_ascii=False)
 
     def _leaves(self, value: Any, depth: int) -> Any:
@@ -145,11 +147,13 @@ class Walk:
         if depth > _DEEPEST:
             raise RedactionError("JSON in a text is nested too deeply to be read", value=f"{_DEEPEST} levels", todo="Send it flatter.")
         if isinstance(value, str):
-            return str(self._unread("bytes as a text", value)) if _DATA.match(value) else self._mask(value)
+            return self.text(value, depth + 1)
         if isinstance(value, list):
             return [self._leaves(inner, depth + 1) for inner in value]
         if isinstance(value, dict):
-            return {(key if _FIELD.fullmatch(key) else self._mask(key)): self._leaves(inner, depth + 1) for key, inner in value.items()}
+            return {
+                (key if _INNER_FIELD.fullmatch(key) else self._mask(key)): self._leaves(inner, depth + 1) for key, inner in value.items()
+            }
         return self._number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
     def _number(self, value: float) -> Any:

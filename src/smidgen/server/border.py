@@ -29,8 +29,8 @@ from smidgen.server.metering import Metering
 from smidgen.server.upstream import Call
 
 T = TypeVar("T")
-_ID = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,255}|[0-9]{0,6}")
-"""A step of a path, or a value of a query, that is a word or an id of the interface."""
+_ID = re.compile(r"[a-z][a-z0-9_.-]{0,63}|[a-z]{2,20}[_-][A-Za-z0-9_.-]{1,255}|[0-9]{0,6}")
+"""A step of a path, or a name or value of a query, that is a word or an id of the interface."""
 
 
 class Withheld(Unreachable):
@@ -68,7 +68,7 @@ class Keeper:
         read = read_once(call.body) if readable and isinstance(call.body, bytes) else None
         if read is None:
             if self._border.policy.of(FILE) is not Action.ALLOW:
-                self._count(Counter({FILE: 1}))
+                self._count(Counter({FILE: 1}), Action.BLOCK)
                 raise self._withheld_unread("a body that is no JSON of a known route")
             return Leaving(replace(call, headers=headers))
         masked = await self._asked(partial(self._border.masked, read, self._seconds))
@@ -87,7 +87,7 @@ class Keeper:
         odd = [text for text in _texts(call) if not _ID.fullmatch(text)]
         counts = await self._asked(partial(self._border.found, odd, self._seconds)) if odd else Counter[str]()
         if counts:
-            self._count(counts)
+            self._count(counts, Action.BLOCK)
             raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
 
     async def _asked(self, work: Callable[[], T]) -> T:
@@ -104,9 +104,10 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 whatever breaks while personal data is looked for, the request must not leave
             raise self._withheld("failed", type(error).__name__, "Try again; the server's operator can look into it.", 503) from None
 
-    def _count(self, counts: Counter[str]) -> None:
+    def _count(self, counts: Counter[str], action: Action | None = None) -> None:
+        """Count what was found by what becomes of it: of each kind what the policy says, or one action of all."""
         for kind, times in counts.items():
-            self._metering.private.labels(kind, self._border.policy.of(kind).value).inc(times)
+            self._metering.private.labels(kind, (action or self._border.policy.of(kind)).value).inc(times)
 
     def _withheld(self, outcome: str, why: str, todo: str, status: int) -> Withheld:
         self._metering.withheld.labels(outcome).inc()
