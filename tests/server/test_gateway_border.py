@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 from tests.certified_bundle import answer, certified_bundle, text  # noqa: F401
 from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk, upstream_stub
 
+from smidgen.cli import main
 from smidgen.core.errors import BundleError, EngineError, InputError
 from smidgen.flows import border, redaction
 from smidgen.flows.live import Model, load
@@ -313,3 +317,31 @@ def test_values_go_back_into_what_the_raw_response_says(gateway: Any, upstream: 
     upstream.script.append(Said(status=400, body=b'{"error": {"message": "no model for [PERSON_1]"}}'))
     found: httpx.Response = gateway().post(CHAT, asking(SAID, "another"))
     assert (found.status_code, found.json()["error"]["message"]) == (400, f"no model for {NAME}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
+@pytest.mark.parametrize(
+    ("flags", "said", "sent"), [([], "leaves as it is (--privacy mask)", SAID), (["--privacy", "mask"], "by the policy mask", MASKED)]
+)
+def test_the_command_says_at_the_start_what_becomes_of_personal_data(
+    upstream: UpstreamStub, flags: list[str], said: str, sent: str
+) -> None:
+    command = [sys.executable, "-m", "smidgen", "serve", "--fallback", upstream.url, "--fallback-model", "big", "--port", "0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as running:
+        try:
+            assert running.stdout is not None
+            lines = [running.stdout.readline() for _ in range(3)]
+            assert said in lines[1]
+            url = next(word for word in lines[2].split() if word.startswith("http"))
+            httpx.post(f"{url}/chat/completions", json=asking(SAID, "another"), timeout=60).raise_for_status()
+        finally:
+            running.send_signal(signal.SIGTERM)
+        _, log = running.communicate(timeout=60)
+    assert (running.returncode, upstream.bodies) == (0, [asking(sent, "another")])
+    assert "POST /v1/chat/completions 200" in log and "Holloway" not in log
+
+
+@pytest.mark.parametrize("flags", [["--privacy", "mask"], ["--privacy-kind", "card=block"], ["--privacy-bundle", "x"]])
+def test_a_policy_without_a_fallback_is_a_mistake(capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
+    assert main.code(["serve", "x", "--port", "0", *flags]) == 2
+    assert "nothing leaves" in capsys.readouterr().err

@@ -151,9 +151,8 @@ class Walk:
         if isinstance(value, list):
             return [self._leaves(inner, depth + 1) for inner in value]
         if isinstance(value, dict):
-            return {
-                (key if _INNER_FIELD.fullmatch(key) else self._mask(key)): self._leaves(inner, depth + 1) for key, inner in value.items()
-            }
+            named = {key: key if _INNER_FIELD.fullmatch(key) else self._mask(key) for key in value}
+            return {named[key]: self._leaves(inner, depth + 1) for key, inner in value.items()}
         return self._number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
     def _number(self, value: float) -> Any:
