@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import logging
@@ -311,6 +312,19 @@ def test_the_same_conversation_leaves_with_the_same_beginning(gateway: Any, upst
     before, after = (body["messages"] for body in upstream.bodies)
     assert after[:1] == before
     assert [message["content"] for message in after[1:]] == [f"You said: {MASKED}", "And write to [EMAIL_2]"]
+
+
+def test_every_way_out_has_the_guard_before_it() -> None:
+    """Whoever makes another `Escalation`, for requests of the gateway's own, must hand the guard on: else they leave unchecked."""
+    made, sends = [], []
+    for file in sorted(Path(create_app.__code__.co_filename).parent.glob("*.py")):
+        for call in (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func) == "Escalation":
+                made.append("guard" in [keyword.arg for keyword in call.keywords])
+            if ast.unparse(call.func) in ("upstream.send", "upstream.models"):
+                sends.append(file.name)
+    assert len(made) >= 1 and all(made)
+    assert sends == ["escalation.py", "model_list.py"], "nobody else sends: both ask the guard first"
 
 
 def test_values_go_back_into_what_the_raw_response_says(gateway: Any, upstream: UpstreamStub) -> None:

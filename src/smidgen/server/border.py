@@ -36,7 +36,10 @@ _ID = re.compile(r"[a-z][a-z0-9_.-]{0,63}|[a-z]{2,20}[_-][A-Za-z0-9_.-]{1,255}|[
 class Withheld(Unreachable):
     """A request that must not leave."""
 
-    said = "not sent"
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "not sent"
 
 
 class Keeper:
@@ -153,7 +156,6 @@ def _back(tail: str, masked: Masked, response: httpx.Response) -> httpx.Response
         response.status_code,
         headers=[(name, value) for name, value in response.headers.raw if name.lower() != b"content-length"],
         stream=_Mended(response, change),
-        request=response.request,
         extensions=response.extensions,
     )
 

@@ -32,16 +32,19 @@ class Unreachable(RequestError):
     """No upstream answered.
 
     Attributes:
-        said: what a local answer in its place is marked with.
         after: when to come back, in seconds, where that is known.
         counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
         marks: headers of the response.
     """
 
-    said = "upstream failed"
     after: float | None = None
     counted: tuple[str, str, str] = ("", "none", "")
     marks: Headers
+
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "upstream failed"
 
     def response(self) -> Response:
         """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""

@@ -177,8 +177,8 @@ class Gateway:
             local = local or await self._local(asked, body, scope, receive)
             if not local.good:
                 raise
-            self._metering.routed.labels(asked.bundle, "local", error.said).inc()
-            await self._send(local, asked, ruling, read, send, uncertified=error.said)
+            self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
+            await self._send(local, asked, ruling, read, send, uncertified=error.uncertified)
 
     async def _local(self, asked: Wanted, body: bytes, scope: Scope, receive: Receive) -> LocalAnswer:
         local = await local_answer.ask(self._app, scope, with_model(body, asked.bundle), receive)
