@@ -21,6 +21,7 @@ from bench import (
     adapters,
     banking77_few,
     banking77_full,
+    border,
     clinc150,
     clinic_notes,
     decoding,
@@ -57,6 +58,7 @@ BENCHES = {
         selection,
         recipes,
         redaction,
+        border,
         adapters,
     )
 }

@@ -38,7 +38,7 @@ def serve(
     if not folders and not chosen.fallback:
         todo = "Name the folder of a bundle, or a --fallback that requests go to."
         raise InputError("there is nothing to serve", value="no bundle", todo=todo)
-    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env:
+    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or _private(chosen):
         from smidgen.server.fallback import targets
 
         targets(chosen)  # what it cannot be is said before any weights are loaded
@@ -72,12 +72,19 @@ def _with_environment(settings: ServeSettings) -> ServeSettings:
     return settings.model_copy(update={"api_key": (*settings.api_key, *keys)}) if keys else settings
 
 
+def _private(settings: ServeSettings) -> bool:
+    """Whether anything was said of what leaves: without a fallback that is a mistake."""
+    return settings.privacy != "off" or bool(settings.privacy_kind) or settings.privacy_bundle is not None
+
+
 def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
     key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
     body = json.dumps({"model": (*names, *settings.fallback_model)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback:
         shown = f"what no certificate lets a bundle answer goes to {', '.join(settings.fallback)}" if names else "all goes to the fallback"
         out.print(shown, markup=False, soft_wrap=True)
+        leaves = "leaves as it is (--privacy mask)" if settings.privacy == "off" else f"by the policy {settings.privacy}"
+        out.print(f"personal data in it: {leaves}", markup=False, soft_wrap=True)
     out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":

@@ -32,6 +32,16 @@ _NOT_DOWN = frozenset(
 """Said by this server itself, or about another host. An upstream's `access-control-…` would open this server to web pages."""
 _SECRETS = frozenset({b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key"})
 """Where clients put their keys: OpenAI's, Azure's, and others'."""
+_KNOWN = _SECRETS | frozenset(
+    {
+        *(b"accept", b"accept-encoding", b"content-type", b"content-encoding", b"content-length", b"user-agent", b"idempotency-key"),
+        *(b"openai-organization", b"openai-project", b"openai-beta", b"anthropic-version", b"anthropic-beta", b"api-version"),
+        *(b"x-stainless-arch", b"x-stainless-async", b"x-stainless-lang", b"x-stainless-os", b"x-stainless-package-version"),
+        *(b"x-stainless-read-timeout", b"x-stainless-retry-count", b"x-stainless-runtime", b"x-stainless-runtime-version"),
+        *(b"x-stainless-timeout", b"x-stainless-raw-response", b"x-stainless-helper-method", b"x-smidgen-via"),
+    }
+)
+"""What clients of the interface say of themselves and of the body: no one's name, address or number."""
 _LONGEST = 200
 
 
@@ -44,6 +54,12 @@ def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authoriza
         dropped |= _SECRETS
     kept = [(name.lower(), value) for name, value in given if name.lower() not in dropped]
     return [*kept, (b"authorization", b"Bearer " + key.encode("ascii"))] if key is not None else kept
+
+
+def known(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Those of a client's headers that may cross a border which lets no personal data out; any other, `x-user-name` or `x-forwarded-for`,
+    may hold it, and stays."""
+    return [(name, value) for name, value in headers if name.lower() in _KNOWN]
 
 
 def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

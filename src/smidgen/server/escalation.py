@@ -17,6 +17,7 @@ from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.crossing import Headers
 from smidgen.gateway.patience import PASSING, UNTAKEN, Patience
 from smidgen.server.errors import failure
+from smidgen.server.leaving import Guard, Open
 from smidgen.server.metering import Metering
 from smidgen.server.request_content import Flowing
 from smidgen.server.upstream import Call, Upstream
@@ -39,6 +40,11 @@ class Unreachable(RequestError):
     after: float | None = None
     counted: tuple[str, str, str] = ("", "none", "")
     marks: Headers
+
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "upstream failed"
 
     def response(self) -> Response:
         """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
@@ -78,6 +84,7 @@ class Escalation:
         patience: how often and how long.
         metering: counts errors and retries, and shows the breakers.
         sleep: waits so many seconds.
+        guard: decides how a request leaves; by default as it came.
     """
 
     def __init__(
@@ -86,26 +93,30 @@ class Escalation:
         patience: Patience,
         metering: Metering,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        guard: Guard | None = None,
     ) -> None:
         self.upstreams = tuple(upstreams)
         self._patience, self._metering, self._sleep = patience, metering, sleep
+        self.guard = guard or Open()
         for upstream in self.upstreams:
             metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breaker))
 
     async def close(self) -> None:
         """Let all connections go."""
+        self.guard.close()
         for upstream in self.upstreams:
             await upstream.close()
 
     async def ask(self, call: Call) -> tuple[Upstream, httpx.Response]:
         """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
-        course = _Course()
+        leaving = await self.guard.leaving(call)
+        call, course = leaving.call, _Course()
         for upstream in self.upstreams:
             if isinstance(call.body, Flowing) and call.body.begun:
                 break
             response = await self._asked(upstream, call, course)
             if response is not None:
-                return upstream, response
+                return upstream, leaving.back(response)
         raise _unreachable(course)
 
     async def _asked(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:

@@ -10,6 +10,7 @@ from smidgen.core.errors import InputError
 from smidgen.gateway import address
 from smidgen.gateway.patience import Patience
 from smidgen.server.escalation import Escalation
+from smidgen.server.leaving import Guard
 from smidgen.server.metering import Metering
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Upstream, Waits
@@ -43,7 +44,13 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
                 value="--fallback",
                 todo="Add --fallback URL, or leave them out.",
             )
+        if settings.privacy != "off" or settings.privacy_kind or settings.privacy_bundle:
+            todo = "Add --fallback URL, or leave it out: without one no text leaves this machine."
+            raise InputError("there is a policy for what leaves, and nothing leaves", value="--privacy", todo=todo)
         return []
+    if settings.privacy == "off" and (settings.privacy_kind or settings.privacy_bundle):
+        todo = "Add --privacy mask, block, health or card."
+        raise InputError("it is said how personal data is treated, and not that it is", value="--privacy off", todo=todo)
     models = list(settings.fallback_model) * (len(urls) if len(settings.fallback_model) == 1 else 1)
     if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
         raise InputError(
@@ -86,7 +93,18 @@ def opened(settings: ServeSettings, metering: Metering, patience: Patience | Non
         )
         for place, target in enumerate(targets(settings), 1)
     ]
-    return Escalation(upstreams, patience or Patience(total=settings.fallback_retry_seconds), metering)
+    return Escalation(upstreams, patience or Patience(total=settings.fallback_retry_seconds), metering, guard=_guard(settings, metering))
+
+
+def _guard(settings: ServeSettings, metering: Metering) -> Guard | None:
+    """What stands at the border; its model is only loaded where there is a policy."""
+    if settings.privacy == "off":
+        return None
+    from smidgen.flows import border
+    from smidgen.server.border import Keeper
+
+    made = border.opened(settings.privacy, settings.privacy_kind, settings.privacy_bundle, settings.threads)
+    return Keeper(made, metering, settings.request_seconds)
 
 
 def _default(place: int) -> str:

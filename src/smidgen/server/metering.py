@@ -65,6 +65,18 @@ class Metering:
         self.captured = Counter(
             "smidgen_capture_rows", "Requests that were to be stored, by what became of them.", ("outcome",), registry=self.registry
         )
+        self.private = Counter(
+            "smidgen_privacy_found",
+            "Personal data found in requests on their way upstream, by kind and by what became of it (mask, block).",
+            ("kind", "action"),
+            registry=self.registry,
+        )
+        self.withheld = Counter(
+            "smidgen_privacy_withheld",
+            "Requests that were not sent upstream: blocked, unread (what cannot be checked), refused, failed.",
+            ("why",),
+            registry=self.registry,
+        )
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
 
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:

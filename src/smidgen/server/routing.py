@@ -41,7 +41,6 @@ _BY_MODEL = (*_FACES, "/v1/embeddings")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _VIA = b"x-smidgen-via"
 _LOOK_AGAIN_SECONDS = 1.0
-_UPSTREAM_FAILED = "upstream failed"
 _DIRECT = "asked directly"
 
 
@@ -128,7 +127,9 @@ class Gateway:
             await self._decided(asked, read, body, scope, receive, send)
         elif isinstance(body, bytes) and face and path == _MODELS:
             local = await local_answer.ask(self._app, scope, b"", receive)
-            await model_list.send_all(local, self._escalation.upstreams, self._headers(scope), scope["query_string"], send)
+            call = Call("GET", b"/models", scope["query_string"], self._headers(scope), b"")
+            leaving = await self._escalation.guard.leaving(call)
+            await model_list.send_all(local, self._escalation.upstreams, leaving.call.headers, leaving.call.query, send)
         elif isinstance(body, bytes) and face and self._is_ours(path, asked):
             await self._app(scope, local_answer.replayed(body, receive), _marked(send, marks("local", "", uncertified=_DIRECT)))
         else:
@@ -172,14 +173,14 @@ class Gateway:
             return
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
-        except Unreachable:
+        except Unreachable as error:
             if not self._local_at_last or odd is not None:
                 raise
             local = local or await self._local(asked, body, scope, receive)
             if not local.good:
                 raise
-            self._metering.routed.labels(asked.bundle, "local", _UPSTREAM_FAILED).inc()
-            await self._send(local, asked, ruling, read, send, uncertified=_UPSTREAM_FAILED)
+            self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
+            await self._send(local, asked, ruling, read, send, uncertified=error.uncertified)
 
     async def _local(self, asked: Wanted, body: bytes, scope: Scope, receive: Receive) -> LocalAnswer:
         clock = asyncio.get_running_loop().time

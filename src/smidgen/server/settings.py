@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
@@ -58,6 +59,15 @@ class ServeSettings(Settings):
     capture_held_out: float | None = setting(
         None, "Share of the texts that is never learnt from; of a new store, 0.2 where this is not given.", ge=0, lt=1
     )
+    privacy: Literal["off", "mask", "block", "health", "card"] = setting(
+        "off",
+        "Personal data in what goes to the fallback: off leaves it, mask puts stand-ins in its place, block sends no request that has any; "
+        "health and card are ready policies.",
+    )
+    privacy_kind: tuple[str, ...] = setting(
+        (), "What becomes of one kind of personal data: KIND=mask, KIND=block or KIND=allow (card=block); may be repeated."
+    )
+    privacy_bundle: Path | None = setting(None, "Folder of a bundle of your own that finds personal data, in place of the shipped one.")
     access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
 
     @property

@@ -60,6 +60,7 @@ _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 Find = Callable[[str], Iterable[tuple[str, int, int]]]
 """What a model finds in a text: the kind, the start and the end (exclusive) of each piece of personal data."""
 _Made = TypeVar("_Made")
+_Piece = tuple[int, int, str]
 
 
 def nothing(text: str) -> Iterable[tuple[str, int, int]]:
@@ -85,6 +86,8 @@ class Redactor:
 
     Attributes:
         find: finds what has no form, or other than the patterns do.
+        forms: more patterns, whose names are surer than those of the usual ones where they overlap.
+        allowed: kinds that are not taken out. A long number that is a piece of such a kind stays as well.
         found: stand-ins, and the values that they stand for.
         counts: how many pieces of each kind were taken out.
     """
@@ -92,6 +95,8 @@ class Redactor:
     find: Find = nothing
     found: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    forms: Find = nothing
+    allowed: frozenset[str] = frozenset()
     _places: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _numbers: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _written: set[str] = field(default_factory=set, init=False, repr=False)
@@ -100,7 +105,7 @@ class Redactor:
 
     def begun(self) -> Redactor:
         """A redactor of a conversation that begins with all that this one has read. Its counts begin at nothing."""
-        other = Redactor(self.find, dict(self.found))
+        other = Redactor(self.find, dict(self.found), forms=self.forms, allowed=self.allowed)
         other._places, other._names = dict(self._places), dict(self._names)
         other._numbers, other._written, other._known = self._numbers.copy(), set(self._written), self._known.copy()
         return other
@@ -132,7 +137,7 @@ class Redactor:
         """
         if text not in self._names:
             self._written.update(match[0] for match in _PLACE.finditer(text))
-            found = list(_by_pattern(text)) or [
+            found = list(self._by_pattern(text)) or [
                 (start, end, kind) for kind, start, end in self.find(text) if _personal(text, text[start:end], kind, value)
             ]
             self._names[text] = self._checked(self._place(text, found[0][2]) if found else text)
@@ -141,6 +146,10 @@ class Redactor:
     def keep(self, *names: str) -> None:
         """Names that are nobody's, and are never changed."""
         self._names.update({name: name for name in names})
+
+    def avoid(self, places: Iterable[str]) -> None:
+        """Stand-ins that are never given: a text may hold what looks like them."""
+        self._written.update(places)
 
     def renamed(self) -> list[str]:
         """The names that stand-ins are sent for."""
@@ -167,13 +176,14 @@ class Redactor:
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
         half = _HALF.search(rest)
         # Before as well as after: some characters become others that are not seen.
-        rest = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", rest)))
-        rest = "".join(str(unicodedata.digit(letter, letter)) for letter in rest)
-        kinds = sorted({KINDS[kind] for kind, _, _ in identifiers.spans(rest)})
-        if kinds or half or _LONG_NUMBER.search(rest):
+        plain = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", rest)))
+        plain = "".join(str(unicodedata.digit(letter, letter)) for letter in plain)
+        # Pieces of allowed kinds are left, and which a model found is not known any more: what was seen before was decided on.
+        kinds = {kind for _, _, kind in self._by_pattern(plain)} if not self.allowed or plain != rest else set()
+        if kinds or half:
             raise RedactionError(
                 "personal data is left in a text, seen only once it is normalised",
-                value=", ".join(kinds) or ("a part of a value" if half else "a long number"),
+                value=", ".join(sorted(kinds - {"number"})) or ("a part of a value" if half else "a long number"),
                 todo="Take the invisible characters out of it, and write digits and letters plainly.",
             )
         return safe
@@ -192,14 +202,29 @@ class Redactor:
 
     def _pieces(self, text: str) -> list[_Piece]:
         """Everything that a pattern or the model finds, surest first where they overlap, and wherever else that stands."""
-        patterns = _by_pattern(text)
-        checked = [piece for piece, loose in patterns.items() if not loose]
+        readable(text)
         model = [(start, end, kind) for kind, start, end in self.find(text)]
-        found = _merged([*checked, *model, *patterns])
+        patterns = self._by_pattern(text, [piece for piece in model if piece[2] in self.allowed])
+        checked = [piece for piece, loose in patterns.items() if not loose]
+        found = _merged([*checked, *(piece for piece in model if piece[2] not in self.allowed), *patterns])
         own = Known()
         for start, end, kind in found:
             own.add(text[start:end], kind)
         return _merged([*found, *self._known.find(text), *own.find(text)])
+
+    def _by_pattern(self, text: str, spared: Iterable[_Piece] = ()) -> dict[_Piece, bool]:
+        """What has a form, and whether nothing but its form says so: what a check says, first. `spared` are pieces of allowed kinds that
+        the model found. Raises as `readable` does."""
+        readable(text)
+        forms = [(start, end, kind) for kind, start, end in self.forms(text)]
+        known = [(start, end, KINDS[kind], kind in _LOOSE) for kind, start, end in identifiers.spans(text)]
+        stay = [*spared, *(piece for piece in (*forms, *(entry[:3] for entry in known)) if piece[2] in self.allowed)]
+        numbers = [match.span() for match in _LONG_NUMBER.finditer(text)] if "number" not in self.allowed else []
+        long = [(*span, "number") for span in numbers if not any(start <= span[0] and span[1] <= end for start, end, _ in stay)]
+        sure = [*forms, *((start, end, kind) for start, end, kind, loose in known if not loose)]
+        unsure = [*((start, end, kind) for start, end, kind, loose in known if loose), *long]
+        found = {**dict.fromkeys(sure, False), **{piece: True for piece in unsure if piece not in sure}}
+        return {piece: loose for piece, loose in found.items() if piece[2] not in self.allowed}
 
     def _place(self, value: str, kind: str) -> str:
         """The stand-in of a value: one that it has, or a new one that no text of the conversation has by itself."""
@@ -214,18 +239,6 @@ class Redactor:
             if kind != _WRITTEN:
                 self._known.add(value, kind)
         return self._places[value]
-
-
-_Piece = tuple[int, int, str]
-
-
-def _by_pattern(text: str) -> dict[_Piece, bool]:
-    """What has a form, and whether nothing but its form says so: what a check says, first. Raises as `readable` does."""
-    readable(text)
-    known = list(identifiers.spans(text))
-    checked = {(start, end, KINDS[kind]): False for kind, start, end in known if kind not in _LOOSE}
-    loose = {(start, end, KINDS[kind]): True for kind, start, end in known if kind in _LOOSE}
-    return {**checked, **loose, **{(match.start(), match.end(), "number"): True for match in _LONG_NUMBER.finditer(text)}}
 
 
 def _personal(text: str, piece: str, kind: str, value: bool) -> bool:

@@ -1,0 +1,46 @@
+"""Numbers that the word before them makes personal, and those of a form that only such have: what the rule for health data names.
+
+The words are English. What other languages write is left to the redaction model and to the pattern of long numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_NUMBER = r"(?:(?: ?#| (?:number|no|nr|num|id|identifier|record|plate)\b)\.?)"
+_SURE = rf"(?:mrn|ssn|npi|dea|passport|medical record){_NUMBER}*"
+_OTHER = (
+    r"(?:patient|chart|account|acct|policy|member(?:ship)?|subscriber|beneficiary|insurance|health plan|medicare|medicaid|nhs"
+    r"|licen[cs]e|certificate|tax|vehicle|plate)"
+)
+_SAID = rf"\b(?:{_SURE}|{_OTHER}(?:{_NUMBER}+|(?= ?[:=#])))"
+"""What such a number is called. A word that has other uses counts where a word for a number, or a colon, follows it."""
+_VALUE = r" ?(?:[:=#]|is|was)? ?((?=[A-Z0-9-]*\d[A-Z0-9-]*\d[A-Z0-9-]*\d)[A-Z0-9][A-Z0-9-]{2,24})(?![A-Za-z0-9])"
+_DEVICE = r"\b(?:serial(?: (?:number|no|num)\b\.?)|s/n|imei|imsi|udi|device (?:id|identifier|serial))"
+_PATTERNS = (
+    ("url", re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
+    ("id", re.compile(rf"(?i:{_SAID}){_VALUE}")),
+    ("id", re.compile(r"\b[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}\b")),
+    ("device", re.compile(rf"(?i:{_DEVICE}){_VALUE}")),
+    ("device", re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")),
+    ("age", re.compile(r"(?i)\b(?:aged?|age of)[ :]{1,2}((?:9\d|1[012]\d))(?!\d)(?!\.\d)")),
+    ("age", re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ -/]?(?:old|of age|o)\b)")),
+)
+"""The third is the form of US Medicare numbers (MBI); the fifth that of hardware addresses (MAC)."""
+_VEHICLE = re.compile(r"\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b")
+_LETTERS = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+
+
+def spans(text: str) -> Iterator[tuple[str, int, int]]:
+    """The kind, the start and the end (exclusive) of each. They may overlap."""
+    for kind, pattern in _PATTERNS:
+        yield from ((kind, *match.span(match.lastindex or 0)) for match in pattern.finditer(text))
+    yield from (("id", *match.span()) for match in _VEHICLE.finditer(text) if vehicle(match[0]))
+
+
+def vehicle(text: str) -> bool:
+    """The check digit of a vehicle identification number (49 CFR 565.15): the ninth sign, the rest by weights modulo 11."""
+    total = sum(weight * (int(sign) if sign.isdigit() else _LETTERS[sign]) for sign, weight in zip(text, _WEIGHTS, strict=True))
+    return text[8] == "0123456789X"[total % 11]

@@ -1,0 +1,74 @@
+"""What a payment card says, as PCI DSS names it: its number, when it runs out, its security code, its magnetic stripe.
+
+A card's number is found in a longer row of digits, too: `4111 1111 1111 1111 12/27` is one, and what follows is when it runs out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from smidgen.data.identifiers import luhn
+
+Spans = Iterator[tuple[str, int, int]]
+"""The kind, the start and the end (exclusive)."""
+
+_RUN = re.compile(r"(?<!\d)\d(?:[ ./\u00a0\u2010-\u2015_-]{0,2}\d){12,}")
+_GROUP = re.compile(r"\d+")
+_STRIPE = re.compile(r"%?\b[Bb]\d{12,19}\^[^^\n]{2,45}\^\d{4}[^?\n]{0,80}\??|(?<!\d);?\d{12,19}[=D]\d{7,40}\??")
+"""Track 1 and track 2 of ISO/IEC 7813, with their sentinels or without."""
+_CODE = re.compile(
+    r"\b(?:cvv2?|cvc2?|cvn2?|csc|(?:card )?(?:security|verification) (?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
+    r"|cryptogramme)(?: (?:number|code|is|was|of))*[ :#=.-]{0,3}(?:is )?(\d{3,4})(?![\d.]\d|\d)",
+    re.IGNORECASE,
+)
+_EXPIRY = re.compile(r"(?<![\d/.-])(?:0[1-9]|1[0-2]) ?[/.-] ?(?:20)?\d{2}(?![\d/.-]\d|\d)")
+_EXPIRY_SAID = re.compile(
+    r"\b(?:exp(?:iry|ires|iration|\.)?|valid (?:thru|until|to))(?: date| on)?[ :=.-]{0,3}(\d{2}[ /.-]?(?:20)?\d{2})(?!\d)", re.I
+)
+_NEAR = 80
+"""Characters from a card's number within which a month and a year are those when it runs out."""
+_MOST, _LEAST = 19, 13
+
+
+def spans(text: str) -> Spans:
+    """Stripes, security codes, numbers and, near a number, when it runs out; what a stripe covers is named by it."""
+    stripes = [match.span() for match in _STRIPE.finditer(text)]
+    yield from (("track", *stripe) for stripe in stripes)
+    yield from (("cvv", *match.span(1)) for match in _CODE.finditer(text))
+    cards = [card for card in numbers(text) if not any(start < card[1] and card[0] < end for start, end in stripes)]
+    yield from (("card", *card) for card in cards)
+    near = 0
+    for expiry in sorted({*(match.span() for match in _EXPIRY.finditer(text)), *(match.span(1) for match in _EXPIRY_SAID.finditer(text))}):
+        while near < len(cards) and cards[near][1] + _NEAR < expiry[0]:
+            near += 1
+        if near < len(cards) and cards[near][0] - _NEAR <= expiry[1]:
+            yield ("expiry", *expiry)
+
+
+def numbers(text: str) -> Iterator[tuple[int, int]]:
+    """Where card numbers are: whole groups of digits, 13 to 19 together, that begin as a network's do and whose check digit holds."""
+    for run in _RUN.finditer(text):
+        groups = [(run.start() + group.start(), run.start() + group.end()) for group in _GROUP.finditer(run[0])]
+        place = 0
+        while place < len(groups):
+            found = _number(text, groups, place)
+            if found is None:
+                place += 1
+                continue
+            yield groups[place][0], groups[found][1]
+            place = found + 1
+
+
+def _number(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
+    """The last group of the longest number that begins with this one; None where none does."""
+    if text[groups[first][0]] not in "23456":
+        return None
+    digits, found = "", None
+    for place in range(first, len(groups)):
+        digits += text[slice(*groups[place])]
+        if len(digits) > _MOST:
+            break
+        if len(digits) >= _LEAST and luhn(digits):
+            found = place
+    return found

@@ -1,0 +1,194 @@
+"""The border: what of a request may leave, with stand-ins for its personal data, found by patterns and by the redaction model."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from smidgen.core.errors import EngineError
+from smidgen.data import labelled, payment
+from smidgen.data.teacher.privacy import Redactor, readable
+from smidgen.flows import redaction
+from smidgen.gateway.leaving import Walk
+from smidgen.gateway.privacy import FILE, KINDS, Action, Policy, policy_of
+from smidgen.gateway.stand_ins import StandIns, alike
+
+_KEPT = 16_384
+_TOGETHER = 32
+"""Texts that the model reads at once."""
+
+Span = tuple[str, int, int]
+
+
+class Reader(Protocol):
+    """What finds personal data in many texts: the redaction model."""
+
+    def many(self, texts: Iterable[str]) -> Mapping[str, tuple[Span, ...]]:
+        """The kind, the start and the end (exclusive) of each piece, by text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Masked:
+    """What became of a request.
+
+    Attributes:
+        body: as it may leave; None where it is as it came.
+        stand_ins: to put values back into the answer.
+        counts: how often each kind was found that is not allowed.
+        blocked: kinds that stop the request; it must not leave where there are any.
+        unread: what could not be read, in a few words each.
+    """
+
+    body: dict[str, Any] | None
+    stand_ins: StandIns
+    counts: Counter[str] = field(default_factory=Counter)
+    blocked: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+class Border:
+    """See above. It is asked by one thread at a time.
+
+    Args:
+        policy: what becomes of each kind.
+        model: finds what has no form; None where the policy allows all that only a model finds.
+    """
+
+    def __init__(self, policy: Policy, model: Reader | None, kinds: Iterable[str] = ()) -> None:
+        self.policy = policy
+        self._model = model
+        self._allowed = policy.allowed({*KINDS, *kinds})
+        self._memory = _Memory()
+
+    def masked(self, body: Mapping[str, Any], seconds: float) -> Masked:
+        """A body as it may leave.
+
+        Stand-ins are counted in the order in which values are found, text after text: a conversation that goes on begins as it did before.
+
+        Raises RedactionError for texts that cannot be made safe, EngineError where the model cannot run or takes longer than `seconds`.
+        """
+        until = time.monotonic() + seconds
+        seen: dict[str, None] = {}
+        first = Walk(lambda text: seen.setdefault(text) or text)
+        first.body(body)
+        unread = tuple(dict.fromkeys(first.unread))
+        found = Counter({FILE: len(first.unread)} if first.unread and self.policy.of(FILE) is not Action.ALLOW else ())
+        if found:
+            return Masked(None, StandIns({}), found, (FILE,), unread)
+        read = self._read(seen, until)
+        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms, allowed=self._allowed)
+        redactor.avoid(place for text in seen for place in alike(text))
+        safe = redactor.twice(lambda: Walk(_in_time(redactor.mask, until)).body(body))
+        blocked = tuple(kind for kind in redactor.counts if self.policy.of(kind) is Action.BLOCK)
+        return Masked(safe if redactor.found else None, StandIns(redactor.found), redactor.counts, blocked, unread)
+
+    def found(self, texts: Iterable[str], seconds: float) -> Counter[str]:
+        """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. Raises as `masked` does."""
+        until = time.monotonic() + seconds
+        redactor = Redactor(lambda text: self._one(text, until), forms=forms, allowed=self._allowed)
+        for text in texts:
+            redactor.mask(text)
+        return redactor.counts
+
+    def _one(self, text: str, until: float) -> tuple[Span, ...]:
+        return self._read([text], until)[text]
+
+    def _read(self, texts: Iterable[str], until: float) -> dict[str, tuple[Span, ...]]:
+        """What the model finds in each text. What it has read before it does not read again: a conversation comes whole with every turn."""
+        if self._model is None:
+            return dict.fromkeys(texts, ())
+        found: dict[str, tuple[Span, ...]] = {}
+        new = []
+        for text in texts:
+            readable(text)
+            known = self._memory.get(text)
+            if known is not None:
+                found[text] = known
+            elif text.strip():
+                new.append(text)
+            else:
+                found[text] = ()
+        for batch in _batches(new):
+            _late(until)
+            for text, spans in self._model.many(batch).items():
+                found[text] = spans
+                self._memory.put(text, spans)
+        return found
+
+
+def opened(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None, threads: int | None = None) -> Border:
+    """A border by the policy of a profile, with what was said of single kinds. The model is only opened where the policy needs it.
+
+    Raises BundleError where the model must not be opened or does not come with this smidgen, InputError for a policy that cannot be, and
+    for a bundle that does not find spans.
+    """
+    if bundle is None and not _needs_model(policy_of(profile, given)):
+        return Border(policy_of(profile, given), None)
+    finder = redaction.finder(bundle, (), threads)
+    kinds: list[str] = finder.model.form["kinds"]
+    return Border(policy_of(profile, given, kinds), finder, kinds)
+
+
+def _needs_model(policy: Policy) -> bool:
+    """Whether it masks or blocks anything that has no form."""
+    return any(policy.of(kind) is not Action.ALLOW for kind in ("person", "place", "address", "organisation", "date", "id", "phone"))
+
+
+def forms(text: str) -> Iterator[Span]:
+    """What has a form, besides that which every redaction looks for: what cards say, and numbers that a word makes personal."""
+    yield from payment.spans(text)
+    yield from labelled.spans(text)
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    """Texts to be read together: few, and not long in all."""
+    batch: list[str] = []
+    for text in texts:
+        if batch and (len(batch) == _TOGETHER or sum(map(len, batch)) + len(text) > redaction.PIECE):
+            yield batch
+            batch = []
+        batch.append(text)
+    if batch:
+        yield batch
+
+
+def _in_time(mask: Callable[[str], str], until: float) -> Callable[[str], str]:
+    def timed(text: str) -> str:
+        _late(until)
+        return mask(text)
+
+    return timed
+
+
+def _late(until: float) -> None:
+    if time.monotonic() > until:
+        raise EngineError("personal data was not found in time", value="the request", todo="Send less at a time, or give it more seconds.")
+
+
+class _Memory:
+    """What the model found in the texts that it read last. It holds their keyed hashes, and no text."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._found: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
+
+    def get(self, text: str) -> tuple[Span, ...] | None:
+        name = self._name(text)
+        if name in self._found:
+            self._found.move_to_end(name)
+        return self._found.get(name)
+
+    def put(self, text: str, spans: tuple[Span, ...]) -> None:
+        self._found[self._name(text)] = spans
+        while len(self._found) > _KEPT:
+            self._found.popitem(last=False)
+
+    def _name(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode("utf-8"), digest_size=16, key=self._key).digest()

@@ -1,0 +1,207 @@
+"""A request on its way out: every text in it is found and masked, and what cannot be read is told.
+
+Whatever is not known to be structure is a text: a field that OpenAI adds tomorrow is masked today.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smidgen.core.errors import RedactionError
+
+ROUTES = frozenset({"/chat/completions", "/completions", "/responses", "/embeddings", "/moderations"})
+"""Behind `/v1`: where a body is known, so that the texts in it can be masked."""
+
+_DEEPEST = 100
+_TOKEN = re.compile(r"[A-Za-z$#][A-Za-z0-9_.:/$#-]{0,255}")
+"""What ids and names of the interface are made of: no blank, no @, and no number alone."""
+_WORD = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_FIELD = re.compile(r"(?![^0-9]*(?:[0-9][^0-9]*){5})[A-Za-z_$][A-Za-z0-9_.$-]{0,99}|[0-9]{1,6}")
+"""The name of a field; with five digits and more it may be a number that says who somebody is, but for that of a token."""
+_INNER_FIELD = re.compile(rf"(?![A-Z])(?:{_FIELD.pattern})")
+"""The same in JSON of no known shape, where one with a capital may be somebody's name."""
+_NAMES = frozenset(
+    ("id", "$ref", "required", "call_id", "tool_call_id", "tool_choice", "server_label", "server_url", "format", "prompt_cache_retention")
+)
+_WORDS = frozenset(
+    (
+        *("role", "type", "object", "status", "service_tier", "reasoning_effort", "effort", "verbosity", "detail", "encoding_format"),
+        *("truncation", "include", "modalities", "voice", "syntax", "search_context_size", "summary", "finish_reason"),
+    )
+)
+"""Fields whose values are names, or words in small letters, of the interface, if they look like such."""
+_SEALED = frozenset(("encrypted_content", "thought_signature"))
+"""What the upstream wrote for itself, about texts that were masked when it read them."""
+_FREE = frozenset(("metadata", "variables"))
+"""Objects whose fields are the client's own."""
+_CALLED = frozenset({"function", "function_call", "custom", "custom_tool_call", "json_schema", "mcp", "tool"})
+"""Where `name` is that of a tool or a schema, and not of somebody."""
+_TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
+_FILES = frozenset({"file_data", "file_id", "file_url", "file_ids", "image_url", "input_audio", "vector_store_ids"})
+_BYTES = frozenset({"url", "data"})
+"""An object in such a field that has none of these describes a field of that name: it is a schema's."""
+_DATA = re.compile(r"data:[^,\s]{0,200},|[A-Za-z0-9+/_=-]{1000,}\s*\Z", re.IGNORECASE)
+"""Bytes as a text: what they show cannot be seen."""
+_KEPT_UPSTREAM = ("previous_response_id", "conversation")
+"""Where a request goes on from what the upstream keeps: stand-ins of then are not known now, and those of now would mean another."""
+_TOKENS = frozenset({"prompt", "input"})
+_COUNTED = frozenset({"seed", "created", "created_at", "expires_at"})
+_LONG = 99_999_999
+"""A number up to here has eight digits, and is not looked at."""
+
+
+def read_once(body: bytes) -> dict[str, Any] | None:
+    """The object that the body is; None where it is none, or names a field twice, so that another reader could read what was not seen."""
+    try:
+        found = json.loads(body.decode("utf-8"), object_pairs_hook=_pairs)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+class Walk:
+    """One way through a body.
+
+    Args:
+        mask: changes a text.
+
+    Attributes:
+        unread: what cannot be read, in a few words each; empty where all can be.
+    """
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self._mask = mask
+        self.unread: list[str] = []
+
+    def body(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body with its texts masked. What cannot be read stays in it, and is told in `unread`.
+
+        Raises RedactionError where it goes on from what the upstream keeps, or is nested too deeply; and what `mask` raises.
+        """
+        kept = next((name for name in _KEPT_UPSTREAM if body.get(name)), None)
+        if kept is not None:
+            raise _kept(kept)
+        return {name: value if name == "model" else self._field(name, value, "", 0) for name, value in body.items()}
+
+    def _field(self, name: str, value: Any, above: str, depth: int) -> Any:
+        """The value of a field. `above` says in which field the object stands, or of which type it is."""
+        if name in _FILES and value and not (isinstance(value, dict) and not value.keys() & _BYTES):
+            return self._unread(f"the field {name}", value)
+        if name in _TOKENS and isinstance(value, list) and any(_is_tokens(inner) for inner in (value, *value)):
+            return self._unread(f"token numbers in {name}", value)
+        if _is_structure(name, value, above):
+            return value
+        if name in _FREE and depth <= 1:
+            return self._leaves(value, depth + 1)
+        return self._value(value, name, depth + 1)
+
+    def _value(self, value: Any, name: str, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise RedactionError("the request is nested too deeply to be read", value=f"{_DEEPEST} levels", todo="Send it flatter.")
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self._item(inner, name, depth) for inner in value]
+        if isinstance(value, dict):
+            return self._object(value, name, depth)
+        if isinstance(value, int | float) and not isinstance(value, bool) and name not in _COUNTED:
+            return self._number(value)
+        return value
+
+    def _item(self, value: Any, name: str, depth: int) -> Any:
+        """One of a list; one of a message's parts may be what is no text."""
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "item_reference":
+            raise _kept("item_reference")
+        if name in ("content", "output") and isinstance(kind, str) and kind not in _TEXT_PARTS:
+            return self._unread("a part that is not text", value)
+        return self._value(value, name, depth + 1)
+
+    def _object(self, value: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
+        kind = value.get("type")
+        called = name if name in _CALLED else kind if isinstance(kind, str) and kind in _CALLED | {"function_call_output"} else ""
+        if value.get("role") in ("tool", "function"):
+            called = "tool"
+        done: dict[str, Any] = {}
+        for key, inner in value.items():
+            sent = key if _FIELD.fullmatch(key) else self._mask(key)
+            done[sent] = self._field(key, inner, called, depth)
+        return done
+
+    def text(self, text: str, depth: int = 0) -> str:
+        """A text masked; JSON in it stays JSON, for each of its texts is masked for itself."""
+        if _DATA.match(text):
+            return str(self._unread("bytes as a text", text))
+        inner = _inner(text)
+        if inner is None:
+            return self._mask(text)
+        done = self._leaves(inner, depth)
+        return text if done == inner else json.dumps(done, ensure_ascii=False)
+
+    def _leaves(self, value: Any, depth: int) -> Any:
+        """JSON of no known shape: all of it is text, names of fields and long numbers too."""
+        if depth > _DEEPEST:
+            raise RedactionError("JSON in a text is nested too deeply to be read", value=f"{_DEEPEST} levels", todo="Send it flatter.")
+        if isinstance(value, str):
+            return self.text(value, depth + 1)
+        if isinstance(value, list):
+            return [self._leaves(inner, depth + 1) for inner in value]
+        if isinstance(value, dict):
+            named = {key: key if _INNER_FIELD.fullmatch(key) else self._mask(key) for key in value}
+            return {named[key]: self._leaves(inner, depth + 1) for key, inner in value.items()}
+        return self._number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    def _number(self, value: float) -> Any:
+        """A number that may be a card's or an account's, if it is whole and long; its stand-in is a text."""
+        if abs(value) <= _LONG or not math.isfinite(value) or value != int(value):
+            return value
+        written = str(int(value))
+        sent = self._mask(written)
+        return sent if sent != written else value
+
+    def _unread(self, what: str, value: Any) -> Any:
+        self.unread.append(what)
+        return value
+
+
+def _is_structure(name: str, value: Any, above: str) -> bool:
+    """Whether a value is a name or a word of the interface, or a list of such."""
+    if name in _SEALED:
+        return isinstance(value, str)
+    shape = _WORD if name in _WORDS else _TOKEN if name in _NAMES or (name == "name" and above) else None
+    words = value if isinstance(value, list) else [value]
+    return shape is not None and all(isinstance(word, str) and shape.fullmatch(word) for word in words)
+
+
+def _kept(name: str) -> RedactionError:
+    return RedactionError(
+        "the request goes on from what the upstream keeps, whose stand-ins are not known here",
+        value=name,
+        todo="Send the whole conversation instead.",
+    )
+
+
+def _is_tokens(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(inner, int) for inner in value)
+
+
+def _inner(text: str) -> Any:
+    """The object or list that a text is as JSON; None where it is none. One that names a field twice is not read as JSON."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        found = json.loads(text, object_pairs_hook=_pairs)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict | list) else None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field is named twice")
+    return found

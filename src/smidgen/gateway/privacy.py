@@ -1,0 +1,103 @@
+"""What may cross the border: for each kind of personal data whether it is masked, stops the request, or leaves as it is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from smidgen.core.errors import InputError, UnknownPart
+
+FILE = "file"
+"""What cannot be read, and so not be checked: images, sound, files, token numbers, bodies that are no JSON of a known route."""
+
+KINDS: Mapping[str, str] = {
+    "person": "names of people",
+    "place": "towns, countries, regions",
+    "address": "streets, boxes, postcodes",
+    "organisation": "companies, offices, hospitals",
+    "date": "days, and months of a year",
+    "age": "ages of 90 and more",
+    "phone": "telephone and fax numbers",
+    "email": "e-mail addresses",
+    "url": "web addresses",
+    "ip": "IP addresses",
+    "id": "social security, passport, licence, tax, insurance, patient and account numbers, vehicles",
+    "device": "serial numbers and hardware addresses of devices",
+    "iban": "bank accounts",
+    "card": "payment card numbers",
+    "expiry": "when a card runs out, near its number",
+    "cvv": "card security codes",
+    "track": "what a card's magnetic stripe holds",
+    "number": "nine digits and more of no known form",
+    FILE: "what cannot be read: images, sound, files, bodies that are no JSON of a known route",
+}
+"""The kinds that every border knows, and what they are."""
+
+
+class Action(StrEnum):
+    """What becomes of a kind."""
+
+    MASK = "mask"
+    BLOCK = "block"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What becomes of each kind.
+
+    Attributes:
+        name: the profile that it is made from.
+        others: what becomes of kinds that `actions` does not name: those of a redaction model of the user's own.
+        actions: of single kinds.
+    """
+
+    name: str
+    others: Action
+    actions: Mapping[str, Action] = field(default_factory=dict)
+
+    def of(self, kind: str) -> Action:
+        """What becomes of a kind."""
+        return self.actions.get(kind, self.others)
+
+    def allowed(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Those of these kinds that leave as they are."""
+        return frozenset(kind for kind in kinds if self.of(kind) is Action.ALLOW)
+
+
+_CARD = {"card": Action.MASK, "expiry": Action.MASK, "cvv": Action.BLOCK, "track": Action.BLOCK, FILE: Action.BLOCK}
+"""What PCI DSS lets nobody keep after a payment, codes and stripes, stops a request; the rest of a card is masked."""
+
+PROFILES: Mapping[str, Policy] = {
+    "mask": Policy("mask", Action.MASK, {"age": Action.ALLOW, FILE: Action.BLOCK}),
+    "block": Policy("block", Action.BLOCK, {"age": Action.ALLOW}),
+    "health": Policy("health", Action.MASK, {FILE: Action.BLOCK}),
+    "card": Policy("card", Action.ALLOW, _CARD),
+}
+"""Ready policies. Ages are personal by the rule for health data alone."""
+
+
+def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()) -> Policy:
+    """A ready policy with what was said of single kinds (`card=block`). `kinds` are those that a redaction model knows besides `KINDS`.
+
+    Raises InputError for what is no such word, for a kind that nobody knows or that is named twice, and where files are to be masked.
+    """
+    ready = PROFILES[profile]
+    known = [*KINDS, *(kind for kind in kinds if kind not in KINDS)]
+    changes: dict[str, Action] = {}
+    for word in given:
+        kind, _, action = (part.strip() for part in word.partition("="))
+        if kind not in known:
+            raise UnknownPart("kind of personal data", kind, known)
+        if action not in list(Action):
+            close = difflib.get_close_matches(action, list(Action), n=1)
+            meant = f"Did you mean {kind}={close[0]}? " if close else ""
+            raise InputError("a kind is masked, blocked or allowed", value=word, todo=f"{meant}Write {kind}=mask, =block or =allow.")
+        if kind in changes:
+            raise InputError("what becomes of a kind is said twice", value=kind, todo="Say it once.")
+        if kind == FILE and action == Action.MASK:
+            raise InputError("what cannot be read cannot be masked", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
+        changes[kind] = Action(action)
+    return Policy(ready.name, ready.others, {**ready.actions, **changes})

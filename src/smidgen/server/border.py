@@ -1,0 +1,174 @@
+"""The border of the gateway: before a request leaves, its personal data is masked, or it does not leave; in the answer the values go back.
+
+Whatever fails here keeps the request: nothing leaves unchecked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import httpx
+
+from smidgen.core.errors import EngineError, RedactionError, shown
+from smidgen.flows.border import Border, Masked
+from smidgen.gateway.crossing import known, marks
+from smidgen.gateway.leaving import ROUTES, read_once
+from smidgen.gateway.privacy import FILE, Action
+from smidgen.gateway.returning import Mender, mender, written
+from smidgen.server.escalation import Unreachable
+from smidgen.server.leaving import Leaving
+from smidgen.server.metering import Metering
+from smidgen.server.upstream import Call
+
+T = TypeVar("T")
+_ID = re.compile(r"[a-z][a-z0-9_.-]{0,63}|[a-z]{2,20}[_-][A-Za-z0-9_.-]{1,255}|[0-9]{0,6}")
+"""A step of a path, or a name or value of a query, that is a word or an id of the interface."""
+
+
+class Withheld(Unreachable):
+    """A request that must not leave."""
+
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "not sent"
+
+
+class Keeper:
+    """See above. One thread reads texts, one request at a time; how many wait, `--max-concurrent` bounds, how long, `seconds`.
+
+    Args:
+        border: what finds and masks.
+        metering: counts what is found, and what is withheld.
+        seconds: the longest that finding may take.
+    """
+
+    def __init__(self, border: Border, metering: Metering, seconds: float) -> None:
+        self._border, self._metering, self._seconds = border, metering, seconds
+        self._thread = ThreadPoolExecutor(1, "privacy")
+
+    def close(self) -> None:
+        """Give up what waits."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def leaving(self, call: Call) -> Leaving:
+        """The request as it may leave, and its answer with the values back. Raises Withheld."""
+        headers = known(call.headers)
+        await self._check_address(call)
+        if call.body == b"":
+            return Leaving(replace(call, headers=headers))
+        tail = call.tail.decode("latin-1")
+        coded = any(name.lower() == b"content-encoding" for name, _ in call.headers)
+        readable = call.method == "POST" and tail in ROUTES and isinstance(call.body, bytes) and not coded
+        read = read_once(call.body) if readable and isinstance(call.body, bytes) else None
+        if read is None:
+            if self._border.policy.of(FILE) is not Action.ALLOW:
+                self._count(Counter({FILE: 1}), Action.BLOCK)
+                raise self._withheld_unread("a body that is no JSON of a known route")
+            return Leaving(replace(call, headers=headers))
+        masked = await self._asked(partial(self._border.masked, read, self._seconds))
+        self._count(masked.counts)
+        if masked.unread and FILE in masked.blocked:
+            raise self._withheld_unread(", ".join(masked.unread))
+        if masked.blocked:
+            raise self._blocked(masked.blocked)
+        if masked.body is None:
+            return Leaving(replace(call, headers=headers))
+        plain = [*((name, value) for name, value in headers if name != b"accept-encoding"), (b"accept-encoding", b"identity")]
+        return Leaving(replace(call, headers=plain, body=written(masked.body)), partial(_back, tail, masked))
+
+    async def _check_address(self, call: Call) -> None:
+        """Raise Withheld where the path or the query names what must not leave: neither can be masked."""
+        odd = [text for text in _texts(call) if not _ID.fullmatch(text)]
+        counts = await self._asked(partial(self._border.found, odd, self._seconds)) if odd else Counter[str]()
+        if counts:
+            self._count(counts, Action.BLOCK)
+            raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        """What some work of the border gives. Raises Withheld for whatever it raises, and where it is not done in time."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except RedactionError as error:
+            raise self._withheld("refused", f"{error.what}: {shown(error.value)}", error.todo, 422) from None
+        except TimeoutError:
+            raise self._withheld("failed", f"it took longer than {self._seconds:g} s", "Try again, or send less at a time.", 503) from None
+        except EngineError as error:
+            raise self._withheld("failed", error.what, error.todo, 503) from None
+        except Exception as error:  # noqa: BLE001 whatever breaks while personal data is looked for, the request must not leave
+            raise self._withheld("failed", type(error).__name__, "Try again; the server's operator can look into it.", 503) from None
+
+    def _count(self, counts: Counter[str], action: Action | None = None) -> None:
+        """Count what was found by what becomes of it: of each kind what the policy says, or one action of all."""
+        for kind, times in counts.items():
+            self._metering.private.labels(kind, (action or self._border.policy.of(kind)).value).inc(times)
+
+    def _withheld(self, outcome: str, why: str, todo: str, status: int) -> Withheld:
+        self._metering.withheld.labels(outcome).inc()
+        what = "the request goes to the large model, and is not sent, for its personal data could not be taken out"
+        return _error(what, why, todo, status, "redaction_failed")
+
+    def _withheld_unread(self, what: str) -> Withheld:
+        todo = f"Leave it out, or start the server with --privacy-kind {FILE}=allow."
+        return self._withheld("unread", f"{what} cannot be read", todo, 422)
+
+    def _blocked(self, kinds: tuple[str, ...], where: str = "the request", todo: str = "") -> Withheld:
+        self._metering.withheld.labels("blocked").inc()
+        what = f"{where} goes to the large model, and is not sent, for it holds personal data of a kind that must not leave"
+        todo = todo or "Take it out, or start the server with another --privacy-kind."
+        return _error(what, ", ".join(sorted(kinds)), todo, 422, "personal_data_blocked")
+
+
+class _Mended(httpx.AsyncByteStream):
+    """The body of a response, changed on its way."""
+
+    def __init__(self, response: httpx.Response, change: Mender) -> None:
+        self._response, self._change = response, change
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._response.aiter_raw():
+            if done := self._change.take(piece):
+                yield done
+        if rest := self._change.rest():
+            yield rest
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _back(tail: str, masked: Masked, response: httpx.Response) -> httpx.Response:
+    """The response with the values back, where it is understood; else itself."""
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return response
+    change = mender(tail, response.headers.get("content-type", ""), masked.stand_ins, masked.body or {})
+    if change is None:
+        return response
+    return httpx.Response(
+        response.status_code,
+        headers=[(name, value) for name, value in response.headers.raw if name.lower() != b"content-length"],
+        stream=_Mended(response, change),
+        extensions=response.extensions,
+    )
+
+
+def _texts(call: Call) -> Iterator[str]:
+    """The steps of the path and the names and values of the query, as they are read."""
+    yield from unquote_to_bytes(call.tail).decode("utf-8", "replace").split("/")
+    for name, value in parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"):
+        yield name
+        yield value
+
+
+def _error(what: str, value: str, todo: str, status: int, code: str) -> Withheld:
+    error = Withheld(what, value=value, todo=todo, status=status, code=code)
+    error.marks = marks("none", "")
+    return error

@@ -1,0 +1,54 @@
+"""A redactor that is told what may stay, and that is given more patterns."""
+
+from __future__ import annotations
+
+import pytest
+
+from smidgen.core.errors import RedactionError
+from smidgen.data import labelled, payment
+from smidgen.data.teacher.privacy import Redactor
+
+CARD, PHONE = "4111 1111 1111 1111", "+44 20 7946 0958"
+TEXT = f"Anna, {PHONE}, card {CARD}, file 123456789012"
+
+
+def find(text: str) -> list[tuple[str, int, int]]:
+    return [("person", text.index("Anna"), text.index("Anna") + 4)] if "Anna" in text else []
+
+
+def test_allowed_kinds_stay_and_the_others_go() -> None:
+    everything = Redactor(find).mask(TEXT)
+    assert everything == "[PERSON_1], [PHONE_1], card [CARD_1], file [NUMBER_1]"
+    allowing = Redactor(find, allowed=frozenset({"person", "phone"}))
+    assert allowing.mask(TEXT) == f"Anna, {PHONE}, card [CARD_1], file [NUMBER_1]", "an allowed number is no long number of no form"
+    assert allowing.counts == {"card": 1, "number": 1}
+    assert Redactor(find, allowed=frozenset({"card", "number"})).mask(TEXT) == f"[PERSON_1], [PHONE_1], card {CARD}, file 123456789012"
+
+
+def test_a_number_that_a_model_calls_by_an_allowed_kind_stays() -> None:
+    def model(text: str) -> list[tuple[str, int, int]]:
+        return [("id", text.index("123456789012"), text.index("123456789012") + 12)]
+
+    assert Redactor(model, allowed=frozenset({"id"})).mask(TEXT).endswith("file 123456789012")
+    assert Redactor(model).mask(TEXT).endswith("file [ID_1]")
+
+
+def test_what_is_hidden_is_refused_though_other_kinds_are_allowed() -> None:
+    only_cards = Redactor(find, forms=payment.spans, allowed=frozenset({"person", "phone", "number"}))
+    with pytest.raises(RedactionError, match="card"):
+        only_cards.mask("4111\u200b 1111 1111\u200b1111")
+    assert only_cards.mask("Anna\u200b, 123456789012") == "Anna\u200b, 123456789012"
+
+
+def test_more_patterns_name_what_they_find_before_the_usual_ones() -> None:
+    redactor = Redactor(forms=lambda text: [*payment.spans(text), *labelled.spans(text)])
+    assert redactor.mask("swipe ;4111111111111111=27121010000012345678? cvv 123") == "swipe [TRACK_1] cvv [CVV_1]"
+    assert redactor.mask("see https://example.org/u/jane@example.org") == "see [URL_1]"
+    begun = redactor.begun()
+    assert begun.mask("cvv 321") == "cvv [CVV_2]", "one that goes on has the same patterns"
+
+
+def test_stand_ins_that_are_to_be_avoided_are_not_given() -> None:
+    redactor = Redactor(find)
+    redactor.avoid(["[PERSON_1]", "[PERSON_2]"])
+    assert redactor.mask("Anna") == "[PERSON_3]"

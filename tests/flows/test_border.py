@@ -1,0 +1,154 @@
+"""The border over bodies of requests: what leaves, in which order stand-ins are counted, and that what fails lets nothing out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import EngineError, InputError, RedactionError
+from smidgen.flows import border, redaction
+from smidgen.flows.border import Border, opened
+from smidgen.gateway.privacy import policy_of
+
+NAMES = ("Anna Schmidt", "Bo Lind", "Cy Young")
+
+
+class Names:
+    """Finds three people, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def many(self, texts: Iterable[str]) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        given = list(texts)
+        self.read += given
+        return {text: tuple(("person", text.index(name), text.index(name) + len(name)) for name in NAMES if name in text) for text in given}
+
+
+def made(profile: str = "mask", *given: str) -> tuple[Border, Names]:
+    model = Names()
+    return Border(policy_of(profile, given), model), model
+
+
+def chat(*said: str) -> dict[str, Any]:
+    roles = ("user", "assistant")
+    return {"model": "m", "messages": [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]}
+
+
+def sent(body: dict[str, Any] | None) -> list[str]:
+    assert body is not None
+    return [message["content"] for message in body["messages"]]
+
+
+def test_a_conversation_that_goes_on_begins_as_it_did() -> None:
+    keeper, _ = made()
+    said = ["Bo Lind asks for Anna Schmidt", "Fine, Bo Lind", "and Cy Young, cy@example.org"]
+    first, second = keeper.masked(chat(*said[:1]), 9), keeper.masked(chat(*said), 9)
+    assert sent(first.body) == ["[PERSON_1] asks for [PERSON_2]"]
+    assert sent(second.body) == ["[PERSON_1] asks for [PERSON_2]", "Fine, [PERSON_1]", "and [PERSON_3], [EMAIL_1]"]
+    assert second.counts == {"person": 4, "email": 1}
+    assert second.stand_ins.restored("[PERSON_3]") == "Cy Young"
+
+
+def test_what_a_later_text_shows_is_taken_out_of_an_earlier_one_and_counted_after_it() -> None:
+    keeper, _ = made()
+    masked = keeper.masked(chat("Lind writes to Anna Schmidt", "Who?", "Bo Lind"), 9)
+    assert sent(masked.body) == ["[PERSON_3] writes to [PERSON_1]", "Who?", "[PERSON_2]"]
+
+
+def test_texts_that_were_read_are_not_read_again_and_not_kept() -> None:
+    keeper, model = made()
+    keeper.masked(chat("Anna Schmidt", "hello"), 9)
+    keeper.masked(chat("Anna Schmidt", "hello", "Bo Lind"), 9)
+    assert model.read == ["Anna Schmidt", "hello", "Bo Lind"]
+    kept = keeper._memory._found
+    assert len(kept) == 3 and all(isinstance(name, bytes) and len(name) == 16 for name in kept)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(border, "_KEPT", 5)
+    keeper, _ = made()
+    for number in range(20):
+        keeper.masked(chat(f"text {number}"), 9)
+    assert len(keeper._memory._found) == 5
+
+
+def test_a_stand_in_that_stands_in_the_request_is_given_to_nobody() -> None:
+    keeper, _ = made()
+    masked = keeper.masked(chat("Anna Schmidt", "so [person_1] and [PERSON_2]"), 9)
+    assert sent(masked.body) == ["[PERSON_3]", "so [person_1] and [PERSON_2]"]
+    assert masked.stand_ins.restored("[PERSON_1] [Person_2] [PERSON_3]") == "[PERSON_1] [Person_2] Anna Schmidt"
+
+
+def test_policies_by_kind() -> None:
+    body = chat("Anna Schmidt, card 4111 1111 1111 1111, cvv 123")
+    keeper, _ = made("mask", "card=block", "person=allow")
+    masked = keeper.masked(body, 9)
+    assert (masked.blocked, masked.counts) == (("card",), {"card": 1, "cvv": 1})
+    only_cards, _ = made("card", "cvv=mask")
+    assert sent(only_cards.masked(body, 9).body) == ["Anna Schmidt, card [CARD_1], cvv [CVV_1]"]
+    assert made("block")[0].masked(chat("Anna Schmidt"), 9).blocked == ("person",)
+    assert made("health")[0].masked(chat("he is 94 years old"), 9).counts == {"age": 1}
+    assert made("mask")[0].masked(chat("he is 94 years old"), 9).body is None
+
+
+def test_what_cannot_be_read_stops_it_unless_allowed() -> None:
+    body = {
+        "messages": [
+            {
+                "role": "user",
+                "content": [{"type": "image_url", "image_url": {"url": "https://x.example"}}, {"type": "text", "text": "Anna Schmidt"}],
+            }
+        ]
+    }
+    keeper, model = made()
+    stopped = keeper.masked(body, 9)
+    assert (stopped.blocked, stopped.unread, stopped.body, model.read) == (("file",), ("a part that is not text",), None, [])
+    allowing, _ = made("mask", "file=allow")
+    masked = allowing.masked(body, 9)
+    assert masked.blocked == () and masked.body is not None
+    assert masked.body["messages"][0]["content"] == [body["messages"][0]["content"][0], {"type": "text", "text": "[PERSON_1]"}]  # type: ignore[index]
+
+
+def test_nothing_found_leaves_the_body_as_it_came() -> None:
+    masked = made()[0].masked(chat("hello"), 9)
+    assert masked.body is None and not masked.stand_ins and masked.counts == {}
+
+
+def test_what_cannot_be_made_safe_or_not_in_time_raises() -> None:
+    keeper, _ = made()
+    with pytest.raises(RedactionError, match="half a character") as refused:
+        keeper.masked(chat("Anna Schmidt \ud800"), 9)
+    assert "Anna" not in str(refused.value)
+    with pytest.raises(EngineError, match="not found in time"):
+        keeper.masked(chat("Anna Schmidt"), -1)
+    with pytest.raises(EngineError, match="not found in time"):
+        keeper.found(["Anna Schmidt"], -1)
+    assert keeper.found(["Anna Schmidt", "x"], 9) == {"person": 1}
+
+
+def test_the_model_is_opened_where_the_policy_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "finder", lambda *given: pytest.fail("opened"))
+    assert sent(opened("card").masked(chat("Anna Schmidt 4111111111111111"), 9).body) == ["Anna Schmidt [CARD_1]"]
+    for given in (("mask", ()), ("card", ("person=mask",))):
+        with pytest.raises(pytest.fail.Exception):
+            opened(*given)
+
+
+def test_the_shipped_model_masks_what_has_no_form() -> None:
+    keeper = opened("mask", threads=1)
+    masked = keeper.masked(chat("Margaret Holloway (m.holloway@example.org) asks for a refund."), 30)
+    assert sent(masked.body) == ["[PERSON_1] ([EMAIL_1]) asks for a refund."]
+    with pytest.raises(InputError, match="no kind of personal data"):
+        opened("mask", ("people=mask",), threads=1)
+
+
+def test_arguments_of_tools_stay_json_with_their_values_out() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": json.dumps({"who": 'Anna Schmidt "A"', "n": 2})}}
+    masked = made()[0].masked({"messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]}, 9)
+    assert masked.body is not None
+    arguments = masked.body["messages"][0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(arguments) == {"who": '[PERSON_1] "A"', "n": 2}

@@ -1,0 +1,169 @@
+"""A request on its way out: every text is masked, structure stays, and what cannot be read is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import RedactionError
+from smidgen.gateway.leaving import Walk, read_once
+
+
+def mask(text: str) -> str:
+    """Anna is [PERSON_1], her card [CARD_1]."""
+    return text.replace("Anna", "[PERSON_1]").replace("4111111111111111", "[CARD_1]")
+
+
+def walked(body: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    walk = Walk(mask)
+    return walk.body(body), walk.unread
+
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "find_Anna",
+        "description": "Finds Anna",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "enum": ["Anna", "Bo"]},
+                "file_id": {"type": "string"},
+                "image_url": {"description": "of Anna"},
+            },
+            "required": ["name"],
+        },
+    },
+}
+
+
+def test_a_chat_request_is_masked_in_every_text() -> None:
+    body = {
+        "model": "Anna",
+        "temperature": 0.5,
+        "seed": 4111111111111111,
+        "user": "Anna",
+        "metadata": {"type": "Anna", "shop": "north"},
+        "stop": ["Anna:"],
+        "a_field_of_tomorrow": {"said": "Anna"},
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "find_Anna"}},
+        "messages": [
+            {"role": "system", "content": "You help Anna"},
+            {"role": "user", "name": "Anna", "content": [{"type": "text", "text": "I am Anna"}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "call_4111111111111111", "type": "function", "function": {"name": "find_Anna", "arguments": '{"name": "Anna"}'}}
+                ],
+            },
+            {
+                "role": "tool",
+                "name": "find_Anna",
+                "tool_call_id": "call_4111111111111111",
+                "content": '{"Anna": 4111111111111111, "n": 3, "at": 1.50}',
+            },
+        ],
+    }
+    sent, unread = walked(body)
+    assert unread == []
+    assert (sent["model"], sent["temperature"], sent["seed"]) == ("Anna", 0.5, 4111111111111111)
+    assert (sent["user"], sent["metadata"], sent["stop"]) == ("[PERSON_1]", {"type": "[PERSON_1]", "shop": "north"}, ["[PERSON_1]:"])
+    assert sent["a_field_of_tomorrow"] == {"said": "[PERSON_1]"}
+    function = sent["tools"][0]["function"]
+    assert (function["name"], function["description"]) == ("find_Anna", "Finds [PERSON_1]")
+    assert function["parameters"]["properties"]["name"] == {"type": "string", "enum": ["[PERSON_1]", "Bo"]}
+    assert sent["tool_choice"] == body["tool_choice"]
+    first, second, third, fourth = sent["messages"]
+    assert first["content"] == "You help [PERSON_1]"
+    assert (second["name"], second["content"]) == ("[PERSON_1]", [{"type": "text", "text": "I am [PERSON_1]"}])
+    call = third["tool_calls"][0]
+    assert (call["id"], call["function"]["name"], call["function"]["arguments"]) == (
+        "call_4111111111111111",
+        "find_Anna",
+        '{"name": "[PERSON_1]"}',
+    )
+    assert (fourth["name"], fourth["tool_call_id"]) == ("find_Anna", "call_4111111111111111")
+    assert json.loads(fourth["content"]) == {"[PERSON_1]": "[CARD_1]", "n": 3, "at": 1.5}
+    assert body["messages"][0]["content"] == "You help Anna", "what came is not changed"  # type: ignore[index]
+
+
+def test_a_request_to_responses_is_masked_in_every_text() -> None:
+    body = {
+        "model": "m",
+        "instructions": "Serve Anna",
+        "prompt": {"id": "pmpt_1", "version": "2", "variables": {"who": "Anna"}},
+        "input": [
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Anna"}]},
+            {"type": "function_call", "call_id": "call_1", "name": "find_Anna", "arguments": '{"q":"Anna"}'},
+            {"type": "function_call_output", "call_id": "call_1", "output": "Anna"},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Anna"}], "encrypted_content": "A" * 2000},
+        ],
+        "text": {"format": {"type": "json_schema", "name": "Anna", "schema": {"type": "object"}}},
+    }
+    sent, unread = walked(body)
+    assert unread == []
+    assert json.dumps(sent).count("Anna") == 2, "the tool's name and the schema's"
+    assert sent["input"][1] == {"type": "function_call", "call_id": "call_1", "name": "find_Anna", "arguments": '{"q": "[PERSON_1]"}'}
+    assert sent["input"][3]["encrypted_content"] == "A" * 2000
+
+
+def test_json_in_a_text_is_masked_text_by_text_and_left_alone_where_nothing_is_found() -> None:
+    inner = '{"note":"line\\nAnna says \\"hi\\"",  "n":[1,2]}'
+    (sent,) = (walked({"prompt": inner})[0]["prompt"],)
+    assert json.loads(sent) == {"note": 'line\n[PERSON_1] says "hi"', "n": [1, 2]}
+    twice = json.dumps({"body": json.dumps({"to": "Anna\nB", "Card": 4111111111111111})})
+    (again,) = json.loads(walked({"prompt": twice})[0]["prompt"]).values()
+    assert json.loads(again) == {"to": "[PERSON_1]\nB", "Card": "[CARD_1]"}
+    untouched = '{"a" :  "b",\n"n": 1.50}'
+    assert walked({"prompt": untouched})[0]["prompt"] == untouched
+    assert walked({"prompt": '{"a": "Anna", "a": "b"}'})[0]["prompt"] == '{"a": "[PERSON_1]", "a": "b"}', (
+        "read as a text: nothing is dropped"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}]}]},
+            "a part that is not text",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "a_part_of_tomorrow", "text": "x"}]}]}, "a part that is not text"),
+        ({"messages": [{"role": "user", "content": "data:image/png;base64,iVBORw0KGgo="}]}, "bytes as a text"),
+        ({"messages": [{"role": "tool", "content": json.dumps({"png": "iVBORw0K" * 200})}]}, "bytes as a text"),
+        ({"input": [{"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}]}, "the field image_url"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, "a part that is not text"),
+        ({"input": [1, 2, 3]}, "token numbers in input"),
+        ({"prompt": [[1, 2], [3]]}, "token numbers in prompt"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "the field vector_store_ids"),
+    ],
+)
+def test_what_cannot_be_read_is_told(body: dict[str, Any], what: str) -> None:
+    assert walked(body)[1] == [what]
+
+
+@pytest.mark.parametrize(
+    "body", [{"previous_response_id": "resp_1"}, {"conversation": {"id": "conv_1"}}, {"input": [{"type": "item_reference", "id": "msg_1"}]}]
+)
+def test_what_the_upstream_keeps_is_not_gone_on_from(body: dict[str, Any]) -> None:
+    with pytest.raises(RedactionError, match="what the upstream keeps"):
+        walked(body)
+
+
+def test_deep_nesting_is_refused_and_not_passed_unread() -> None:
+    deep: Any = "Anna"
+    for _ in range(150):
+        deep = {"a": deep}
+    for body in ({"x": deep}, {"prompt": json.dumps(deep)}):
+        with pytest.raises(RedactionError, match="nested too deeply"):
+            walked(body)
+
+
+def test_a_body_is_read_in_one_way_only() -> None:
+    assert read_once(b'{"a": {"b": 1}}') == {"a": {"b": 1}}
+    for body in (b'{"a": 1, "a": 2}', b'{"m": [{"a": 1, "a": 2}]}', b"[1]", b"", b'"a"', b"\xff", b"{", b'{"a":' * 100_000):
+        assert read_once(body) is None

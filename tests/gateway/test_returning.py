@@ -1,0 +1,183 @@
+"""Answers on their way back: values in place of stand-ins, in objects and in streams however they are cut; the rest keeps every byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from smidgen.gateway.returning import mender
+from smidgen.gateway.stand_ins import StandIns
+
+ANNA = 'Anna "A" Schmidt'
+PLACES = StandIns({"[PERSON_1]": ANNA, "[CARD_1]": "4111111111111111"})
+CHAT, COMPLETIONS, RESPONSES = "/chat/completions", "/completions", "/responses"
+JSON, STREAM = "application/json", "text/event-stream; charset=utf-8"
+
+
+def through(tail: str, kind: str, pieces: Iterable[bytes], body: dict[str, Any] | None = None) -> list[bytes]:
+    change = mender(tail, kind, PLACES, body or {})
+    assert change is not None
+    return [*(change.take(piece) for piece in pieces), change.rest()]
+
+
+def events(data: bytes) -> list[Any]:
+    return [json.loads(block.split(b"data: ", 1)[1]) for block in data.split(b"\n\n") if b"data: {" in block]
+
+
+def sse(*values: Any, done: bool = True) -> bytes:
+    return b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in values) + (b"data: [DONE]\n\n" if done else b"")
+
+
+def chunk(finish: str | None = None, index: int = 0, **delta: Any) -> dict[str, Any]:
+    return {"id": "c", "object": "chat.completion.chunk", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
+
+
+def said(stream: bytes, field: str = "content", index: int = 0) -> str:
+    found = [choice["delta"].get(field) or "" for event in events(stream) for choice in event["choices"] if choice["index"] == index]
+    return "".join(found)
+
+
+def test_a_whole_answer_gets_its_values_back() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"to":"[PERSON_1]"}'}}
+    answer = {"choices": [{"message": {"content": "Dear [Person_1] [PERSON_2]", "tool_calls": [call]}}], "usage": {"total_tokens": 5}}
+    data = json.dumps(answer).encode()
+    found = json.loads(b"".join(through(CHAT, JSON, [data[:20], data[20:]])))
+    message = found["choices"][0]["message"]
+    assert message["content"] == f"Dear {ANNA} [PERSON_2]"
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"to": ANNA}
+    assert found["usage"] == {"total_tokens": 5}
+
+
+def test_content_that_is_json_stays_json() -> None:
+    data = json.dumps({"choices": [{"message": {"content": '{"who": "[PERSON_1]"}'}}]}).encode()
+    found = json.loads(b"".join(through(CHAT, JSON, [data])))
+    assert json.loads(found["choices"][0]["message"]["content"]) == {"who": ANNA}
+
+
+@pytest.mark.parametrize("data", [b'{"a" :  "no stand-in", "n": 1.50}', b'{"a": "[PERSON_1]"', b"", b"<html>[PERSON_1]</html>"])
+def test_what_needs_no_change_or_cannot_be_read_keeps_every_byte(data: bytes) -> None:
+    assert b"".join(through(CHAT, JSON, [data])) == data
+
+
+def test_an_answer_too_large_to_be_read_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.gateway.returning.MOST", 10)
+    pieces = [b'{"a": "[PER', b'SON_1]"', b"}"]
+    assert through(CHAT, JSON, pieces) == [pieces[0], pieces[1], pieces[2], b""]
+
+
+def test_what_is_not_understood_is_not_touched() -> None:
+    assert mender("/embeddings", JSON, PLACES, {}) is None
+    assert mender(CHAT, "text/plain", PLACES, {}) is None
+    assert mender(CHAT, JSON, StandIns({}), {}) is None
+
+
+TEXT = "Dear [PERSON_1], not [PERSON_3] but [link]; [CARD_1"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
+@pytest.mark.parametrize("bytes_at_once", [1, 7, 10_000])
+def test_a_stand_in_cut_across_chunks_and_packets_is_one(size: int, bytes_at_once: int) -> None:
+    pieces = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
+    stream = sse(chunk(role="assistant", content=""), *(chunk(content=piece) for piece in pieces), chunk("stop"))
+    sent = through(CHAT, STREAM, [stream[at : at + bytes_at_once] for at in range(0, len(stream), bytes_at_once)])
+    assert said(b"".join(sent)) == f"Dear {ANNA}, not [PERSON_3] but [link]; [CARD_1"
+    assert b"".join(sent).endswith(b"data: [DONE]\n\n")
+    assert [event["choices"][0]["finish_reason"] for event in events(b"".join(sent))][-1] == "stop"
+
+
+def test_no_more_is_held_back_than_could_become_a_stand_in() -> None:
+    change = mender(CHAT, STREAM, PLACES, {})
+    assert change is not None
+    sent = [said(change.take(sse(chunk(content=piece), done=False))) for piece in ("Hi [", "PERSON", "_1", "] and [P", "S]", " end")]
+    assert sent == ["Hi ", "", "", f"{ANNA} and ", "[PS]", " end"]
+
+
+def test_events_without_stand_ins_keep_every_byte() -> None:
+    odd = b'event: x\ndata:  {"choices" : [ {"index":0,"delta":{"content":"a [1] b"}}]}\r\n\r\n'
+    stream = b": hello\n\n" + odd + b"id: 3\n\ndata: no json\n\ndata: [DONE]\n\nrest"
+    assert b"".join(through(CHAT, STREAM, [stream[:30], stream[30:]])) == stream
+
+
+def test_choices_and_tool_calls_are_followed_each_for_itself() -> None:
+    def call(index: int, piece: str) -> dict[str, Any]:
+        return {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+    stream = sse(
+        chunk(content="[PER"),
+        chunk(index=1, content="[CA"),
+        chunk(content="SON_1]"),
+        chunk(index=1, content="RD_1]"),
+        chunk(**call(0, '{"to": "[PERS')),
+        chunk(**call(1, '{"card": "[CARD')),
+        chunk(**call(0, 'ON_1]"}')),
+        chunk(**call(1, '_1]"}')),
+        chunk("tool_calls"),
+    )
+    sent = b"".join(through(CHAT, STREAM, [stream]))
+    assert (said(sent), said(sent, index=1)) == (ANNA, "4111111111111111")
+    written = ["", ""]
+    for event in events(sent):
+        for piece in event["choices"][0]["delta"].get("tool_calls", ()):
+            written[piece["index"]] += piece["function"]["arguments"]
+    assert [json.loads(text) for text in written] == [{"to": ANNA}, {"card": "4111111111111111"}]
+
+
+@pytest.mark.parametrize("end", [[chunk("length")], []])
+def test_what_was_held_back_comes_at_the_end(end: list[dict[str, Any]]) -> None:
+    call = {"tool_calls": [{"index": 2, "function": {"arguments": '["[CARD'}}]}
+    sent = b"".join(through(CHAT, STREAM, [sse(chunk(content="so [PERSON_"), chunk(**call), *end)]))
+    assert said(sent) == "so [PERSON_"
+    pieces = [piece for event in events(sent) for piece in event["choices"][0]["delta"].get("tool_calls", ())]
+    assert "".join(piece["function"]["arguments"] for piece in pieces if piece["index"] == 2) == '["[CARD'
+    assert sent.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_streamed_answer_that_is_to_be_json_stays_json() -> None:
+    body = {"response_format": {"type": "json_schema", "json_schema": {}}}
+    sent = b"".join(through(CHAT, STREAM, [sse(chunk(content='{"who":"[PER'), chunk(content='SON_1]"}'), chunk("stop"))], body))
+    assert json.loads(said(sent)) == {"who": ANNA}
+
+
+def test_completions_are_streamed_with_their_values() -> None:
+    stream = sse(
+        *({"choices": [{"index": 0, "text": piece, "finish_reason": None}]} for piece in ("a [PERSON", "_1] b [CA")),
+        {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]},
+    )
+    sent = events(b"".join(through(COMPLETIONS, STREAM, [stream])))
+    assert "".join(event["choices"][0]["text"] for event in sent) == f"a {ANNA} b [CA"
+
+
+def typed(kind: str, **more: Any) -> bytes:
+    value = {"type": kind, "item_id": "msg_1", "output_index": 0, **more}
+    return f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+def test_responses_are_streamed_with_their_values() -> None:
+    whole = "to [PERSON_1] [CARD"
+    stream = b"".join(
+        [
+            typed("response.created", response={"output": []}),
+            *(typed("response.output_text.delta", content_index=0, delta=piece) for piece in ("to [PER", "SON_1", "] [CARD")),
+            typed("response.output_text.done", content_index=0, text=whole),
+            typed("response.function_call_arguments.delta", delta='{"to":"[PERS'),
+            typed("response.function_call_arguments.delta", delta='ON_1]"}'),
+            typed("response.function_call_arguments.done", arguments='{"to":"[PERSON_1]"}'),
+            typed("response.completed", response={"output": [{"content": [{"type": "output_text", "text": whole}]}]}),
+        ]
+    )
+    sent = b"".join(through(RESPONSES, STREAM, [stream[at : at + 11] for at in range(0, len(stream), 11)]))
+    found = events(sent)
+    assert "".join(event["delta"] for event in found if event["type"] == "response.output_text.delta") == f"to {ANNA} [CARD"
+    arguments = [event["delta"] for event in found if event["type"] == "response.function_call_arguments.delta"]
+    assert json.loads("".join(arguments)) == {"to": ANNA}
+    done = {event["type"]: event for event in found}
+    assert done["response.output_text.done"]["text"] == f"to {ANNA} [CARD"
+    assert json.loads(done["response.function_call_arguments.done"]["arguments"]) == {"to": ANNA}
+    assert done["response.completed"]["response"]["output"][0]["content"][0]["text"] == f"to {ANNA} [CARD"
+    kinds = [event["type"] for event in found]
+    assert kinds.index("response.output_text.done") > max(place for place, kind in enumerate(kinds) if kind == "response.output_text.delta")
+    named = [block.split(b"\n")[0][7:].decode() for block in sent.split(b"\n\n") if block]
+    assert named == kinds, "each event is named by its type, those that were made here too"

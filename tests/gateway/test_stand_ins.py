@@ -1,0 +1,93 @@
+"""Stand-ins go back into what a large model wrote: however it is cut, and never a value that is not meant."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smidgen.gateway.stand_ins import Flow, StandIns, alike
+
+FOUND = {"[PERSON_1]": 'Anna "Ann" Schmidt', "[PERSON_12]": "Bo", "[EMAIL_1]": "a@example.org", "[STAND_IN_1]": "[PERSON_7]"}
+PLACES = StandIns(FOUND)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Dear [PERSON_1],", 'Dear Anna "Ann" Schmidt,'),
+        ("[Person_12] and [Email_1]", "Bo and a@example.org"),
+        (r"[PERSON\_12], \[PERSON\_12\], \[PERSON_12\]", "Bo, Bo, Bo"),
+        (r"C:\[PERSON_12]\docs", r"C:\Bo\docs"),
+        ("[[PERSON_12]](mailto:[EMAIL_1])", "[Bo](mailto:a@example.org)"),
+        ("[STAND_IN_1]", "[PERSON_7]"),
+    ],
+)
+def test_a_stand_in_goes_back(written: str, read: str) -> None:
+    assert PLACES.restored(written) == read
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[PERSON_2]",
+        "[PERSON_01]",
+        "[PERSON_120]",
+        "rows[person_1]",
+        "[person_1]",
+        "[Person 1]",
+        "[PERSON 1]",
+        "PERSON_1",
+        "[PERSON_]",
+        "[_1]",
+        "[DATE_1]",
+    ],
+)
+def test_what_may_be_something_else_stays(written: str) -> None:
+    assert PLACES.restored(written) == written
+
+
+def test_in_json_values_are_escaped() -> None:
+    text = json.dumps({"to": "[PERSON_1]", "path": "a\\[PERSON_12]"})
+    assert json.loads(PLACES.restored(text, escaped=True)) == {"to": FOUND["[PERSON_1]"], "path": "a\\Bo"}
+
+
+PIECES = st.lists(
+    st.sampled_from([*FOUND, "[Person_1]", r"\[PERSON\_12\]", "[PERSON_2]", "[", "]", "\\", "[PER", "SON_1", "_", "1", "a ", "[link](x)"]),
+    max_size=12,
+)
+
+
+@given(PIECES, st.lists(st.integers(0, 80), max_size=12), st.booleans())
+def test_however_it_is_cut_the_text_is_the_same(pieces: list[str], cuts: list[int], escaped: bool) -> None:
+    text = "".join(pieces)
+    places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+    flow = Flow(PLACES, escaped)
+    sent = [flow.take(text[start:end]) for start, end in itertools.pairwise(places)]
+    assert "".join(sent) + flow.rest() == PLACES.restored(text, escaped)
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("Dear [", 1),
+        ("Dear [PERSON", 7),
+        ("Dear [PERSON_1", 9),
+        ("Dear [PX", 0),
+        ("Dear [PERSON_3", 0),
+        ("see [link", 0),
+        ("x[p", 0),
+        ("done.", 0),
+        (r"a \[EM", 4),
+    ],
+)
+def test_no_more_is_held_back_than_could_become_one(text: str, held: int) -> None:
+    assert PLACES.held(text) == held
+    assert StandIns({}).held(text) == 0
+
+
+def test_what_looks_like_a_stand_in_is_given_to_nobody() -> None:
+    assert alike(r"a[person_1] [Person 2] \[STAND\_IN\_3\] [EMAIL_04] [x] []") == {"[PERSON_1]", "[PERSON_2]", "[STAND_IN_3]", "[EMAIL_4]"}
