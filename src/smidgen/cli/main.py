@@ -21,7 +21,7 @@ from smidgen.parts import registry
 
 ORDER = (
     *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
-    *("serve", "chat", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "chat", "pull", "models", "export", "cost", "status", "doctor"),
 )
 """The verbs in the order in which a new user meets them; any other comes after these."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from smidgen.bundles.manifest import Manifest
 from smidgen.gateway.certificate import Subject
-from smidgen.gateway.standing import Standing, State, standing
+from smidgen.gateway.standing import Standing, State
+from smidgen.gateway.watching import Watch
 
 Voucher = Callable[[], Standing]
 """Looks at a certificate now. It reads files, and raises nothing."""
@@ -30,5 +31,9 @@ def voucher(folder: Path | None, manifest: Manifest | None) -> Voucher:
     if folder is None or manifest is None:
         none = Standing(State.NONE, "the model is in no folder that a certificate could be beside")
         return lambda: none
-    subject = subject_of(manifest)
-    return lambda: standing(folder, subject)
+    return Watch(folder, subject_of(manifest))
+
+
+def known(vouch: Voucher) -> Standing | None:
+    """How a certificate stands where that is known without reading a file; None where it is not."""
+    return vouch.known() if isinstance(vouch, Watch) else None
