@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,10 @@ class Auditor:
 
     async def _said_of(self, call: Call) -> str | None:
         """The large model's text; None where it gave no answer: then nothing is known of the local one."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # the client's may be one unknown here
         try:
             async with asyncio.timeout(self._seconds):
-                _, response = await self._escalation.ask(call)
+                _, response = await self._escalation.ask(replace(call, headers=plain))
                 try:
                     if response.status_code != 200:
                         return None
