@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from smidgen.core.replies import Reply

@@ -47,7 +47,14 @@ def test_a_whole_completion() -> None:
 @pytest.mark.parametrize("step", [1, 7, 1000])
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
 def test_a_stream_in_any_pieces(step: int, end: str) -> None:
-    stream = events(delta("für "), delta("x", 1), delta("alle"), {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}, "[DONE]", end=end)
+    stream = events(
+        delta("für "),
+        delta("x", 1),
+        delta("alle"),
+        {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}},
+        "[DONE]",
+        end=end,
+    )
     found = read(b": hello\n\n" + stream, SSE, step)
     assert (found.text, found.usage, found.written, found.events, found.whole) == ("für alle", Usage(5, 3), 10, 3, True)
 
@@ -64,7 +71,9 @@ def test_one_that_broke_off_is_not_whole() -> None:
     assert not read(b'{"choices": [').whole
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"choices": 3, "usage": []}', b'{"choices":[1,{"message":2}],"usage":{"prompt_tokens":true}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[1]", b'{"choices": 3, "usage": []}', b'{"choices":[1,{"message":2}],"usage":{"prompt_tokens":true}}']
+)
 def test_what_is_not_understood_says_nothing(content: bytes) -> None:
     for kind in ("application/json", SSE):
         found = read(content if kind != SSE else b"data: " + content + b"\n\n", kind)

@@ -21,7 +21,9 @@ SHOP = hashlib.sha256(KEY).hexdigest()
 
 def test_a_file_of_budgets(tmp_path: Path) -> None:
     file = tmp_path / "budgets.toml"
-    file.write_text(f'day = 20\n[key.shop]\nsha256 = "{SHOP[:12]}"\nday = 5\n[model."gpt-6-sol"]\nday = 2.5\n[others]\nday = 1\n', encoding="utf-8")
+    file.write_text(
+        f'day = 20\n[key.shop]\nsha256 = "{SHOP[:12]}"\nday = 5\n[model."gpt-6-sol"]\nday = 2.5\n[others]\nday = 1\n', encoding="utf-8"
+    )
     found = budget(8.0, file)
     assert found is not None
     assert found.usd == {"all": 8.0, "key:shop": 5.0, "model:gpt-6-sol": 2.5, "key:others": 1.0}

@@ -98,7 +98,9 @@ def test_what_was_answered_here_is_asked_above_as_it_would_have_escalated(gatewa
     assert value(running, 'smidgen_certificate_state{model="support",state="valid"}') == "1.0"
 
 
-def test_too_many_disagreements_revoke_and_the_next_request_escalates(gateway: Any, upstream: UpstreamStub, model: Model, caplog: Any) -> None:
+def test_too_many_disagreements_revoke_and_the_next_request_escalates(
+    gateway: Any, upstream: UpstreamStub, model: Model, caplog: Any
+) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
     upstream.answer = lambda seen: says(answer(4))
     running = gateway()
@@ -132,7 +134,7 @@ def test_the_client_does_not_wait(gateway: Any, upstream: UpstreamStub, model: M
 def test_only_so_many_are_under_way_and_the_rest_is_dropped_and_counted(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
     held = threading.Event()
-    upstream.answer = lambda seen: held.wait(20) and right(seen) or right(seen)
+    upstream.answer = lambda seen: right(seen) if held.wait(20) else Said(status=500)
     running = gateway()
     for number in range(MOST_IN_FLIGHT + 3):
         assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] == "local"
@@ -237,7 +239,9 @@ def test_a_state_that_cannot_be_written_is_told_and_loses_the_audit_alone(
     assert caplog.text.count("an audit of support failed") == 1
 
 
-def test_an_expired_one_is_not_revived_by_a_clock_that_is_set_back(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
+def test_an_expired_one_is_not_revived_by_a_clock_that_is_set_back(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any
+) -> None:
     now = datetime.now(UTC)
     moment = [now]
 

@@ -76,7 +76,9 @@ def test_a_killed_process_leaves_what_it_had_set_aside() -> None:
     assert Ledger().spent(DAY)["all"].used == 16
 
 
-@pytest.mark.parametrize("content", [b"no database at all, and long enough to be looked at as one" * 20, b"SQLite format 3\x00" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, and long enough to be looked at as one" * 20, b"SQLite format 3\x00" + b"\xff" * 5000]
+)
 def test_one_that_cannot_be_read_is_an_error(content: bytes) -> None:
     ledger.place().write_bytes(content)
     with pytest.raises(OSError, match="ledger"):

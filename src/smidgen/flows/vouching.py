@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,7 @@ def voucher(folder: Path | None, manifest: Manifest | None) -> Voucher:
     return Watch(folder, subject_of(manifest))
 
 
-def known(vouch: Voucher) -> Standing | None:
-    """How a certificate stands where that is known without reading a file; None where it is not."""
-    return vouch.known() if isinstance(vouch, Watch) else None
+async def stands(vouch: Voucher) -> Standing:
+    """How a certificate stands now; files are read in a thread, and only where one has changed."""
+    known = vouch.known() if isinstance(vouch, Watch) else None
+    return known if known is not None else await asyncio.to_thread(vouch)

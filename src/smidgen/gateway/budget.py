@@ -18,6 +18,7 @@ day = 1.00
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,8 +75,8 @@ class Budget:
 
 
 def budget(day: float | None, file: Path | None) -> Budget | None:
-    """The budget of `--budget-day` and of a file of budgets; None where there is neither. Where both name an amount for all, the smaller one
-    counts. Raises InputError for a file that cannot be read, RecipeError with every mistake in it."""
+    """The budget of `--budget-day` and of a file of budgets; None where there is neither. Where both name an amount for all, the smaller
+    one counts. Raises InputError for a file that cannot be read, RecipeError with every mistake in it."""
     if day is None and file is None:
         return None
     found = _read(file) if file is not None else _File()
@@ -126,6 +127,6 @@ def _clashes(found: _File) -> Iterator[str]:
     if "others" in found.key:
         yield "key.others: this name stands for all keys that are not listed; write [others]"
     ordered = sorted((entry.sha256, name) for name, entry in found.key.items())
-    for (one, name), (other, second) in zip(ordered, ordered[1:], strict=False):
+    for (one, name), (other, second) in itertools.pairwise(ordered):
         if other.startswith(one):
             yield f"key.{second}: its hash begins as that of key.{name}: which one is meant is not clear"

@@ -29,8 +29,8 @@ def place(certificate: str) -> Path:
 
 
 def latest(certificate: str) -> datetime:
-    """The latest time that was written down for a certificate; long ago where there is none. Raises OSError or ValueError where it cannot be
-    read."""
+    """The latest time that was written down for a certificate; long ago where there is none. Raises OSError or ValueError where it cannot
+    be read."""
     try:
         with place(certificate).open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)

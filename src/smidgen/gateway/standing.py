@@ -111,15 +111,13 @@ def written(bundle: Path, subject: Subject) -> Standing:
 
 
 def at(found: Standing, now: datetime, seen: datetime) -> Standing:
-    """The same at this time. `seen` is the latest time that this machine had: what ended by then has ended, and a clock that is far behind it
-    tells no time."""
+    """The same at this time. `seen` is the latest time that this machine had: what ended by then has ended, and a clock that is far
+    behind it tells no time."""
     if not found.valid or found.certificate is None:
         return found
     if seen - now > clock.SLACK:
-        why = (
-            f"this machine's clock says {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and it said {seen.astimezone(UTC):%Y-%m-%d %H:%M} before: "
-            "set it right, or certify again"
-        )
+        then, before = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (now, seen))
+        why = f"this machine's clock says {then}, and it said {before} before: set it right, or certify again"
         return Standing(State.SET_BACK, why, found.certificate)
     outside = _outside(found.certificate, max(now, seen))
     return Standing(*outside, found.certificate) if outside is not None else found

@@ -119,7 +119,7 @@ class Auditor:
 
     async def _said_of(self, call: Call) -> str | None:
         """The large model's text; None where it gave no answer: then nothing is known of the local one."""
-        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # the client's may be one unknown here
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
         try:
             async with asyncio.timeout(self._seconds):
                 _, response = await self._escalation.ask(replace(call, headers=plain))

@@ -68,9 +68,9 @@ class Plan:
 
 def plan(settings: ServeSettings) -> Plan | None:
     """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
-    given = (settings.price_in, settings.price_out)
-    price = Price(*given) if given[0] is not None and given[1] is not None else None
-    if price is None and any(value is not None for value in given):
+    given, got = settings.price_in, settings.price_out
+    price = Price(given, got) if given is not None and got is not None else None
+    if price is None and (given is not None or got is not None):
         raise InputError(
             "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
         )

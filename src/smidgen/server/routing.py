@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.vouching import Voucher, known
+from smidgen.flows.vouching import Voucher, stands
 from smidgen.gateway import ruling as rulings
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
@@ -151,7 +151,7 @@ class Gateway:
     async def _decided(self, asked: Wanted, read: dict[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """A request to a bundle: its answer where its certificate lets it, else the upstream's."""
         vouch = self._vouchers[asked.bundle]
-        standing = known(vouch) or await asyncio.to_thread(vouch)
+        standing = await stands(vouch)
         ruling = rulings.before(standing, asked)
         odd = unsuited(scope["path"], read)
         if ruling.local and odd is not None:
@@ -162,7 +162,7 @@ class Gateway:
             began = clock()
             local = await self._local(asked, body, scope, receive)
             if clock() - began > _LOOK_AGAIN_SECONDS:
-                standing = known(vouch) or await asyncio.to_thread(vouch)
+                standing = await stands(vouch)
             if local.good:
                 ruling = rulings.after(standing, asked, local.replies, read)
             else:

@@ -1,7 +1,7 @@
-"""How bytes get to an upstream: httpx's connection pool as it is, or, where the machine's settings name a proxy, behind httpx's choice of one.
+"""How bytes get to an upstream: httpx's connection pool as it is, or, where the machine's settings name a proxy, through that.
 
-httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what is to be
-followed, and takes its time for it.
+httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what is to
+be followed, and takes its time for it.
 """
 
 from __future__ import annotations

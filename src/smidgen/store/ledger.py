@@ -1,7 +1,7 @@
 """The ledger: what was spent on a day, and what is set aside for requests that are under way. One SQLite file in smidgen's home.
 
 Amounts are whole nanodollars, so that sums are exact. What is set aside counts as spent until it is settled; a process that is killed
-leaves it so, for nobody knows any more what its requests took. Several processes share the file, and a limit holds for all of them together.
+leaves it so, for nobody knows any more what its requests took. Several processes share the file, and a limit holds for all of them.
 
 SQLite runs in WAL mode with `synchronous=NORMAL`: what was written outlives a process that is killed; a power cut may take the last
 moments with it.
