@@ -12,9 +12,9 @@ from .conftest import Fresh
 
 VERBS = (
     *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
-    *("serve", "chat", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "chat", "pull", "models", "export", "cost", "status", "doctor"),
 )
-WITH_JSON = ("check", "build", "eval", "certify", "redact", "chat", "pull", "models", "doctor", "serve", "export", "cost")
+WITH_JSON = ("check", "build", "eval", "certify", "redact", "chat", "pull", "models", "doctor", "serve", "export", "cost", "status")
 
 
 def test_the_verbs_of_this_stage_are_there() -> None:

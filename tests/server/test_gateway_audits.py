@@ -256,3 +256,15 @@ def test_an_expired_one_is_not_revived_by_a_clock_that_is_set_back(
     for later, why in ((timedelta(days=91), "expired"), (timedelta(0), "clock set back")):
         moment[0] = now + later
         assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"] == why
+
+
+def test_audits_spend_from_the_same_budget_and_are_dropped_where_it_is_full(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+    running = gateway(budget_day=0.0031, price_in=1.0, price_out=1000.0)  # one of these, and no second
+    for number, wanted in enumerate(({"agreed": 1.0}, {"agreed": 1.0, "dropped": 1.0})):
+        found = running.post(CHAT, asking(text(3, number), max_tokens=2))
+        assert found.headers["x-smidgen-answered-by"] == "local"
+        until(running, wanted)
+    assert len(upstream.seen) == auditing.audited(paper).audits == 1
+    assert float(value(running, 'smidgen_budget_spent_usd{kind="estimated",scope="all"}')) > 0

@@ -30,6 +30,7 @@ from smidgen.server.upstream import Call
 MOST_IN_FLIGHT = 8
 _AGAINST = "model"
 _EACH_SECONDS = 60.0
+_DROPPED, _UNANSWERED = "dropped", "unanswered"
 _log = logging.getLogger("smidgen.audit")
 
 
@@ -76,7 +77,7 @@ class Auditor:
         if folder is None:
             return
         if len(self._tasks) >= MOST_IN_FLIGHT:
-            self._count(bundle, "dropped")
+            self._count(bundle, _DROPPED)
             return
         work = self._audit(bundle, folder, paper, replies[0], call, read, self._last)
         self._last = asyncio.get_running_loop().create_task(work)
@@ -101,11 +102,11 @@ class Auditor:
         before: asyncio.Task[None] | None,
     ) -> None:
         try:
-            said = await self._said_of(call)
+            said, without = await self._said_of(call)
             if before is not None and not before.done():
                 await asyncio.wait({before})
-            if said is None:
-                self._count(bundle, "unanswered")
+            if without:
+                self._count(bundle, without)
                 return
             model = self._models[bundle]
             loss = await asyncio.to_thread(disagreement.loss, model.task, model.form, _asked(read), reply, said)
@@ -117,24 +118,26 @@ class Auditor:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
 
-    async def _said_of(self, call: Call) -> str | None:
-        """The large model's text; None where it gave no answer: then nothing is known of the local one."""
+    async def _said_of(self, call: Call) -> tuple[str, str]:
+        """The large model's text; else what the audit is counted as, for then nothing is known of the local answer."""
         plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
         try:
             async with asyncio.timeout(self._seconds):
                 _, response = await self._escalation.ask(replace(call, headers=plain))
                 try:
                     if response.status_code != 200:
-                        return None
+                        return "", _UNANSWERED
                     reading = Reading(response.headers.get("content-type", ""))
                     async for piece in response.aiter_bytes():
                         reading.feed(piece)
                     reading.end()
                 finally:
                     await response.aclose()
-        except (Unreachable, RequestError, TimeoutError, httpx.RequestError, httpx.StreamError):
-            return None
-        return reading.text if reading.whole else None
+        except Unreachable as error:
+            return "", _DROPPED if error.short else _UNANSWERED
+        except (RequestError, TimeoutError, httpx.RequestError, httpx.StreamError):
+            return "", _UNANSWERED
+        return (reading.text, "") if reading.whole else ("", _UNANSWERED)
 
     def _count(self, bundle: str, outcome: str) -> None:
         self._metering.audits.labels(bundle, outcome).inc()

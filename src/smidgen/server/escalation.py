@@ -37,13 +37,18 @@ class Unreachable(RequestError):
         after: when to come back, in seconds, where that is known.
         counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
         marks: headers of the response.
-        uncertified: what a local answer in its place says of itself.
+        short: whether it never left, for want of money or of a way to tell how much it takes.
     """
 
     after: float | None = None
-    uncertified: str = "upstream failed"
+    short: bool = False
     counted: tuple[str, str, str] = ("", "none", "")
     marks: Headers
+
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "over budget" if self.short else "upstream failed"
 
     def response(self) -> Response:
         """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
@@ -249,5 +254,5 @@ def _short(course: _Course) -> Unreachable:
         status=_BROKE if over else 403,
         code="budget_exceeded" if over else "cost_unknown",
     )
-    error.after, error.marks, error.uncertified = after, [], "over budget"
+    error.after, error.marks, error.short = after, [], True
     return error

@@ -65,7 +65,7 @@ class Metering:
         self.audits = Counter(
             "smidgen_audits",
             "Local answers drawn for an audit, by what became of it: agreed, disagreed, graded (in between); dropped, for too many were "
-            "under way; unanswered by the upstream; failed.",
+            "under way or the budget is used up; unanswered by the upstream; failed.",
             ("model", "outcome"),
             registry=self.registry,
         )
