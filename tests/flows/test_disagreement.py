@@ -53,6 +53,7 @@ def test_a_text_by_its_rouge() -> None:
     reply = Reply("a red stool of oak", 0.9)
     found = [loss(Write(), form, "x", reply, said) for said in ("a red stool of oak", "a red stool", "nothing alike", " ")]
     assert found[0] == 0.0 and 0.1 < found[1] < 0.5 and found[2:] == [1.0, 1.0]
+    assert loss(Write(), form, "x", reply, "a red stool of oak " * 2000) == 1.0  # at once: the longer, the longer it would take
 
 
 def test_a_task_that_no_teacher_knows_agrees_with_nobody() -> None:

@@ -11,12 +11,14 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.stats.patterns import same
 
+_LONGEST = 32_768
+
 
 def loss(task: Task, form: Form, text: Text, reply: Reply, said: str) -> float:
     """In 0..1: of a written text 1 − ROUGE-L, of anything else 0 where both say the same and 1 where not.
 
     The large model's text is read as a teacher's answer is (`Teachable.heard`). One that cannot be read so (a sentence about a label, a
-    refusal, nothing) agrees with no answer: its loss is 1.
+    refusal, nothing) agrees with no answer, and neither does one of more than 32,768 characters: its loss is 1.
 
     Args:
         task, form: of the bundle.
@@ -24,6 +26,8 @@ def loss(task: Task, form: Form, text: Text, reply: Reply, said: str) -> float:
         reply: what the bundle said.
         said: what the large model said.
     """
+    if len(said) > _LONGEST:
+        return 1.0
     if isinstance(task, Graded):
         if not said.strip():
             return 1.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from smidgen.bundles.manifest import Manifest
+from smidgen.gateway import auditing
 from smidgen.gateway.certificate import Subject
 from smidgen.gateway.standing import Standing, State
 from smidgen.gateway.watching import Watch
@@ -32,7 +34,13 @@ def voucher(folder: Path | None, manifest: Manifest | None) -> Voucher:
     if folder is None or manifest is None:
         none = Standing(State.NONE, "the model is in no folder that a certificate could be beside")
         return lambda: none
-    return Watch(folder, subject_of(manifest))
+    watch = Watch(folder, subject_of(manifest))
+    paper = watch().certificate
+    if paper is not None:
+        # A home that cannot be written is no reason not to serve: then it was not this machine that audited.
+        with contextlib.suppress(OSError):
+            auditing.mend(folder, paper)
+    return watch
 
 
 async def stands(vouch: Voucher) -> Standing:

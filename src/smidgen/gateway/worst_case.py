@@ -10,8 +10,8 @@ WRITING = frozenset({b"/chat/completions", b"/completions", b"/responses"})
 READING = frozenset({b"/embeddings"})
 _FREE = frozenset({"GET", "HEAD", "DELETE"})
 """Methods that have nothing written."""
-_FRAME = 256
-"""Tokens that a chat template puts around all messages; around each it puts no more than there are signs around it in JSON."""
+_FRAME = 1024
+"""Tokens that a provider puts before all messages, the words about tools among them; around each it puts fewer than JSON has signs there."""
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _ELSEWHERE = frozenset(
     {"previous_response_id", "conversation", "file_id", "file_url", "image_url", "input_audio", "image_file", "file_data"}
