@@ -11,7 +11,7 @@ READING = frozenset({b"/embeddings"})
 _FREE = frozenset({"GET", "HEAD", "DELETE"})
 """Methods that have nothing written."""
 _FRAME = 1024
-"""Tokens that a provider puts before all messages, the words about tools among them; around each it puts fewer than JSON has signs there."""
+"""Tokens that a provider puts before all messages, the words about tools among them; around each fewer than JSON has signs there."""
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _ELSEWHERE = frozenset(
     {"previous_response_id", "conversation", "file_id", "file_url", "image_url", "input_audio", "image_file", "file_data"}
