@@ -48,6 +48,19 @@ def test_the_revocation_is_written_again_where_it_was_lost(folder: Path, own_hom
     assert standing(folder, SUBJECT, NOW).state is State.REVOKED
 
 
+def test_a_server_that_starts_writes_it_again(folder: Path, own_home: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    auditing.observe(folder, paper, 1.0)
+    auditing.mend(folder, paper)
+    assert standing(folder, SUBJECT, NOW).valid
+    for _ in range(20):
+        auditing.observe(folder, paper, 1.0)
+    revocation.place(folder).unlink()
+    (own_home / "revocations" / f"{paper.id}.json").unlink()
+    auditing.mend(folder, paper)
+    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b" " * 70_000])
 def test_a_state_that_cannot_be_read_revokes(folder: Path, own_home: Path, content: bytes) -> None:  # noqa: F811
     paper = given(folder)

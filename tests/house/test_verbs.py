@@ -12,9 +12,12 @@ from .conftest import Fresh
 
 VERBS = (
     *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
-    *("serve", "traffic", "chat", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "traffic", "status", "chat", "pull", "models", "export", "cost", "doctor"),
 )
-WITH_JSON = ("check", "build", "eval", "certify", "redact", "chat", "pull", "models", "doctor", "serve", "traffic", "export", "cost")
+WITH_JSON = (
+    *("check", "build", "eval", "certify", "redact", "chat", "pull", "models", "doctor", "serve", "traffic", "export", "cost"),
+    "status",
+)
 
 
 def test_the_verbs_of_this_stage_are_there() -> None:

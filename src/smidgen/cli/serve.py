@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import typer
@@ -38,10 +39,13 @@ def serve(
     if not folders and not chosen.fallback:
         todo = "Name the folder of a bundle, or a --fallback that requests go to."
         raise InputError("there is nothing to serve", value="no bundle", todo=todo)
-    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or _private(chosen):
+    money = chosen.budget_day is not None or bool(chosen.budgets)
+    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or money or _private(chosen):
         from smidgen.server.fallback import targets
+        from smidgen.server.purse import plan
 
         targets(chosen)  # what it cannot be is said before any weights are loaded
+        plan(chosen)
     if chosen.capture != "off":
         from smidgen.store.traffic import store
 
@@ -53,6 +57,7 @@ def serve(
             stack.callback(model.close)
         for model in models:
             warm(model)
+        _remember(model.folder for model in models)
         app = create_app(models, chosen)
         url = url_of(bound)
         names = [model.name for model in models]
@@ -64,6 +69,15 @@ def serve(
                 _welcome(url, names, chosen)
 
         run(app, bound, chosen, ready)
+
+
+def _remember(folders: Iterable[Path]) -> None:
+    """Put the bundles on the list of those on this machine, where it can be written: `smidgen status` looks there."""
+    from smidgen.store import shelf
+
+    with suppress(OSError):
+        for folder in folders:
+            shelf.remember(folder)
 
 
 def _with_environment(settings: ServeSettings) -> ServeSettings:
@@ -85,6 +99,9 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
         out.print(shown, markup=False, soft_wrap=True)
         leaves = "leaves as it is (--privacy mask)" if settings.privacy == "off" else f"by the policy {settings.privacy}"
         out.print(f"personal data in it: {leaves}", markup=False, soft_wrap=True)
+        if names and settings.audit_share:
+            audited = f"{settings.audit_share:.3g} of the answers certified against the large model are sent to it, too (--audit-share)"
+            out.print(f"audits: {audited}", markup=False, soft_wrap=True)
     out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from smidgen.bundles.manifest import Manifest
+from smidgen.gateway import auditing
 from smidgen.gateway.certificate import Subject
-from smidgen.gateway.standing import Standing, State, standing
+from smidgen.gateway.standing import Standing, State
+from smidgen.gateway.watching import Watch
 
 Voucher = Callable[[], Standing]
 """Looks at a certificate now. It reads files, and raises nothing."""
@@ -30,5 +34,16 @@ def voucher(folder: Path | None, manifest: Manifest | None) -> Voucher:
     if folder is None or manifest is None:
         none = Standing(State.NONE, "the model is in no folder that a certificate could be beside")
         return lambda: none
-    subject = subject_of(manifest)
-    return lambda: standing(folder, subject)
+    watch = Watch(folder, subject_of(manifest))
+    paper = watch().certificate
+    if paper is not None:
+        # A home that cannot be written is no reason not to serve: then it was not this machine that audited.
+        with contextlib.suppress(OSError):
+            auditing.mend(folder, paper)
+    return watch
+
+
+async def stands(vouch: Voucher) -> Standing:
+    """How a certificate stands now; files are read in a thread, and only where one has changed."""
+    known = vouch.known() if isinstance(vouch, Watch) else None
+    return known if known is not None else await asyncio.to_thread(vouch)

@@ -59,6 +59,17 @@ def audited(paper: Certificate) -> Audit:
     return _read(_file(paper), paper)
 
 
+def mend(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
+    """Revoke a certificate whose audits said so, where a process was killed before it wrote that down. Raises OSError where it cannot be
+    written; a state that cannot be read is left to the next audit."""
+    try:
+        audit = audited(paper)
+    except (OSError, ValueError):
+        return
+    if audit.revoked:
+        _revoke(bundle, paper, f"the audit found too many disagreements: {words(audit)}", now or datetime.now(UTC))
+
+
 def words(audit: Audit) -> str:
     """A state for a reader."""
     return f"a loss of {audit.losses:.4g} in {audit.audits:,} audits, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"

@@ -81,6 +81,11 @@ def revoked(bundle: Path, certificate: str) -> Revocation | None:
     return None
 
 
+def watched(bundle: Path, certificate: str) -> list[Path]:
+    """All that `revoked` reads: a change of any of these may change what it says."""
+    return [_home_file(certificate), place(bundle)]
+
+
 def samples(bundle: Path) -> frozenset[str]:
     """The samples whose certificates were revoked, as far as the record beside the bundle can be read: what they say of today's traffic was
     found to be wrong."""

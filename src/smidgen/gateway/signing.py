@@ -66,9 +66,13 @@ def sign(private: Ed25519PrivateKey, content: bytes) -> str:
 def trusted() -> frozenset[str]:
     """The public keys that this machine trusts. Makes no key."""
     own = _private(folder() / "certificate.pem")
-    others = sorted((folder() / "trusted").glob("*.pub")) if (folder() / "trusted").is_dir() else []
-    found = [other for other in map(_public, others) if other is not None]
+    found = [other for other in map(_public, _others()) if other is not None]
     return frozenset(map(_text, [*([own.public_key()] if own else []), *found]))
+
+
+def watched() -> list[Path]:
+    """All that `trusted` reads: a change of any of these may change what it says."""
+    return [folder() / "certificate.pem", folder() / "trusted", *_others()]
 
 
 def verified(content: bytes, by: str, signature: str) -> bool:
@@ -78,6 +82,10 @@ def verified(content: bytes, by: str, signature: str) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _others() -> list[Path]:
+    return sorted((folder() / "trusted").glob("*.pub")) if (folder() / "trusted").is_dir() else []
 
 
 def _text(public: Ed25519PublicKey) -> str:

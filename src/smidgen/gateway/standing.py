@@ -11,7 +11,7 @@ from typing import Any
 
 from smidgen.core.errors import CertificateError
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, signing
+from smidgen.gateway import clock, revocation, signing
 from smidgen.gateway.certificate import Answered, Certificate, Subject
 
 
@@ -27,6 +27,7 @@ class State(StrEnum):
     REVOKED = "revoked"
     EARLY = "not yet valid"
     EXPIRED = "expired"
+    SET_BACK = "clock set back"
 
 
 class Decision(StrEnum):
@@ -83,7 +84,18 @@ class Standing:
 def standing(bundle: Path, subject: Subject, now: datetime | None = None) -> Standing:
     """Look at the certificate beside the bundle in this folder, whose manifest is that of `subject`. Raises nothing: what cannot be read
     does not hold."""
-    now = now or datetime.now(UTC)
+    found = written(bundle, subject)
+    if not found.valid or found.certificate is None:
+        return found
+    try:
+        seen = clock.latest(found.certificate.id)
+    except (OSError, ValueError) as error:
+        return timeless(found.certificate, error)
+    return at(found, now or datetime.now(UTC), seen)
+
+
+def written(bundle: Path, subject: Subject) -> Standing:
+    """How the certificate stands by all that is written in files. One that is `VALID` still needs its time: see `at`. Raises nothing."""
     file = papers.place(bundle)
     try:
         found = papers.read(file)
@@ -92,13 +104,31 @@ def standing(bundle: Path, subject: Subject, now: datetime | None = None) -> Sta
             return Standing(State.NONE, f"there is no {file.name} beside the bundle")
         return Standing(State.DAMAGED, str(error))
     try:
-        state, why = _state(found, bundle, subject, now)
+        state, why = _state(found, bundle, subject)
     except OSError as error:
         state, why = State.DAMAGED, f"it cannot be checked ({error})"
     return Standing(state, why, found)
 
 
-def _state(found: Certificate, bundle: Path, subject: Subject, now: datetime) -> tuple[State, str]:
+def at(found: Standing, now: datetime, seen: datetime) -> Standing:
+    """The same at this time. `seen` is the latest time that this machine had: what ended by then has ended, and a clock that is far
+    behind it tells no time."""
+    if not found.valid or found.certificate is None:
+        return found
+    if seen - now > clock.SLACK:
+        then, before = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (now, seen))
+        why = f"this machine's clock says {then}, and it said {before} before: set it right, or certify again"
+        return Standing(State.SET_BACK, why, found.certificate)
+    outside = _outside(found.certificate, max(now, seen))
+    return Standing(*outside, found.certificate) if outside is not None else found
+
+
+def timeless(certificate: Certificate, error: Exception) -> Standing:
+    """How one stands whose latest time cannot be read."""
+    return Standing(State.SET_BACK, f"the latest time that this machine had cannot be read ({error}): certify again", certificate)
+
+
+def _state(found: Certificate, bundle: Path, subject: Subject) -> tuple[State, str]:
     if not signing.verified(found.content, found.key, found.signature):
         return State.UNSIGNED, "the signature is not that of its content: it was edited after it was signed"
     if found.key not in signing.trusted():
@@ -110,7 +140,7 @@ def _state(found: Certificate, bundle: Path, subject: Subject, now: datetime) ->
     gone = revocation.revoked(bundle, found.id)
     if gone is not None:
         return State.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
-    return _outside(found, now) or (State.VALID, f"until {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, or until it is revoked")
+    return State.VALID, f"until {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, or until it is revoked"
 
 
 def _outside(found: Certificate, now: datetime) -> tuple[State, str] | None:

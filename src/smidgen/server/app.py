@@ -27,6 +27,7 @@ from smidgen.server.service import Service
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
+    from smidgen.server.auditor import Auditor
     from smidgen.server.escalation import Escalation
 
 
@@ -44,11 +45,14 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     service = Service(models, chosen)
     escalation = _escalation(service, chosen, patience) if chosen.fallback else None
     _record(service)
+    auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.audit_share else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await service.close()
+        if auditor is not None:
+            await auditor.close()
         if escalation is not None:
             await escalation.close()
         if service.recorder is not None:
@@ -69,7 +73,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         app.include_router(registry.find("server", name)(service))
     handle_in(app)
     if escalation is not None:
-        _add_gateway(app, service, chosen, escalation)
+        _add_gateway(app, service, chosen, escalation, auditor)
     if service.recorder is not None:
         from smidgen.server.capture import Capture
 
@@ -93,21 +97,35 @@ def _record(service: Service) -> None:
         service.recorder = recorder_of(service)
 
 
-def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation) -> None:
-    """Put the gateway's door before the faces."""
+def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) -> Auditor:
+    """Who audits what the bundles answer."""
+    from smidgen.server.auditor import Auditor
+
+    return Auditor(service.models, escalation.aside(), service.metering, settings.audit_share, settings.fallback_seconds)
+
+
+def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None) -> None:
+    """Put the gateway's door before the faces, and show its certificates and its money."""
     from smidgen.flows.vouching import voucher
+    from smidgen.server.budget_gauge import Spending
     from smidgen.server.routing import Gateway
     from smidgen.server.saving import listed
+    from smidgen.server.standing_gauge import Standings
 
+    vouchers = {name: voucher(getattr(model, "folder", None), model.manifest) for name, model in service.models.items()}
+    service.metering.registry.register(Standings(vouchers))
+    if escalation.purse is not None:
+        service.metering.registry.register(Spending(escalation.purse))
     app.add_middleware(
         Gateway,
         routes=app.router.routes,
-        vouchers={name: voucher(getattr(model, "folder", None), model.manifest) for name, model in service.models.items()},
+        vouchers=vouchers,
         escalation=escalation,
         metering=service.metering,
         price=listed(escalation.upstreams[0].model),
         local_at_last=settings.when_upstream_fails == "local",
         origins=settings.cors,
+        auditor=auditor,
     )
 
 

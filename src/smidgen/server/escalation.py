@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import httpx
@@ -14,15 +14,18 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import retry_after
 from smidgen.gateway.breaker import Breaker, Circuit
+from smidgen.gateway.budget import until_tomorrow
 from smidgen.gateway.crossing import Headers
 from smidgen.gateway.patience import PASSING, UNTAKEN, Patience
 from smidgen.server.errors import failure
 from smidgen.server.leaving import Guard, Open
 from smidgen.server.metering import Metering
+from smidgen.server.purse import Purse, Short
 from smidgen.server.request_content import Flowing
 from smidgen.server.upstream import Call, Upstream
 
 _UNAVAILABLE = 503
+_BROKE = 429
 _LONGEST_AFTER = 86_400.0
 _OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -35,35 +38,38 @@ class Unreachable(RequestError):
         after: when to come back, in seconds, where that is known.
         counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
         marks: headers of the response.
+        short: whether it never left, for want of money or of a way to tell how much it takes.
     """
 
     after: float | None = None
+    short: bool = False
     counted: tuple[str, str, str] = ("", "none", "")
     marks: Headers
 
     @property
     def uncertified(self) -> str:
         """What a local answer in its place says of itself."""
-        return "upstream failed"
+        return "over budget" if self.short else "upstream failed"
 
     def response(self) -> Response:
         """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
         headers = {name.decode(): value.decode() for name, value in self.marks}
-        if self.status == _UNAVAILABLE:
+        if self.status in (_UNAVAILABLE, _BROKE):
             headers["Retry-After"] = str(max(1, math.ceil(min(self.after or 1.0, _LONGEST_AFTER))))
-        else:
+        if self.status != _UNAVAILABLE:
             headers["x-should-retry"] = "false"
         return failure(self.status, str(self), self.code, headers=headers)
 
 
 @dataclass
 class _Failed:
-    """A try that gave nothing. `again`: another try at the same upstream makes sense."""
+    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work."""
 
     kind: str
     why: str
     after: float | None = None
     again: bool = True
+    taken: bool = False
 
 
 @dataclass
@@ -74,6 +80,7 @@ class _Course:
     kinds: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     after: float | None = None
+    taken: int = 0
 
 
 class Escalation:
@@ -85,6 +92,7 @@ class Escalation:
         metering: counts errors and retries, and shows the breakers.
         sleep: waits so many seconds.
         guard: decides how a request leaves; by default as it came.
+        purse: what may be spent; None for no end.
     """
 
     def __init__(
@@ -94,8 +102,10 @@ class Escalation:
         metering: Metering,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         guard: Guard | None = None,
+        purse: Purse | None = None,
     ) -> None:
         self.upstreams = tuple(upstreams)
+        self.purse = purse
         self._patience, self._metering, self._sleep = patience, metering, sleep
         self.guard = guard or Open()
         for upstream in self.upstreams:
@@ -106,6 +116,12 @@ class Escalation:
         self.guard.close()
         for upstream in self.upstreams:
             await upstream.close()
+        if self.purse is not None:
+            await self.purse.close()
+
+    def aside(self) -> Escalation:
+        """For requests of the gateway's own, which nobody waits for: the first upstream alone, asked once, for the same money."""
+        return Escalation(self.upstreams[:1], Patience(tries=1), self._metering, self._sleep, self.guard, self.purse)
 
     async def ask(self, call: Call) -> tuple[Upstream, httpx.Response]:
         """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
@@ -114,10 +130,33 @@ class Escalation:
         for upstream in self.upstreams:
             if isinstance(call.body, Flowing) and call.body.begun:
                 break
-            response = await self._asked(upstream, call, course)
+            response = await (self._asked(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
             if response is not None:
                 return upstream, leaving.back(response)
         raise _unreachable(course)
+
+    async def _paid(self, purse: Purse, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
+        """The same, for money that is set aside before and settled in the end."""
+        hold = await purse.hold(upstream, call)
+        if hold is None:
+            return await self._asked(upstream, call, course)
+        if isinstance(hold, Short):
+            course.kinds.append(hold.kind)
+            course.reasons.append(f"{upstream.name}: {hold.why}")
+            return None
+        course.taken = 0
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # so that its usage can be read
+        response, ended = None, False
+        try:
+            response = await self._asked(upstream, replace(call, headers=plain), course)
+            ended = True
+        except RequestError:  # it cannot be sent
+            ended = True
+            raise
+        finally:
+            if response is None:
+                hold.lost(course.taken if ended else course.taken + 1)
+        return hold.watched(response, course.taken) if response is not None else None
 
     async def _asked(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
         tried = 0
@@ -135,6 +174,7 @@ class Escalation:
             if isinstance(found, httpx.Response):
                 return found
             last = found
+            course.taken += found.taken
             self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
             wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
             if wait is None:
@@ -176,9 +216,9 @@ class Escalation:
             again = unsent or (call.repeatable and isinstance(call.body, bytes))
             if isinstance(error, httpx.TimeoutException):
                 seconds = upstream.waits.connect if unsent else upstream.waits.read
-                return _Failed("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, again)
+                return _Failed("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, again, not unsent)
             what = "no connection" if unsent else "the connection broke"
-            return _Failed("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again)
+            return _Failed("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again, not unsent)
         finally:
             if not told:
                 upstream.breaker.left()
@@ -189,8 +229,10 @@ def _number(breaker: Breaker) -> float:
 
 
 def _unreachable(course: _Course) -> Unreachable:
+    if course.kinds and set(course.kinds) <= {"budget", "cost"}:
+        return _short(course)
     last = course.kinds[-1] if course.kinds else "open"
-    status = _UNAVAILABLE if set(course.kinds) <= {"busy", "open"} else 504 if last == "timeout" else 502
+    status = _UNAVAILABLE if set(course.kinds) <= {"busy", "open", "budget", "ledger"} else 504 if last == "timeout" else 502
     error = Unreachable(
         "the request goes to the large model, and no upstream answered it",
         value=len(course.reasons),
@@ -199,4 +241,24 @@ def _unreachable(course: _Course) -> Unreachable:
         code="upstream_failed",
     )
     error.after, error.marks = course.after, []
+    return error
+
+
+def _short(course: _Course) -> Unreachable:
+    """No money for it, or no way to tell how much it would take."""
+    over = "cost" not in course.kinds
+    after = until_tomorrow()
+    error = Unreachable(
+        "the request goes to the large model, and no budget allows it",
+        value=len(course.reasons),
+        todo=f"{'; '.join(course.reasons)}. "
+        + (
+            f"Budgets begin anew at 00:00 UTC, in {after / 3600:.1f} hours; a smaller max_tokens sets less aside."
+            if over
+            else "Ask in another way."
+        ),
+        status=_BROKE if over else 403,
+        code="budget_exceeded" if over else "cost_unknown",
+    )
+    error.after, error.marks, error.short = after, [], True
     return error

@@ -12,6 +12,7 @@ from smidgen.gateway.patience import Patience
 from smidgen.server.escalation import Escalation
 from smidgen.server.leaving import Guard
 from smidgen.server.metering import Metering
+from smidgen.server.purse import Purse, plan
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Upstream, Waits
 
@@ -74,7 +75,8 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
 
 
 def opened(settings: ServeSettings, metering: Metering, patience: Patience | None = None) -> Escalation:
-    """The upstreams, ready to be asked. Raises as `targets` does."""
+    """The upstreams, ready to be asked, and the budget for it. Raises as `targets`, `purse.plan` and `Purse` do."""
+    planned = plan(settings)
     waits = Waits(
         connect=settings.fallback_connect_seconds,
         read=settings.fallback_seconds,
@@ -93,7 +95,10 @@ def opened(settings: ServeSettings, metering: Metering, patience: Patience | Non
         )
         for place, target in enumerate(targets(settings), 1)
     ]
-    return Escalation(upstreams, patience or Patience(total=settings.fallback_retry_seconds), metering, guard=_guard(settings, metering))
+    purse = Purse(planned, [upstream.model for upstream in upstreams], metering) if planned is not None else None
+    return Escalation(
+        upstreams, patience or Patience(total=settings.fallback_retry_seconds), metering, guard=_guard(settings, metering), purse=purse
+    )
 
 
 def _guard(settings: ServeSettings, metering: Metering) -> Guard | None:

@@ -77,6 +77,16 @@ class Metering:
             ("why",),
             registry=self.registry,
         )
+        self.audits = Counter(
+            "smidgen_audits",
+            "Local answers drawn for an audit, by what became of it: agreed, disagreed, graded (in between); dropped, for too many were "
+            "under way or the budget is used up; unanswered by the upstream; failed.",
+            ("model", "outcome"),
+            registry=self.registry,
+        )
+        self.over_budget = Counter(
+            "smidgen_budget_refused", "Requests that could have passed a budget, by the budget's scope.", ("scope",), registry=self.registry
+        )
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
 
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.vouching import Voucher
+from smidgen.flows.vouching import Voucher, stands
 from smidgen.gateway import ruling as rulings
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
@@ -21,6 +21,7 @@ from smidgen.gateway.ruling import Ruling
 from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import local_answer, model_list, observation
+from smidgen.server.auditor import Auditor
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.ids import fresh
@@ -63,6 +64,7 @@ class Gateway:
         price: of the first upstream's model; None where it is not listed.
         local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
         origins: whose pages may call, as `--cors` has it.
+        auditor: asks the upstream about some of the answers given here; None for nobody.
     """
 
     def __init__(
@@ -75,9 +77,11 @@ class Gateway:
         price: ListPrice | None,
         local_at_last: bool,
         origins: Sequence[str],
+        auditor: Auditor | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
+        self._auditor = auditor
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,7 +155,7 @@ class Gateway:
     async def _decided(self, asked: Wanted, read: dict[str, Any], body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """A request to a bundle: its answer where its certificate lets it, else the upstream's."""
         vouch = self._vouchers[asked.bundle]
-        standing = await asyncio.to_thread(vouch)
+        standing = await stands(vouch)
         ruling = rulings.before(standing, asked)
         odd = unsuited(scope["path"], read)
         if ruling.local and odd is not None:
@@ -162,7 +166,7 @@ class Gateway:
             began = clock()
             local = await self._local(asked, body, scope, receive)
             if clock() - began > _LOOK_AGAIN_SECONDS:
-                standing = await asyncio.to_thread(vouch)
+                standing = await stands(vouch)
             if local.good:
                 ruling = rulings.after(standing, asked, local.replies, read)
             else:
@@ -170,6 +174,8 @@ class Gateway:
         if ruling.local and local is not None:
             self._metering.routed.labels(asked.bundle, "local", "").inc()
             await self._send(local, asked, ruling, read, send)
+            if self._auditor is not None:
+                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), read)
             return
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
@@ -205,6 +211,11 @@ class Gateway:
             local = local.within(facts, found)
         await local.send(send, marks("local", asked.bundle, ruling, uncertified))
 
+    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope) -> Call:
+        """A request as it goes upstream."""
+        tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
+        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=asked is not None)
+
     async def _pass(
         self,
         asked: Wanted | None,
@@ -215,8 +226,7 @@ class Gateway:
         send: Send,
     ) -> None:
         """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
-        tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
-        call = Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=asked is not None)
+        call = self._call(asked, body, scope)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
         clock = asyncio.get_running_loop().time
         began, seen = clock(), observation.of(scope)

@@ -36,9 +36,9 @@ class ListPrice:
 def listed(model: str) -> ListPrice | None:
     """The price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without a provider before a slash); None where it is not in
     the list: another model's price would be a guess."""
-    wanted = _spelt(model.rpartition("/")[2])
+    wanted = spelt(model)
     for entry in price_list.read()["models"]:
-        if _spelt(entry["name"]) == wanted:
+        if spelt(entry["name"]) == wanted:
             return ListPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
     return None
 
@@ -61,5 +61,6 @@ def written_of(body: Mapping[str, Any]) -> str:
     return "".join(str(choice.get("text") or (choice.get("message") or {}).get("content") or "") for choice in choices)
 
 
-def _spelt(name: str) -> str:
-    return _APART.sub("-", name.casefold()).strip("-")
+def spelt(name: str) -> str:
+    """A model's name as names are compared: without a provider, in one spelling."""
+    return _APART.sub("-", name.rpartition("/")[2].casefold()).strip("-")

@@ -68,6 +68,27 @@ class ServeSettings(Settings):
         (), "What becomes of one kind of personal data: KIND=mask, KIND=block or KIND=allow (card=block); may be repeated."
     )
     privacy_bundle: Path | None = setting(None, "Folder of a bundle of your own that finds personal data, in place of the shipped one.")
+    audit_share: float = setting(
+        0.02,
+        "Share of a bundle's certified answers that the fallback is asked for, too, behind the client's back, where the certificate's "
+        "reference is the large model. 0: none.",
+        ge=0,
+        le=1,
+    )
+    budget_day: float | None = setting(
+        None, "US dollars that may be spent on fallbacks in a day (UTC); past it, requests get 429.", ge=0, le=1e9
+    )
+    budgets: str | None = setting(None, "A TOML file with budgets by key and by model.", min_length=1)
+    price_in: float | None = setting(
+        None, "US dollars for a million tokens that a fallback reads, of models that the price list does not have.", ge=0, le=1e6
+    )
+    price_out: float | None = setting(None, "The same, of tokens that it writes.", ge=0, le=1e6)
+    max_output_tokens: int = setting(
+        32_768,
+        "Most tokens that a fallback writes where a request does not say: their price is set aside of the budget.",
+        ge=1,
+        le=10_000_000,
+    )
     access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
 
     @property

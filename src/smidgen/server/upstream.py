@@ -6,6 +6,7 @@ Certificates are verified and redirects are not followed, for the key would go w
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
@@ -17,11 +18,14 @@ from smidgen.gateway import address
 from smidgen.gateway.breaker import Breaker
 from smidgen.gateway.crossing import Headers, up
 from smidgen.gateway.request_body import with_model
+from smidgen.server import transport
 from smidgen.server.request_content import Flowing
 
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
 """Posts that leave nothing behind."""
 _MOST_READ = 4096
+_TARGETS = 64
+"""URLs that are kept: most requests go to one of a few, and taking one apart takes long."""
 _LISTED_BYTES = 5_000_000
 _LISTED_SECONDS = 5.0
 
@@ -79,16 +83,14 @@ class Upstream:
         self.breaker = Breaker()
         self._url, self._key, self._own = httpx.URL(url), key, own_authorization
         self.name = f"{number}:{self._url.host}"
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(waits.read, connect=waits.connect, pool=waits.connect),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15.0),
-            follow_redirects=False,
-            trust_env=not address.is_local(url),
-        )
+        self._timeout = httpx.Timeout(waits.read, connect=waits.connect, pool=waits.connect).as_dict()
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15.0)
+        self._transport = transport.opened(limits, address.is_local(url))
+        self._target = functools.lru_cache(maxsize=_TARGETS)(self._made)
 
     async def close(self) -> None:
         """Let the connections go."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def send(self, call: Call) -> httpx.Response:
         """The response as soon as its head is there; it must be closed. Raises httpx.RequestError where there is none, RequestError, 400,
@@ -97,14 +99,20 @@ class Upstream:
         headers = [(name, value) for name, value in call.headers if not (isinstance(body, bytes) and name == b"content-length")]
         flow: AsyncIterable[bytes] | bytes = with_model(body, self.model) if call.renamed and isinstance(body, bytes) else body
         try:
-            target = self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + call.tail + (b"?" + call.query if call.query else b""))
+            target = self._target(call.tail, call.query)
         except (ValueError, httpx.InvalidURL):
             raise RequestError(
                 "the path is none", value="the request", todo="Send it percent-encoded.", status=400, code="bad_path"
             ) from None
         request = httpx.Request(call.method, target, headers=up(headers, self._key, own_authorization=self._own), content=flow)
-        request.extensions["timeout"] = self._client.timeout.as_dict()
-        return await self._client.send(request, stream=True)
+        request.extensions["timeout"] = self._timeout
+        response = await self._transport.handle_async_request(request)
+        response.request = request
+        return response
+
+    def _made(self, tail: bytes, query: bytes) -> httpx.URL:
+        """Where a request goes. Raises ValueError or httpx.InvalidURL for a path that cannot be one."""
+        return self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + tail + (b"?" + query if query else b""))
 
     async def models(self, headers: Headers, query: bytes) -> bytes:
         """What it answers when asked for its models. Raises httpx.RequestError, or ValueError where it refuses or says too much."""

@@ -1,0 +1,74 @@
+"""`smidgen status`: how the certificates of the bundles on this machine stand, and what was spent today."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from smidgen.cli.screen import out, print_json
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
+    """Show how the certificate of each bundle on this machine stands, what its audits have found, and what was spent on fallbacks today.
+
+    It reads files and asks no server: it works whether one runs or not.
+
+    Example: smidgen status --json
+    """
+    from smidgen.flows.state import state
+
+    found = state()
+    if as_json:
+        print_json(found)
+        return
+    _show_bundles(found["bundles"])
+    _show_spending(found["spending"])
+
+
+def _show_bundles(bundles: list[dict[str, Any]]) -> None:
+    if not bundles:
+        out.print("No bundle was built or served here yet.")
+        return
+    table = Table("bundle", "certificate", "at most", "audits", "loss", "evidence", box=None, pad_edge=False, header_style="dim")
+    for bundle in bundles:
+        name = f"[bold]{escape(bundle['name'])}[/]"
+        if "error" in bundle:
+            table.add_row(name, "[red]bundle damaged[/]", "", "", "", "")
+            continue
+        paper, audits = bundle["certificate"], bundle["audits"]
+        colour = "green" if paper["state"] == "valid" else "dim" if paper["state"] == "none" else "red"
+        shown = ("", "", "")
+        if audits is not None:
+            known = "error" not in audits
+            shown = (f"{audits['audits']:,}", f"{audits['losses']:.4g}", _evidence(audits)) if known else ("[red]unreadable[/]", "", "")
+        table.add_row(name, f"[{colour}]{paper['state']}[/]", f"{paper['alpha']:.1%}" if "alpha" in paper else "", *shown)
+    out.print(table)
+    out.print()
+    for bundle in bundles:
+        why = bundle.get("error") or bundle["certificate"]["why"]
+        out.print(f"[dim]{escape(bundle['name'])}[/]  {escape(bundle['folder'])}: {escape(why)}", soft_wrap=True)
+
+
+def _evidence(audits: dict[str, Any]) -> str:
+    return f"{audits['evidence']:.3g} of {audits['needed']:.3g}"
+
+
+def _show_spending(spending: dict[str, Any]) -> None:
+    out.print()
+    if "error" in spending:
+        out.print(f"[red]What was spent cannot be read:[/] {escape(spending['error'])}", soft_wrap=True)
+        return
+    if not spending["scopes"]:
+        out.print(f"Nothing was spent under a budget on {spending['day']} (UTC).")
+        return
+    table = Table(f"spent on {spending['day']}", "requests", "USD", "estimated", "set aside", box=None, pad_edge=False, header_style="dim")
+    for scope, one in spending["scopes"].items():
+        amounts = (one["usd"], one["of_that_estimated_usd"], one["set_aside_usd"])
+        table.add_row(escape(scope), f"{one['requests']:,}", *(f"{amount:.4f}" for amount in amounts))
+    out.print(table)
+
+
+part = status

@@ -1,0 +1,55 @@
+"""Auditing: a loss of an answer that a bundle gave goes into the test of the certificate that it was given under."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.gateway import auditing
+from smidgen.gateway.certificate import Certificate
+
+_log = logging.getLogger("smidgen.audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the audits of a certificate have come to.
+
+    Attributes:
+        audits: how many there were.
+        losses: the sum of their losses.
+        evidence: the largest so far, against the certificate.
+        needed: with how much it is revoked.
+        revoked: whether it is, by audits.
+    """
+
+    audits: int
+    losses: float
+    evidence: float
+    needed: float
+    revoked: bool
+
+
+def take_in(bundle: Path, paper: Certificate, loss: float, probability: float) -> bool:
+    """Take in one audited answer; returns whether the certificate is revoked by its audits. From then on every request escalates.
+
+    Args:
+        bundle: folder of the bundle.
+        paper: the certificate that the answer was given under.
+        loss: of the answer against the certificate's reference, 0..1; where answers are right or wrong, 1 for a wrong one.
+        probability: with which this request was chosen to be audited, decided before its loss was known. What people say of their own
+            accord was not chosen in any such way, and is no audit: who complains is not a random client.
+
+    Raises ValueError for a loss or a probability that cannot be, OSError where the state cannot be written; then nothing is taken in.
+    """
+    revoked = auditing.observe(bundle, paper, loss, probability, least_probability=probability)
+    if revoked:
+        _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
+    return revoked
+
+
+def evidence(paper: Certificate) -> Evidence:
+    """What there is so far. Raises OSError or ValueError where the state cannot be read."""
+    found = auditing.audited(paper)
+    return Evidence(found.audits, found.losses, found.most, 1 / found.delta, found.revoked)

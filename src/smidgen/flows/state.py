@@ -1,0 +1,84 @@
+"""The state of the bundles on this machine, from files alone: how each certificate stands, what its audits found, what was spent today."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import BundleError, InputError
+from smidgen.flows import auditing
+from smidgen.flows.vouching import subject_of
+from smidgen.gateway.budget import today
+from smidgen.gateway.standing import Standing, standing
+from smidgen.store import ledger, shelf
+from smidgen.store.ledger import NANO
+
+
+def state(now: datetime | None = None) -> dict[str, Any]:
+    """All of it, JSON-ready: `as_of`, `bundles`, `spending`. What cannot be read has its `error` in its place."""
+    moment = now or datetime.now(UTC)
+    return {
+        "as_of": moment.isoformat(timespec="seconds"),
+        "bundles": [_bundle(folder, moment) for folder in shelf.known()],
+        "spending": _spending(today(moment)),
+    }
+
+
+def _bundle(folder: Path, now: datetime) -> dict[str, Any]:
+    try:
+        manifest = read_manifest(folder)
+    except (BundleError, InputError) as error:
+        return {"name": folder.name, "folder": str(folder), "error": str(error)}
+    found = standing(folder, subject_of(manifest), now)
+    return {
+        "name": manifest.name,
+        "id": manifest.id,
+        "task": manifest.task,
+        "folder": str(folder),
+        "certificate": _certificate(found),
+        "audits": _audits(found),
+    }
+
+
+def _certificate(found: Standing) -> dict[str, Any]:
+    paper = found.certificate
+    facts: dict[str, Any] = {"state": found.state.value, "why": found.why}
+    if paper is not None:
+        facts |= {
+            "id": paper.id,
+            "alpha": paper.alpha,
+            "delta": paper.delta,
+            "reference": paper.reference.words,
+            "share": paper.share,
+            "valid_until": paper.valid_until.isoformat(),
+        }
+    return facts
+
+
+def _audits(found: Standing) -> dict[str, Any] | None:
+    if found.certificate is None:
+        return None
+    try:
+        return asdict(auditing.evidence(found.certificate))
+    except (OSError, ValueError) as error:
+        return {"error": str(error)}
+
+
+def _spending(day: str) -> dict[str, Any]:
+    try:
+        spent = ledger.read(day)
+    except OSError as error:
+        return {"day": day, "error": str(error)}
+    scopes = {
+        scope: {
+            "usd": one.nano / NANO,
+            "of_that_estimated_usd": one.estimated / NANO,
+            "set_aside_usd": one.held / NANO,
+            "requests": one.requests,
+        }
+        for scope, one in sorted(spent.items())
+    }
+    return {"day": day, "scopes": scopes}

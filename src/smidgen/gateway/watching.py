@@ -1,0 +1,119 @@
+"""Watching a certificate: as often as it is asked for, for the price of a few looks at the disk.
+
+All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys. Reading
+and verifying them costs about a millisecond. What the system says of each (when it was changed, its size, which file it is) costs a
+thousandth of that, and tells whether anything is different: then all is read anew. The time is looked at on every call.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from smidgen.core.errors import CertificateError
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation, signing, standing
+from smidgen.gateway.certificate import Subject
+from smidgen.gateway.clock import Clock
+from smidgen.gateway.standing import Standing, State
+
+_SETTLED_NS = 2_000_000_000
+"""Coarsest times of files in use. A file that was changed less than this ago could be changed again and look the same: it is read anew."""
+
+Stamp = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What was read, the files that it was read from as they were before that, and the time where it needs one."""
+
+    standing: Standing
+    stamps: tuple[tuple[str, Stamp], ...]
+    clock: Clock | None
+
+
+class Watch:
+    """How the certificate of one bundle stands, as often as it is asked. May be called from several threads.
+
+    Args:
+        bundle: its folder. A link is followed once: what is put in its place later is another bundle.
+        subject: its manifest, as it was opened.
+        now: the time, for tests.
+    """
+
+    def __init__(self, bundle: Path, subject: Subject, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._bundle, self._subject, self._now = bundle.resolve(), subject, now
+        self._held: _Held | None = None
+        self._clock: Clock | None = None
+
+    def known(self) -> Standing | None:
+        """How it stands, where nothing has changed since it was read; None where it must be read. Looks at the disk and reads nothing."""
+        held = self._held
+        if held is None or any(stamp(path) != before for path, before in held.stamps):
+            return None
+        if held.clock is None:
+            return held.standing
+        now = self._now()
+        return None if held.clock.due(now) else standing.at(held.standing, now, held.clock.see(now))
+
+    def __call__(self) -> Standing:
+        """How it stands now. Reads files where anything has changed, and writes down the time where that is due; raises nothing."""
+        held = self._held
+        if held is None or any(stamp(path) != before for path, before in held.stamps):
+            held = self._read()
+        if held.clock is None:
+            return held.standing
+        now = self._now()
+        seen = held.clock.see(now)
+        if held.clock.due(now):
+            held.clock.keep()
+        return standing.at(held.standing, now, seen)
+
+    def _read(self) -> _Held:
+        began = time.time_ns()
+        file = papers.place(self._bundle)
+        stamps = {str(file): stamp(file)}
+        try:
+            name = papers.read(file).id
+        except CertificateError:
+            name = ""
+        # All before the reading that counts: what is changed in the midst of it is seen the next time.
+        for path in (*signing.watched(), *(revocation.watched(self._bundle, name) if name else ())):
+            stamps[str(path)] = stamp(path)
+        found = standing.written(self._bundle, self._subject)
+        clock = None
+        if found.valid and found.certificate is not None:
+            try:
+                clock = self._clock_of(found)
+            except (OSError, ValueError) as error:
+                found = standing.timeless(found.certificate, error)
+        held = _Held(found, tuple(stamps.items()), clock)
+        same = (found.certificate.id if found.certificate is not None else "") == name
+        fresh = any(isinstance(part, int) and part > began - _SETTLED_NS for mark in stamps.values() for part in mark[:2])
+        # What does not hold may be for want of a file handle, or of a disk that answers: it is read anew until it does.
+        sound = found.state in (State.VALID, State.NONE)
+        self._held = held if sound and same and not fresh else None
+        return held
+
+    def _clock_of(self, found: Standing) -> Clock:
+        """The time of a certificate; what was seen of it already is not forgotten when it is read anew."""
+        assert found.certificate is not None
+        if self._clock is None or self._clock.certificate != found.certificate.id:
+            self._clock = Clock(found.certificate.id, found.certificate.valid_until)
+        return self._clock
+
+
+def stamp(path: Path | str) -> Stamp:
+    """What the system says of a file without reading it: when it and its entry were changed, its size, its number. A link that leads
+    nowhere is not the same as no file."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 it is done for every request, and a Path takes three times as long
+    except FileNotFoundError:
+        return ("link",) if Path(path).is_symlink() else ()
+    except OSError as error:
+        return ("fault", str(error.errno))
+    return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, facts.st_dev, facts.st_mode

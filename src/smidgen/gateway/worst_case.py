@@ -1,0 +1,103 @@
+"""The most that a request can take in tokens, as far as its body says: what is set aside for it before it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WRITING = frozenset({b"/chat/completions", b"/completions", b"/responses"})
+READING = frozenset({b"/embeddings"})
+_FREE = frozenset({"GET", "HEAD", "DELETE"})
+"""Methods that have nothing written."""
+_FRAME = 1024
+"""Tokens that a provider puts before all messages, the words about tools among them; around each fewer than JSON has signs there."""
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_ELSEWHERE = frozenset(
+    {"previous_response_id", "conversation", "file_id", "file_url", "image_url", "input_audio", "image_file", "file_data"}
+)
+_PARTS = frozenset({"image_url", "input_image", "input_audio", "input_file", "file", "image_file", "image", "audio", "video_url"})
+_FORMS = frozenset({"tools", "functions", "response_format", "text", "metadata", "logit_bias"})
+"""Fields whose inner names are the client's own."""
+_OWN_TOOLS = frozenset({"function", "custom"})
+_PRICED: dict[str, tuple[Any, ...]] = {
+    "web_search_options": (None, {}),
+    "modalities": (None, ["text"]),
+    "audio": (None,),
+    "service_tier": (None, "auto", "default", "flex"),
+}
+"""Fields that change the price, with the values that do not."""
+_MOST_CHOICES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The most tokens that are read, and that are written."""
+
+    given: int
+    got: int
+
+
+def free(method: str, tail: bytes) -> bool:
+    """Whether a request costs nothing by the token, whatever it says."""
+    return method in _FREE or tail in (b"/moderations", b"/models")
+
+
+def most(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) -> Tokens | str:
+    """The most that a request can take, or why that cannot be told, a clause.
+
+    A token of today's tokenizers is at least one byte; JSON writes a text in no fewer bytes than it has.
+
+    Args:
+        tail: the path behind `/v1`.
+        body: the request.
+        size: its bytes.
+        unsaid: the most tokens of an answer where the request does not say.
+    """
+    if tail not in WRITING | READING:
+        return "what this path costs is not known"
+    reason = next(_unseen(body), None)
+    if reason is not None:
+        return reason
+    given = size + _FRAME
+    if tail in READING:
+        return Tokens(given, 0)
+    limits = [body[name] for name in _LIMITS if body.get(name) is not None]
+    if not all(isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 for limit in limits):
+        limits = []  # the upstream will refuse it, or not: nothing is known of it
+    prompt = body.get("prompt")
+    texts = len(prompt) if tail == b"/completions" and isinstance(prompt, list) and not all(isinstance(p, int) for p in prompt) else 1
+    counts = [body[name] for name in ("n", "best_of") if body.get(name) is not None]
+    if not all(isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= _MOST_CHOICES for count in counts):
+        return "the number of its choices is none"
+    copies = max(1, texts) * max([1, *counts])
+    return Tokens(given, (max(limits) if limits else unsaid) * copies)
+
+
+def _unseen(value: Any, depth: int = 0) -> Iterator[str]:
+    """What a request has the model read that does not stand in it as text, or has it do beside writing."""
+    if depth > 40:
+        yield "it is nested too deeply"
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name in _ELSEWHERE and inner not in (None, "", [], {}):
+                yield f"the field {name} brings in what does not stand in it as text"
+            elif name == "background" and inner:
+                yield "what runs in the background is not seen to its end"
+            elif depth == 0 and name == "prompt" and isinstance(inner, Mapping):
+                yield "a stored prompt does not stand in it"
+            elif depth == 0 and name == "tools" and isinstance(inner, list):
+                for tool in inner:
+                    kind = tool.get("type", "function") if isinstance(tool, Mapping) else None
+                    if kind not in _OWN_TOOLS:
+                        yield "a tool of the upstream's own has a price of its own"
+            elif depth == 0 and name in _PRICED and inner not in _PRICED[name]:
+                yield f"the field {name} has a price of its own"
+            elif name == "type" and isinstance(inner, str) and inner in _PARTS:
+                yield f"a part of the type {inner} is not text"
+            if not (depth == 0 and name in _FORMS):
+                yield from _unseen(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            if isinstance(inner, Mapping | list):
+                yield from _unseen(inner, depth + 1)

@@ -1,0 +1,152 @@
+"""The auditor: a random share of what bundles answered is also asked of the large model, behind the client's back and time.
+
+It begins when the client has its answer. Which requests are audited is drawn before anything is known of how they go. Losses are taken in
+in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.flows import auditing, disagreement
+from smidgen.gateway.answer_reading import Reading
+from smidgen.gateway.certificate import Certificate
+from smidgen.server.escalation import Escalation, Unreachable
+from smidgen.server.metering import Metering
+from smidgen.server.served import Served
+from smidgen.server.upstream import Call
+
+MOST_IN_FLIGHT = 8
+_AGAINST = "model"
+_EACH_SECONDS = 60.0
+_DROPPED, _UNANSWERED = "dropped", "unanswered"
+_log = logging.getLogger("smidgen.audit")
+
+
+class Auditor:
+    """See above.
+
+    Args:
+        models: the bundles by their names.
+        escalation: the upstream that audits ask: the first one, for another's model is not the reference.
+        metering: counts audits by what became of them.
+        share: of the answers given under a certificate against the large model, 0..1.
+        seconds: longest that an audit may take.
+        chance: draws.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Served],
+        escalation: Escalation,
+        metering: Metering,
+        share: float,
+        seconds: float,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._models, self._escalation, self._metering, self._share, self._seconds = models, escalation, metering, share, seconds
+        self._chance = chance or random.SystemRandom()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last: asyncio.Task[None] | None = None
+        self._said = -_EACH_SECONDS
+
+    def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, read: Mapping[str, Any]) -> None:
+        """Draw, and audit this answer where it is drawn. Returns at once.
+
+        Args:
+            bundle: who answered.
+            paper: the certificate that it was answered under; None where there was none.
+            replies: what was answered.
+            call: the request as it would have escalated.
+            read: its body.
+        """
+        if paper is None or paper.reference.kind != _AGAINST or len(replies) != 1 or self._chance.random() >= self._share:
+            return
+        folder = getattr(self._models[bundle], "folder", None)
+        if folder is None:
+            return
+        if len(self._tasks) >= MOST_IN_FLIGHT:
+            self._count(bundle, _DROPPED)
+            return
+        work = self._audit(bundle, folder, paper, replies[0], call, read, self._last)
+        self._last = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(self._last)
+        self._last.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End what is under way. It is dropped, whatever it would have said."""
+        waiting = list(self._tasks)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _audit(
+        self,
+        bundle: str,
+        folder: Path,
+        paper: Certificate,
+        reply: Reply,
+        call: Call,
+        read: Mapping[str, Any],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        try:
+            said, without = await self._said_of(call)
+            if before is not None and not before.done():
+                await asyncio.wait({before})
+            if without:
+                self._count(bundle, without)
+                return
+            model = self._models[bundle]
+            loss = await asyncio.to_thread(disagreement.loss, model.task, model.form, _asked(read), reply, said)
+            await asyncio.to_thread(auditing.take_in, folder, paper, loss, self._share)
+            self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded")
+        except Exception as error:  # noqa: BLE001 nobody waits for it: what fails here is counted and told, or it would be lost
+            self._count(bundle, "failed")
+            if time.monotonic() - self._said >= _EACH_SECONDS:
+                self._said = time.monotonic()
+                _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
+
+    async def _said_of(self, call: Call) -> tuple[str, str]:
+        """The large model's text; else what the audit is counted as, for then nothing is known of the local answer."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
+        try:
+            async with asyncio.timeout(self._seconds):
+                _, response = await self._escalation.ask(replace(call, headers=plain))
+                try:
+                    if response.status_code != 200:
+                        return "", _UNANSWERED
+                    reading = Reading(response.headers.get("content-type", ""))
+                    async for piece in response.aiter_bytes():
+                        reading.feed(piece)
+                    reading.end()
+                finally:
+                    await response.aclose()
+        except Unreachable as error:
+            return "", _DROPPED if error.short else _UNANSWERED
+        except (RequestError, TimeoutError, httpx.RequestError, httpx.StreamError):
+            return "", _UNANSWERED
+        return (reading.text, "") if reading.whole else ("", _UNANSWERED)
+
+    def _count(self, bundle: str, outcome: str) -> None:
+        self._metering.audits.labels(bundle, outcome).inc()
+
+
+def _asked(read: Mapping[str, Any]) -> str:
+    """The text that a request is about: the user's, as `gateway.suited` lets it through."""
+    prompt = read.get("prompt")
+    if isinstance(prompt, str):
+        return prompt
+    content = read["messages"][-1].get("content")
+    return content if isinstance(content, str) else "\n".join(piece["text"] for piece in content)

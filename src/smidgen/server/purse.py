@@ -1,0 +1,268 @@
+"""The purse: what requests may cost is set aside before they leave, and what they took is settled when their answer is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.gateway import budget as budgets
+from smidgen.gateway import worst_case
+from smidgen.gateway.answer_reading import Reading
+from smidgen.gateway.budget import ALL, Budget
+from smidgen.gateway.crossing import Headers
+from smidgen.gateway.request_body import parsed
+from smidgen.server.metering import Metering
+from smidgen.server.saving import listed, spelt
+from smidgen.server.settings import ServeSettings
+from smidgen.server.upstream import Call, Upstream
+from smidgen.store import ledger as ledgers
+from smidgen.store.ledger import NANO, Full, Held, Ledger
+
+_BYTES_A_TOKEN = 3
+"""Of an answer whose upstream does not count: English has about four, Chinese three."""
+_MOST_PRICES = 1000
+_log = logging.getLogger("smidgen.budget")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens, in and out."""
+
+    given: float
+    got: float
+
+    def nano(self, given: int, got: int) -> int:
+        """What so many tokens cost, in nanodollars, rounded up."""
+        return math.ceil((given * self.given + got * self.got) * NANO / 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A request that may not leave: why in a clause, and of which kind: `budget`, `cost` (it cannot be told), `ledger`."""
+
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What may be spent, and at which prices.
+
+    Attributes:
+        budget: the limits.
+        price: of models that the price list does not have; None: they may not be asked.
+        unsaid: the most tokens of an answer where the request does not say.
+    """
+
+    budget: Budget
+    price: Price | None
+    unsaid: int
+
+
+def plan(settings: ServeSettings) -> Plan | None:
+    """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
+    given, got = settings.price_in, settings.price_out
+    price = Price(given, got) if given is not None and got is not None else None
+    if price is None and (given is not None or got is not None):
+        raise InputError(
+            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
+        )
+    budget = budgets.budget(settings.budget_day, Path(settings.budgets).expanduser() if settings.budgets else None)
+    if budget is None:
+        return None
+    if not settings.fallback:
+        raise InputError(
+            "there is a budget, and no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
+        )
+    unpriced = [model for model in settings.fallback_model if price is None and listed(model) is None]
+    if unpriced:
+        raise InputError(
+            "the budget cannot be kept, for the price list does not have this model",
+            value=unpriced[0],
+            todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
+        )
+    return Plan(budget, price, settings.max_output_tokens)
+
+
+class Purse:
+    """The budget at work.
+
+    Args:
+        plan: see there.
+        models: what the upstreams call their models: those that are accounted by name.
+        metering: counts what was refused.
+        file: of the ledger; its place by default.
+
+    Raises SmidgenError where the ledger cannot be opened: what was spent is not known.
+    """
+
+    def __init__(self, plan: Plan, models: Sequence[str], metering: Metering, file: Path | None = None) -> None:
+        self._plan, self._metering = plan, metering
+        limited = [scope.removeprefix("model:") for scope in plan.budget.usd if scope.startswith("model:")]
+        self._scopes = {spelt(name): f"model:{name}" for name in (*models, *limited)}
+        self._prices: dict[str, Price | None] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        try:
+            self.ledger = Ledger(file)
+        except OSError as error:
+            raise SmidgenError(
+                "what was spent cannot be read, and so no budget can be kept",
+                value=str(error),
+                todo=f"Mend {file or ledgers.place()}, or move it away: what was spent today is then forgotten.",
+            ) from error
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Dollars a day, by scope."""
+        return self._plan.budget.usd
+
+    async def hold(self, upstream: Upstream, call: Call) -> Hold | Short | None:
+        """Set aside the most that a request can cost at an upstream; None for one that costs nothing."""
+        if worst_case.free(call.method, call.tail):
+            return None
+        read = parsed(call.body) if isinstance(call.body, bytes) else None
+        if read is None or not isinstance(call.body, bytes):
+            return Short("cost", "it is no JSON, and what it costs is not known")
+        model = upstream.model if call.renamed else read.get("model")
+        price = self._price(model) if isinstance(model, str) else None
+        if price is None or not isinstance(model, str):
+            return Short("cost", "its model has no price")
+        most = worst_case.most(call.tail, read, len(call.body), self._plan.unsaid)
+        if isinstance(most, str):
+            return Short("cost", most)
+        scopes = (ALL, self._plan.budget.key_scope(_secret(call.headers)), self._scopes.get(spelt(model), "model:other"))
+        limits = {scope: _nano(self._plan.budget.usd.get(scope)) for scope in scopes}
+        try:
+            held = await self._held(limits, price.nano(most.given, most.got))
+        except OSError as error:
+            _log.error("a request does not leave: %s", error)
+            return Short("ledger", "what was spent cannot be read")
+        if isinstance(held, Full):
+            self._metering.over_budget.labels(held.scope).inc()
+            whose = "the budget" if held.scope == ALL else f"the budget of {held.scope.replace(':', ' ', 1)}"
+            return Short("budget", f"{whose} for today does not hold what it may cost")
+        return Hold(self, held, price, len(call.body))
+
+    async def _held(self, limits: Mapping[str, int | None], nano: int) -> Held | Full:
+        """Set it aside. Where the client goes meanwhile, it is let go again."""
+        work = asyncio.ensure_future(asyncio.to_thread(self.ledger.hold, budgets.today(), limits, nano))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(self._let_go)
+            raise
+
+    def _let_go(self, work: asyncio.Future[Held | Full]) -> None:
+        if not work.cancelled() and work.exception() is None and isinstance(held := work.result(), Held):
+            self.book(lambda: self.ledger.release(held))
+
+    async def close(self) -> None:
+        """Settle what is over, and close the ledger."""
+        await asyncio.gather(*self._settling, return_exceptions=True)
+        await asyncio.to_thread(self.ledger.close)
+
+    def book(self, work: Callable[[], None]) -> None:
+        """Write into the ledger, behind the request's back. Where that fails, what was set aside stays so: the budget is kept."""
+
+        async def booked() -> None:
+            try:
+                await asyncio.to_thread(work)
+            except OSError as error:
+                _log.error("a request is not settled, and counts in full: %s", error)
+
+        task = asyncio.get_running_loop().create_task(booked())
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    def _price(self, model: str) -> Price | None:
+        if model not in self._prices:
+            found = listed(model)
+            price = Price(found.input, found.output) if found is not None else self._plan.price
+            if len(self._prices) >= _MOST_PRICES:
+                return price
+            self._prices[model] = price
+        return self._prices[model]
+
+
+class Hold:
+    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches."""
+
+    def __init__(self, purse: Purse, held: Held, price: Price, size: int) -> None:
+        self._purse, self._held, self._price, self._size = purse, held, price, size
+        self._over = False
+
+    def lost(self, taken: int) -> None:
+        """No answer came. `taken` says how many tries may have been taken on all the same: each counts in full."""
+        self._settle(None if not taken else self._held.nano * taken, estimated=True)
+
+    def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
+        """The response, which settles when it is closed. `taken` tries before it may have been taken on."""
+        reading = Reading("" if response.headers.get("content-encoding") else response.headers.get("content-type", ""))
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Watched(response.stream, reading, lambda: self._read(response, reading, taken))
+        return response
+
+    def _read(self, response: httpx.Response, reading: Reading, taken: int) -> None:
+        before = taken * self._held.nano
+        if reading.usage is not None:
+            self._settle(before + self._price.nano(reading.usage.given, reading.usage.got), estimated=bool(before))
+        elif not 200 <= response.status_code < 300:
+            self._settle(before or None, estimated=True)
+        elif reading.written:
+            got = max(reading.events, -(-reading.written // _BYTES_A_TOKEN))
+            guess = self._price.nano(-(-self._size // _BYTES_A_TOKEN), got)
+            self._settle(before + min(guess, self._held.nano), estimated=True)
+        else:
+            self._settle(before + self._held.nano, estimated=True)
+
+    def _settle(self, nano: int | None, estimated: bool) -> None:
+        if self._over:
+            return
+        self._over = True
+        ledger, held = self._purse.ledger, self._held
+        if nano is None:
+            self._purse.book(lambda: ledger.release(held))
+        else:
+            self._purse.book(lambda: ledger.settle(held, nano, estimated))
+
+
+class _Watched(httpx.AsyncByteStream):
+    """A response's bytes as they are, read while they pass."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, reading: Reading, over: Callable[[], None]) -> None:
+        self._stream, self._reading, self._over = stream, reading, over
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            self._reading.feed(piece)
+            yield piece
+        self._reading.end()
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._over()
+
+
+def _secret(headers: Headers) -> bytes:
+    """The client's key, in whichever header."""
+    for name, value in headers:
+        low = name.lower()
+        if low == b"authorization":
+            scheme, _, secret = value.partition(b" ")
+            return secret.strip() if scheme.lower() == b"bearer" else value
+        if low in (b"api-key", b"x-api-key", b"x-goog-api-key"):
+            return value.strip()
+    return b""
+
+
+def _nano(usd: float | None) -> int | None:
+    return None if usd is None else math.floor(usd * NANO)

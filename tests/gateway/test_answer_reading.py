@@ -1,0 +1,88 @@
+"""An upstream's answer, read while it passes: in any pieces."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from smidgen.gateway.answer_reading import MOST_BYTES, Reading, Usage
+
+SSE = "text/event-stream; charset=utf-8"
+
+
+def read(content: bytes, kind: str = "application/json", step: int | None = None) -> Reading:
+    reading = Reading(kind)
+    for start in range(0, len(content), step or max(1, len(content))):
+        reading.feed(content[start : start + (step or len(content))])
+    reading.end()
+    return reading
+
+
+def events(*found: Any, end: str = "\n\n") -> bytes:
+    return "".join(f"data: {one if isinstance(one, str) else json.dumps(one)}{end}" for one in found).encode()
+
+
+def delta(text: str, index: int = 0) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": {"content": text}}]}
+
+
+def test_a_whole_completion() -> None:
+    whole = {
+        "choices": [
+            {"index": 0, "message": {"content": "für"}},
+            {"index": 1, "message": {"content": "b", "tool_calls": [{"function": {"arguments": "{}"}}]}},
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3},
+    }
+    found = read(json.dumps(whole).encode())
+    assert (found.text, found.usage, found.written, found.whole) == ("für", Usage(7, 3), 7, True)
+    assert read(b'{"choices":[{"text":"a"}]}').text == "a"
+    assert read(b'{"data":[],"usage":{"prompt_tokens":9,"total_tokens":9}}').usage == Usage(9, 0)
+    response = {"output": [{"content": [{"type": "output_text", "text": "hi"}]}], "usage": {"input_tokens": 1, "output_tokens": 2}}
+    assert (read(json.dumps(response).encode()).text, read(json.dumps(response).encode()).usage) == ("hi", Usage(1, 2))
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+def test_a_stream_in_any_pieces(step: int, end: str) -> None:
+    stream = events(
+        delta("für "),
+        delta("x", 1),
+        delta("alle"),
+        {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}},
+        "[DONE]",
+        end=end,
+    )
+    found = read(b": hello\n\n" + stream, SSE, step)
+    assert (found.text, found.usage, found.written, found.events, found.whole) == ("für alle", Usage(5, 3), 10, 3, True)
+
+
+def test_a_stream_of_the_responses_kind() -> None:
+    done = {"type": "response.completed", "response": {"usage": {"input_tokens": 4, "output_tokens": 6}}}
+    found = read(events({"type": "response.output_text.delta", "delta": "Hi"}, done), SSE)
+    assert (found.text, found.usage, found.events, found.whole) == ("Hi", Usage(4, 6), 1, True)
+
+
+def test_one_that_broke_off_is_not_whole() -> None:
+    found = read(events(delta("a"))[:-2], SSE)
+    assert (found.text, found.usage, found.whole) == ("a", None, False)
+    assert not read(b'{"choices": [').whole
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[1]", b'{"choices": 3, "usage": []}', b'{"choices":[1,{"message":2}],"usage":{"prompt_tokens":true}}']
+)
+def test_what_is_not_understood_says_nothing(content: bytes) -> None:
+    for kind in ("application/json", SSE):
+        found = read(content if kind != SSE else b"data: " + content + b"\n\n", kind)
+        assert (found.text, found.usage, found.written) == ("", None, 0)
+
+
+def test_what_is_too_large_is_not_kept() -> None:
+    found = Reading("application/json")
+    for _ in range(MOST_BYTES // 1_000_000 + 2):
+        found.feed(b" " * 1_000_000)
+    found.end()
+    assert not found.whole and found._pieces == []

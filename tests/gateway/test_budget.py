@@ -1,0 +1,116 @@
+"""Budgets as they are written down, and the most that a request can take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import InputError, RecipeError
+from smidgen.gateway.budget import budget, today, until_tomorrow
+from smidgen.gateway.worst_case import Tokens, free, most
+
+CHAT = b"/chat/completions"
+KEY = b"sk-shop"
+SHOP = hashlib.sha256(KEY).hexdigest()
+
+
+def test_a_file_of_budgets(tmp_path: Path) -> None:
+    file = tmp_path / "budgets.toml"
+    file.write_text(
+        f'day = 20\n[key.shop]\nsha256 = "{SHOP[:12]}"\nday = 5\n[model."gpt-6-sol"]\nday = 2.5\n[others]\nday = 1\n', encoding="utf-8"
+    )
+    found = budget(8.0, file)
+    assert found is not None
+    assert found.usd == {"all": 8.0, "key:shop": 5.0, "model:gpt-6-sol": 2.5, "key:others": 1.0}
+    assert [found.key_scope(secret) for secret in (KEY, b"sk-other", b"")] == ["key:shop", "key:others", "key:others"]
+    assert budget(None, None) is None
+    alone = budget(5.0, None)
+    assert alone is not None and alone.usd == {"all": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("day = -1", "day"),
+        ("daily = 1", "daily"),
+        ("day = nan", "day"),
+        ("", "no amount"),
+        ('[key.shop]\nsha256 = "abc"\nday = 1', "key.shop.sha256"),
+        ('[key.a]\nsha256 = "abcdef01"\nday = 1\n[key.b]\nsha256 = "abcdef0123"\nday = 1', "which one is meant"),
+        ('[key.others]\nsha256 = "abcdef01"\nday = 1', "[others]"),
+    ],
+)
+def test_every_mistake_is_named(tmp_path: Path, content: str, says: str) -> None:
+    file = tmp_path / "budgets.toml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        budget(None, file)
+    assert says in str(caught.value)
+
+
+def test_a_file_that_is_none(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_bytes(b"day = \xff")
+    for file in (tmp_path / "missing.toml", broken):
+        with pytest.raises(InputError, match="file of budgets"):
+            budget(None, file)
+
+
+def test_a_day_is_utc() -> None:
+    late = datetime.fromisoformat("2026-06-01T23:30:00-01:00")
+    assert today(late) == "2026-06-02"
+    assert until_tomorrow(datetime(2026, 6, 1, 23, 59, tzinfo=UTC)) == 60.0
+
+
+def asked(**more: Any) -> Tokens | str:
+    body = {"model": "big", "messages": [{"role": "user", "content": "Hello"}], **more}
+    return most(CHAT, body, len(json.dumps(body)), 1000)
+
+
+def test_the_most_that_a_request_can_write() -> None:
+    found = [asked(), asked(max_tokens=5), asked(max_tokens=5, max_completion_tokens=9, n=3), asked(max_tokens="x"), asked(max_tokens=-1)]
+    assert [one.got if isinstance(one, Tokens) else one for one in found] == [1000, 5, 27, 1000, 1000]
+    prompts = most(b"/completions", {"model": "m", "prompt": ["a", "b"], "max_tokens": 4, "best_of": 2}, 50, 1000)
+    assert isinstance(prompts, Tokens) and prompts.got == 16 and prompts.given >= 50
+    numbers = most(b"/completions", {"model": "m", "prompt": [1, 2, 3], "max_tokens": 4}, 50, 1000)
+    assert isinstance(numbers, Tokens) and numbers.got == 4
+    assert most(b"/embeddings", {"model": "m", "input": "a"}, 50, 1000) == Tokens(1074, 0)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AAAA"}}]}]},
+        {"previous_response_id": "resp_1"},
+        {"prompt": {"id": "pmpt_1"}},
+        {"background": True},
+        {"tools": [{"type": "web_search"}]},
+        {"service_tier": "priority"},
+        {"modalities": ["text", "audio"]},
+        {"n": 10**9},
+        {"n": "3"},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_cannot_be_bounded_says_why(more: dict[str, Any]) -> None:
+    assert isinstance(asked(**more), str)
+
+
+def test_a_clients_own_names_are_no_reason() -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"image_url": {"type": "string"}, "file_id": {}}}}}
+    assert isinstance(asked(tools=[tool], metadata={"conversation": "7"}, service_tier="default"), Tokens)
+    assert isinstance(most(b"/audio/speech", {"model": "m", "input": "x"}, 30, 1000), str)
+    assert free("GET", b"/files") and free("POST", b"/moderations") and not free("POST", CHAT)
+
+
+def test_what_is_nested_without_end_is_no_way_round() -> None:
+    deep: Any = "x"
+    for _ in range(60):
+        deep = {"content": deep}
+    assert asked(messages=[deep]) == "it is nested too deeply"

@@ -1,0 +1,255 @@
+"""A certificate that is watched: read once, looked at often, and nothing that changes goes unseen; nor does a clock that is set back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
+
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import clock, revocation, signing, watching
+from smidgen.gateway.standing import State, standing
+from smidgen.gateway.watching import Watch
+from smidgen.store import atomic
+
+MINUTE = timedelta(minutes=1)
+
+
+class Time:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW + MINUTE
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as settled at once: the tests write them just before they look."""
+    monkeypatch.setattr(watching, "_SETTLED_NS", 0)
+
+
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The certificates that are read from now on."""
+    seen: list[Path] = []
+    read = papers.read
+
+    def noted(file: Path) -> papers.Certificate:
+        seen.append(file)
+        return read(file)
+
+    monkeypatch.setattr(papers, "read", noted)
+    return seen
+
+
+def test_it_is_read_once_and_then_known(folder: Path, time: Time, settled: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    signed = given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    assert watch.known() is None and watch().certificate == signed
+    seen = reads(monkeypatch)
+    for _ in range(50):
+        found = watch.known()
+        assert found is not None and found.valid and found.certificate == signed
+    assert watch().valid and seen == []
+
+
+def test_what_was_changed_a_moment_ago_is_read_anew(folder: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """It could be changed again within the same tick of the disk's clock, and look the same."""
+    given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    assert watch().valid and watch.known() is None
+    seen = reads(monkeypatch)
+    assert watch().valid and len(seen) == 2
+
+
+def _revoke_beside(folder: Path, home: Path) -> None:  # noqa: F811
+    revocation.revoke(folder, paper().id, "drift", NOW)
+    (home / "revocations" / f"{paper().id}.json").unlink()
+
+
+def _revoke_at_home(folder: Path, home: Path) -> None:  # noqa: F811
+    revocation.revoke(folder, paper().id, "drift", NOW)
+    revocation.place(folder).unlink()
+
+
+def _dangling_record(folder: Path, home: Path) -> None:  # noqa: F811
+    revocation.place(folder).symlink_to(folder / "nowhere")
+
+
+def _edited(folder: Path, home: Path) -> None:  # noqa: F811
+    file = papers.place(folder)
+    facts = file.stat()
+    file.write_text(file.read_text(encoding="utf-8").replace('"alpha": 0.05', '"alpha": 0.06'), encoding="utf-8")
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # same size, same time, same file
+
+
+def _removed(folder: Path, home: Path) -> None:  # noqa: F811
+    papers.place(folder).unlink()
+
+
+def _another_bundles(folder: Path, home: Path) -> None:  # noqa: F811
+    given(folder, bundle=SUBJECT.model_copy(update={"sha256": "e" * 64}))
+
+
+def _key_lost(folder: Path, home: Path) -> None:  # noqa: F811
+    (home / "keys" / "certificate.pem").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (_revoke_beside, State.REVOKED),
+        (_revoke_at_home, State.REVOKED),
+        (_dangling_record, State.REVOKED),
+        (_edited, State.UNSIGNED),
+        (_removed, State.NONE),
+        (_another_bundles, State.BUNDLE),
+        (_key_lost, State.UNSIGNED),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_every_change_is_seen_at_the_next_look(
+    folder: Path,  # noqa: F811
+    own_home: Path,  # noqa: F811
+    time: Time,
+    settled: None,
+    change: Callable[[Path, Path], None],
+    state: State,
+) -> None:
+    given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    assert watch().valid and watch.known() is not None
+    change(folder, own_home)
+    assert watch.known() is None
+    assert watch().state is state
+
+
+def test_a_certificate_that_comes_later_is_seen_too(folder: Path, time: Time, settled: None) -> None:  # noqa: F811
+    watch = Watch(folder, SUBJECT, time)
+    none = watch()
+    assert none.state is State.NONE and watch.known() == none
+    given(folder)
+    assert watch.known() is None and watch().valid
+
+
+def test_a_stranger_that_is_trusted_no_longer_counts_no_longer(
+    folder: Path,  # noqa: F811
+    own_home: Path,  # noqa: F811
+    time: Time,
+    settled: None,
+) -> None:
+    stranger = Ed25519PrivateKey.generate()
+    named = paper(key=signing.public(stranger))
+    papers.write(named.model_copy(update={"signature": signing.sign(stranger, named.content)}), folder)
+    (own_home / "keys" / "trusted").mkdir(parents=True)
+    pub = own_home / "keys" / "trusted" / "stranger.pub"
+    pub.write_bytes(stranger.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    watch = Watch(folder, SUBJECT, time)
+    assert watch().valid and watch.known() is not None
+    pub.unlink()
+    assert watch.known() is None and watch().state is State.UNSIGNED
+
+
+def test_what_does_not_hold_is_not_remembered(folder: Path, time: Time, settled: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A disk that did not answer once would leave it so for ever: nothing about the files would be different."""
+    given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    with monkeypatch.context() as patch:
+        patch.setattr(signing, "trusted", frozenset)
+        assert watch().state is State.UNSIGNED and watch.known() is None
+    assert watch().valid
+
+
+def test_the_time_is_looked_at_on_every_call(folder: Path, time: Time, settled: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    assert watch().valid
+    seen = reads(monkeypatch)
+    time.now = NOW + 90 * DAY
+    assert (watch().state, seen) == (State.EXPIRED, [])
+
+
+def test_a_clock_that_is_set_back_revives_nothing(folder: Path, time: Time, settled: None) -> None:  # noqa: F811
+    signed = given(folder)
+    end = signed.valid_until
+    watch = Watch(folder, SUBJECT, time)
+    time.now = end - 10 * MINUTE
+    assert watch().valid
+    time.now = end + MINUTE
+    assert watch().state is State.EXPIRED
+    time.now = end - 2 * MINUTE  # within what time servers do
+    assert watch().state is State.EXPIRED and Watch(folder, SUBJECT, time)().state is State.EXPIRED
+    time.now = end - 30 * DAY
+    later = Watch(folder, SUBJECT, time)()  # as after a restart
+    assert (watch().state, later.state) == (State.SET_BACK, State.SET_BACK)
+    assert "certify again" in later.why and standing(folder, SUBJECT, time.now).state is State.SET_BACK
+    given(folder, id="0" * 31 + "2", valid_until=end - DAY)
+    assert Watch(folder, SUBJECT, time)().valid  # a new certificate begins anew
+
+
+def test_a_clock_that_is_set_back_while_it_runs_escalates_until_it_is_right(folder: Path, time: Time, settled: None) -> None:  # noqa: F811
+    given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    states = []
+    for now in (NOW + DAY, NOW + DAY - 4 * MINUTE, NOW + DAY - 6 * MINUTE, NOW + DAY + MINUTE):
+        time.now = now
+        states.append((watch.known() or watch()).state)
+    assert states == [State.VALID, State.VALID, State.SET_BACK, State.VALID]
+
+
+def test_the_time_is_written_down_once_a_minute(folder: Path, time: Time, settled: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    signed = given(folder)
+    written: list[Path] = []
+    write = atomic.write
+
+    def noted(file: Path, content: bytes, mode: int = 0o644) -> None:
+        written.append(file)
+        write(file, content, mode)
+
+    monkeypatch.setattr(atomic, "write", noted)
+    watch = Watch(folder, SUBJECT, time)
+    for second in range(0, 150):
+        time.now = NOW + timedelta(seconds=second)
+        assert (watch.known() or watch()).valid
+    assert written == [clock.place(signed.id)] * 3
+    assert clock.latest(signed.id) == NOW + timedelta(seconds=120)
+
+
+def test_a_home_that_cannot_be_written_is_no_reason_to_stop(
+    folder: Path,  # noqa: F811
+    time: Time,
+    settled: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given(folder)
+
+    def full(file: Path, content: bytes, mode: int = 0o644) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(atomic, "write", full)
+    watch = Watch(folder, SUBJECT, time)
+    assert watch().valid
+    time.now = NOW - DAY
+    assert watch().state is State.SET_BACK  # the process itself remembers
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"seen": "x"}', b'{"seen": 1e400}', b"\xff", b" " * 2000, b'{"seen": true}'])
+def test_a_time_that_cannot_be_read_escalates(folder: Path, own_home: Path, time: Time, content: bytes) -> None:  # noqa: F811
+    signed = given(folder)
+    clock.place(signed.id).parent.mkdir(parents=True)
+    clock.place(signed.id).write_bytes(content)
+    for found in (Watch(folder, SUBJECT, time)(), standing(folder, SUBJECT, time.now)):
+        assert found.state is State.SET_BACK and "cannot be read" in found.why

@@ -1,0 +1,270 @@
+"""Audits over real HTTP: a share of what is answered here is also asked above, after the client has its answer, and can revoke."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certified_bundle import answer, certified_bundle, text  # noqa: F401
+from tests.upstream_stub import Said, Seen, UpstreamStub, chunk, upstream_stub
+
+from smidgen.flows.live import Model, load
+from smidgen.gateway import auditing
+from smidgen.gateway.certificate import Reference
+from smidgen.gateway.patience import Patience
+from smidgen.gateway.watching import Watch
+from smidgen.server.auditor import MOST_IN_FLIGHT
+
+from .test_gateway_door import CHAT, SURE, asking, certify
+
+PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
+AGAINST_MODEL = Reference(kind="model")
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamStub]:
+    with upstream_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
+    opened = load(certified_bundle, 1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., Any]:
+    """Start one that audits every answer."""
+
+    def start(**settings: Any) -> Any:
+        given = {"fallback": (upstream.url,), "fallback_model": ("big",), "audit_share": 1.0, **settings}
+        return serve(model, patience=PATIENCE, **given)
+
+    return start
+
+
+def says(content: str) -> Said:
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}
+    return Said(body=json.dumps(whole).encode())
+
+
+def right(seen: Seen) -> Said:
+    """The large model that agrees with the bundle."""
+    said = json.loads(seen.body)["messages"][-1]["content"]
+    return says(answer(int(said[1:3])))
+
+
+def counts(running: Any) -> dict[str, float]:
+    """Audits by outcome."""
+    lines = [line for line in running.client.get("/metrics").text.splitlines() if line.startswith("smidgen_audits_total{")]
+    return {line.split('outcome="')[1].split('"')[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def until(running: Any, wanted: dict[str, float]) -> None:
+    """Wait for the audits to come to this."""
+    deadline = time.monotonic() + 10
+    while counts(running) != wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert counts(running) == wanted
+
+
+def value(running: Any, name: str) -> str:
+    (line,) = [line for line in running.client.get("/metrics").text.splitlines() if line.startswith(name)]
+    return line.rpartition(" ")[2]
+
+
+def test_what_was_answered_here_is_asked_above_as_it_would_have_escalated(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+    running = gateway()
+    found = running.client.post(CHAT, json=asking(SURE, "support@0.9", user="u1"), headers={"accept-encoding": "br, gzip"})
+    assert found.headers["x-smidgen-answered-by"] == "local"
+    until(running, {"agreed": 1.0})
+    assert upstream.bodies == [asking(SURE, "big", user="u1")] and "accept-encoding" not in upstream.seen[0].headers
+    assert auditing.audited(paper).audits == 1 and auditing.audited(paper).losses == 0
+    upstream.answer = lambda seen: says("I am not sure")
+    running.post("/v1/completions", {"model": "support", "prompt": SURE})
+    until(running, {"agreed": 1.0, "disagreed": 1.0})
+    assert value(running, 'smidgen_certificate_audits{model="support"}') == "2.0"
+    assert value(running, 'smidgen_certificate_audit_losses{model="support"}') == "1.0"
+    assert value(running, 'smidgen_certificate_state{model="support",state="valid"}') == "1.0"
+
+
+def test_too_many_disagreements_revoke_and_the_next_request_escalates(
+    gateway: Any, upstream: UpstreamStub, model: Model, caplog: Any
+) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: says(answer(4))
+    running = gateway()
+    asked = 0
+    while running.post(CHAT, asking(text(3, asked))).headers["x-smidgen-answered-by"] == "local":
+        asked += 1
+        until(running, {"disagreed": float(asked)})
+        assert asked < 40
+    assert auditing.audited(paper).revoked and asked == auditing.audited(paper).audits > 1
+    after = running.post(CHAT, asking(SURE))
+    assert (after.headers["x-smidgen-answered-by"], after.headers["x-smidgen-escalated"]) == ("upstream", "revoked")
+    assert "is revoked by its audits" in caplog.text and paper.id in caplog.text
+    assert value(running, 'smidgen_certificate_state{model="support",state="revoked"}') == "1.0"
+    assert float(value(running, 'smidgen_certificate_evidence{model="support"}')) >= 20.0
+    until(running, {"disagreed": float(asked)})  # what escalates is not audited
+
+
+def test_the_client_does_not_wait(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    """Here the upstream says nothing at all before the client has its answer."""
+    certify(model, reference=AGAINST_MODEL)
+    held = threading.Event()
+    stream = {"Content-Type": "text/event-stream"}
+    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers=stream, hold=held)
+    running = gateway()
+    assert running.post(CHAT, asking(SURE, stream=True)).headers["x-smidgen-answered-by"] == "local"
+    assert counts(running) == {}
+    held.set()
+    until(running, {"agreed": 1.0})
+
+
+def test_only_so_many_are_under_way_and_the_rest_is_dropped_and_counted(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    held = threading.Event()
+    upstream.answer = lambda seen: right(seen) if held.wait(20) else Said(status=500)
+    running = gateway()
+    answered = [running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] for number in range(MOST_IN_FLIGHT + 3)]
+    assert answered == ["local"] * (MOST_IN_FLIGHT + 3)
+    until(running, {"dropped": 3.0})
+    held.set()
+    until(running, {"dropped": 3.0, "agreed": float(MOST_IN_FLIGHT)})
+    assert auditing.audited(paper).audits == MOST_IN_FLIGHT
+
+
+def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
+    certify(model, reference=AGAINST_MODEL)
+    first = threading.Event()
+    seen: list[float] = []
+
+    def slow_first(asked: Seen) -> Said:
+        if b"number 0" in asked.body:
+            first.wait(20)
+            return right(asked)
+        return says("no idea")
+
+    take_in = auditing.observe
+    monkeypatch.setattr(auditing, "observe", lambda *given, **more: (seen.append(given[2]), take_in(*given, **more))[1])
+    upstream.answer = slow_first
+    running = gateway()
+    for number in range(3):
+        running.post(CHAT, asking(text(3, number)))
+    deadline = time.monotonic() + 10
+    while len(upstream.seen) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(upstream.seen) == 3 and seen == []
+    first.set()
+    until(running, {"agreed": 1.0, "disagreed": 2.0})
+    assert seen == [0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(status=500),
+        Said(status=401, body=b"{}"),
+        Said(body=b"not json"),
+        Said(body=b'{"choices": [', cut=True),
+        Said(pieces=[chunk("yes")], headers={"Content-Type": "text/event-stream"}, cut=True),
+    ],
+    ids=["failing", "refused", "no json", "cut", "cut stream"],
+)
+def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, upstream: UpstreamStub, model: Model, said: Said) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: said
+    running = gateway()
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
+    until(running, {"unanswered": 1.0})
+    assert auditing.audited(paper).audits == 0 and len(upstream.seen) == 1
+
+
+@pytest.mark.parametrize("reference", ["gold", "reviews"])
+def test_other_references_are_not_the_large_models(gateway: Any, upstream: UpstreamStub, model: Model, reference: Any) -> None:
+    certify(model, reference=Reference(kind=reference))
+    running = gateway()
+    for number in range(5):
+        assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] == "local"
+    assert upstream.seen == [] and counts(running) == {}
+
+
+def test_a_share_is_a_share(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+    drawn = iter([0.29, 0.3, 0.31, 0.0, 0.999])
+    monkeypatch.setattr("smidgen.server.auditor.random.SystemRandom.random", lambda self: next(drawn))
+    told: list[float] = []
+    take_in = auditing.observe
+    monkeypatch.setattr(auditing, "observe", lambda *given, **more: (told.append(given[3]), take_in(*given, **more))[1])
+    running = gateway(audit_share=0.3)
+    for number in range(5):
+        running.post(CHAT, asking(text(3, number)))
+    until(running, {"agreed": 2.0})
+    assert told == [0.3, 0.3] and auditing.audited(paper).least_probability == 0.3
+    assert [body["messages"][0]["content"] for body in upstream.bodies] == [text(3, 0), text(3, 3)]
+
+
+def test_none_is_none(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    certify(model, reference=AGAINST_MODEL)
+    running = gateway(audit_share=0.0)
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
+    assert upstream.seen == []
+
+
+def test_a_state_that_cannot_be_written_is_told_and_loses_the_audit_alone(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any, caplog: Any
+) -> None:
+    certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+
+    def full(*given: Any, **more: Any) -> bool:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(auditing, "observe", full)
+    running = gateway()
+    for number in range(2):
+        assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] == "local"
+        until(running, {"failed": number + 1.0})
+    assert caplog.text.count("an audit of support failed") == 1
+
+
+def test_an_expired_one_is_not_revived_by_a_clock_that_is_set_back(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any
+) -> None:
+    now = datetime.now(UTC)
+    moment = [now]
+
+    class Set(Watch):
+        def __init__(self, bundle: Path, subject: Any) -> None:
+            super().__init__(bundle, subject, lambda: moment[0])
+
+    monkeypatch.setattr("smidgen.flows.vouching.Watch", Set)
+    certify(model, reference=AGAINST_MODEL)
+    running = gateway(audit_share=0.0)
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
+    for later, why in ((timedelta(days=91), "expired"), (timedelta(0), "clock set back")):
+        moment[0] = now + later
+        assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"] == why
+
+
+def test_audits_spend_from_the_same_budget_and_are_dropped_where_it_is_full(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+    running = gateway(budget_day=0.0035, price_in=1.0, price_out=1000.0)  # one of these, and no second
+    for number, wanted in enumerate(({"agreed": 1.0}, {"agreed": 1.0, "dropped": 1.0})):
+        found = running.post(CHAT, asking(text(3, number), max_tokens=2))
+        assert found.headers["x-smidgen-answered-by"] == "local"
+        until(running, wanted)
+    assert len(upstream.seen) == auditing.audited(paper).audits == 1
+    assert float(value(running, 'smidgen_budget_spent_usd{kind="estimated",scope="all"}')) > 0

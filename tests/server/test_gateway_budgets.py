@@ -1,0 +1,266 @@
+"""Budgets over real HTTP: what may cost too much does not leave, and what left is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
+
+from smidgen.cli import main
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.gateway.budget import today
+from smidgen.gateway.patience import Patience
+from smidgen.server.purse import plan
+from smidgen.server.settings import ServeSettings
+from smidgen.store import ledger
+from smidgen.store.ledger import Spent
+
+from .conftest import WordModel
+
+CHAT = "/v1/chat/completions"
+PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=2.0)
+SSE = {"Content-Type": "text/event-stream"}
+PRICE = {"price_in": 1.0, "price_out": 1000.0}
+"""A token out is a million nanodollars, a token in a thousand."""
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SMIDGEN_FALLBACK_KEY", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamStub]:
+    with upstream_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def gateway(serve: Any, upstream: UpstreamStub) -> Any:
+    """Start one over the word model `support`, which has no certificate."""
+    given = {"fallback": (upstream.url,), "fallback_model": ("big",), **PRICE}
+    return lambda **settings: serve(WordModel(), patience=PATIENCE, **{**given, **settings})
+
+
+def asking(name: str = "support", most: int | None = 10, **more: Any) -> dict[str, Any]:
+    limit = {} if most is None else {"max_tokens": most}
+    return {"model": name, "messages": [{"role": "user", "content": "a refund please"}], **limit, **more}
+
+
+def used(scope: str = "all") -> Spent:
+    return ledger.read(today()).get(scope, Spent())
+
+
+def settled(requests: int, scope: str = "all") -> Spent:
+    """What was spent, once so many requests are settled and nothing is set aside."""
+    deadline = time.monotonic() + 10
+    while (used(scope).requests != requests or used(scope).held) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found = used(scope)
+    assert (found.requests, found.held) == (requests, 0)
+    return found
+
+
+def metric(running: Any, start: str) -> float:
+    (line,) = [line for line in running.client.get("/metrics").text.splitlines() if line.startswith(start)]
+    return float(line.rpartition(" ")[2])
+
+
+def test_what_the_upstream_counted_is_what_is_spent(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway(budget_day=1.0)
+    found = running.client.post(CHAT, json=asking(), headers={"accept-encoding": "gzip"})
+    assert found.content == WHOLE and "accept-encoding" not in upstream.seen[0].headers
+    assert settled(1) == Spent(nano=3 * 1_000 + 2 * 1_000_000, requests=1)
+    assert metric(running, 'smidgen_budget_spent_usd{kind="counted",scope="all"}') == pytest.approx(0.002003)
+    assert metric(running, 'smidgen_budget_limit_usd{scope="all"}') == 1.0
+    assert used("model:big") == used("key:others") == used()
+
+
+def test_a_stream_is_counted_by_its_last_chunk_or_estimated(gateway: Any, upstream: UpstreamStub) -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":4}}\n\n'
+    pieces = [chunk("from "), chunk("above"), usage, b"data: [DONE]\n\n"]
+    upstream.script = [Said(pieces=pieces, headers=SSE), Said(pieces=[chunk("aaa"), chunk("bbbb"), b"data: [DONE]\n\n"], headers=SSE)]
+    running = gateway(budget_day=1.0)
+    body = asking(stream=True)
+    assert running.client.post(CHAT, json=body).content == b"".join(pieces)
+    assert settled(1) == Spent(nano=30 * 1_000 + 4_000_000, requests=1)
+    running.client.post(CHAT, json=body)
+    size = len(json.dumps({**body, "model": "support"}, separators=(",", ":")))
+    guess = -(-size // 3) * 1_000 + 3_000_000  # seven bytes in two events
+    assert settled(2) == Spent(nano=30 * 1_000 + 4_000_000 + guess, estimated=guess, requests=2)
+
+
+def test_past_the_budget_nothing_leaves_and_the_client_is_told_when_it_may(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    running = gateway(budget_day=0.015)
+    upstream.answer = lambda seen: Said(body=b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":10}}')
+    assert running.post(CHAT, asking()).status_code == 200
+    settled(1)
+    refused = running.post(CHAT, asking())
+    told = error(refused, 429)
+    assert told["code"] == "budget_exceeded" and "the budget for today" in told["message"] and "00:00 UTC" in told["message"]
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400 and refused.headers["x-should-retry"] == "false"
+    assert refused.headers["x-smidgen-answered-by"] == "none" and len(upstream.seen) == 1
+    assert running.post(CHAT, asking(most=3)).status_code == 200  # what fits still goes
+    assert metric(running, 'smidgen_budget_refused_total{scope="all"}') == 1.0
+    assert running.client.get("/v1/models").status_code == running.client.get("/v1/files").status_code == 200
+
+
+def test_by_policy_the_bundles_answer_comes_marked(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway(budget_day=0.0, when_upstream_fails="local")
+    found = running.post(CHAT, asking())
+    assert (found.status_code, found.headers["x-smidgen-uncertified"]) == (200, "over budget")
+    assert found.json()["smidgen"]["uncertified"] == "over budget" and upstream.seen == []
+    lines = running.client.get("/metrics").text
+    assert 'smidgen_gateway_requests_total{answered_by="local",model="support",why="over budget"} 1.0' in lines
+
+
+def test_many_at_once_do_not_pass_it(gateway: Any, upstream: UpstreamStub) -> None:
+    held = threading.Event()
+    upstream.answer = lambda seen: Said() if held.wait(20) else Said(status=500)
+    running = gateway(budget_day=0.035)  # three requests of ten tokens, and no fourth
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(running.post, CHAT, asking()) for _ in range(12)]
+        deadline = time.monotonic() + 10
+        while sum(one.done() for one in asked) < 9 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        held.set()
+        statuses = sorted(one.result().status_code for one in asked)
+    assert statuses == [200] * 3 + [429] * 9 and len(upstream.seen) == 3
+    assert settled(3).used <= 35_000_000
+
+
+def test_keys_and_models_have_their_own(gateway: Any, tmp_path: Path, upstream: UpstreamStub, error: Any) -> None:
+    file = tmp_path / "budgets.toml"
+    shop = hashlib.sha256(b"sk-shop").hexdigest()[:16]
+    file.write_text(f'[key.shop]\nsha256 = "{shop}"\nday = 0\n[model."GPT-6 Luna"]\nday = 0\n', encoding="utf-8")
+    running = gateway(budgets=str(file))
+    told = error(running.post(CHAT, asking(), headers={"authorization": "Bearer sk-shop"}), 429)
+    assert "key shop" in told["message"] and "sk-shop" not in told["message"]
+    assert running.post(CHAT, asking(), headers={"authorization": "Bearer sk-other"}).status_code == 200
+    assert running.post(CHAT, asking()).status_code == 200
+    assert "model GPT-6 Luna" in error(running.post(CHAT, asking("openai/gpt-6-luna")), 429)["message"]
+    assert settled(2, "key:others").nano == used("model:big").nano > 0 and used("key:shop") == Spent()
+
+
+def test_the_next_upstream_is_asked_where_its_model_has_money_left(gateway: Any, tmp_path: Path, upstream: UpstreamStub) -> None:
+    file = tmp_path / "budgets.toml"
+    file.write_text("[model.dear]\nday = 0\n", encoding="utf-8")
+    with upstream_stub() as second:
+        running = gateway(fallback=(upstream.url, second.url), fallback_model=("dear", "cheap"), budgets=str(file))
+        found = running.post(CHAT, asking())
+        assert (found.content, found.headers["x-smidgen-model"]) == (WHOLE, "cheap")
+        assert (len(upstream.seen), len(second.seen)) == (0, 1)
+    assert settled(1, "model:cheap").nano > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, asking("gpt-unheard-of")),
+        (CHAT, {**asking("gpt-6-luna"), "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}),
+        ("/v1/images/generations", {"model": "gpt-6-luna", "prompt": "x"}),
+        ("/v1/responses", {"model": "gpt-6-luna", "input": "x", "background": True}),
+        (CHAT, [1]),
+    ],
+    ids=["no price", "an image", "another path", "background", "no object"],
+)
+def test_what_has_no_known_price_does_not_leave(gateway: Any, upstream: UpstreamStub, error: Any, path: str, body: Any) -> None:
+    running = gateway(fallback_model=("gpt-6-luna",), price_in=None, price_out=None, budget_day=100.0)
+    assert error(running.post(path, body), 403)["code"] == "cost_unknown"
+    assert upstream.seen == [] and ledger.read(today()) == {}
+
+
+def test_a_refusal_costs_nothing_and_an_upstream_that_is_away_neither(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    upstream.script = [Said(status=400, body=b'{"error": {"message": "no"}}'), Said(status=503), Said(status=503)]
+    running = gateway(budget_day=1.0)
+    assert [running.post(CHAT, asking()).status_code for _ in range(2)] == [400, 503]
+    away = gateway(budget_day=1.0, fallback=("http://127.0.0.1:9/v1",))
+    assert error(away.post(CHAT, asking()), 502)["code"] == "upstream_failed"
+    deadline = time.monotonic() + 10
+    while used().held and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert used() == Spent() and len(upstream.seen) == 3
+
+
+def test_what_may_have_been_done_counts_in_full(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.script = [Said(body=WHOLE, cut=True), Said(status=200, body=b"not json")]
+    running = gateway(budget_day=1.0)
+    with pytest.raises(Exception):  # noqa: B017 the connection is closed: what came is not the whole
+        running.post(CHAT, asking())
+    cut = settled(1)
+    assert cut.estimated == cut.nano > 10_000_000
+    running.post(CHAT, asking())
+    assert settled(2).nano == 2 * cut.nano
+
+
+def test_a_client_that_hangs_up_has_spent_it(gateway: Any, upstream: UpstreamStub) -> None:
+    held = threading.Event()
+    upstream.answer = lambda seen: Said() if held.wait(20) else Said(status=500)
+    running = gateway(budget_day=1.0)
+    with pytest.raises(Exception):  # noqa: B017 a timeout of the client's own
+        running.client.post(CHAT, json=asking(), timeout=0.3)
+    found = settled(1)
+    held.set()
+    assert found.estimated == found.nano > 10_000_000
+
+
+def test_what_was_spent_outlives_the_server(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    first = gateway(budget_day=0.013)
+    upstream.answer = lambda seen: Said(body=b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":10}}')
+    assert first.post(CHAT, asking()).status_code == 200
+    settled(1)
+    assert error(gateway(budget_day=0.013).post(CHAT, asking()), 429)["code"] == "budget_exceeded"
+
+
+def test_a_ledger_that_cannot_be_read_is_no_way_round(
+    gateway: Any, upstream: UpstreamStub, own_home: Path, monkeypatch: Any, error: Any
+) -> None:
+    running = gateway(budget_day=1.0)
+
+    def broken(*given: Any) -> Any:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.Ledger, "hold", broken)
+        told = error(running.post(CHAT, asking()), 503)
+    assert "what was spent cannot be read" in told["message"] and "disk" not in told["message"] and upstream.seen == []
+    assert running.post(CHAT, asking()).status_code == 200
+    for file in own_home.glob("spending.sqlite3*"):
+        file.write_bytes(b"no database" * 1000)
+    with pytest.raises(SmidgenError, match="no budget can be kept"):
+        gateway(budget_day=1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"fallback_model": ("big",)}, "does not have this model"),
+        ({"fallback_model": ("big",), "price_in": 1.0}, "two halves"),
+        ({"fallback": (), "fallback_model": ()}, "no fallback"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_refused_at_the_start(settings: dict[str, Any], says: str) -> None:
+    given = {"fallback": ("http://127.0.0.1:9/v1",), "budget_day": 1.0, **settings}
+    with pytest.raises(InputError, match=says):
+        plan(ServeSettings(**given))
+
+
+def test_the_command_says_so_before_it_serves(capsys: Any) -> None:
+    given = ["serve", "--fallback", "http://127.0.0.1:9/v1", "--fallback-model", "gpt-unheard-of", "--budget-day", "5"]
+    assert main.code(given) == 2
+    assert "--price-in" in capsys.readouterr().err
+
+
+def test_without_a_budget_there_is_no_ledger(gateway: Any, own_home: Path) -> None:
+    assert gateway().post(CHAT, asking()).content == WHOLE
+    assert not ledger.place().exists()
