@@ -98,6 +98,16 @@ def test_what_was_answered_here_is_asked_above_as_it_would_have_escalated(gatewa
     assert value(running, 'smidgen_certificate_state{model="support",state="valid"}') == "1.0"
 
 
+def test_an_audit_passes_the_privacy_border(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: says(answer(3))
+    running = gateway(privacy="mask", threads=1)
+    found = running.post(CHAT, asking(f"{text(3, 1)} Margaret Holloway"))
+    assert found.headers["x-smidgen-answered-by"] == "local"
+    until(running, {"agreed": 1.0})
+    assert upstream.bodies == [asking(f"{text(3, 1)} [PERSON_1]", "big")]
+
+
 def test_too_many_disagreements_revoke_and_the_next_request_escalates(
     gateway: Any, upstream: UpstreamStub, model: Model, caplog: Any
 ) -> None:
