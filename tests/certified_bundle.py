@@ -61,8 +61,9 @@ def write_pairs(file: Path, rows: list[tuple[str, str]], column: list[str] | Non
     return file
 
 
-def make(folder: Path, name: str = "support", recipe: str = "", seed: int = 0) -> Path:
-    """Pack it into `folder/name`. It says that it was trained on `pairs(200, 1)`, and tested on `pairs(600, 2, start=10_000)`."""
+def make(folder: Path, name: str = "support", recipe: str = "", seed: int = 0, labels: tuple[str, str] = LABELS) -> Path:
+    """Pack it into `folder/name`, its labels called otherwise if wanted. It says that it was trained on `pairs(200, 1)`, and tested on
+    `pairs(600, 2, start=10_000)`."""
     source = folder / f"{name}-source"
     source.mkdir(parents=True)
     margins = np.where(np.arange(100) % 2, MARGINS, -MARGINS).astype(np.float32)
@@ -96,7 +97,7 @@ def make(folder: Path, name: str = "support", recipe: str = "", seed: int = 0) -
         created="2026-01-01T00:00:00+00:00",
         smidgen_version="0.1.0",
         task="classify",
-        form={"labels": list(LABELS), "multi_label": False, "temperature": 1.0, "seed": seed},
+        form={"labels": list(labels), "multi_label": False, "temperature": 1.0, "seed": seed},
         engine=EngineEntry(engine="linear", files=("terms.json", "linear.safetensors")),
         columns=Columns(input="text", label="intent"),
         data=DataEntry(sha256=rows_hash(pairs(200, 1))),

@@ -16,6 +16,7 @@ Report = Mapping[str, Any]
 _LABELS_SHOWN = 200
 _PAIRS_SHOWN = 15
 _PIPELINE = {"classify": "text-classification", "extract": "token-classification", "write": "text-generation"}
+_SOURCES = {"original": "of the first version", "data": "given later", "upstream": "a large model's", "human": "people's"}
 _HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "rougeL": "rouge"}
 
 
@@ -162,7 +163,22 @@ def _data(manifest: Manifest, report: Report) -> str:
         rows.append(["source", cell(facts["source"])])
     if facts.get("test_source"):
         rows.append(["test rows", cell(facts["test_source"])])
-    return table(["data", ""], rows)
+    return table(["data", ""], [*rows, *_lineage(manifest)])
+
+
+def _lineage(manifest: Manifest) -> list[list[str]]:
+    """Of a version of a line: where it comes from."""
+    found = manifest.lineage
+    if found is None:
+        return []
+    sources = ", ".join(f"{count:,} {_SOURCES.get(name, cell(name))}" for name, count in found.sources.items() if count)
+    teacher = [["answered by", cell(", ".join(found.teacher))]] if found.teacher else []
+    return [
+        ["version before", f"`{found.parent}`" if found.parent else "none: it is the first of its line"],
+        ["outputs of the rows", sources or NOT_MEASURED],
+        *teacher,
+        ["held out", f"{found.choosing:,} rows to choose by, {found.certifying:,} to certify on"],
+    ]
 
 
 def _licences(manifest: Manifest) -> str:

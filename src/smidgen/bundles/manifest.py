@@ -112,6 +112,25 @@ class Licence(_Part):
     source: str = ""
 
 
+class Lineage(_Part):
+    """Where a version of a line comes from.
+
+    Attributes:
+        parent: the id of the champion when it was made; None for the first.
+        sources: training rows by whose their outputs are: `original` and `data` (given by the user), `upstream` (a large model's answers),
+            `human` (corrected by a person).
+        teacher: the large models that answered, by the names that they were asked by; empty where none did.
+        choosing: rows held out that it was compared with its parent on.
+        certifying: rows held out for its certificate.
+    """
+
+    parent: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = None
+    sources: dict[str, int] = Field(default_factory=dict)
+    teacher: tuple[str, ...] = ()
+    choosing: int = Field(default=0, ge=0)
+    certifying: int = Field(default=0, ge=0)
+
+
 class Interval(_Part):
     """A metric with its 95 % interval; the fields of `core.metrics.Metric`."""
 
@@ -141,6 +160,8 @@ class Manifest(_Part):
         settings: of the student.
         metrics: the headline metrics, measured on the packed files through the engine.
         headline: name of the metric that stands for the bundle in tables.
+        lineage: where it comes from, of a version of a line; it is written only where there is one, so that other bundles stay as they are
+            to the byte.
         seal: SHA-256 of the rest of the manifest, hex; see `sealed`.
     """
 
@@ -160,6 +181,7 @@ class Manifest(_Part):
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Interval] = Field(default_factory=dict)
     headline: str = ""
+    lineage: Lineage | None = None
     seal: str = ""
 
     def sealed(self) -> Manifest:
@@ -181,8 +203,12 @@ class Manifest(_Part):
 
     def canonical(self) -> bytes:
         """The content in one certain spelling: sorted keys, no spaces, UTF-8."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+        return json.dumps(self._facts(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
     def pretty(self) -> bytes:
         """The content as it is written to disk."""
-        return (json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+        return (json.dumps(self._facts(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+    def _facts(self) -> dict[str, Any]:
+        """All that is written. Bundles from before there was a lineage have none, and must keep their seal and their id."""
+        return self.model_dump(mode="json", exclude={"lineage"} if self.lineage is None else None)

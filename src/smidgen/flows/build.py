@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smidgen.bundles.manifest import Lineage
 from smidgen.compress.settings import CompressSettings
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
@@ -66,7 +67,16 @@ class Built:
     seconds: float
 
 
-def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None = None, progress: Progress | None = None) -> Built:
+def build(
+    recipe: Recipe,
+    out: Path,
+    *,
+    fresh: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    lineage: Lineage | None = None,
+    listed: bool = True,
+) -> Built:
     """Build a bundle into `out`. A build that was stopped goes on from its last finished step or epoch.
 
     Args:
@@ -74,6 +84,8 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
         out: the bundle's folder; an older bundle there is replaced in the end, in one move; anything else is left alone.
         fresh: do every step anew.
         threads: threads to compute with; default one a core.
+        lineage: where the bundle comes from, as its manifest is to say; of a version of a line.
+        listed: whether `smidgen models` lists it by this folder.
 
     Raises:
         InputError: data or settings that cannot be used.
@@ -104,10 +116,11 @@ def build(recipe: Recipe, out: Path, *, fresh: bool = False, threads: int | None
     bench = Bench(steps, task, bases, recipe.seed, thread_count(threads), progress, guide)
     trained = _train(recipe, task, examples, bench, kinds)
     with tempfile.TemporaryDirectory(prefix="smidgen-") as box, ExitStack() as loaded:
-        story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded)
+        story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded, lineage)
         report = _ship(story, draft, out, Path(box))
     steps.prune()
-    remember(out)
+    if listed:
+        remember(out)
     return Built(out, report, time.perf_counter() - began)
 
 
@@ -270,7 +283,14 @@ class _Draft:
 
 
 def _kept(
-    recipe: Recipe, task: Task, examples: Examples, bench: Bench, trained: Trained, box: Path, loaded: ExitStack
+    recipe: Recipe,
+    task: Task,
+    examples: Examples,
+    bench: Bench,
+    trained: Trained,
+    box: Path,
+    loaded: ExitStack,
+    lineage: Lineage | None = None,
 ) -> tuple[shipping.Story, _Draft]:
     """Choose, pack and measure. A model made small by a method that was not asked for is kept only if it passes the gate: where it does
     not, the choice is made again without it. The last one left must pass.
@@ -281,7 +301,7 @@ def _kept(
     for number in range(len(trained.candidates)):
         chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings), task.headline)
         progress.say(f"chosen: {chosen.name}, {reason}")
-        story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not, loaded)
+        story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not, loaded, lineage)
         draft = _measured(story, box / f"draft-{number}")
         if draft.facts.passed:
             return story, draft

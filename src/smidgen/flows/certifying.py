@@ -21,6 +21,7 @@ from smidgen.core.rows import Row
 from smidgen.core.version import VERSION
 from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
+from smidgen.flows import lines
 from smidgen.flows.acquaintance import Acquaintance, acquainted
 from smidgen.flows.live import Model
 from smidgen.flows.vouching import subject_of
@@ -152,18 +153,20 @@ def certify(
 
 
 def shown(folder: Path, now: datetime | None = None) -> Standing:
-    """How the certificate of the bundle in a folder stands. The bundle's files are not hashed: that is done where it is opened. Raises
-    InputError or BundleError where there is no bundle."""
+    """How the certificate of the bundle in a folder, or of a line's champion, stands. The bundle's files are not hashed: that is done where
+    it is opened. Raises InputError or BundleError where there is no bundle."""
+    folder = lines.folder_of(folder)
     return standing(folder, subject_of(read_manifest(folder)), now)
 
 
 def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]:
-    """Revoke the certificate of the bundle in a folder; returns where that was written down.
+    """Revoke the certificate of the bundle in a folder, or of a line's champion; returns where that was written down.
 
     Raises InputError without a reason; CertificateError where there is no certificate to revoke, or it could not be written.
     """
     if not reason.strip():
         raise InputError("a revocation needs a reason", value=reason, todo='Say why: --revoke "new products since May".')
+    folder = lines.folder_of(folder)
     found = papers.read(papers.place(folder))
     try:
         return revocation.revoke(folder, found.id, reason.strip(), now or datetime.now(UTC), found.calibration.rows_sha256)

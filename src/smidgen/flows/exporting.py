@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.bundles.hashing import files_below
-from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Progress, Silent
+from smidgen.flows import lines
 from smidgen.flows.export.target import Target, Told, plain_name
 from smidgen.parts import registry
 from smidgen.store.hashing import file_hash
@@ -48,7 +48,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     """Write a bundle as the files of another program.
 
     Args:
-        bundle: the bundle's folder; every hash is checked first.
+        bundle: the folder of a bundle or a line; every hash is checked first.
         target: for which program.
         out: the folder to make, new or empty; default: the bundle's name and the target's, in the current folder.
 
@@ -60,7 +60,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     progress = progress or Silent()
     part: Target = registry.find(ROOM, target)
     progress.start(f"export to {target}")
-    opened = open_bundle(bundle)
+    opened = lines.opened(bundle).bundle
     place = out or Path(f"{plain_name(opened.manifest.name)}-{target}")
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise InputError("the place for the export is not an empty folder", value=str(place), todo="Name a new one with --out.")

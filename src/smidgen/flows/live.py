@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from smidgen.bundles.manifest import Manifest
-from smidgen.bundles.open import Bundle, open_bundle
+from smidgen.bundles.open import Bundle
 from smidgen.core.errors import InputError, RequestError, SmidgenError
 from smidgen.core.parts import Form, Raw, Runner, Sharing, Task, Worded, formed
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
-from smidgen.flows import attempts, written
+from smidgen.flows import attempts, lines, written
 from smidgen.flows.attempts import checks, improved
 from smidgen.flows.runners import asked, release
 from smidgen.flows.written import Writer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
+from smidgen.store.line import Line
 
 
 class Model:
@@ -35,11 +36,12 @@ class Model:
         form: what it answers with: labels, temperature, thresholds.
         runner: the engine with the weights loaded.
         folder: where the bundle lies.
+        line: the line whose champion it was when it was opened; None for a bundle by itself. It has the line's name.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, runner: Runner) -> None:
-        self.folder, self.manifest, self.runner = folder, manifest, runner
-        self.name, self.id = manifest.name, manifest.id
+    def __init__(self, folder: Path, manifest: Manifest, runner: Runner, line: Line | None = None, name: str | None = None) -> None:
+        self.folder, self.manifest, self.runner, self.line = folder, manifest, runner, line
+        self.name, self.id = name or manifest.name, manifest.id
         self.form: Form = manifest.form
         self.task: Task = formed(registry.find("tasks", manifest.task), self.form)
         self._one_at_a_time = threading.Lock()
@@ -166,7 +168,7 @@ class Model:
 
 
 def load(path: Path | str, threads: int | None = None) -> Model:
-    """Open a bundle, verify every hash, load its weights.
+    """Open a bundle, or the champion of a line, verify every hash, load its weights.
 
     Raises:
         BundleError: the bundle must not be opened; the message names the file.
@@ -176,12 +178,15 @@ def load(path: Path | str, threads: int | None = None) -> Model:
 
 
 def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Model]:
-    """Open several bundles, in their order. Those whose weights are the same file, with adapters beside it, are held once: see
+    """Open several bundles or lines, in their order. Bundles whose weights are the same file, with adapters beside it, are held once: see
     `core.parts.Sharing`. Raises as `load` does; what was loaded by then is closed again."""
-    bundles = [open_bundle(Path(path)) for path in paths]
+    found = [lines.opened(Path(path)) for path in paths]
+    bundles = [entry.bundle for entry in found]
     groups: dict[tuple[str, str], list[int]] = {}
     for place, bundle in enumerate(bundles):
-        groups.setdefault((bundle.manifest.engine.engine, _shares(bundle, place)), []).append(place)
+        # A champion is by itself: its weights come and go without any other's.
+        shared = _shares(bundle, place) if found[place].line is None else str(place)
+        groups.setdefault((bundle.manifest.engine.engine, shared), []).append(place)
     loaded: dict[int, Model] = {}
     try:
         for (name, _), places in groups.items():
@@ -190,7 +195,7 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
             wanted = thread_count(threads)
             runners = engine.together(models, wanted) if len(models) > 1 else [engine.open(*models[0], wanted)]
             for place, runner in zip(places, runners, strict=True):
-                loaded[place] = Model(bundles[place].folder, bundles[place].manifest, runner)
+                loaded[place] = Model(bundles[place].folder, bundles[place].manifest, runner, found[place].line, found[place].name)
     except SmidgenError:
         for model in loaded.values():
             model.close()

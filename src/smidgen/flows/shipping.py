@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smidgen.bundles.card import model_card
-from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Manifest
+from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Lineage, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack, refuse_foreign
 from smidgen.core.bases import Base
@@ -71,6 +71,7 @@ class Story:
     reason: str
     why_not: Mapping[str, str]
     models: ExitStack
+    lineage: Lineage | None = None
 
     def loaded(self, folder: Path) -> Model:
         """A bundle of this build, loaded as it will be served; released with the build."""
@@ -145,6 +146,7 @@ def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, 
         settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),
         metrics=dict(metrics),
         headline=story.task.headline,
+        lineage=story.lineage,
     )
 
 

@@ -1,7 +1,7 @@
 """The application: the served bundles, behind the faces, behind the doors.
 
-A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`, `Capture` (where
-asked for), `Gateway` (where there is a fallback); then to a face. A face
+A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`, `Holding` (where a
+line is served), `Capture` (where asked for), `Gateway` (where there is a fallback); then to a face. A face
 is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
 """
 
@@ -21,6 +21,7 @@ from smidgen.server.errors import handle_in
 from smidgen.server.hosts import LOCAL, Hosts
 from smidgen.server.keys import Keys
 from smidgen.server.limits import Limits
+from smidgen.server.post import Holding
 from smidgen.server.requests import Requests
 from smidgen.server.served import Served
 from smidgen.server.service import Service
@@ -29,6 +30,7 @@ from smidgen.server.settings import ServeSettings
 if TYPE_CHECKING:
     from smidgen.server.auditor import Auditor
     from smidgen.server.escalation import Escalation
+    from smidgen.server.succession import Succession
 
 
 _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in ("answered-by", "model", "score", "certificate", "escalated", "uncertified"))]
@@ -46,10 +48,14 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     escalation = _escalation(service, chosen, patience) if chosen.fallback else None
     _record(service)
     auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.audit_share else None
+    succession = _succession(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(succession.run()) if succession is not None else None
         yield
+        if succession is not None and watching is not None:
+            await succession.stop(watching)
         await service.close()
         if auditor is not None:
             await auditor.close()
@@ -78,6 +84,8 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         from smidgen.server.capture import Capture
 
         app.add_middleware(Capture, recorder=service.recorder)
+    if succession is not None:
+        app.add_middleware(Holding)
     _close_doors(app, service, chosen)
     return app
 
@@ -100,19 +108,30 @@ def _record(service: Service) -> None:
 def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) -> Auditor:
     """Who audits what the bundles answer."""
     from smidgen.server.auditor import Auditor
+    from smidgen.server.vouchers import Answering
 
-    return Auditor(service.models, escalation.aside(), service.metering, settings.audit_share, settings.fallback_seconds)
+    return Auditor(Answering(service), escalation.aside(), service.metering, settings.audit_share, settings.fallback_seconds)
+
+
+def _succession(service: Service) -> Succession | None:
+    """What watches for new champions, where lines are served."""
+    lines = {name: line for name, model in service.models.items() if (line := getattr(model, "line", None)) is not None}
+    if not lines:
+        return None
+    from smidgen.server.succession import Succession
+
+    return Succession(service, lines)
 
 
 def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None) -> None:
     """Put the gateway's door before the faces, and show its certificates and its money."""
-    from smidgen.flows.vouching import voucher
     from smidgen.server.budget_gauge import Spending
     from smidgen.server.routing import Gateway
     from smidgen.server.saving import listed
     from smidgen.server.standing_gauge import Standings
+    from smidgen.server.vouchers import Vouchers
 
-    vouchers = {name: voucher(getattr(model, "folder", None), model.manifest) for name, model in service.models.items()}
+    vouchers = Vouchers(service)
     service.metering.registry.register(Standings(vouchers))
     if escalation.purse is not None:
         service.metering.registry.register(Spending(escalation.purse))

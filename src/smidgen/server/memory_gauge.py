@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -15,10 +15,11 @@ _HELP = "Resident memory: of the server's own process, and of each that an engin
 
 
 class Memory(Collector):
-    """Read anew each time it is asked for; what the system does not say is left out."""
+    """Read anew each time it is asked for; what the system does not say is left out. `models` are gone through each time, too: they may be
+    others by then."""
 
-    def __init__(self, models: Iterable[Served]) -> None:
-        self._models = list(models)
+    def __init__(self, models: Collection[Served]) -> None:
+        self._models = models
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Its name: nothing is read for that."""

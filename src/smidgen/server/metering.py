@@ -89,6 +89,19 @@ class Metering:
         )
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
 
+        self.swaps = Counter(
+            "smidgen_champions",
+            "New champions of lines: put in place while serving, or refused.",
+            ("model", "outcome"),
+            registry=self.registry,
+        )
+        self.refusing = Gauge(
+            "smidgen_champion_refused",
+            "1 where a line's pointer names a champion that could not be opened, and the one before it goes on answering.",
+            ("model",),
+            registry=self.registry,
+        )
+
     def answered(self, model: str, labels: frozenset[str], replies: Sequence[Reply]) -> None:
         """Count answers. `labels` are all that the bundle can give; an answer that is not one of them is counted without its text."""
         known = labels if len(labels) <= _MOST_LABELS else frozenset()

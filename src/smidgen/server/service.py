@@ -18,9 +18,10 @@ from smidgen.server import witness
 from smidgen.server.batching import Batcher
 from smidgen.server.memory_gauge import Memory
 from smidgen.server.metering import Metering
+from smidgen.server.post import Post
 from smidgen.server.request_content import while_there
-from smidgen.server.scribe import Scribe, Sheet, Source, unavailable
-from smidgen.server.served import Served, Vectors, takes_pairs
+from smidgen.server.scribe import Sheet, Source, unavailable
+from smidgen.server.served import Served, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -47,10 +48,8 @@ class Service:
         self.recorder: Recorder | None = None
         """Stores what is captured; None where nothing is."""
         self.models: dict[str, Served] = {}
-        self._batchers: dict[str, Batcher] = {}
-        self._embedders: dict[str, Batcher] = {}
-        self._scribes: dict[str, Scribe] = {}
-        self._labels: dict[str, frozenset[str]] = {}
+        self._posts: dict[str, Post] = {}
+        self._open: dict[int, Post] = {}
         for model in models:
             if model.name in self.models:
                 raise InputError("two bundles have the same name", value=model.name, todo="Rename one of the folders, or serve them apart.")
@@ -60,16 +59,16 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether every bundle would answer now."""
-        return all(batcher.alive for batcher in self._batchers.values())
+        return all(post.batcher.alive for post in self._posts.values())
 
     def find(self, name: str | None) -> Served:
         """The bundle of a name; without one, the only bundle there is. Raises RequestError, 404 for a name that nothing has."""
         if name is None:
-            if len(self.models) == 1:
-                return next(iter(self.models.values()))
+            if len(self._posts) == 1:
+                return next(iter(self._posts.values())).held().model
             raise RequestError("the request names no model", value="model", todo=f"Name one of: {self._names()}.", param="model")
-        if name in self.models:
-            return self.models[name]
+        if name in self._posts:
+            return self._posts[name].held().model
         close = difflib.get_close_matches(name[:200], self.models, n=1)
         meant = f"Did you mean {close[0]!r}? " if close else ""
         raise RequestError(
@@ -86,19 +85,22 @@ class Service:
 
         Raises RequestError: 422 for texts past the limits, and whatever the batcher raises.
         """
-        replies = await self._run(self._batchers[model.name], model, texts, request, param)
-        self.metering.answered(model.name, self._labels[model.name], replies)
+        post = self._post(model)
+        replies = await self._run(post.batcher, model, texts, request, param)
+        self.metering.answered(model.name, post.labels, replies)
         witness.saw(replies)
         return replies
 
     async def embed(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[list[float]]:
         """Vectors of texts, in their order. Raises as `ask` does, and RequestError, 422, where the model has no vectors."""
-        replies = await self._run(self._embedders[model.name], model, texts, request, param)
+        replies = await self._run(self._post(model).embedder, model, texts, request, param)
         return [reply.output for reply in replies]
 
     def write(self, model: Served, sources: list[Source]) -> list[Sheet]:
         """Texts that a model writes, each to be read piece by piece and closed. Raises RequestError, 503, where too many wait."""
-        return self._scribes[model.name].begin(sources, self.settings.request_seconds)
+        scribe = self._post(model).scribe
+        assert scribe is not None
+        return scribe.begin(sources, self.settings.request_seconds)
 
     def wrote(self, model: Served, reply: Reply) -> None:
         """Count a text that was written to its end."""
@@ -120,29 +122,39 @@ class Service:
                 raise unavailable(error) from error
             raise
 
+    def replace(self, model: Served) -> Post:
+        """Put a model in the place of the one with its name, for all requests from now on. Returns the old one's post: it goes on answering
+        the requests that hold it, until `retire`. Called in the event loop."""
+        old = self._posts[model.name]
+        self.metering.loaded.remove(model.name, old.model.id, old.model.task.name)
+        self._take(model)
+        return old
+
+    async def retire(self, post: Post) -> None:
+        """Close a post that was replaced, when no request holds it any more. None waits for a model longer than a request may take: what
+        holds it after that waits for something else, and does not keep it."""
+        await post.retire(self.settings.request_seconds + self.settings.drain_seconds)
+        self._open.pop(id(post.model), None)
+
     async def close(self) -> None:
         """Answer what waits, then stop, and end the models."""
-        batchers = [*self._batchers.values(), *self._embedders.values()]
-        await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in batchers))
-        for model in self.models.values():
-            await asyncio.to_thread(model.close)
-        for scribe in self._scribes.values():
-            scribe.close()
+        posts = list(self._open.values())
+        await asyncio.gather(*(post.drain() for post in posts))
+        for post in posts:
+            await post.end()
 
     def _take(self, model: Served) -> None:
-        batches = self.metering.batches.labels(model.name)
-        batcher = Batcher(model, self.settings.max_batch, self.settings.max_queue, batches.observe)
+        post = Post(model, self.settings, self.metering)
         self.models[model.name] = model
-        self._batchers[model.name] = batcher
-        # Its thread starts with the first vector that is asked for.
-        self._embedders[model.name] = Batcher(Vectors(model), self.settings.max_batch, self.settings.max_queue)
-        if model.at_once:
-            self._scribes[model.name] = Scribe(model.name, model.at_once, self.settings.max_queue)
-        scribe = self._scribes.get(model.name)
-        named = [*model.form.get("labels", ()), model.form.get("unknown")]
-        self._labels[model.name] = frozenset(label for label in named if isinstance(label, str))
-        self.metering.waiting.labels(model.name).set_function(lambda: batcher.depth + (scribe.depth if scribe else 0))
+        self._posts[model.name] = self._open[id(model)] = post
+        self.metering.waiting.labels(model.name).set_function(lambda: post.depth)
         self.metering.loaded.labels(model.name, model.id, model.task.name).set(1)
+
+    def _post(self, model: Served) -> Post:
+        post = self._open.get(id(model))
+        if post is None:
+            raise RequestError("this model was replaced", value=model.name, todo="Try again.", status=503, code="stopping")
+        return post
 
     def check(self, model: Served, texts: Sequence[Text], param: str) -> None:
         """Raise RequestError, 422, for texts past the limits, or that the model cannot take."""

@@ -106,19 +106,26 @@ class SystemOneReply(BaseModel):
 def face(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["System One"], responses=RESPONSES)
-    labels = {name: FieldLabels(model) if "schema" in model.form else Labels(model) for name, model in service.models.items()}
+    known: dict[str, tuple[Served, Known]] = {}
+
+    def labels_of(model: Served) -> Known:
+        """A bundle's labels, read once; another bundle may have its name later."""
+        if model.name not in known or known[model.name][0] is not model:
+            known[model.name] = model, FieldLabels(model) if "schema" in model.form else Labels(model)
+        return known[model.name][1]
 
     @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
     async def systemone(body: SystemOneRequest, request: Request) -> Response:
         if body.assets:
             raise RequestError("bundles read text only", value=f"{len(body.assets)} assets", todo="Send none.", param="assets")
         named = None if body.model in (None, AUTO) else service.find(body.model)
-        matches = _matched(body, [labels[named.name]] if named else list(labels.values()), named is not None)
+        meant = [named] if named else [service.find(name) for name in service.models]
+        matches = _matched(body, [labels_of(model) for model in meant], named is not None)
         asked = {model.name: model for model, _ in matches.values()}
         texts = {name: _text(body.state, takes_pairs(model)) for name, model in asked.items()}
         replies = await asyncio.gather(*(service.ask(model, [texts[name]], request, "state") for name, model in asked.items()))
         by_model = {name: reply for name, (reply,) in zip(asked, replies, strict=True)}
-        answers = {name: _answered(found, labels[model.name], by_model[model.name]) for name, (model, found) in matches.items()}
+        answers = {name: _answered(found, labels_of(model), by_model[model.name]) for name, (model, found) in matches.items()}
         size = sum(tokens(joined(text)) for text in texts.values())
         return answer(
             {

@@ -1,0 +1,165 @@
+"""`smidgen learn`: a line's next version, and whether it takes over."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.screen import Screen, errors, out, print_json
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.parts import registry
+
+if TYPE_CHECKING:
+    from smidgen.flows.learn import Learned
+
+
+def learn(
+    line: Annotated[Path, typer.Argument(metavar="LINE", help="Folder of the line; made where there is none.")],
+    start: Annotated[Path | None, typer.Option("--from", help="Bundle that a new line begins with.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help=f"Kind of job of a line that begins with none: {', '.join(registry.names('tasks'))}.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of a new line, which it is served under (default: the folder's).")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="File of examples that the line is given; it keeps them. May be repeated.")
+    ] = None,
+    input: Annotated[str | None, typer.Option(help="Column of the text (default: as the champion remembers).")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the wanted output (default: as the champion remembers).")] = None,
+    hold_out: Annotated[
+        float | None, typer.Option(help="Of a new line: share of the given rows that is never learnt from (default: 0.3).")
+    ] = None,
+    traffic: Annotated[bool, typer.Option("--traffic/--no-traffic", help="Whether captured requests are learnt from.")] = True,
+    asked: Annotated[str | None, typer.Option(help="The model that those requests named (default: the line's name).")] = None,
+    template: Annotated[str | None, typer.Option(help="Only captured requests of this group.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only rows that were given or captured from then on, in UTC."),
+    ] = None,
+    max_rows: Annotated[int, typer.Option(help="Most rows that are learnt from; of more, those that teach most.")] = 20_000,
+    override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
+    level: Annotated[float, typer.Option(help="Chance that one which is not better is taken for better.")] = 0.05,
+    margin: Annotated[float, typer.Option(help="By how much a certified one may be worse than a champion without a certificate.")] = 0.02,
+    alpha: Annotated[
+        float | None, typer.Option(help="Share of local answers that may disagree (default: as the champion's certificate, else 0.05).")
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="Chance that this does not hold (default: as the champion's, else 0.05).")] = None,
+    reference: Annotated[
+        Literal["gold", "model", "reviews"] | None,
+        typer.Option(help="Whose outputs certify (default: as the champion's certificate, else whose most are)."),
+    ] = None,
+    valid_days: Annotated[int, typer.Option(help="Days until the certificate expires.")] = 90,
+    uncertified: Annotated[
+        Literal["keep", "promote"], typer.Option(help="What becomes of a better one that could not be certified.")
+    ] = "keep",
+    every: Annotated[str | None, typer.Option(help="Learn again and again, so far apart: 30m, 1h, 7d.")] = None,
+    when_new: Annotated[int | None, typer.Option(min=1, help="Learn whenever so many new captured answers are there.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each with --every or --when-new.")] = False,
+) -> None:
+    """Build a line's next version from all that is known now, compare it with the champion, certify it, and promote it, or say why not.
+
+    Rows that compare and rows that certify are held out for ever: no version learns from them.
+
+    Example: smidgen learn my-line --from my-model --data more.csv
+    """
+    from smidgen.flows.learn import Ask
+    from smidgen.flows.learn import learn as run
+    from smidgen.flows.learning.attesting import Asked
+    from smidgen.flows.learning.gathering import Capture, new_pairs
+    from smidgen.flows.learning.schedule import Schedule, keep_on, seconds
+    from smidgen.store.line import Line
+
+    capture = Capture(traffic, None, asked, template, since.replace(tzinfo=UTC) if since is not None else None)
+    ask = Ask(
+        task=task,
+        start=start,
+        name=name,
+        data=tuple(data or ()),
+        input=input,
+        label=label,
+        hold_out=hold_out,
+        capture=capture,
+        overrides=tuple(override or ()),
+        max_rows=max_rows,
+        level=level,
+        margin=margin,
+        certificate=Asked(alpha, delta, reference, valid_days),
+        anyway=uncertified == "promote",
+        threads=threads,
+    )
+    again = every is not None or when_new is not None
+    if again and not traffic:
+        raise InputError("what comes anew are captured requests", value="--no-traffic", todo="Leave out --every and --when-new.")
+    schedule = Schedule(seconds(every) if every is not None else None, when_new)
+
+    def once(wanted: Ask) -> None:
+        with Screen(quiet=as_json) as screen:
+            _show(run(line, wanted, screen), as_json, again)
+
+    told = start is not None or bool(data)
+    if told or not again:
+        once(ask)
+    if not again:
+        return
+    later = replace(ask, start=None, data=())
+    with _until_stopped() as stop:
+        keep_on(lambda: once(later), lambda: new_pairs(Line(line), capture), schedule, stop, _say, at_once=not told)
+
+
+def _show(done: Learned, as_json: bool, again: bool) -> None:
+    if as_json and again:
+        print(json.dumps(done.json(), ensure_ascii=False), flush=True)  # noqa: T201
+        return
+    if as_json:
+        print_json(done.json())
+        return
+    rows = done.rows
+    counts = ", ".join(f"{count:,} {name}" for name, count in rows["sources"].items())
+    out.print(
+        f"rows: {rows['learning']:,} to learn from ({counts}), {rows['choosing']:,} to choose by, {rows['certifying']:,} to certify on",
+        soft_wrap=True,
+    )
+    for why, count in rows["unusable"].items():
+        out.print(f"[dim]·[/] {count:,} left out: {escape(why)}", soft_wrap=True)
+    paper = done.attested.certificate if done.attested is not None else None
+    if paper is not None:
+        out.print(f"certificate: {escape(paper.statement)} It answers {paper.share:.1%} of the certifying rows.", soft_wrap=True)
+    if done.promoted:
+        out.print(f"[green]promoted[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
+    else:
+        out.print(f"[yellow]kept[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
+
+
+def _say(error: SmidgenError) -> None:
+    errors.print(f"[bold red]error:[/] {escape(str(error))}")
+
+
+@contextmanager
+def _until_stopped() -> Iterator[threading.Event]:
+    """An event that is set by SIGTERM or Ctrl-C; a second one ends at once."""
+    stop = threading.Event()
+
+    def stopped(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, stopped) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+part = learn

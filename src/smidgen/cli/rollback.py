@@ -1,0 +1,37 @@
+"""`smidgen rollback`: a line's earlier champion serves again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.screen import out, print_json
+
+
+def rollback(
+    line: Annotated[Path, typer.Argument(metavar="LINE", help="Folder of the line.")],
+    to: Annotated[str | None, typer.Option(help="The version to go back to (default: the champion before this one).")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for the line's history.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Go back to an earlier champion. A server of the line takes it up in a second or two; requests in flight end with the old one.
+
+    Example: smidgen rollback my-line
+    """
+    from smidgen.flows.rollback import roll_back
+
+    done = roll_back(line, to, reason)
+    if as_json:
+        print_json(done.json())
+        return
+    out.print(f"[bold]{escape(done.line)}[/]: {done.champion} serves again, in place of {done.before}")
+    if done.standing.valid:
+        out.print(f"Its certificate holds {escape(done.standing.why)}.", soft_wrap=True)
+    else:
+        out.print(f"[yellow]Its certificate does not hold[/] ({escape(done.standing.why)}): everything escalates.", soft_wrap=True)
+
+
+part = rollback

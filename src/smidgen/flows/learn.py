@@ -1,0 +1,278 @@
+"""Learn: a line's next version, from its base on all that is known now, and whether it takes the champion's place. The order only.
+
+rows by their sides → those to learn from picked → the challenger built → compared with the champion on the rows that choose → certified on
+the rows that certify → promoted or not → the line remembers
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from smidgen.bundles.open import open_bundle
+from smidgen.core.errors import GateError, InputError, RecipeError
+from smidgen.core.progress import Progress, Silent
+from smidgen.flows.certifying import shown
+from smidgen.flows.embedding import embedder
+from smidgen.flows.learning import attesting, challenger, contest, enthroning, gathering, picking, recipes
+from smidgen.flows.learning.attesting import Asked, Attested
+from smidgen.flows.learning.contest import Contest
+from smidgen.flows.learning.gathering import Capture, Names
+from smidgen.flows.learning.material import Material
+from smidgen.flows.learning.verdict import judged
+from smidgen.flows.live import Model, load
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation
+from smidgen.gateway.standing import Standing, State
+from smidgen.parts.recipe import Recipe, make
+from smidgen.store.hashing import content_hash
+from smidgen.store.line import Learning, Line, Pointer, is_line
+from smidgen.store.shelf import remember
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_PROMOTED: Final = "promoted"
+_KEPT: Final = "kept"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked for.
+
+    Attributes:
+        task: of a line that has no champion yet.
+        start: the folder of a bundle that such a line begins with.
+        name: of a new line; None for its folder's.
+        data: files of rows that the line is given.
+        input, label: their columns.
+        hold_out: share of a new line's rows that is held out; None: as the line has it.
+        capture: which captured requests are learnt from.
+        overrides: of the champion's recipe, as `--set` takes them.
+        max_rows: most rows that are learnt from.
+        level: of the tests of the challenger against the champion.
+        margin: by how much one that is certified may be worse than one that is not.
+        certificate: its terms.
+        anyway: whether a better one is promoted without a certificate.
+        threads: threads to compute with; None for one a core.
+    """
+
+    task: str | None = None
+    start: Path | None = None
+    name: str | None = None
+    data: tuple[Path, ...] = ()
+    input: str | None = None
+    label: str | None = None
+    hold_out: float | None = None
+    capture: Capture = field(default_factory=Capture)
+    overrides: tuple[str, ...] = ()
+    max_rows: int = 20_000
+    level: float = 0.05
+    margin: float = 0.02
+    certificate: Asked = field(default_factory=Asked)
+    anyway: bool = False
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of it: `outcome` is promoted or kept. `champion` is who serves now. `why` is a sentence without a full stop."""
+
+    line: str
+    outcome: Literal["promoted", "kept"]
+    why: str
+    champion: str | None
+    before: str | None
+    rows: dict[str, Any]
+    challenger: str | None = None
+    contest: Contest | None = None
+    attested: Attested | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def promoted(self) -> bool:
+        """Whether there is a new champion."""
+        return self.outcome == _PROMOTED
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "line": self.line,
+            "outcome": self.outcome,
+            "why": self.why,
+            "champion": self.champion,
+            "before": self.before,
+            "challenger": self.challenger,
+            "contest": self.contest.json() if self.contest is not None else None,
+            "certificate": self.attested.json() if self.attested is not None else None,
+            "rows": self.rows,
+        }
+
+
+def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetime | None = None) -> Learned:
+    """Let the line in a folder learn, once. A line is made where there is none.
+
+    Raises:
+        InputError: what cannot be asked for; DataError, rows that cannot be read or learnt from.
+        BundleError: the line or its champion cannot be opened.
+        LineBusy: another process learns on it, or its champion was changed meanwhile.
+        TrafficError: the store of traffic cannot be read.
+    """
+    progress = progress or Silent()
+    began = now or datetime.now(UTC)
+    _check(ask)
+    line = _begun(folder, ask)
+    with line.learning(), ExitStack() as stack:
+        enthroning.sweep(line)
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=enthroning.WORK, dir=line.folder)))
+        if ask.start is not None:
+            _taken_in(line, ask.start, work, began, progress)
+        champion = load(line.folder, ask.threads) if line.read().champion is not None else None
+        if champion is not None:
+            stack.callback(champion.close)
+        recipe = _recipe(line, champion, ask)
+        names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
+        for file in ask.data:
+            gathering.given(file, line, recipe, names, began, progress)
+        pointer = line.read()
+        standing = shown(champion.folder, now) if champion is not None else None
+        form = champion.form if champion is not None else None
+        material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=_revoked(champion, standing))
+        if champion is not None and _the_same(pointer.last, ask, material):
+            return _kept(line, pointer, began, "there is nothing new to learn from", ask, material)
+        return _challenged(line, pointer, champion, standing, recipe, material, ask, work, began, now, progress)
+
+
+def _challenged(
+    line: Line,
+    pointer: Pointer,
+    champion: Model | None,
+    standing: Standing | None,
+    recipe: Recipe,
+    material: Material,
+    ask: Ask,
+    work: Path,
+    began: datetime,
+    now: datetime | None,
+    progress: Progress,
+) -> Learned:
+    """Build a challenger, have it compete, certify it, and decide."""
+    known = material
+    if len(material.learning) > ask.max_rows:
+        material = picking.picked(material, ask.max_rows, embedder(None, ask.threads), recipe.seed, progress)
+    try:
+        built = challenger.built(
+            recipe, material, work, name=pointer.name, champion=champion, line=line.folder, threads=ask.threads, progress=progress
+        )
+    except GateError as error:
+        if champion is None:
+            raise
+        return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
+    with ExitStack() as stack:
+        model = load(built.folder, ask.threads)
+        stack.callback(model.close)
+        fought = None
+        if champion is not None:
+            fought = contest.fought(champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed)
+        before = standing.certificate if standing is not None else None
+        paper = attesting.attested(model, material.certifying, built.columns, ask.certificate, before, work, now=now, progress=progress)
+        id = model.id
+    verdict = judged(fought, paper.certificate is not None, standing is not None and standing.valid, ask.anyway)
+    why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
+    if verdict.promote:
+        enthroning.install(line, built.folder, by="learn", why=why, instead_of=pointer.champion)
+        remember(line.version(id))
+    outcome: Literal["promoted", "kept"] = _PROMOTED if verdict.promote else _KEPT
+    after = _remembered(line, Learning(at=began, outcome=outcome, why=why[:2000], rows_sha256=known.whole_sha256, asked_sha256=_asked(ask)))
+    return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper)
+
+
+def _check(ask: Ask) -> None:
+    for name, value, high in (("--level", ask.level, 1.0), ("--margin", ask.margin, 1.0)):
+        if not 0 < value < high:
+            raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give {name} 0.05, for 5 %.")
+    if ask.max_rows < 10:
+        raise InputError("too few rows would be learnt from", value=ask.max_rows, todo="Give --max-rows 1000, or more.")
+    if ask.hold_out is not None and not 0 < ask.hold_out < 1:
+        raise InputError("the share that is held out lies between 0 and 1", value=ask.hold_out, todo="Give --hold-out 0.3.")
+
+
+def _begun(folder: Path, ask: Ask) -> Line:
+    """The line, made where it can be."""
+    line = Line(folder)
+    if not is_line(folder) and ask.task is None and ask.start is None:
+        raise InputError(
+            "there is no line here, and nothing says what one should do",
+            value=str(folder),
+            todo="Begin one: --task classify with --data FILE or captured requests, or --from BUNDLE.",
+        )
+    line.begin(ask.name or folder.resolve().name, ask.hold_out)
+    return line
+
+
+def _taken_in(line: Line, bundle: Path, work: Path, now: datetime, progress: Progress) -> None:
+    """Make a bundle the line's first version, with its certificate; keep the rows that it was trained on, where they are at hand."""
+    if line.read().champion is not None:
+        raise InputError("the line has a champion already", value=str(line.folder), todo="Leave --from out, or begin another line.")
+    opened = open_bundle(bundle)
+    copy = work / "taken"
+    shutil.copytree(bundle, copy)
+    if papers.place(bundle).is_file():
+        shutil.copyfile(papers.place(bundle), papers.place(copy))
+    try:
+        recipe = recipes.of_bundle(bundle)
+        gathering.original(recipe, line, opened.manifest.data.sha256 if opened.manifest.data is not None else None, now, progress)
+        rows = gathering.material(line, line.read(), recipe, opened.manifest.form, Capture(use=False)).whole_sha256
+    except RecipeError:
+        progress.say("the bundle has no recipe: a later version of it can only be built with --task and --set")
+        rows = ""
+    enthroning.install(line, copy, by="hand", why=f"the line begins with the bundle {opened.manifest.name}", instead_of=None)
+    _remembered(line, Learning(at=_NEVER, outcome=_PROMOTED, why="taken in", rows_sha256=rows))
+
+
+def _recipe(line: Line, champion: Model | None, ask: Ask) -> Recipe:
+    """The champion's recipe with what is asked for laid over it; of a line without one, what is asked for."""
+    if champion is not None and (champion.folder / "recipe.toml").is_file():
+        if ask.task not in (None, champion.manifest.task):
+            raise InputError(
+                "the line's champion does another job", value=f"{champion.manifest.task}, not {ask.task}", todo="Begin another line."
+            )
+        return recipes.of_bundle(champion.folder, ask.overrides)
+    if ask.task is None:
+        raise InputError(
+            "nothing says what the line should do", value=str(line.folder), todo="Give --task, and --set for settings of its recipe."
+        )
+    return make({"name": line.read().name, "task": ask.task}, ask.overrides, folder=Path.cwd())
+
+
+def _revoked(champion: Model | None, standing: Standing | None) -> datetime | None:
+    """When the champion's certificate was revoked: held-out rows from before say of the traffic what was then found to be wrong."""
+    if champion is None or standing is None or standing.state is not State.REVOKED or standing.certificate is None:
+        return None
+    found = revocation.revoked(champion.folder, standing.certificate.id)
+    return found.at if found is not None else None
+
+
+def _the_same(last: Learning | None, ask: Ask, material: Material) -> bool:
+    """Whether this would be the last learning over again."""
+    if last is None or last.asked_sha256 not in ("", _asked(ask)) or (not last.asked_sha256 and ask.overrides):
+        return False
+    return last.rows_sha256 == material.whole_sha256
+
+
+def _asked(ask: Ask) -> str:
+    """The hash of what the outcome depends on beside the rows."""
+    return content_hash([ask.overrides, ask.max_rows, ask.level, ask.margin, asdict(ask.certificate), ask.anyway])
+
+
+def _kept(line: Line, pointer: Pointer, began: datetime, why: str, ask: Ask, material: Material) -> Learned:
+    last = Learning(at=began, outcome=_KEPT, why=why[:2000], rows_sha256=material.whole_sha256, asked_sha256=_asked(ask))
+    _remembered(line, last)
+    return Learned(pointer.name, _KEPT, why, pointer.champion, pointer.champion, material.json())
+
+
+def _remembered(line: Line, last: Learning) -> Pointer:
+    return line.change(lambda found: found.model_copy(update={"last": last}))

@@ -1,0 +1,109 @@
+"""The challenger: built from its base on the rows to learn from, in a folder of its own within the line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from smidgen.bundles.manifest import Lineage
+from smidgen.core.errors import DataError
+from smidgen.core.progress import Progress
+from smidgen.flows.build import build
+from smidgen.flows.learning import recipes
+from smidgen.flows.learning.material import Material, Taken, record, sources
+from smidgen.flows.live import Model
+from smidgen.parts.recipe import Recipe
+
+ENOUGH_TO_TEST = 100
+"""Held-out rows to choose by from which on they are the test rows of the build, too. Of fewer a gate would say little: then some of the
+rows to learn from are kept apart."""
+
+Columns = tuple[tuple[str, ...], str]
+"""Names of the input's columns (two for pairs), and of the output's."""
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A built bundle, and what it learnt from."""
+
+    folder: Path
+    columns: Columns
+    material: Material
+
+
+def built(
+    recipe: Recipe,
+    material: Material,
+    work: Path,
+    *,
+    name: str,
+    champion: Model | None,
+    line: Path,
+    threads: int | None,
+    progress: Progress,
+) -> Challenger:
+    """Build it in the folder `work`, with its rows beside it, which go when `work` does.
+
+    Raises:
+        DataError: too few rows, or none.
+        GateError: it is not good enough, or not the model that was trained.
+    """
+    material = _teachable(recipe, material)
+    if not material.learning:
+        raise DataError(
+            "there are no rows to learn from",
+            value=name,
+            todo="Give some with --data, or serve with --capture answers and a --fallback that answers meanwhile.",
+        )
+    columns = _columns(champion, material.learning)
+    rows = written(material.learning, columns, work, f"rows-{material.sha256[:12]}")
+    known = {json.dumps(taken.row.output) for taken in material.learning}
+    tests = [taken for taken in material.choosing if taken.heard]
+    if recipe.task == "classify":
+        tests = [taken for taken in tests if json.dumps(taken.row.output) in known]
+    test = written(tests, columns, work, "choosing") if len(tests) >= ENOUGH_TO_TEST else None
+    lineage = Lineage(
+        parent=champion.id if champion is not None else None,
+        sources=sources(material.learning),
+        teacher=material.teachers,
+        choosing=len(material.choosing),
+        certifying=len(material.certifying),
+    )
+    over = recipes.over(recipe, name, rows, test, columns, line)
+    made = build(over, work / "bundle", threads=threads, progress=progress, lineage=lineage, listed=False)
+    return Challenger(made.folder, columns, material)
+
+
+def written(rows: Sequence[Taken], columns: Columns, folder: Path, name: str) -> Path:
+    """Rows as a data file."""
+    file = folder / f"{name}.jsonl"
+    with file.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
+        for taken in rows:
+            stream.write(json.dumps(record(taken.row.input, taken.row.output, columns), ensure_ascii=False) + "\n")
+    return file
+
+
+def _teachable(recipe: Recipe, material: Material) -> Material:
+    """Without the rows of labels that stand once: nothing can be learnt of one, and nothing measured."""
+    if recipe.task != "classify" or not all(isinstance(taken.row.output, str) for taken in material.learning):
+        return material
+    counts = Counter(taken.row.output for taken in material.learning)
+    kept = tuple(taken for taken in material.learning if counts[taken.row.output] > 1)
+    lone = len(material.learning) - len(kept)
+    unusable = (*material.unusable, ("its label stands once among the rows to learn from", lone)) if lone else material.unusable
+    return replace(material, learning=kept, unusable=unusable)
+
+
+def _columns(champion: Model | None, rows: Sequence[Taken]) -> Columns:
+    """The champion's names, so that files which it takes the next one takes, too."""
+    names: tuple[str, ...] = ("first", "second") if not isinstance(rows[0].row.input, str) else ("input",)
+    label = "output"
+    if champion is not None:
+        given, wanted = champion.columns
+        remembered = tuple((given or "").split(","))
+        names = remembered if len(remembered) == len(names) and all(remembered) else names
+        label = wanted if wanted and "," not in wanted and wanted not in names else label
+    return names, label

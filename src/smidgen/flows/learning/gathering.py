@@ -1,0 +1,128 @@
+"""All rows that a line can learn from now: those that it keeps, those that are given with the call, those that were captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from smidgen.core.errors import DataError
+from smidgen.core.parts import Form, Task, formed, most_columns, placing
+from smidgen.core.progress import Progress
+from smidgen.core.rows import Row
+from smidgen.data.read import open_table
+from smidgen.data.settings import DataSettings
+from smidgen.data.sides import Side, side
+from smidgen.flows.learning import batches, captured
+from smidgen.flows.learning.material import Material, Taken, sorted_out
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe
+from smidgen.store.hashing import rows_hash
+from smidgen.store.line import Line, Pointer, is_line
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Which captured requests are meant, and since when rows count at all.
+
+    Attributes:
+        use: whether any captured ones are.
+        url: of the store; None for the one in smidgen's home, where there is one.
+        asked: the bundle or model that requests named; None for the line's name.
+        template: only those of this group.
+        since: only rows that came at this time or later, captured or given.
+    """
+
+    use: bool = True
+    url: str | None = None
+    asked: str | None = None
+    template: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Names:
+    """Columns of a file that is given: as the call names them, else as the champion remembers them."""
+
+    input: str | None = None
+    label: str | None = None
+    remembered: tuple[str | None, str | None] = (None, None)
+
+
+def original(recipe: Recipe, line: Line, sha256: str | None, now: datetime, progress: Progress) -> None:
+    """Keep with the line the rows that its first version was trained on, where the file that its recipe names is at hand and still the
+    same; says whether it is."""
+    settings = recipe.settings(DataSettings)
+    file = recipe.folder / Path(settings.train).expanduser() if settings.train not in (None, "-") else None
+    if file is None or not file.is_file():
+        what = settings.train or "its recipe names no file"
+        progress.say(f"the rows of the first version are not at hand ({what}): later ones cannot learn from them. Give them with --data")
+        return
+    rows = _read(file, recipe, settings)
+    if sha256 is not None and rows_hash((row.input, row.output) for row in rows) != sha256:
+        progress.say(f"{file.name} is not what the first version was trained on any more: it is left out. Give its rows with --data")
+        return
+    batches.keep(line, rows, "original", learnt=True, now=now)
+    progress.say(f"the {len(rows):,} rows of the first version are kept with the line, in {line.folder / 'rows'}, for later ones")
+
+
+def given(file: Path, line: Line, recipe: Recipe, names: Names, now: datetime, progress: Progress) -> None:
+    """Keep with the line the rows of a file that is given with the call. Raises DataError for one that cannot be read."""
+    asked = recipe.settings(DataSettings).model_copy(update={"input": names.input, "label": names.label, "max_rows": None})
+    rows = _read(file, recipe, asked, names.remembered)
+    new = batches.keep(line, rows, "data", learnt=False, now=now)
+    progress.say(f"{len(rows):,} rows of {file.name} " + ("are kept with the line" if new else "were with the line already"))
+
+
+def material(
+    line: Line, pointer: Pointer, recipe: Recipe, form: Form | None, capture: Capture, *, revoked: datetime | None = None
+) -> Material:
+    """The rows of the line, and the captured ones, by their sides.
+
+    Args:
+        form: of the champion; None where there is none.
+        revoked: when the champion's certificate was: held-out rows from before are not used.
+
+    Raises BundleError where rows of the line are not as they were kept; TrafficError where the store cannot be read.
+    """
+    rows: list[tuple[Side, Taken]] = []
+    for batch in pointer.rows:
+        if capture.since is not None and batch.at < capture.since:
+            continue
+        for text, output in batches.read(line, batch):
+            where = Side.LEARNING if batch.learnt else side(text, pointer.key, pointer.held_out)
+            rows.append((where, Taken(Row(text, output), batch.source, batch.at)))
+    found = captured.Captured()
+    if capture.use:
+        plain: Task = registry.find("tasks", recipe.task)
+        settings = recipe.asked
+        if form is None and rows:
+            form = plain.form([one.row for _, one in rows], settings)
+        task = formed(plain, form) if form is not None else plain
+        with captured.store(capture.url) as store:
+            if store is not None:
+                asked = capture.asked or pointer.name
+                pairs = store.pairs(asked, None, capture.since, None, capture.template)
+                found = captured.taken(pairs, task, form, settings, pointer.key)
+    return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked)
+
+
+def new_pairs(line: Line, capture: Capture) -> int:
+    """How many captured pairs came since the line last learnt; all of them, where there is no line yet."""
+    pointer = line.read() if is_line(line.folder) else None
+    last = pointer.last.at if pointer is not None and pointer.last is not None else None
+    since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
+    asked = capture.asked or (pointer.name if pointer is not None else line.folder.resolve().name)
+    with captured.store(capture.url) as store:
+        return sum(1 for _ in store.pairs(asked, None, since, None, capture.template)) if store is not None else 0
+
+
+def _read(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:
+    task: Task = registry.find("tasks", recipe.task)
+    asked = recipe.asked
+    table = open_table(file, remembered=remembered, settings=settings, most_labels=most_columns(task))
+    bad: list[DataError] = []
+    rows = list(table.rows(lambda cell: task.parse(cell, asked), bad=bad.append, placed=placing(task)))
+    if not rows:
+        raise bad[0] if bad else DataError("the file has no rows", value=file.name, todo="Give another.", file=file.name)
+    return rows

@@ -1,0 +1,68 @@
+"""Learning again and again: by the clock, or when enough new answers are there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smidgen.core.errors import InputError, SmidgenError
+
+LOOK_SECONDS = 30.0
+"""How often new answers are counted."""
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When to learn: every so many seconds, and when so many new pairs are there; either may be None."""
+
+    every: float | None = None
+    when_new: int | None = None
+
+
+def seconds(said: str) -> float:
+    """`90s`, `15m`, `1h`, `7d` as seconds. Raises InputError for anything else."""
+    number, unit = said[:-1], said[-1:]
+    try:
+        found = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        found = 0.0
+    if not 1 <= found <= 366 * _UNITS["d"]:
+        raise InputError("this is no time between two learnings", value=said, todo="Write --every 1h: a number, and s, m, h or d.")
+    return found
+
+
+def keep_on(
+    once: Callable[[], object],
+    new: Callable[[], int],
+    schedule: Schedule,
+    stop: threading.Event,
+    failed: Callable[[SmidgenError], None],
+    *,
+    at_once: bool = True,
+) -> int:
+    """Learn when it is time, until `stop` is set; how often that was. A learning that fails is told of, and the next one comes when it is
+    due: what is wrong today (a full disk, a locked store) may be right tomorrow.
+
+    Args:
+        once: learns.
+        new: counts the pairs that came since the last time.
+        failed: told of what went wrong.
+        at_once: whether the clock's first time is now.
+    """
+    times, due = 0, time.monotonic() + (0.0 if at_once else schedule.every or 0.0)
+    while not stop.is_set():
+        now = time.monotonic()
+        try:
+            ripe = schedule.when_new is not None and new() >= schedule.when_new
+            if ripe or (schedule.every is not None and now >= due):
+                due = now + (schedule.every or 0.0)
+                times += 1
+                once()
+        except SmidgenError as error:
+            failed(error)
+        left = due - time.monotonic() if schedule.every is not None else LOOK_SECONDS
+        stop.wait(max(0.0, min(LOOK_SECONDS, left)) if schedule.when_new is not None else max(0.0, left))
+    return times

@@ -1,0 +1,53 @@
+"""Whether the challenger takes the champion's place, and why, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smidgen.flows.learning.contest import Contest
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """See above. `why` is a sentence without a full stop."""
+
+    promote: bool
+    why: str
+
+
+def judged(contest: Contest | None, certified: bool, champion_certified: bool, anyway: bool) -> Verdict:
+    """The rule.
+
+    A challenger is promoted where it is better, or where it is certified, the champion is not, and it is no worse than by the margin. One
+    without a certificate is promoted only where that is the policy; but the first of a line always is: without a certificate everything
+    escalates, as it did before there was one.
+
+    Args:
+        contest: None where there is no champion.
+        certified: whether the challenger got a certificate.
+        champion_certified: whether the champion's holds now.
+        anyway: whether one that is better is promoted without a certificate.
+    """
+    if contest is None:
+        return Verdict(True, "it is the first of its line" + ("" if certified else "; without a certificate everything escalates"))
+    shown = _shown(contest)
+    if contest.won and certified:
+        return Verdict(True, f"it is better: {shown}")
+    if contest.won and anyway:
+        return Verdict(True, f"it is better, and goes without a certificate as was asked for: {shown}")
+    if contest.won:
+        return Verdict(False, f"it is better, but could not be certified (--uncertified promote would take it): {shown}")
+    if certified and not champion_certified and contest.held:
+        return Verdict(True, f"it is certified, which the champion is not, and no worse than by {contest.margin:.1%}: {shown}")
+    if certified and not champion_certified:
+        return Verdict(False, f"it is certified, but could not be shown to be no worse than by {contest.margin:.1%}: {shown}")
+    return Verdict(False, f"it could not be shown to be better: {shown}")
+
+
+def _shown(contest: Contest) -> str:
+    if contest.champion is None or contest.challenger is None:
+        return "no held-out rows to compare on"
+    return (
+        f"{contest.challenger:.1%} against {contest.champion:.1%} on {contest.n:,} held-out rows, "
+        f"{contest.gained:,} better and {contest.lost:,} worse, p = {contest.p:.3g}"
+    )

@@ -1,0 +1,103 @@
+"""A model at its post: the queues before it, and how many requests hold it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextvars import ContextVar
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smidgen.server.batching import Batcher
+from smidgen.server.metering import Metering
+from smidgen.server.scribe import Scribe
+from smidgen.server.served import Served, Vectors
+from smidgen.server.settings import ServeSettings
+
+_held: ContextVar[dict[str, Post] | None] = ContextVar("smidgen_held_posts", default=None)
+
+
+class Post:
+    """What stands before one model.
+
+    Attributes:
+        model: the model.
+        batcher: the queue of texts before it.
+        embedder: the same for vectors; its thread starts with the first one that is asked for.
+        scribe: the line before a model that writes.
+        labels: all that it can answer with, where those are labels.
+        unused: set while no request holds it.
+    """
+
+    def __init__(self, model: Served, settings: ServeSettings, metering: Metering) -> None:
+        self.model = model
+        self.batcher = Batcher(model, settings.max_batch, settings.max_queue, metering.batches.labels(model.name).observe)
+        self.embedder = Batcher(Vectors(model), settings.max_batch, settings.max_queue)
+        self.scribe = Scribe(model.name, model.at_once, settings.max_queue) if model.at_once else None
+        named = [*model.form.get("labels", ()), model.form.get("unknown")]
+        self.labels = frozenset(label for label in named if isinstance(label, str))
+        self.unused = asyncio.Event()
+        self.unused.set()
+        self._users = 0
+
+    @property
+    def depth(self) -> int:
+        """Texts taken on and not yet answered."""
+        return self.batcher.depth + (self.scribe.depth if self.scribe else 0)
+
+    def held(self) -> Post:
+        """The post that answers this request to the model's name: the first that it met, however often the model is replaced meanwhile."""
+        posts = _held.get()
+        if posts is None:
+            return self
+        name = self.model.name
+        if name not in posts:
+            posts[name] = self
+            self._users += 1
+            self.unused.clear()
+        return posts[name]
+
+    def let_go(self) -> None:
+        """A request that held it is over."""
+        self._users -= 1
+        if not self._users:
+            self.unused.set()
+
+    async def drain(self) -> None:
+        """Answer what waits, and take on nothing more."""
+        await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in (self.batcher, self.embedder)))
+
+    async def end(self) -> None:
+        """End the model, and the threads that it wrote in."""
+        await asyncio.to_thread(self.model.close)
+        if self.scribe is not None:
+            self.scribe.close()
+
+    async def retire(self, seconds: float) -> None:
+        """Drain and end when no request holds it any more, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.unused.wait()
+        await self.drain()
+        await self.end()
+
+
+class Holding:
+    """A door: one request is answered by one model from its beginning to the last byte, and that model stays until then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and note which posts it meets."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        posts: dict[str, Post] = {}
+        token = _held.set(posts)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            _held.reset(token)
+            for post in posts.values():
+                post.let_go()

@@ -1,0 +1,116 @@
+"""New champions while serving: the pointer of each line is looked at, the new champion loaded and warmed beside the old one, then put in
+its place in one step. What cannot be opened is refused, and the old one goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.flows import live
+from smidgen.server.served import Served, warm
+from smidgen.server.service import Service
+from smidgen.store.line import Line
+
+EVERY_SECONDS = 1.0
+"""How often pointers are looked at. A look is one `stat`."""
+_MOST_RETIRING = 3
+"""Champions of a line that may still be answering their last requests; then the next one waits."""
+_log = logging.getLogger("smidgen.server")
+
+Stamp = tuple[int, ...]
+
+
+@dataclass
+class _Watch:
+    """A line, its pointer as it was when it was last read, and the champions that are on their way out."""
+
+    line: Line
+    stamp: Stamp | None = None
+    retiring: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Succession:
+    """Watches the pointers of the served lines.
+
+    Args:
+        service: where the models are.
+        lines: by the name that they are served under.
+    """
+
+    def __init__(self, service: Service, lines: Mapping[str, Line]) -> None:
+        self._service = service
+        self._watches = {name: _Watch(line) for name, line in lines.items()}
+        self._stopping = False
+        for name in lines:
+            service.metering.refusing.labels(name).set(0)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            for name, watch in self._watches.items():
+                await self._look(name, watch)
+
+    async def stop(self, running: asyncio.Task[None]) -> None:
+        """Look no more; what is being loaded is closed again. The service ends the models that are on their way out."""
+        self._stopping = True
+        running.cancel()
+        ended = [running, *(task for watch in self._watches.values() for task in watch.retiring)]
+        for task in ended:
+            task.cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
+
+    async def _look(self, name: str, watch: _Watch) -> None:
+        stamp = await asyncio.to_thread(_stamp, watch.line.file)
+        if stamp == watch.stamp:
+            return
+        # Before it is read: what is written meanwhile is seen at the next look.
+        watch.stamp = stamp
+        while len(watch.retiring) >= _MOST_RETIRING:
+            await asyncio.wait(watch.retiring, return_when=asyncio.FIRST_COMPLETED)
+        old = self._service.models[name]
+        try:
+            model = await asyncio.to_thread(self._opened, watch.line, name, old.id)
+        except Exception as error:  # noqa: BLE001 whatever a new champion cannot do, the old one can: it must go on, and so must the watch
+            why = str(error) if isinstance(error, SmidgenError) else type(error).__name__
+            _log.error("%s: the new champion is refused, and %s goes on answering: %s", name, old.id, why)
+            self._service.metering.swaps.labels(name, "refused").inc()
+            self._service.metering.refusing.labels(name).set(1)
+            return
+        self._service.metering.refusing.labels(name).set(0)
+        if model is None:
+            return
+        task = asyncio.create_task(self._service.retire(self._service.replace(model)))
+        watch.retiring.add(task)
+        task.add_done_callback(watch.retiring.discard)
+        self._service.metering.swaps.labels(name, "promoted").inc()
+        _log.info("%s: %s answers from now on, in place of %s", name, model.id, old.id)
+
+    def _opened(self, line: Line, name: str, present: str) -> Served | None:
+        """In a thread: the champion that the pointer names, loaded and warm; None where it is the present one."""
+        pointer = line.read()
+        if pointer.champion == present:
+            return None
+        model = live.load(line.folder, self._service.settings.threads)
+        with contextlib.ExitStack() as undo:
+            undo.callback(model.close)
+            if model.name != name:
+                raise InputError("the line has another name than when it was opened", value=model.name, todo="Start the server anew.")
+            warm(model)
+            if not self._stopping:
+                undo.pop_all()
+        return model
+
+
+def _stamp(file: Path) -> Stamp:
+    """What changes when the pointer is written; empty where it cannot be looked at."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

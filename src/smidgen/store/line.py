@@ -1,0 +1,265 @@
+"""A line: the versions of one model, and the pointer to the one that serves, its champion.
+
+```text
+support/
+  line.json                            the pointer, and how it came to point there
+  rows/<sha256>.jsonl                  rows to learn from that were given to the line
+  versions/<id>/                       a bundle; its certificate and revocations lie beside it
+```
+
+The pointer is written at once and under a lock: at every moment it is the old one or the new one. A pointer that cannot be read names
+nobody: what asks it fails, in words, and nothing else is served in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import filelock
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from smidgen.core.errors import BundleError, InputError, SmidgenError
+from smidgen.store import atomic
+
+POINTER = "line.json"
+FORMAT_VERSION = 1
+MOST_TURNS = 1000
+"""Turns that the pointer remembers: the oldest are forgotten first."""
+MOST_BATCHES = 10_000
+HELD_OUT = 0.3
+"""Share of the texts given to a line that it does not learn from, where nothing else is said when it begins."""
+_MOST_BYTES = 8 * 1024 * 1024
+_LOCK_SECONDS = 10
+_LONGEST_WHY = 2000
+
+Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+Who = Literal["learn", "rollback", "hand"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Turn(_Part):
+    """A change of the champion: when, from which version to which, by whom, and why. `before` is None for the first one."""
+
+    at: AwareDatetime
+    by: Who
+    champion: Id
+    before: Id | None = None
+    why: str = Field(max_length=_LONGEST_WHY)
+
+
+class Batch(_Part):
+    """Rows that were given to the line: the hash of their file, how many, whose their outputs are, when they were given.
+
+    Of a `learnt` batch the first version learnt every row, so none of them can be held out any more."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    n: int = Field(ge=1)
+    source: Literal["original", "data"]
+    at: AwareDatetime
+    learnt: bool = False
+
+
+class Learning(_Part):
+    """The last time that the line learnt: when it began to read rows, what came of it, why, and the hashes of the rows that it had and of
+    what was asked for; empty where any will do."""
+
+    at: AwareDatetime
+    outcome: Literal["promoted", "kept"]
+    why: str = Field(max_length=_LONGEST_WHY)
+    rows_sha256: str = ""
+    asked_sha256: str = ""
+
+
+class Pointer(_Part):
+    """All that `line.json` says. By `key`, which is the line's own, a text falls on the side of the rows to learn from, or of the share
+    `held_out`, for ever."""
+
+    format_version: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=200)
+    key: str = Field(pattern=r"^[0-9a-f]{32}$")
+    held_out: float = Field(default=HELD_OUT, ge=0, lt=1)
+    champion: Id | None = None
+    history: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
+    rows: tuple[Batch, ...] = Field(default=(), max_length=MOST_BATCHES)
+    last: Learning | None = None
+
+
+class LineBusy(SmidgenError):
+    """Another process is at work on the same line."""
+
+
+class Line:
+    """The line in a folder. Every call reads the pointer anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def file(self) -> Path:
+        """Where the pointer lies."""
+        return self.folder / POINTER
+
+    def version(self, id: str) -> Path:
+        """The folder of a version, which need not be there."""
+        return self.folder / "versions" / id
+
+    def versions(self) -> list[str]:
+        """The ids of all versions that lie in the line, the latest made first."""
+        place = self.folder / "versions"
+        found = [entry for entry in place.iterdir() if entry.is_dir() and _is_id(entry.name)] if place.is_dir() else []
+        return [entry.name for entry in sorted(found, key=lambda entry: entry.stat().st_mtime, reverse=True)]
+
+    def rows(self, sha256: str) -> Path:
+        """The file of a batch of rows."""
+        return self.folder / "rows" / f"{sha256}.jsonl"
+
+    def read(self) -> Pointer:
+        """What the pointer says. Raises InputError where there is no line, BundleError where its pointer cannot be read."""
+        try:
+            with self.file.open("rb") as stream:
+                content = stream.read(_MOST_BYTES + 1)
+        except FileNotFoundError:
+            raise InputError(
+                "this is no line: it has no pointer", value=str(self.file), todo="Begin one with `smidgen learn`, or name another folder."
+            ) from None
+        except OSError as error:
+            raise self._unreadable(error.strerror or str(error)) from error
+        if len(content) > _MOST_BYTES:
+            raise self._unreadable(f"it is over {_MOST_BYTES} bytes")
+        try:
+            facts = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable(f"it is not JSON: {error}") from error
+        version = facts.get("format_version") if isinstance(facts, dict) else None
+        if version != FORMAT_VERSION or isinstance(version, bool):
+            raise self._unreadable(f"its format version is {version!r}, and this smidgen reads {FORMAT_VERSION}")
+        try:
+            return Pointer.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(step) for step in first["loc"])
+            raise self._unreadable(f"{where or 'the whole'}: {first['msg']}") from error
+
+    def begin(self, name: str, held_out: float | None = None) -> Pointer:
+        """The pointer, made where there is none yet. Raises as `read` does, and InputError where the folder holds something else, or the
+        line holds out another share."""
+        if not self.file.exists():
+            if self.folder.exists() and (not self.folder.is_dir() or _strangers(self.folder)):
+                raise InputError(
+                    "the place for the line holds something else",
+                    value=str(self.folder),
+                    todo="Name a folder that is new, or a line. A bundle is taken in with --from BUNDLE.",
+                )
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.locked():
+                if not self.file.exists():
+                    share = HELD_OUT if held_out is None else held_out
+                    self._write(Pointer(name=name[:100] or "model", key=secrets.token_hex(16), held_out=share))
+        found = self.read()
+        if held_out is not None and held_out != found.held_out:
+            raise InputError(
+                "the line holds out another share, and a text that was held out once must stay so",
+                value=f"{found.held_out:g}, not {held_out:g}",
+                todo="Leave --hold-out out, or begin a new line.",
+            )
+        return found
+
+    def change(self, how: Callable[[Pointer], Pointer]) -> Pointer:
+        """Read, change and write the pointer under the lock; returns what stands there now. Raises as `read` does, and LineBusy where
+        another process holds the lock too long; BundleError where it cannot be written, and then the old one stays."""
+        with self.locked():
+            changed = how(self.read())
+            self._write(changed)
+            return changed
+
+    def point(self, id: str, *, by: Who, why: str, instead_of: str | None, now: datetime | None = None) -> Pointer:
+        """Make a version the champion, whose bundle the caller has opened. In one step: who reads sees the old champion or the new one.
+
+        Raises LineBusy where the champion is not `instead_of` any more: whoever chose the new one compared it with another; InputError
+        where the version is gone.
+        """
+
+        def turned(found: Pointer) -> Pointer:
+            if found.champion != instead_of:
+                raise LineBusy(
+                    "the champion was changed by someone else meanwhile",
+                    value=f"{found.champion}, where {instead_of or 'none'} was expected",
+                    todo="Nothing was promoted. Run it again: it is then compared with the one that serves now.",
+                )
+            if not self.version(id).is_dir():
+                raise InputError("the line has no such version", value=f"{id} in {self.folder}", todo="Name one that is there.")
+            turn = Turn(at=now or datetime.now(UTC), by=by, champion=id, before=found.champion, why=why[:_LONGEST_WHY])
+            return found.model_copy(update={"champion": id, "history": (*found.history, turn)[-MOST_TURNS:]})
+
+        return self.change(turned)
+
+    def learning(self) -> AbstractContextManager[Any]:
+        """The lock of whoever learns, held until the block ends: one at a time. The system lets go of it when its process ends, however it
+        ends. Raises LineBusy."""
+        return self._held(".learn.lock", 0, "another process is learning on this line", "Wait for it to end, or stop it.")
+
+    def locked(self) -> AbstractContextManager[Any]:
+        """The lock of whoever changes the pointer, or takes versions away, held until the block ends. Raises LineBusy."""
+        return self._held(".line.lock", _LOCK_SECONDS, "another process holds the line's lock", "Try again in a moment.")
+
+    def _held(self, name: str, seconds: float, what: str, todo: str) -> AbstractContextManager[Any]:
+        try:
+            return filelock.FileLock(self.folder / name, timeout=seconds).acquire()
+        except filelock.Timeout:
+            raise LineBusy(what, value=str(self.folder), todo=todo) from None
+
+    def _write(self, pointer: Pointer) -> None:
+        content = json.dumps(pointer.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n"
+        try:
+            atomic.write(self.file, content.encode("utf-8"))
+        except OSError as error:
+            raise BundleError(
+                "the line's pointer cannot be written",
+                value=f"{self.file}: {error.strerror}",
+                todo="The old one stays. Make the folder writable, or make room on the disk.",
+                file=POINTER,
+            ) from error
+
+    def _unreadable(self, why: str) -> BundleError:
+        known = ", ".join(self.versions()[:5]) or "none"
+        return BundleError(
+            f"the line's pointer cannot be read ({why})",
+            value=str(self.file),
+            todo=f"Put a copy of it back, or serve one of its versions by its own folder (versions/ID; there are: {known}).",
+            file=POINTER,
+        )
+
+
+def is_line(folder: Path) -> bool:
+    """Whether a folder is a line."""
+    return (folder / POINTER).exists()
+
+
+def earlier(history: Sequence[Turn]) -> list[str]:
+    """The champions that the present one came after, the nearest last. Who was gone back from is not among them: going back twice goes back
+    two steps, and not to and fro."""
+    stack: list[str] = []
+    for turn in history:
+        if turn.by == "rollback" and turn.champion in stack:
+            del stack[stack.index(turn.champion) + 1 :]
+        else:
+            stack.append(turn.champion)
+    return stack[:-1]
+
+
+def _is_id(name: str) -> bool:
+    return len(name) == 12 and set(name) <= set("0123456789abcdef")
+
+
+def _strangers(folder: Path) -> bool:
+    """Whether there is anything that a line does not leave there itself."""
+    return any(entry.name not in ("rows", "versions", ".line.lock", ".learn.lock") for entry in folder.iterdir())

@@ -1,0 +1,38 @@
+"""Sides of texts: for ever the same, in the shares that were asked for, and independent of one another."""
+
+from __future__ import annotations
+
+import math
+
+from smidgen.data.sides import CHOOSING_SHARE, Side, held_side, side
+
+KEY = "0123456789abcdef" * 2
+TEXTS = [f"message number {number} about a parcel" for number in range(6000)]
+
+
+def test_a_text_keeps_its_side_whatever_becomes_of_its_spelling() -> None:
+    sides = [side(text, KEY, 0.3) for text in TEXTS]
+    assert sides == [side(f"  {text.upper()}!", KEY, 0.3) for text in TEXTS]
+    assert sides != [side(text, "f" * 32, 0.3) for text in TEXTS]
+
+
+def test_the_shares_are_the_ones_that_were_asked_for() -> None:
+    counts = {one: sum(side(text, KEY, 0.3) is one for text in TEXTS) for one in Side}
+    held = len(TEXTS) - counts[Side.LEARNING]
+    assert abs(held / len(TEXTS) - 0.3) < 4 * math.sqrt(0.21 / len(TEXTS))
+    assert abs(counts[Side.CHOOSING] / held - CHOOSING_SHARE) < 4 * math.sqrt(0.25 / held)
+    assert {side(text, KEY, 0.0) for text in TEXTS} == {Side.LEARNING}
+
+
+def test_what_is_held_out_elsewhere_is_shared_out_likewise() -> None:
+    """The two draws have nothing to do with each other: among texts held out by another key the shares are the same."""
+    both = [(side(text, KEY, 0.3), held_side(text, KEY)) for text in TEXTS]
+    assert all(one is other for one, other in both if one is not Side.LEARNING)
+    learnt = [other for one, other in both if one is Side.LEARNING]
+    assert abs(learnt.count(Side.CHOOSING) / len(learnt) - CHOOSING_SHARE) < 4 * math.sqrt(0.25 / len(learnt))
+
+
+def test_a_pair_of_texts_has_one_side() -> None:
+    pairs = [(text, "and an answer") for text in TEXTS[:200]]
+    assert [side(pair, KEY, 0.5) for pair in pairs] == [side(pair, KEY, 0.5) for pair in pairs]
+    assert len({side(pair, KEY, 0.5) for pair in pairs}) == 3

@@ -1,0 +1,187 @@
+"""Rows and their sides: no text on two of them, whose output counts, what captured answers become."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.core.errors import BundleError
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.data.sides import Side
+from smidgen.flows.learning import batches, captured, picking
+from smidgen.flows.learning.material import Material, Source, Taken, sorted_out, sources
+from smidgen.store.line import Line
+from smidgen.store.traffic.shapes import Pair
+from smidgen.tasks.classify import Classify, ClassifySettings
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+KEY = "ab" * 16
+FORM = {"labels": ["billing", "shipping"], "multi_label": False, "temperature": 1.0}
+
+
+def taken(text: str, output: object = "billing", source: Source = "data", days: int = 0, **more: object) -> Taken:
+    return replace(Taken(Row(text, output), source, NOW + timedelta(days=days)), **more)  # type: ignore[arg-type]
+
+
+def sort(*rows: tuple[Side, Taken], since: datetime | None = None) -> Material:
+    return sorted_out(rows, ["big"], Counter(), since=since)
+
+
+def test_a_person_counts_before_a_file_before_a_large_model_and_the_newer_before_the_older() -> None:
+    said = [
+        taken("a", "upstream", "upstream", 9),
+        taken("a", "file", "original", 1),
+        taken("a", "newer file", "data", 2),
+        taken("a", "upstream again", "upstream", 10),
+    ]
+    learning = [(Side.LEARNING, one) for one in said]
+    assert [one.row.output for one in sort(*learning).learning] == ["newer file"]
+    corrected = (Side.LEARNING, taken("a", "person", "human", 0))
+    assert [one.row.output for one in sort(corrected, *learning).learning] == ["person"]
+
+
+def test_what_is_learnt_from_is_held_out_no_more_and_what_is_held_out_stays_as_often_as_it_came() -> None:
+    found = sort(
+        (Side.LEARNING, taken("Where is it?")),
+        (Side.CHOOSING, taken("where is  it")),
+        (Side.CERTIFYING, taken("another")),
+        (Side.CERTIFYING, taken("another")),
+        (Side.CHOOSING, taken("a third")),
+    )
+    assert [one.row.input for one in found.choosing] == ["a third"]
+    assert [one.row.input for one in found.certifying] == ["another", "another"]
+    assert dict(found.unusable) == {"held out, but learnt from before": 1}
+
+
+def test_after_a_revocation_older_held_out_rows_say_nothing() -> None:
+    rows = [(Side.CERTIFYING, taken(str(day), days=day)) for day in range(4)]
+    found = sort(*rows, since=NOW + timedelta(days=1))
+    assert [one.row.input for one in found.certifying] == ["2", "3"]
+    assert dict(found.unusable) == {"held out, but too old": 2}
+
+
+def pair(text: str, reference: str, held_out: bool = False, whose: str = "upstream", **more: object) -> Pair:
+    return Pair("id", NOW, "support", "", text, reference, whose, held_out, "upstream", None, None, "big", **more)  # type: ignore[arg-type]
+
+
+def heard(*pairs: Pair, form: object = FORM) -> captured.Captured:
+    return captured.taken(pairs, Classify(), form, ClassifySettings(), KEY)  # type: ignore[arg-type]
+
+
+def test_an_answer_is_heard_as_the_label_that_it_names() -> None:
+    found = heard(pair("a", " Shipping. "), pair("b", "billing", whose="human"))
+    assert [(side, one.row.output, one.source) for side, one in found.rows] == [
+        (Side.LEARNING, "shipping", "upstream"),
+        (Side.LEARNING, "billing", "human"),
+    ]
+    assert found.teachers == {"big"}
+
+
+def test_a_label_that_comes_often_enough_is_a_new_one_and_a_slip_is_none() -> None:
+    often = [pair(f"text {number}", "returns") for number in range(captured.LEAST_OF_A_NEW_LABEL)]
+    found = heard(*often, pair("x", "retuns to sender"), pair("y", "Returns."))
+    assert Counter(one.row.output for _, one in found.rows) == {"returns": 6}  # as it is spelt most often
+    assert dict(found.unusable) == {"a label that is too rare to be learnt": 1}
+
+
+def test_a_held_out_answer_that_is_no_label_stays_to_be_disagreed_with() -> None:
+    """Left out, they would make the certificate's sample an easier one than the traffic is."""
+    found = heard(
+        pair("a", "I am sorry, but I cannot help with that.\n" * 9, True), pair("b", "refund", True), pair("c", "Nein.\nDoch.", False)
+    )
+    assert [side is Side.LEARNING for side, _ in found.rows] == [False, False]
+    assert [one.heard for _, one in found.rows] == [False, False]
+    assert all(one.row.output not in FORM["labels"] and len(one.row.output) <= 100 for _, one in found.rows)  # type: ignore[operator]
+    assert dict(found.unusable) == {"the answer is none of the task's": 1}
+
+
+def test_from_zero_labels_are_what_comes_again() -> None:
+    pairs = [pair(f"text {number}", ("billing", "shipping", "slip of the pen")[min(2, number % 7)]) for number in range(14)]
+    found = heard(*pairs, form=None)
+    counts = Counter(one.row.output for _, one in found.rows)
+    assert counts == {"slip of the pen": 10}  # of the others there are too few to be labels
+    assert found.unusable["a label that is too rare to be learnt"] == 4
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    made = Line(tmp_path / "line")
+    made.begin("support")
+    return made
+
+
+def test_rows_are_kept_once_under_their_hash_and_verified_when_read(line: Line) -> None:
+    rows = [Row("a", "x"), Row(("first", "second"), ["y", "z"]), Row("c", {"field": 1})]
+    assert batches.keep(line, rows, "data", learnt=False, now=NOW)
+    assert not batches.keep(line, rows, "data", learnt=False, now=NOW)
+    (batch,) = line.read().rows
+    assert (batch.n, batch.source, batch.learnt) == (3, "data", False)
+    assert list(batches.read(line, batch)) == [(row.input, row.output) for row in rows]
+    file = line.rows(batch.sha256)
+    file.write_bytes(file.read_bytes().replace(b'"x"', b'"w"'))
+    with pytest.raises(BundleError, match="not the ones that were kept"):
+        list(batches.read(line, batch))
+    file.unlink()
+    with pytest.raises(BundleError, match="missing"):
+        list(batches.read(line, batch))
+
+
+def embed(texts: object) -> np.ndarray:
+    """Vectors on a circle, by the number at the end of a text; those of doubtful texts on another one, above it."""
+    found = []
+    for text in texts:  # type: ignore[attr-defined]
+        word, number = text.split()
+        angle, height = int(number) * 2 * math.pi / 97, 0.8 * (word == "doubtful")
+        wide = math.sqrt(1 - height**2)
+        found.append([wide * math.cos(angle), wide * math.sin(angle), height])
+    return np.array(found, dtype=np.float32)
+
+
+def pool() -> Iterator[Taken]:
+    for number in range(60):
+        yield taken(f"own {number}", ("billing", "shipping")[number % 2], "original")
+    for number in range(200):
+        yield taken(f"sure {number}", "billing", "upstream", score=0.99, said='"billing"')
+    for number in range(20):
+        yield taken(f"doubtful {number}", "billing", "upstream", score=0.2, said='"shipping"')
+    for number in range(10):
+        yield taken(f"person {number}", "billing", "human")
+
+
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_of_many_rows_those_that_teach_most_are_picked(with_vectors: bool) -> None:
+    material = sort(*((Side.LEARNING, one) for one in pool()))
+    found = picking.picked(material, 90, embed if with_vectors else None, 0, Silent())
+    assert sources(found.learning) == {"human": 10, "original": 40, "upstream": 40}
+    doubtful = sum(one.row.input.startswith("doubtful") for one in found.learning)
+    by_chance = 40 * 20 / 220
+    assert doubtful > 2 * by_chance
+    if not with_vectors:
+        assert doubtful == 20
+    assert [one for one in found.learning if one in material.learning] == list(found.learning)  # in their order
+    assert picking.picked(material, 1000, None, 0, Silent()) is material
+
+
+def test_what_neither_needs_the_other_has() -> None:
+    few = sort(*((Side.LEARNING, one) for one in pool() if one.source != "original"))
+    assert sources(picking.picked(few, 100, None, 0, Silent()).learning) == {"human": 10, "upstream": 90}
+    own = sort(*((Side.LEARNING, one) for one in pool() if one.source == "original"))
+    assert sources(picking.picked(own, 20, embed, 0, Silent()).learning) == {"original": 20}
+
+
+def test_doubt_and_disagreement_weigh() -> None:
+    weights = [
+        picking.weight(taken("a", "billing", score=0.99, said='"billing"')),
+        picking.weight(taken("a", "billing", score=None)),
+        picking.weight(taken("a", "billing", score=0.1, said='"billing"')),
+        picking.weight(taken("a", "billing", score=0.99, said='"shipping"')),
+    ]
+    assert weights == sorted(weights) and len(set(weights)) == 4 and weights[0] > 0

@@ -1,0 +1,127 @@
+"""Who takes whose place: the rule, the contest that it is judged by, the schedule that it is asked for by."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.flows.learning import contest, schedule
+from smidgen.flows.learning.contest import Contest
+from smidgen.flows.learning.schedule import Schedule, keep_on, seconds
+from smidgen.flows.learning.verdict import judged
+
+from .test_material import taken
+
+BETTER = Contest(100, 0.8, 0.9, 12, 2, 0.006, 0.001, 0.05, 0.02)
+ALIKE = Contest(900, 0.8, 0.8, 5, 5, 0.62, 0.01, 0.05, 0.02)
+UNKNOWN = Contest(20, 0.8, 0.8, 1, 1, 0.75, 0.4, 0.05, 0.02)
+
+# contest, certified, champion certified, anyway -> promoted
+CASES = [
+    (BETTER, True, True, False, True),
+    (BETTER, True, False, False, True),
+    (BETTER, False, True, False, False),
+    (BETTER, False, False, False, False),
+    (BETTER, False, True, True, True),
+    (ALIKE, True, False, False, True),
+    (ALIKE, True, True, False, False),
+    (ALIKE, False, False, True, False),
+    (UNKNOWN, True, False, False, False),
+    (None, True, False, False, True),
+    (None, False, False, False, True),
+]
+
+
+@pytest.mark.parametrize(("found", "certified", "champion", "anyway", "promoted"), CASES)
+def test_the_rule(found: Contest | None, certified: bool, champion: bool, anyway: bool, promoted: bool) -> None:
+    verdict = judged(found, certified, champion, anyway)
+    assert verdict.promote is promoted
+    assert verdict.why and (found is None or f"p = {found.p:.3g}" in verdict.why)
+
+
+def model(*answers: str) -> Any:
+    """Answers so, text by text."""
+    waiting = list(answers)
+    return SimpleNamespace(task=object(), form={}, predict=lambda texts: [Reply(waiting.pop(0), 0.5) for _ in texts])
+
+
+def test_the_contest_counts_rows_and_tests_what_differs() -> None:
+    rows = [taken(f"text {number}", "a") for number in range(20)]
+    found = contest.fought(model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10), rows, level=0.05, margin=0.02, seed=0)
+    assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (20, 0.5, 0.9, 10, 2)
+    assert found.p == pytest.approx((1 + 12 + 66) / 2**12) and found.won
+    none = contest.fought(model(), model(), [], level=0.05, margin=0.02, seed=0)
+    assert (none.n, none.won, none.held) == (0, False, False)
+
+
+def test_graded_answers_are_compared_by_their_grades() -> None:
+    class Task:
+        def gathered(self, rows: Any) -> Any:
+            return rows
+
+        def grades(self, rows: list[Row], replies: list[Reply], form: Any) -> list[float]:
+            return [float(reply.output) for reply in replies]
+
+    def grader(*grades: float) -> Any:
+        made = model(*map(str, grades))
+        made.task = Task()
+        return made
+
+    rows = [taken(f"text {number}", "a") for number in range(200)]
+    found = contest.fought(grader(*[0.4] * 200), grader(*[0.7] * 200), rows, level=0.05, margin=0.02, seed=0)
+    assert found.won and found.gained == 200 and found.challenger == pytest.approx(0.7)
+    back = contest.fought(grader(*[0.7] * 200), grader(*[0.4] * 200), rows, level=0.05, margin=0.02, seed=0)
+    assert not back.won and not back.held
+
+
+@pytest.mark.parametrize(("said", "wanted"), [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("0.5h", 1800)])
+def test_times(said: str, wanted: float) -> None:
+    assert seconds(said) == wanted
+
+
+@pytest.mark.parametrize("said", ["", "h", "1", "1w", "0s", "-1h", "nanh", "infd", "9999d"])
+def test_what_is_no_time_is_refused(said: str) -> None:
+    with pytest.raises(InputError, match="no time"):
+        seconds(said)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "LOOK_SECONDS", 0.001)
+
+
+def test_it_learns_when_enough_is_new_and_goes_on_after_a_failure() -> None:
+    stop, new, failed, learnt = threading.Event(), iter([0, 3, 10, 2, 12, 11]), [], []
+
+    def once() -> None:
+        learnt.append(len(learnt))
+        if len(learnt) == 2:
+            raise SmidgenError("the disk is full", value="disk", todo="Make room.")
+        if len(learnt) == 3:
+            stop.set()
+
+    assert keep_on(once, lambda: next(new), Schedule(when_new=10), stop, failed.append) == 3
+    assert learnt == [0, 1, 2] and [error.what for error in failed] == ["the disk is full"]
+
+
+def test_it_learns_by_the_clock_at_once_and_again() -> None:
+    stop, learnt = threading.Event(), []
+
+    def once() -> None:
+        learnt.append(1)
+        if len(learnt) == 3:
+            stop.set()
+
+    assert keep_on(once, lambda: 0, Schedule(every=0.002), stop, lambda error: None) == 3
+
+
+def test_stopped_before_it_is_due_it_does_not_learn() -> None:
+    stop = threading.Event()
+    threading.Timer(0.02, stop.set).start()
+    assert keep_on(lambda: None, lambda: 0, Schedule(every=3600.0), stop, lambda error: None, at_once=False) == 0

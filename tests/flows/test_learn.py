@@ -1,0 +1,291 @@
+"""Learning for real: a student that trains in seconds, on rows of made-up words whose meaning is known."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.bundles.open import open_bundle
+from smidgen.cli import main
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.progress import Silent
+from smidgen.flows.build import build
+from smidgen.flows.certifying import revoke, shown
+from smidgen.flows.evaluating import evaluate
+from smidgen.flows.learn import Ask, Learned, learn
+from smidgen.flows.learning import gathering
+from smidgen.flows.learning.attesting import Asked
+from smidgen.flows.learning.gathering import Capture, new_pairs
+from smidgen.flows.live import load
+from smidgen.parts import recipe
+from smidgen.store.line import Line
+from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.store import opened
+
+LABELS = ("billing", "delivery", "returns", "shipping")
+_LETTERS = random.Random(0)
+WORDS = {label: ["".join(_LETTERS.sample("abcdefghijklmnopqrstuvwxyz", 7)) for _ in range(12)] for label in LABELS}
+"""Words that look like nothing: whoever knows some of a label knows nothing of the others."""
+FILLER = ("please", "hello", "urgent", "today", "again", "the", "order", "with")
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+NO_CAPTURE = Capture(use=False)
+
+
+def rows(count: int, seed: int, words: slice = slice(0, 12), wrong: float = 0.0) -> list[tuple[str, str]]:
+    """Texts with one telling word each, and their labels; some of them wrong."""
+    rng = random.Random(seed)
+    made = []
+    for number in range(count):
+        label = LABELS[number % 4]
+        said = [rng.choice(WORDS[label][words]), *rng.sample(FILLER, 4), f"n{seed}{number}"]
+        rng.shuffle(said)
+        made.append((" ".join(said), rng.choice(LABELS) if rng.random() < wrong else label))
+    return made
+
+
+def write(file: Path, made: list[tuple[str, str]]) -> Path:
+    file.write_text("".join(json.dumps({"text": text, "intent": label}) + "\n" for text, label in made), encoding="utf-8")
+    return file
+
+
+class Said(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that knows half of the words."""
+    folder = tmp_path_factory.mktemp("base")
+    data = write(folder / "first.jsonl", rows(160, 1, slice(0, 6)))
+    wanted = recipe.make(
+        {
+            "name": "support",
+            "task": "classify",
+            "data": {"train": str(data), "input": "text", "label": "intent"},
+            "student": {"kind": "linear"},
+            "gate": {"max_loss": 0.1, "min_agreement": 0.9},
+        }
+    )
+    return build(wanted, folder / "support", threads=1).folder
+
+
+@pytest.fixture(scope="module")
+def learnt(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, Learned, list[str]]:
+    """A line that began with it, and learnt from rows with all the words; what was said."""
+    folder, said = tmp_path_factory.mktemp("line"), Said()
+    more = write(folder / "more.jsonl", rows(1000, 2))
+    done = learn(folder / "support", Ask(start=base, data=(more,), capture=NO_CAPTURE, threads=1), said)
+    return Line(folder / "support"), done, said.lines
+
+
+def copy(line: Line, to: Path) -> Line:
+    """A copy of a line, to be changed."""
+    shutil.copytree(line.folder, to)
+    return Line(to)
+
+
+def test_a_better_challenger_is_certified_and_promoted(learnt: tuple[Line, Learned, list[str]], base: Path) -> None:
+    line, done, said = learnt
+    assert done.promoted, done.why
+    assert done.contest is not None and done.contest.won
+    assert done.contest.champion is not None and done.contest.champion < 0.8 < (done.contest.challenger or 0)
+    pointer = line.read()
+    assert pointer.champion == done.champion == done.challenger != done.before
+    assert [(turn.by, turn.champion) for turn in pointer.history] == [("hand", open_bundle(base).id), ("learn", done.champion)]
+    assert shown(line.folder).valid and done.attested is not None and done.attested.certificate is not None
+    assert done.attested.certificate.reference.kind == "gold" and done.attested.certificate.unchecked == ()
+    assert any("160 rows of the first version are kept" in one for one in said)
+    assert not list(line.folder.glob(".work-*"))
+
+
+def test_the_lineage_says_which_rows_and_whose(learnt: tuple[Line, Learned, list[str]]) -> None:
+    line, done, _ = learnt
+    assert done.champion is not None
+    manifest = open_bundle(line.version(done.champion)).manifest
+    assert manifest.lineage is not None and manifest.data is not None
+    assert manifest.lineage.parent == done.before
+    assert manifest.lineage.sources == done.rows["sources"] and manifest.lineage.sources["original"] == 160
+    assert manifest.lineage.choosing == done.rows["choosing"] >= 80 and manifest.lineage.certifying == done.rows["certifying"] >= 120
+    assert sum(manifest.lineage.sources.values()) + manifest.lineage.choosing + manifest.lineage.certifying == 1160
+    assert manifest.columns.input == "text" and manifest.columns.label == "intent"  # files that the old one took the new one takes
+
+
+def test_it_does_better_on_rows_that_nobody_saw(learnt: tuple[Line, Learned, list[str]], base: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "test.jsonl", rows(200, 9))
+    before, after = (evaluate(load(place, 1), file).metrics["accuracy"].value for place in (base, learnt[0].folder))
+    assert before < 0.75 and after > 0.95
+
+
+def test_the_same_rows_again_teach_nothing_new(learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:
+    line = copy(learnt[0], tmp_path / "line")
+    again = learn(line.folder, Ask(capture=NO_CAPTURE, threads=1))
+    assert (again.outcome, again.why, again.champion) == ("kept", "there is nothing new to learn from", learnt[1].champion)
+    assert again.challenger is None and line.read().last is not None
+    # Asked for on other terms it is another matter.
+    stricter = learn(line.folder, Ask(capture=NO_CAPTURE, threads=1, certificate=Asked(alpha=0.01)))
+    assert stricter.outcome == "kept" and stricter.challenger is not None and "could not be" in stricter.why
+
+
+def test_what_is_not_better_is_kept_out_and_it_says_why(
+    learnt: tuple[Line, Learned, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = copy(learnt[0], tmp_path / "line")
+    bad = write(tmp_path / "bad.jsonl", rows(700, 3, wrong=0.9))
+    arguments = ["learn", str(line.folder), "--data", str(bad), "--no-traffic", "--threads", "1", "--json"]
+    assert main.code(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["outcome"] == "kept", found["why"]
+    assert found["champion"] == learnt[1].champion and found["challenger"] not in (None, found["champion"])
+    assert "could not be" in found["why"] and found["contest"]["better"] is False
+    assert line.read().champion == learnt[1].champion and line.versions() == learnt[0].versions()
+    assert main.code(["rollback", str(line.folder), "--json"]) == 0
+    back = json.loads(capsys.readouterr().out)
+    assert (back["champion"], back["before"], back["certificate"]["state"]) == (learnt[1].before, learnt[1].champion, "none")
+
+
+def capture(pairs: list[tuple[str, str]], asked: str, start: datetime, *, corrected: int = 0) -> None:
+    """Requests that a large model answered, a minute apart; the last ones' answers were then put right by a person."""
+    with opened() as store:
+        made = [
+            Exchange(
+                id=f"{asked}-{start:%j}-{number}",
+                time=start + timedelta(minutes=number),
+                asked=asked,
+                path="/v1/chat/completions",
+                input=text,
+                answered_by="upstream",
+                model="big",
+                answer="delivery" if number >= len(pairs) - corrected else label.capitalize(),
+            )
+            for number, (text, label) in enumerate(pairs)
+        ]
+        store.add(made)
+        for exchange, (_, label) in list(zip(made, pairs, strict=True))[len(pairs) - corrected :]:
+            assert store.feedback(Feedback(exchange.id, exchange.time + timedelta(hours=1), "down", label))
+
+
+@pytest.fixture
+def traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'traffic.db'}")
+
+
+def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_path: Path) -> None:
+    line, start = Line(tmp_path / "support"), NOW - timedelta(days=3)
+    ask = Ask(task="classify", overrides=("student.kind=linear",), certificate=Asked(alpha=0.1), threads=1)
+    with pytest.raises(DataError, match="no rows to learn from"):
+        learn(line.folder, ask)
+    capture(rows(1100, 5), "support", start, corrected=30)
+    assert new_pairs(line, Capture()) == 1100
+    done = learn(line.folder, ask)
+    assert done.promoted and "the first of its line" in done.why
+    assert set(done.rows["sources"]) == {"upstream", "human"} and done.rows["teachers"] == ["big"]
+    champion = open_bundle(line.version(done.champion or ""))
+    assert champion.manifest.form["labels"] == [label.capitalize() for label in LABELS]  # as it is answered most often
+    assert (
+        champion.manifest.lineage is not None and champion.manifest.lineage.parent is None and champion.manifest.lineage.teacher == ("big",)
+    )
+    held = {pair.input for pair in held_out("support")}
+    learnt_from = done.rows["learning"]
+    assert learnt_from + done.rows["choosing"] + done.rows["certifying"] == 1100 and len(held) == 1100 - learnt_from > 150
+    standing = shown(line.folder)
+    assert standing.valid and standing.certificate is not None
+    assert standing.certificate.reference.kind == "model" and standing.certificate.alpha == 0.1
+    # What is captured stays in the store alone, where it can be deleted.
+    assert list((line.folder / "rows").glob("*")) == [] if (line.folder / "rows").exists() else True
+    assert new_pairs(line, Capture()) == 0
+
+
+def held_out(asked: str) -> list[Any]:
+    with opened() as store:
+        return list(store.pairs(asked, True))
+
+
+def test_after_a_revocation_only_what_was_held_out_since_certifies(
+    learnt: tuple[Line, Learned, list[str]], traffic: None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    line = copy(learnt[0], tmp_path / "line")
+    now = datetime.now(UTC)
+    # It is revoked on this machine, for every copy: the other tests' lines have it, too.
+    for file in revoke(line.folder, "the audit found it", now):
+        request.addfinalizer(file.unlink)
+    renamed = {label: LABELS[(place + 1) % 4] for place, label in enumerate(LABELS)}  # all labels mean something else now
+    capture([(text, renamed[label]) for text, label in rows(900, 6)], "support", now + timedelta(days=1))
+    later = now + timedelta(days=3)
+    found = gathering.material(line, line.read(), recipe.make({"task": "classify"}), load(line.folder, 1).form, Capture(), revoked=now)
+    assert len(found.choosing) + len(found.certifying) == len(held_out("support"))
+    assert dict(found.unusable)["held out, but too old"] > 200
+    ask = Ask(threads=1, capture=Capture(since=now), certificate=Asked(alpha=0.2, reference="model"))
+    done = learn(line.folder, ask, now=later)
+    assert done.rows["choosing"] + done.rows["certifying"] == len(held_out("support"))
+    assert done.promoted, done.why
+    assert shown(line.folder, later).valid
+
+
+def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing says what"):
+        learn(tmp_path / "new", Ask())
+    assert not (tmp_path / "new").exists()
+    line = copy(learnt[0], tmp_path / "line")
+    with pytest.raises(InputError, match="has a champion already"):
+        learn(line.folder, Ask(start=base))
+    with pytest.raises(InputError, match="another job"):
+        learn(line.folder, Ask(task="write"))
+    for wrong in (Ask(level=0.0), Ask(margin=1.0), Ask(max_rows=1), Ask(hold_out=1.0)):
+        with pytest.raises(InputError):
+            learn(line.folder, wrong)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_killed_while_it_learns_the_line_serves_on_and_learns_again(learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:
+    line = copy(learnt[0], tmp_path / "line")
+    more = write(tmp_path / "more.jsonl", rows(300, 8))
+    command = [sys.executable, "-m", "smidgen", "learn", str(line.folder), "--data", str(more), "--no-traffic", "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "train linear" not in (said := process.stderr.readline()) and said:
+            pass
+        process.kill()
+    assert said and list(line.folder.glob(".work-*"))
+    assert load(line.folder, 1).id == learnt[1].champion
+    again = learn(line.folder, Ask(capture=NO_CAPTURE, threads=1))
+    assert again.challenger is not None and again.rows["sources"]["data"] > learnt[1].rows["sources"]["data"]  # its rows were kept
+    assert not list(line.folder.glob(".work-*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
+def test_on_a_schedule_it_goes_on_until_it_is_told_to_stop(learnt: tuple[Line, Learned, list[str]], traffic: None, tmp_path: Path) -> None:
+    line = copy(learnt[0], tmp_path / "line")
+    command = [sys.executable, "-m", "smidgen", "learn", str(line.folder), "--every", "1h", "--json", "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        try:
+            assert process.stdout is not None
+            first = json.loads(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+    assert (first["outcome"], first["why"]) == ("kept", "there is nothing new to learn from")
+    assert process.returncode == 0 and log == ""
+
+
+def test_taken_in_alone_a_bundle_serves_as_it_is(base: Path, tmp_path: Path) -> None:
+    began = time.time()
+    done = learn(tmp_path / "support", Ask(start=base, capture=NO_CAPTURE))
+    assert (done.outcome, done.champion) == ("kept", open_bundle(base).id)
+    assert load(tmp_path / "support", 1).predict([f"{WORDS['billing'][3]} please"])[0].output == "billing"
+    assert Line(tmp_path / "support").read().history[0].at.timestamp() >= began - 1
