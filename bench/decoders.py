@@ -32,8 +32,9 @@ def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_
     """The starter base in 16 bits. Trimmed: only the tokens of these inputs and answers, what those are merged from, and as many of the
     most frequent others as `smidgen build` would keep."""
     from smidgen.bases.finding import pull
+    from smidgen.students.attention_cache import kept_as
     from smidgen.students.decoder_files import base_weights, described
-    from smidgen.students.decoder_shape import config_of
+    from smidgen.students.decoder_shape import config_of, shape_of
     from smidgen.students.gguf_file import write
     from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
     from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids
@@ -57,6 +58,7 @@ def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_
     shutil.copyfile(work / "tokenizer.json", out / "tokenizer.json")
     shutil.rmtree(work)
     told = {"model": "model.gguf", **prompt.json(), "max_tokens": max_tokens, "context": CONTEXT, "slots": SLOTS}
+    told["cache"] = kept_as(shape_of(base), CONTEXT * SLOTS)
     (out / OPTIONS).write_text(json.dumps(told), encoding="utf-8")
     return out
 

@@ -113,6 +113,7 @@ class Decoder:
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by.
         With the setting `adapter` two GGUFs: the base's weights, in the same bytes for all that are taught on it, and what was taught."""
+        from smidgen.students.attention_cache import kept_as
         from smidgen.students.decoder_files import adapter, base_weights, opened, taught
         from smidgen.students.gguf_file import adapter_write, write
         from smidgen.students.prompts import chat_template
@@ -141,8 +142,8 @@ class Decoder:
             adapter_write(out / _ADAPTER, factors, stored.config, alpha=alpha, name=out.name, kind="f16")
             files.append(_ADAPTER)
             options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
-        if stored.shape.head % 32:
-            options["cache"] = "f16"  # llama.cpp packs keys and values by 32 numbers
+        # Bundles of one base are held once only where they run alike, however long their texts are: adapters are all frugal.
+        options["cache"] = kept_as(stored.shape, stored.facts["context"] * _SLOTS, frugal=apart is not None)
         return EngineSpec("llama", tuple(files), options, HALF)
 
 
