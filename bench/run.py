@@ -29,6 +29,7 @@ from bench import (
     lora_speed,
     recipes,
     redaction,
+    replay,
     selection,
     serving,
     shrinking,
@@ -59,6 +60,7 @@ BENCHES = {
         recipes,
         redaction,
         border,
+        replay,
         adapters,
     )
 }

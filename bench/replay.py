@@ -1,0 +1,179 @@
+"""BANKING77 and CLINC150 as traffic: how much the loop answers locally, how often that disagrees with the large model, and what a shift
+does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from bench import data, replay_plot, results
+from bench.context import Context
+
+NAME = "replay"
+SEEDS, QUICK_SEEDS = 40, 2
+HELD_OUT = 0.2
+"""Of captured texts, as `--capture-held-out` has it."""
+ASIDE = 0.08
+"""Of all texts, where those that are held out are always escalated."""
+NOISE, NOISY_ALPHA = 0.09, 0.15
+SHIFT_AUDIT = 0.1
+COLUMNS = (
+    "data",
+    "how",
+    "seeds",
+    "local, all",
+    "local, second half",
+    "disagree, of the local",
+    "seeds over α",
+    "accuracy",
+    "promotions",
+    "revoked",
+    "audits",
+)
+
+
+def run(context: Context) -> None:
+    """Every data set and policy over all seeds; then shifts in mid-stream."""
+    seeds = QUICK_SEEDS if context.quick else SEEDS
+    section = results.Section(
+        NAME,
+        "The loop, replayed",
+        "All texts of a data set, train and test, once each in random order, as requests to a gateway that has no label at first. What it "
+        "escalates the large model answers (gold, or gold with errors at random), and that is what it learns from, after every 500 new "
+        "labels; it certifies with α = δ = 0.05 and audits 2 % of its answers. The rules are the product's, its student a linear head on "
+        "frozen vectors of the starter encoder, taught in a second; nothing goes over HTTP. “As served”: of what is escalated, a fifth "
+        f"is held out. “Held out aside”: {ASIDE:.0%} of all texts are held out and always escalated, so that what certifies is like all of "
+        "the traffic. Medians over the seeds, and in brackets the 5th and the 95th of a hundred; seeds over α: those in which more than α "
+        "of all local answers disagreed.",
+        COLUMNS,
+        facts={"load before": results.load_average(), "seeds of each row": f"0 to {seeds - 1}"},
+    )
+    traces: dict[str, list[Any]] = {}
+    for name, (train, test) in {"BANKING77": data.banking77(context.data), "CLINC150": data.clinc150(context.data, False)}.items():
+        rows = [*train, *test][: 3000 if context.quick else None]
+        vectors, gold, classes = _embedded(rows)
+        play = partial(_played, [text for text, _ in rows], vectors, gold, classes, seeds)
+        for how, found in (
+            ("as served", play()),
+            ("held out aside", play(held_out=ASIDE, aside=True)),
+            (f"a teacher wrong in {NOISE:.0%}, as served, α = {NOISY_ALPHA}", play(noise=NOISE, alpha=NOISY_ALPHA)),
+            (f"a teacher wrong in {NOISE:.0%}, as served", play(noise=NOISE)),
+        ):
+            context.say(f"{NAME}: {name}, {how}")
+            section.rows.append(_row(name, how, found, NOISY_ALPHA if str(NOISY_ALPHA) in how else 0.05))
+            if "teacher" not in how:
+                traces[f"{name}, {how}"] = found
+                section.goals += _goals(name, how, found)
+            results.publish(context, section)
+        for how, shift in (("new intents", "new_intents"), ("a changed meaning", "changed_meaning")):
+            for forget in (False, True):
+                found = play(shift=shift, audit=SHIFT_AUDIT, forget=forget)
+                told = f"{how}, 10 % audited, {'old rows forgotten once revoked' if forget else 'as served'}"
+                section.rows.append(_row(name, told, found, 0.05))
+                section.notes.append(f"{name}, {told}: {_recovery(found)}")
+                context.say(f"{NAME}: {name}, {told}")
+                results.publish(context, section)
+    picture = replay_plot.draw(traces)
+    (context.results.parent / replay_plot.FILE).write_text(picture, encoding="utf-8")
+    section.facts["plot"] = f"![share answered locally, and disagreement, over time]({replay_plot.FILE})"
+    results.publish(context, section)
+
+
+def _embedded(rows: data.Rows) -> tuple[Any, Any, int]:
+    import numpy as np
+
+    from smidgen.flows.embedding import embedder
+
+    embed = embedder()
+    assert embed is not None, "the starter encoder: smidgen pull minilm"
+    labels = sorted({label for _, label in rows})
+    return embed([text for text, _ in rows]), np.array([labels.index(label) for _, label in rows]), len(labels)
+
+
+def _played(
+    texts: Sequence[str],
+    vectors: Any,
+    gold: Any,
+    classes: int,
+    seeds: int,
+    *,
+    held_out: float = HELD_OUT,
+    noise: float = 0.0,
+    shift: str = "",
+    **policy: Any,
+) -> list[Any]:
+    """A trace for each seed, which draws the order, the sides, the noise and the audits."""
+    import numpy as np
+
+    from bench import replaying
+    from smidgen.data.sides import side
+
+    found = []
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, 7])
+        order = rng.permutation(len(texts))
+        right = gold
+        if shift:
+            right, order = getattr(replaying, shift)(gold, order, rng)
+        said = replaying.noisy(right, classes, noise, rng) if noise else right
+        sides = [side(texts[at], f"seed {seed}", held_out) for at in order]
+        traffic = replaying.Traffic(vectors[order], right[order], said[order], sides, classes)
+        found.append(replaying.Gateway(traffic, replaying.Policy(**policy), seed).run())
+    return found
+
+
+def _row(name: str, how: str, traces: Sequence[Any], alpha: float) -> list[str]:
+    half = slice(len(traces[0].who) // 2, None)
+    over = sum(trace.disagreement() > alpha for trace in traces)
+    return [
+        name,
+        how,
+        str(len(traces)),
+        _spread([trace.share() for trace in traces]),
+        _spread([trace.share(half) for trace in traces]),
+        _spread([trace.disagreement() for trace in traces]),
+        f"{over} of {len(traces)}",
+        _spread([trace.accuracy() for trace in traces]),
+        f"{_middle([len(trace.promotions) for trace in traces]):.0f}",
+        f"{sum(bool(trace.revocations) for trace in traces)} of {len(traces)}",
+        f"{_middle([trace.audits for trace in traces]):.0f}",
+    ]
+
+
+def _goals(name: str, how: str, traces: Sequence[Any]) -> list[results.Goal]:
+    half = slice(len(traces[0].who) // 2, None)
+    kept = sum(trace.disagreement() <= 0.05 for trace in traces) / len(traces)
+    goals = [results.at_least(f"{name}, {how}: seeds within α", 0.95, kept, ".1%")]
+    if name == "BANKING77":
+        goals.append(results.at_least(f"{name}, {how}: local in the second half", 0.75, _middle([t.share(half) for t in traces]), ".1%"))
+    goals.append(results.at_least(f"{name}, {how}: accuracy, all escalated: 100 %", 0.99, _middle([t.accuracy() for t in traces]), ".2%"))
+    return goals
+
+
+def _recovery(traces: Sequence[Any]) -> str:
+    """When the first revocation after the shift came, and what share is local in the last tenth of the traffic."""
+    n = len(traces[0].who)
+    after = [next(((at, count) for at, count in trace.revocations if at >= n // 2), None) for trace in traces]
+    met = [(at - n // 2, count) for at, count in (one for one in after if one is not None)]
+    before, last = slice(4 * n // 10, n // 2), slice(9 * n // 10, None)
+    told = f"revoked in {len(met)} of {len(traces)} seeds"
+    if met:
+        told += f", {_middle([at for at, _ in met]):.0f} requests after the shift at the median (audits since the promotion: "
+        told += f"{_middle([count for _, count in met]):.0f})"
+    shares = _middle([trace.share(before) for trace in traces]), _middle([trace.share(last) for trace in traces])
+    risks = _middle([trace.disagreement(last) for trace in traces])
+    return f"{told}; local before the shift {shares[0]:.1%}, in the last tenth {shares[1]:.1%}, of which {risks:.1%} disagree."
+
+
+def _middle(values: Sequence[float]) -> float:
+    import statistics
+
+    return statistics.median(values)
+
+
+def _spread(values: Sequence[float]) -> str:
+    import numpy as np
+
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return f"{middle:.1%} ({low:.1%} to {high:.1%})"

@@ -1,0 +1,92 @@
+"""The replay: what it counts, and that its gateway learns, certifies, escalates and revokes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from bench import replay_plot
+from bench.replaying import LOCAL, Gateway, Policy, Trace, Traffic, changed_meaning, curve, new_intents, noisy, spent
+
+from smidgen.data.sides import Side
+
+CLASSES, WIDTH = 6, 24
+
+
+def traffic(n: int = 3000, blur: float = 0.25, seed: int = 0) -> Traffic:
+    """Clouds around one point for each label."""
+    rng = np.random.default_rng(seed)
+    gold = rng.integers(CLASSES, size=n)
+    vectors = np.eye(WIDTH)[gold] + rng.normal(scale=blur, size=(n, WIDTH))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    sides = [(Side.CHOOSING if rng.random() < 0.4 else Side.CERTIFYING) if rng.random() < 0.2 else Side.LEARNING for _ in range(n)]
+    return Traffic(vectors, gold, gold.copy(), sides, CLASSES)
+
+
+def test_it_begins_with_nothing_and_ends_local_within_alpha() -> None:
+    trace = Gateway(traffic(), Policy(), 0).run()
+    assert trace.who[:500].sum() == 0, "no label, no answer"
+    assert trace.promotions and trace.share(slice(2000, None)) > 0.6
+    assert 0 <= trace.disagreement() <= 0.05
+    assert trace.accuracy() > 0.97
+    assert not trace.revocations
+
+
+def test_what_cannot_be_learnt_is_never_answered() -> None:
+    given = traffic()
+    said = np.random.default_rng(1).permutation(given.said)
+    trace = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES), Policy(), 0).run()
+    assert trace.share() == 0.0 and trace.accuracy() == 1.0
+
+
+def test_a_changed_meaning_is_found_by_the_audits() -> None:
+    given = traffic(6000, blur=0.1)
+    gold, order = changed_meaning(np.repeat(np.arange(20), 300), np.random.default_rng(3).permutation(6000), np.random.default_rng(2))
+    assert (gold[order][:3000] == np.repeat(np.arange(20), 300)[order][:3000]).all(), "the first half means what it meant"
+    assert 0.1 < (gold[order][3000:] != np.repeat(np.arange(20), 300)[order][3000:]).mean() < 0.3
+    said = given.said.copy()
+    said[3000:] = (said[3000:] + 1) % CLASSES
+    trace = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES), Policy(audit=0.2), 0).run()
+    assert trace.share(slice(2000, 3000)) > 0.5
+    at, audits = trace.revocations[0]
+    assert at > 3000 and audits > 5
+    assert not trace.who[at + 1 : at + 100].any(), "what is revoked escalates from the next request on"
+
+
+def test_held_out_texts_are_never_answered_where_they_are_put_aside() -> None:
+    given = traffic()
+    trace = Gateway(given, Policy(aside=True), 0).run()
+    held = np.array([side is not Side.LEARNING for side in given.sides])
+    assert trace.share() > 0.3 and not (trace.who[held] == LOCAL).any()
+
+
+def test_new_intents_come_in_the_second_half_alone() -> None:
+    gold = np.repeat(np.arange(20), 50)
+    _, order = new_intents(gold, np.random.default_rng(0).permutation(1000), np.random.default_rng(1))
+    assert sorted(order.tolist()) == list(range(1000))
+    assert len(np.unique(gold[order[:500]])) == 16 and len(np.unique(gold[order[500:]])) == 20
+
+
+def test_noise_is_of_the_share_that_was_asked_for_and_always_wrong() -> None:
+    gold = np.random.default_rng(0).integers(77, size=20_000)
+    said = noisy(gold, 77, 0.09, np.random.default_rng(1))
+    assert (said != gold).mean() == pytest.approx(0.09, abs=0.01) and said.max() < 77
+
+
+def test_all_looks_together_spend_no_more_than_the_whole() -> None:
+    assert [spent(0.05, look) for look in (1, 2)] == [0.025, pytest.approx(0.05 / 6)]
+    assert sum(spent(0.05, look) for look in range(1, 10_000)) < 0.05
+
+
+def test_the_curve_runs_from_strict_to_lax() -> None:
+    assert curve(np.array([0.2, 0.9, 0.5])) == [(0.9, 1 / 3), (0.5, 2 / 3), (0.2, 1.0)]
+
+
+def test_the_plot_has_two_panels_for_each_entry_and_says_nothing_where_nothing_is_answered() -> None:
+    def trace(local: bool) -> Any:
+        who = np.repeat([0, int(local)], 520)
+        return Trace(who, np.zeros(1040, dtype=bool), np.zeros(1040, dtype=bool))
+
+    picture = replay_plot.draw({"a, as served": [trace(True), trace(True)], "b": [trace(False)]})
+    assert picture.count("<g ") == 4 and "a, as served" in picture and picture.count('class="curve"') == 3
