@@ -116,3 +116,15 @@ def test_what_others_keep_gives_way_to_a_request_that_needs_the_room(crowd: Llam
         thread.join(120)
     assert {name: len(texts) for name, texts in got.items()} == dict.fromkeys(names, 3)
     assert all(text == alone[name] for name, texts in got.items() for text in texts)
+
+
+def test_a_conversation_takes_no_more_than_its_own_context(crowd: LlamaRunner) -> None:
+    """Lines share the room of the slots, and one alone must not use it up."""
+    body = {"messages": [{"role": "user", "content": ASKED}], "max_tokens": 10_000, "logit_bias": [[2, False]]}
+    pieces = list(crowd.chat(body, adapter="shop-1"))
+    usage = pieces[-1].usage
+    assert usage is not None and pieces[-1].finish == "length"
+    assert usage.prompt + usage.written == crowd.options.context == 128
+    long = {"messages": [{"role": "user", "content": "One two three four five six seven eight nine ten. " * 20}]}
+    with pytest.raises(RequestError, match="over 128 tokens"):
+        list(crowd.chat(long, adapter="shop-1"))

@@ -298,7 +298,8 @@ class LlamaRunner:
             **more,
         }
         body["n_predict"] = min(most, body["n_predict"])
-        return {"do": "write", "body": body, "stop_ids": self.options.stop, "together": _TOGETHER_SECONDS}
+        sent = {"do": "write", "body": body, "stop_ids": self.options.stop, "context": self.options.context}
+        return {**sent, "together": _TOGETHER_SECONDS}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":

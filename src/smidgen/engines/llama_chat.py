@@ -70,7 +70,7 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], 
     asked |= {"timings_per_token": True, "post_sampling_probs": False}
     if not asked.get("tools"):  # llama.cpp gives no probabilities beside tools
         asked |= {"logprobs": True, "top_logprobs": max(1, top)}
-    return {"do": "chat", "body": asked, "stop_ids": options.stop, "top": top}, tools
+    return {"do": "chat", "body": asked, "stop_ids": options.stop, "top": top, "context": options.context}, tools
 
 
 def schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Request:
     """A request and what has come of it so far.
 
-    The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, and in `together` how many
-    seconds of an answer may go in one piece. The replies are messages with the request's `id`: pieces, then one with `end` and `usage`, or
-    one with `error`; `busy` while a prompt is read.
+    The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, in `context` how many tokens
+    prompt and answer may have together, and in `together` how many seconds of an answer may go in one piece. The replies are messages with
+    the request's `id`: pieces, then one with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
     """
 
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
@@ -27,7 +27,7 @@ class Request:
         self._stop_ids = frozenset(message.get("stop_ids", ()))
         self._stops = Stops(message.get("stops", ()))
         self._say, self._parcels = say, Parcels(say, message.get("together", 0.0))
-        self._top = message.get("top", 0)
+        self._top, self._context = message.get("top", 0), message.get("context", 0)
         self._error: dict[str, Any] | None = None
         self._end: str | None = None
         self._by_id = False  # whether one of `stop_ids` ended it
@@ -87,11 +87,18 @@ class Request:
             cached = timings["cache_n"]
             self._usage = [cached + timings["prompt_n"], cached, timings["predicted_n"]]
         if "prompt_progress" in chunk:
+            # Where lines share their room, llama.cpp would let one prompt take that of all.
+            if 0 < self._context <= chunk["prompt_progress"].get("total", 0):
+                self._error = {"code": 400, "type": "exceed_context_size_error", "message": f"the prompt has over {self._context} tokens"}
+                return True
             self._say({"id": self._id, "busy": True})
             return self.cancelled
         for choice in chunk.get("choices", ()):
             if self._choice(choice):
                 return True
+        if 0 < self._context <= self._usage[0] + self._usage[2]:
+            self._end = self._end or "length"
+            return True
         return self.cancelled
 
     def _choice(self, choice: dict[str, Any]) -> bool:
