@@ -30,10 +30,10 @@ def main() -> None:
     import torch
 
     from smidgen.students.adapters import Adapters, frozen_of, model_of
-    from smidgen.students.bert import best_dtype
     from smidgen.students.decoder_files import base_weights
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.lessons import chosen, lessons_of
+    from smidgen.students.precision import best_dtype
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
     from smidgen.students.teaching import Course, Now, Teacher
     from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids, trim

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smidgen.machine.processor import processor
 from smidgen.students.packing import Block, DropoutBank, PackedBatch
+from smidgen.students.precision import best_dtype
 
 NEGATIVE = -1e4  # added to the scores of padding keys; finite, so no NaN in bf16
 
@@ -361,11 +361,6 @@ class FastBert:
         torch.bmm(probs.transpose(1, 2), dctx, out=dsplit[2])
         out = dqkv[tokens].view(b.rows, b.length, 3, heads, size)
         out.copy_(dsplit.view(3, b.rows, heads, b.length, size).permute(1, 3, 0, 2, 4))
-
-
-def best_dtype() -> torch.dtype:
-    """bf16 where the CPU multiplies bf16 natively (4 times as fast), else f32."""
-    return torch.bfloat16 if processor().bf16 else torch.float32
 
 
 def _used(blocks: list[Block]) -> int:

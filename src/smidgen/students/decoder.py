@@ -297,10 +297,10 @@ def _teacher(
     import torch
 
     from smidgen.students.adapters import Adapters, Matrices, frozen_of, model_of
-    from smidgen.students.bert import best_dtype
     from smidgen.students.decoder_files import base_weights
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.drawing import Drawing
+    from smidgen.students.precision import best_dtype
     from smidgen.students.teaching import Course, Teacher
     from smidgen.students.workers import Workers
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from smidgen.core.errors import BaseError
 from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, unfolded
-from smidgen.students.bert import best_dtype
 from smidgen.students.decoder_shape import Shape, config_of, shape_of
 from smidgen.students.decoder_weights import weights_of
 from smidgen.students.facts import FACTS
 from smidgen.students.llama import Llama
+from smidgen.students.precision import best_dtype
 from smidgen.students.trimming import FILES, trim
 from smidgen.students.workers import Workers
 

@@ -109,8 +109,8 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
     import torch
     from safetensors.torch import load_file
 
-    from smidgen.students.bert import best_dtype
     from smidgen.students.encoding import encode, tokenize
+    from smidgen.students.precision import best_dtype
 
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     model = load_encoder(folder, best_dtype() if quick else torch.float32)
@@ -132,8 +132,8 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
     """Pooled features (tokens, width) of single tokens, each between the special tokens that the tokenizer puts around a text."""
     from tokenizers import Tokenizer
 
-    from smidgen.students.bert import best_dtype
     from smidgen.students.encoding import encode
+    from smidgen.students.precision import best_dtype
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
@@ -191,10 +191,10 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
     import torch
 
     from smidgen.students.belief import Belief
-    from smidgen.students.bert import best_dtype
     from smidgen.students.encoding import tokenize
     from smidgen.students.finetuning import FEW, Trainer, default_config
     from smidgen.students.lengths import MOST, length_of, positions
+    from smidgen.students.precision import best_dtype
 
     settings = training.settings if isinstance(training.settings, EncoderSettings) else EncoderSettings()
     if training.base is None:

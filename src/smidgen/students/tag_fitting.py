@@ -24,13 +24,14 @@ from smidgen.stats.chains import Chain, count
 from smidgen.stats.tag_reader import Reader
 from smidgen.stats.tagging import Reading, Span
 from smidgen.students.any_encoder import AnyEncoder
-from smidgen.students.bert import FastBert, best_dtype
+from smidgen.students.bert import FastBert
 from smidgen.students.encoder import load_encoder, vocabulary_of, workers_for
 from smidgen.students.encoder_trimming import trim
 from smidgen.students.facts import FACTS
 from smidgen.students.finetuning import TrainConfig
 from smidgen.students.lengths import positions
 from smidgen.students.packing import chunks, pack, units_of
+from smidgen.students.precision import best_dtype
 from smidgen.students.shaped_bert import ShapedBert
 from smidgen.students.tag_lessons import lessons
 from smidgen.students.tag_training import TagHead, TagTrainer
