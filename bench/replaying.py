@@ -156,7 +156,7 @@ class Gateway:
             self.contests += 1
             level = spent(LEVEL, self.contests)
             fought = contest(self.champion, challenger, traffic.vectors[choosing], traffic.said[choosing], level, self.rng)
-            if not fought.won and (self.threshold is not None or not fought.held):
+            if not fought.won and (self.threshold is not None or fought.behind):
                 return False  # no certificate would change that
         self.looks += 1
         surest = chances(challenger.left_out() if len(choosing) < FEWEST else challenger.scores(traffic.vectors[choosing])).max(axis=1)
