@@ -243,7 +243,7 @@ class Broken:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def many(self, texts: Any) -> Any:
+    def many(self, texts: Any, between: Any = None) -> Any:
         raise self.error
 
 
@@ -268,7 +268,7 @@ def test_what_takes_too_long_does_not_leave(gateway: Any, upstream: UpstreamStub
     gate = threading.Event()
 
     class Slow:
-        def many(self, texts: Any) -> Any:
+        def many(self, texts: Any, between: Any = None) -> Any:
             gate.wait(30)
             return dict.fromkeys(texts, ())
 
