@@ -165,8 +165,7 @@ def test_the_client_does_not_wait(gateway: Any, upstream: UpstreamStub, model: M
     """Here the upstream says nothing at all before the client has its answer."""
     certify(model, reference=AGAINST_MODEL)
     held = threading.Event()
-    stream = {"Content-Type": "text/event-stream"}
-    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers=stream, hold=held)
+    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers=STREAM, hold=held)
     running = gateway()
     assert running.post(CHAT, asking(SURE, stream=True)).headers["x-smidgen-answered-by"] == "local"
     assert counts(running) == {}
@@ -224,7 +223,7 @@ def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstre
         Said(body=b'{"error": {"message": "overloaded"}}'),
         Said(body=b'{"choices": [{"index": 0, "message": {"content": "par"}, "finish_reason": "error"}]}'),
         Said(pieces=[chunk("yes"), b'data: {"error": {"message": "overloaded"}}\n\n', b"data: [DONE]\n\n"], headers=STREAM),
-        Said(body=b'{"choices": [{"index": 0, "message": {"content": "yes"}}]}' + b" " * MOST_BYTES),
+        Said(pieces=[chunk("yes"), *[b": " + b"x" * (MOST_BYTES // 8) + b"\n"] * 9, b"data: [DONE]\n\n"], headers=STREAM),
     ],
     ids=["failing", "refused", "no json", "cut", "cut stream", "an error", "an error at the end", "an error in a stream", "too long"],
 )
