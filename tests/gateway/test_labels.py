@@ -39,7 +39,8 @@ def test_a_value_that_is_named_beside_it_has_that_name() -> None:
 def test_what_stands_beside_is_short_and_has_the_digits_of_a_card() -> None:
     value = {"pan": "4111 1111 1111 1111", "number": 4111111111111111, "yes": True, "n": 12, "note": "x" * 300 + "4111111111111111"}
     label = Label("card").by(value)
-    assert label.beside == ("4111 1111 1111 1111", "4111111111111111")
-    assert label.within(value, "n").beside == label.beside, "and what is further in knows it too"
-    many = Label().by({str(place): "4" * 13 for place in range(50)})
-    assert len(many.beside) == 8 and Label("x").by({"n": 1}) == Label("x")
+    beside = ("4111 1111 1111 1111", "4111111111111111")
+    assert label.within(value, "n").beside == label.within(value, "n").by({"a": 1}).within({"a": 1}, "a").beside == beside
+    assert label.within(value, "pan").beside == beside[1:], "nothing stands beside itself"
+    many = {str(place): "4" * 13 for place in range(50)}
+    assert len(Label().by(many).within(many, "x").beside) == 8 and Label("x").by({"n": 1}) == Label("x")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _APART = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
@@ -25,12 +25,14 @@ class Label:
     Attributes:
         name: of its field; empty where it stands in none.
         above: of the field that this one stands in.
-        beside: short texts with as many digits as a card's number has, in fields of the same object, or of one around it.
+        beside: short texts with as many digits as a card's number has, in other fields of the same object, or of one around it.
+        inside: the same of the fields of the object that this is, each with its name.
     """
 
     name: str = ""
     above: str = ""
     beside: tuple[str, ...] = ()
+    inside: tuple[tuple[str, str], ...] = ()
 
     @property
     def words(self) -> str:
@@ -41,12 +43,14 @@ class Label:
         """Of a field of an object that has this label. In `{"name": "cvv", "value": "123"}` the value has the other field's name."""
         naming = (value.get(word) for word in _NAMING) if name == "value" else ()
         called = next((found for found in naming if isinstance(found, str) and found), name)
-        return Label(called, self.name, self.beside)
+        beside = (*self.beside, *(text for field, text in self.inside if field != name))
+        return Label(called, self.name, beside[-_MOST:])
 
     def by(self, value: Mapping[str, Any]) -> Label:
-        """The same, with what the fields of an object say beside one another."""
-        found = [text for text in map(_scalar, value.values()) if sum(map(str.isdigit, text)) >= _DIGITS]
-        return Label(self.name, self.above, (*self.beside, *found)[-_MOST:]) if found else self
+        """The same of an object, with what its fields say of one another."""
+        texts = ((name, _scalar(inner)) for name, inner in value.items())
+        found = tuple((name, text) for name, text in texts if sum(map(str.isdigit, text)) >= _DIGITS)
+        return replace(self, inside=found[:_MOST]) if found or self.inside else self
 
 
 def _scalar(value: Any) -> str:
