@@ -245,10 +245,10 @@ def test_time_is_looked_at_between_the_parts_of_one_long_text(monkeypatch: pytes
 
 def test_a_long_text_is_read_part_by_part_with_a_look_before_each() -> None:
     finder = redaction.finder(threads=1)
-    text = "We met in the garden and spoke of the weather. " * 1300 + "Margaret Holloway came."
+    text = "We met in the garden and spoke of the weather. " * 450 + "Margaret Holloway came."
     looks: list[int] = []
     found = finder.many([text, "hello"], lambda: looks.append(1))
-    assert len(text) > 3 * redaction.PIECE and len(looks) == 4
+    assert len(text) > redaction.PIECE and len(looks) == 2
     assert ("person", len(text) - 23, len(text) - 6) in found[text] and found["hello"] == ()
 
 

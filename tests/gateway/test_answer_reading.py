@@ -91,6 +91,7 @@ def test_a_failure_with_a_good_status_is_one(found: dict[str, Any]) -> None:
     assert read(events(delta("a"), {"type": "error", "message": "x"}, "[DONE]"), SSE).failed
     assert not read(events(delta("a"), {"error": None}, "[DONE]"), SSE).failed
 
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", b"[1]", b'{"choices": 3, "usage": []}', b'{"choices":[1,{"message":2}],"usage":{"prompt_tokens":true}}']
 )

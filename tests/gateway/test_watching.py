@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
 
-from smidgen.gateway import certificate as papers
 from smidgen.gateway import auditing, clock, revocation, signing, watching
+from smidgen.gateway import certificate as papers
 from smidgen.gateway.standing import State, standing
 from smidgen.gateway.watching import Watch
 from smidgen.store import atomic

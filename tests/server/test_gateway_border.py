@@ -216,7 +216,11 @@ def test_what_cannot_be_checked_or_changed_does_not_leave(
 
 @pytest.mark.parametrize(
     "path",
-    ["files/file-AbC1dEf2GhI3jKl4MnO5pQ", "responses/resp_68a1b2c3d4e5f6078192a3b4c5d6e7f8123456789012ab34/input_items", "models/gpt-4o-mini"],
+    [
+        "files/file-AbC1dEf2GhI3jKl4MnO5pQ",
+        "responses/resp_68a1b2c3d4e5f6078192a3b4c5d6e7f8123456789012ab34/input_items",
+        "models/gpt-4o-mini",
+    ],
 )
 def test_ids_and_models_in_a_path_go_on(gateway: Any, upstream: UpstreamStub, path: str) -> None:
     assert gateway().client.get(f"/v1/{path}?limit=20&order=desc&after=msg_68a1b2c3d4e5f607").content == WHOLE
@@ -242,7 +246,9 @@ def test_a_large_upload_does_not_leave_and_a_file_may_be_allowed(gateway: Any, u
 
 
 @pytest.mark.parametrize(
-    "value", [{"pan": CARD, "cvv": "123", "exp": "12/27"}, {"cvv": 123}, {"card": {"securityCode": "123"}}], ids=["texts", "number", "camel"]
+    "value",
+    [{"pan": CARD, "cvv": "123", "exp": "12/27"}, {"cvv": 123}, {"card": {"securityCode": "123"}}],
+    ids=["texts", "number", "camel"],
 )
 def test_a_security_code_in_json_does_not_leave(gateway: Any, upstream: UpstreamStub, value: Any) -> None:
     running = gateway("card")
@@ -368,8 +374,7 @@ def ways_out(source: str) -> tuple[list[str], list[str]]:
 def test_every_way_out_has_the_guard_before_it() -> None:
     """Whoever makes another `Escalation`, for requests of the gateway's own, must hand the guard on: else they leave unchecked."""
     found = {
-        file.name: ways_out(file.read_text(encoding="utf-8"))
-        for file in sorted(Path(create_app.__code__.co_filename).parent.glob("*.py"))
+        file.name: ways_out(file.read_text(encoding="utf-8")) for file in sorted(Path(create_app.__code__.co_filename).parent.glob("*.py"))
     }
     guards = {name: given for name, (given, _) in found.items() if given}
     assert guards == {"escalation.py": ["self.guard"], "fallback.py": ["_guard(settings, metering)"]}

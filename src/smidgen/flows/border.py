@@ -97,8 +97,8 @@ class Border:
         return Masked(safe if redactor.found else None, StandIns(redactor.found), redactor.counts, blocked, unread)
 
     def found(self, texts: Iterable[str], seconds: float, coded: Iterable[str] = ()) -> Counter[str]:
-        """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. `coded` are further ones that
-        are no language: the model does not read them. Raises as `masked` does."""
+        """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. `coded` are further ones
+        that are no language: the model does not read them. Raises as `masked` does."""
         until = time.monotonic() + seconds
         by_form = frozenset(coded)
         redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms, allowed=self._allowed)

@@ -58,8 +58,8 @@ class Finder:
         return self._short(text) if len(text) <= PIECE else self.many([text])[text]
 
     def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, Found]:
-        """What is personal in each of these texts, which are read together; with `between` no more than a piece's characters at once, and it
-        is called before each time: what it raises ends the reading."""
+        """What is personal in each of these texts, which are read together; with `between` no more than a piece's characters at once, and
+        it is called before each time: what it raises ends the reading."""
         found: dict[str, set[tuple[str, int, int]]] = {text: set() for text in texts}
         parts = [part for text in found for part in _parts(text)]
         for together in [parts] if between is None else _few(parts):

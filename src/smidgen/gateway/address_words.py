@@ -9,12 +9,13 @@ from dataclasses import dataclass
 _WORDS = frozenset(
     (
         *("chat", "completions", "responses", "embeddings", "moderations", "models", "files", "content", "uploads", "parts", "complete"),
-        *("input_items", "input_tokens", "conversations", "items", "batches", "cancel", "assistants", "threads", "messages", "runs", "steps"),
-        *("submit_tool_outputs", "vector_stores", "file_batches", "search", "images", "generations", "edits", "variations", "audio"),
-        *("speech", "transcriptions", "translations", "fine_tuning", "jobs", "events", "checkpoints", "permissions", "pause", "resume"),
-        *("containers", "evals", "videos", "realtime", "sessions", "usage", "limit", "order", "after", "before", "asc", "desc", "include"),
-        *("purpose", "stream", "starting_after", "metadata", "filter", "model", "true", "false", "fine-tune", "assistants_output", "batch"),
-        *("created_at", "user", "all", "in_progress", "completed", "failed", "cancelled", "api-version", "v1", "engines", "deployments"),
+        *("input_items", "input_tokens", "conversations", "items", "batches", "cancel", "assistants", "threads", "messages", "runs"),
+        *("steps", "submit_tool_outputs", "vector_stores", "file_batches", "search", "images", "generations", "edits", "variations"),
+        *("audio", "speech", "transcriptions", "translations", "fine_tuning", "jobs", "events", "checkpoints", "permissions", "pause"),
+        *("resume", "containers", "evals", "videos", "realtime", "sessions", "usage", "limit", "order", "after", "before", "asc", "desc"),
+        *("include", "purpose", "stream", "starting_after", "metadata", "filter", "model", "true", "false", "fine-tune"),
+        *("assistants_output", "batch", "created_at", "user", "all", "in_progress", "completed", "failed", "cancelled", "api-version"),
+        *("v1", "engines", "deployments"),
     )
 )
 """Of OpenAI's interface."""

@@ -1,8 +1,9 @@
 """The latest time that this machine had while it served under a certificate: a clock that is set back revives nothing that has ended.
 
-Each certificate has a small file in smidgen's home. It is written about once a minute, while the certificate is asked for, and at once where
-it has ended. What it says only grows, but where two processes write at the same moment: then the earlier of two times, about a minute apart at
-most, may stay until the next is written. Where the home cannot be written, the process remembers by itself, and a restart forgets.
+Each certificate has a small file in smidgen's home. It is written about once a minute, while the certificate is asked for, and at once
+where it has ended. What it says only grows, but where two processes write at the same moment: then the earlier of two times, about a minute
+apart at most, may stay until the next is written. Where the home cannot be written, the process remembers by itself, and a restart
+forgets.
 """
 
 from __future__ import annotations

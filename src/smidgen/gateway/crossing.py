@@ -31,7 +31,8 @@ _NOT_DOWN = frozenset(
 )
 """Said by this server itself, or about another host. An upstream's `access-control-…` would open this server to web pages."""
 _KEYS = (b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key")
-"""Where clients put their keys: OpenAI's, Azure's, and others'. The first is where this server looks for its own, and counts before the rest."""
+"""Where clients put their keys: OpenAI's, Azure's, and others'. The first, where this server looks for its own, counts before
+the rest."""
 _SECRETS = frozenset(_KEYS)
 _KNOWN = _SECRETS | frozenset(
     {

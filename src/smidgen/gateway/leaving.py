@@ -93,7 +93,9 @@ class Walk:
         if kept is not None:
             raise _kept(kept)
         label = Label().by(body)
-        return {name: value if name == "model" else self._field(name, value, label.within(body, name), "", 0) for name, value in body.items()}
+        return {
+            name: value if name == "model" else self._field(name, value, label.within(body, name), "", 0) for name, value in body.items()
+        }
 
     def _field(self, name: str, value: Any, label: Label, above: str, depth: int) -> Any:
         """The value of a field. `above` says in which field the object stands, or of which type it is."""

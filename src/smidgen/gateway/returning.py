@@ -111,7 +111,7 @@ class Events:
         held = b"".join(_as_event(one) for one in self._deltas.rest())
         if not held or not sent:
             return held + sent
-        # What is held back belongs behind a last event that lacks its blank line, and before a piece of one that is nothing without the rest.
+        # What is held back belongs behind a last event that lacks its blank line, and before a piece of one, which is nothing by itself.
         return sent + b"\n\n" + held if _is_event(last) else held + sent
 
     def _event(self, event: bytes, end: bytes) -> bytes:

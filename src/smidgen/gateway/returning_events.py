@@ -122,8 +122,8 @@ class Choices:
 
 
 class Typed:
-    """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole. They are numbered; where one is put
-    between two, those behind it are numbered on."""
+    """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole. They are numbered; where one is
+    put between two, those behind it are numbered on."""
 
     def __init__(self, stand_ins: StandIns, is_json: bool) -> None:
         self._flows = _Flows(stand_ins, is_json)

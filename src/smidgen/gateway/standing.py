@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import CertificateError
-from smidgen.gateway import certificate as papers
 from smidgen.gateway import auditing, clock, revocation, signing
+from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Answered, Certificate, Subject
 
 

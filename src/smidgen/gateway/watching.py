@@ -1,10 +1,9 @@
 """Watching a certificate: as often as it is asked for, for the price of a few looks at the disk.
 
-All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, the state of
-its audits. Reading
-and verifying them costs about a millisecond. What the system says of each (when it was changed, its size, which file it is) costs a
-thousandth of that, and tells whether anything is different: then all is read anew. The state of the audits changes with each of them, and is
-read alone, for whether it revokes. The time is looked at on every call.
+All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, the state
+of its audits. Reading and verifying them costs about a millisecond. What the system says of each (when it was changed, its size, which file
+it is) costs a thousandth of that, and tells whether anything is different: then all is read anew. The state of the audits changes with each
+of them, and is read alone, for whether it revokes. The time is looked at on every call.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from smidgen.core.errors import CertificateError
-from smidgen.gateway import certificate as papers
 from smidgen.gateway import auditing, revocation, signing, standing
+from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Subject
 from smidgen.gateway.clock import Clock
 from smidgen.gateway.standing import Standing, State
@@ -31,8 +30,8 @@ Stamp = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What was read, the files that it was read from as they were before that, the time where it needs one, and the state of its audits as it
-    was before that."""
+    """What was read, the files that it was read from as they were before that, the time where it needs one, and the state of its audits as
+    it was before that."""
 
     standing: Standing
     stamps: tuple[tuple[str, Stamp], ...]
@@ -116,8 +115,8 @@ class Watch:
         return held
 
     def _go_on(self, held: _Held) -> bool:
-        """Go on with what was read, after an audit that did not revoke; False where all must be read anew. Each audit puts a new file in the
-        place of the one before, and says again what they have come to: none is missed for long."""
+        """Go on with what was read, after an audit that did not revoke; False where all must be read anew. Each audit puts a new file in
+        the place of the one before, and says again what they have come to: none is missed for long."""
         if held.standing.certificate is None or held.audits is None:
             return False
         path, _ = held.audits

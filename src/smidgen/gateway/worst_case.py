@@ -38,17 +38,18 @@ _SHARED = frozenset(
     (
         *("model", "stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier", "seed", "background"),
         *("prompt_cache_key", "prompt_cache_retention", "temperature", "top_p", "top_k", "min_p", "typical_p", "top_logprobs", "logprobs"),
-        *("presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "stop", "stop_token_ids", "min_tokens", "ignore_eos"),
-        *("max_tokens", "max_completion_tokens", "max_output_tokens", "reasoning_effort", "verbosity", "parallel_tool_calls", "n", "best_of"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "stop", "stop_token_ids", "ignore_eos", "n"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens", "best_of", "reasoning_effort", "verbosity"),
+        *("parallel_tool_calls", "add_generation_prompt", "cache_prompt", "enable_thinking", "skip_special_tokens", *_PRICED),
         *("chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "grammar"),
-        *("skip_special_tokens", "include_stop_str_in_output", "add_generation_prompt", "cache_prompt", "enable_thinking", *_PRICED),
     )
 )
 _KNOWN = {
     b"/chat/completions": _SHARED | {"messages", "tools", "tool_choice", "functions", "function_call", "response_format"},
     b"/completions": _SHARED | {"prompt", "suffix", "echo"},
     b"/responses": _SHARED
-    | {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "truncation", "prompt", *_ELSEWHERE, "max_tool_calls"},
+    | _ELSEWHERE
+    | {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "truncation", "prompt", "max_tool_calls"},
     b"/embeddings": frozenset({"model", "input", "dimensions", "encoding_format", "user", "truncate_prompt_tokens"}),
 }
 """Fields that say how an answer is drawn, and what `most` takes into account: what one that is added tomorrow costs is not known today."""

@@ -122,8 +122,8 @@ class Redactor:
         return [{"start": start, "end": end, "label": kind} for start, end, kind in self._pieces(text)]
 
     def mask(self, text: str, before: str = "") -> str:
-        """The text with a stand-in for each piece of personal data. `before` says what it is, as the name of a field does (`cvv: `): what has
-        a form is looked for with it before the text, and nothing of it is taken out.
+        """The text with a stand-in for each piece of personal data. `before` says what it is, as the name of a field does (`cvv: `): what
+        has a form is looked for with it before the text, and nothing of it is taken out.
 
         Raises RedactionError as `spans` does, and where personal data is left: written in a way that patterns see only once the text is
         normalised, with digits of another script or invisible characters in it.
@@ -267,7 +267,7 @@ class Redactor:
 
 
 class _Cover:
-    """Pieces, asked whether one of them covers a stretch, for many stretches: of those that begin no later, the one that ends last tells."""
+    """Pieces, asked for many stretches whether one of them covers it: of those that begin no later, the one that ends last tells."""
 
     def __init__(self, pieces: Iterable[_Piece]) -> None:
         ordered = sorted((start, end) for start, end, _ in pieces)
