@@ -264,4 +264,5 @@ def test_what_is_no_language_is_read_by_its_form_alone() -> None:
     keeper, model = made("mask")
     assert keeper.found(["files"], 9, ["tel-030-1234567", "card-4111111111111111", "file-1"]) == {"card": 1, "number": 1}
     assert model.read == ["files"]
+    assert keeper.found(["Bo Lind"], 9, ["Bo Lind"]) == {"person": 1}, "what may be language in one place is read as such"
     assert made("card")[0].found([], 9, ["cvv: 123", "tel-030-1234567"]) == {"cvv": 1}

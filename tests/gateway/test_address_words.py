@@ -22,7 +22,7 @@ def test_words_of_the_interface_and_ids_are_not_read(step: str) -> None:
     assert not odd([step], [])
 
 
-@pytest.mark.parametrize("step", ["m.holloway", "margaret-holloway", "Margaret Holloway", "gpt-4o-mini", "m.holloway@example.org"])
+@pytest.mark.parametrize("step", ["m.holloway", "margaret-holloway", "Margaret Holloway", "m.holloway@example.org", "user-margaret-1"])
 def test_what_may_be_language_is_read_by_the_model(step: str) -> None:
     assert odd(["files", step], []).texts == (step,)
 
@@ -31,6 +31,11 @@ def test_what_may_be_language_is_read_by_the_model(step: str) -> None:
 def test_what_has_a_digit_and_no_two_words_is_read_by_its_form(step: str) -> None:
     found = odd(["files", step], [])
     assert (found.texts, found.coded) == ((), (step,))
+
+
+def test_the_name_of_a_model_is_no_language() -> None:
+    found = odd(["", "models", "mistral-large-latest", "m.holloway@example.org"], [])
+    assert (found.texts, found.coded) == ((), ("mistral-large-latest", "m.holloway@example.org"))
 
 
 def test_a_value_is_read_with_its_name() -> None:

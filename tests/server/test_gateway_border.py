@@ -219,7 +219,7 @@ def test_what_cannot_be_checked_or_changed_does_not_leave(
     [
         "files/file-AbC1dEf2GhI3jKl4MnO5pQ",
         "responses/resp_68a1b2c3d4e5f6078192a3b4c5d6e7f8123456789012ab34/input_items",
-        "models/gpt-4o-mini",
+        "models/mistral-large-latest",
     ],
 )
 def test_ids_and_models_in_a_path_go_on(gateway: Any, upstream: UpstreamStub, path: str) -> None:

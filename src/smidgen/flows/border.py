@@ -100,9 +100,10 @@ class Border:
         """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. `coded` are further ones
         that are no language: the model does not read them. Raises as `masked` does."""
         until = time.monotonic() + seconds
-        by_form = frozenset(coded)
+        read = dict.fromkeys(texts)
+        by_form = frozenset(coded) - read.keys()
         redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms, allowed=self._allowed)
-        for text in (*texts, *by_form):
+        for text in (*read, *by_form):
             redactor.mask(text)
         return redactor.counts
 

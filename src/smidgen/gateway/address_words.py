@@ -45,18 +45,22 @@ class Odd:
 
 
 def odd(steps: Iterable[str], query: Iterable[tuple[str, str]]) -> Odd:
-    """What there is to be read of the steps of a path and the names and values of a query. What a value is its name may say (`cvv=123`)."""
+    """What there is to be read of the steps of a path and the names and values of a query. What a value is its name may say (`cvv=123`).
+    What stands behind `models` is a model's name, which is no language; in a body it leaves as well."""
     texts: dict[str, None] = {}
     coded: dict[str, None] = {}
 
-    def take(text: str) -> bool:
+    def take(text: str, language: bool = True) -> bool:
         if not text.strip() or text in _WORDS or (len(text) <= _LONGEST_ID and _ID.fullmatch(text)):
             return False
-        (coded if any(map(str.isdigit, text)) and not _APART.search(text) else texts)[text] = None
+        plain = language and (_APART.search(text) or not any(map(str.isdigit, text)))
+        (texts if plain else coded)[text] = None
         return True
 
+    before = True
     for step in steps:
-        take(step)
+        take(step, before)
+        before = before and step != "models"
     for name, value in query:
         take(name)
         if take(value):
