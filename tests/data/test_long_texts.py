@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from smidgen.data import payment
+from smidgen.data.teacher.known import Known
 from smidgen.data.teacher.privacy import Redactor
 
 READ = """
@@ -66,3 +67,12 @@ def test_pieces_are_not_compared_with_all_others() -> None:
     for work in (cards, numbers):
         few, many = steps(lambda work=work: work(100)), steps(lambda work=work: work(400))
         assert few > 100 and many < 6 * few, "four times as many pieces take four times as many steps"
+
+
+def test_values_of_many_lengths_with_one_first_word_are_bounded() -> None:
+    """Each length would be looked for behind each such word."""
+    known = Known()
+    for length in range(1, 2000):
+        known.add("https://a/" + "b" * length, "url")
+    assert len(known._shapes["https"]) == 190
+    assert list(known.find("see https://a/" + "b" * 190)) == [(4, 204, "url")]
