@@ -24,9 +24,9 @@ from smidgen.server.auditor import MOST_IN_FLIGHT
 
 from .test_gateway_door import CHAT, SURE, asking, certify
 
+STREAM = {"Content-Type": "text/event-stream"}
 PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
 AGAINST_MODEL = Reference(kind="model")
-STREAM = {"Content-Type": "text/event-stream"}
 
 
 @pytest.fixture
@@ -165,7 +165,8 @@ def test_the_client_does_not_wait(gateway: Any, upstream: UpstreamStub, model: M
     """Here the upstream says nothing at all before the client has its answer."""
     certify(model, reference=AGAINST_MODEL)
     held = threading.Event()
-    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers=STREAM, hold=held)
+    stream = {"Content-Type": "text/event-stream"}
+    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers=stream, hold=held)
     running = gateway()
     assert running.post(CHAT, asking(SURE, stream=True)).headers["x-smidgen-answered-by"] == "local"
     assert counts(running) == {}

@@ -50,14 +50,14 @@ class Reading:
         self._lost = False
 
     @property
-    def text(self) -> str:
-        """The text of the first choice."""
-        return "".join(self._text)
-
-    @property
     def ended(self) -> bool:
         """Whether nothing more will be written: it is whole, or the upstream said that it ends here."""
         return self.whole or self._over
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return "".join(self._text)
 
     def feed(self, piece: bytes) -> None:
         """The next bytes."""
