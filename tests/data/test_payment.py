@@ -46,6 +46,23 @@ def test_codes_are_found_by_their_name() -> None:
     assert found("cvv 12345, page 123, csc") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cvv\n123",
+        "CVV (123)",
+        "CVV-Code: 123",
+        'the row {"cvv": "123"} of it',
+        'the row {\\"cvv\\": \\"123\\"} of it',
+        "Security code - 123",
+        "securitycode=123",
+        "cvv value: 123",
+    ],
+)
+def test_a_code_is_found_however_it_is_set_apart_from_its_name(text: str) -> None:
+    assert found(text) == [("cvv", "123")]
+
+
 def test_stripes_are_found_and_hide_the_number_in_them() -> None:
     first = f"%B{VISA}^DOE/JANE^27121010000000000000?"
     second = f";{VISA}=27121010000012345678?"
@@ -56,10 +73,15 @@ def test_a_month_counts_near_a_card_alone() -> None:
     assert ("expiry", "12/27") in found(f"{VISA} 12/27")
     assert ("expiry", "03-2028") in found(f"exp 03-2028, card {VISA}")
     assert ("expiry", "0328") in found(f"card {VISA}, expires 0328")
+    assert ("expiry", "2028-03") in found(f"{VISA}; exp date: 2028-03")
+    assert [kind for kind, _ in found(f"{VISA}; exp month: 3, exp_year 2028, exp year 2028")] == ["card", "expiry", "expiry"]
     assert "expiry" not in [kind for kind, _ in found("due 12/27")]
     assert "expiry" not in [kind for kind, _ in found(f"{VISA} {'and more words ' * 8} 12/27")]
     assert "expiry" not in [kind for kind, _ in found(f"{VISA} on 12/27/2025, 13/27")]
 
 
-def test_a_long_row_of_single_digits_ends_soon() -> None:
-    assert isinstance(found("4 " * 20_000), list)
+def test_a_long_row_of_single_digits_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(payment, "luhn", lambda digits: bool(asked.append(digits)))
+    assert found("4 " * 20_000) == []
+    assert 100_000 < len(asked) <= 7 * 20_000, "seven lengths at each place, and no more"

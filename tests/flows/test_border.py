@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ class Names:
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def many(self, texts: Iterable[str]) -> dict[str, tuple[tuple[str, int, int], ...]]:
+    def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, tuple[tuple[str, int, int], ...]]:
         given = list(texts)
         self.read += given
         return {text: tuple(("person", text.index(name), text.index(name) + len(name)) for name in NAMES if name in text) for text in given}
@@ -152,3 +153,116 @@ def test_arguments_of_tools_stay_json_with_their_values_out() -> None:
     assert masked.body is not None
     arguments = masked.body["messages"][0]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(arguments) == {"who": '[PERSON_1] "A"', "n": 2}
+
+
+PAN = "4111 1111 1111 1111"
+
+
+def beside(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """Bodies that have an object in a message, in a tool's arguments, and in what is free."""
+    written = json.dumps(value)
+    call = {"id": "call_1", "type": "function", "function": {"name": "pay", "arguments": written}}
+    return [
+        {"model": "m", "messages": [{"role": "user", "content": written}]},
+        {"model": "m", "messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]},
+        {"model": "m", "messages": [{"role": "user", "content": "hello"}], "metadata": value},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "value", "kinds"),
+    [
+        ("card", {"pan": PAN, "cvv": "123", "exp": "12/27"}, {"card": 1, "cvv": 1, "expiry": 1}),
+        ("card", {"pan": 4111111111111111, "cvv": 123, "exp": 1227}, {"card": 1, "cvv": 1, "expiry": 1}),
+        ("card", {"cvv": 123}, {"cvv": 1}),
+        ("card", {"cardSecurityCode": "9876"}, {"cvv": 1}),
+        ("card", {"card": {"number": PAN, "cvc": {"value": "123"}}}, {"card": 1, "cvv": 1}),
+        ("card", {"pan": PAN, "expires": {"exp_month": 3, "exp_year": 2028}}, {"card": 1, "expiry": 2}),
+        ("card", {"name": "cvv", "value": "123"}, {"cvv": 1}),
+        ("card", {"inner": '{"cvv": "123"}'}, {"cvv": 1}),
+        ("health", {"mrn": "X90812"}, {"id": 1}),
+        ("health", {"mrn": 558812}, {"id": 1}),
+        ("health", {"patient": {"id": "77-1234"}}, {"id": 1}),
+        ("health", {"memberId": 90812}, {"id": 1}),
+        ("health", {"account": 4455667}, {"id": 1}),
+        ("health", {"age": 93}, {"age": 1}),
+        ("health", {"patient_age": "93"}, {"age": 1}),
+    ],
+)
+def test_a_fields_name_says_what_is_in_it(profile: str, value: dict[str, Any], kinds: dict[str, int]) -> None:
+    bodies = beside(value)
+    found = [made(profile)[0].masked(body, 9) for body in bodies]
+    assert [masked.counts for masked in found] == [kinds] * 3
+    if profile == "health":
+        assert all(masked.blocked == () and "_1]" in json.dumps(masked.body) for masked in found)
+
+
+@pytest.mark.parametrize(
+    ("profile", "value"),
+    [
+        ("card", {"exp": "12/27", "page": 123}),
+        ("card", {"code": 123}),
+        ("health", {"policy": 2023, "tax": 1900, "age": 45, "page": 93, "id": 12}),
+        ("mask", {"age": 93}),
+    ],
+)
+def test_a_name_that_says_nothing_of_a_person_takes_nothing_out(profile: str, value: dict[str, Any]) -> None:
+    assert [made(profile)[0].masked(body, 9).body for body in beside(value)] == [None] * 3
+
+
+def test_a_short_number_is_one_stand_in_and_comes_back() -> None:
+    masked = made("health")[0].masked(beside({"age": 93, "n": 93.5, "m": 93})[0], 9)
+    assert json.loads(sent(masked.body)[0]) == {"age": "[AGE_1]", "n": 93.5, "m": 93}
+    assert masked.stand_ins.restored("[AGE_1]") == "93"
+
+
+def test_the_model_is_not_asked_for_short_numbers() -> None:
+    keeper, model = made("health")
+    keeper.masked(chat('{"age": 93, "account": 12345678901}'), 9)
+    assert model.read == ["12345678901"]
+
+
+def test_time_is_looked_at_between_the_parts_of_one_long_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [0.0]
+    monkeypatch.setattr(border, "time", SimpleNamespace(monotonic=lambda: moment[0]))
+
+    class Slow:
+        read = 0
+
+        def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, Any]:
+            assert between is not None
+            for _ in range(50):
+                between()
+                self.read += 1
+                moment[0] += 1.0
+            return dict.fromkeys(texts, ())
+
+    model = Slow()
+    with pytest.raises(EngineError, match="not found in time"):
+        Border(policy_of("mask"), model).masked(chat("long"), 5.5)
+    assert model.read == 6
+
+
+def test_a_long_text_is_read_part_by_part_with_a_look_before_each() -> None:
+    finder = redaction.finder(threads=1)
+    text = "We met in the garden and spoke of the weather. " * 450 + "Margaret Holloway came."
+    looks: list[int] = []
+    found = finder.many([text, "hello"], lambda: looks.append(1))
+    assert len(text) > redaction.PIECE and len(looks) == 2
+    assert ("person", len(text) - 23, len(text) - 6) in found[text] and found["hello"] == ()
+
+
+def test_a_text_with_very_many_pieces_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(border, "_MOST_SPANS", 1)
+    keeper, model = made()
+    for _ in range(2):
+        keeper.masked(chat("Anna Schmidt and Bo Lind", "Cy Young"), 9)
+    assert model.read == ["Anna Schmidt and Bo Lind", "Cy Young", "Anna Schmidt and Bo Lind"]
+
+
+def test_what_is_no_language_is_read_by_its_form_alone() -> None:
+    keeper, model = made("mask")
+    assert keeper.found(["files"], 9, ["tel-030-1234567", "card-4111111111111111", "file-1"]) == {"card": 1, "number": 1}
+    assert model.read == ["files"]
+    assert keeper.found(["Bo Lind"], 9, ["Bo Lind"]) == {"person": 1}, "what may be language in one place is read as such"
+    assert made("card")[0].found([], 9, ["cvv: 123", "tel-030-1234567"]) == {"cvv": 1}

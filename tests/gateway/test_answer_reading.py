@@ -63,12 +63,33 @@ def test_a_stream_of_the_responses_kind() -> None:
     done = {"type": "response.completed", "response": {"usage": {"input_tokens": 4, "output_tokens": 6}}}
     found = read(events({"type": "response.output_text.delta", "delta": "Hi"}, done), SSE)
     assert (found.text, found.usage, found.events, found.whole) == ("Hi", Usage(4, 6), 1, True)
+    assert found.ended and not found.failed
+    for kind, failed in (("response.incomplete", False), ("response.failed", True)):
+        short = read(events({"type": "response.output_text.delta", "delta": "Hi"}, {**done, "type": kind}), SSE)
+        assert (short.whole, short.ended, short.failed, short.usage) == (False, True, failed, Usage(4, 6))
 
 
 def test_one_that_broke_off_is_not_whole() -> None:
     found = read(events(delta("a"))[:-2], SSE)
-    assert (found.text, found.usage, found.whole) == ("a", None, False)
-    assert not read(b'{"choices": [').whole
+    assert (found.text, found.usage, found.whole, found.ended) == ("a", None, False, False)
+    assert not read(b'{"choices": [').ended
+    assert read(events(delta("a"), "[DONE]"), SSE).ended and read(b'{"choices": []}').ended
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"error": {"message": "overloaded"}},
+        {"choices": [{"index": 0, "finish_reason": "error", "message": {"content": "a"}, "delta": {"content": "a"}}]},
+        {"choices": [{"index": 0, "error": {"code": 502}, "message": {"content": ""}, "delta": {}}]},
+    ],
+    ids=["error", "finish", "a choice"],
+)
+def test_a_failure_with_a_good_status_is_one(found: dict[str, Any]) -> None:
+    assert read(json.dumps(found).encode()).failed
+    assert read(events(delta("a"), found, "[DONE]"), SSE).failed
+    assert read(events(delta("a"), {"type": "error", "message": "x"}, "[DONE]"), SSE).failed
+    assert not read(events(delta("a"), {"error": None}, "[DONE]"), SSE).failed
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tests.gateway.test_certificates import NOW, SUBJECT, folder, given, own_hom
 
 from smidgen.gateway import auditing, revocation
 from smidgen.gateway.standing import Decision, State, standing
+from smidgen.store import atomic
 
 
 def test_good_audits_keep_it_and_bad_ones_revoke_it_through_restarts(folder: Path) -> None:  # noqa: F811
@@ -43,9 +44,10 @@ def test_the_revocation_is_written_again_where_it_was_lost(folder: Path, own_hom
         auditing.observe(folder, paper, 1.0)
     revocation.place(folder).unlink()
     (own_home / "revocations" / f"{paper.id}.json").unlink()
-    assert standing(folder, SUBJECT, NOW).valid
+    found = standing(folder, SUBJECT, NOW)
+    assert found.state is State.REVOKED and "the audits found" in found.why, "what the audits have come to is enough"
     assert auditing.observe(folder, paper, 0.0)
-    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+    assert revocation.revoked(folder, paper.id) is not None
 
 
 def test_a_server_that_starts_writes_it_again(folder: Path, own_home: Path) -> None:  # noqa: F811
@@ -58,14 +60,15 @@ def test_a_server_that_starts_writes_it_again(folder: Path, own_home: Path) -> N
     revocation.place(folder).unlink()
     (own_home / "revocations" / f"{paper.id}.json").unlink()
     auditing.mend(folder, paper)
-    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+    assert revocation.revoked(folder, paper.id) is not None and standing(folder, SUBJECT, NOW).state is State.REVOKED
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b" " * 70_000])
 def test_a_state_that_cannot_be_read_revokes(folder: Path, own_home: Path, content: bytes) -> None:  # noqa: F811
     paper = given(folder)
     auditing.observe(folder, paper, 0.0)
-    (own_home / "audits" / f"{paper.id}.json").write_bytes(content)
+    auditing.place(paper.id).write_bytes(content)
+    assert standing(folder, SUBJECT, NOW).state is State.REVOKED and revocation.revoked(folder, paper.id) is None
     assert auditing.observe(folder, paper, 0.0)
     found = standing(folder, SUBJECT, NOW)
     assert found.state is State.REVOKED and "cannot be read" in found.why
@@ -91,3 +94,21 @@ def test_a_least_probability_that_cannot_be_takes_nothing_in(folder: Path, least
         with pytest.raises(ValueError, match="probability"):
             auditing.observe(folder, paper, 1.0, probability, least_probability=least)
     assert auditing.audited(paper).audits == 0
+
+
+def test_a_disk_that_is_full_keeps_no_revocation_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """The state cannot be written, and the revocation can."""
+    paper = given(folder)
+    assert not any(auditing.observe(folder, paper, 1.0, now=NOW) for _ in range(2))
+    write = atomic.write
+
+    def full(file: Path, content: bytes, mode: int = 0o644) -> None:
+        if file == auditing.place(paper.id):
+            raise OSError("no space left")
+        write(file, content, mode)
+
+    monkeypatch.setattr(atomic, "write", full)
+    assert standing(folder, SUBJECT, NOW).valid
+    with pytest.raises(OSError, match="no space left"):
+        auditing.observe(folder, paper, 1.0, now=NOW)
+    assert standing(folder, SUBJECT, NOW).state is State.REVOKED and not auditing.audited(paper).revoked

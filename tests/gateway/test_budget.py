@@ -93,6 +93,10 @@ def test_the_most_that_a_request_can_write() -> None:
         {"tools": [{"type": "web_search"}]},
         {"service_tier": "priority"},
         {"modalities": ["text", "audio"]},
+        {"web_search_options": {}},
+        {"prediction": {"type": "content", "content": "x"}},
+        {"a_field_of_tomorrow": False},
+        {"plugins": [{"id": "web"}]},
         {"n": 10**9},
         {"n": "3"},
     ],
@@ -100,6 +104,25 @@ def test_the_most_that_a_request_can_write() -> None:
 )
 def test_what_cannot_be_bounded_says_why(more: dict[str, Any]) -> None:
     assert isinstance(asked(**more), str)
+
+
+def test_a_limit_that_the_path_does_not_know_bounds_nothing() -> None:
+    limits = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    paths = (CHAT, b"/completions", b"/responses")
+    alone = [[most(path, {"model": "m", name: 2}, 50, 1000) for name in limits] for path in paths]
+    assert [[found.got if isinstance(found, Tokens) else found for found in row] for row in alone] == [
+        [2, 2, 1000],
+        [2, 1000, 1000],
+        [1000, 1000, 2],
+    ]
+
+
+def test_fields_that_are_known_or_say_nothing_are_no_reason() -> None:
+    plain = {"temperature": 0, "top_p": 1, "stop": None, "logprobs": True, "a_field_of_tomorrow": None, "web_search_options": None}
+    assert isinstance(asked(**plain), Tokens)
+    told = most(b"/responses", {"model": "m", "input": "x", "reasoning": {"effort": "low"}, "conversation": None}, 50, 1000)
+    assert isinstance(told, Tokens)
+    assert asked(**{"x" * 500: 1}) == f"what the field {'x' * 60} costs is not known"
 
 
 def test_a_clients_own_names_are_no_reason() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import RedactionError
+from smidgen.gateway.labels import Label
 from smidgen.gateway.leaving import Walk, read_once
 
 
-def mask(text: str) -> str:
+def mask(text: str, label: Label) -> str:
     """Anna is [PERSON_1], her card [CARD_1]."""
     return text.replace("Anna", "[PERSON_1]").replace("4111111111111111", "[CARD_1]")
 
@@ -135,6 +136,7 @@ def test_json_in_a_text_is_masked_text_by_text_and_left_alone_where_nothing_is_f
         ({"messages": [{"role": "user", "content": [{"type": "a_part_of_tomorrow", "text": "x"}]}]}, "a part that is not text"),
         ({"messages": [{"role": "user", "content": "data:image/png;base64,iVBORw0KGgo="}]}, "bytes as a text"),
         ({"messages": [{"role": "tool", "content": json.dumps({"png": "iVBORw0K" * 200})}]}, "bytes as a text"),
+        ({"messages": [{"role": "user", "content": "see ![a](data:image/png;base64,iVBORw0KGgo=) here"}]}, "bytes as a text"),
         ({"input": [{"type": "image_url", "image_url": {"url": "https://x.example/a.png"}}]}, "the field image_url"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}, "a part that is not text"),
         ({"input": [1, 2, 3]}, "token numbers in input"),
@@ -167,3 +169,34 @@ def test_a_body_is_read_in_one_way_only() -> None:
     assert read_once(b'{"a": {"b": 1}}') == {"a": {"b": 1}}
     for body in (b'{"a": 1, "a": 2}', b'{"m": [{"a": 1, "a": 2}]}', b"[1]", b"", b'"a"', b"\xff", b"{", b'{"a":' * 100_000):
         assert read_once(body) is None
+
+
+def test_every_text_and_number_comes_with_what_is_known_of_it() -> None:
+    seen: list[tuple[str, str, tuple[str, ...]]] = []
+    short: list[tuple[str, str]] = []
+
+    def noted(text: str, label: Label) -> str:
+        seen.append((text, label.words, label.beside))
+        return text
+
+    def counted(number: str, label: Label) -> str:
+        short.append((number, label.words))
+        return f"[{number}]" if label.name == "cvv" else number
+
+    inner = {"pan": "4111 1111 1111 1111", "cardCVV": "123", "cvv": 123, "at": 1.5, "n": 12345678901, "yes": True}
+    body = {
+        "messages": [
+            {"role": "user", "content": json.dumps(inner)},
+            {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": '{"a":{"mrn":"X9"}}'}}]},
+        ],
+        "metadata": {"mrn": "X90812"},
+        "max_tokens": 10,
+        "seed": 7,
+    }
+    sent = Walk(noted, counted).body(body)
+    beside = ("4111 1111 1111 1111",)
+    assert ("123", "content card CVV", beside) in seen and ("12345678901", "content n", beside) in seen
+    assert ("X9", "a mrn", ()) in seen and ("X90812", "metadata mrn", ()) in seen
+    assert short == [("123", "content cvv"), ("10", "max tokens")]
+    assert json.loads(sent["messages"][0]["content"])["cvv"] == "[123]"
+    assert Walk(noted).body({"cvv": 123}) == {"cvv": 123}

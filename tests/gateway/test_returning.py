@@ -181,3 +181,47 @@ def test_responses_are_streamed_with_their_values() -> None:
     assert kinds.index("response.output_text.done") > max(place for place, kind in enumerate(kinds) if kind == "response.output_text.delta")
     named = [block.split(b"\n")[0][7:].decode() for block in sent.split(b"\n\n") if block]
     assert named == kinds, "each event is named by its type, those that were made here too"
+
+
+def test_a_streamed_answer_that_is_json_unasked_stays_json() -> None:
+    for pieces in (['\n {"who":"[PER', 'SON_1]"}'], ["[", '{"who":"[PER', 'SON_1]"}]'], ["[ ", "\n", '"[PER', 'SON_1]"]']):
+        sent = b"".join(through(CHAT, STREAM, [sse(*(chunk(content=piece) for piece in pieces), chunk("stop"))]))
+        assert ANNA in json.dumps(json.loads(said(sent)), ensure_ascii=False).replace('\\"', '"')
+    plain = sse(*(chunk(content=piece) for piece in ("[", "PERSON_1", "] says: ", "[1] [PERSON_1]")), chunk("stop"))
+    assert said(b"".join(through(CHAT, STREAM, [plain]))) == f"{ANNA} says: [1] {ANNA}"
+
+
+@pytest.mark.parametrize("calls", [None, {}, "x"])
+def test_calls_that_are_none_are_no_reason_to_break_off(calls: Any) -> None:
+    """The last piece of a stream may say `"tool_calls": null`, with the end of an argument still held back."""
+    call = {"tool_calls": [{"index": 0, "function": {"arguments": '["[CARD'}}]}
+    sent = b"".join(through(CHAT, STREAM, [sse(chunk(**call), chunk("stop", tool_calls=calls))]))
+    pieces = [piece for event in events(sent) for piece in event["choices"][0]["delta"].get("tool_calls") or ()]
+    assert "".join(piece["function"]["arguments"] for piece in pieces) == '["[CARD'
+
+
+def test_what_was_held_back_goes_behind_a_last_event_without_its_blank_line() -> None:
+    stream = sse(chunk(content="so [PER"), done=False) + sse(chunk(content="SON_1] and [CARD"), done=False).rstrip()
+    sent = b"".join(through(CHAT, STREAM, [stream]))
+    assert said(sent) == f"so {ANNA} and [CARD" and len(events(sent)) == 3
+
+
+def test_a_piece_of_an_event_comes_last() -> None:
+    torn = sse(chunk(content="x"), done=False)[:40]
+    sent = b"".join(through(CHAT, STREAM, [sse(chunk(content="so [CARD"), done=False) + torn]))
+    assert sent.endswith(torn) and said(sent[: -len(torn)]) == "so [CARD"
+
+
+def test_events_that_are_put_between_are_numbered_on() -> None:
+    stream = b"".join(
+        [
+            typed("response.created", sequence_number=0),
+            typed("response.output_text.delta", sequence_number=1, content_index=0, delta="to [CARD"),
+            typed("response.output_text.done", sequence_number=2, content_index=0, text="to [CARD"),
+            typed("response.output_text.delta", sequence_number=3, content_index=1, delta="a [PER"),
+            typed("response.completed", sequence_number=4, response={"output": []}),
+        ]
+    )
+    found = events(b"".join(through(RESPONSES, STREAM, [stream])))
+    assert [event["sequence_number"] for event in found] == list(range(7))
+    assert "".join(event.get("delta", "") for event in found) == "to [CARDa [PER"

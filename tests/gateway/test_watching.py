@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
 
+from smidgen.gateway import auditing, clock, revocation, signing, watching
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import clock, revocation, signing, watching
 from smidgen.gateway.standing import State, standing
 from smidgen.gateway.watching import Watch
 from smidgen.store import atomic
@@ -89,6 +89,20 @@ def _dangling_record(folder: Path, home: Path) -> None:  # noqa: F811
     revocation.place(folder).symlink_to(folder / "nowhere")
 
 
+def _audited_to_the_end(folder: Path, home: Path) -> None:  # noqa: F811
+    """As where the revocation could not be written."""
+    for _ in range(20):
+        auditing.observe(folder, paper(), 1.0)
+    revocation.place(folder).unlink()
+    (home / "revocations" / f"{paper().id}.json").unlink()
+
+
+def _audits_damaged(folder: Path, home: Path) -> None:  # noqa: F811
+    file = auditing.place(paper().id)
+    file.parent.mkdir()
+    file.write_bytes(b"[]")
+
+
 def _edited(folder: Path, home: Path) -> None:  # noqa: F811
     file = papers.place(folder)
     facts = file.stat()
@@ -114,6 +128,8 @@ def _key_lost(folder: Path, home: Path) -> None:  # noqa: F811
         (_revoke_beside, State.REVOKED),
         (_revoke_at_home, State.REVOKED),
         (_dangling_record, State.REVOKED),
+        (_audited_to_the_end, State.REVOKED),
+        (_audits_damaged, State.REVOKED),
         (_edited, State.UNSIGNED),
         (_removed, State.NONE),
         (_another_bundles, State.BUNDLE),
@@ -135,6 +151,22 @@ def test_every_change_is_seen_at_the_next_look(
     change(folder, own_home)
     assert watch.known() is None
     assert watch().state is state
+
+
+def test_an_audit_that_does_not_revoke_is_read_alone(
+    folder: Path,  # noqa: F811
+    time: Time,
+    settled: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signed = given(folder)
+    watch = Watch(folder, SUBJECT, time)
+    assert watch().valid
+    seen = reads(monkeypatch)
+    for _ in range(3):
+        assert not auditing.observe(folder, signed, 0.0)
+        assert watch.known() is None and watch().valid and watch.known() is not None
+    assert seen == []
 
 
 def test_a_certificate_that_comes_later_is_seen_too(folder: Path, time: Time, settled: None) -> None:  # noqa: F811

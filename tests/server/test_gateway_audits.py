@@ -15,7 +15,8 @@ from tests.certified_bundle import answer, certified_bundle, text  # noqa: F401
 from tests.upstream_stub import Said, Seen, UpstreamStub, chunk, upstream_stub
 
 from smidgen.flows.live import Model, load
-from smidgen.gateway import auditing
+from smidgen.gateway import auditing, revocation
+from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
 from smidgen.gateway.patience import Patience
 from smidgen.gateway.watching import Watch
@@ -23,6 +24,7 @@ from smidgen.server.auditor import MOST_IN_FLIGHT
 
 from .test_gateway_door import CHAT, SURE, asking, certify
 
+STREAM = {"Content-Type": "text/event-stream"}
 PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
 AGAINST_MODEL = Reference(kind="model")
 
@@ -108,6 +110,37 @@ def test_an_audit_passes_the_privacy_border(gateway: Any, upstream: UpstreamStub
     assert upstream.bodies == [asking(f"{text(3, 1)} [PERSON_1]", "big")]
 
 
+def test_an_audit_that_must_not_leave_is_counted_by_itself(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    running = gateway(privacy="block", threads=1)
+    found = running.post(CHAT, asking(f"{text(3, 1)} Margaret Holloway"))
+    assert found.headers["x-smidgen-answered-by"] == "local"
+    until(running, {"withheld": 1.0})
+    assert upstream.seen == [] and auditing.audited(paper).audits == 0
+
+
+def test_audits_that_revoke_count_where_the_revocation_cannot_be_written(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any
+) -> None:
+    certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: says(answer(4))
+
+    def full(*given: Any) -> Any:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(revocation, "revoke", full)
+    running = gateway()
+    asked = 0
+    while running.post(CHAT, asking(text(3, asked))).headers["x-smidgen-answered-by"] == "local":
+        asked += 1
+        deadline = time.monotonic() + 10
+        while sum(counts(running).values()) < asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert asked < 40
+    assert counts(running) == {"disagreed": asked - 1.0, "failed": 1.0}
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"] == "revoked"
+
+
 def test_too_many_disagreements_revoke_and_the_next_request_escalates(
     gateway: Any, upstream: UpstreamStub, model: Model, caplog: Any
 ) -> None:
@@ -187,9 +220,13 @@ def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstre
         Said(status=401, body=b"{}"),
         Said(body=b"not json"),
         Said(body=b'{"choices": [', cut=True),
-        Said(pieces=[chunk("yes")], headers={"Content-Type": "text/event-stream"}, cut=True),
+        Said(pieces=[chunk("yes")], headers=STREAM, cut=True),
+        Said(body=b'{"error": {"message": "overloaded"}}'),
+        Said(body=b'{"choices": [{"index": 0, "message": {"content": "par"}, "finish_reason": "error"}]}'),
+        Said(pieces=[chunk("yes"), b'data: {"error": {"message": "overloaded"}}\n\n', b"data: [DONE]\n\n"], headers=STREAM),
+        Said(pieces=[chunk("yes"), *[b": " + b"x" * (MOST_BYTES // 8) + b"\n"] * 9, b"data: [DONE]\n\n"], headers=STREAM),
     ],
-    ids=["failing", "refused", "no json", "cut", "cut stream"],
+    ids=["failing", "refused", "no json", "cut", "cut stream", "an error", "an error at the end", "an error in a stream", "too long"],
 )
 def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, upstream: UpstreamStub, model: Model, said: Said) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
@@ -225,11 +262,15 @@ def test_a_share_is_a_share(gateway: Any, upstream: UpstreamStub, model: Model, 
     assert [body["messages"][0]["content"] for body in upstream.bodies] == [text(3, 0), text(3, 3)]
 
 
-def test_none_is_none(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+def test_none_is_none(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
+    """The smallest that can be drawn: an audit would have been sent before the request that follows was."""
     certify(model, reference=AGAINST_MODEL)
+    monkeypatch.setattr("smidgen.server.auditor.random.SystemRandom.random", lambda self: 0.0)
     running = gateway(audit_share=0.0)
-    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
-    assert upstream.seen == []
+    for number in range(3):
+        assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] == "local"
+    assert running.post(CHAT, asking(SURE, "another")).headers["x-smidgen-answered-by"] == "upstream"
+    assert upstream.bodies == [asking(SURE, "another")] and counts(running) == {}
 
 
 def test_a_state_that_cannot_be_written_is_told_and_loses_the_audit_alone(

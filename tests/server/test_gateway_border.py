@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import gzip
 import json
 import logging
@@ -26,7 +27,11 @@ from smidgen.flows import border, redaction
 from smidgen.flows.live import Model, load
 from smidgen.gateway.patience import Patience
 from smidgen.server.app import create_app
+from smidgen.server.escalation import Escalation, Unreachable
+from smidgen.server.leaving import Leaving
+from smidgen.server.metering import Metering
 from smidgen.server.settings import ServeSettings
+from smidgen.server.upstream import Call
 
 from .conftest import Running, error_of
 
@@ -162,6 +167,7 @@ def test_headers_that_may_tell_who_asks_do_not_cross(gateway: Any, upstream: Ups
         "from": MAIL,
         "authorization": "Bearer k",
         "openai-organization": "org-1",
+        "idempotency-key": MAIL,
     }
     running = gateway()
     running.client.post(CHAT, json=asking("hello", "another"), headers=sent)
@@ -170,7 +176,7 @@ def test_headers_that_may_tell_who_asks_do_not_cross(gateway: Any, upstream: Ups
     assert len(upstream.seen) == 3
     for seen in upstream.seen:
         assert (seen.headers["authorization"], seen.headers["openai-organization"]) == ("Bearer k", "org-1")
-        assert not {"x-user-name", "x-forwarded-for", "from"} & set(seen.headers)
+        assert not {"x-user-name", "x-forwarded-for", "from", "idempotency-key"} & set(seen.headers)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +198,9 @@ def test_headers_that_may_tell_who_asks_do_not_cross(gateway: Any, upstream: Ups
         ("GET", f"/v1/models?user={MAIL}", "", "personal_data_blocked"),
         ("GET", f"/v1/files/{MAIL}", "", "personal_data_blocked"),
         ("GET", "/v1/files?user=Margaret%20Holloway", "", "personal_data_blocked"),
+        ("GET", "/v1/files/tel-030-1234567", "", "personal_data_blocked"),
+        ("DELETE", "/v1/files/card-4111111111111111", "", "personal_data_blocked"),
+        ("GET", "/v1/files?cvv=123", "", "personal_data_blocked"),
     ],
 )
 def test_what_cannot_be_checked_or_changed_does_not_leave(
@@ -203,6 +212,19 @@ def test_what_cannot_be_checked_or_changed_does_not_leave(
     assert error["code"] == code and "holloway" not in error["message"]
     assert upstream.seen == []
     assert (found.headers["x-should-retry"], found.headers["x-smidgen-answered-by"]) == ("false", "none")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "files/file-AbC1dEf2GhI3jKl4MnO5pQ",
+        "responses/resp_68a1b2c3d4e5f6078192a3b4c5d6e7f8123456789012ab34/input_items",
+        "models/mistral-large-latest",
+    ],
+)
+def test_ids_and_models_in_a_path_go_on(gateway: Any, upstream: UpstreamStub, path: str) -> None:
+    assert gateway().client.get(f"/v1/{path}?limit=20&order=desc&after=msg_68a1b2c3d4e5f607").content == WHOLE
+    assert [seen.path for seen in upstream.seen] == [f"/v1/{path}?limit=20&order=desc&after=msg_68a1b2c3d4e5f607"]
 
 
 def test_a_number_that_hides_from_patterns_does_not_leave(gateway: Any, upstream: UpstreamStub) -> None:
@@ -221,6 +243,24 @@ def test_a_large_upload_does_not_leave_and_a_file_may_be_allowed(gateway: Any, u
     allowing.post(CHAT, asking(image, "another"))
     assert upstream.seen[0].body == upload["content"]
     assert json.loads(upstream.seen[1].body)["messages"][0]["content"] == [image[0], {"type": "text", "text": MASKED}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"pan": CARD, "cvv": "123", "exp": "12/27"}, {"cvv": 123}, {"card": {"securityCode": "123"}}],
+    ids=["texts", "number", "camel"],
+)
+def test_a_security_code_in_json_does_not_leave(gateway: Any, upstream: UpstreamStub, value: Any) -> None:
+    running = gateway("card")
+    call = {"id": "call_1", "type": "function", "function": {"name": "pay", "arguments": json.dumps(value)}}
+    bodies = [
+        asking(json.dumps(value), "another"),
+        {"model": "another", "messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]},
+        asking("hello", "another", metadata=value),
+    ]
+    told = [error_of(running.post(CHAT, body), 422) for body in bodies]
+    assert [(error["code"], "cvv" in error["message"]) for error in told] == [("personal_data_blocked", True)] * 3
+    assert upstream.seen == []
 
 
 def test_a_blocked_kind_stops_the_request_and_is_counted_by_kind_alone(
@@ -243,7 +283,7 @@ class Broken:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def many(self, texts: Any) -> Any:
+    def many(self, texts: Any, between: Any = None) -> Any:
         raise self.error
 
 
@@ -268,7 +308,7 @@ def test_what_takes_too_long_does_not_leave(gateway: Any, upstream: UpstreamStub
     gate = threading.Event()
 
     class Slow:
-        def many(self, texts: Any) -> Any:
+        def many(self, texts: Any, between: Any = None) -> Any:
             gate.wait(30)
             return dict.fromkeys(texts, ())
 
@@ -314,17 +354,57 @@ def test_the_same_conversation_leaves_with_the_same_beginning(gateway: Any, upst
     assert [message["content"] for message in after[1:]] == [f"You said: {MASKED}", "And write to [EMAIL_2]"]
 
 
+SENDING = ("send", "models", "handle_async_request")
+HTTP = ("httpx.AsyncClient", "httpx.Client", "httpx.AsyncHTTPTransport", "httpx.HTTPTransport", "AsyncHTTPTransport", "urlopen")
+
+
+def ways_out(source: str) -> tuple[list[str], list[str]]:
+    """What is handed to each `Escalation` as its guard, and every call that sends: by an upstream, a transport or a client of its own."""
+    guards, sends = [], []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name.rpartition(".")[2] == "Escalation":
+            guards += [next((ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == "guard"), "none")]
+        owner, _, what = name.rpartition(".")
+        if (what in SENDING and ("upstream" in owner or "transport" in owner)) or name in HTTP:
+            sends.append(name)
+    return guards, sends
+
+
 def test_every_way_out_has_the_guard_before_it() -> None:
     """Whoever makes another `Escalation`, for requests of the gateway's own, must hand the guard on: else they leave unchecked."""
-    made, sends = [], []
-    for file in sorted(Path(create_app.__code__.co_filename).parent.glob("*.py")):
-        for call in (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)):
-            if ast.unparse(call.func) == "Escalation":
-                made.append("guard" in [keyword.arg for keyword in call.keywords])
-            if ast.unparse(call.func) in ("upstream.send", "upstream.models"):
-                sends.append(file.name)
-    assert len(made) >= 1 and all(made)
-    assert sends == ["escalation.py", "model_list.py"], "nobody else sends: both ask the guard first"
+    found = {
+        file.name: ways_out(file.read_text(encoding="utf-8")) for file in sorted(Path(create_app.__code__.co_filename).parent.glob("*.py"))
+    }
+    guards = {name: given for name, (given, _) in found.items() if given}
+    assert guards == {"escalation.py": ["self.guard"], "fallback.py": ["_guard(settings, metering)"]}
+    assert {name: sorted(sends) for name, (_, sends) in found.items() if sends} == {
+        "escalation.py": ["upstream.send"],
+        "model_list.py": ["upstream.models"],
+        "transport.py": ["httpx.AsyncClient", "httpx.AsyncHTTPTransport"],
+        "upstream.py": ["self._transport.handle_async_request"],
+    }, "nobody else sends: both ask the guard first"
+    bare = "Escalation(upstreams); escalation.upstreams[0].send(call); httpx.AsyncClient().get(url)"
+    assert ways_out(bare) == (["none"], ["escalation.upstreams[0].send", "httpx.AsyncClient"])
+
+
+def test_requests_of_the_gateways_own_ask_the_guard() -> None:
+    class Refusing:
+        asked = 0
+
+        async def leaving(self, call: Call) -> Leaving:
+            self.asked += 1
+            raise Unreachable("no", value="", todo="", status=422, code="x")
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    guard = Refusing()
+    whole = Escalation([], PATIENCE, Metering(), guard=guard)
+    for escalation in (whole, whole.aside()):
+        with pytest.raises(Unreachable):
+            asyncio.run(escalation.ask(Call("GET", b"/models", b"", [], b"")))
+    assert guard.asked == 2
 
 
 def test_values_go_back_into_what_the_raw_response_says(gateway: Any, upstream: UpstreamStub) -> None:

@@ -18,6 +18,7 @@ from smidgen.cli import main
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.gateway.budget import today
 from smidgen.gateway.patience import Patience
+from smidgen.judge import price_list
 from smidgen.server.purse import plan
 from smidgen.server.settings import ServeSettings
 from smidgen.store import ledger
@@ -146,6 +147,8 @@ def test_keys_and_models_have_their_own(gateway: Any, tmp_path: Path, upstream: 
     running = gateway(budgets=str(file))
     told = error(running.post(CHAT, asking(), headers={"authorization": "Bearer sk-shop"}), 429)
     assert "key shop" in told["message"] and "sk-shop" not in told["message"]
+    both = {"x-api-key": "sk-other", "authorization": "Bearer sk-shop"}
+    assert "key shop" in error(running.post(CHAT, asking(), headers=both), 429)["message"], "the key that this server checks"
     assert running.post(CHAT, asking(), headers={"authorization": "Bearer sk-other"}).status_code == 200
     assert running.post(CHAT, asking()).status_code == 200
     assert "model GPT-6 Luna" in error(running.post(CHAT, asking("openai/gpt-6-luna")), 429)["message"]
@@ -180,6 +183,26 @@ def test_what_has_no_known_price_does_not_leave(gateway: Any, upstream: Upstream
     assert upstream.seen == [] and ledger.read(today()) == {}
 
 
+def test_the_given_price_is_that_of_the_fallbacks_own_model_alone(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    running = gateway(budget_day=1.0)
+    assert error(running.post(CHAT, asking("gpt-unheard-of")), 403)["code"] == "cost_unknown"
+    assert upstream.seen == [] and [running.post(CHAT, asking(name)).status_code for name in ("support", "big", "gpt-6-luna")] == [200] * 3
+
+
+def test_the_price_list_is_read_once(gateway: Any, monkeypatch: Any) -> None:
+    running = gateway(budget_day=1.0)
+    read: list[str] = []
+    monkeypatch.setattr(price_list, "read", lambda *given: read.append("read"))
+    assert [running.post(CHAT, asking(f"unheard-of-{number}")).status_code for number in range(3)] == [403] * 3
+    assert read == []
+
+
+def test_a_body_that_can_be_read_in_two_ways_does_not_leave(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    body = b'{"model": "big", "max_tokens": 100000, "messages": [], "max_tokens": 1}'
+    found = gateway(budget_day=1.0).client.post(CHAT, content=body, headers={"content-type": "application/json"})
+    assert error(found, 403)["code"] == "cost_unknown" and upstream.seen == []
+
+
 def test_a_refusal_costs_nothing_and_an_upstream_that_is_away_neither(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
     upstream.script = [Said(status=400, body=b'{"error": {"message": "no"}}'), Said(status=503), Said(status=503)]
     running = gateway(budget_day=1.0)
@@ -203,6 +226,38 @@ def test_what_may_have_been_done_counts_in_full(gateway: Any, upstream: Upstream
     assert settled(2).nano == 2 * cut.nano
 
 
+def test_what_broke_off_counts_in_full_whatever_it_said_of_itself(gateway: Any, upstream: UpstreamStub) -> None:
+    said = {"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    pieces = [b"data: " + json.dumps(said).encode() + b"\n\n"]
+    upstream.script = [Said(pieces=pieces, headers=SSE, cut=True), Said(pieces=[chunk("a")], headers=SSE, cut=True)]
+    running = gateway(budget_day=1.0)
+    for number in (1, 2):
+        assert running.post(CHAT, asking(stream=True)).status_code == 200
+        spent = settled(number)
+        assert spent.estimated == spent.nano > number * 10_000_000
+
+
+def test_a_count_that_says_nothing_of_what_was_written_is_none(gateway: Any, upstream: UpstreamStub) -> None:
+    said = {"choices": [{"index": 0, "message": {"content": "seven b"}}], "usage": {"prompt_tokens": 1}}
+    upstream.script = [Said(body=json.dumps(said).encode())]
+    running = gateway(budget_day=1.0)
+    assert running.post(CHAT, asking()).status_code == 200
+    spent = settled(1)
+    assert spent.estimated == spent.nano > 3_000_000
+
+
+def test_what_a_server_in_between_gave_up_on_may_have_been_done(gateway: Any, upstream: UpstreamStub) -> None:
+    upstream.script = [Said(status=504), Said(status=524), Said(status=520, body=b"{}"), Said(status=502), Said(status=502)]
+    running = gateway(budget_day=1.0)
+    assert running.post(CHAT, asking()).status_code == 502
+    twice = settled(1)
+    assert twice.estimated == twice.nano > 20_000_000
+    assert running.post("/v1/responses", {"model": "big", "input": "hello", "max_output_tokens": 10}).status_code == 520
+    assert 10_000_000 < settled(2).nano - twice.nano < 20_000_000
+    assert running.post(CHAT, asking()).status_code == 502
+    assert settled(2).nano < 2 * twice.nano, "a failure of the upstream's own costs nothing"
+
+
 def test_a_client_that_hangs_up_has_spent_it(gateway: Any, upstream: UpstreamStub) -> None:
     held = threading.Event()
     upstream.answer = lambda seen: Said() if held.wait(20) else Said(status=500)
@@ -212,6 +267,17 @@ def test_a_client_that_hangs_up_has_spent_it(gateway: Any, upstream: UpstreamStu
     found = settled(1)
     held.set()
     assert found.estimated == found.nano > 10_000_000
+
+
+def test_a_client_that_hangs_up_after_the_first_token_has_spent_all(gateway: Any, upstream: UpstreamStub) -> None:
+    held = threading.Event()
+    upstream.script = [Said(pieces=[chunk("a"), chunk("b"), b"data: [DONE]\n\n"], headers=SSE, hold=held)]
+    running = gateway(budget_day=1.0)
+    with running.client.stream("POST", CHAT, json=asking(stream=True)) as found:
+        assert next(found.iter_raw()) == chunk("a")
+    spent = settled(1)
+    held.set()
+    assert spent.estimated == spent.nano > 10_000_000
 
 
 def test_what_was_spent_outlives_the_server(gateway: Any, upstream: UpstreamStub, error: Any) -> None:

@@ -8,24 +8,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_NUMBER = r"(?:(?: ?#| (?:number|no|nr|num|id|identifier|record|plate)\b)\.?)"
-_SURE = rf"(?:mrn|ssn|npi|dea|passport|medical record){_NUMBER}*"
+_NUMBER = r"(?:(?: ?#| ?(?:number|no|nr|num|id|identifier|record|plate)\b)\.?)"
+"""A word for a number; it may stick to what it is a number of, as names of fields do (`patientid`)."""
+_MOST = "{1,4}"
+"""So many of them behind one another: a text of nothing else is not read anew from each of its words."""
+_SURE = rf"(?:mrn|ssn|npi|dea|passport|medical record)(?:{_NUMBER}{_MOST}|(?![A-Za-z]))"
 _OTHER = (
     r"(?:patient|chart|account|acct|policy|member(?:ship)?|subscriber|beneficiary|insurance|health plan|medicare|medicaid|nhs"
     r"|licen[cs]e|certificate|tax|vehicle|plate)"
 )
-_SAID = rf"\b(?:{_SURE}|{_OTHER}(?:{_NUMBER}+|(?= ?[:=#])))"
+_SAID = rf"\b(?:{_SURE}|{_OTHER}(?:{_NUMBER}{_MOST}|(?=[\s\"'\\)*_]{{0,3}}[:=#])))"
 """What such a number is called. A word that has other uses counts where a word for a number, or a colon, follows it."""
-_VALUE = r" ?(?:[:=#]|is|was)? ?((?=[A-Z0-9-]*\d[A-Z0-9-]*\d[A-Z0-9-]*\d)[A-Z0-9][A-Z0-9-]{2,24})(?![A-Za-z0-9])"
-_DEVICE = r"\b(?:serial(?: (?:number|no|num)\b\.?)|s/n|imei|imsi|udi|device (?:id|identifier|serial))"
+_GAP = r"[\s\"'\\()*_]{0,3}(?:[:=#]|is\b|was\b)?[\s\"'\\(*_]{0,4}"
+"""Between the word and the number: blanks, a colon, the quotes of JSON, the signs of Markdown."""
+_VALUE = r"((?=(?:[A-Za-z-]{0,24}\d){3})[A-Za-z0-9][A-Za-z0-9-]{2,24})(?![A-Za-z0-9])"
+_DEVICE = r"\b(?:serial(?: ?(?:number|no|num)\b\.?)|s/n|imei|imsi|udi|device ?(?:id|identifier|serial)\b)"
 _PATTERNS = (
     ("url", re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
-    ("id", re.compile(rf"(?i:{_SAID}){_VALUE}")),
+    ("id", re.compile(rf"(?i:{_SAID}{_GAP}){_VALUE}")),
     ("id", re.compile(r"\b[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}\b")),
-    ("device", re.compile(rf"(?i:{_DEVICE}){_VALUE}")),
+    ("device", re.compile(rf"(?i:{_DEVICE}{_GAP}){_VALUE}")),
     ("device", re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")),
-    ("age", re.compile(r"(?i)\b(?:aged?|age of)[ :]{1,2}((?:9\d|1[012]\d))(?!\d)(?!\.\d)")),
-    ("age", re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ -/]?(?:old|of age|o)\b)")),
+    ("age", re.compile(r"(?i)\bage(?:d| of)?(?: (?:in )?years)?[\s:=\"'\\(*]{1,6}(?:is )?((?:9\d|1[012]\d))(?!\d)(?!\.\d)")),
+    ("age", re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ /-]?(?:old|of age|o)\b)")),
 )
 """The third is the form of US Medicare numbers (MBI); the fifth that of hardware addresses (MAC)."""
 _VEHICLE = re.compile(r"\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b")

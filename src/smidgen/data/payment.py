@@ -5,8 +5,9 @@ A card's number is found in a longer row of digits, too: `4111 1111 1111 1111 12
 
 from __future__ import annotations
 
+import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from smidgen.data.identifiers import luhn
 
@@ -17,15 +18,21 @@ _RUN = re.compile(r"(?<!\d)\d(?:[ ./\u00a0\u2010-\u2015_-]{0,2}\d){12,}")
 _GROUP = re.compile(r"\d+")
 _STRIPE = re.compile(r"%?\b[Bb]\d{12,19}\^[^^\n]{2,45}\^\d{4}[^?\n]{0,80}\??|(?<!\d);?\d{12,19}[=D]\d{7,40}\??")
 """Track 1 and track 2 of ISO/IEC 7813, with their sentinels or without."""
+_APART = r"[^A-Za-z0-9]{0,6}"
+"""Between a name and what it names: blanks, a colon, brackets, the quotes of JSON."""
 _CODE = re.compile(
-    r"\b(?:cvv2?|cvc2?|cvn2?|csc|(?:card )?(?:security|verification) (?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
-    r"|cryptogramme)(?: (?:number|code|is|was|of))*[ :#=.-]{0,3}(?:is )?(\d{3,4})(?![\d.]\d|\d)",
+    r"\b(?:cvv2?|cvc2?|cvn2?|csc|(?:card ?)?(?:security|verification) ?(?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
+    rf"|cryptogramme)(?:[ -](?:number|nummer|code|value|is|ist|was|of)){{0,4}}{_APART}(?:is |ist )?(\d{{3,4}})(?![\d.]\d|\d)",
     re.IGNORECASE,
 )
 _EXPIRY = re.compile(r"(?<![\d/.-])(?:0[1-9]|1[0-2]) ?[/.-] ?(?:20)?\d{2}(?![\d/.-]\d|\d)")
 _EXPIRY_SAID = re.compile(
-    r"\b(?:exp(?:iry|ires|iration|\.)?|valid (?:thru|until|to))(?: date| on)?[ :=.-]{0,3}(\d{2}[ /.-]?(?:20)?\d{2})(?!\d)", re.I
+    rf"\b(?:exp(?:iry|ires|iration|\.)?|valid ?(?:thru|until|to)) ?(?:date|on|at)?{_APART}"
+    r"(20\d{2}[/.-]\d{2}|\d{2}[ /.-]?(?:20)?\d{2})(?!\d)",
+    re.IGNORECASE,
 )
+_EXPIRY_HALF = re.compile(rf"\bexp(?:iry|ires|iration)?\.? ?(?:month|year){_APART}(\d{{1,2}}|20\d{{2}})(?!\d)", re.IGNORECASE)
+"""The month or the year alone, as fields of their own have it (`exp_month`)."""
 _NEAR = 80
 """Characters from a card's number within which a month and a year are those when it runs out."""
 _MOST, _LEAST = 19, 13
@@ -36,14 +43,26 @@ def spans(text: str) -> Spans:
     stripes = [match.span() for match in _STRIPE.finditer(text)]
     yield from (("track", *stripe) for stripe in stripes)
     yield from (("cvv", *match.span(1)) for match in _CODE.finditer(text))
-    cards = [card for card in numbers(text) if not any(start < card[1] and card[0] < end for start, end in stripes)]
+    cards = [card for card in numbers(text) if not _meets(stripes, card)]
     yield from (("card", *card) for card in cards)
     near = 0
-    for expiry in sorted({*(match.span() for match in _EXPIRY.finditer(text)), *(match.span(1) for match in _EXPIRY_SAID.finditer(text))}):
+    for expiry in sorted(_expiries(text)):
         while near < len(cards) and cards[near][1] + _NEAR < expiry[0]:
             near += 1
         if near < len(cards) and cards[near][0] - _NEAR <= expiry[1]:
             yield ("expiry", *expiry)
+
+
+def _expiries(text: str) -> set[tuple[int, int]]:
+    """Where a month and a year may be those when a card runs out."""
+    said = (match.span(1) for pattern in (_EXPIRY_SAID, _EXPIRY_HALF) for match in pattern.finditer(text))
+    return {*(match.span() for match in _EXPIRY.finditer(text)), *said}
+
+
+def _meets(stripes: Sequence[tuple[int, int]], card: tuple[int, int]) -> bool:
+    """Whether a stretch overlaps one of these, which are in order and apart: of those that begin before its end, the last one ends last."""
+    place = bisect.bisect_left(stripes, (card[1],))
+    return place > 0 and stripes[place - 1][1] > card[0]
 
 
 def numbers(text: str) -> Iterator[tuple[int, int]]:

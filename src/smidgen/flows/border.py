@@ -15,13 +15,18 @@ from smidgen.core.errors import EngineError
 from smidgen.data import labelled, payment
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import redaction
-from smidgen.gateway.leaving import Walk
+from smidgen.gateway.labels import Label
+from smidgen.gateway.leaving import Mask, Walk
 from smidgen.gateway.privacy import FILE, KINDS, Action, Policy, policy_of
 from smidgen.gateway.stand_ins import StandIns, alike
 
 _KEPT = 16_384
+_MOST_SPANS = 256
+"""Of one text that is remembered: a few of texts with more would take the memory of thousands."""
 _TOGETHER = 32
 """Texts that the model reads at once."""
+_AMBIGUOUS = 4
+"""Digits of a number that a word with other uses (`tax`, `policy`) does not make personal: it may be a sum, or a year."""
 
 Span = tuple[str, int, int]
 
@@ -29,8 +34,9 @@ Span = tuple[str, int, int]
 class Reader(Protocol):
     """What finds personal data in many texts: the redaction model."""
 
-    def many(self, texts: Iterable[str]) -> Mapping[str, tuple[Span, ...]]:
-        """The kind, the start and the end (exclusive) of each piece, by text."""
+    def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> Mapping[str, tuple[Span, ...]]:
+        """The kind, the start and the end (exclusive) of each piece, by text. `between` is called before each part that is read; what it
+        raises ends it."""
         ...
 
 
@@ -76,7 +82,7 @@ class Border:
         """
         until = time.monotonic() + seconds
         seen: dict[str, None] = {}
-        first = Walk(lambda text: seen.setdefault(text) or text)
+        first = Walk(lambda text, _: seen.setdefault(text) or text)
         first.body(body)
         unread = tuple(dict.fromkeys(first.unread))
         found = Counter({FILE: len(first.unread)} if first.unread and self.policy.of(FILE) is not Action.ALLOW else ())
@@ -85,15 +91,19 @@ class Border:
         read = self._read(seen, until)
         redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms, allowed=self._allowed)
         redactor.avoid(place for text in seen for place in alike(text))
-        safe = redactor.twice(lambda: Walk(_in_time(redactor.mask, until)).body(body))
+        mask, short = _masking(redactor, until)
+        safe = redactor.twice(lambda: Walk(mask, short).body(body))
         blocked = tuple(kind for kind in redactor.counts if self.policy.of(kind) is Action.BLOCK)
         return Masked(safe if redactor.found else None, StandIns(redactor.found), redactor.counts, blocked, unread)
 
-    def found(self, texts: Iterable[str], seconds: float) -> Counter[str]:
-        """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. Raises as `masked` does."""
+    def found(self, texts: Iterable[str], seconds: float, coded: Iterable[str] = ()) -> Counter[str]:
+        """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. `coded` are further ones
+        that are no language: the model does not read them. Raises as `masked` does."""
         until = time.monotonic() + seconds
-        redactor = Redactor(lambda text: self._one(text, until), forms=forms, allowed=self._allowed)
-        for text in texts:
+        read = dict.fromkeys(texts)
+        by_form = frozenset(coded) - read.keys()
+        redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms, allowed=self._allowed)
+        for text in (*read, *by_form):
             redactor.mask(text)
         return redactor.counts
 
@@ -117,7 +127,7 @@ class Border:
                 found[text] = ()
         for batch in _batches(new):
             _late(until)
-            for text, spans in self._model.many(batch).items():
+            for text, spans in self._model.many(batch, lambda: _late(until)).items():
                 found[text] = spans
                 self._memory.put(text, spans)
         return found
@@ -159,12 +169,26 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _in_time(mask: Callable[[str], str], until: float) -> Callable[[str], str]:
-    def timed(text: str) -> str:
-        _late(until)
-        return mask(text)
+def _masking(redactor: Redactor, until: float) -> tuple[Mask, Mask]:
+    """What changes the texts, and the short numbers, of a body, as long as there is time."""
 
-    return timed
+    def mask(text: str, label: Label) -> str:
+        _late(until)
+        return redactor.mask(text, _before(label, ":"))
+
+    def short(number: str, label: Label) -> str:
+        return redactor.named(number, _before(label, ":" if len(number) > _AMBIGUOUS else ""))
+
+    return mask, short
+
+
+def _before(label: Label, colon: str) -> str:
+    """What stands before a text and says what it is: a card's number, where one stands beside it, and the name of its field."""
+    words = label.words
+    if not words:
+        return ""
+    card = next((text[slice(*place)] for text in label.beside for place in payment.numbers(text)), "")
+    return f"{card}; {words}{colon} " if card else f"{words}{colon} "
 
 
 def _late(until: float) -> None:
@@ -186,6 +210,8 @@ class _Memory:
         return self._found.get(name)
 
     def put(self, text: str, spans: tuple[Span, ...]) -> None:
+        if len(spans) > _MOST_SPANS:
+            return
         self._found[self._name(text)] = spans
         while len(self._found) > _KEPT:
             self._found.popitem(last=False)

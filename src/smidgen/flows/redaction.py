@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -57,13 +57,17 @@ class Finder:
         """What is personal in one text."""
         return self._short(text) if len(text) <= PIECE else self.many([text])[text]
 
-    def many(self, texts: Iterable[str]) -> dict[str, Found]:
-        """What is personal in each of these texts, which are read together."""
+    def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, Found]:
+        """What is personal in each of these texts, which are read together; with `between` no more than a piece's characters at once, and
+        it is called before each time: what it raises ends the reading."""
         found: dict[str, set[tuple[str, int, int]]] = {text: set() for text in texts}
         parts = [part for text in found for part in _parts(text)]
-        for part, reply in zip(parts, self.model.predict([part.plain for part in parts]), strict=True):
-            spans = [(span["label"], span["start"], span["end"]) for span in reply.output if span["label"] in self._wanted]
-            found[part.text].update((kind, part.places[start], part.places[end - 1] + 1) for kind, start, end in spans)
+        for together in [parts] if between is None else _few(parts):
+            if between is not None:
+                between()
+            for part, reply in zip(together, self.model.predict([part.plain for part in together]), strict=True):
+                spans = [(span["label"], span["start"], span["end"]) for span in reply.output if span["label"] in self._wanted]
+                found[part.text].update((kind, part.places[start], part.places[end - 1] + 1) for kind, start, end in spans)
         return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
 
 
@@ -74,6 +78,18 @@ class _Part:
     text: str
     plain: str
     places: Sequence[int]
+
+
+def _few(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
+    """Parts in their order, together no longer than a piece is."""
+    few: list[_Part] = []
+    for part in parts:
+        if few and sum(len(one.plain) for one in few) + len(part.plain) > PIECE:
+            yield few
+            few = []
+        few.append(part)
+    if few:
+        yield few
 
 
 def _parts(text: str) -> Iterator[_Part]:

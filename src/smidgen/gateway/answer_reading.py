@@ -32,6 +32,7 @@ class Reading:
         usage: what it took; None while, or where, it does not say.
         written: bytes of text that were written, in all choices: what tells of the cost where there is no usage.
         events: of a stream, how many brought text: a token at least each.
+        failed: whether it says of itself that it failed, whatever its status was.
         whole: whether it came to its end: a JSON document that can be read, a stream that said so.
     """
 
@@ -41,10 +42,17 @@ class Reading:
         self.whole = False
         self._stream = content_type.startswith("text/event-stream")
         self._pieces: list[bytes] = []
+        self._over = False
+        self.failed = False
         self._size = 0
         self._text: list[str] = []
         self._kept = 0
         self._lost = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be written: it is whole, or the upstream said that it ends here."""
+        return self.whole or self._over
 
     @property
     def text(self) -> str:
@@ -77,6 +85,7 @@ class Reading:
         found = _object(rest)
         if found is not None:
             self.whole = True
+            self.failed = _fails(found)
             self._take(found, "message")
 
     def _line(self, line: bytes) -> None:
@@ -90,11 +99,14 @@ class Reading:
         if found is None:
             return
         kind = found.get("type")
+        self.failed = self.failed or kind == "error" or _fails(found)
         before = self.written
         if kind in _DELTAS and isinstance(found.get("delta"), str):
             self._add(found["delta"], kind == _DELTAS[0])
         elif kind in ("response.completed", "response.incomplete", "response.failed") and isinstance(found.get("response"), Mapping):
             self.whole = kind == "response.completed"
+            self._over = True
+            self.failed = self.failed or kind == "response.failed"
             self._use(found["response"].get("usage"))
         else:
             self._take(found, "delta")
@@ -120,6 +132,13 @@ class Reading:
         got = _count(usage.get("completion_tokens", usage.get("output_tokens", 0)))
         if given is not None and got is not None:
             self.usage = Usage(given, got)
+
+
+def _fails(found: Mapping[str, Any]) -> bool:
+    """Whether an answer, or a piece of one, tells of a failure of the provider's."""
+    choices = found.get("choices")
+    given = [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
+    return bool(found.get("error")) or any(choice.get("error") or choice.get("finish_reason") == "error" for choice in given)
 
 
 def _choices(found: Mapping[str, Any], place: str) -> Iterator[tuple[int, str]]:

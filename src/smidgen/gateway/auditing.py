@@ -1,7 +1,8 @@
 """The audit of a certificate in use: takes in losses, remembers them through restarts, and revokes when the evidence is in.
 
 The state is a small file in smidgen's home, one a certificate. Several processes may write to it; they take turns. One that cannot be read
-is evidence that was lost, and the certificate is revoked: it must be given anew.
+is evidence that was lost, and the certificate is revoked: it must be given anew. A state that says so counts as a revocation, whether that
+was written down as well or not.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def observe(
 
     Raises ValueError for a loss or a probability that cannot be, and then takes nothing in; OSError where the state cannot be written.
     """
-    file = _file(paper)
+    file = place(paper.id)
     file.parent.mkdir(exist_ok=True)
     now = now or datetime.now(UTC)
     with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
@@ -47,27 +48,35 @@ def observe(
         # How small a probability may be scales the stakes of the next bet, which may be chosen anew before each.
         audit.least_probability = least_probability
         revoked = audit.observe(loss, probability)
-        atomic.write(file, (json.dumps(audit.json()) + "\n").encode("ascii"))
-    if revoked:
-        # Every time, not the first alone: a process that was killed between the two writes leaves the second to the next.
-        _revoke(bundle, paper, f"the audit found too many disagreements: {words(audit)}", now)
+        try:
+            atomic.write(file, (json.dumps(audit.json()) + "\n").encode("ascii"))
+        finally:
+            if revoked:
+                # Every time, not the first alone: a process that was killed between the two writes leaves the second to the next. And where
+                # the state cannot be written, the revocation may be: one of the two is enough.
+                _revoke(bundle, paper, f"the audit found too many disagreements: {words(audit)}", now)
     return revoked
 
 
 def audited(paper: Certificate) -> Audit:
     """What the audits of a certificate have come to. Raises OSError or ValueError for a state that cannot be read."""
-    return _read(_file(paper), paper)
+    return _read(place(paper.id), paper)
 
 
 def mend(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
     """Revoke a certificate whose audits said so, where a process was killed before it wrote that down. Raises OSError where it cannot be
-    written; a state that cannot be read is left to the next audit."""
+    written; a state that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
     try:
         audit = audited(paper)
     except (OSError, ValueError):
         return
     if audit.revoked:
         _revoke(bundle, paper, f"the audit found too many disagreements: {words(audit)}", now or datetime.now(UTC))
+
+
+def place(certificate: str) -> Path:
+    """Where the state of a certificate's audits lies, by its id."""
+    return home() / "audits" / f"{certificate}.json"
 
 
 def words(audit: Audit) -> str:
@@ -95,7 +104,3 @@ def _read(file: Path, paper: Certificate) -> Audit:
     if (audit.alpha, audit.delta) != (paper.alpha, paper.delta):
         raise ValueError("it is of another certificate")
     return audit
-
-
-def _file(paper: Certificate) -> Path:
-    return home() / "audits" / f"{paper.id}.json"

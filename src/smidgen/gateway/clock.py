@@ -1,7 +1,9 @@
 """The latest time that this machine had while it served under a certificate: a clock that is set back revives nothing that has ended.
 
-Each certificate has a small file in smidgen's home. It is written about once a minute, and at once where the certificate has ended; what
-it says only grows. Where the home cannot be written, the process remembers by itself, and a restart forgets.
+Each certificate has a small file in smidgen's home. It is written about once a minute, while the certificate is asked for, and at once
+where it has ended. What it says only grows, but where two processes write at the same moment: then the earlier of two times, about a minute
+apart at most, may stay until the next is written. Where the home cannot be written, the process remembers by itself, and a restart
+forgets.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from smidgen.store import atomic
 from smidgen.store.home import home
 
 SLACK = timedelta(minutes=5)
-"""A clock may be set back so far: time servers do that."""
+"""A clock may be set back so far and still tell the time: time servers do that."""
 
 _EACH = timedelta(minutes=1)
 _MOST_BYTES = 1000

@@ -30,11 +30,13 @@ _NOT_DOWN = frozenset(
     {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security", b"x-content-type-options", b"clear-site-data"}
 )
 """Said by this server itself, or about another host. An upstream's `access-control-…` would open this server to web pages."""
-_SECRETS = frozenset({b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key"})
-"""Where clients put their keys: OpenAI's, Azure's, and others'."""
+_KEYS = (b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key")
+"""Where clients put their keys: OpenAI's, Azure's, and others'. The first, where this server looks for its own, counts before
+the rest."""
+_SECRETS = frozenset(_KEYS)
 _KNOWN = _SECRETS | frozenset(
     {
-        *(b"accept", b"accept-encoding", b"content-type", b"content-encoding", b"content-length", b"user-agent", b"idempotency-key"),
+        *(b"accept", b"accept-encoding", b"content-type", b"content-encoding", b"content-length", b"user-agent"),
         *(b"openai-organization", b"openai-project", b"openai-beta", b"anthropic-version", b"anthropic-beta", b"api-version"),
         *(b"x-stainless-arch", b"x-stainless-async", b"x-stainless-lang", b"x-stainless-os", b"x-stainless-package-version"),
         *(b"x-stainless-read-timeout", b"x-stainless-retry-count", b"x-stainless-runtime", b"x-stainless-runtime-version"),
@@ -54,6 +56,16 @@ def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authoriza
         dropped |= _SECRETS
     kept = [(name.lower(), value) for name, value in given if name.lower() not in dropped]
     return [*kept, (b"authorization", b"Bearer " + key.encode("ascii"))] if key is not None else kept
+
+
+def secret(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The key that a request bears; empty where it bears none."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), value)
+    value = next((found[name] for name in _KEYS if found.get(name)), b"")
+    scheme, _, rest = value.partition(b" ")
+    return rest.strip() if scheme.lower() == b"bearer" else value.strip()
 
 
 def known(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

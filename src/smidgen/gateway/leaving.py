@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from smidgen.core.errors import RedactionError
+from smidgen.gateway.labels import Label
 
 ROUTES = frozenset({"/chat/completions", "/completions", "/responses", "/embeddings", "/moderations"})
 """Behind `/v1`: where a body is known, so that the texts in it can be masked."""
@@ -46,12 +47,17 @@ _BYTES = frozenset({"url", "data"})
 """An object in such a field that has none of these describes a field of that name: it is a schema's."""
 _DATA = re.compile(r"data:[^,\s]{0,200},|[A-Za-z0-9+/_=-]{1000,}\s*\Z", re.IGNORECASE)
 """Bytes as a text: what they show cannot be seen."""
+_DATA_WITHIN = re.compile(r"\bdata:[a-z]{1,20}/[^,\s]{0,200};base64,", re.IGNORECASE)
+"""The same in the midst of a text."""
 _KEPT_UPSTREAM = ("previous_response_id", "conversation")
 """Where a request goes on from what the upstream keeps: stand-ins of then are not known now, and those of now would mean another."""
 _TOKENS = frozenset({"prompt", "input"})
 _COUNTED = frozenset({"seed", "created", "created_at", "expires_at"})
 _LONG = 99_999_999
-"""A number up to here has eight digits, and is not looked at."""
+"""A number up to here has eight digits, and is looked at only for what the name of its field says."""
+
+Mask = Callable[[str, Label], str]
+"""Changes a text, for what is in it and for what is known of it."""
 
 
 def read_once(body: bytes) -> dict[str, Any] | None:
@@ -68,13 +74,14 @@ class Walk:
 
     Args:
         mask: changes a text.
+        short: changes a number of up to eight digits, as a text, for its label alone; by default none is changed.
 
     Attributes:
         unread: what cannot be read, in a few words each; empty where all can be.
     """
 
-    def __init__(self, mask: Callable[[str], str]) -> None:
-        self._mask = mask
+    def __init__(self, mask: Mask, short: Mask | None = None) -> None:
+        self._mask, self._short = mask, short
         self.unread: list[str] = []
 
     def body(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,9 +92,12 @@ class Walk:
         kept = next((name for name in _KEPT_UPSTREAM if body.get(name)), None)
         if kept is not None:
             raise _kept(kept)
-        return {name: value if name == "model" else self._field(name, value, "", 0) for name, value in body.items()}
+        label = Label().by(body)
+        return {
+            name: value if name == "model" else self._field(name, value, label.within(body, name), "", 0) for name, value in body.items()
+        }
 
-    def _field(self, name: str, value: Any, above: str, depth: int) -> Any:
+    def _field(self, name: str, value: Any, label: Label, above: str, depth: int) -> Any:
         """The value of a field. `above` says in which field the object stands, or of which type it is."""
         if name in _FILES and value and not (isinstance(value, dict) and not value.keys() & _BYTES):
             return self._unread(f"the field {name}", value)
@@ -96,71 +106,76 @@ class Walk:
         if _is_structure(name, value, above):
             return value
         if name in _FREE and depth <= 1:
-            return self._leaves(value, depth + 1)
-        return self._value(value, name, depth + 1)
+            return self._leaves(value, label, depth + 1)
+        return self._value(value, name, label, depth + 1)
 
-    def _value(self, value: Any, name: str, depth: int) -> Any:
+    def _value(self, value: Any, name: str, label: Label, depth: int) -> Any:
         if depth > _DEEPEST:
             raise RedactionError("the request is nested too deeply to be read", value=f"{_DEEPEST} levels", todo="Send it flatter.")
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value, label)
         if isinstance(value, list):
-            return [self._item(inner, name, depth) for inner in value]
+            return [self._item(inner, name, label, depth) for inner in value]
         if isinstance(value, dict):
-            return self._object(value, name, depth)
+            return self._object(value, name, label.by(value), depth)
         if isinstance(value, int | float) and not isinstance(value, bool) and name not in _COUNTED:
-            return self._number(value)
+            return self._number(value, label)
         return value
 
-    def _item(self, value: Any, name: str, depth: int) -> Any:
+    def _item(self, value: Any, name: str, label: Label, depth: int) -> Any:
         """One of a list; one of a message's parts may be what is no text."""
         kind = value.get("type") if isinstance(value, dict) else None
         if kind == "item_reference":
             raise _kept("item_reference")
         if name in ("content", "output") and isinstance(kind, str) and kind not in _TEXT_PARTS:
             return self._unread("a part that is not text", value)
-        return self._value(value, name, depth + 1)
+        return self._value(value, name, label, depth + 1)
 
-    def _object(self, value: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
+    def _object(self, value: dict[str, Any], name: str, label: Label, depth: int) -> dict[str, Any]:
         kind = value.get("type")
         called = name if name in _CALLED else kind if isinstance(kind, str) and kind in _CALLED | {"function_call_output"} else ""
         if value.get("role") in ("tool", "function"):
             called = "tool"
         done: dict[str, Any] = {}
         for key, inner in value.items():
-            sent = key if _FIELD.fullmatch(key) else self._mask(key)
-            done[sent] = self._field(key, inner, called, depth)
+            sent = key if _FIELD.fullmatch(key) else self._mask(key, Label())
+            done[sent] = self._field(key, inner, label.within(value, key), called, depth)
         return done
 
-    def text(self, text: str, depth: int = 0) -> str:
+    def text(self, text: str, label: Label, depth: int = 0) -> str:
         """A text masked; JSON in it stays JSON, for each of its texts is masked for itself."""
-        if _DATA.match(text):
+        if _DATA.match(text) or _DATA_WITHIN.search(text):
             return str(self._unread("bytes as a text", text))
         inner = _inner(text)
         if inner is None:
-            return self._mask(text)
-        done = self._leaves(inner, depth)
+            return self._mask(text, label)
+        done = self._leaves(inner, label, depth)
         return text if done == inner else json.dumps(done, ensure_ascii=False)
 
-    def _leaves(self, value: Any, depth: int) -> Any:
+    def _leaves(self, value: Any, label: Label, depth: int) -> Any:
         """JSON of no known shape: all of it is text, names of fields and long numbers too."""
         if depth > _DEEPEST:
             raise RedactionError("JSON in a text is nested too deeply to be read", value=f"{_DEEPEST} levels", todo="Send it flatter.")
         if isinstance(value, str):
-            return self.text(value, depth + 1)
+            return self.text(value, label, depth + 1)
         if isinstance(value, list):
-            return [self._leaves(inner, depth + 1) for inner in value]
+            return [self._leaves(inner, label, depth + 1) for inner in value]
         if isinstance(value, dict):
-            named = {key: key if _INNER_FIELD.fullmatch(key) else self._mask(key) for key in value}
-            return {named[key]: self._leaves(inner, depth + 1) for key, inner in value.items()}
-        return self._number(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+            named = {key: key if _INNER_FIELD.fullmatch(key) else self._mask(key, Label()) for key in value}
+            own = label.by(value)
+            return {named[key]: self._leaves(inner, own.within(value, key), depth + 1) for key, inner in value.items()}
+        return self._number(value, label) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    def _number(self, value: float) -> Any:
-        """A number that may be a card's or an account's, if it is whole and long; its stand-in is a text."""
-        if abs(value) <= _LONG or not math.isfinite(value) or value != int(value):
+    def _number(self, value: float, label: Label) -> Any:
+        """A whole number that may be a card's or an account's if it is long, and whatever its name says if it is short; its stand-in is a
+        text."""
+        if not math.isfinite(value) or value != int(value):
+            return value
+        change = self._mask if abs(value) > _LONG else self._short
+        if change is None:
             return value
         written = str(int(value))
-        sent = self._mask(written)
+        sent = change(written, label)
         return sent if sent != written else value
 
     def _unread(self, what: str, value: Any) -> Any:

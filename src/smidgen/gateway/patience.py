@@ -9,6 +9,8 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses that may pass."""
 UNTAKEN = frozenset({429, 503})
 """Of those, the ones that say that nothing was done: what they answer can be sent again whatever it would do."""
+TAKEN = frozenset({504, 520, 524})
+"""Of those, the ones of a server in between that did not wait for the end: the work may have been done, and be billed."""
 
 
 @dataclass(frozen=True, slots=True)

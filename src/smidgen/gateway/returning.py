@@ -107,7 +107,12 @@ class Events:
     def rest(self) -> bytes:
         """What came after the last whole event, and what is still held back."""
         last, self._kept = self._kept, b""
-        return b"".join([*(_as_event(held) for held in self._deltas.rest()), self._event(last, b"") if last else b""])
+        sent = self._event(last, b"") if last else b""
+        held = b"".join(_as_event(one) for one in self._deltas.rest())
+        if not held or not sent:
+            return held + sent
+        # What is held back belongs behind a last event that lacks its blank line, and before a piece of one, which is nothing by itself.
+        return sent + b"\n\n" + held if _is_event(last) else held + sent
 
     def _event(self, event: bytes, end: bytes) -> bytes:
         lines = event.splitlines(keepends=True)
@@ -152,6 +157,15 @@ def written(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def _is_event(lines: bytes) -> bool:
+    """Whether lines that end without a blank one are an event all the same."""
+    said = b"".join(line[5:] for line in lines.splitlines() if line.startswith(b"data:")).strip()
+    try:
+        return said == b"[DONE]" or isinstance(json.loads(said), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _as_event(value: dict[str, Any], named: bool = False) -> bytes:

@@ -42,7 +42,8 @@ class _Flows:
         if place not in self.found:
             if len(self.found) >= _MOST_FLOWS:
                 return None
-            self.found[place] = Flow(self._stand_ins, place[-1] in _CODED or (self._is_json and place[-1] in ("content", "text")))
+            told = place[-1] in ("content", "text")
+            self.found[place] = Flow(self._stand_ins, place[-1] in _CODED or (told and (self._is_json or None)))
         return self.found[place]
 
     def take(self, place: tuple[Any, ...], piece: str) -> str:
@@ -121,14 +122,20 @@ class Choices:
 
 
 class Typed:
-    """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole."""
+    """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole. They are numbered; where one is
+    put between two, those behind it are numbered on."""
 
     def __init__(self, stand_ins: StandIns, is_json: bool) -> None:
         self._flows = _Flows(stand_ins, is_json)
         self._last: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._number = self._added = 0
 
     def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """What was held back of a text goes before the event that says its end."""
+        before, sent = self._changed(event)
+        return [self._further(held) for held in before], self._numbered(sent)
+
+    def _changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         kind = event.get("type")
         if not isinstance(kind, str):
             return [], event
@@ -142,12 +149,28 @@ class Typed:
         if what == "done":
             return list(self._held([place])), event
         if what in ("completed", "incomplete", "failed"):
-            return list(self.rest()), event
+            return list(self._held(list(self._flows.found))), event
         return [], event
 
     def rest(self) -> Iterator[dict[str, Any]]:
         """One event for each text that never said its end."""
-        yield from self._held(list(self._flows.found))
+        yield from map(self._further, self._held(list(self._flows.found)))
+
+    def _numbered(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event of the upstream's, numbered behind those that were put before it."""
+        number = event.get("sequence_number")
+        if not isinstance(number, int):
+            return event
+        self._number = number + self._added
+        return {**event, "sequence_number": self._number} if self._added else event
+
+    def _further(self, event: dict[str, Any]) -> dict[str, Any]:
+        """One that is put there, with the next number."""
+        if not isinstance(event.get("sequence_number"), int):
+            return event
+        self._added += 1
+        self._number += 1
+        return {**event, "sequence_number": self._number}
 
     def _held(self, places: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
         for place in places:
@@ -163,9 +186,10 @@ class Typed:
 
 
 def _inner(value: dict[str, Any], name: str) -> Any:
-    if name == "tool_calls":
-        return value.setdefault(name, [])
     found = value.get(name)
+    if name == "tool_calls":
+        value[name] = found if isinstance(found, list) else []
+        return value[name]
     value[name] = found if isinstance(found, dict) else {}
     return value[name]
 

@@ -16,6 +16,11 @@ _WRITTEN = re.compile(rf"\\\[{_NAME.format(chr(92) * 2 + '?')}\\\]|\[{_NAME.form
 """In a text that may be Markdown: a sign before a bracket belongs to it only where both have one, else it may be that of a path."""
 _BEGUN = re.compile(r"\\?(?:\[(?:[A-Z][A-Za-z_\\0-9]*)?)?\Z")
 """What could become a stand-in when more comes."""
+_JSON = re.compile(r"\{|(?:\[\s*)+[{\"]")
+"""How a text that is JSON begins: no stand-in does so, and no text with a link or a number in brackets before it."""
+_UNTOLD = re.compile(r"(?:\[\s*)*\Z")
+"""A beginning that tells nothing yet."""
+_MOST_BEGUN = 100
 _ANY = re.compile(r"\[([A-Za-z_\\ ]+?)\\?[_ ]([0-9]{1,9})\\?\]")
 
 
@@ -57,24 +62,29 @@ class Flow:
 
     Args:
         stand_ins: of the request.
-        escaped: whether the text is JSON.
+        escaped: whether the text is JSON; None: its first signs tell.
     """
 
-    def __init__(self, stand_ins: StandIns, escaped: bool = False) -> None:
+    def __init__(self, stand_ins: StandIns, escaped: bool | None = False) -> None:
         self._stand_ins, self._escaped = stand_ins, escaped
+        self._begun = ""
         self.kept = ""
 
     def take(self, piece: str) -> str:
         """What can go on now."""
+        if self._escaped is None:
+            self._begun = (self._begun + piece).lstrip()
+            if len(self._begun) > _MOST_BEGUN or not _UNTOLD.match(self._begun):
+                self._escaped, self._begun = _JSON.match(self._begun) is not None, ""
         text = self.kept + piece
         held = self._stand_ins.held(text)
         self.kept = text[len(text) - held :]
-        return self._stand_ins.restored(text[: len(text) - held], self._escaped)
+        return self._stand_ins.restored(text[: len(text) - held], bool(self._escaped))
 
     def rest(self) -> str:
         """What was held back, where no more comes."""
         rest, self.kept = self.kept, ""
-        return self._stand_ins.restored(rest, self._escaped)
+        return self._stand_ins.restored(rest, bool(self._escaped))
 
 
 def _plain(written: str) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import CertificateError
+from smidgen.gateway import auditing, clock, revocation, signing
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import clock, revocation, signing
 from smidgen.gateway.certificate import Answered, Certificate, Subject
 
 
@@ -140,6 +140,12 @@ def _state(found: Certificate, bundle: Path, subject: Subject) -> tuple[State, s
     gone = revocation.revoked(bundle, found.id)
     if gone is not None:
         return State.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
+    try:
+        audit = auditing.audited(found)
+    except ValueError as error:
+        return State.REVOKED, f"the state of its audits cannot be read ({error})"
+    if audit.revoked:
+        return State.REVOKED, f"the audits found too many disagreements: {auditing.words(audit)}"
     return State.VALID, f"until {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, or until it is revoked"
 
 

@@ -1,8 +1,9 @@
 """Watching a certificate: as often as it is asked for, for the price of a few looks at the disk.
 
-All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys. Reading
-and verifying them costs about a millisecond. What the system says of each (when it was changed, its size, which file it is) costs a
-thousandth of that, and tells whether anything is different: then all is read anew. The time is looked at on every call.
+All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, the state
+of its audits. Reading and verifying them costs about a millisecond. What the system says of each (when it was changed, its size, which file
+it is) costs a thousandth of that, and tells whether anything is different: then all is read anew. The state of the audits changes with each
+of them, and is read alone, for whether it revokes. The time is looked at on every call.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from smidgen.core.errors import CertificateError
+from smidgen.gateway import auditing, revocation, signing, standing
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, signing, standing
 from smidgen.gateway.certificate import Subject
 from smidgen.gateway.clock import Clock
 from smidgen.gateway.standing import Standing, State
@@ -29,11 +30,23 @@ Stamp = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What was read, the files that it was read from as they were before that, and the time where it needs one."""
+    """What was read, the files that it was read from as they were before that, the time where it needs one, and the state of its audits as
+    it was before that."""
 
     standing: Standing
     stamps: tuple[tuple[str, Stamp], ...]
     clock: Clock | None
+    audits: tuple[str, Stamp] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether any file is different now, but for the state of the audits."""
+        return any(stamp(path) != before for path, before in self.stamps)
+
+    @property
+    def audited(self) -> bool:
+        """Whether there was an audit meanwhile."""
+        return self.audits is not None and stamp(self.audits[0]) != self.audits[1]
 
 
 class Watch:
@@ -53,7 +66,7 @@ class Watch:
     def known(self) -> Standing | None:
         """How it stands, where nothing has changed since it was read; None where it must be read. Looks at the disk and reads nothing."""
         held = self._held
-        if held is None or any(stamp(path) != before for path, before in held.stamps):
+        if held is None or held.changed or held.audited:
             return None
         if held.clock is None:
             return held.standing
@@ -63,7 +76,7 @@ class Watch:
     def __call__(self) -> Standing:
         """How it stands now. Reads files where anything has changed, and writes down the time where that is due; raises nothing."""
         held = self._held
-        if held is None or any(stamp(path) != before for path, before in held.stamps):
+        if held is None or held.changed or (held.audited and not self._go_on(held)):
             held = self._read()
         if held.clock is None:
             return held.standing
@@ -84,6 +97,8 @@ class Watch:
         # All before the reading that counts: what is changed in the midst of it is seen the next time.
         for path in (*signing.watched(), *(revocation.watched(self._bundle, name) if name else ())):
             stamps[str(path)] = stamp(path)
+        audits = auditing.place(name) if name else None
+        audited = (str(audits), stamp(audits)) if audits is not None else None
         found = standing.written(self._bundle, self._subject)
         clock = None
         if found.valid and found.certificate is not None:
@@ -91,13 +106,28 @@ class Watch:
                 clock = self._clock_of(found)
             except (OSError, ValueError) as error:
                 found = standing.timeless(found.certificate, error)
-        held = _Held(found, tuple(stamps.items()), clock)
+        held = _Held(found, tuple(stamps.items()), clock, audited)
         same = (found.certificate.id if found.certificate is not None else "") == name
         fresh = any(isinstance(part, int) and part > began - _SETTLED_NS for mark in stamps.values() for part in mark[:2])
         # What does not hold may be for want of a file handle, or of a disk that answers: it is read anew until it does.
         sound = found.state in (State.VALID, State.NONE)
         self._held = held if sound and same and not fresh else None
         return held
+
+    def _go_on(self, held: _Held) -> bool:
+        """Go on with what was read, after an audit that did not revoke; False where all must be read anew. Each audit puts a new file in
+        the place of the one before, and says again what they have come to: none is missed for long."""
+        if held.standing.certificate is None or held.audits is None:
+            return False
+        path, _ = held.audits
+        now = stamp(path)
+        try:
+            revoked = auditing.audited(held.standing.certificate).revoked
+        except (OSError, ValueError):
+            return False
+        if not revoked:
+            self._held = replace(held, audits=(path, now))
+        return not revoked
 
     def _clock_of(self, found: Standing) -> Clock:
         """The time of a certificate; what was seen of it already is not forgotten when it is read anew."""

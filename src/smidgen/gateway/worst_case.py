@@ -12,7 +12,12 @@ _FREE = frozenset({"GET", "HEAD", "DELETE"})
 """Methods that have nothing written."""
 _FRAME = 1024
 """Tokens that a provider puts before all messages, the words about tools among them; around each fewer than JSON has signs there."""
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_LIMITS = {
+    b"/chat/completions": ("max_tokens", "max_completion_tokens"),
+    b"/completions": ("max_tokens",),
+    b"/responses": ("max_output_tokens",),
+}
+"""What bounds an answer, by path. What a path does not know bounds nothing there, whatever it says."""
 _ELSEWHERE = frozenset(
     {"previous_response_id", "conversation", "file_id", "file_url", "image_url", "input_audio", "image_file", "file_data"}
 )
@@ -21,13 +26,33 @@ _FORMS = frozenset({"tools", "functions", "response_format", "text", "metadata",
 """Fields whose inner names are the client's own."""
 _OWN_TOOLS = frozenset({"function", "custom"})
 _PRICED: dict[str, tuple[Any, ...]] = {
-    "web_search_options": (None, {}),
+    "web_search_options": (None,),
+    "prediction": (None,),
     "modalities": (None, ["text"]),
     "audio": (None,),
     "service_tier": (None, "auto", "default", "flex"),
 }
 """Fields that change the price, with the values that do not."""
-_MOST_CHOICES = 128
+_MOST_CHOICES, _SHOWN = 128, 60
+_SHARED = frozenset(
+    (
+        *("model", "stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier", "seed", "background"),
+        *("prompt_cache_key", "prompt_cache_retention", "temperature", "top_p", "top_k", "min_p", "typical_p", "top_logprobs", "logprobs"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "stop", "stop_token_ids", "ignore_eos", "n"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "min_tokens", "best_of", "reasoning_effort", "verbosity"),
+        *("parallel_tool_calls", "add_generation_prompt", "cache_prompt", "enable_thinking", "skip_special_tokens", *_PRICED),
+        *("chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "grammar"),
+    )
+)
+_KNOWN = {
+    b"/chat/completions": _SHARED | {"messages", "tools", "tool_choice", "functions", "function_call", "response_format"},
+    b"/completions": _SHARED | {"prompt", "suffix", "echo"},
+    b"/responses": _SHARED
+    | _ELSEWHERE
+    | {"input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "truncation", "prompt", "max_tool_calls"},
+    b"/embeddings": frozenset({"model", "input", "dimensions", "encoding_format", "user", "truncate_prompt_tokens"}),
+}
+"""Fields that say how an answer is drawn, and what `most` takes into account: what one that is added tomorrow costs is not known today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +84,13 @@ def most(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) -> Tokens
     reason = next(_unseen(body), None)
     if reason is not None:
         return reason
+    strange = next((name for name, value in body.items() if value is not None and name not in _KNOWN[tail]), None)
+    if strange is not None:
+        return f"what the field {strange[:_SHOWN]} costs is not known"
     given = size + _FRAME
     if tail in READING:
         return Tokens(given, 0)
-    limits = [body[name] for name in _LIMITS if body.get(name) is not None]
+    limits = [body[name] for name in _LIMITS[tail] if body.get(name) is not None]
     if not all(isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 for limit in limits):
         limits = []  # the upstream will refuse it, or not: nothing is known of it
     prompt = body.get("prompt")

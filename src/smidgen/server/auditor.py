@@ -20,7 +20,7 @@ import httpx
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.flows import auditing, disagreement
-from smidgen.gateway.answer_reading import Reading
+from smidgen.gateway.answer_reading import MOST_BYTES, Reading
 from smidgen.gateway.certificate import Certificate
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.metering import Metering
@@ -30,7 +30,7 @@ from smidgen.server.upstream import Call
 MOST_IN_FLIGHT = 8
 _AGAINST = "model"
 _EACH_SECONDS = 60.0
-_DROPPED, _UNANSWERED = "dropped", "unanswered"
+_DROPPED, _UNANSWERED, _WITHHELD = "dropped", "unanswered", "withheld"
 _log = logging.getLogger("smidgen.audit")
 
 
@@ -127,14 +127,19 @@ class Auditor:
                 try:
                     if response.status_code != 200:
                         return "", _UNANSWERED
-                    reading = Reading(response.headers.get("content-type", ""))
+                    reading, size = Reading(response.headers.get("content-type", "")), 0
                     async for piece in response.aiter_bytes():
                         reading.feed(piece)
+                        size += len(piece)
+                        if size > MOST_BYTES:
+                            return "", _UNANSWERED
                     reading.end()
+                    if reading.failed:
+                        return "", _UNANSWERED
                 finally:
                     await response.aclose()
         except Unreachable as error:
-            return "", _DROPPED if error.short else _UNANSWERED
+            return "", _WITHHELD if error.withheld else _DROPPED if error.short else _UNANSWERED
         except (RequestError, TimeoutError, httpx.RequestError, httpx.StreamError):
             return "", _UNANSWERED
         return (reading.text, "") if reading.whole else ("", _UNANSWERED)

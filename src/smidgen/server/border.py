@@ -6,9 +6,8 @@ Whatever fails here keeps the request: nothing leaves unchecked.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ import httpx
 
 from smidgen.core.errors import EngineError, RedactionError, shown
 from smidgen.flows.border import Border, Masked
+from smidgen.gateway.address_words import Odd, odd
 from smidgen.gateway.crossing import known, marks
 from smidgen.gateway.leaving import ROUTES, read_once
 from smidgen.gateway.privacy import FILE, Action
@@ -29,12 +29,12 @@ from smidgen.server.metering import Metering
 from smidgen.server.upstream import Call
 
 T = TypeVar("T")
-_ID = re.compile(r"[a-z][a-z0-9_.-]{0,63}|[a-z]{2,20}[_-][A-Za-z0-9_.-]{1,255}|[0-9]{0,6}")
-"""A step of a path, or a name or value of a query, that is a word or an id of the interface."""
 
 
 class Withheld(Unreachable):
     """A request that must not leave."""
+
+    withheld = True
 
     @property
     def uncertified(self) -> str:
@@ -87,8 +87,8 @@ class Keeper:
 
     async def _check_address(self, call: Call) -> None:
         """Raise Withheld where the path or the query names what must not leave: neither can be masked."""
-        odd = [text for text in _texts(call) if not _ID.fullmatch(text)]
-        counts = await self._asked(partial(self._border.found, odd, self._seconds)) if odd else Counter[str]()
+        told = _odd(call)
+        counts = await self._asked(partial(self._border.found, told.texts, self._seconds, told.coded)) if told else Counter[str]()
         if counts:
             self._count(counts, Action.BLOCK)
             raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
@@ -160,12 +160,10 @@ def _back(tail: str, masked: Masked, response: httpx.Response) -> httpx.Response
     )
 
 
-def _texts(call: Call) -> Iterator[str]:
-    """The steps of the path and the names and values of the query, as they are read."""
-    yield from unquote_to_bytes(call.tail).decode("utf-8", "replace").split("/")
-    for name, value in parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"):
-        yield name
-        yield value
+def _odd(call: Call) -> Odd:
+    """What there is to be read of its path and its query."""
+    steps = unquote_to_bytes(call.tail).decode("utf-8", "replace").split("/")
+    return odd(steps, parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"))
 
 
 def _error(what: str, value: str, todo: str, status: int, code: str) -> Withheld:

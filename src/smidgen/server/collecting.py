@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from starlette.types import Message, Receive, Scope, Send
 
 from smidgen.core.replies import Reply
-from smidgen.gateway.crossing import USER, Headers
+from smidgen.gateway.crossing import USER, Headers, secret
 from smidgen.server.observation import of
 from smidgen.server.request_content import header
 from smidgen.server.requests import REQUEST_ID
@@ -18,7 +18,6 @@ from smidgen.server.requests import REQUEST_ID
 MOST_ASKED = 1_000_000
 MOST_ANSWERED = 2_000_000
 """Bytes: of a stream, some 250 for every token."""
-_KEYS = (b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key")
 _KEY_DIGITS = 12
 
 
@@ -161,7 +160,5 @@ class Collector:
 
 def key_of(scope: Scope) -> str:
     """The first digits of the SHA-256 of the key that a request bears; empty where it bears none. From them nobody finds the key."""
-    value = next((found for name in _KEYS if (found := header(scope, name))), b"")
-    scheme, _, rest = value.partition(b" ")
-    key = rest.strip() if scheme.lower() == b"bearer" else value.strip()
+    key = secret(scope["headers"])
     return hashlib.sha256(key).hexdigest()[:_KEY_DIGITS] if key else ""

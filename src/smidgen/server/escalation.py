@@ -16,7 +16,7 @@ from smidgen.core.http_failures import retry_after
 from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.budget import until_tomorrow
 from smidgen.gateway.crossing import Headers
-from smidgen.gateway.patience import PASSING, UNTAKEN, Patience
+from smidgen.gateway.patience import PASSING, TAKEN, UNTAKEN, Patience
 from smidgen.server.errors import failure
 from smidgen.server.leaving import Guard, Open
 from smidgen.server.metering import Metering
@@ -39,10 +39,12 @@ class Unreachable(RequestError):
         counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
         marks: headers of the response.
         short: whether it never left, for want of money or of a way to tell how much it takes.
+        withheld: whether it never left, for what is in it.
     """
 
     after: float | None = None
     short: bool = False
+    withheld: bool = False
     counted: tuple[str, str, str] = ("", "none", "")
     marks: Headers
 
@@ -207,7 +209,7 @@ class Escalation:
                 await response.aclose()
             again = response.headers.get("x-should-retry", "").lower() != "false"
             kind = "busy" if status in UNTAKEN else "status"
-            return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again)
+            return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again, status in TAKEN)
         except httpx.RequestError as error:
             # That all connections are taken, or that the request is none, says nothing of the upstream.
             if told := not isinstance(error, _OWN):

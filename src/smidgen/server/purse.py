@@ -16,8 +16,9 @@ from smidgen.gateway import budget as budgets
 from smidgen.gateway import worst_case
 from smidgen.gateway.answer_reading import Reading
 from smidgen.gateway.budget import ALL, Budget
-from smidgen.gateway.crossing import Headers
-from smidgen.gateway.request_body import parsed
+from smidgen.gateway.crossing import secret
+from smidgen.gateway.leaving import read_once
+from smidgen.gateway.patience import TAKEN
 from smidgen.server.metering import Metering
 from smidgen.server.saving import listed, spelt
 from smidgen.server.settings import ServeSettings
@@ -27,7 +28,6 @@ from smidgen.store.ledger import NANO, Full, Held, Ledger
 
 _BYTES_A_TOKEN = 3
 """Of an answer whose upstream does not count: English has about four, Chinese three."""
-_MOST_PRICES = 1000
 _log = logging.getLogger("smidgen.budget")
 
 
@@ -57,7 +57,7 @@ class Plan:
 
     Attributes:
         budget: the limits.
-        price: of models that the price list does not have; None: they may not be asked.
+        price: of the fallbacks' own models that the price list does not have; None: they may not be asked.
         unsaid: the most tokens of an answer where the request does not say.
     """
 
@@ -96,7 +96,7 @@ class Purse:
 
     Args:
         plan: see there.
-        models: what the upstreams call their models: those that are accounted by name.
+        models: what the upstreams call their models: those that are accounted by name, and that the plan's price is of.
         metering: counts what was refused.
         file: of the ledger; its place by default.
 
@@ -107,7 +107,7 @@ class Purse:
         self._plan, self._metering = plan, metering
         limited = [scope.removeprefix("model:") for scope in plan.budget.usd if scope.startswith("model:")]
         self._scopes = {spelt(name): f"model:{name}" for name in (*models, *limited)}
-        self._prices: dict[str, Price | None] = {}
+        self._own = frozenset(models)
         self._settling: set[asyncio.Task[None]] = set()
         try:
             self.ledger = Ledger(file)
@@ -127,9 +127,9 @@ class Purse:
         """Set aside the most that a request can cost at an upstream; None for one that costs nothing."""
         if worst_case.free(call.method, call.tail):
             return None
-        read = parsed(call.body) if isinstance(call.body, bytes) else None
+        read = read_once(call.body) if isinstance(call.body, bytes) else None
         if read is None or not isinstance(call.body, bytes):
-            return Short("cost", "it is no JSON, and what it costs is not known")
+            return Short("cost", "it is no JSON that can be read in one way, and what it costs is not known")
         model = upstream.model if call.renamed else read.get("model")
         price = self._price(model) if isinstance(model, str) else None
         if price is None or not isinstance(model, str):
@@ -137,7 +137,7 @@ class Purse:
         most = worst_case.most(call.tail, read, len(call.body), self._plan.unsaid)
         if isinstance(most, str):
             return Short("cost", most)
-        scopes = (ALL, self._plan.budget.key_scope(_secret(call.headers)), self._scopes.get(spelt(model), "model:other"))
+        scopes = (ALL, self._plan.budget.key_scope(secret(call.headers)), self._scopes.get(spelt(model), "model:other"))
         limits = {scope: _nano(self._plan.budget.usd.get(scope)) for scope in scopes}
         try:
             held = await self._held(limits, price.nano(most.given, most.got))
@@ -182,13 +182,11 @@ class Purse:
         task.add_done_callback(self._settling.discard)
 
     def _price(self, model: str) -> Price | None:
-        if model not in self._prices:
-            found = listed(model)
-            price = Price(found.input, found.output) if found is not None else self._plan.price
-            if len(self._prices) >= _MOST_PRICES:
-                return price
-            self._prices[model] = price
-        return self._prices[model]
+        """Of a model; None where nobody said it. What the settings say is the price of the fallbacks' own models, and of no other."""
+        found = listed(model)
+        if found is not None:
+            return Price(found.input, found.output)
+        return self._plan.price if model in self._own else None
 
 
 class Hold:
@@ -210,12 +208,14 @@ class Hold:
         return response
 
     def _read(self, response: httpx.Response, reading: Reading, taken: int) -> None:
-        before = taken * self._held.nano
-        if reading.usage is not None:
-            self._settle(before + self._price.nano(reading.usage.given, reading.usage.got), estimated=bool(before))
-        elif not 200 <= response.status_code < 300:
+        """Settle by what was read, where it came to its end. What broke off may have been written on, and counts in full."""
+        before, usage = taken * self._held.nano, reading.usage
+        if not 200 <= response.status_code < 300 and usage is None:
+            before += self._held.nano if response.status_code in TAKEN else 0
             self._settle(before or None, estimated=True)
-        elif reading.written:
+        elif reading.ended and usage is not None and (usage.got or not reading.written):
+            self._settle(before + self._price.nano(usage.given, usage.got), estimated=bool(before))
+        elif reading.ended and reading.written:
             got = max(reading.events, -(-reading.written // _BYTES_A_TOKEN))
             guess = self._price.nano(-(-self._size // _BYTES_A_TOKEN), got)
             self._settle(before + min(guess, self._held.nano), estimated=True)
@@ -250,18 +250,6 @@ class _Watched(httpx.AsyncByteStream):
             await self._stream.aclose()
         finally:
             self._over()
-
-
-def _secret(headers: Headers) -> bytes:
-    """The client's key, in whichever header."""
-    for name, value in headers:
-        low = name.lower()
-        if low == b"authorization":
-            scheme, _, secret = value.partition(b" ")
-            return secret.strip() if scheme.lower() == b"bearer" else value
-        if low in (b"api-key", b"x-api-key", b"x-goog-api-key"):
-            return value.strip()
-    return b""
 
 
 def _nano(usd: float | None) -> int | None:

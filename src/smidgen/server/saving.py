@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,11 +37,17 @@ class ListPrice:
 def listed(model: str) -> ListPrice | None:
     """The price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without a provider before a slash); None where it is not in
     the list: another model's price would be a guess."""
-    wanted = spelt(model)
+    return _prices().get(spelt(model))
+
+
+@functools.cache
+def _prices() -> dict[str, ListPrice]:
+    """By name. It is read once: it comes with smidgen, and does not change while a process runs."""
+    found: dict[str, ListPrice] = {}
     for entry in price_list.read()["models"]:
-        if spelt(entry["name"]) == wanted:
-            return ListPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
-    return None
+        price = ListPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
+        found.setdefault(spelt(entry["name"]), price)
+    return found
 
 
 def read_of(body: Mapping[str, Any]) -> str:

@@ -80,7 +80,7 @@ class ServeSettings(Settings):
     )
     budgets: str | None = setting(None, "A TOML file with budgets by key and by model.", min_length=1)
     price_in: float | None = setting(
-        None, "US dollars for a million tokens that a fallback reads, of models that the price list does not have.", ge=0, le=1e6
+        None, "US dollars for a million tokens that a fallback reads, of its own model where the price list does not have it.", ge=0, le=1e6
     )
     price_out: float | None = setting(None, "The same, of tokens that it writes.", ge=0, le=1e6)
     max_output_tokens: int = setting(

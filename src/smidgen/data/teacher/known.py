@@ -14,6 +14,9 @@ PERSON = "person"
 """What the redaction model calls a name of a person."""
 _SHORTEST = 3
 """Characters of a value that is looked for; digits are, from two on. Shorter ones stand in too many words of no one."""
+_LONGEST = 200
+"""Characters, too: each length that values with one first word have is looked for behind each such word of a text. A longer value is an
+address that a pattern finds wherever it stands."""
 
 
 class Known:
@@ -32,14 +35,14 @@ class Known:
         return other
 
     def add(self, value: str, kind: str) -> None:
-        """A value that is looked for from now on, if it is no shorter than such values are; with a person's name the surname."""
+        """A value that is looked for from now on, if it is no shorter or longer than such values are; with a person's name the surname."""
         self._look_for(value, kind)
         if kind == PERSON and (name := surname(value)):
             self._look_for(name, kind)
 
     def _look_for(self, value: str, kind: str) -> None:
         word = _WORD.search(value)
-        if word is None or len(value) < (2 if value.isdigit() else _SHORTEST):
+        if word is None or not (2 if value.isdigit() else _SHORTEST) <= len(value) <= _LONGEST:
             return
         self._kinds.setdefault(value, kind)
         self._shapes.setdefault(word[0], set()).add((word.start(), len(value)))

@@ -5,6 +5,8 @@ What has a form is found by pattern here. Names and addresses have none: a model
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -55,6 +57,8 @@ _COMMON = frozenset({"place", "organisation", "date"})
 _WRITTEN = "stand-in"
 """The kind of what looks like a stand-in, and was in the text before."""
 _WORDS = re.compile(r"[^\W_]+")
+_SAID_OF = 200
+"""Characters that what stands before a text can say something of: the name of a field speaks of what follows it at once."""
 _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 
 Find = Callable[[str], Iterable[tuple[str, int, int]]]
@@ -117,15 +121,25 @@ class Redactor:
         """
         return [{"start": start, "end": end, "label": kind} for start, end, kind in self._pieces(text)]
 
-    def mask(self, text: str) -> str:
-        """The text with a stand-in for each piece of personal data.
+    def mask(self, text: str, before: str = "") -> str:
+        """The text with a stand-in for each piece of personal data. `before` says what it is, as the name of a field does (`cvv: `): what
+        has a form is looked for with it before the text, and nothing of it is taken out.
 
         Raises RedactionError as `spans` does, and where personal data is left: written in a way that patterns see only once the text is
         normalised, with digits of another script or invisible characters in it.
         """
         if text in self._names:
             return self._names[text]
-        return self._checked(self._replaced(text))
+        return self._checked(self._replaced(text, before))
+
+    def named(self, text: str, before: str) -> str:
+        """A short text, as a number is, with one stand-in for the whole of it where `before` makes it personal; else itself. For nothing
+        else is it read."""
+        found = [piece for piece in self._by_name(text, before) if piece[2] not in self.allowed]
+        if not found:
+            return text
+        self.counts[found[0][2]] += 1
+        return self._place(text, found[0][2])
 
     def name(self, text: str, value: bool = False) -> str:
         """A name that the user gave (a label, a field): itself, or one stand-in for the whole of it. From now on a text that is this name
@@ -188,11 +202,11 @@ class Redactor:
             )
         return safe
 
-    def _replaced(self, text: str) -> str:
+    def _replaced(self, text: str, before: str) -> str:
         pieces, at = [], 0
         # What looks like a stand-in of this conversation gets one itself: else the value of another would be put back for it.
         alike = [(match.start(), match.end(), _WRITTEN) for match in _PLACE.finditer(text) if match[0] in self.found]
-        found = _merged([*self._pieces(text), *alike])
+        found = _merged([*self._pieces(text, before), *alike])
         self._written.update(match[0] for match in _PLACE.finditer(text))
         for start, end, kind in found:
             pieces += [text[at:start], self._place(text[start:end], kind)]
@@ -200,11 +214,11 @@ class Redactor:
         self.counts.update(kind for _, _, kind in found if kind != _WRITTEN)
         return "".join([*pieces, text[at:]])
 
-    def _pieces(self, text: str) -> list[_Piece]:
+    def _pieces(self, text: str, before: str = "") -> list[_Piece]:
         """Everything that a pattern or the model finds, surest first where they overlap, and wherever else that stands."""
         readable(text)
         model = [(start, end, kind) for kind, start, end in self.find(text)]
-        patterns = self._by_pattern(text, [piece for piece in model if piece[2] in self.allowed])
+        patterns = self._by_pattern(text, [piece for piece in model if piece[2] in self.allowed], before)
         checked = [piece for piece, loose in patterns.items() if not loose]
         found = _merged([*checked, *(piece for piece in model if piece[2] not in self.allowed), *patterns])
         own = Known()
@@ -212,19 +226,30 @@ class Redactor:
             own.add(text[start:end], kind)
         return _merged([*found, *self._known.find(text), *own.find(text)])
 
-    def _by_pattern(self, text: str, spared: Iterable[_Piece] = ()) -> dict[_Piece, bool]:
+    def _by_pattern(self, text: str, spared: Iterable[_Piece] = (), before: str = "") -> dict[_Piece, bool]:
         """What has a form, and whether nothing but its form says so: what a check says, first. `spared` are pieces of allowed kinds that
         the model found. Raises as `readable` does."""
         readable(text)
-        forms = [(start, end, kind) for kind, start, end in self.forms(text)]
+        forms = [*((start, end, kind) for kind, start, end in self.forms(text)), *self._by_name(text, before)]
         known = [(start, end, KINDS[kind], kind in _LOOSE) for kind, start, end in identifiers.spans(text)]
         stay = [*spared, *(piece for piece in (*forms, *(entry[:3] for entry in known)) if piece[2] in self.allowed)]
         numbers = [match.span() for match in _LONG_NUMBER.finditer(text)] if "number" not in self.allowed else []
-        long = [(*span, "number") for span in numbers if not any(start <= span[0] and span[1] <= end for start, end, _ in stay)]
+        covered = _Cover(stay)
+        long = [(*span, "number") for span in numbers if not covered(*span)]
         sure = [*forms, *((start, end, kind) for start, end, kind, loose in known if not loose)]
         unsure = [*((start, end, kind) for start, end, kind, loose in known if loose), *long]
-        found = {**dict.fromkeys(sure, False), **{piece: True for piece in unsure if piece not in sure}}
+        found = dict.fromkeys(sure, False)
+        for piece in unsure:
+            found.setdefault(piece, True)
         return {piece: loose for piece, loose in found.items() if piece[2] not in self.allowed}
+
+    def _by_name(self, text: str, before: str) -> list[_Piece]:
+        """What has a form in a text only for what stands before it."""
+        if not before:
+            return []
+        whole, shift = before + text[:_SAID_OF], len(before)
+        last = len(whole) if len(text) <= _SAID_OF else len(whole) - 1  # what the cut ends may be a piece of a longer one
+        return [(start - shift, end - shift, kind) for kind, start, end in self.forms(whole) if start >= shift and end <= last]
 
     def _place(self, value: str, kind: str) -> str:
         """The stand-in of a value: one that it has, or a new one that no text of the conversation has by itself."""
@@ -239,6 +264,19 @@ class Redactor:
             if kind != _WRITTEN:
                 self._known.add(value, kind)
         return self._places[value]
+
+
+class _Cover:
+    """Pieces, asked for many stretches whether one of them covers it: of those that begin no later, the one that ends last tells."""
+
+    def __init__(self, pieces: Iterable[_Piece]) -> None:
+        ordered = sorted((start, end) for start, end, _ in pieces)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(itertools.accumulate((end for _, end in ordered), max))
+
+    def __call__(self, start: int, end: int) -> bool:
+        place = bisect.bisect_right(self._starts, start)
+        return place > 0 and self._ends[place - 1] >= end
 
 
 def _personal(text: str, piece: str, kind: str, value: bool) -> bool:
