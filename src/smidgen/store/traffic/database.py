@@ -109,7 +109,7 @@ class Database:
         """
         if self.file is None:
             with _told(self.shown), self._connection("") as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, feedback")
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, aliases, feedback")
             return True
         with _told(self.shown), self._connection("") as connection:
             # It waits for those who read, as long as a writer waits for another.
