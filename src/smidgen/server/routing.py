@@ -18,7 +18,7 @@ from smidgen.gateway import ruling as rulings
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
-from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
+from smidgen.gateway.suited import CHAT, COMPLETIONS, text_of, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import local_answer, model_list, observation
 from smidgen.server.auditor import Auditor
@@ -175,7 +175,8 @@ class Gateway:
             self._metering.routed.labels(asked.bundle, "local", "").inc()
             await self._send(local, asked, ruling, read, send)
             if self._auditor is not None:
-                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), read)
+                said = text_of(scope["path"], read)
+                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said)
             return
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
