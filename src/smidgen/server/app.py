@@ -83,7 +83,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     if service.recorder is not None:
         from smidgen.server.capture import Capture
 
-        app.add_middleware(Capture, recorder=service.recorder)
+        app.add_middleware(Capture, recorder=service.recorder, models=service.models)
     if succession is not None:
         app.add_middleware(Holding)
     _close_doors(app, service, chosen)
