@@ -132,7 +132,7 @@ def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escala
     from smidgen.server.vouchers import Vouchers
 
     vouchers = Vouchers(service)
-    service.metering.registry.register(Standings(vouchers))
+    service.metering.registry.register(Standings(vouchers.present))
     if escalation.purse is not None:
         service.metering.registry.register(Spending(escalation.purse))
     app.add_middleware(

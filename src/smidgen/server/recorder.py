@@ -250,11 +250,6 @@ class Recorder:
         self._failures.labels(what).inc()
         self._note_only(what, why)
         self._told_of()
-| tuple[Feedback, Future[bool]]) -> None:
-        if isinstance(one, Taken):
-            self._drop("stopped", "the server stopped before it could be stored", one)
-        elif one[1].set_running_or_notify_cancel():
-            one[1].set_exception(_unavailable("the server stops"))
 
     def _note(self, outcome: str, why: str, count: int = 1) -> None:
         if count > 0:

@@ -28,6 +28,7 @@ from smidgen.server.ids import fresh
 from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
+from smidgen.server.post import bind_anew
 from smidgen.server.request_content import Flowing, content, header, while_there
 from smidgen.server.saving import ListPrice, read_of, written_of
 from smidgen.server.upstream import Call
@@ -183,7 +184,9 @@ class Gateway:
         except Unreachable as error:
             if not self._local_at_last or odd is not None:
                 raise
-            local = local or await self._local(asked, body, scope, receive)
+            if local is None:
+                bind_anew()  # the model that it held may have been replaced, and ended, while the upstream was waited for
+                local = await self._local(asked, body, scope, receive)
             if not local.good:
                 raise
             self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
