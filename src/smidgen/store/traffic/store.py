@@ -36,6 +36,7 @@ from smidgen.store.traffic.tables import ALIASES, FEEDBACK, REQUESTS, current, p
 
 HELD_OUT = 0.2
 """The share that a new store holds out, where nothing else is said."""
+MOST_DAYS = 36_500
 _MOST_GROUPS = 20
 _Text = TypeVar("_Text", str, str | None)
 
@@ -204,7 +205,10 @@ class Traffic:
         return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
     def delete_older(self, days: float, now: datetime | None = None) -> Deleted:
-        """Delete all requests that came so many days ago or earlier, with what was said of them."""
+        """Delete all requests that came so many days ago or earlier, with what was said of them. Raises InputError for days under 0 or over
+        36,500."""
+        if not 0 <= days <= MOST_DAYS:
+            raise InputError("so many days cannot be", value=days, todo=f"Give a number from 0 to {MOST_DAYS}.")
         return self._delete(REQUESTS.c.time <= stamp((now or datetime.now(UTC)) - timedelta(days=days)))
 
     def delete_asked(self, asked: str) -> Deleted:
