@@ -61,6 +61,8 @@ CASES: list[tuple[AnswerState, tuple[str, bytes]]] = [
     ("odd", stream(piece(content="a"), piece(index=1, content="b"), piece("stop"))),
     ("broken", whole()),
     ("broken", whole(message(), error={"message": "overloaded"})),
+    ("broken", whole(message("error"))),
+    ("broken", stream(piece(content="la"), piece("error"))),
     ("broken", ("application/json", b"<html>")),
     ("broken", ("application/json", b'{"choices": [')),
     ("broken", ("application/json", b'{"choices": 7}')),

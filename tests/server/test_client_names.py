@@ -42,7 +42,9 @@ def test_what_could_be_somebodys_is_not(name: object) -> None:
     assert model_name(name) == ""
 
 
-@pytest.mark.parametrize("name", ["4111 1111 1111 1111", "Margaret Holloway", "m.holloway@example.org", "id_19830412", "n4111111111111111", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["4111 1111 1111 1111", "Margaret Holloway", "m.holloway@example.org", "id_19830412", "n4111111111111111", "a\nb"]
+)
 def test_a_field_that_is_none_has_no_name(name: str) -> None:
     said = {"messages": [{"role": "user", "content": "x"}], name: 1}
     inner = {"messages": [{"role": "user", "content": "x", name: 1}]}

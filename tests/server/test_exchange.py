@@ -28,7 +28,10 @@ from .test_gateway_door import CHAT, SURE, asking
     ],
 )
 def test_an_answer_that_is_not_one_whole_text_is_stored_as_what_it_is(
-    gateway: Any, upstream: UpstreamStub, choice: dict[str, Any], state: str  # noqa: F811
+    gateway: Any,
+    upstream: UpstreamStub,
+    choice: dict[str, Any],
+    state: str,  # noqa: F811
 ) -> None:
     upstream.script.append(Said(body=json.dumps({"choices": [{"index": 0, **choice}]}).encode()))
     assert gateway().post(CHAT, asking(SURE)).status_code == 200

@@ -9,7 +9,7 @@ from smidgen.core.answer_state import AnswerState
 
 _WHOLE = "stop"
 _CALLING = ("tool_calls", "function_call")
-_FILTERED = "content_filter"
+_FILTERED, _FAILED = "content_filter", "error"
 _FIRST: tuple[AnswerState, ...] = ("broken", "odd", "tools", "refused")
 """What was seen in an answer, the one that counts first."""
 _PARTS = (None, "text", "output_text")
@@ -45,7 +45,7 @@ class Ending:
 
     def state(self, text: str, ended: bool, long: bool) -> AnswerState:
         """How it went. `ended`: whether it came to its end, as it was sent; `long`: whether there was more text than `text`."""
-        if not self._choices or not (ended or self.finish):
+        if not self._choices or not (ended or self.finish) or self.finish == _FAILED:
             return "broken"
         for state in _FIRST:
             if state in self._seen:

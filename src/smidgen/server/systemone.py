@@ -106,6 +106,7 @@ class SystemOneReply(BaseModel):
 def face(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["System One"], responses=RESPONSES)
+
     def labels_of(model: Served) -> Known:
         """A bundle's labels, read once; another bundle may have its name later."""
         return service.noted(model, "labels", _known)
