@@ -105,9 +105,9 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
 def test_the_text_of_a_request_is_that_of_its_own_face() -> None:
     pieces = [{"type": "text", "text": "one"}, {"type": "text", "text": ""}, {"type": "text", "text": "two"}]
     chats = [("hello", "hello"), (pieces, "one\ntwo"), ("", "")]
-    for content, wanted in chats:
+    for content, said in chats:
         body = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": content}], "prompt": ""}
-        assert unsuited(CHAT, body) is None and text_of(CHAT, body) == wanted
+        assert unsuited(CHAT, body) is None and text_of(CHAT, body) == said
     assert len(chats) == 3
     completion = {"prompt": "hello", "messages": None}
     assert unsuited(COMPLETIONS, completion) is None and text_of(COMPLETIONS, completion) == "hello"

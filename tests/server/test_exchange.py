@@ -28,10 +28,10 @@ from .test_gateway_door import CHAT, SURE, asking
     ],
 )
 def test_an_answer_that_is_not_one_whole_text_is_stored_as_what_it_is(
-    gateway: Any,
-    upstream: UpstreamStub,
+    gateway: Any,  # noqa: F811
+    upstream: UpstreamStub,  # noqa: F811
     choice: dict[str, Any],
-    state: str,  # noqa: F811
+    state: str,
 ) -> None:
     upstream.script.append(Said(body=json.dumps({"choices": [{"index": 0, **choice}]}).encode()))
     assert gateway().post(CHAT, asking(SURE)).status_code == 200

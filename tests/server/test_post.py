@@ -1,4 +1,4 @@
-"""Models at their posts while they are replaced, over real HTTP: which one a request has, what is stored of that, and what is left of it."""
+"""Models at their posts while they are replaced, over real HTTP: which one a request has, what is stored of it, what is left behind."""
 
 from __future__ import annotations
 

@@ -304,5 +304,6 @@ def test_a_champion_that_must_not_be_opened_is_not_tried_again(tmp_path: Path, m
     with running(load(line.folder, 1)) as server:
         roll_back(line.folder)
         until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
-        until(lambda after=len(looks) + 10: len(looks) >= after)
+        enough = len(looks) + 10
+        until(lambda: len(looks) >= enough)
         assert len(tries) == 1 and serving(server.client) == ids[1]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import InputError, MissingExtra
-from smidgen.store.traffic import store as stores
 from smidgen.store.traffic import database, tables
+from smidgen.store.traffic import store as stores
 from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.shapes import MOST_TEXT, Exchange, Feedback, TrafficError
 from smidgen.store.traffic.store import Traffic, opened

@@ -62,9 +62,7 @@ def _deleted(done: Deleted, as_json: bool) -> None:
     else:
         out.print(f"Deleted {done.requests:,} requests and {done.feedback:,} pieces of feedback.")
     if done.gone is None and not as_json:
-        errors.print(
-            "The database has been told to clear it away. When the last byte of it goes, from its tables, its log and its backups, is its own."
-        )
+        errors.print("The database was told to clear it away; it does not say when the last byte goes from its tables, log and backups.")
     if done.gone is False:
         errors.print("The journal is being read by another program and still holds texts. Run this again when it has done.")
         raise typer.Exit(1)

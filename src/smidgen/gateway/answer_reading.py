@@ -1,8 +1,8 @@
 """Reading an upstream's answer while it passes: its text and what it took in tokens, whole or as a stream of events.
 
 OpenAI's three shapes are known: chat completions, completions, responses. What is not understood is passed on all the same; then there is
-no usage here, and the text is empty. Whoever needs to know what an answer says reads it here: those who count its cost, who audit by it, and
-who store it.
+no usage here, and the text is empty. Whoever needs to know what an answer says reads it here: those who count its cost,
+who audit by it, and who store it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def model_name(value: object) -> str:
 
 
 def oddity(what: str | None) -> str:
-    """Why a request does not suit, as `gateway.suited` says it; a field may have any text for its name, and only that of a field is kept."""
+    """Why a request does not suit, as `gateway.suited` says it. A field may have any text for its name: only a plain one is kept."""
     named = _OF_FIELDS.fullmatch(what or "")
     if named is None:
         return what or ""

@@ -128,8 +128,9 @@ class Holding:
 
 
 def bind_anew() -> None:
-    """Let go of those of this request's models that have ended: it waited for something else for longer than a model that was replaced is
-    kept. Only for a request of which none has answered anything yet, nor been judged by its certificate: the next one to answer is another."""
+    """Let go of those of this request's models that have ended: it waited for something else for longer than a replaced model is kept.
+    Only for a request of which none has answered anything yet, and none is to answer under its certificate: the next to answer is
+    another one."""
     holds = _held.get()
     for name, post in list(holds.posts.items()) if holds is not None else ():
         if post.ended:

@@ -19,8 +19,8 @@ _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is
 
 
 class Standings(Collector):
-    """Read anew each time it is asked for; what cannot be read is left out. `vouchers` gives those of now: this runs in a thread of its own,
-    and binds no request to a model."""
+    """Read anew each time it is asked for; what cannot be read is left out. `vouchers` gives those of now: this runs in a thread of its
+    own, and binds no request to a model."""
 
     def __init__(self, vouchers: Callable[[], Mapping[str, Voucher]]) -> None:
         self._vouchers = vouchers

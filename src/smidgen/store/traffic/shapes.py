@@ -158,8 +158,8 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """What was deleted. `gone`: no byte of it is left in the files of the store; where it is False another process was reading, and the
-    journal still holds texts until the next deletion or the last one closes the store. None where it is not known: a database server's files
-    are its own."""
+    journal still holds texts until the next deletion or the last one closes the store. None where it is not known: the files of a database
+    server are its own."""
 
     requests: int
     feedback: int
