@@ -127,9 +127,14 @@ def test_a_request_in_flight_is_finished_by_the_model_that_began_it(tmp_path: Pa
         assert not hasattr(new, "closed")
 
 
-def test_a_champion_that_cannot_be_opened_is_refused_and_the_old_one_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_champion_that_cannot_be_opened_is_refused_and_the_old_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     line, ids = line_of(tmp_path / "support", 1)
+    looks, stamp = [], succession._stamp
+    monkeypatch.setattr(succession, "_stamp", lambda file: (looks.append(file), stamp(file))[1])
     with running(load(line.folder, 1)) as server:
+        until(lambda: len(looks) > 1)  # the first one found the pointer as it was
         bad = install_damaged(line, ids[0])
         until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
         assert serving(server.client) == ids[0]

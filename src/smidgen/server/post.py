@@ -132,10 +132,9 @@ def bind_anew() -> None:
     Only for a request of which none has answered anything yet, and none is to answer under its certificate: the next to answer is
     another one."""
     holds = _held.get()
-    for name, post in list(holds.posts.items()) if holds is not None else ():
-        if post.ended:
-            post.let_go()
-            del holds.posts[name]
+    posts = holds.posts if holds is not None else {}
+    for name in [name for name, post in posts.items() if post.ended]:
+        posts.pop(name).let_go()
 
 
 def at_hand(models: Mapping[str, Served]) -> dict[str, Identity]:

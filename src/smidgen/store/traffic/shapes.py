@@ -82,7 +82,6 @@ class Exchange:
     upstream_ms: float | None = None
     user: str | None = None
     also: tuple[str, ...] = ()
-    system: str | None = None
     system: str = ""
     template: str = ""
     key: str = ""
