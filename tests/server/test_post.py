@@ -146,3 +146,23 @@ def test_a_row_names_the_bundle_that_its_request_had_however_late_it_is_stored(t
         (ids[1], LABELS[1]),
         (ids[0], LABELS[0]),
     ]
+
+
+def test_a_row_of_a_request_that_a_swap_came_into_names_the_bundle_that_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, ids = line_of(tmp_path / "support", 1)
+    old, new = WordModel(), WordModel()
+    old.id, new.id, old.line = ids[0], "f" * 12, line  # type: ignore[attr-defined]
+    monkeypatch.setattr(succession.live, "load", lambda folder, threads: new)
+    with running(old, **ON) as server, ThreadPoolExecutor(1) as pool:
+        old.gate.clear()
+        body = {"model": "support", "messages": [{"role": "user", "content": "shipping"}]}
+        first = pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=body, timeout=_PATIENCE)
+        until(old.entered.is_set)
+        add(line, 1, ids[0])
+        until(lambda: serving(server.client) == new.id)
+        second = server.post("/v1/chat/completions", body)
+        old.gate.set()
+        answered = [found.headers["x-request-id"] for found in (first.result(_PATIENCE), second)]
+    with opened() as store:
+        rows = [store.find(id) for id in answered]
+    assert [row and row["bundle_id"] for row in rows] == [ids[0], new.id]
