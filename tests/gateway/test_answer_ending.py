@@ -62,6 +62,8 @@ CASES: list[tuple[AnswerState, tuple[str, bytes]]] = [
     ("broken", whole()),
     ("broken", whole(message(), error={"message": "overloaded"})),
     ("broken", whole(message("error"))),
+    ("broken", whole({**message(), "error": {"message": "overloaded"}})),
+    ("broken", stream(piece(content="la"), {"type": "error", "error": {"message": "overloaded"}}, piece("stop"))),
     ("broken", stream(piece(content="la"), piece("error"))),
     ("broken", ("application/json", b"<html>")),
     ("broken", ("application/json", b'{"choices": [')),

@@ -63,6 +63,8 @@ class Ending:
     def _take(self, choice: Mapping[str, Any], place: str) -> None:
         finish = choice.get("finish_reason")
         self.finish = finish if isinstance(finish, str) and finish else self.finish
+        if choice.get("error"):
+            self._seen.add("broken")
         message = choice.get(place)
         if isinstance(message, Mapping):
             if message.get("tool_calls") or message.get("function_call"):
