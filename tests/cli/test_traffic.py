@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from smidgen.cli.main import code
+from smidgen.store.traffic.database import Database
 from smidgen.store.traffic.shapes import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 
@@ -80,7 +81,18 @@ def test_deletions(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_one_thing_at_a_time_and_nothing_without_a_store(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code(["traffic", "--delete-user", "a", "--delete-older", "3"]) == 2
+    assert code(["traffic", "--delete-older", "9999999"]) == 2
     assert code(["traffic", "--held-out"]) == 2
     assert code(["traffic"]) == 1
     assert "--capture answers" in capsys.readouterr().err.replace("\n", " ")
     assert not (home / "traffic.db").exists()
+
+
+def test_where_it_is_not_known_that_all_is_gone_it_says_so(
+    filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "scrub", lambda self: None)
+    assert told(capsys, "--delete-user", "user-1") == {"requests": 4, "feedback": 1, "gone": None}
+    assert code(["traffic", "--delete-user", "user-2"]) == 0
+    shown = capsys.readouterr()
+    assert "Deleted 4 requests" in shown.out and "does not say when the last byte" in shown.err.replace("\n", " ")

@@ -28,15 +28,16 @@ def piece(content: str | None = None, finish: str | None = None, **delta: Any) -
 
 
 def test_a_whole_answer_is_read() -> None:
-    assert said(JSON, whole()) == Said("late", "stop", 3, 2)
-    assert said(JSON, b'{"choices":[{"text":" late","finish_reason":"stop"}]}') == Said(" late", "stop", None, None)
+    assert said(JSON, whole()) == Said("late", "stop", 3, 2, "whole")
+    assert said(JSON, b'{"choices":[{"text":" late","finish_reason":"stop"}]}') == Said(" late", "stop", None, None, "whole")
 
 
 def test_a_stream_is_put_together() -> None:
     usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
     body = stream(piece("", role="assistant"), piece("la"), piece("te"), piece(None, "stop"), usage)
-    assert said(SSE, body) == Said("late", "stop", 7, 1)
-    assert said(SSE, b": a comment\r\n\r\n" + body.replace(b"\n", b"\r\n")) == Said("late", "stop", 7, 1)
+    assert said(SSE, body) == Said("late", "stop", 7, 1, "whole")
+    assert said(SSE, body.replace(b"\n", b"\r")) == Said("late", "stop", 7, 1, "whole")
+    assert said(SSE, b": a comment\r\n\r\n" + body.replace(b"\n", b"\r\n")) == Said("late", "stop", 7, 1, "whole")
     old = stream({"choices": [{"index": 0, "text": "la"}]}, {"choices": [{"index": 0, "text": "te", "finish_reason": "stop"}]})
     assert said(SSE, old).text == "late"
 
@@ -59,7 +60,7 @@ def test_a_stream_is_put_together() -> None:
     ],
 )
 def test_what_is_not_one_whole_text_has_none(body: bytes) -> None:
-    assert said(JSON, body).text is None
+    assert said(JSON, body).text is None and said(JSON, body).state != "whole"
 
 
 @pytest.mark.parametrize(

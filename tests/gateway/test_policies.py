@@ -17,7 +17,7 @@ from smidgen.gateway.patience import Patience
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
 from smidgen.gateway.standing import Standing, State
-from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
+from smidgen.gateway.suited import CHAT, COMPLETIONS, joined, text_of, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
 
 
@@ -100,6 +100,18 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
     assert [more for more in bad if unsuited(CHAT, {**one, **more}) is None] == [{"n": True}]
     assert unsuited(COMPLETIONS, {"prompt": "x"}) is None
     assert unsuited(COMPLETIONS, {"prompt": [1, 2]}) and unsuited(COMPLETIONS, {"prompt": "x", "echo": True})
+
+
+def test_the_text_of_a_request_is_that_of_its_own_face() -> None:
+    pieces = [{"type": "text", "text": "one"}, {"type": "text", "text": ""}, {"type": "text", "text": "two"}]
+    chats = [("hello", "hello"), (pieces, "one\ntwo"), ("", "")]
+    for content, said in chats:
+        body = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": content}], "prompt": ""}
+        assert unsuited(CHAT, body) is None and text_of(CHAT, body) == said
+    assert len(chats) == 3
+    completion = {"prompt": "hello", "messages": None}
+    assert unsuited(COMPLETIONS, completion) is None and text_of(COMPLETIONS, completion) == "hello"
+    assert joined(["one", "", "two"]) == "one\ntwo" and joined([]) == ""
 
 
 def test_no_answer_or_several_or_one_without_a_score_never_stay_here() -> None:

@@ -118,6 +118,7 @@ def test_an_escalated_request_has_both_answers(gateway: Any, model: Model, upstr
     assert {name: row[name] for name in same} == same
     assert json.loads(row["local_output"]) == answer(90) and row["local_score"] == pytest.approx(score(90))
     assert (row["tokens_in"], row["tokens_out"], row["tokens_estimated"]) == (3, 2, 0)
+    assert (row["answer_state"], row["altered"]) == ("whole", 0)
     assert row["local_ms"] > 0 and row["upstream_ms"] > 0
     assert "x-smidgen-user" not in upstream.seen[0].headers
     with opened() as store:
@@ -165,7 +166,7 @@ def test_an_answer_that_breaks_off_teaches_nothing(gateway: Any, upstream: Upstr
     with contextlib.suppress(httpx.RemoteProtocolError):
         gateway().post(CHAT, asking(SURE))
     (row,) = rows()
-    assert (row["answered_by"], row["answer"], row["input"]) == ("upstream", None, SURE)
+    assert (row["answered_by"], row["answer"], row["input"], row["answer_state"]) == ("upstream", None, SURE, "broken")
 
 
 def test_an_answer_that_the_client_did_not_wait_for_teaches_nothing(gateway: Any, upstream: UpstreamStub) -> None:
@@ -175,7 +176,7 @@ def test_an_answer_that_the_client_did_not_wait_for_teaches_nothing(gateway: Any
         assert next(found.iter_raw()) == chunk("fr")
     (row,) = rows()
     held.set()
-    assert (row["answered_by"], row["answer"], row["input"]) == ("upstream", None, SURE)
+    assert (row["answered_by"], row["answer"], row["input"], row["answer_state"]) == ("upstream", None, SURE, "broken")
 
 
 def test_failures_and_requests_of_other_kinds_are_stored_without_texts(gateway: Any, upstream: UpstreamStub) -> None:
@@ -185,7 +186,7 @@ def test_failures_and_requests_of_other_kinds_are_stored_without_texts(gateway: 
     turns = [{"role": "user", "content": "private one"}, {"role": "assistant", "content": "x"}, {"role": "user", "content": "private two"}]
     running.post(CHAT, {"model": "support", "messages": turns})
     one, two = rows(count=2)
-    assert (one["status"], one["answered_by"], one["answer"]) == (400, "upstream", None)
+    assert (one["status"], one["answered_by"], one["answer"], one["answer_state"]) == (400, "upstream", None, "")
     assert (two["odd"], two["input"], two["answer"]) == ("not one message of a user", None, None)
     assert "private" not in str(two)
 
@@ -221,7 +222,7 @@ def test_personal_data_is_taken_out_before_anything_is_stored(gateway: Any, home
     monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret"))
     gateway(capture_redact="mask").post(CHAT, asking(f"{SURE} from Margaret, m@example.org"))
     (row,) = rows()
-    assert row["input"] == f"{SURE} from [PERSON_1], [EMAIL_1]"
+    assert row["input"] == f"{SURE} from [PERSON_1], [EMAIL_1]" and row["altered"] == 1
     held = b"".join(file.read_bytes() for file in home.glob("traffic.db*"))
     assert SURE.encode() in held and b"Margaret" not in held and b"m@example" not in held
 

@@ -27,6 +27,7 @@ from .test_gateway_door import CHAT, SURE, asking, certify
 STREAM = {"Content-Type": "text/event-stream"}
 PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
 AGAINST_MODEL = Reference(kind="model")
+ENDED = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
 @pytest.fixture
@@ -53,8 +54,8 @@ def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., A
     return start
 
 
-def says(content: str) -> Said:
-    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}
+def says(content: str | None, finish: str | None = "stop", **more: Any) -> Said:
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": content, **more}, "finish_reason": finish}]}
     return Said(body=json.dumps(whole).encode())
 
 
@@ -166,7 +167,7 @@ def test_the_client_does_not_wait(gateway: Any, upstream: UpstreamStub, model: M
     certify(model, reference=AGAINST_MODEL)
     held = threading.Event()
     stream = {"Content-Type": "text/event-stream"}
-    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers=stream, hold=held)
+    upstream.answer = lambda seen: Said(pieces=[chunk(answer(3)), ENDED, b"data: [DONE]\n\n"], headers=stream, hold=held)
     running = gateway()
     assert running.post(CHAT, asking(SURE, stream=True)).headers["x-smidgen-answered-by"] == "local"
     assert counts(running) == {}
@@ -235,6 +236,30 @@ def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, 
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
     until(running, {"unanswered": 1.0})
     assert auditing.audited(paper).audits == 0 and len(upstream.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        says(answer(3), "length"),
+        says(answer(3), None),
+        says(None, refusal="I will not say"),
+        says(answer(3), "content_filter"),
+        says(answer(3), tool_calls=[{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]),
+        says(""),
+        says(answer(3) + " " * 32_768),
+        Said(pieces=[chunk(answer(3)), b"data: [DONE]\n\n"], headers={"Content-Type": "text/event-stream"}),
+    ],
+    ids=["cut", "no end", "refused", "filtered", "a tool", "blank", "long", "a stream without an end"],
+)
+def test_an_answer_that_is_not_one_whole_text_agrees_with_none(gateway: Any, upstream: UpstreamStub, model: Model, said: Said) -> None:
+    """Otherwise the risk would be that of the requests that went well; `smidgen learn` counts captured ones by the same rule."""
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: said
+    running = gateway()
+    assert running.post(CHAT, asking(SURE)).json()["choices"][0]["message"]["content"] == answer(3)
+    until(running, {"disagreed": 1.0})
+    assert (auditing.audited(paper).audits, auditing.audited(paper).losses) == (1, 1)
 
 
 @pytest.mark.parametrize("reference", ["gold", "reviews"])

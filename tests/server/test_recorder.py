@@ -1,4 +1,4 @@
-"""The recorder when it stops: what is left is let go, counted, and nobody waits for it."""
+"""The recorder: whatever fails in it, it goes on; when it stops, what is left is let go, counted, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,18 @@ def read(taken: Taken) -> Exchange:
     return Exchange(taken.id, NOW, "support", taken.path, "text", "upstream")
 
 
+def counter(name: str, label: str) -> Counter:
+    return Counter(name, "So many.", (label,), registry=CollectorRegistry())
+
+
 def taken(id: str) -> Taken:
     return Taken(id, "/v1/chat/completions", 0.0, None, "")
 
 
 def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
     store, entered, gate = held
-    rows = Counter("rows", "Rows.", ("outcome",), registry=CollectorRegistry())
-    recorder = Recorder(store, None, read, 4000, rows)
+    rows = counter("rows", "outcome")
+    recorder = Recorder(store, None, read, 4000, rows, counter("failures", "what"))
     recorder.offer(taken("first"))
     assert entered.wait(60)
     for number in range(3):
@@ -74,3 +78,23 @@ def test_room_is_taken_and_given_back() -> None:
     assert room.take(6) and not room.take(5) and room.take(4)
     room.give(6)
     assert room.take(6) and not room.take(1)
+
+
+def test_its_thread_outlives_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    broke = threading.Event()
+
+    def fails(self: Traffic, days: float) -> Any:
+        broke.set()
+        raise ArithmeticError("a private text")
+
+    monkeypatch.setattr(Traffic, "delete_older", fails)
+    rows, failures = counter("rows", "outcome"), counter("failures", "what")
+    with opened() as store, caplog.at_level("WARNING", "smidgen.server"):
+        recorder = Recorder(store, None, read, 30, rows, failures)
+        assert broke.wait(60)
+        recorder.offer(taken("after"))
+        assert recorder.told(Feedback("after", NOW, verdict="up")).result(60)
+        recorder.close(60)
+    assert rows.labels("stored")._value.get() == failures.labels("thread")._value.get() == 1
+    assert "thread: ArithmeticError" in caplog.text and "private" not in caplog.text

@@ -20,7 +20,8 @@ from tests.certified_bundle import LABELS, text
 from tests.line_versions import add, id_of, line_of, version
 from tests.upstream_stub import UpstreamStub, upstream_stub
 
-from smidgen.flows.live import load
+from smidgen.core.errors import BundleError, EngineError
+from smidgen.flows.live import Model, load
 from smidgen.flows.rollback import roll_back
 from smidgen.server import succession, vouchers
 from smidgen.store.line import Line
@@ -126,9 +127,14 @@ def test_a_request_in_flight_is_finished_by_the_model_that_began_it(tmp_path: Pa
         assert not hasattr(new, "closed")
 
 
-def test_a_champion_that_cannot_be_opened_is_refused_and_the_old_one_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_champion_that_cannot_be_opened_is_refused_and_the_old_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     line, ids = line_of(tmp_path / "support", 1)
+    looks, stamp = [], succession._stamp
+    monkeypatch.setattr(succession, "_stamp", lambda file: (looks.append(file), stamp(file))[1])
     with running(load(line.folder, 1)) as server:
+        until(lambda: len(looks) > 1)  # the first one found the pointer as it was
         bad = install_damaged(line, ids[0])
         until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
         assert serving(server.client) == ids[0]
@@ -254,3 +260,55 @@ def test_the_questions_of_system_one_are_those_of_the_champion_of_now(tmp_path: 
         second = server.post("/v1/systemone", body).json()
     assert [found["smidgen"]["q"] for found in (first, second)] == [ids[1], ids[0]]
     assert [found["answers"]["q"]["choice"] for found in (first, second)] == [LABELS[1], LABELS[0]]
+
+
+def _unreadable() -> BundleError:
+    """A pointer that could not be read just then."""
+    error = BundleError("it cannot be read", value="line.json", todo="Mend it.")
+    error.__cause__ = OSError(24, "too many open files")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error", [EngineError("its process died", value="x", todo="Try again."), MemoryError(), OSError(12, "no memory"), _unreadable()]
+)
+def test_a_champion_that_failed_by_chance_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    line, ids = line_of(tmp_path / "support", 2)
+    monkeypatch.setattr(succession, "AGAIN_SECONDS", 0.02)
+    tries = []
+
+    def once(folder: Path, threads: int | None) -> Model:
+        tries.append(folder)
+        if len(tries) == 1:
+            raise error
+        return load(folder, threads)
+
+    monkeypatch.setattr(succession.live, "load", once)
+    with running(load(line.folder, 1)) as server:
+        roll_back(line.folder)
+        until(lambda: serving(server.client) == ids[0])
+        assert metric(server.client, 'smidgen_champion_refused{model="support"}') == 0
+        assert metric(server.client, 'smidgen_champions_total{model="support",outcome="refused"}') == 1 and len(tries) == 2
+
+
+def test_a_champion_that_must_not_be_opened_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, ids = line_of(tmp_path / "support", 2)
+    monkeypatch.setattr(succession, "AGAIN_SECONDS", 0.0)
+    looks, tries, stamp = [], [], succession._stamp
+
+    def looking(file: Path) -> Any:
+        looks.append(file)
+        return stamp(file)
+
+    def never(folder: Path, threads: int | None) -> Model:
+        tries.append(folder)
+        raise BundleError("a file is altered", value="linear.safetensors", todo="Pack it anew.")
+
+    monkeypatch.setattr(succession, "_stamp", looking)
+    monkeypatch.setattr(succession.live, "load", never)
+    with running(load(line.folder, 1)) as server:
+        roll_back(line.folder)
+        until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
+        enough = len(looks) + 10
+        until(lambda: len(looks) >= enough)
+        assert len(tries) == 1 and serving(server.client) == ids[1]

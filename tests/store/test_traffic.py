@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import InputError, MissingExtra
+from smidgen.store.traffic import database, tables
 from smidgen.store.traffic import store as stores
-from smidgen.store.traffic import tables
 from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.shapes import MOST_TEXT, Exchange, Feedback, TrafficError
 from smidgen.store.traffic.store import Traffic, opened
@@ -73,15 +73,18 @@ def test_a_request_is_stored_as_it_was(store: Traffic, home: Path) -> None:
         local_ms=1.5,
         upstream_ms=20.0,
         key="0f",
+        altered=True,
+        answer_state="whole",
         user="anna",
+        also=("bert",),
         system="be kind",
         template="t",
     )
     assert store.add([one]) == 1
     found = store.find("req_1")
     assert found is not None
-    same = {field.name for field in dataclasses.fields(Exchange)} - {"time", "user", "system", "template", "key"}
-    assert len(same) == 22 and {name: found[name] for name in same} == {name: getattr(one, name) for name in same}
+    same = {field.name for field in dataclasses.fields(Exchange)} - {"time", "user", "also", "system", "template", "key"}
+    assert len(same) == 24 and {name: found[name] for name in same} == {name: getattr(one, name) for name in same}
     assert (found["time"], found["key_hash"]) == (one.time.timestamp(), "0f")
     hashes = [found[name] for name in ("user_hash", "system_hash", "template_hash")]
     assert len(set(hashes)) == 3 and all(len(name) == 32 for name in hashes)
@@ -279,7 +282,7 @@ def test_a_damaged_store_is_refused_and_no_text_is_in_the_message(home: Path) ->
 def test_a_store_of_a_later_smidgen_is_refused(home: Path) -> None:
     opened().close()
     with sqlite3.connect(home / "traffic.db") as raw:
-        raw.execute("UPDATE smidgen_meta SET value = '2' WHERE name = 'version'")
+        raw.execute("UPDATE smidgen_meta SET value = '99' WHERE name = 'version'")
     with pytest.raises(TrafficError, match="later smidgen"):
         opened()
 
@@ -288,13 +291,99 @@ def test_a_store_of_an_earlier_smidgen_is_brought_forward_with_all_that_is_in_it
     with opened() as before:
         before.add([asked(1)])
         key = before._sides.hashed("user", "anna")
-    monkeypatch.setattr(tables, "CHANGES", (("ALTER TABLE requests ADD COLUMN mood VARCHAR", "UPDATE requests SET mood = 'good'"),))
+    more = ("ALTER TABLE requests ADD COLUMN mood VARCHAR", "UPDATE requests SET mood = 'good'")
+    monkeypatch.setattr(tables, "CHANGES", (*tables.CHANGES, more))
     with opened() as after:
         assert [pair.id for pair in after.pairs(held_out=None)] == ["req_1"] and after._sides.hashed("user", "anna") == key
     opened().close()  # and not a second time
     with sqlite3.connect(home / "traffic.db") as raw:
         assert raw.execute("SELECT mood FROM requests").fetchall() == [("good",)]
-        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [("2",)]
+        assert raw.execute("SELECT value FROM smidgen_meta WHERE name = 'version'").fetchall() == [(str(1 + len(tables.CHANGES)),)]
+
+
+def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> None:
+    with opened(held_out=0.0) as before:
+        rows = [("where is [PERSON_1]", "there"), ("where is it [1]", "here"), ("no answer", None)]
+        before.add([asked(number, input=text, answer=answer, user="anna", also=("b",)) for number, (text, answer) in enumerate(rows)])
+        before.add([asked(3, answered_by="local", answer=None)])
+    with sqlite3.connect(home / "traffic.db") as raw:
+        raw.execute("ALTER TABLE requests DROP COLUMN altered")
+        raw.execute("ALTER TABLE requests DROP COLUMN answer_state")
+        raw.execute("DROP TABLE aliases")
+        raw.execute("UPDATE smidgen_meta SET value = '1' WHERE name = 'version'")
+    raw.close()
+    with opened() as after:
+        found = [after.find(f"req_{number}") for number in range(4)]
+        assert [row and (row["altered"], row["answer_state"]) for row in found] == [
+            (True, "whole"),
+            (False, "whole"),
+            (False, ""),
+            (False, ""),
+        ]
+        assert after.add([asked(4, altered=True, answer_state="cut", also=("claire",))]) == 1
+        assert after.delete_user("claire").requests == 1 and after.delete_user("anna").requests == 3
+    made, new = sqlite3.connect(home / "traffic.db"), sqlite3.connect(home / "new.db")
+    opened(f"sqlite:///{home / 'new.db'}").close()
+    wanted = "SELECT name, type, \"notnull\", pk FROM pragma_table_info('{}') ORDER BY name"
+    for table in ("requests", "aliases", "feedback"):
+        same = [base.execute(wanted.format(table)).fetchall() for base in (made, new)]
+        assert same[0] == same[1] and len(same[0]) > 1
+    made.close()
+    new.close()
+
+
+def test_whoever_has_several_ids_is_found_by_each_however_it_is_spaced(store: Traffic, home: Path) -> None:
+    names = ("anna", " anna\n", "hash-7", "customer-1 ")
+    for name in names:
+        store.add([asked(1, user=" anna", also=("hash-7 ", "customer-1", "anna", "")), asked(2, user="bert", also=("claire",))])
+        store.feedback(said(1, comment="as I said", user="somebody else"))
+        store.feedback(said(2, comment="too", user=" anna "))
+        found = dataclasses.astuple(store.delete_user(name))
+        assert found == ((1, 2, True) if "anna" in name else (1, 1, True))
+        assert store.delete_user(name).requests == 0
+        with store._reading() as connection:
+            assert connection.exec_driver_sql("SELECT request_id FROM aliases").fetchall() == [("req_2",)]
+        assert store.delete_user("claire").requests == 1
+    assert len(names) == 4
+    with pytest.raises(InputError):
+        store.delete_user("  ")
+
+
+def test_one_who_was_stored_with_blanks_by_an_older_smidgen_is_found(store: Traffic, home: Path) -> None:
+    store.add([asked(1)])
+    with sqlite3.connect(home / "traffic.db") as raw:
+        raw.execute("UPDATE requests SET user_hash = ?", (store._sides.hashed("user", " anna "),))
+    raw.close()
+    assert store.delete_user("anna").requests == 0 and store.delete_user(" anna ").requests == 1
+
+
+def test_days_that_cannot_be_are_refused(store: Traffic) -> None:
+    store.add([asked(1)])
+    for days in (-1, 9_999_999, float("inf"), float("nan")):
+        with pytest.raises(InputError, match="days"):
+            store.delete_older(days)
+    assert store.counts().requests == 1 and store.delete_older(36_500).requests == 0
+
+
+def test_of_a_database_server_it_is_not_known_when_the_last_byte_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Server:
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def execution_options(self, **options: Any) -> Any:
+            return self
+
+        def exec_driver_sql(self, statement: str) -> None:
+            told.append(statement)
+
+    monkeypatch.setattr(database.Database, "_connection", lambda self, begin: Server())
+    assert database.Database(url_of("postgresql+psycopg://me:x@db.example/traffic")).scrub() is None
+    assert told == ["VACUUM requests, aliases, feedback"]
 
 
 def test_many_make_and_fill_one_store_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +435,7 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
 
     dialect = postgresql.dialect()
     made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
-    assert len(made) == 3 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
+    assert len(made) == 4 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
     page = str(learning.page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
     assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def traffic(
     delete_user: Annotated[str | None, typer.Option(metavar="ID", help="Delete all requests and feedback of this user.")] = None,
     delete_older: Annotated[
-        int | None, typer.Option(metavar="DAYS", min=0, help="Delete all that came so many days ago or earlier.")
+        int | None, typer.Option(metavar="DAYS", min=0, max=36_500, help="Delete all that came so many days ago or earlier.")
     ] = None,
     delete_bundle: Annotated[str | None, typer.Option(metavar="NAME", help="Delete all that was asked of this bundle or model.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write the pairs to learn from to this JSONL file.")] = None,
@@ -61,7 +61,9 @@ def _deleted(done: Deleted, as_json: bool) -> None:
         print_json({"requests": done.requests, "feedback": done.feedback, "gone": done.gone})
     else:
         out.print(f"Deleted {done.requests:,} requests and {done.feedback:,} pieces of feedback.")
-    if not done.gone:
+    if done.gone is None and not as_json:
+        errors.print("The database was told to clear it away; it does not say when the last byte goes from its tables, log and backups.")
+    if done.gone is False:
         errors.print("The journal is being read by another program and still holds texts. Run this again when it has done.")
         raise typer.Exit(1)
 

@@ -72,8 +72,13 @@ class Scrubber:
 
 
 def _safe(one: Exchange, redactor: Redactor) -> Exchange:
+    input = _masked(one.input, redactor)
     return dataclasses.replace(
-        one, input=_masked(one.input, redactor), answer=_masked(one.answer, redactor), local_output=_masked(one.local_output, redactor)
+        one,
+        input=input,
+        answer=_masked(one.answer, redactor),
+        local_output=_masked(one.local_output, redactor),
+        altered=one.altered or input != one.input,
     )
 
 

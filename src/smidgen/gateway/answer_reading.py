@@ -1,7 +1,8 @@
 """Reading an upstream's answer while it passes: its text and what it took in tokens, whole or as a stream of events.
 
 OpenAI's three shapes are known: chat completions, completions, responses. What is not understood is passed on all the same; then there is
-no usage here, and the text is empty.
+no usage here, and the text is empty. Whoever needs to know what an answer says reads it here: those who count its cost,
+who audit by it, and who store it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from smidgen.core.answer_state import AnswerState
+from smidgen.gateway.answer_ending import Ending
 
 MOST_BYTES = 8_000_000
 """Longest body, or line of a stream, that is read."""
@@ -34,12 +38,14 @@ class Reading:
         events: of a stream, how many brought text: a token at least each.
         failed: whether it says of itself that it failed, whatever its status was.
         whole: whether it came to its end: a JSON document that can be read, a stream that said so.
+        ending: how it went, of a chat completion or completion; see `state`.
     """
 
     def __init__(self, content_type: str) -> None:
         self.usage: Usage | None = None
         self.written = self.events = 0
         self.whole = False
+        self.ending = Ending()
         self._stream = content_type.startswith("text/event-stream")
         self._pieces: list[bytes] = []
         self._over = False
@@ -47,7 +53,7 @@ class Reading:
         self._size = 0
         self._text: list[str] = []
         self._kept = 0
-        self._lost = False
+        self._lost = self._long = False
 
     @property
     def ended(self) -> bool:
@@ -59,6 +65,11 @@ class Reading:
         """The text of the first choice."""
         return "".join(self._text)
 
+    @property
+    def state(self) -> AnswerState:
+        """How a chat completion or completion went, when it has ended. Of the responses' kind it says nothing that is of use."""
+        return self.ending.state(self.text, self.whole, self._long)
+
     def feed(self, piece: bytes) -> None:
         """The next bytes."""
         if self._lost:
@@ -69,7 +80,7 @@ class Reading:
             *lines, rest = b"".join(self._pieces).split(b"\n")
             self._pieces, self._size = [rest], len(rest)
             for line in lines:
-                self._line(line)
+                self._lines(line)
         if self._size > MOST_BYTES:
             self._lost, self._pieces = True, []
 
@@ -80,13 +91,18 @@ class Reading:
         if self._lost:
             return
         if self._stream:
-            self._line(rest)
+            self._lines(rest)
             return
         found = _object(rest)
         if found is not None:
             self.whole = True
             self.failed = _fails(found)
             self._take(found, "message")
+
+    def _lines(self, line: bytes) -> None:
+        """A line, or several: a carriage return alone ends one, too."""
+        for one in line.split(b"\r"):
+            self._line(one)
 
     def _line(self, line: bytes) -> None:
         name, _, value = line.strip().partition(b":")
@@ -97,6 +113,7 @@ class Reading:
             return
         found = _object(value)
         if found is None:
+            self.ending.broken()
             return
         kind = found.get("type")
         self.failed = self.failed or kind == "error" or _fails(found)
@@ -114,6 +131,9 @@ class Reading:
 
     def _take(self, found: Mapping[str, Any], place: str) -> None:
         self._use(found.get("usage"))
+        if found.get("error"):
+            self.ending.broken()
+        self.ending.take(found.get("choices"), place)
         for number, text in _choices(found, place):
             self._add(text, number == 0)
         for text in _outputs(found.get("output")):
@@ -121,6 +141,7 @@ class Reading:
 
     def _add(self, text: str, first: bool) -> None:
         self.written += len(text.encode("utf-8", "replace"))
+        self._long = self._long or (first and self._kept + len(text) > _MOST_TEXT)
         if first and self._kept < _MOST_TEXT:
             self._text.append(text[: _MOST_TEXT - self._kept])
             self._kept += len(self._text[-1])

@@ -5,7 +5,7 @@ What is not known here does not suit: a field that OpenAI adds tomorrow escalate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 CHAT = "/v1/chat/completions"
@@ -83,6 +83,19 @@ def unsuited(path: str, body: Mapping[str, Any]) -> str | None:
         return "a message without text"
     plain = all(piece.get("type") in _TEXT and isinstance(piece.get("text"), str) and piece.keys() <= _PIECE for piece in content)
     return None if plain else "a piece that is not text"
+
+
+def text_of(path: str, body: Mapping[str, Any]) -> str:
+    """The text that a request is about, as the small model reads it; of one that suits, and of no other."""
+    if path == COMPLETIONS:
+        return str(body["prompt"])
+    content = body["messages"][-1]["content"]
+    return content if isinstance(content, str) else joined(piece["text"] for piece in content)
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """The pieces of a message as one text; an empty one is none."""
+    return "\n".join(piece for piece in pieces if piece)
 
 
 def _is_nothing(value: Any) -> bool:

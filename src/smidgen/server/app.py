@@ -83,7 +83,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     if service.recorder is not None:
         from smidgen.server.capture import Capture
 
-        app.add_middleware(Capture, recorder=service.recorder)
+        app.add_middleware(Capture, recorder=service.recorder, models=service.models)
     if succession is not None:
         app.add_middleware(Holding)
     _close_doors(app, service, chosen)
@@ -132,7 +132,7 @@ def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escala
     from smidgen.server.vouchers import Vouchers
 
     vouchers = Vouchers(service)
-    service.metering.registry.register(Standings(vouchers))
+    service.metering.registry.register(Standings(vouchers.present))
     if escalation.purse is not None:
         service.metering.registry.register(Spending(escalation.purse))
     app.add_middleware(

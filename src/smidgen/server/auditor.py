@@ -13,10 +13,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from smidgen.core.answer_state import UNLIKE
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.flows import auditing, disagreement
@@ -61,7 +61,7 @@ class Auditor:
         self._last: asyncio.Task[None] | None = None
         self._said = -_EACH_SECONDS
 
-    def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, read: Mapping[str, Any]) -> None:
+    def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str) -> None:
         """Draw, and audit this answer where it is drawn. Returns at once.
 
         Args:
@@ -69,17 +69,18 @@ class Auditor:
             paper: the certificate that it was answered under; None where there was none.
             replies: what was answered.
             call: the request as it would have escalated.
-            read: its body.
+            asked: the text that it is about.
         """
         if paper is None or paper.reference.kind != _AGAINST or len(replies) != 1 or self._chance.random() >= self._share:
             return
-        folder = getattr(self._models[bundle], "folder", None)
+        model = self._models[bundle]  # the one that answered: it may have been replaced when the audit has its answer
+        folder = getattr(model, "folder", None)
         if folder is None:
             return
         if len(self._tasks) >= MOST_IN_FLIGHT:
             self._count(bundle, _DROPPED)
             return
-        work = self._audit(bundle, folder, paper, replies[0], call, read, self._last)
+        work = self._audit(model, folder, paper, replies[0], call, asked, self._last)
         self._last = asyncio.get_running_loop().create_task(work)
         self._tasks.add(self._last)
         self._last.add_done_callback(self._tasks.discard)
@@ -93,14 +94,15 @@ class Auditor:
 
     async def _audit(
         self,
-        bundle: str,
+        model: Served,
         folder: Path,
         paper: Certificate,
         reply: Reply,
         call: Call,
-        read: Mapping[str, Any],
+        asked: str,
         before: asyncio.Task[None] | None,
     ) -> None:
+        bundle = model.name
         try:
             said, without = await self._said_of(call)
             if before is not None and not before.done():
@@ -108,8 +110,7 @@ class Auditor:
             if without:
                 self._count(bundle, without)
                 return
-            model = self._models[bundle]
-            loss = await asyncio.to_thread(disagreement.loss, model.task, model.form, _asked(read), reply, said)
+            loss = 1.0 if said is None else await asyncio.to_thread(disagreement.loss, model.task, model.form, asked, reply, said)
             await asyncio.to_thread(auditing.take_in, folder, paper, loss, self._share)
             self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded")
         except Exception as error:  # noqa: BLE001 nobody waits for it: what fails here is counted and told, or it would be lost
@@ -118,8 +119,9 @@ class Auditor:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
 
-    async def _said_of(self, call: Call) -> tuple[str, str]:
-        """The large model's text; else what the audit is counted as, for then nothing is known of the local answer."""
+    async def _said_of(self, call: Call) -> tuple[str | None, str]:
+        """The large model's text, None where it answered with something else than one whole text; else what the audit is counted as, for
+        then nothing is known of the local answer."""
         plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
         try:
             async with asyncio.timeout(self._seconds):
@@ -142,16 +144,9 @@ class Auditor:
             return "", _WITHHELD if error.withheld else _DROPPED if error.short else _UNANSWERED
         except (RequestError, TimeoutError, httpx.RequestError, httpx.StreamError):
             return "", _UNANSWERED
-        return (reading.text, "") if reading.whole else ("", _UNANSWERED)
+        if reading.state in UNLIKE:
+            return None, ""
+        return (reading.text, "") if reading.state == "whole" else ("", _UNANSWERED)
 
     def _count(self, bundle: str, outcome: str) -> None:
         self._metering.audits.labels(bundle, outcome).inc()
-
-
-def _asked(read: Mapping[str, Any]) -> str:
-    """The text that a request is about: the user's, as `gateway.suited` lets it through."""
-    prompt = read.get("prompt")
-    if isinstance(prompt, str):
-        return prompt
-    content = read["messages"][-1].get("content")
-    return content if isinstance(content, str) else "\n".join(piece["text"] for piece in content)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from smidgen.gateway.suited import CHAT, COMPLETIONS
 from smidgen.server.collecting import Collector
+from smidgen.server.post import at_hand
 from smidgen.server.recorder import Recorder
+from smidgen.server.served import Served
 from smidgen.server.witness import witnessed
 
 
 class Capture:
-    """Around the gateway's door: it sees requests to chat and completions as clients send them, and answers as they get them."""
+    """Around the gateway's door: it sees requests to chat and completions as clients send them, and answers as they get them.
 
-    def __init__(self, app: ASGIApp, recorder: Recorder) -> None:
-        self._app, self._recorder = app, recorder
+    Args:
+        app: the doors behind it.
+        recorder: stores what it sees.
+        models: the bundles by their names, as they are at each moment. What is stored names those that the request had, which are not those
+            of the moment when it is stored.
+    """
+
+    def __init__(self, app: ASGIApp, recorder: Recorder, models: Mapping[str, Served]) -> None:
+        self._app, self._recorder, self._models = app, recorder, models
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it through, and hand it on when it is done, however it ended."""
@@ -26,4 +37,4 @@ class Capture:
             try:
                 await self._app(scope, collector.receiving(receive), collector.sending(send))
             finally:
-                self._recorder.offer(collector.done(tuple(replies)))
+                self._recorder.offer(collector.done(tuple(replies), at_hand(self._models)))

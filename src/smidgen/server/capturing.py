@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from typing import TYPE_CHECKING
 
 from smidgen.flows.captured import Scrubber
+from smidgen.server.collecting import Taken
 from smidgen.server.exchange import exchange
 from smidgen.server.recorder import Recorder
 from smidgen.server.saving import listed
+from smidgen.server.served import Identity, identity
 from smidgen.store.traffic import store
+from smidgen.store.traffic.shapes import Exchange
 
 if TYPE_CHECKING:
     from smidgen.server.service import Service
 
 DRAIN_SECONDS = 5.0
 """Longest that a server which stops goes on storing."""
+_MOST_BEFORE = 8
+"""Versions of one bundle whose names are known at a time."""
 
 
 def recorder_of(service: Service) -> Recorder:
@@ -27,19 +31,38 @@ def recorder_of(service: Service) -> Recorder:
     """
     settings = service.settings
     traffic = store.opened(held_out=settings.capture_held_out)
-    scrubber = Scrubber(partial(_names, service)) if settings.capture_redact == "mask" else None
+    names = Names()
+    for model in service.models.values():
+        names.note(identity(model))
+    scrubber = Scrubber(names) if settings.capture_redact == "mask" else None
     saved_at = listed(settings.fallback_model[0]) if settings.fallback_model else None
-    return Recorder(
-        traffic, scrubber, lambda taken: exchange(taken, service.models, saved_at), settings.capture_days, service.metering.captured
-    )
+
+    def reading(taken: Taken) -> Exchange | None:
+        for known in taken.models.values():
+            names.note(known)
+        return exchange(taken, saved_at)
+
+    return Recorder(traffic, scrubber, reading, settings.capture_days, service.metering.captured, service.metering.capture_failures)
 
 
-def _names(service: Service, asked: str) -> Collection[str]:
-    """What a bundle answers with: labels and names of fields."""
-    model = service.models.get(asked)
-    if model is None:
-        return ()
-    schema = model.form.get("schema")
-    fields = schema.get("properties", {}) if isinstance(schema, dict) else {}
-    named = [*model.form.get("labels", ()), model.form.get("unknown"), *fields]
-    return [name for name in named if isinstance(name, str)]
+class Names:
+    """What bundles answer with, labels and names of fields, by the bundles' names. A bundle may be another by the time that an answer is
+    stored, or that somebody says something of it: the names of those before it stay, too. All is called by one thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, frozenset[str]]] = {}
+
+    def __call__(self, asked: str) -> Collection[str]:
+        """Those of the bundle with this name; none for another."""
+        return frozenset().union(*self._known.get(asked, {}).values())
+
+    def note(self, one: Identity) -> None:
+        """Know these, too."""
+        known = self._known.setdefault(one.name, {})
+        if one.id not in known:
+            schema = one.form.get("schema")
+            fields = schema.get("properties", {}) if isinstance(schema, dict) else {}
+            named = [*one.form.get("labels", ()), one.form.get("unknown"), *fields]
+            known[one.id] = frozenset(name for name in named if isinstance(name, str))
+            while len(known) > _MOST_BEFORE:
+                del known[next(iter(known))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Message, Receive, Scope, Send
@@ -14,6 +15,7 @@ from smidgen.gateway.crossing import USER, Headers, secret
 from smidgen.server.observation import of
 from smidgen.server.request_content import header
 from smidgen.server.requests import REQUEST_ID
+from smidgen.server.served import Identity
 
 MOST_ASKED = 1_000_000
 MOST_ANSWERED = 2_000_000
@@ -57,6 +59,7 @@ class Taken:
         cut: whether there was more of the answer than is kept.
         lost: why it cannot be stored; empty where it can.
         replies: the small model's.
+        models: what the bundles are to this request, by their names.
         seconds: from the request to the end of its answer; `local_seconds`, `upstream_seconds`: of that, where it is known.
         size: bytes of the room that it has.
     """
@@ -74,6 +77,7 @@ class Taken:
     cut: bool = False
     lost: str = ""
     replies: tuple[Reply, ...] = ()
+    models: Mapping[str, Identity] = field(default_factory=dict)
     seconds: float = 0.0
     local_seconds: float | None = None
     upstream_seconds: float | None = None
@@ -123,8 +127,9 @@ class Collector:
 
         return kept
 
-    def done(self, replies: tuple[Reply, ...]) -> Taken:
-        """All of it. `replies` are those that were given without a gateway's door."""
+    def done(self, replies: tuple[Reply, ...], models: Mapping[str, Identity]) -> Taken:
+        """All of it. `replies` are those that were given without a gateway's door; `models` what the bundles are to it."""
+        self.taken.models = models
         seen = of(self._scope)
         self.taken.replies = seen.replies or replies
         self.taken.local_seconds, self.taken.upstream_seconds = seen.local_seconds, seen.upstream_seconds

@@ -65,6 +65,12 @@ class Metering:
         self.captured = Counter(
             "smidgen_capture_rows", "Requests that were to be stored, by what became of them.", ("outcome",), registry=self.registry
         )
+        self.capture_failures = Counter(
+            "smidgen_capture_failures",
+            "Failures of storing that are about no request: retention (deleting what is old), feedback, thread (anything else).",
+            ("what",),
+            registry=self.registry,
+        )
         self.private = Counter(
             "smidgen_privacy_found",
             "Personal data found in requests on their way upstream, by kind and by what became of it (mask, block).",

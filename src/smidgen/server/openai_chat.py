@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
+from smidgen.gateway import suited
 from smidgen.server import conversation, filling
 from smidgen.server.answers import Extra, Usage, extra, usage
 from smidgen.server.bodies import ChatMessage, ChatRequest
@@ -95,7 +96,7 @@ def face(service: Service) -> APIRouter:
 
 def _input(pieces: list[str], pair: bool) -> Text:
     """The pieces of a message as a bundle reads them: one text, or, for a bundle of pairs, two pieces as the pair."""
-    return (pieces[0], pieces[1]) if pair and len(pieces) == 2 else "\n".join(pieces)
+    return (pieces[0], pieces[1]) if pair and len(pieces) == 2 else suited.joined(pieces)
 
 
 def _last_said(messages: list[ChatMessage]) -> list[str]:

@@ -22,6 +22,8 @@ from smidgen.store.traffic.store import Traffic
 STORED = "stored"
 OUTCOMES = (STORED, "queue_full", "too_large", "unreadable", "unredacted", "unwritten", "duplicate", "stopped")
 """What becomes of a request that was to be stored; of all but the first nothing is kept."""
+FAILURES = ("retention", "feedback", "thread")
+"""What can fail that is about no request: deleting what is old, storing feedback, whatever else the thread does."""
 
 _MOST_WAITING = 1024
 _MOST_BYTES = 64_000_000
@@ -43,20 +45,31 @@ class Recorder:
         reading: what is stored of a request; None of one that cannot be read.
         days: how long it is kept.
         rows: counts by outcome.
+        failures: counts what failed and concerns no request, by what it was.
     """
 
     def __init__(
-        self, traffic: Traffic, scrubber: Scrubber | None, reading: Callable[[Taken], Exchange | None], days: int, rows: Metric
+        self,
+        traffic: Traffic,
+        scrubber: Scrubber | None,
+        reading: Callable[[Taken], Exchange | None],
+        days: int,
+        rows: Metric,
+        failures: Metric,
     ) -> None:
         self.room = Room(_MOST_BYTES)
-        self._traffic, self._scrubber, self._reading, self._days, self._rows = traffic, scrubber, reading, days, rows
+        self._traffic, self._scrubber, self._reading, self._days = traffic, scrubber, reading, days
+        self._rows, self._failures = rows, failures
         self._waiting: deque[Taken | tuple[Feedback, Future[bool]]] = deque()
         self._ready = threading.Condition()
         self._closing = False
         self._complaints: Counter[str] = Counter()
         self._complained = -_COMPLAIN_SECONDS
+        self._forget_at = time.monotonic()
         for outcome in OUTCOMES:
             rows.labels(outcome)
+        for what in FAILURES:
+            failures.labels(what)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -94,40 +107,59 @@ class Recorder:
             left = list(self._waiting)
             self._waiting.clear()
         for one in left:
-            self._let_go(one)
+            self._let_go(one, "stopped", "the server stopped before it could be stored")
         self._told_of(force=True)
         if not self._thread.is_alive():
             self._traffic.close()
 
     def _run(self) -> None:
         _yield_to_answers()
-        forget_at = time.monotonic()
         while True:
-            if time.monotonic() >= forget_at:
-                self._forget()
-                forget_at = time.monotonic() + _FORGET_SECONDS
-            batch = self._next(forget_at - time.monotonic())
-            if batch is None:
-                return
-            rows: list[Taken] = []
-            for one in batch:
-                if isinstance(one, Taken):
-                    rows.append(one)
-                    continue
-                self._store(rows)
-                rows = []
-                self._answer(*one)
-            self._store(rows)
-            self._told_of()
-            self._pause()
+            try:
+                if not self._turn():
+                    return
+            except Exception as error:  # noqa: BLE001 the thread outlives whatever fails in it, or nothing would ever be stored again
+                self._failed("thread", type(error).__name__)
+                self._pause()
 
-    def _next(self, seconds: float) -> list[Taken | tuple[Feedback, Future[bool]]] | None:
+    def _turn(self) -> bool:
+        """Do what there is to do; False where there is no more."""
+        now = time.monotonic()
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_SECONDS  # before it is done: where that fails, it is tried again no sooner
+            self._forget()
+        batch = self._next(self._forget_at - time.monotonic())
+        if batch is None:
+            return False
+        try:
+            self._take_in(batch)
+        finally:
+            for one in batch:  # none, but where a failure left some
+                self._let_go(one, "unwritten", "a failure came before it was stored")
+        self._told_of()
+        self._pause()
+        return True
+
+    def _take_in(self, batch: deque[Taken | tuple[Feedback, Future[bool]]]) -> None:
+        """Store a batch, in its order. What is dealt with is taken out of it."""
+        rows: list[Taken] = []
+        while batch:
+            one = batch.popleft()
+            if isinstance(one, Taken):
+                rows.append(one)
+                continue
+            self._store(rows)
+            rows = []
+            self._answer(*one)
+        self._store(rows)
+
+    def _next(self, seconds: float) -> deque[Taken | tuple[Feedback, Future[bool]]] | None:
         """What waits, some of it; nothing where nothing came in time; None where there is no more to do."""
         with self._ready:
             self._ready.wait_for(lambda: self._waiting or self._closing, max(0.0, seconds))
             if not self._waiting:
-                return None if self._closing else []
-            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                return None if self._closing else deque()
+            return deque(self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting))))
 
     def _pause(self) -> None:
         with self._ready:
@@ -185,7 +217,7 @@ class Recorder:
                 said = self._scrubber.feedback(said, row["asked"])
             done.set_result(self._traffic.feedback(said))
         except (TrafficError, EngineError) as error:
-            self._note_only("feedback", str(error))
+            self._failed("feedback", str(error))
             done.set_exception(_unavailable("feedback cannot be stored now"))
         except RedactionError as error:
             done.set_exception(RequestError(error.what, value=error.value, todo=error.todo, code="redaction_failed"))
@@ -197,10 +229,10 @@ class Recorder:
         try:
             deleted = self._traffic.delete_older(self._days)
         except TrafficError as error:
-            self._note_only("retention", str(error))
+            self._failed("retention", str(error))
             return
         if deleted.requests:
-            left = "" if deleted.gone else "; its journal is being read, and holds them a while longer"
+            left = "; its journal is being read, and holds them a while longer" if deleted.gone is False else ""
             _log.info("%d stored requests are over %d days old, and are deleted%s", deleted.requests, self._days, left)
 
     def _drop(self, outcome: str, why: str, taken: Taken) -> None:
@@ -208,11 +240,16 @@ class Recorder:
         self._note(outcome, why)
         self._told_of()
 
-    def _let_go(self, one: Taken | tuple[Feedback, Future[bool]]) -> None:
+    def _let_go(self, one: Taken | tuple[Feedback, Future[bool]], outcome: str, why: str) -> None:
         if isinstance(one, Taken):
-            self._drop("stopped", "the server stopped before it could be stored", one)
+            self._drop(outcome, why, one)
         elif one[1].set_running_or_notify_cancel():
-            one[1].set_exception(_unavailable("the server stops"))
+            one[1].set_exception(_unavailable("feedback cannot be stored now"))
+
+    def _failed(self, what: str, why: str) -> None:
+        self._failures.labels(what).inc()
+        self._note_only(what, why)
+        self._told_of()
 
     def _note(self, outcome: str, why: str, count: int = 1) -> None:
         if count > 0:

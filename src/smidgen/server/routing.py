@@ -18,7 +18,7 @@ from smidgen.gateway import ruling as rulings
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
-from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
+from smidgen.gateway.suited import CHAT, COMPLETIONS, text_of, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import local_answer, model_list, observation
 from smidgen.server.auditor import Auditor
@@ -28,6 +28,7 @@ from smidgen.server.ids import fresh
 from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
+from smidgen.server.post import bind_anew
 from smidgen.server.request_content import Flowing, content, header, while_there
 from smidgen.server.saving import ListPrice, read_of, written_of
 from smidgen.server.upstream import Call
@@ -175,14 +176,17 @@ class Gateway:
             self._metering.routed.labels(asked.bundle, "local", "").inc()
             await self._send(local, asked, ruling, read, send)
             if self._auditor is not None:
-                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), read)
+                said = text_of(scope["path"], read)
+                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said)
             return
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
         except Unreachable as error:
             if not self._local_at_last or odd is not None:
                 raise
-            local = local or await self._local(asked, body, scope, receive)
+            if local is None:
+                bind_anew()  # the model that it held may have been replaced, and ended, while the upstream was waited for
+                local = await self._local(asked, body, scope, receive)
             if not local.good:
                 raise
             self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from smidgen.core.parts import Form, Task
@@ -70,6 +71,21 @@ class Served(Protocol):
     def close(self) -> None:
         """End what it runs in. It answers no more."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which bundle it was and what it answers with, without the bundle: whoever keeps this keeps no weights in memory."""
+
+    name: str
+    id: str
+    task: Task
+    form: Form
+
+
+def identity(model: Served) -> Identity:
+    """That of a loaded bundle."""
+    return Identity(model.name, model.id, model.task, model.form)
 
 
 class Vectors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -142,6 +142,15 @@ class Service:
         await asyncio.gather(*(post.drain() for post in posts))
         for post in posts:
             await post.end()
+
+    def noted(self, model: Served, name: str, make: Callable[[Served], T]) -> T:
+        """What somebody knows of a model by this name of theirs, made once and kept as long as the model is open; made anew for one that is
+        not. Any thread may ask; where two do at once, one of two notes is kept."""
+        post = self._open.get(id(model))
+        if post is None or post.model is not model:
+            return make(model)
+        note: T = post.notes[name] if name in post.notes else post.notes.setdefault(name, make(model))
+        return note
 
     def _take(self, model: Served) -> None:
         post = Post(model, self.settings, self.metering)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -19,9 +19,10 @@ _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is
 
 
 class Standings(Collector):
-    """Read anew each time it is asked for; what cannot be read is left out."""
+    """Read anew each time it is asked for; what cannot be read is left out. `vouchers` gives those of now: this runs in a thread of its
+    own, and binds no request to a model."""
 
-    def __init__(self, vouchers: Mapping[str, Voucher]) -> None:
+    def __init__(self, vouchers: Callable[[], Mapping[str, Voucher]]) -> None:
         self._vouchers = vouchers
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
@@ -33,7 +34,7 @@ class Standings(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
         states, audits, losses, most, needed = families = list(self.describe())
-        for name, vouch in self._vouchers.items():
+        for name, vouch in self._vouchers().items():
             found = vouch()
             for state in State:
                 states.add_metric((name, state.value), float(state is found.state))

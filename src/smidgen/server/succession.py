@@ -1,16 +1,17 @@
 """New champions while serving: the pointer of each line is looked at, the new champion loaded and warmed beside the old one, then put in
-its place in one step. What cannot be opened is refused, and the old one goes on."""
+its place in one step. What cannot be opened is refused, and the old one goes on; what may have failed by chance is tried again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smidgen.core.errors import InputError, SmidgenError
+from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows import live
 from smidgen.server.served import Served, warm
 from smidgen.server.service import Service
@@ -18,8 +19,12 @@ from smidgen.store.line import Line
 
 EVERY_SECONDS = 1.0
 """How often pointers are looked at. A look is one `stat`."""
+AGAIN_SECONDS = 60.0
+"""After how long a champion is tried once more that could not be opened for what may pass: want of memory, of files, of a process."""
 _MOST_RETIRING = 3
 """Champions of a line that may still be answering their last requests; then the next one waits."""
+_LASTING = (BundleError, InputError)
+"""What is wrong with a champion, or with its pointer, and stays so until somebody writes anew."""
 _log = logging.getLogger("smidgen.server")
 
 Stamp = tuple[int, ...]
@@ -27,10 +32,12 @@ Stamp = tuple[int, ...]
 
 @dataclass
 class _Watch:
-    """A line, its pointer as it was when it was last read, and the champions that are on their way out."""
+    """A line, its pointer as it was when it was last read, when to read it again though it has not changed, and the champions that are on
+    their way out."""
 
     line: Line
     stamp: Stamp | None = None
+    again: float | None = None
     retiring: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -67,10 +74,11 @@ class Succession:
 
     async def _look(self, name: str, watch: _Watch) -> None:
         stamp = await asyncio.to_thread(_stamp, watch.line.file)
-        if stamp == watch.stamp:
+        due = watch.again is not None and time.monotonic() >= watch.again
+        if stamp == watch.stamp and not due:
             return
         # Before it is read: what is written meanwhile is seen at the next look.
-        watch.stamp = stamp
+        watch.stamp, watch.again = stamp, None
         while len(watch.retiring) >= _MOST_RETIRING:
             await asyncio.wait(watch.retiring, return_when=asyncio.FIRST_COMPLETED)
         old = self._service.models[name]
@@ -81,6 +89,8 @@ class Succession:
             _log.error("%s: the new champion is refused, and %s goes on answering: %s", name, old.id, why)
             self._service.metering.swaps.labels(name, "refused").inc()
             self._service.metering.refusing.labels(name).set(1)
+            if not isinstance(error, _LASTING) or isinstance(error.__cause__, OSError):
+                watch.again = time.monotonic() + AGAIN_SECONDS
             return
         self._service.metering.refusing.labels(name).set(0)
         if model is None:

@@ -106,13 +106,10 @@ class SystemOneReply(BaseModel):
 def face(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["System One"], responses=RESPONSES)
-    known: dict[str, tuple[Served, Known]] = {}
 
     def labels_of(model: Served) -> Known:
         """A bundle's labels, read once; another bundle may have its name later."""
-        if model.name not in known or known[model.name][0] is not model:
-            known[model.name] = model, FieldLabels(model) if "schema" in model.form else Labels(model)
-        return known[model.name][1]
+        return service.noted(model, "labels", _known)
 
     @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
     async def systemone(body: SystemOneRequest, request: Request) -> Response:
@@ -137,6 +134,10 @@ def face(service: Service) -> APIRouter:
         )
 
     return router
+
+
+def _known(model: Served) -> Known:
+    return FieldLabels(model) if "schema" in model.form else Labels(model)
 
 
 def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[Served, Match]]:

@@ -8,12 +8,11 @@ from smidgen.flows.vouching import Voucher, voucher
 from smidgen.server.served import Served
 from smidgen.server.service import Service
 
-_MOST = 8
-"""Vouchers of one name that are kept: of the model that answers, and of those that still answer their last requests."""
+_NOTE = "voucher"
 
 
 class Answering(Mapping[str, Served]):
-    """The models by their names: of a request that has begun, and of what it leaves to be done after it, the one that it began with."""
+    """The models by their names: of a request that has begun, the one that it began with. Asked in the event loop alone."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -36,13 +35,12 @@ class Answering(Mapping[str, Served]):
 
 
 class Vouchers(Mapping[str, Voucher]):
-    """Of those models. A model that took another's place has its own certificate, beside its own bundle."""
+    """Of those models. A model that took another's place has its own certificate, beside its own bundle. Each is kept as long as its model
+    is open, and no model is kept for it."""
 
     def __init__(self, service: Service) -> None:
-        self._answering = Answering(service)
-        self._made: dict[str, list[tuple[Served, Voucher]]] = {}
-        for name in service.models:
-            self._of(service.models[name])
+        self._service, self._answering = service, Answering(service)
+        self.present()
 
     def __getitem__(self, name: str) -> Voucher:
         """The voucher of the bundle that answers to this name. Raises KeyError where there is none."""
@@ -58,12 +56,13 @@ class Vouchers(Mapping[str, Voucher]):
     def __len__(self) -> int:
         return len(self._answering)
 
+    def present(self) -> dict[str, Voucher]:
+        """Those of the models that answer new requests now. No request is bound to them by that, and any thread may ask."""
+        return {name: self._of(model) for name, model in list(self._service.models.items())}
+
     def _of(self, model: Served) -> Voucher:
-        made = self._made.setdefault(model.name, [])
-        for known, vouch in made:
-            if known is model:
-                return vouch
-        vouch = voucher(getattr(model, "folder", None), model.manifest)
-        made.append((model, vouch))
-        del made[:-_MOST]
-        return vouch
+        return self._service.noted(model, _NOTE, _made)
+
+
+def _made(model: Served) -> Voucher:
+    return voucher(getattr(model, "folder", None), model.manifest)

@@ -65,7 +65,9 @@ class DecoderSettings(Settings):
         "loses next to nothing. auto: so, but where an adapter is kept apart, or every matrix is taught (method full).",
         flag="--qat",
     )
-    precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it and is faster with it than with f32.")
+    precision: Literal["auto", "bf16", "f32"] = setting(
+        "auto", "auto: bf16 where the processor has it and is faster with it than with f32."
+    )
     draft: Literal["auto", "none", "lookup"] = setting(
         "auto",
         "lookup: while it writes, guess the next tokens from what stands before them, and check several in one step. Pays where answers "

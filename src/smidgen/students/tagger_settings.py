@@ -19,7 +19,9 @@ class TaggerSettings(Settings):
     shapes: Literal["auto", "on", "off"] = setting(
         "auto", "Whether the model is told how words are written. auto: where its tokens have no case."
     )
-    precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it and is faster with it than with f32.")
+    precision: Literal["auto", "bf16", "f32"] = setting(
+        "auto", "auto: bf16 where the processor has it and is faster with it than with f32."
+    )
     vocabulary: int | None = setting(
         None, "Tokens of the base to keep, for a smaller model; what is left out is read by shorter pieces (default: all).", ge=100
     )

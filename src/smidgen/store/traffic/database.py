@@ -102,15 +102,16 @@ class Database:
         with _told(self.shown), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
             yield connection
 
-    def scrub(self) -> bool:
-        """Take what was deleted out of the journal (SQLite), or out of the tables (PostgreSQL); whether nothing of it is left.
+    def scrub(self) -> bool | None:
+        """Take what was deleted out of the journal (SQLite), or have the tables vacuumed (PostgreSQL); whether nothing of it is left.
 
+        None where that is not known: PostgreSQL keeps what any open transaction could still see, and a write-ahead log of its own.
         Deleted cells of the file itself are overwritten by `secure_delete` already.
         """
         if self.file is None:
             with _told(self.shown), self._connection("") as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, feedback")
-            return True
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, aliases, feedback")
+            return None
         with _told(self.shown), self._connection("") as connection:
             # It waits for those who read, as long as a writer waits for another.
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from smidgen.core.answer_state import AnswerState
 from smidgen.core.errors import SmidgenError
 
 MOST_TEXT = 32_768
@@ -48,10 +49,13 @@ class Exchange:
         cost_usd, saved_usd: at list price; None where that is not known.
         local_ms, upstream_ms: how long each took, in milliseconds.
         user: who asked, as the client says. Only a keyed hash of it is stored.
+        also: further ids of who asked, where the client gave several that differ. Only keyed hashes of them are stored.
         system: words to the system. Only a keyed hash of them is stored.
         template: what stays the same in requests of one kind, for grouping. Only a keyed hash of it is stored.
         key: a piece of the hash of the API key.
         truncated: whether a text was too long to be kept whole.
+        altered: whether personal data was taken out of the input: it is not the text that was asked any more.
+        answer_state: how the upstream answered; see core/answer_state.py.
     """
 
     id: str
@@ -77,10 +81,13 @@ class Exchange:
     local_ms: float | None = None
     upstream_ms: float | None = None
     user: str | None = None
+    also: tuple[str, ...] = ()
     system: str = ""
     template: str = ""
     key: str = ""
     truncated: bool = False
+    altered: bool = False
+    answer_state: AnswerState = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +157,12 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """What was deleted. `gone`: no byte of it is left in the files of the store; where it is False another process was reading, and the
-    journal still holds texts until the next deletion or the last one closes the store."""
+    journal still holds texts until the next deletion or the last one closes the store. None where it is not known: the files of a database
+    server are its own."""
 
     requests: int
     feedback: int
-    gone: bool
+    gone: bool | None
 
 
 def stamp(time: datetime) -> float:

@@ -32,10 +32,11 @@ from smidgen.store.traffic.shapes import (
     stamp,
 )
 from smidgen.store.traffic.sides import Sides
-from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, current, prepare
+from smidgen.store.traffic.tables import ALIASES, FEEDBACK, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
 """The share that a new store holds out, where nothing else is said."""
+MOST_DAYS = 36_500
 _MOST_GROUPS = 20
 _Text = TypeVar("_Text", str, str | None)
 
@@ -99,11 +100,14 @@ class Traffic:
         with self._writing() as connection:
             ids = [exchange.id for exchange in exchanges]
             known = set(connection.scalars(sql.select(REQUESTS.c.id).where(REQUESTS.c.id.in_(ids))))
-            rows = {exchange.id: self._row(exchange) for exchange in reversed(exchanges) if exchange.id not in known}
-            if rows:
-                connection.execute(_insert(connection).on_conflict_do_nothing(), [rows[id] for id in reversed(rows)])
+            new = {exchange.id: exchange for exchange in reversed(exchanges) if exchange.id not in known}
+            if new:
+                connection.execute(_insert(connection, REQUESTS), [self._row(new[id]) for id in reversed(new)])
+                aliases = [alias for exchange in new.values() for alias in self._aliases(exchange)]
+                if aliases:
+                    connection.execute(_insert(connection, ALIASES), aliases)
         self._still_there()
-        return len(rows)
+        return len(new)
 
     def feedback(self, said: Feedback) -> bool:
         """Store what someone said, on the disk when this returns; False where no stored request has that id."""
@@ -192,15 +196,19 @@ class Traffic:
         )
 
     def delete_user(self, user: str) -> Deleted:
-        """Delete all requests and all feedback of a user, by the id that the client gave."""
+        """Delete all requests and all feedback of a user, by any id that clients gave. Blanks around an id count nowhere."""
         self._opened()
-        name = self._sides.hashed("user", user)
-        if not name:
+        names = {self._user(user), self._sides.hashed("user", user)}  # as an older smidgen stored it, too
+        if "" in names:
             raise InputError("the user has no id", value=user, todo="Give the id that requests had as `user`.")
-        return self._delete(REQUESTS.c.user_hash == name, FEEDBACK.c.user_hash == name)
+        further = sql.select(ALIASES.c.request_id).where(ALIASES.c.user_hash.in_(names))
+        return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
     def delete_older(self, days: float, now: datetime | None = None) -> Deleted:
-        """Delete all requests that came so many days ago or earlier, with what was said of them."""
+        """Delete all requests that came so many days ago or earlier, with what was said of them. Raises InputError for days under 0 or over
+        36,500."""
+        if not 0 <= days <= MOST_DAYS:
+            raise InputError("so many days cannot be", value=days, todo=f"Give a number from 0 to {MOST_DAYS}.")
         return self._delete(REQUESTS.c.time <= stamp((now or datetime.now(UTC)) - timedelta(days=days)))
 
     def delete_asked(self, asked: str) -> Deleted:
@@ -225,13 +233,21 @@ class Traffic:
             "input": cut[0],
             "answer": cut[1],
             "local_output": cut[2],
-            "user_hash": self._sides.hashed("user", one.user or ""),
+            "user_hash": self._user(one.user),
             "system_hash": self._sides.hashed("system", one.system),
             "template_hash": self._sides.hashed("template", one.template),
             "key_hash": one.key[:MOST_NAME],
             "held_out": self._sides.held_out(cut[0], one.id),
             "truncated": one.truncated or cut != texts,
         }
+
+    def _aliases(self, one: Exchange) -> list[dict[str, str]]:
+        """The further ids of who asked."""
+        hashes = {self._user(user) for user in one.also} - {"", self._user(one.user)}
+        return [{"request_id": _text(one.id)[:MOST_NAME], "user_hash": name} for name in sorted(hashes)]
+
+    def _user(self, user: str | None) -> str:
+        return self._sides.hashed("user", (user or "").strip())
 
     def _said(self, said: Feedback) -> dict[str, Any]:
         corrected = _text(said.corrected)
@@ -242,7 +258,7 @@ class Traffic:
             "verdict": said.verdict,
             "corrected": None if corrected is None else corrected[:MOST_TEXT],
             "comment": None if comment is None else comment[:MOST_COMMENT],
-            "user_hash": self._sides.hashed("user", said.user or ""),
+            "user_hash": self._user(said.user),
             "key_hash": said.key[:MOST_NAME],
             "altered": said.altered,
             "truncated": corrected is not None and len(corrected) > MOST_TEXT,
@@ -286,7 +302,10 @@ class Traffic:
 
 
 _NAMES = ("id", "asked", "path", "answered_by", "why", "odd", "bundle_id", "certificate", "model")
-_AS_IT_IS = ("status", "local_score", "tokens_in", "tokens_out", "tokens_estimated", "cost_usd", "saved_usd", "local_ms", "upstream_ms")
+_AS_IT_IS = (
+    *("status", "local_score", "tokens_in", "tokens_out", "tokens_estimated", "cost_usd", "saved_usd", "local_ms", "upstream_ms"),
+    *("altered", "answer_state"),
+)
 
 
 def _text(text: _Text) -> _Text:
@@ -294,11 +313,11 @@ def _text(text: _Text) -> _Text:
     return text if text is None else text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
-def _insert(connection: Connection) -> Any:
+def _insert(connection: Connection, table: sql.Table) -> Any:
     """An insertion that can leave out what another process has just written."""
     from sqlalchemy.dialects import postgresql, sqlite
 
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(REQUESTS)
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
 
 
 def _frequent(connection: Connection, column: sql.Column[str]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The tables of the store of traffic, and how a store of an older smidgen becomes one of this.
 
-Two tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
+Three tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
 a second package to every server, and scripts that are run by their path.
 """
 
@@ -65,10 +65,21 @@ REQUESTS = Table(
     Column("key_hash", String, nullable=False),
     Column("held_out", Boolean, nullable=False),
     Column("truncated", Boolean, nullable=False),
+    Column("altered", Boolean, nullable=False),
+    Column("answer_state", String, nullable=False),
     Index("requests_time", "time", "id"),
     Index("requests_asked", "asked", "time", "id"),
     Index("requests_user", "user_hash"),
 )
+
+ALIASES = Table(
+    "aliases",
+    METADATA,
+    Column("request_id", String, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_hash", String, primary_key=True),
+    Index("aliases_user", "user_hash"),
+)
+"""Of requests that name who asks in more ways than one: each further id, hashed. Whoever is to be forgotten is found by any of them."""
 
 FEEDBACK = Table(
     "feedback",
@@ -87,7 +98,18 @@ FEEDBACK = Table(
     Index("feedback_user", "user_hash"),
 )
 
-CHANGES: tuple[tuple[str, ...], ...] = ()
+CHANGES: tuple[tuple[str, ...], ...] = (
+    (
+        "ALTER TABLE requests ADD COLUMN altered BOOLEAN DEFAULT FALSE NOT NULL",
+        "ALTER TABLE requests ADD COLUMN answer_state VARCHAR DEFAULT '' NOT NULL",
+        # A stand-in is `[PERSON_1]`: the first of its kind in a request has this number.
+        "UPDATE requests SET altered = TRUE WHERE input LIKE '%[%!_1]%' ESCAPE '!'",
+        "UPDATE requests SET answer_state = 'whole' WHERE answered_by = 'upstream' AND answer IS NOT NULL",
+        "CREATE TABLE aliases (request_id VARCHAR NOT NULL REFERENCES requests (id) ON DELETE CASCADE, "
+        "user_hash VARCHAR NOT NULL, PRIMARY KEY (request_id, user_hash))",
+        "CREATE INDEX aliases_user ON aliases (user_hash)",
+    ),
+)
 """What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
 
 _LOCK = 7_361_001

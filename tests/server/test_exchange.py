@@ -1,0 +1,60 @@
+"""What is stored of a request, over real HTTP: how the upstream answered, whose it is, and no name that a client made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.upstream_stub import Said, UpstreamStub
+
+from smidgen.flows import captured
+from smidgen.store.traffic.store import opened
+
+from .test_capture import Finds, gateway, home, model, rows, until, upstream  # noqa: F401
+from .test_gateway_door import CHAT, SURE, asking
+
+
+@pytest.mark.parametrize(
+    ("choice", "state"),
+    [
+        ({"message": {"content": "late"}, "finish_reason": "length"}, "cut"),
+        ({"message": {"content": None, "refusal": "I will not"}, "finish_reason": "stop"}, "refused"),
+        ({"message": {"content": "one moment", "tool_calls": [{"id": "c"}]}, "finish_reason": "tool_calls"}, "tools"),
+        ({"message": {"content": " "}, "finish_reason": "stop"}, "blank"),
+        ({"message": {"content": "x" * 32_769}, "finish_reason": "stop"}, "long"),
+    ],
+)
+def test_an_answer_that_is_not_one_whole_text_is_stored_as_what_it_is(
+    gateway: Any,  # noqa: F811
+    upstream: UpstreamStub,  # noqa: F811
+    choice: dict[str, Any],
+    state: str,
+) -> None:
+    upstream.script.append(Said(body=json.dumps({"choices": [{"index": 0, **choice}]}).encode()))
+    assert gateway().post(CHAT, asking(SURE)).status_code == 200
+    (row,) = rows()
+    assert (row["answer"], row["input"], row["answer_state"]) == (None, SURE, state)
+
+
+def test_no_name_carries_personal_data_round_the_redaction(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(captured, "finder", lambda threads: Finds("nobody"))
+    running = gateway(capture_redact="mask")
+    running.post(CHAT, {**asking("hello", "m.holloway@example.org"), "4111 1111 1111 1111": 1})
+    running.post(CHAT, {"model": "gpt-9", "messages": [{"role": "user", "content": "hello", "078-05-1120": 1}]})
+    one, two = rows(count=2)
+    assert (one["asked"], one["odd"], one["model"]) == ("", "a field", "") and (two["asked"], two["odd"]) == ("gpt-9", "a field")
+    held = b"".join(file.read_bytes() for file in home.glob("traffic.db*"))
+    assert b"gpt-9" in held and not any(said in held for said in (b"holloway", b"4111 1111", b"078-05"))
+
+
+def test_a_user_with_several_ids_is_found_by_each(gateway: Any) -> None:  # noqa: F811
+    running = gateway()
+    for number, name in enumerate(("anna", "hash-7", "customer-1"), start=1):
+        body = asking(f"text {number}", user=" anna ", safety_identifier="hash-7")
+        running.client.post(CHAT, json=body, headers={"x-smidgen-user": "customer-1"})
+        assert until(running, "stored", number)["stored"] == number
+        with opened() as store:
+            assert store.delete_user(name).requests == 1
