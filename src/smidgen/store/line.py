@@ -80,8 +80,14 @@ class Learning(_Part):
 
 
 class Pointer(_Part):
-    """All that `line.json` says. By `key`, which is the line's own, a text falls on the side of the rows to learn from, or of the share
-    `held_out`, for ever."""
+    """All that `line.json` says.
+
+    Attributes:
+        key: the line's own, by which a text falls on the side of the rows to learn from, or of the share `held_out`, for ever.
+        fresh_since: held-out rows from before say nothing of the traffic any more, for a certificate was revoked then. It only grows.
+        looks: how often a certificate was tested for since then, by which each further test is a stricter one.
+        contests: how often a challenger was compared since then, likewise.
+    """
 
     format_version: Literal[1] = 1
     name: str = Field(min_length=1, max_length=200)
@@ -91,6 +97,15 @@ class Pointer(_Part):
     history: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
     rows: tuple[Batch, ...] = Field(default=(), max_length=MOST_BATCHES)
     last: Learning | None = None
+    fresh_since: AwareDatetime | None = None
+    looks: int = Field(default=0, ge=0)
+    contests: int = Field(default=0, ge=0)
+
+    def fresh(self, since: datetime) -> Pointer:
+        """The same where held-out rows count from this moment on, and nobody has looked at them yet; as it is where they do already."""
+        if self.fresh_since is not None and self.fresh_since >= since:
+            return self
+        return self.model_copy(update={"fresh_since": since, "looks": 0, "contests": 0})
 
 
 class LineBusy(SmidgenError):
