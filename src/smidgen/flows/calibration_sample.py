@@ -120,9 +120,7 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | No
         np.array([reply.score for reply in replies], dtype=np.float64),
         np.clip(losses, 0.0, 1.0),
         _segments(drawn.table, rows, replies, segment),
-        Calibration(
-            file_sha256=file_sha256, rows_sha256=rows_sha256, n=len(rows), left_out=total - len(rows), unusable=drawn.unusable
-        ),
+        Calibration(file_sha256=file_sha256, rows_sha256=rows_sha256, n=len(rows), left_out=total - len(rows), unusable=drawn.unusable),
     )
 
 

@@ -145,7 +145,9 @@ def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | N
         delta=terms.delta,
         by=terms.segment or "",
         answering=tuple(given),
-        method="fixed-sequence testing; " + ("betting (Waudby-Smith and Ramdas)" if graded else "exact binomial (Clopper–Pearson)") + terms.spent,
+        method="fixed-sequence testing; "
+        + ("betting (Waudby-Smith and Ramdas)" if graded else "exact binomial (Clopper–Pearson)")
+        + terms.spent,
         calibration=sample.calibration,
         created=now,
         valid_until=until,
@@ -206,9 +208,7 @@ def _judge_error(terms: Terms) -> JudgeError | None:
     return JudgeError(wrong=judge.wrong, reviewed=judge.reviewed, bound=judge.bound(terms.level)) if judge is not None else None
 
 
-def _tested(
-    sample: Sample, terms: Terms, graded: bool, tries: Sequence[Step]
-) -> tuple[list[Answered], dict[str, str], dict[str, _Failed]]:
+def _tested(sample: Sample, terms: Terms, graded: bool, tries: Sequence[Step]) -> tuple[list[Answered], dict[str, str], dict[str, _Failed]]:
     """What is certified; the segments that are not, with why; and what their tests gave."""
     n = sample.calibration.n
     counts = Counter(name for name in sample.segments if name is not None)
@@ -274,7 +274,7 @@ def _failure(terms: Terms, graded: bool, sample: Sample, failed: Mapping[str, _F
             for name, one in failed.items()
         ],
     }
-    what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.level:.3g}"
+    what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.level:.6g}"
     if not failed:
         return CertificateError(
             what,

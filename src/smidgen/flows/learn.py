@@ -151,7 +151,7 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
 
 @dataclass(frozen=True)
 class _Started:
-    """A learning under way: the line and its pointer, who serves, what was known to be revoked, when it began, and the time for certificates;
+    """A learning under way: the line and its pointer, who serves, what was known to be revoked, when it began, the time for certificates;
     None for the clock's."""
 
     line: Line
@@ -197,7 +197,10 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
     promote = verdict.promote
     if promote and freshness.revocations(line) != started.revoked:
-        promote, why = False, "a certificate of the line was revoked while it learnt: what chose and certified says nothing of the traffic now"
+        promote, why = (
+            False,
+            "a certificate of the line was revoked while it learnt: what chose and certified says nothing of the traffic now",
+        )
     if promote:
         enthroning.install(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
         remember(line.version(id))

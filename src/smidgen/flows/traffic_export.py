@@ -11,8 +11,8 @@ from smidgen.store.traffic.store import Traffic
 
 
 def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool = False) -> int:
-    """Write one JSON object a line: `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and where it comes
-    from; how many.
+    """Write one JSON object a line: `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and
+    where it comes from; how many.
 
     The file is there when all is done, and not before; only its owner may read it. Raises DataError where it cannot be written.
     """

@@ -41,7 +41,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Attested:
-    """What came of it: the certificate, or why there is none. `n` texts could be tested on. `looked`: whether a test looked at how they were
+    """What came of it: the certificate, or why there is none. `n` texts could be tested on. `looked`: whether a test saw how they were
     answered; that is one look of those that share delta."""
 
     certificate: Certificate | None

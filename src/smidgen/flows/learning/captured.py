@@ -64,7 +64,7 @@ def store(url: str | None = None) -> Iterator[Stored | None]:
 def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settings, key: str) -> Captured:
     """Pairs as rows.
 
-    An output that the task cannot read teaches nothing, and is left out. A held-out one stays: that the large model answered so is true, and
+    An output that the task cannot read teaches nothing, and is left out. A held-out one stays: the large model did answer so, and
     that no small one agrees with it is what a certificate must count. A held-out request that a person corrected is two rows, for the large
     model said what it said.
 

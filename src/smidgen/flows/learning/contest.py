@@ -60,9 +60,7 @@ class Contest:
         return {**asdict(self), "better": self.won, "not_worse": self.held}
 
 
-def fought(
-    champion: Model, challenger: Model, rows: Sequence[Taken], *, level: float, margin: float, seed: int, look: int = 1
-) -> Contest:
+def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: float, margin: float, seed: int, look: int = 1) -> Contest:
     """Both on the same rows, the `look`-th time that any are compared on such: all times together spend the level."""
     spent = share(level, look)
     if not rows:
@@ -86,7 +84,7 @@ def fought(
 
 
 def worth(model: Model, rows: Sequence[Taken]) -> Floats:
-    """(n,) the grade of each of the model's answers; 1 for right and 0 for wrong, where there are no grades. Of a row that was answered with
+    """(n,) the grade of each of the model's answers; 1 for right and 0 for wrong where there are no grades. Of a row that was answered with
     what cannot be read every answer is wrong."""
     found = np.zeros(len(rows), dtype=np.float64)
     read = [place for place, taken in enumerate(rows) if not taken.unread]

@@ -1,4 +1,4 @@
-"""A new version put into its line: what is revoked, certificate, bundle, pointer. Killed between any two of these, the line is as it was."""
+"""A new version put into its line: what is revoked, certificate, bundle, pointer. Killed between any of these, the line is as it was."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def install(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None
     target = line.version(id)
     try:
         target.parent.mkdir(exist_ok=True)
-        # What is revoked first, then the certificate: at no moment is there a version that lacks what it was given, or what was taken from it.
+        # What is revoked first, then the certificate: at no moment is there a version that lacks what it was given, or has what it lost.
         revocation.carry(made, target)
         if not target.exists():
             if papers.place(made).is_file():
@@ -50,7 +50,7 @@ def install(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None
 
 
 def tidy(line: Line) -> None:
-    """Remove what a learning that was killed has left: texts that were captured are among it. Does nothing while another process learns, and
+    """Remove what a learning that was killed has left: captured texts are among it. Does nothing while another process learns, and
     where nothing may be removed: whoever opens the line to serve it must not fail for it."""
     if not _leftovers(line):
         return

@@ -24,7 +24,7 @@ def revocations(line: Line) -> frozenset[Revocation]:
 
 
 def remembered(line: Line, found: frozenset[Revocation], began: datetime) -> Pointer:
-    """The pointer, which knows of these revocations from now on. One whose time is not known was as late as can be: when this learning began.
+    """The pointer, which knows of these revocations from now on. One at a time that is not known was as late as can be: when this began.
 
     Where the moment grows, rows are fresh, and looks at them are counted anew. Raises as `Line.change` does.
     """

@@ -49,7 +49,7 @@ class Taken:
 @dataclass(frozen=True)
 class Material:
     """All rows of one learning, by their sides, and the large models that answered some of them. `unusable` counts rows that were left out,
-    by the reason. Of the rows that certify a text may stand twice, with a person's output and with another's: a reference is one of them."""
+    by the reason. Of the rows that certify a text may stand twice, with a person's output and another's: a reference is one of them."""
 
     learning: tuple[Taken, ...]
     choosing: tuple[Taken, ...]

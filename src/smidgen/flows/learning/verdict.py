@@ -47,7 +47,7 @@ def judged(contest: Contest | None, certified: bool, champion_certified: bool, a
 
 
 def matters(contest: Contest | None, champion_certified: bool) -> bool:
-    """Whether a certificate would change what becomes of the challenger, or of what it answers: each test for one is paid for by the next."""
+    """Whether a certificate would change what becomes of the challenger, or what it answers: each test for one is paid for by the next."""
     return contest is None or contest.won or (contest.held and not champion_certified)
 
 

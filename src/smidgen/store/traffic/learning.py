@@ -85,8 +85,8 @@ def _teaching(row: Any, said: Judgement) -> Pair | None:
 
 
 def _measuring(row: Any, said: Judgement) -> Pair | None:
-    """What the upstream answered is its answer, whatever anyone says of it. An answer that is no whole text is one that none agrees with; one
-    that is not known to have ended says nothing."""
+    """What the upstream answered is its answer, whatever anyone says of it. An answer that is no whole text is one that none agrees with;
+    one that is not known to have ended says nothing."""
     if row.truncated and len(row.input) >= MOST_TEXT:
         return None  # it may be the input that was cut
     state = _state(row)
