@@ -256,7 +256,7 @@ def _taken_in(line: Line, bundle: Path, work: Path, now: datetime, progress: Pro
         rows = gathering.material(line, line.read(), recipe, opened.manifest.form, Capture(use=False)).whole_sha256
     except RecipeError:
         progress.say("the bundle has no recipe: a later version of it can only be built with --task and --set")
-        rows = ""
+        rows = Material((), (), ()).whole_sha256
     enthroning.install(line, copy, by="hand", why=f"the line begins with the bundle {opened.manifest.name}", instead_of=None)
     _remembered(line, Learning(at=_NEVER, outcome=_PROMOTED, why="taken in", rows_sha256=rows))
 
