@@ -159,7 +159,9 @@ def held(home: Path) -> Iterator[Traffic]:
 def test_held_out_requests_are_taken_as_they_went_whatever_people_said(held: Traffic) -> None:
     """Without those that somebody called wrong, they would be an easier sample than the traffic is."""
     held.add([asked(number) for number in range(1, 6)])
-    held.add([asked(6, answered_by="local", answer=None, local_output='"late"', local_score=0.9), asked(7, answered_by="local", answer=None)])
+    held.add(
+        [asked(6, answered_by="local", answer=None, local_output='"late"', local_score=0.9), asked(7, answered_by="local", answer=None)]
+    )
     for one in (
         said(1, verdict="down"),
         said(2, verdict="down", corrected="mended"),

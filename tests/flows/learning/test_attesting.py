@@ -44,7 +44,9 @@ def test_a_look_spends_its_share_of_delta_and_the_certificate_says_so(model: Mod
     few = rows(120, worst=0.0)
     assert attest(model, few).certificate is not None
     none = attest(model, few, look=10)
-    assert none.certificate is None and "with confidence 0.999545" in none.why and not none.looked  # too few for any test: nothing was looked at
+    assert (
+        none.certificate is None and "with confidence 0.999545" in none.why and not none.looked
+    )  # too few for any test: nothing was looked at
 
 
 def test_a_test_that_fails_was_a_look(model: Model) -> None:
