@@ -161,8 +161,8 @@ def test_what_is_not_better_is_kept_out_and_it_says_why(
 
 
 def capture(pairs: list[tuple[str, str]], asked: str, start: datetime, *, corrected: int = 0) -> None:
-    """Requests that a large model answered, a minute apart; the last ones' answers were then put right by a person. Held-out ones were right
-    before: what people say of them changes nothing of what the large model said."""
+    """Requests that a large model answered, a minute apart; the last ones' answers were then put right by a person. Held-out ones were
+    right before: what people say of them changes nothing of what the large model said."""
     with opened() as store:
         made = [
             Exchange(

@@ -40,7 +40,7 @@ def test_a_look_spends_its_share_of_delta_and_the_certificate_says_so(model: Mod
     assert (first.certificate.delta, tenth.certificate.delta) == (0.05, 0.05)
     assert "look 1 at rows that stay, tested at δ/2" in first.certificate.method and "tested at δ/110" in tenth.certificate.method
     assert tenth.certificate.share < first.certificate.share  # the stricter test certifies less
-    # 72 rows without an error are enough at 1 - 0.025, and 150 at 1 - 0.05/110.
+    # 72 rows without an error are enough at 1 - 0.025, and 151 at 1 - 0.05/110.
     few = rows(120, worst=0.0)
     assert attest(model, few).certificate is not None
     none = attest(model, few, look=10)
