@@ -180,19 +180,19 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
     standing = shown(champion.folder, started.now) if champion is not None else None
     holds = standing is not None and standing.valid
+    sight = _seen(pointer, champion, known, ask)
     with closing(load(built.folder, ask.threads)) as model:
         fought, paper, id = None, attesting.UNTESTED, model.id
         if champion is not None:
             fought = contest.fought(
-                champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed, look=pointer.contests + 1
+                champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed, look=sight.contests
             )
         if matters(fought, holds):
             before = standing.certificate if standing is not None else None
-            paper = attesting.attested(
-                model, material.certifying, ask.certificate, before, pointer.looks + 1, now=started.now, progress=progress
-            )
+            paper = attesting.attested(model, material.certifying, ask.certificate, before, sight.looks, now=started.now, progress=progress)
     # Before anything comes of them: looks are spent whatever they showed.
-    _spent(line, contests=int(fought is not None and fought.n > 0), looks=int(paper.looked))
+    compared, tested = fought is not None and fought.n > 0, paper.looked
+    _spent(line, sight.contests if compared else pointer.contests, sight.looks if tested else pointer.looks)
     verdict = judged(fought, paper.certificate is not None, holds, ask.anyway)
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
     promote = verdict.promote
@@ -205,7 +205,16 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         enthroning.install(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
         remember(line.version(id))
     outcome: Literal["promoted", "kept"] = _PROMOTED if promote else _KEPT
-    after = _remembered(line, Learning(at=began, outcome=outcome, why=why[:2000], rows_sha256=known.whole_sha256, asked_sha256=_asked(ask)))
+    last = Learning(
+        at=began,
+        outcome=outcome,
+        why=why[:2000],
+        rows_sha256=known.whole_sha256,
+        asked_sha256=_asked(ask),
+        compared_sha256=sight.compared_sha256 if compared else "",
+        tested_sha256=sight.tested_sha256 if tested else "",
+    )
+    after = _remembered(line, last)
     return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper)
 
 
@@ -294,10 +303,35 @@ def _kept(line: Line, pointer: Pointer, began: datetime, why: str, ask: Ask, mat
     return Learned(pointer.name, _KEPT, why, pointer.champion, pointer.champion, material.json())
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Which look at the rows a learning's comparison is, and which its test for a certificate, with the hashes of what each depends on."""
+
+    contests: int
+    looks: int
+    compared_sha256: str
+    tested_sha256: str
+
+
+def _seen(pointer: Pointer, champion: Model | None, material: Material, ask: Ask) -> _Seen:
+    """Each is the next one, unless it is the last one over again, which shows nothing new: asked for to decide otherwise (--uncertified)."""
+    made = [champion.id if champion is not None else None, material.whole_sha256, ask.overrides, ask.max_rows]
+    compared, tested = content_hash([*made, ask.level, ask.margin]), content_hash([*made, asdict(ask.certificate)])
+    last = pointer.last
+    again = (last is not None and last.compared_sha256 == compared, last is not None and last.tested_sha256 == tested)
+    return _Seen(
+        max(1, pointer.contests) if again[0] else pointer.contests + 1,
+        max(1, pointer.looks) if again[1] else pointer.looks + 1,
+        compared,
+        tested,
+    )
+
+
 def _spent(line: Line, contests: int, looks: int) -> None:
-    """Count what was looked at."""
-    if contests or looks:
-        line.change(lambda found: found.model_copy(update={"contests": found.contests + contests, "looks": found.looks + looks}))
+    """Write down how often was looked."""
+    found = line.read()
+    if (found.contests, found.looks) != (contests, looks):
+        line.change(lambda found: found.model_copy(update={"contests": contests, "looks": looks}))
 
 
 def _remembered(line: Line, last: Learning) -> Pointer:

@@ -70,13 +70,16 @@ class Batch(_Part):
 
 class Learning(_Part):
     """The last time that the line learnt: when it began to read rows, what came of it, why, and the hashes of the rows that it had and of
-    what was asked for; empty where any will do."""
+    what was asked for; empty where any will do. `compared_sha256` is of all that its comparison with the champion depended on, and
+    `tested_sha256` of all that its test for a certificate did, empty where there was none: the same once more is no further look."""
 
     at: AwareDatetime
     outcome: Literal["promoted", "kept"]
     why: str = Field(max_length=_LONGEST_WHY)
     rows_sha256: str = ""
     asked_sha256: str = ""
+    compared_sha256: str = ""
+    tested_sha256: str = ""
 
 
 class Pointer(_Part):
@@ -102,10 +105,12 @@ class Pointer(_Part):
     contests: int = Field(default=0, ge=0)
 
     def fresh(self, since: datetime) -> Pointer:
-        """The same where held-out rows count from this moment on, and nobody has looked at them yet; as it is where they do already."""
+        """The same where held-out rows count from this moment on; as it is where they do already. Looks are counted anew unless the line
+        has learnt since then, and so may have looked at rows that still count."""
         if self.fresh_since is not None and self.fresh_since >= since:
             return self
-        return self.model_copy(update={"fresh_since": since, "looks": 0, "contests": 0})
+        anew = {"looks": 0, "contests": 0} if self.last is None or self.last.at <= since else {}
+        return self.model_copy(update={"fresh_since": since, **anew})
 
 
 class LineBusy(SmidgenError):

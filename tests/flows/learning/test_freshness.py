@@ -15,7 +15,7 @@ from smidgen.flows.learning import enthroning, freshness
 from smidgen.flows.live import load
 from smidgen.gateway import revocation
 from smidgen.store.home import home
-from smidgen.store.line import Line
+from smidgen.store.line import Learning, Line
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CERTIFICATE = "ab" * 16
@@ -44,6 +44,15 @@ def test_a_revocation_of_any_version_counts_and_the_moment_only_grows(line: Line
     assert (since(line), line.read().looks) == (NOW, 1)
     revocation.revoke(line.version(champion), "ef" * 16, "found again", NOW + timedelta(days=1))
     assert (since(line), line.read().looks) == (NOW + timedelta(days=1), 0)
+
+
+def test_rows_that_were_looked_at_are_not_fresh_for_an_older_revocation_that_is_heard_of_late(line: Line) -> None:
+    last = Learning(at=NOW + timedelta(days=2), outcome="kept", why="")
+    line.change(lambda found: found.model_copy(update={"looks": 4, "contests": 7, "last": last}))
+    revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", NOW)
+    assert (since(line), line.read().looks, line.read().contests) == (NOW, 4, 7)
+    revocation.revoke(line.version(line.read().champion or ""), "cd" * 16, "found", NOW + timedelta(days=2))
+    assert (since(line), line.read().looks, line.read().contests) == (NOW + timedelta(days=2), 0, 0)
 
 
 def test_what_is_revoked_in_smidgens_home_alone_counts_and_is_not_swept_up_with_its_version(

@@ -101,6 +101,19 @@ def test_each_learning_counts_what_it_looked_at_and_tests_for_nothing_in_vain(
     assert (line.read().looks, line.read().contests) == (1, 3)
 
 
+def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    strict = {"certificate": Asked(alpha=0.004)}
+    first = run(line, NOW, data(tmp_path), **strict)
+    assert first.outcome == "kept" and "--uncertified promote would take it" in first.why
+    seen = (line.read().looks, line.read().contests)
+    other = run(line, NOW + DAY, **strict, level=0.04)
+    assert (line.read().contests, other.contest.look) == (2, 2)  # type: ignore[union-attr]
+    again = run(line, NOW + 2 * DAY, **strict, level=0.04, anyway=True)
+    assert again.promoted and again.contest is not None and again.contest.look == 2
+    assert (line.read().looks, line.read().contests) == (seen[0], 2)
+
+
 def test_a_revocation_is_remembered_through_promotions_and_rollbacks(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
     assert run(line, NOW, data(tmp_path)).promoted
