@@ -314,7 +314,7 @@ class _Seen:
 
 
 def _seen(pointer: Pointer, champion: Model | None, material: Material, ask: Ask) -> _Seen:
-    """Each is the next one, unless it is the last one over again, which shows nothing new: asked for to decide otherwise (--uncertified)."""
+    """Each is the next one, unless it is the last one over again, asked for to decide otherwise (--uncertified): that shows nothing new."""
     made = [champion.id if champion is not None else None, material.whole_sha256, ask.overrides, ask.max_rows]
     compared, tested = content_hash([*made, ask.level, ask.margin]), content_hash([*made, asdict(ask.certificate)])
     last = pointer.last
