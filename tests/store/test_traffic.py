@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from smidgen.core.answer_state import UNLIKE
 from smidgen.core.errors import InputError, MissingExtra
 from smidgen.store.traffic import database, tables
 from smidgen.store.traffic import store as stores
@@ -141,6 +142,80 @@ def test_what_cannot_teach_is_no_pair(store: Traffic) -> None:
     cut = store.find("req_4")
     assert cut is not None and len(cut["input"]) == MOST_TEXT and cut["truncated"]
     assert [pair.id for pair in store.pairs()] == ["req_6", "req_7"]
+
+
+def measured(store: Traffic) -> dict[str, tuple[str, str, str, str | None]]:
+    """Of each held-out request: the reference, whose it is, how the upstream answered, and the correction beside it."""
+    return {pair.id: (pair.reference, pair.whose, pair.state, pair.corrected) for pair in store.pairs("support", held_out=True)}
+
+
+@pytest.fixture
+def held(home: Path) -> Iterator[Traffic]:
+    """A store that holds out nearly everything, and certainly all texts of this file."""
+    with opened(held_out=1 - 2**-50) as found:
+        yield found
+
+
+def test_held_out_requests_are_taken_as_they_went_whatever_people_said(held: Traffic) -> None:
+    """Without those that somebody called wrong, they would be an easier sample than the traffic is."""
+    held.add([asked(number) for number in range(1, 6)])
+    held.add(
+        [asked(6, answered_by="local", answer=None, local_output='"late"', local_score=0.9), asked(7, answered_by="local", answer=None)]
+    )
+    for one in (
+        said(1, verdict="down"),
+        said(2, verdict="down", corrected="mended"),
+        said(3, corrected="[PERSON_1]", altered=True),
+        said(4, corrected="x" * (MOST_TEXT + 1)),
+        said(5, corrected=" "),
+        said(6, verdict="down", corrected="mended too"),
+        said(7, verdict="down"),
+    ):
+        assert held.feedback(one)
+    assert measured(held) == {
+        "req_1": ("answer 1", "upstream", "whole", None),
+        "req_2": ("answer 2", "upstream", "whole", "mended"),
+        "req_3": ("answer 3", "upstream", "whole", None),
+        "req_4": ("answer 4", "upstream", "whole", None),
+        "req_5": ("answer 5", "upstream", "whole", None),
+        "req_6": ("mended too", "human", "", None),
+    }
+
+
+def test_held_out_requests_whose_answer_is_no_whole_text_are_taken_as_such(held: Traffic) -> None:
+    states = sorted(UNLIKE)
+    long = "x" * (MOST_TEXT + 1)
+    given = [asked(number, answer=None, answer_state=state) for number, state in enumerate(states, 1)]
+    other = [
+        asked(20, answer=None, answer_state="broken"),
+        asked(21, answer=None, answered_by="none", status=503),
+        asked(22, answer=None, status=429, answer_state="broken"),
+        asked(23, answer="  "),
+        asked(24, answer=long),
+        asked(25, answer=None, answer_state="long", truncated=True),
+        asked(26, input=long),
+        asked(27, local_output=f'"{long}"'),
+        asked(28, answer="whole", answer_state="whole", altered=True),
+    ]
+    held.add([*given, *other])
+    found = measured(held)
+    assert {id: found.pop(id) for id in [one.id for one in given]} == {
+        f"req_{number}": ("", "upstream", state, None) for number, state in enumerate(states, 1)
+    }
+    assert found == {
+        "req_23": ("", "upstream", "blank", None),
+        "req_24": ("", "upstream", "long", None),
+        "req_25": ("", "upstream", "long", None),
+        "req_27": ("answer 27", "upstream", "whole", None),
+        "req_28": ("whole", "upstream", "whole", None),
+    }
+    assert [pair.id for pair in held.pairs("support", held_out=True) if pair.altered] == ["req_28"]
+
+
+def test_nothing_is_learnt_from_an_answer_that_is_no_whole_text(store: Traffic) -> None:
+    store.add([asked(number, answer="so far", answer_state=state) for number, state in enumerate(sorted(UNLIKE | {"broken"}))])
+    store.add([asked(20, answer="whole", answer_state="whole", altered=True)])
+    assert [(pair.id, pair.altered) for pair in store.pairs("support")] == [("req_20", True)]
 
 
 def test_a_long_walk_comes_to_its_end_and_gives_each_pair_once(store: Traffic) -> None:

@@ -47,12 +47,24 @@ def learn(
     ] = None,
     max_rows: Annotated[int, typer.Option(help="Most rows that are learnt from; of more, those that teach most.")] = 20_000,
     override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
-    level: Annotated[float, typer.Option(help="Chance that one which is not better is taken for better.")] = 0.05,
+    level: Annotated[
+        float,
+        typer.Option(
+            help="Chance that one which is not better is ever taken for better, of all since the last revocation: the k-th is compared at "
+            "level/(k(k+1))."
+        ),
+    ] = 0.05,
     margin: Annotated[float, typer.Option(help="By how much a certified one may be worse than a champion without a certificate.")] = 0.02,
     alpha: Annotated[
         float | None, typer.Option(help="Share of local answers that may disagree (default: as the champion's certificate, else 0.05).")
     ] = None,
-    delta: Annotated[float | None, typer.Option(help="Chance that this does not hold (default: as the champion's, else 0.05).")] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            help="Chance that this does not hold of some certificate since the last revocation: the k-th is tested for at delta/(k(k+1)) "
+            "(default: as the champion's, else 0.05)."
+        ),
+    ] = None,
     reference: Annotated[
         Literal["gold", "model", "reviews"] | None,
         typer.Option(help="Whose outputs certify (default: as the champion's certificate, else whose most are)."),
@@ -62,7 +74,10 @@ def learn(
         Literal["keep", "promote"], typer.Option(help="What becomes of a better one that could not be certified.")
     ] = "keep",
     every: Annotated[str | None, typer.Option(help="Learn again and again, so far apart: 30m, 1h, 7d.")] = None,
-    when_new: Annotated[int | None, typer.Option(min=1, help="Learn whenever so many new captured answers are there.")] = None,
+    when_new: Annotated[
+        int | None,
+        typer.Option(min=1, help="Learn whenever so many new captured answers are there; after a failure, when so many more are."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each with --every or --when-new.")] = False,
 ) -> None:
@@ -113,7 +128,7 @@ def learn(
         return
     later = replace(ask, start=None, data=())
     with _until_stopped() as stop:
-        keep_on(lambda: once(later), lambda: new_pairs(Line(line), capture), schedule, stop, _say, at_once=not told)
+        keep_on(lambda: once(later), lambda most: new_pairs(Line(line), capture, most), schedule, stop, _say, at_once=not told)
 
 
 def _show(done: Learned, as_json: bool, again: bool) -> None:
@@ -140,7 +155,7 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
         out.print(f"[yellow]kept[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
 
 
-def _say(error: SmidgenError) -> None:
+def _say(error: SmidgenError | OSError) -> None:
     errors.print(f"[bold red]error:[/] {escape(str(error))}")
 
 

@@ -29,6 +29,7 @@ def serve(
 
     Example: smidgen serve ./my-bundle --port 8080
     """
+    from smidgen.flows.learning import enthroning
     from smidgen.flows.live import load_all
     from smidgen.server.app import create_app
     from smidgen.server.running import run, take_port, url_of
@@ -55,6 +56,8 @@ def serve(
         models = load_all(folders, chosen.threads)
         for model in models:
             stack.callback(model.close)
+            if model.line is not None:
+                enthroning.tidy(model.line)
         for model in models:
             warm(model)
         _remember(model.folder for model in models)

@@ -76,6 +76,7 @@ def build(
     progress: Progress | None = None,
     lineage: Lineage | None = None,
     listed: bool = True,
+    scratch: Path | None = None,
 ) -> Built:
     """Build a bundle into `out`. A build that was stopped goes on from its last finished step or epoch.
 
@@ -86,6 +87,8 @@ def build(
         threads: threads to compute with; default one a core.
         lineage: where the bundle comes from, as its manifest is to say; of a version of a line.
         listed: whether `smidgen models` lists it by this folder.
+        scratch: where all that is made on the way lies, in place of smidgen's home and the system's folder for such; it is the caller's to
+            remove, and with it every text of the data. A build that was stopped goes on while it is there.
 
     Raises:
         InputError: data or settings that cannot be used.
@@ -112,10 +115,10 @@ def build(
         bases = entrants.bases_of(recipe, kinds, progress)
     for note in examples.notes:
         progress.say(note)
-    steps = Steps(home() / "steps", fresh)
+    steps = Steps((scratch or home()) / "steps", fresh)
     bench = Bench(steps, task, bases, recipe.seed, thread_count(threads), progress, guide)
     trained = _train(recipe, task, examples, bench, kinds)
-    with tempfile.TemporaryDirectory(prefix="smidgen-") as box, ExitStack() as loaded:
+    with tempfile.TemporaryDirectory(prefix="smidgen-", dir=scratch) as box, ExitStack() as loaded:
         story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded, lineage)
         report = _ship(story, draft, out, Path(box))
     steps.prune()

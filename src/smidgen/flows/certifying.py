@@ -13,34 +13,25 @@ from typing import Literal
 import numpy as np
 
 from smidgen.bundles.open import read_manifest
-from smidgen.core.errors import CertificateError, DataError, InputError
-from smidgen.core.parts import Graded, most_columns, placing
+from smidgen.core.errors import CertificateError, InputError
+from smidgen.core.parts import Graded
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.replies import Reply
-from smidgen.core.rows import Row
 from smidgen.core.version import VERSION
-from smidgen.data.columns import resolve
-from smidgen.data.read import STDIN, Table, open_table
-from smidgen.flows import lines
-from smidgen.flows.acquaintance import Acquaintance, acquainted
+from smidgen.flows import calibration_sample, lines
+from smidgen.flows.acquaintance import acquainted
+from smidgen.flows.calibration_sample import Drawn, Sample
 from smidgen.flows.live import Model
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
-from smidgen.gateway.certificate import Answered, Calibration, Certificate, JudgeError, Reference
+from smidgen.gateway.certificate import Answered, Certificate, JudgeError, Reference
 from smidgen.gateway.standing import Standing, standing
 from smidgen.judge import report
-from smidgen.parts import registry
 from smidgen.stats.binomial import least
 from smidgen.stats.certified import Claim, Judge, Outcome, Step, certified, levels, needed, steps
-from smidgen.stats.intervals import Floats
-from smidgen.stats.patterns import same
-from smidgen.store.hashing import file_hash, rows_hash
+from smidgen.stats.spending import share
 
-BY_LABEL = "label"
-_BATCH = 512
 _LONGEST_DAYS = 3650
-_KNOWN_WELL = 0.5
 _LOSSES = {"classify": "the answer is not the reference's", "write": "1 − ROUGE-L of the best reference"}
 
 
@@ -55,6 +46,8 @@ class Terms:
         judge: how often that reference is wrong itself, where it is a judge.
         valid_days: how long the certificate holds.
         segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
+        look: which look at these rows it is, where more of them are looked at again and again: all looks together then spend delta. None
+            where a sample is looked at once.
     """
 
     alpha: float = 0.05
@@ -63,6 +56,17 @@ class Terms:
     judge: Judge | None = None
     valid_days: int = 90
     segment: str | None = None
+    look: int | None = None
+
+    @property
+    def level(self) -> float:
+        """What of delta this test may spend."""
+        return self.delta if self.look is None else share(self.delta, self.look)
+
+    @property
+    def spent(self) -> str:
+        """The same for a reader, behind the method's name."""
+        return "" if self.look is None else f"; look {self.look} at rows that stay, tested at δ/{self.look * (self.look + 1)}"
 
 
 @dataclass(frozen=True)
@@ -72,16 +76,6 @@ class Certified:
     certificate: Certificate
     file: Path
     refused: dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """The calibration rows as they were answered: scores, losses, segments (None: of none), all (n,)."""
-
-    scores: Floats
-    losses: Floats
-    segments: list[str | None]
-    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ def certify(
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> Certified:
-    """Test, sign, and write the certificate beside the bundle, in the place of an older one.
+    """Test on the pairs of a file, sign, and write the certificate beside the bundle, in the place of an older one.
 
     Raises:
         InputError: terms that cannot be; a file that the bundle was made from; a sample whose certificate was revoked.
@@ -114,6 +108,12 @@ def certify(
     """
     _check(terms)
     progress = progress or Silent()
+    return certify_drawn(model, calibration_sample.of_file(model, file, input, label, progress), terms, now=now, progress=progress)
+
+
+def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | None = None, progress: Progress) -> Certified:
+    """The same on pairs that are at hand. Raises as `certify` does."""
+    _check(terms)
     known = report.read(model.folder / "report.json")
     tries = steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
     if not tries:
@@ -123,7 +123,10 @@ def certify(
             todo="Build it again: a build measures the curve on its test rows.",
         )
     friend = acquainted(model, known)
-    sample = _answered(model, file, terms, friend, input, label, progress)
+    unchecked = (*friend.unchecked, *drawn.unchecked)
+    for sentence in unchecked:
+        progress.say(f"not checked: {sentence}")
+    sample = calibration_sample.answered(model, drawn, friend, terms.segment, progress)
     graded = isinstance(model.task, Graded)
     given, refused, failed = _tested(sample, terms, graded, tries)
     if not given:
@@ -142,11 +145,13 @@ def certify(
         delta=terms.delta,
         by=terms.segment or "",
         answering=tuple(given),
-        method="fixed-sequence testing; " + ("betting (Waudby-Smith and Ramdas)" if graded else "exact binomial (Clopper–Pearson)"),
+        method="fixed-sequence testing; "
+        + ("betting (Waudby-Smith and Ramdas)" if graded else "exact binomial (Clopper–Pearson)")
+        + terms.spent,
         calibration=sample.calibration,
         created=now,
         valid_until=until,
-        unchecked=friend.unchecked,
+        unchecked=unchecked,
         smidgen_version=VERSION,
     ).signed()
     return Certified(paper, papers.write(paper, model.folder), refused)
@@ -200,102 +205,21 @@ def _check(terms: Terms) -> None:
 
 def _judge_error(terms: Terms) -> JudgeError | None:
     judge = terms.judge
-    return JudgeError(wrong=judge.wrong, reviewed=judge.reviewed, bound=judge.bound(terms.delta)) if judge is not None else None
+    return JudgeError(wrong=judge.wrong, reviewed=judge.reviewed, bound=judge.bound(terms.level)) if judge is not None else None
 
 
-def _answered(
-    model: Model, file: Path | str, terms: Terms, friend: Acquaintance, input: str | None, label: str | None, progress: Progress
-) -> _Sample:
-    """The calibration file, answered and compared."""
-    task = model.task
-    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
-    for choice, flag in ((table.input, "--input"), (table.label, "--label")):
-        if choice is not None and choice.how == "guessed":
-            progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
-    settings = registry.find("tasks", model.manifest.task).settings.model_validate(
-        {"multi_label": True} if model.form.get("multi_label") else {}
-    )
-    bad: list[DataError] = []
-    read = list(table.rows(lambda cell: task.parse(cell, settings), bad=bad.append, placed=placing(task)))
-    if not read:
-        raise bad[0]
-    rows_sha256 = rows_hash((row.input, row.output) for row in read)
-    # Standard input leaves no file behind: its rows stand for it.
-    file_sha256 = rows_sha256 if str(file) == STDIN else file_hash(Path(file).expanduser())
-    friend.refuse(file_sha256, rows_sha256, table.name)
-    if rows_sha256 in revocation.samples(model.folder):
-        raise InputError(
-            "this is the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",
-            value=table.name,
-            todo="Draw a new calibration sample from the traffic as it is now.",
-        )
-    if isinstance(task, Graded):
-        read = task.gathered(read)
-    rows = [row for row in read if not friend.knows(row.input)]
-    if len(rows) < _KNOWN_WELL * len(read):
-        raise InputError(
-            "most rows stand in the data that the bundle was made from",
-            value=f"{len(read) - len(rows):,} of {len(read):,} rows of {table.name}",
-            todo="Give pairs that were used neither for training nor for choosing the model.",
-        )
-    if len(read) > len(rows):
-        progress.say(f"{len(read) - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
-    if bad:
-        progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
-    for sentence in friend.unchecked:
-        progress.say(f"not checked: {sentence}")
-    replies = _replies(model, rows, progress)
-    if isinstance(task, Graded):
-        losses = 1.0 - np.asarray(task.grades(rows, replies, model.form), dtype=np.float64)
-    else:
-        losses = 1.0 - same([row.output for row in rows], [reply.output for reply in replies]).astype(np.float64)
-    return _Sample(
-        np.array([reply.score for reply in replies], dtype=np.float64),
-        np.clip(losses, 0.0, 1.0),
-        _segments(table, rows, replies, terms.segment),
-        Calibration(file_sha256=file_sha256, rows_sha256=rows_sha256, n=len(rows), left_out=len(read) - len(rows), unusable=len(bad)),
-    )
-
-
-def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Reply]:
-    progress.start("answer", len(rows))
-    replies: list[Reply] = []
-    for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        replies += model.predict([row.input for row in part])
-        progress.advance(len(part))
-    progress.finish(f"{len(rows)} rows")
-    return replies
-
-
-def _segments(table: Table, rows: Sequence[Row], replies: Sequence[Reply], by: str | None) -> list[str | None]:
-    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
-    if by is None:
-        return [""] * len(rows)
-    if by == BY_LABEL:
-        if not all(isinstance(reply.output, str) for reply in replies) or table.label is None:
-            raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
-        return [reply.output for reply in replies]
-    (column,) = resolve(by, table.columns, table.name, "--segment", 1)
-    cells = {number: record.get(column) for number, record in table.records()}
-    values = [cells.get(row.number) for row in rows]
-    return [None if value is None or not str(value).strip() else str(value).strip() for value in values]
-
-
-def _tested(
-    sample: _Sample, terms: Terms, graded: bool, tries: Sequence[Step]
-) -> tuple[list[Answered], dict[str, str], dict[str, _Failed]]:
+def _tested(sample: Sample, terms: Terms, graded: bool, tries: Sequence[Step]) -> tuple[list[Answered], dict[str, str], dict[str, _Failed]]:
     """What is certified; the segments that are not, with why; and what their tests gave."""
     n = sample.calibration.n
     counts = Counter(name for name in sample.segments if name is not None)
-    shares = levels(counts, terms.alpha, terms.delta) if terms.segment else {"": terms.delta}
+    shares = levels(counts, terms.alpha, terms.level) if terms.segment else {"": terms.level}
     names = np.array([name if name is not None else "" for name in sample.segments], dtype=object)
     told = np.array([name is not None for name in sample.segments], dtype=np.bool_)
     given, failed = [], {}
     refused = {name: f"{count:,} pairs, too few for any test" for name, count in sorted(counts.items()) if name not in shares}
     for name, delta in sorted(shares.items()):
         here = told & (names == name)
-        claim = Claim(terms.alpha, delta, graded, terms.judge, terms.delta)
+        claim = Claim(terms.alpha, delta, graded, terms.judge, terms.level)
         outcome = certified(sample.scores[here], sample.losses[here], tries, claim, total=n)
         if outcome.threshold is None:
             failed[name] = _Failed(outcome, claim, needed(outcome, tries, claim, total=n))
@@ -326,18 +250,20 @@ def _why(failed: _Failed, graded: bool) -> str:
     return f"{outcome.loss:.0f} of the {outcome.answered:,} surest answers disagree ({share:.1%})"
 
 
-def _failure(terms: Terms, graded: bool, sample: _Sample, failed: Mapping[str, _Failed]) -> CertificateError:
+def _failure(terms: Terms, graded: bool, sample: Sample, failed: Mapping[str, _Failed]) -> CertificateError:
     """No certificate: how far it is, and what would do."""
     n = sample.calibration.n
     facts: dict[str, object] = {
         "certified": False,
         "alpha": terms.alpha,
         "delta": terms.delta,
+        "level": terms.level,
         "n": n,
         "tests": [
             {
                 "segment": name,
                 "n": one.outcome.n,
+                "tried": one.outcome.tried,
                 "answered": one.outcome.answered,
                 "loss": one.outcome.loss,
                 "bound": one.outcome.bound,
@@ -348,12 +274,12 @@ def _failure(terms: Terms, graded: bool, sample: _Sample, failed: Mapping[str, _
             for name, one in failed.items()
         ],
     }
-    what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.delta:.3g}"
+    what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.level:.6g}"
     if not failed:
         return CertificateError(
             what,
             value=f"{n:,} pairs, and in no segment enough for any test",
-            todo=f"Leave out --segment, or give {least(terms.alpha, terms.delta):,} pairs of a segment at least.",
+            todo=f"Leave out --segment, or give {least(terms.alpha, terms.level):,} pairs of a segment at least.",
             facts=facts,
         )
     name, one = max(failed.items(), key=lambda entry: entry[1].outcome.n)

@@ -1,10 +1,15 @@
-"""Disagreement: the loss of a local answer against what the large model says of the same request, as the certificate counts it."""
+"""Disagreement: the loss of a local answer against what the large model says of the same request, as the certificate counts it.
+
+What of a large model's text counts as said is settled here, for audits and for held-out requests that certify: were one of them stricter, a
+certificate would be revoked for what it was given in spite of.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from smidgen.core.parts import Form, Graded, Task, Teachable, Worded
 from smidgen.core.replies import Reply
@@ -17,8 +22,7 @@ _LONGEST = 32_768
 def loss(task: Task, form: Form, text: Text, reply: Reply, said: str) -> float:
     """In 0..1: of a written text 1 − ROUGE-L, of anything else 0 where both say the same and 1 where not.
 
-    The large model's text is read as a teacher's answer is (`Teachable.heard`). One that cannot be read so (a sentence about a label, a
-    refusal, nothing) agrees with no answer, and neither does one of more than 32,768 characters: its loss is 1.
+    A large model's text that cannot be heard as an output agrees with no answer: its loss is 1.
 
     Args:
         task, form: of the bundle.
@@ -26,25 +30,38 @@ def loss(task: Task, form: Form, text: Text, reply: Reply, said: str) -> float:
         reply: what the bundle said.
         said: what the large model said.
     """
-    if len(said) > _LONGEST:
-        return 1.0
-    if isinstance(task, Graded):
-        if not said.strip():
-            return 1.0
-        (grade,) = task.grades([Row(text, said)], [reply], form)
-        return min(1.0, max(0.0, 1.0 - grade)) if math.isfinite(grade) else 1.0
-    if not isinstance(task, Teachable):
-        return 1.0
     try:
-        heard = task.heard(said if isinstance(task, Worded) else _bare(said), form, text)
+        output = heard(task, form, text, said)
     except ValueError:
         return 1.0
-    return 0.0 if bool(same([heard], [reply.output])[0]) else 1.0
+    if isinstance(task, Graded):
+        (grade,) = task.grades([Row(text, output)], [reply], form)
+        return min(1.0, max(0.0, 1.0 - grade)) if math.isfinite(grade) else 1.0
+    return 0.0 if bool(same([output], [reply.output])[0]) else 1.0
 
 
-def _bare(said: str) -> str:
-    """The value of an object with one field: how a large model answers where it is held to a schema (`{"category": "refund"}`)."""
-    if not said.lstrip().startswith("{"):
+def heard(task: Task, form: Form, text: Text, said: str) -> Any:
+    """A large model's text as the output that answers are held against: read as a teacher's answer is (`Teachable.heard`), and of a written
+    text as it stands.
+
+    Raises ValueError for one that no answer agrees with: one that cannot be read so (a sentence about a label, a refusal, nothing), and one
+    of more than 32,768 characters.
+    """
+    if len(said) > _LONGEST:
+        raise ValueError("it is too long")
+    if isinstance(task, Graded):
+        if not said.strip():
+            raise ValueError("it is empty")
+        return said
+    if not isinstance(task, Teachable):
+        raise ValueError("no large model can be asked to do this task")
+    return task.heard(bare(task, said), form, text)
+
+
+def bare(task: Task, said: str) -> str:
+    """What a large model said, without what it was held to: the value of an object with one field (`{"category": "refund"}`), of a task
+    whose outputs are neither texts nor objects."""
+    if isinstance(task, Graded | Worded) or not said.lstrip().startswith("{"):
         return said
     try:
         found = json.loads(said)

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from smidgen.bundles.open import open_bundle
-from smidgen.core.errors import GateError, InputError, RecipeError
+from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.certifying import shown
 from smidgen.flows.embedding import embedder
-from smidgen.flows.learning import attesting, challenger, contest, enthroning, gathering, picking, recipes
+from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, picking, recipes
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.gathering import Capture, Names
 from smidgen.flows.learning.material import Material
-from smidgen.flows.learning.verdict import judged
+from smidgen.flows.learning.verdict import judged, matters
 from smidgen.flows.live import Model, load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
-from smidgen.gateway.standing import Standing, State
+from smidgen.gateway.revocation import Revocation
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.hashing import content_hash
 from smidgen.store.line import Learning, Line, Pointer, is_line
@@ -126,6 +126,8 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
     _check(ask)
     line = _begun(folder, ask)
     with line.learning(), ExitStack() as stack:
+        # Before anything is swept up: with a version's certificate goes what tells that it was revoked in smidgen's home.
+        freshness.remembered(line, freshness.revocations(line), began)
         enthroning.sweep(line)
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=enthroning.WORK, dir=line.folder)))
         if ask.start is not None:
@@ -137,56 +139,82 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
         names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
         for file in ask.data:
             gathering.given(file, line, recipe, names, began, progress)
-        pointer = line.read()
-        standing = shown(champion.folder, now) if champion is not None else None
+        revoked = freshness.revocations(line)
+        pointer = freshness.remembered(line, revoked, began)
         form = champion.form if champion is not None else None
-        material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=_revoked(champion, standing))
+        material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since)
         if champion is not None and _the_same(pointer.last, ask, material):
             return _kept(line, pointer, began, "there is nothing new to learn from", ask, material)
-        return _challenged(line, pointer, champion, standing, recipe, material, ask, work, began, now, progress)
+        started = _Started(line, pointer, champion, revoked, recipe, work, began, now)
+        return _challenged(started, material, ask, progress)
 
 
-def _challenged(
-    line: Line,
-    pointer: Pointer,
-    champion: Model | None,
-    standing: Standing | None,
-    recipe: Recipe,
-    material: Material,
-    ask: Ask,
-    work: Path,
-    began: datetime,
-    now: datetime | None,
-    progress: Progress,
-) -> Learned:
+@dataclass(frozen=True)
+class _Started:
+    """A learning under way: the line and its pointer, who serves, what was known to be revoked, when it began, the time for certificates;
+    None for the clock's."""
+
+    line: Line
+    pointer: Pointer
+    champion: Model | None
+    revoked: frozenset[Revocation]
+    recipe: Recipe
+    work: Path
+    began: datetime
+    now: datetime | None
+
+
+def _challenged(started: _Started, material: Material, ask: Ask, progress: Progress) -> Learned:
     """Build a challenger, have it compete, certify it, and decide."""
+    line, pointer, champion, recipe, began = started.line, started.pointer, started.champion, started.recipe, started.began
     known = material
     if len(material.learning) > ask.max_rows:
         material = picking.picked(material, ask.max_rows, embedder(None, ask.threads), recipe.seed, progress)
     try:
         built = challenger.built(
-            recipe, material, work, name=pointer.name, champion=champion, line=line.folder, threads=ask.threads, progress=progress
+            recipe, material, started.work, name=pointer.name, champion=champion, line=line.folder, threads=ask.threads, progress=progress
         )
     except GateError as error:
         if champion is None:
             raise
         return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
-    with ExitStack() as stack:
-        model = load(built.folder, ask.threads)
-        stack.callback(model.close)
-        fought = None
+    standing = shown(champion.folder, started.now) if champion is not None else None
+    holds = standing is not None and standing.valid
+    sight = _seen(pointer, champion, known, ask)
+    with closing(load(built.folder, ask.threads)) as model:
+        fought, paper, id = None, attesting.UNTESTED, model.id
         if champion is not None:
-            fought = contest.fought(champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed)
-        before = standing.certificate if standing is not None else None
-        paper = attesting.attested(model, material.certifying, built.columns, ask.certificate, before, work, now=now, progress=progress)
-        id = model.id
-    verdict = judged(fought, paper.certificate is not None, standing is not None and standing.valid, ask.anyway)
+            fought = contest.fought(
+                champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed, look=sight.contests
+            )
+        if matters(fought, holds):
+            before = standing.certificate if standing is not None else None
+            paper = attesting.attested(model, material.certifying, ask.certificate, before, sight.looks, now=started.now, progress=progress)
+    # Before anything comes of them: looks are spent whatever they showed.
+    compared, tested = fought is not None and fought.n > 0, paper.looked
+    _spent(line, sight.contests if compared else pointer.contests, sight.looks if tested else pointer.looks)
+    verdict = judged(fought, paper.certificate is not None, holds, ask.anyway)
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
-    if verdict.promote:
-        enthroning.install(line, built.folder, by="learn", why=why, instead_of=pointer.champion)
+    promote = verdict.promote
+    if promote and freshness.revocations(line) != started.revoked:
+        promote, why = (
+            False,
+            "a certificate of the line was revoked while it learnt: what chose and certified says nothing of the traffic now",
+        )
+    if promote:
+        enthroning.install(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
         remember(line.version(id))
-    outcome: Literal["promoted", "kept"] = _PROMOTED if verdict.promote else _KEPT
-    after = _remembered(line, Learning(at=began, outcome=outcome, why=why[:2000], rows_sha256=known.whole_sha256, asked_sha256=_asked(ask)))
+    outcome: Literal["promoted", "kept"] = _PROMOTED if promote else _KEPT
+    last = Learning(
+        at=began,
+        outcome=outcome,
+        why=why[:2000],
+        rows_sha256=known.whole_sha256,
+        asked_sha256=_asked(ask),
+        compared_sha256=sight.compared_sha256 if compared else "",
+        tested_sha256=sight.tested_sha256 if tested else "",
+    )
+    after = _remembered(line, last)
     return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper)
 
 
@@ -214,46 +242,47 @@ def _begun(folder: Path, ask: Ask) -> Line:
 
 
 def _taken_in(line: Line, bundle: Path, work: Path, now: datetime, progress: Progress) -> None:
-    """Make a bundle the line's first version, with its certificate; keep the rows that it was trained on, where they are at hand."""
+    """Make a bundle the line's first version, with its certificate and revocations; keep the rows that it was trained on, where they are at
+    hand."""
     if line.read().champion is not None:
         raise InputError("the line has a champion already", value=str(line.folder), todo="Leave --from out, or begin another line.")
     opened = open_bundle(bundle)
     copy = work / "taken"
-    shutil.copytree(bundle, copy)
-    if papers.place(bundle).is_file():
-        shutil.copyfile(papers.place(bundle), papers.place(copy))
+    try:
+        shutil.copytree(bundle, copy)
+        if papers.place(bundle).is_file():
+            shutil.copyfile(papers.place(bundle), papers.place(copy))
+        revocation.carry(bundle, copy)
+    except OSError as error:
+        raise BundleError(
+            "the bundle cannot be taken in, with its certificate and what is revoked of it",
+            value=f"{bundle}: {error.strerror or error}",
+            todo="Make its folder readable, and room on the disk.",
+        ) from error
     try:
         recipe = recipes.of_bundle(bundle)
         gathering.original(recipe, line, opened.manifest.data.sha256 if opened.manifest.data is not None else None, now, progress)
         rows = gathering.material(line, line.read(), recipe, opened.manifest.form, Capture(use=False)).whole_sha256
     except RecipeError:
         progress.say("the bundle has no recipe: a later version of it can only be built with --task and --set")
-        rows = ""
+        rows = Material((), (), ()).whole_sha256
     enthroning.install(line, copy, by="hand", why=f"the line begins with the bundle {opened.manifest.name}", instead_of=None)
     _remembered(line, Learning(at=_NEVER, outcome=_PROMOTED, why="taken in", rows_sha256=rows))
 
 
 def _recipe(line: Line, champion: Model | None, ask: Ask) -> Recipe:
     """The champion's recipe with what is asked for laid over it; of a line without one, what is asked for."""
+    if champion is not None and ask.task not in (None, champion.manifest.task):
+        raise InputError(
+            "the line's champion does another job", value=f"{champion.manifest.task}, not {ask.task}", todo="Begin another line."
+        )
     if champion is not None and (champion.folder / "recipe.toml").is_file():
-        if ask.task not in (None, champion.manifest.task):
-            raise InputError(
-                "the line's champion does another job", value=f"{champion.manifest.task}, not {ask.task}", todo="Begin another line."
-            )
         return recipes.of_bundle(champion.folder, ask.overrides)
     if ask.task is None:
         raise InputError(
             "nothing says what the line should do", value=str(line.folder), todo="Give --task, and --set for settings of its recipe."
         )
     return make({"name": line.read().name, "task": ask.task}, ask.overrides, folder=Path.cwd())
-
-
-def _revoked(champion: Model | None, standing: Standing | None) -> datetime | None:
-    """When the champion's certificate was revoked: held-out rows from before say of the traffic what was then found to be wrong."""
-    if champion is None or standing is None or standing.state is not State.REVOKED or standing.certificate is None:
-        return None
-    found = revocation.revoked(champion.folder, standing.certificate.id)
-    return found.at if found is not None else None
 
 
 def _the_same(last: Learning | None, ask: Ask, material: Material) -> bool:
@@ -272,6 +301,37 @@ def _kept(line: Line, pointer: Pointer, began: datetime, why: str, ask: Ask, mat
     last = Learning(at=began, outcome=_KEPT, why=why[:2000], rows_sha256=material.whole_sha256, asked_sha256=_asked(ask))
     _remembered(line, last)
     return Learned(pointer.name, _KEPT, why, pointer.champion, pointer.champion, material.json())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Which look at the rows a learning's comparison is, and which its test for a certificate, with the hashes of what each depends on."""
+
+    contests: int
+    looks: int
+    compared_sha256: str
+    tested_sha256: str
+
+
+def _seen(pointer: Pointer, champion: Model | None, material: Material, ask: Ask) -> _Seen:
+    """Each is the next one, unless it is the last one over again, asked for to decide otherwise (--uncertified): that shows nothing new."""
+    made = [champion.id if champion is not None else None, material.whole_sha256, ask.overrides, ask.max_rows]
+    compared, tested = content_hash([*made, ask.level, ask.margin]), content_hash([*made, asdict(ask.certificate)])
+    last = pointer.last
+    again = (last is not None and last.compared_sha256 == compared, last is not None and last.tested_sha256 == tested)
+    return _Seen(
+        max(1, pointer.contests) if again[0] else pointer.contests + 1,
+        max(1, pointer.looks) if again[1] else pointer.looks + 1,
+        compared,
+        tested,
+    )
+
+
+def _spent(line: Line, contests: int, looks: int) -> None:
+    """Write down how often was looked."""
+    found = line.read()
+    if (found.contests, found.looks) != (contests, looks):
+        line.change(lambda found: found.model_copy(update={"contests": contests, "looks": looks}))
 
 
 def _remembered(line: Line, last: Learning) -> Pointer:

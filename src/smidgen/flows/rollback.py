@@ -9,6 +9,7 @@ from typing import Any
 
 from smidgen.core.errors import InputError
 from smidgen.flows import lines
+from smidgen.flows.learning import enthroning
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway.standing import Standing, standing
 from smidgen.store.line import Line, earlier
@@ -36,6 +37,7 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
     """
     line = Line(folder)
     pointer = line.read()
+    enthroning.tidy(line)
     if pointer.champion is None:
         raise InputError("the line has no champion to go back from", value=str(folder), todo="Let it learn one first.")
     before = earlier(pointer.history)

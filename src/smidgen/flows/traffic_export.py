@@ -11,7 +11,8 @@ from smidgen.store.traffic.store import Traffic
 
 
 def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool = False) -> int:
-    """Write one JSON object a line: `input`, `output` (the reference's answer), `whose` that is, and where it comes from; how many.
+    """Write one JSON object a line: `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and
+    where it comes from; how many.
 
     The file is there when all is done, and not before; only its owner may read it. Raises DataError where it cannot be written.
     """
@@ -22,7 +23,7 @@ def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool 
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="\n") as stream:
             for pair in store.pairs(asked, held_out=held_out):
                 facts = pair.json()
-                row = {"input": facts.pop("input"), "output": facts.pop("reference"), **facts}
+                row = {"input": facts.pop("input"), "output": facts.pop("reference") or None, **facts}
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
         draft.replace(file)

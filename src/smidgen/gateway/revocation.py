@@ -86,6 +86,48 @@ def watched(bundle: Path, certificate: str) -> list[Path]:
     return [_home_file(certificate), place(bundle)]
 
 
+def known(bundle: Path, certificate: str | None = None) -> frozenset[Revocation]:
+    """Every revocation of a certificate of the bundle in this folder, which need not be there any more: by the record beside it, and by the
+    one in smidgen's home of the certificate that is named. A record that cannot be read is one revocation, at a time that is not known."""
+    found: set[Revocation] = set()
+    for file, every in ((place(bundle), False), *(((_home_file(certificate), True),) if certificate is not None else ())):
+        if not file.exists() and not file.is_symlink():
+            continue
+        try:
+            entries = _read(file).revoked
+        except (OSError, ValueError):
+            entries = ()
+            every = True
+        unknown = Revocation(certificate=certificate or "", reason=f"the record of revocations cannot be read ({file.name})")
+        found |= set(entries) or ({unknown} if every else set())
+    return frozenset(found)
+
+
+def carry(source: Path, target: Path) -> None:
+    """Put the record beside one bundle beside another, as it is to the byte: a damaged one stays damaged, and revokes. Where that one has a
+    record, too, both are kept; nothing that is revoked comes back. Does nothing where there is no record. Raises OSError where it cannot be
+    read or written."""
+    given, there = place(source), place(target)
+    if not given.exists() and not given.is_symlink():
+        return
+    with given.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
+    with filelock.FileLock(home() / "revocations.lock", timeout=_LOCK_SECONDS):
+        if not there.exists() and not there.is_symlink():
+            atomic.write(there, content)
+            return
+        try:
+            before = _read(there).revoked
+        except (OSError, ValueError):
+            return  # it revokes all, and what is carried can revoke no more
+        try:
+            more = _read(given).revoked
+        except (OSError, ValueError):
+            atomic.write(there, content)
+            return
+        _write(there, Revocations(revoked=(*before, *(entry for entry in more if entry not in before))))
+
+
 def samples(bundle: Path) -> frozenset[str]:
     """The samples whose certificates were revoked, as far as the record beside the bundle can be read: what they say of today's traffic was
     found to be wrong."""

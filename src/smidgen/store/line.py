@@ -70,18 +70,27 @@ class Batch(_Part):
 
 class Learning(_Part):
     """The last time that the line learnt: when it began to read rows, what came of it, why, and the hashes of the rows that it had and of
-    what was asked for; empty where any will do."""
+    what was asked for; empty where any will do. `compared_sha256` is of all that its comparison with the champion depended on, and
+    `tested_sha256` of all that its test for a certificate did, empty where there was none: the same once more is no further look."""
 
     at: AwareDatetime
     outcome: Literal["promoted", "kept"]
     why: str = Field(max_length=_LONGEST_WHY)
     rows_sha256: str = ""
     asked_sha256: str = ""
+    compared_sha256: str = ""
+    tested_sha256: str = ""
 
 
 class Pointer(_Part):
-    """All that `line.json` says. By `key`, which is the line's own, a text falls on the side of the rows to learn from, or of the share
-    `held_out`, for ever."""
+    """All that `line.json` says.
+
+    Attributes:
+        key: the line's own, by which a text falls on the side of the rows to learn from, or of the share `held_out`, for ever.
+        fresh_since: held-out rows from before say nothing of the traffic any more, for a certificate was revoked then. It only grows.
+        looks: how often a certificate was tested for since then, by which each further test is a stricter one.
+        contests: how often a challenger was compared since then, likewise.
+    """
 
     format_version: Literal[1] = 1
     name: str = Field(min_length=1, max_length=200)
@@ -91,6 +100,17 @@ class Pointer(_Part):
     history: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
     rows: tuple[Batch, ...] = Field(default=(), max_length=MOST_BATCHES)
     last: Learning | None = None
+    fresh_since: AwareDatetime | None = None
+    looks: int = Field(default=0, ge=0)
+    contests: int = Field(default=0, ge=0)
+
+    def fresh(self, since: datetime) -> Pointer:
+        """The same where held-out rows count from this moment on; as it is where they do already. Looks are counted anew unless the line
+        has learnt since then, and so may have looked at rows that still count."""
+        if self.fresh_since is not None and self.fresh_since >= since:
+            return self
+        anew = {"looks": 0, "contests": 0} if self.last is None or self.last.at <= since else {}
+        return self.model_copy(update={"fresh_since": since, **anew})
 
 
 class LineBusy(SmidgenError):

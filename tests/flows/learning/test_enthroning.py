@@ -6,19 +6,23 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.certified_bundle import text
 from tests.line_versions import add, id_of, line_of, version
 
+from smidgen.cli import main
 from smidgen.core.errors import BundleError, InputError
 from smidgen.flows import certifying, evaluating, exporting, lines, predicting
 from smidgen.flows.learning import enthroning
 from smidgen.flows.live import load
 from smidgen.flows.rollback import roll_back
 from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation
 from smidgen.gateway.standing import State
+from smidgen.server import running
 from smidgen.store.line import Line, LineBusy
 
 STEPS = ("certificate", "bundle", "pointer", "after")
@@ -156,3 +160,58 @@ def test_a_line_without_a_champion_and_a_champion_that_is_another_bundle_are_ref
     line.version(ids[0]).rename(line.version(ids[1]))
     with pytest.raises(BundleError, match="another bundle"):
         load(line.folder)
+
+
+def test_a_version_brings_what_is_revoked_of_it_and_loses_nothing_that_was(tmp_path: Path) -> None:
+    line, ids = line_of(tmp_path / "support", 1)
+    made = version(line, 1)
+    id = id_of(made)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    revocation.revoke(made, "ab" * 16, "there", now)
+    revocation.revoke(line.version(id), "cd" * 16, "here before", now)
+    enthroning.install(line, made, by="learn", why="", instead_of=ids[0])
+    assert {one.certificate for one in revocation.known(line.version(id))} == {"ab" * 16, "cd" * 16}
+
+
+@pytest.mark.parametrize("where", ["source", "target"])
+def test_a_damaged_record_stays_damaged_where_it_is_carried(tmp_path: Path, where: str) -> None:
+    source, target = tmp_path / "a" / "bundle", tmp_path / "b" / "bundle"
+    for bundle, damaged in ((source, where == "source"), (target, where == "target")):
+        bundle.mkdir(parents=True)
+        revocation.revoke(bundle, "ab" * 16, "found", datetime(2026, 6, 1, tzinfo=UTC))
+        if damaged:
+            revocation.place(bundle).write_bytes(b"{")
+    revocation.carry(source, target)
+    assert revocation.place(target).read_bytes() == b"{"
+    assert [one.at for one in revocation.known(target)] == [None]
+    assert revocation.revoked(target, "ef" * 16) is not None  # it revokes all
+
+
+def test_what_a_killed_learning_left_goes_when_somebody_opens_the_line(tmp_path: Path) -> None:
+    line, _ = line_of(tmp_path / "support", 2)
+
+    def left() -> Path:
+        folder = line.folder / ".work-killed"
+        folder.mkdir(exist_ok=True)
+        (folder / "rows.jsonl").write_text("what somebody asked", encoding="utf-8")
+        return folder
+
+    folder = left()
+    with line.learning():
+        enthroning.tidy(line)
+        assert folder.exists()  # somebody is at work on it
+    enthroning.tidy(line)
+    assert not folder.exists()
+    left()
+    roll_back(line.folder)
+    assert not folder.exists()
+
+
+def test_serving_a_line_takes_away_what_a_killed_learning_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, _ = line_of(tmp_path / "support", 1)
+    (line.folder / ".work-killed").mkdir()
+    (line.folder / ".work-killed" / "rows.jsonl").write_text("what somebody asked", encoding="utf-8")
+    served: list[bool] = []
+    monkeypatch.setattr(running, "run", lambda *_: served.append((line.folder / ".work-killed").exists()))
+    assert main.code(["serve", str(line.folder), "--port", "0"]) == 0
+    assert served == [False]

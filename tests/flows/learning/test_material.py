@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smidgen.core.answer_state import UNLIKE, AnswerState
 from smidgen.core.errors import BundleError
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
@@ -21,6 +22,8 @@ from smidgen.flows.learning.material import Material, Source, Taken, sorted_out,
 from smidgen.store.line import Line
 from smidgen.store.traffic.shapes import Pair
 from smidgen.tasks.classify import Classify, ClassifySettings
+from smidgen.tasks.extract import Extract, ExtractSettings
+from smidgen.tasks.write import Write, WriteSettings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = "ab" * 16
@@ -48,17 +51,33 @@ def test_a_person_counts_before_a_file_before_a_large_model_and_the_newer_before
     assert [one.row.output for one in sort(corrected, *learning).learning] == ["person"]
 
 
-def test_what_is_learnt_from_is_held_out_no_more_and_what_is_held_out_stays_as_often_as_it_came() -> None:
+def test_what_is_learnt_from_is_held_out_no_more() -> None:
     found = sort(
         (Side.LEARNING, taken("Where is it?")),
         (Side.CHOOSING, taken("where is  it")),
         (Side.CERTIFYING, taken("another")),
-        (Side.CERTIFYING, taken("another")),
         (Side.CHOOSING, taken("a third")),
     )
     assert [one.row.input for one in found.choosing] == ["a third"]
-    assert [one.row.input for one in found.certifying] == ["another", "another"]
+    assert [one.row.input for one in found.certifying] == ["another"]
     assert dict(found.unusable) == {"held out, but learnt from before": 1}
+
+
+def test_a_held_out_text_stands_once_as_it_came_last() -> None:
+    """A thousand rows of ten texts are ten that tell of the traffic, and a test must not take them for a thousand."""
+    said = [taken("Where is it?", "old", days=1), taken("where is  it", "new", days=3), taken("WHERE IS IT", "between", days=2)]
+    found = sort(*((side, one) for side in (Side.CHOOSING, Side.CERTIFYING) for one in said))
+    assert [(one.row.output, one.times) for one in (*found.choosing, *found.certifying)] == [("new", 3), ("new", 3)]
+    assert dict(found.unusable) == {"held out, and another row has the same text": 4}
+
+
+def test_a_person_and_the_large_model_each_certify_by_their_own_words() -> None:
+    rows = [taken("a", "theirs", "human"), taken("a", "the model's", "upstream"), taken("b", "the model's", "upstream")]
+    found = sort(*((Side.CERTIFYING, one) for one in rows))
+    assert sorted((one.row.input, one.source) for one in found.certifying) == [("a", "human"), ("a", "upstream"), ("b", "upstream")]
+    assert found.json()["certifying"] == 2  # texts
+    chosen = sort(*((Side.CHOOSING, one) for one in rows)).choosing
+    assert [(one.row.input, one.source) for one in chosen] == [("a", "human"), ("b", "upstream")]
 
 
 def test_after_a_revocation_older_held_out_rows_say_nothing() -> None:
@@ -97,10 +116,43 @@ def test_a_held_out_answer_that_is_no_label_stays_to_be_disagreed_with() -> None
     found = heard(
         pair("a", "I am sorry, but I cannot help with that.\n" * 9, True), pair("b", "refund", True), pair("c", "Nein.\nDoch.", False)
     )
-    assert [side is Side.LEARNING for side, _ in found.rows] == [False, False]
-    assert [one.heard for _, one in found.rows] == [False, False]
-    assert all(one.row.output not in FORM["labels"] and len(one.row.output) <= 100 for _, one in found.rows)  # type: ignore[operator]
+    assert sorted((one.row.input, one.unread, one.row.output) for _, one in found.rows) == [("a", True, None), ("b", False, "refund")]
+    assert all(side is not Side.LEARNING and not one.heard for side, one in found.rows) and len(found.rows) == 2
     assert dict(found.unusable) == {"the answer is none of the task's": 1}
+
+
+@pytest.mark.parametrize("state", sorted(UNLIKE))
+def test_a_held_out_answer_that_is_no_whole_text_stays_to_be_disagreed_with(state: AnswerState) -> None:
+    (found,) = heard(pair("a", "", True, state=state)).rows
+    assert found[1].unread and found[1].row.output is None and found[1].source == "upstream"
+
+
+def test_what_no_large_model_could_have_meant_stays_of_other_tasks_too() -> None:
+    spans = {"kinds": ["name"], "only": True}
+    found = captured.taken(
+        [pair("I am Anna", "I see a name", True), pair("I am Anna too", "I see a name")], Extract(), spans, ExtractSettings(), KEY
+    )
+    assert [one.unread for _, one in found.rows] == [True]
+    texts = {"instruction": "", "attributes": False, "max_words": 5}
+    wordy = "a red stool " * 40
+    found = captured.taken([pair("a", wordy, True), pair("b", wordy), pair("c", " ", True)], Write(), texts, WriteSettings(), KEY)
+    # Too long to learn from. To be measured by it is what an audit would be measured by.
+    assert [(one.row.output, one.unread) for _, one in found.rows] == [(wordy, False), (None, True)]
+    assert dict(found.unusable) == {"the answer is none of the task's": 1}
+
+
+def test_a_held_out_correction_stands_beside_what_the_large_model_said() -> None:
+    found = heard(pair("a", "shipping", True, corrected="billing", altered=True), pair("b", "billing", True, "human"))
+    assert [(one.row.input, one.source, one.row.output, one.altered) for _, one in found.rows] == [
+        ("a", "upstream", "shipping", True),
+        ("a", "human", "billing", True),
+        ("b", "human", "billing", False),
+    ]
+
+
+def test_an_answer_held_to_a_schema_is_read_as_an_audit_reads_it() -> None:
+    found = heard(pair("a", '{"category": "shipping"}', True), pair("b", '{"category": "shipping"}'))
+    assert [(one.row.output, one.heard) for _, one in found.rows] == [("shipping", True), ("shipping", True)]
 
 
 def test_from_zero_labels_are_what_comes_again() -> None:

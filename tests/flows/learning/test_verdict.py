@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from smidgen.core.rows import Row
 from smidgen.flows.learning import contest, schedule
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.schedule import Schedule, keep_on, seconds
-from smidgen.flows.learning.verdict import judged
+from smidgen.flows.learning.verdict import judged, matters
 
 from .test_material import taken
 
@@ -97,17 +98,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_learns_when_enough_is_new_and_goes_on_after_a_failure() -> None:
-    stop, new, failed, learnt = threading.Event(), iter([0, 3, 10, 2, 12, 11]), [], []
+    stop, new, failed, learnt = threading.Event(), iter([0, 3, 10, 2, 12, 12, 19, 20]), [], []
 
     def once() -> None:
         learnt.append(len(learnt))
         if len(learnt) == 2:
-            raise SmidgenError("the disk is full", value="disk", todo="Make room.")
+            raise SmidgenError("the store is locked", value="disk", todo="Wait.")
         if len(learnt) == 3:
             stop.set()
 
-    assert keep_on(once, lambda: next(new), Schedule(when_new=10), stop, failed.append) == 3
-    assert learnt == [0, 1, 2] and [error.what for error in failed] == ["the disk is full"]
+    assert keep_on(once, lambda most: next(new), Schedule(when_new=10), stop, failed.append) == 3
+    assert learnt == [0, 1, 2] and [error.what for error in failed] == ["the store is locked"]
+    assert next(new, None) is None  # twelve that failed do not bring it again, and neither do nineteen
 
 
 def test_it_learns_by_the_clock_at_once_and_again() -> None:
@@ -118,10 +120,69 @@ def test_it_learns_by_the_clock_at_once_and_again() -> None:
         if len(learnt) == 3:
             stop.set()
 
-    assert keep_on(once, lambda: 0, Schedule(every=0.002), stop, lambda error: None) == 3
+    assert keep_on(once, lambda most: 0, Schedule(every=0.002), stop, lambda error: None) == 3
 
 
 def test_stopped_before_it_is_due_it_does_not_learn() -> None:
     stop = threading.Event()
     threading.Timer(0.02, stop.set).start()
-    assert keep_on(lambda: None, lambda: 0, Schedule(every=3600.0), stop, lambda error: None, at_once=False) == 0
+    assert keep_on(lambda: None, lambda most: 0, Schedule(every=3600.0), stop, lambda error: None, at_once=False) == 0
+
+
+def test_a_full_disk_does_not_end_it() -> None:
+    stop, failed, learnt = threading.Event(), [], []
+
+    def once() -> None:
+        learnt.append(1)
+        if len(learnt) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        stop.set()
+
+    assert keep_on(once, lambda most: 0, Schedule(every=0.002), stop, failed.append) == 2
+    assert [error.errno for error in failed if isinstance(error, OSError)] == [errno.ENOSPC]
+
+
+def test_no_more_new_pairs_are_counted_than_it_takes() -> None:
+    stop, asked = threading.Event(), []
+
+    def new(most: int) -> int:
+        asked.append(most)
+        return most
+
+    def once() -> None:
+        if len(asked) == 3:
+            stop.set()
+        if len(asked) == 1:
+            raise SmidgenError("it fails", value="once", todo="Wait.")
+
+    assert keep_on(once, new, Schedule(when_new=10), stop, lambda error: None) == 3
+    assert asked == [10, 20, 10]
+
+
+@pytest.mark.parametrize(
+    ("found", "champion", "wanted"),
+    [(None, True, True), (BETTER, True, True), (BETTER, False, True), (ALIKE, False, True), (ALIKE, True, False), (UNKNOWN, False, False)],
+)
+def test_a_certificate_is_tested_for_where_it_would_change_something(found: Contest | None, champion: bool, wanted: bool) -> None:
+    assert matters(found, champion) is wanted
+    if not wanted:
+        verdicts = [judged(found, certified, champion, anyway).promote for certified in (True, False) for anyway in (True, False)]
+        assert verdicts == [False] * 4
+
+
+def test_each_comparison_spends_its_share_of_the_level() -> None:
+    rows = [taken(f"text {number}", "a") for number in range(20)]
+
+    def won(look: int) -> bool:
+        champion, challenger = model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10)
+        found = contest.fought(champion, challenger, rows, level=0.05, margin=0.02, seed=0, look=look)
+        assert (found.look, found.level) == (look, pytest.approx(0.05 / (look * (look + 1))))
+        return found.won
+
+    assert [won(look) for look in (1, 2, 3)] == [True, False, False]  # p = 0.019
+
+
+def test_what_cannot_be_read_is_won_by_nobody() -> None:
+    rows = [taken("a", "a"), taken("b", None, heard=False, unread=True)]
+    found = contest.fought(model("a"), model("b"), rows, level=0.05, margin=0.02, seed=0)
+    assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (2, 0.5, 0.0, 0, 1)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from smidgen.core.errors import CertificateError
+from smidgen.core.parts import Teachable
 from smidgen.core.progress import Progress
-from smidgen.flows.certifying import BY_LABEL, Terms, certify
-from smidgen.flows.learning.challenger import Columns, written
-from smidgen.flows.learning.material import Source, Taken
+from smidgen.core.rows import Row, Text
+from smidgen.flows.calibration_sample import BY_LABEL, Drawn
+from smidgen.flows.certifying import Terms, certify_drawn
+from smidgen.flows.learning.material import Source, Taken, newest
 from smidgen.flows.live import Model
 from smidgen.gateway.certificate import Certificate
-from smidgen.stats.certified import Judge
 
 Reference = Literal["gold", "model", "reviews", "judge"]
-_OF: dict[Reference, frozenset[Source]] = {
+_OF: Mapping[Reference, frozenset[Source]] = {
     "gold": frozenset({"original", "data", "human"}),
-    "model": frozenset({"upstream", "human"}),
-    "judge": frozenset({"upstream", "human"}),
+    "model": frozenset({"upstream"}),
     "reviews": frozenset({"human"}),
+    "judge": frozenset(),
 }
-"""Whose outputs are that reference's. What a person corrected is the large model's answer as it should have been."""
+"""Whose outputs are that reference's. What a person corrected is not what the large model said. How often a judge errs was measured on its
+own verdicts, and tells of no other answers."""
+_NAME = "the held-out rows"
 
 
 @dataclass(frozen=True)
@@ -39,60 +41,100 @@ class Asked:
 
 @dataclass(frozen=True)
 class Attested:
-    """What came of it: the certificate, or why there is none. `n` rows could be tested on."""
+    """What came of it: the certificate, or why there is none. `n` texts could be tested on. `looked`: whether a test saw how they were
+    answered; that is one look of those that share delta."""
 
     certificate: Certificate | None
     why: str
     n: int
+    looked: bool = False
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
         if self.certificate is None:
-            return {"certified": False, "why": self.why, "n": self.n}
-        return {"certified": True, "n": self.n, "certificate": self.certificate.facts()}
+            return {"certified": False, "why": self.why, "n": self.n, "looked": self.looked}
+        return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.facts()}
 
 
-def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken]) -> Terms:
+UNTESTED = Attested(None, "none was tested for: it would change nothing, and each test makes the next one stricter", 0)
+"""Of a challenger that is not promoted with one either."""
+
+
+def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken], look: int) -> Terms:
     """What is asked for; then what the champion's certificate says; then whose most of the rows' outputs are."""
     plain = Terms()
     from_model = sum(taken.source == "upstream" for taken in rows)
     guessed: Reference = "model" if 2 * from_model >= len(rows) > 0 else "gold"
-    reference: Reference = asked.reference or (before.reference.kind if before is not None else guessed)
-    judge = before.reference.judge if before is not None and reference == "judge" else None
     return Terms(
         alpha=asked.alpha if asked.alpha is not None else before.alpha if before is not None else plain.alpha,
         delta=asked.delta if asked.delta is not None else before.delta if before is not None else plain.delta,
-        reference=reference,
-        judge=Judge(judge.wrong, judge.reviewed) if judge is not None else None,
+        reference=asked.reference or (before.reference.kind if before is not None else guessed),
         valid_days=asked.valid_days,
         segment=BY_LABEL if before is not None and before.by == BY_LABEL else None,
+        look=look,
     )
 
 
 def attested(
     challenger: Model,
     rows: Sequence[Taken],
-    columns: Columns,
     asked: Asked,
     before: Certificate | None,
-    work: Path,
+    look: int,
     *,
     now: datetime | None = None,
     progress: Progress,
 ) -> Attested:
-    """Certify the challenger; the certificate lies beside its bundle then.
+    """Certify the challenger; the certificate lies beside its bundle then. All looks since the rows are fresh spend delta together.
 
     Raises InputError for terms that cannot be. That no threshold can be certified is no error here.
     """
-    terms = terms_of(asked, before, rows)
-    fit = [taken for taken in rows if taken.source in _OF[terms.reference]]
-    if not fit:
-        return Attested(None, f"there are no held-out rows to certify on whose outputs are of the reference {terms.reference}", 0)
+    terms = terms_of(asked, before, rows, look)
+    if terms.reference == "judge":
+        return Attested(None, "the champion's is against a judge, whose verdicts are not among the rows: give --reference", 0)
+    fit = newest(taken for taken in rows if taken.source in _OF[terms.reference])
+    drawn = _drawn(challenger, fit)
+    if not drawn.rows:
+        return Attested(None, f"there are no held-out rows to certify on whose outputs are of the reference {terms.reference}", len(fit))
     if before is not None and before.by not in ("", BY_LABEL):
         progress.say(f"the champion's certificate is by the column {before.by}, which these rows lack: the next one is for all")
-    file = written(fit, columns, work, "certifying")
     try:
-        done = certify(challenger, file, terms, input=",".join(columns[0]), label=columns[1], now=now, progress=progress)
+        done = certify_drawn(challenger, drawn, terms, now=now, progress=progress)
     except CertificateError as error:
-        return Attested(None, f"{error.what} ({error.value}). {error.todo}", len(fit))
-    return Attested(done.certificate, "", len(fit))
+        tests = error.facts.get("tests")
+        # One that says nothing of tests comes after them: the certificate could not be signed, or written.
+        looked = not isinstance(tests, list) or any(test["tried"] for test in tests)
+        return Attested(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked)
+    return Attested(done.certificate, "", len(fit), looked=True)
+
+
+def _drawn(challenger: Model, rows: Sequence[Taken]) -> Drawn:
+    """The rows as a calibration sample. What names nothing that the challenger knows is heard once more, with its ears."""
+    read: list[Row] = []
+    unread: list[Text] = []
+    for taken in rows:
+        try:
+            read.append(taken.row if taken.heard else _heard(challenger, taken))
+        except ValueError:
+            unread.append(taken.row.input)
+    return Drawn(read, _NAME, unread, unchecked=_unchecked(rows))
+
+
+def _heard(challenger: Model, taken: Taken) -> Row:
+    if taken.unread or not isinstance(challenger.task, Teachable) or not isinstance(taken.row.output, str):
+        raise ValueError("nothing to hear")
+    return Row(taken.row.input, challenger.task.heard(taken.row.output, challenger.form, taken.row.input))
+
+
+def _unchecked(rows: Sequence[Taken]) -> tuple[str, ...]:
+    """In what the rows may be unlike the traffic, in words that a certificate repeats."""
+    n = len(rows)
+    altered = sum(taken.altered for taken in rows)
+    corrected = sum(taken.source == "human" for taken in rows)
+    repeated = sum(taken.times - 1 for taken in rows)
+    said = {
+        f"whether texts with personal data are answered as well: {altered:,} of {n:,} texts had it replaced; the traffic has not": altered,
+        f"whether corrections are like the traffic: who corrects an answer chooses which ({corrected:,} of {n:,} texts)": corrected,
+        f"how often each text comes: each stands once here, and {repeated:,} times that one came again are left out": repeated,
+    }
+    return tuple(sentence for sentence, count in said.items() if count)

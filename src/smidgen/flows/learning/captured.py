@@ -10,10 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from smidgen.core.parts import Form, Task, Teachable
+from smidgen.core.answer_state import UNLIKE
+from smidgen.core.parts import Form, Graded, Task, Teachable
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
 from smidgen.data.sides import Side, held_side
+from smidgen.flows import disagreement
 from smidgen.flows.learning.material import Source, Taken
 from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.shapes import Pair
@@ -22,8 +24,6 @@ from smidgen.store.traffic.store import opened
 LEAST_OF_A_NEW_LABEL = 5
 """Rows to learn from that a label must have which the champion does not know: a large model's slip is no new label."""
 _LONGEST_LABEL = 60
-_LONGEST_OTHER = 100
-"""Characters that are kept of an answer which is no label: no more is needed to disagree with it."""
 
 
 class Stored(Protocol):
@@ -64,8 +64,9 @@ def store(url: str | None = None) -> Iterator[Stored | None]:
 def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settings, key: str) -> Captured:
     """Pairs as rows.
 
-    An output that the task cannot read teaches nothing, and is left out. Of held-out rows of labels it stays, as it stands: that the large
-    model answered so is true, and that no small one agrees with it is what a certificate must count.
+    An output that the task cannot read teaches nothing, and is left out. A held-out one stays: the large model did answer so, and
+    that no small one agrees with it is what a certificate must count. A held-out request that a person corrected is two rows, for the large
+    model said what it said.
 
     Args:
         task: of this form.
@@ -75,37 +76,45 @@ def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settin
     """
     found = Captured()
     new: list[tuple[Side, Taken]] = []
+    single = task.name == "classify" and not getattr(settings, "multi_label", False)
     for pair in pairs:
         side = held_side(pair.input, key) if pair.held_out else Side.LEARNING
-        source: Source = "human" if pair.whose == "human" else "upstream"
-        if source == "upstream":
+        if pair.whose == "upstream":
             found.teachers.add(pair.model)
-        row = Row(pair.input)
-        one = Taken(row, source, pair.time, pair.local_score, pair.local_output)
-        try:
-            output = _heard(pair.reference, pair.input, task, form, settings)
-        except ValueError:
-            label = _label(pair.reference) if task.name == "classify" else None
-            multi = bool(getattr(settings, "multi_label", False))
-            if label is not None and not multi:
-                new.append((side, replace(one, row=replace(row, output=label), heard=False)))
-            elif task.name == "classify" and side is not Side.LEARNING:
-                other = " ".join(pair.reference.split())[:_LONGEST_OTHER]
-                found.rows.append((side, replace(one, row=replace(row, output=[other] if multi else other), heard=False)))
-            else:
-                found.unusable["the answer is none of the task's"] += 1
-            continue
-        found.rows.append((side, replace(one, row=replace(row, output=output))))
+        for source, said in _said(pair):
+            one = Taken(Row(pair.input), source, pair.time, pair.local_score, pair.local_output, altered=pair.altered)
+            try:
+                output = _heard(said, pair, task, form, settings)
+            except ValueError:
+                label = _label(disagreement.bare(task, said)) if single else None
+                if label is not None:
+                    new.append((side, replace(one, row=Row(pair.input, label), heard=False)))
+                elif side is not Side.LEARNING:
+                    found.rows.append((side, replace(one, heard=False, unread=True)))
+                else:
+                    found.unusable["the answer is none of the task's"] += 1
+                continue
+            found.rows.append((side, replace(one, row=Row(pair.input, output))))
     spelt = _spellings(one.row.output for side, one in new if side is Side.LEARNING)
-    for side, said in new:
-        known = spelt.get(said.row.output.casefold())
+    for side, said_anew in new:
+        known = spelt.get(said_anew.row.output.casefold())
         learnt = known is not None
-        one = replace(said, row=replace(said.row, output=known)) if learnt else said
+        one = replace(said_anew, row=replace(said_anew.row, output=known)) if learnt else said_anew
         if side is Side.LEARNING and not learnt:
             found.unusable["a label that is too rare to be learnt"] += 1
         else:
             found.rows.append((side, replace(one, heard=learnt)))
     return found
+
+
+def _said(pair: Pair) -> Iterator[tuple[Source, str]]:
+    """What was said of a pair's text, and by whom. What is no whole text is an empty one, which no task can read."""
+    if pair.whose == "human":
+        yield "human", pair.reference
+        return
+    yield "upstream", pair.reference if pair.state not in UNLIKE else ""
+    if pair.corrected is not None:
+        yield "human", pair.corrected
 
 
 def _spellings(labels: Iterable[str]) -> dict[str, str]:
@@ -121,16 +130,24 @@ def _spellings(labels: Iterable[str]) -> dict[str, str]:
     return spelt
 
 
-def _heard(reference: str, text: str, task: Task, form: Form | None, settings: Settings) -> Any:
+def _heard(said: str, pair: Pair, task: Task, form: Form | None, settings: Settings) -> Any:
+    """What was said as the task's output. Of a held-out text as an audit reads it: both measure the same. Raises ValueError."""
+    if not said.strip():
+        raise ValueError("it is empty")
+    if form is not None and pair.held_out:
+        return disagreement.heard(task, form, pair.input, said)
+    plain = disagreement.bare(task, said)
     if form is not None and isinstance(task, Teachable):
-        return task.heard(reference, form, text)
-    parsed = task.parse(reference.strip(), settings)
+        return task.heard(plain, form, pair.input)
+    if pair.held_out and isinstance(task, Graded):
+        return said
+    parsed = task.parse(plain.strip(), settings)
     if task.name == "classify" and isinstance(parsed, str):
         raise ValueError("whether it is a label shows when it comes again")
     return parsed
 
 
-def _label(reference: str) -> str | None:
+def _label(said: str) -> str | None:
     """An answer as a label that nobody has heard of; None where it is too long for one."""
-    said = reference.strip().rstrip(".").strip("\"'` ")
-    return said if said and len(said) <= _LONGEST_LABEL and "\n" not in said else None
+    label = said.strip().rstrip(".").strip("\"'` ")
+    return label if label and len(label) <= _LONGEST_LABEL and "\n" not in label else None

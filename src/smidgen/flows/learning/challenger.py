@@ -45,7 +45,7 @@ def built(
     threads: int | None,
     progress: Progress,
 ) -> Challenger:
-    """Build it in the folder `work`, with its rows beside it, which go when `work` does.
+    """Build it in the folder `work`, with its rows and all that is made on the way beside it, which go when `work` does.
 
     Raises:
         DataError: too few rows, or none.
@@ -70,10 +70,10 @@ def built(
         sources=sources(material.learning),
         teacher=material.teachers,
         choosing=len(material.choosing),
-        certifying=len(material.certifying),
+        certifying=material.certifying_texts,
     )
     over = recipes.over(recipe, name, rows, test, columns, line)
-    made = build(over, work / "bundle", threads=threads, progress=progress, lineage=lineage, listed=False)
+    made = build(over, work / "bundle", threads=threads, progress=progress, lineage=lineage, listed=False, scratch=work)
     return Challenger(made.folder, columns, material)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.parts import Graded
-from smidgen.core.rows import Row
 from smidgen.flows.learning.material import Taken
 from smidgen.flows.live import Model
 from smidgen.stats.intervals import Floats
 from smidgen.stats.paired import better, not_worse
 from smidgen.stats.patterns import same
+from smidgen.stats.spending import share
 
 _BATCH = 512
 
@@ -29,7 +29,9 @@ class Contest:
         gained, lost: rows on which the challenger did better, and worse.
         p: one-sided, of "the challenger is not better".
         p_not_worse: one-sided, of "it is worse by the margin or more".
-        level, margin: what was asked for.
+        level: at which it was tested, what of the one that was asked for goes to this look.
+        margin: as it was asked for.
+        look: how many comparisons there were since the held-out rows are fresh, with this one.
     """
 
     n: int
@@ -41,6 +43,7 @@ class Contest:
     p_not_worse: float
     level: float
     margin: float
+    look: int = 1
 
     @property
     def won(self) -> bool:
@@ -57,12 +60,12 @@ class Contest:
         return {**asdict(self), "better": self.won, "not_worse": self.held}
 
 
-def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: float, margin: float, seed: int) -> Contest:
-    """Both on the same rows."""
+def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: float, margin: float, seed: int, look: int = 1) -> Contest:
+    """Both on the same rows, the `look`-th time that any are compared on such: all times together spend the level."""
+    spent = share(level, look)
     if not rows:
-        return Contest(0, None, None, 0, 0, 1.0, 1.0, level, margin)
-    asked = [taken.row for taken in rows]
-    first, second = worth(champion, asked), worth(challenger, asked)
+        return Contest(0, None, None, 0, 0, 1.0, 1.0, spent, margin, look)
+    first, second = worth(champion, rows), worth(challenger, rows)
     change = second - first
     # Betting goes row by row, and traffic has tides: an order that says nothing is drawn.
     drawn = np.random.default_rng([seed, 73]).permutation(len(change))
@@ -72,18 +75,27 @@ def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: 
         challenger=float(second.mean()),
         gained=int((change > 0).sum()),
         lost=int((change < 0).sum()),
-        p=better(change[drawn], level),
-        p_not_worse=not_worse(change[drawn], margin, level),
-        level=level,
+        p=better(change[drawn], spent),
+        p_not_worse=not_worse(change[drawn], margin, spent),
+        level=spent,
         margin=margin,
+        look=look,
     )
 
 
-def worth(model: Model, rows: Sequence[Row]) -> Floats:
-    """(n,) the grade of each of the model's answers; 1 for right and 0 for wrong, where there are no grades."""
+def worth(model: Model, rows: Sequence[Taken]) -> Floats:
+    """(n,) the grade of each of the model's answers; 1 for right and 0 for wrong where there are no grades. Of a row that was answered with
+    what cannot be read every answer is wrong."""
+    found = np.zeros(len(rows), dtype=np.float64)
+    read = [place for place, taken in enumerate(rows) if not taken.unread]
+    if not read:
+        return found
+    asked = [rows[place].row for place in read]
     replies = [
-        reply for start in range(0, len(rows), _BATCH) for reply in model.predict([row.input for row in rows[start : start + _BATCH]])
+        reply for start in range(0, len(asked), _BATCH) for reply in model.predict([row.input for row in asked[start : start + _BATCH]])
     ]
     if isinstance(model.task, Graded):
-        return np.asarray(model.task.grades(rows, replies, model.form), dtype=np.float64)
-    return np.asarray(same([row.output for row in rows], [reply.output for reply in replies]), dtype=np.float64)
+        found[read] = model.task.grades(asked, replies, model.form)
+    else:
+        found[read] = same([row.output for row in asked], [reply.output for reply in replies])
+    return found

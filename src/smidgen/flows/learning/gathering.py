@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from smidgen.core.errors import DataError
@@ -81,7 +82,7 @@ def material(
 
     Args:
         form: of the champion; None where there is none.
-        revoked: when the champion's certificate was: held-out rows from before are not used.
+        revoked: when a certificate of the line was, the last time: held-out rows from before are not used.
 
     Raises BundleError where rows of the line are not as they were kept; TrafficError where the store cannot be read.
     """
@@ -107,14 +108,16 @@ def material(
     return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked)
 
 
-def new_pairs(line: Line, capture: Capture) -> int:
-    """How many captured pairs came since the line last learnt; all of them, where there is no line yet."""
+def new_pairs(line: Line, capture: Capture, most: int | None = None) -> int:
+    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet."""
     pointer = line.read() if is_line(line.folder) else None
     last = pointer.last.at if pointer is not None and pointer.last is not None else None
     since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
     asked = capture.asked or (pointer.name if pointer is not None else line.folder.resolve().name)
     with captured.store(capture.url) as store:
-        return sum(1 for _ in store.pairs(asked, None, since, None, capture.template)) if store is not None else 0
+        if store is None:
+            return 0
+        return sum(1 for _ in islice(store.pairs(asked, None, since, None, capture.template), most))
 
 
 def _read(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:

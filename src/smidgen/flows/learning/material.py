@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data.near import folded
@@ -16,6 +16,7 @@ from smidgen.store.hashing import rows_hash
 Source = Literal["original", "data", "upstream", "human"]
 _RANK: dict[Source, int] = {"upstream": 0, "original": 1, "data": 1, "human": 2}
 """Whose output counts where a text has several: a person's before a file's before a large model's; then the newer one."""
+_Weight: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Taken:
         score: of the champion's own answer.
         said: that answer, as JSON.
         heard: whether the output is one of the task's.
+        unread: of a held-out row: what was answered can be read as no output at all. Its own is None then, and no answer agrees with it.
+        altered: whether personal data was taken out of its input.
+        times: how often its text came, of which this is the newest.
     """
 
     row: Row
@@ -37,12 +41,15 @@ class Taken:
     score: float | None = None
     said: str | None = None
     heard: bool = True
+    unread: bool = False
+    altered: bool = False
+    times: int = 1
 
 
 @dataclass(frozen=True)
 class Material:
     """All rows of one learning, by their sides, and the large models that answered some of them. `unusable` counts rows that were left out,
-    by the reason."""
+    by the reason. Of the rows that certify a text may stand twice, with a person's output and another's: a reference is one of them."""
 
     learning: tuple[Taken, ...]
     choosing: tuple[Taken, ...]
@@ -59,7 +66,12 @@ class Material:
     def whole_sha256(self) -> str:
         """Hash of all rows with their sides: where it is the same as the last time, nothing new can be learnt, chosen or certified."""
         sides = (self.learning, self.choosing, self.certifying)
-        return rows_hash((taken.row.input, [number, taken.row.output]) for number, side in enumerate(sides) for taken in side)
+        return rows_hash((taken.row.input, [number, taken.row.output, taken.source]) for number, side in enumerate(sides) for taken in side)
+
+    @property
+    def certifying_texts(self) -> int:
+        """How many texts there are to certify on."""
+        return len({folded(joined(taken.row.input)) for taken in self.certifying})
 
     def json(self) -> dict[str, Any]:
         """Counts, JSON-ready."""
@@ -67,7 +79,7 @@ class Material:
             "learning": len(self.learning),
             "sources": sources(self.learning),
             "choosing": len(self.choosing),
-            "certifying": len(self.certifying),
+            "certifying": self.certifying_texts,
             "certifying_sources": sources(self.certifying),
             "teachers": list(self.teachers),
             "unusable": dict(self.unusable),
@@ -84,37 +96,58 @@ def sorted_out(
 ) -> Material:
     """The rows by their sides.
 
-    Of the rows to learn from each text stands once. Held-out rows stay as often as they came, for traffic that repeats itself does so; a
-    text that is learnt from is taken out of them.
+    On each side a text stands once, as it came last: what comes ten times tells of the traffic once, and a test that took it for ten
+    independent rows would be too sure. A text that is learnt from is taken out of the held-out rows.
 
     Args:
         rows: in the order in which they were given.
         since: held-out rows from before are not used: what they say of the traffic was found to be wrong since then.
     """
-    best: dict[str, Taken] = {}
-    for side, taken in rows:
-        if side is Side.LEARNING and taken.heard:
-            key = joined(taken.row.input)
-            if key not in best or _weight(taken) >= _weight(best[key]):
-                best[key] = taken
-    known = {folded(text) for text in best}
+    learning = _once((taken for side, taken in rows if side is Side.LEARNING and taken.heard), _believed)
+    known = {folded(joined(taken.row.input)) for taken in learning}
     held = [(side, taken) for side, taken in rows if side is not Side.LEARNING]
     new = [(side, taken) for side, taken in held if folded(joined(taken.row.input)) not in known]
     fresh = [(side, taken) for side, taken in new if since is None or taken.at > since]
-    for reason, count in (("held out, but learnt from before", len(held) - len(new)), ("held out, but too old", len(new) - len(fresh))):
-        if count:
-            unusable[reason] += count
-    return Material(
-        tuple(best.values()),
-        tuple(taken for side, taken in fresh if side is Side.CHOOSING),
-        tuple(taken for side, taken in fresh if side is Side.CERTIFYING),
-        tuple(sorted(set(teachers))),
-        tuple(unusable.most_common()),
-    )
+    choosing = newest(taken for side, taken in fresh if side is Side.CHOOSING)
+    certifying = [taken for side, taken in fresh if side is Side.CERTIFYING]
+    by_source = [one for source in _RANK for one in newest(taken for taken in certifying if taken.source == source)]
+    left_out = {
+        "held out, but learnt from before": len(held) - len(new),
+        "held out, but too old": len(new) - len(fresh),
+        "held out, and another row has the same text": len(fresh) - len(choosing) - len(by_source),
+    }
+    unusable.update({reason: count for reason, count in left_out.items() if count})
+    return Material(tuple(learning), tuple(choosing), tuple(by_source), tuple(sorted(set(teachers))), tuple(unusable.most_common()))
 
 
-def _weight(taken: Taken) -> tuple[int, float]:
+def newest(rows: Iterable[Taken]) -> list[Taken]:
+    """Each text once, as it came last; of the same moment a person's output counts before a file's before a large model's."""
+    every = list(rows)
+    counts: Counter[str] = Counter()
+    for taken in every:
+        counts[folded(joined(taken.row.input))] += taken.times
+    kept = _once(every, _recent, lambda taken: folded(joined(taken.row.input)))
+    return [replace(taken, times=counts[folded(joined(taken.row.input))]) for taken in kept]
+
+
+def _once(
+    rows: Iterable[Taken], weight: Callable[[Taken], _Weight], name: Callable[[Taken], str] = lambda taken: joined(taken.row.input)
+) -> list[Taken]:
+    """Of rows of one name the weightiest; of equal ones the later."""
+    best: dict[str, Taken] = {}
+    for taken in rows:
+        key = name(taken)
+        if key not in best or weight(taken) >= weight(best[key]):
+            best[key] = taken
+    return list(best.values())
+
+
+def _believed(taken: Taken) -> _Weight:
     return _RANK[taken.source], taken.at.astimezone(UTC).timestamp()
+
+
+def _recent(taken: Taken) -> _Weight:
+    return taken.at.astimezone(UTC).timestamp(), _RANK[taken.source]
 
 
 def record(text: Text, output: Any, columns: tuple[tuple[str, ...], str]) -> dict[str, Any]:

@@ -36,32 +36,37 @@ def seconds(said: str) -> float:
 
 def keep_on(
     once: Callable[[], object],
-    new: Callable[[], int],
+    new: Callable[[int], int],
     schedule: Schedule,
     stop: threading.Event,
-    failed: Callable[[SmidgenError], None],
+    failed: Callable[[SmidgenError | OSError], None],
     *,
     at_once: bool = True,
 ) -> int:
     """Learn when it is time, until `stop` is set; how often that was. A learning that fails is told of, and the next one comes when it is
-    due: what is wrong today (a full disk, a locked store) may be right tomorrow.
+    due: what is wrong today (a full disk, a locked store) may be right tomorrow. One that came for new pairs comes again when as many more
+    are there, for training takes minutes, and what fails may fail each time.
 
     Args:
         once: learns.
-        new: counts the pairs that came since the last time.
+        new: counts the pairs that came since the last time, as far as it is told to.
         failed: told of what went wrong.
         at_once: whether the clock's first time is now.
     """
     times, due = 0, time.monotonic() + (0.0 if at_once else schedule.every or 0.0)
+    wanted = schedule.when_new
     while not stop.is_set():
         now = time.monotonic()
         try:
-            ripe = schedule.when_new is not None and new() >= schedule.when_new
+            ripe = wanted is not None and new(wanted) >= wanted
             if ripe or (schedule.every is not None and now >= due):
                 due = now + (schedule.every or 0.0)
                 times += 1
+                if ripe and wanted is not None and schedule.when_new is not None:
+                    wanted += schedule.when_new  # where it fails, these pairs alone do not bring it again
                 once()
-        except SmidgenError as error:
+                wanted = schedule.when_new
+        except (SmidgenError, OSError) as error:
             failed(error)
         left = due - time.monotonic() if schedule.every is not None else LOOK_SECONDS
         stop.wait(max(0.0, min(LOOK_SECONDS, left)) if schedule.when_new is not None else max(0.0, left))

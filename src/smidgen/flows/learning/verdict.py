@@ -37,11 +37,18 @@ def judged(contest: Contest | None, certified: bool, champion_certified: bool, a
         return Verdict(True, f"it is better, and goes without a certificate as was asked for: {shown}")
     if contest.won:
         return Verdict(False, f"it is better, but could not be certified (--uncertified promote would take it): {shown}")
-    if certified and not champion_certified and contest.held:
+    if contest.held and certified and not champion_certified:
         return Verdict(True, f"it is certified, which the champion is not, and no worse than by {contest.margin:.1%}: {shown}")
+    if contest.held and not champion_certified:
+        return Verdict(False, f"it is no worse than by {contest.margin:.1%}, but could not be certified: {shown}")
     if certified and not champion_certified:
         return Verdict(False, f"it is certified, but could not be shown to be no worse than by {contest.margin:.1%}: {shown}")
     return Verdict(False, f"it could not be shown to be better: {shown}")
+
+
+def matters(contest: Contest | None, champion_certified: bool) -> bool:
+    """Whether a certificate would change what becomes of the challenger, or what it answers: each test for one is paid for by the next."""
+    return contest is None or contest.won or (contest.held and not champion_certified)
 
 
 def _shown(contest: Contest) -> str:
@@ -49,5 +56,5 @@ def _shown(contest: Contest) -> str:
         return "no held-out rows to compare on"
     return (
         f"{contest.challenger:.1%} against {contest.champion:.1%} on {contest.n:,} held-out rows, "
-        f"{contest.gained:,} better and {contest.lost:,} worse, p = {contest.p:.3g}"
+        f"{contest.gained:,} better and {contest.lost:,} worse, p = {contest.p:.3g} (look {contest.look}, tested at {contest.level:.3g})"
     )

@@ -1,4 +1,8 @@
-"""Which stored requests can be learnt from, and whose answer counts."""
+"""Which stored requests can be learnt from or measured on, and whose answer counts.
+
+To learn from, the best of each request is taken: a correction before an answer, and nothing that someone called wrong. Held-out requests
+measure, and are taken as they went: left out for what became of them, the bad ones first, they would be an easier sample than the traffic.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,13 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from smidgen.store.traffic.shapes import Pair, Whose, moment
+from smidgen.core.answer_state import UNLIKE, AnswerState
+from smidgen.store.traffic.shapes import MOST_TEXT, Pair, Whose, moment
 from smidgen.store.traffic.tables import FEEDBACK, REQUESTS
 
 _PAGE = 500
 """Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
+_ANSWERED = 200
 
 
 @dataclass(slots=True)
@@ -36,7 +42,8 @@ def page(
 ) -> sql.Select[Any]:
     """The next requests that could be pairs, behind the time and id of the last one."""
     one = REQUESTS.c
-    wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.not_(one.truncated)]
+    # Of a held-out request that was cut it may be the answer that is too long: that one counts.
+    wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.or_(sql.not_(one.truncated), one.held_out)]
     if asked is not None:
         wanted.append(one.asked == asked)
     if held_out is not None:
@@ -66,16 +73,45 @@ def judged(connection: Connection, ids: Sequence[str]) -> dict[str, Judgement]:
 
 
 def pair(row: Any, said: Judgement | None) -> Pair | None:
-    """The pair of a request; None where there is no answer to learn from. A correction that cannot be used still says that the upstream's
-    answer is wrong."""
-    reference: str | None = row.answer
-    whose: Whose = "upstream"
-    if said is not None and said.corrected is not None:
-        reference, whose = (said.corrected if said.usable else None), "human"
-    elif said is not None and said.down:
-        reference = None
-    if reference is None or not reference.strip():
-        return None
+    """The pair of a request; None where there is no answer to learn from, or, of a held-out one, none to measure by."""
+    return _measuring(row, said or Judgement()) if row.held_out else _teaching(row, said or Judgement())
+
+
+def _teaching(row: Any, said: Judgement) -> Pair | None:
+    """A correction that cannot be used still says that the upstream's answer is wrong."""
+    if said.corrected is not None:
+        return _pair(row, said.corrected, "human") if said.usable and said.corrected.strip() else None
+    return _pair(row, row.answer, "upstream") if _state(row) == "whole" and not said.down else None
+
+
+def _measuring(row: Any, said: Judgement) -> Pair | None:
+    """What the upstream answered is its answer, whatever anyone says of it. An answer that is no whole text is one that none agrees with;
+    one that is not known to have ended says nothing."""
+    if row.truncated and len(row.input) >= MOST_TEXT:
+        return None  # it may be the input that was cut
+    state = _state(row)
+    corrected = said.corrected if said.corrected is not None and said.usable and said.corrected.strip() else None
+    if state == "whole":
+        return _pair(row, row.answer, "upstream", state, corrected)
+    if state in UNLIKE:
+        return _pair(row, "", "upstream", state, corrected)
+    return _pair(row, corrected, "human", state) if corrected is not None else None
+
+
+def _state(row: Any) -> AnswerState:
+    """How the upstream answered; empty where it did not."""
+    if row.answered_by != "upstream" or row.status != _ANSWERED:
+        return ""
+    if row.truncated and row.answer is not None and len(row.answer) >= MOST_TEXT:
+        return "long"
+    state: AnswerState = row.answer_state
+    if state in ("", "whole"):
+        # An older smidgen did not say how: what it kept no text of is not taken to have gone well.
+        return "whole" if row.answer is not None and row.answer.strip() else "blank"
+    return state
+
+
+def _pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whole", corrected: str | None = None) -> Pair:
     return Pair(
         id=row.id,
         time=moment(row.time),
@@ -89,4 +125,7 @@ def pair(row: Any, said: Judgement | None) -> Pair | None:
         local_output=row.local_output,
         local_score=row.local_score,
         model=row.model,
+        state=state,
+        corrected=corrected,
+        altered=row.altered,
     )

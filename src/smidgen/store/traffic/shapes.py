@@ -107,7 +107,15 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A text with an answer to learn from, and whose answer that is."""
+    """A text with an answer to learn from, or, of a held-out request, to measure by.
+
+    Attributes:
+        reference: that answer; empty where the upstream's is no whole text.
+        whose: who gave it. Of a held-out request it is the upstream's wherever that answered, whatever people said of it.
+        state: how the upstream answered. To learn from, `whole` alone comes.
+        corrected: of a held-out request that the upstream answered: what a person put in the place of some answer to it.
+        altered: whether personal data was taken out of the input.
+    """
 
     id: str
     time: datetime
@@ -121,6 +129,9 @@ class Pair:
     local_output: str | None
     local_score: float | None
     model: str
+    state: AnswerState = "whole"
+    corrected: str | None = None
+    altered: bool = False
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -128,11 +128,12 @@ class Traffic:
         until: datetime | None = None,
         template: str | None = None,
     ) -> Iterator[Pair]:
-        """Texts with answers to learn from, the oldest first. All are of requests that a small model can answer alone, and none was cut.
+        """Texts with answers, the oldest first. All are of requests that a small model can answer alone, and no text was cut.
 
-        The reference is the newest correction by a person where there is one, else the upstream's whole answer. A request that got a
-        thumb down and no correction is left out, until someone takes it back with a thumb up. What a small model said itself is never
-        a reference.
+        To learn from: the reference is the newest correction by a person where there is one, else the upstream's whole answer. A request
+        that got a thumb down and no correction is left out, until someone takes it back with a thumb up. Of held-out requests nothing is
+        left out for how it went: the reference is what the upstream answered, whatever people said of it, and empty where that was no whole
+        text (`Pair.state`); a correction stands beside it. What a small model said itself is never a reference.
 
         Args:
             asked: the bundle, or the model, that requests named; None for all.

@@ -1,0 +1,151 @@
+"""A calibration sample: pairs that a certificate is tested on, out of a file or as they are at hand, answered and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.parts import Graded, most_columns, placing
+from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text
+from smidgen.data.columns import resolve
+from smidgen.data.read import STDIN, Table, open_table
+from smidgen.flows.acquaintance import Acquaintance
+from smidgen.flows.live import Model
+from smidgen.gateway import revocation
+from smidgen.gateway.certificate import Calibration
+from smidgen.parts import registry
+from smidgen.stats.intervals import Floats
+from smidgen.stats.patterns import same
+from smidgen.store.hashing import file_hash, rows_hash
+
+BY_LABEL = "label"
+_BATCH = 512
+_KNOWN_WELL = 0.5
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pairs as they were drawn.
+
+    Attributes:
+        rows: texts with the reference's outputs.
+        name: how the sample is called in messages.
+        unread: texts that the reference answered with what cannot be read as an output: whatever is answered to them disagrees.
+        unusable: how many rows of the file could not be read.
+        file_sha256: of the file; None where there is none: its rows stand for it.
+        table: the file, for segments by its columns.
+        unchecked: what cannot be told of the sample, in words.
+    """
+
+    rows: Sequence[Row]
+    name: str
+    unread: Sequence[Text] = ()
+    unusable: int = 0
+    file_sha256: str | None = None
+    table: Table | None = None
+    unchecked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The pairs as they were answered: scores, losses, segments (None: of none), all (n,)."""
+
+    scores: Floats
+    losses: Floats
+    segments: list[str | None]
+    calibration: Calibration
+
+
+def of_file(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> Drawn:
+    """The pairs of a file. Raises DataError for one that cannot be read, has no such column, or no usable row."""
+    task = model.task
+    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
+    for choice, flag in ((table.input, "--input"), (table.label, "--label")):
+        if choice is not None and choice.how == "guessed":
+            progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
+    settings = registry.find("tasks", model.manifest.task).settings.model_validate(
+        {"multi_label": True} if model.form.get("multi_label") else {}
+    )
+    bad: list[DataError] = []
+    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=bad.append, placed=placing(task)))
+    if not rows:
+        raise bad[0]
+    if bad:
+        progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
+    # Standard input leaves no file behind.
+    sha256 = None if str(file) == STDIN else file_hash(Path(file).expanduser())
+    return Drawn(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table)
+
+
+def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | None, progress: Progress) -> Sample:
+    """The pairs, answered and compared, but for those that the bundle knows.
+
+    Raises InputError for a sample that the bundle was made from, whose certificate was revoked, or that cannot be divided into segments.
+    """
+    task = model.task
+    rows_sha256 = rows_hash([*((row.input, row.output) for row in drawn.rows), *((text, None) for text in drawn.unread)])
+    file_sha256 = drawn.file_sha256 or rows_sha256
+    friend.refuse(file_sha256, rows_sha256, drawn.name)
+    if rows_sha256 in revocation.samples(model.folder):
+        raise InputError(
+            "this is the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",
+            value=drawn.name,
+            todo="Draw a new calibration sample from the traffic as it is now.",
+        )
+    given = task.gathered(drawn.rows) if isinstance(task, Graded) else list(drawn.rows)
+    read = [row for row in given if not friend.knows(row.input)]
+    rows = [*read, *(Row(text) for text in drawn.unread if not friend.knows(text))]
+    total = len(given) + len(drawn.unread)
+    if len(rows) < _KNOWN_WELL * total:
+        raise InputError(
+            "most rows stand in the data that the bundle was made from",
+            value=f"{total - len(rows):,} of {total:,} rows of {drawn.name}",
+            todo="Give pairs that were used neither for training nor for choosing the model.",
+        )
+    if total > len(rows):
+        progress.say(f"{total - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
+    replies = _replies(model, rows, progress)
+    losses = np.ones(len(rows), dtype=np.float64)
+    if isinstance(task, Graded):
+        losses[: len(read)] -= np.asarray(task.grades(read, replies[: len(read)], model.form), dtype=np.float64)
+    else:
+        losses[: len(read)] -= same([row.output for row in read], [reply.output for reply in replies[: len(read)]])
+    return Sample(
+        np.array([reply.score for reply in replies], dtype=np.float64),
+        np.clip(losses, 0.0, 1.0),
+        _segments(drawn.table, rows, replies, segment),
+        Calibration(file_sha256=file_sha256, rows_sha256=rows_sha256, n=len(rows), left_out=total - len(rows), unusable=drawn.unusable),
+    )
+
+
+def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Reply]:
+    progress.start("answer", len(rows))
+    replies: list[Reply] = []
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        replies += model.predict([row.input for row in part])
+        progress.advance(len(part))
+    progress.finish(f"{len(rows)} rows")
+    return replies
+
+
+def _segments(table: Table | None, rows: Sequence[Row], replies: Sequence[Reply], by: str | None) -> list[str | None]:
+    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
+    if by is None:
+        return [""] * len(rows)
+    if by == BY_LABEL:
+        if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
+            raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
+        return [reply.output for reply in replies]
+    if table is None:
+        raise InputError("these rows have no columns", value=by, todo="Certify on a file that has it, or leave --segment out.")
+    (column,) = resolve(by, table.columns, table.name, "--segment", 1)
+    cells = {number: record.get(column) for number, record in table.records()}
+    values = [cells.get(row.number) for row in rows]
+    return [None if value is None or not str(value).strip() else str(value).strip() for value in values]

@@ -1,0 +1,84 @@
+"""The line remembers since when held-out rows say something of the traffic."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.certified_bundle import pairs, write_pairs
+from tests.line_versions import line_of
+
+from smidgen.flows.certifying import Terms, certify
+from smidgen.flows.learning import enthroning, freshness
+from smidgen.flows.live import load
+from smidgen.gateway import revocation
+from smidgen.store.home import home
+from smidgen.store.line import Learning, Line
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+CERTIFICATE = "ab" * 16
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    return line_of(tmp_path / "support", 2)[0]
+
+
+def since(line: Line, began: datetime = NOW) -> datetime | None:
+    return freshness.remembered(line, freshness.revocations(line), began).fresh_since
+
+
+def test_a_revocation_of_any_version_counts_and_the_moment_only_grows(line: Line) -> None:
+    assert since(line) is None and line.read().fresh_since is None
+    earlier, champion = line.read().history[0].champion, line.read().champion
+    assert champion is not None and champion != earlier
+    line.change(lambda found: found.model_copy(update={"looks": 4, "contests": 7}))
+    revocation.revoke(line.version(earlier), CERTIFICATE, "found", NOW)
+    assert since(line) == NOW
+    assert (line.read().looks, line.read().contests) == (0, 0)  # the rows that count now were never looked at
+    line.change(lambda found: found.model_copy(update={"looks": 1}))
+    revocation.revoke(line.version(champion), "cd" * 16, "found before", NOW - timedelta(days=1))
+    assert (since(line), line.read().looks) == (NOW, 1)
+    revocation.revoke(line.version(champion), "ef" * 16, "found again", NOW + timedelta(days=1))
+    assert (since(line), line.read().looks) == (NOW + timedelta(days=1), 0)
+
+
+def test_rows_that_were_looked_at_are_not_fresh_for_an_older_revocation_that_is_heard_of_late(line: Line) -> None:
+    last = Learning(at=NOW + timedelta(days=2), outcome="kept", why="")
+    line.change(lambda found: found.model_copy(update={"looks": 4, "contests": 7, "last": last}))
+    revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", NOW)
+    assert (since(line), line.read().looks, line.read().contests) == (NOW, 4, 7)
+    revocation.revoke(line.version(line.read().champion or ""), "cd" * 16, "found", NOW + timedelta(days=2))
+    assert (since(line), line.read().looks, line.read().contests) == (NOW + timedelta(days=2), 0, 0)
+
+
+def test_what_is_revoked_in_smidgens_home_alone_counts_and_is_not_swept_up_with_its_version(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = line.read().champion
+    assert champion is not None
+    model = load(line.folder, 1)
+    file = write_pairs(tmp_path / "c.csv", [(given, "no" if wanted == "yes" else "yes") for given, wanted in pairs(1500, 3, 0.0, 0.1)])
+    paper = certify(model, file, Terms(alpha=0.1), now=NOW).certificate
+    revocation.revoke(line.version(champion), paper.id, "found", NOW)
+    revocation.place(line.version(champion)).unlink()
+    assert [one.at for one in freshness.revocations(line)] == [NOW]
+    assert since(line) == NOW
+    monkeypatch.setattr(enthroning, "KEPT", 0)
+    line.change(lambda found: found.model_copy(update={"champion": found.history[0].champion, "history": ()}))
+    enthroning.sweep(line)
+    shutil.rmtree(home() / "revocations")
+    assert champion not in line.versions() and freshness.revocations(line) == frozenset()
+    assert line.read().fresh_since == NOW
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"format_version": 1, "revoked": [{"certificate": "x", "reason": "y"}]}'])
+def test_a_revocation_at_a_time_that_is_not_known_was_as_late_as_can_be(line: Line, content: bytes) -> None:
+    champion = line.read().champion
+    assert champion is not None
+    revocation.place(line.version(champion)).write_bytes(content)
+    assert since(line, NOW) == NOW
+    assert since(line, NOW + timedelta(days=1)) == NOW + timedelta(days=1)  # nobody knows that it was not since then

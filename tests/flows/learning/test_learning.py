@@ -1,0 +1,203 @@
+"""The order of one learning, where everything is real but the training: challengers are bundles that are known."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certified_bundle import LABELS, make, pairs, write_pairs
+from tests.line_versions import line_of
+
+from smidgen.core.errors import BundleError, InputError
+from smidgen.flows import certifying
+from smidgen.flows import learn as flow
+from smidgen.flows.learn import Ask, Learned, learn
+from smidgen.flows.learning import challenger
+from smidgen.flows.learning.attesting import Asked
+from smidgen.flows.learning.gathering import Capture
+from smidgen.flows.live import load
+from smidgen.flows.rollback import roll_back
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation
+from smidgen.gateway.standing import State
+from smidgen.store.home import home
+from smidgen.store.line import Line, LineBusy
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+_NUMBERS = itertools.count(100)
+Then = Callable[[], object]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+
+
+def trained(monkeypatch: pytest.MonkeyPatch, labels: tuple[str, str] = LABELS, then: Then = lambda: None) -> None:
+    """From now on training gives a bundle that answers rightly, or the other way round; `then` is what happens meanwhile."""
+
+    def built(recipe: object, material: Any, work: Path, **more: object) -> challenger.Challenger:
+        then()
+        return challenger.Challenger(make(work / "made", seed=next(_NUMBERS), labels=labels), (("text",), "intent"), material)
+
+    monkeypatch.setattr(challenger, "built", built)
+
+
+def data(folder: Path, n: int = 1500) -> Path:
+    """A file of rows that nobody had yet; hardly any of them is answered wrongly by whoever answers rightly."""
+    number = next(_NUMBERS)
+    return write_pairs(folder / f"data-{number}.csv", pairs(n, number, 0.0, 0.02, start=number * 10_000))
+
+
+def run(line: Line, now: datetime, *files: Path, **more: Any) -> Learned:
+    asked = Ask(
+        task="classify",
+        data=files,
+        margin=0.1,
+        threads=1,
+        **{"capture": Capture(use=False), "certificate": Asked(alpha=0.1), **more},
+    )
+    return learn(line.folder, asked, now=now)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """A line whose champion answers everything the wrong way round, and has no certificate."""
+    made = Line(tmp_path / "support")
+    bundle = make(tmp_path / "first", seed=1, labels=(LABELS[1], LABELS[0]))
+    learn(made.folder, Ask(start=bundle, capture=Capture(use=False), threads=1, task="classify"), now=NOW - DAY)
+    return made
+
+
+def held(done: Learned) -> int:
+    return int(done.rows["choosing"] + done.rows["certifying"])
+
+
+def too_old(done: Learned) -> int:
+    return int(done.rows["unusable"].get("held out, but too old", 0))
+
+
+def test_each_learning_counts_what_it_looked_at_and_tests_for_nothing_in_vain(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(monkeypatch)
+    first = run(line, NOW, data(tmp_path))
+    assert first.promoted and first.attested is not None and first.attested.certificate is not None
+    assert "look 1" in first.attested.certificate.method and first.contest is not None and first.contest.level == 0.025
+    assert (line.read().looks, line.read().contests) == (1, 1)
+    second = run(line, NOW + DAY, data(tmp_path))
+    # Alike, and the champion's certificate holds: a certificate would change nothing.
+    assert second.outcome == "kept" and "none was tested for" in second.why and "could not be shown to be better" in second.why
+    assert (line.read().looks, line.read().contests) == (1, 2)
+    assert second.contest is not None and second.contest.level == pytest.approx(0.05 / 6)
+    trained(monkeypatch, (LABELS[1], LABELS[0]))
+    assert run(line, NOW + 2 * DAY, data(tmp_path)).outcome == "kept"
+    assert (line.read().looks, line.read().contests) == (1, 3)
+
+
+def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    strict = {"certificate": Asked(alpha=0.004)}
+    first = run(line, NOW, data(tmp_path), **strict)
+    assert first.outcome == "kept" and "--uncertified promote would take it" in first.why
+    seen = (line.read().looks, line.read().contests)
+    other = run(line, NOW + DAY, **strict, level=0.04)
+    assert (line.read().contests, other.contest.look) == (2, 2)  # type: ignore[union-attr]
+    again = run(line, NOW + 2 * DAY, **strict, level=0.04, anyway=True)
+    assert again.promoted and again.contest is not None and again.contest.look == 2
+    assert (line.read().looks, line.read().contests) == (seen[0], 2)
+
+
+def test_a_revocation_is_remembered_through_promotions_and_rollbacks(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    assert run(line, NOW, data(tmp_path)).promoted
+    certifying.revoke(line.folder, "the audit found it", NOW + DAY)
+    again = run(line, NOW + 2 * DAY, data(tmp_path))
+    old = too_old(again)
+    assert again.promoted and old > 300 and 350 < held(again) < 550
+    assert "look 1" in again.attested.certificate.method  # type: ignore[union-attr]
+    assert certifying.shown(line.folder, NOW + 2 * DAY).valid
+    # The champion's own certificate holds now. What was held out before the revocation is no better for that.
+    third = run(line, NOW + 3 * DAY, data(tmp_path, 300))
+    assert too_old(third) == old and held(again) < held(third) < held(again) + 200
+    roll_back(line.folder, line.read().history[0].champion)
+    fourth = run(line, NOW + 4 * DAY, data(tmp_path, 300))
+    assert too_old(fourth) == old and held(fourth) > held(third)
+    assert line.read().fresh_since == NOW + DAY
+
+
+def test_a_revocation_at_no_known_time_lifts_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    assert run(line, NOW, data(tmp_path)).promoted
+    revocation.place(line.version(line.read().champion or "")).write_bytes(b"{")
+    done = run(line, NOW + DAY, data(tmp_path))
+    assert done.outcome == "kept" and held(done) == 0 and too_old(done) > 600
+    assert (line.read().fresh_since, line.read().looks) == (NOW + DAY, 0)
+
+
+def test_a_revocation_while_it_learns_keeps_the_challenger_out(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = line.read().champion
+    trained(monkeypatch, then=lambda: revocation.revoke(line.version(before or ""), "ab" * 16, "found just now", NOW + DAY / 2))
+    done = run(line, NOW, data(tmp_path))
+    assert done.contest is not None and done.contest.won
+    assert done.outcome == "kept" and "revoked while it learnt" in done.why
+    assert line.read().champion == before and line.versions() == [before]
+    trained(monkeypatch)
+    later = run(line, NOW + DAY, data(tmp_path))
+    assert later.promoted and line.read().fresh_since == NOW + DAY / 2
+
+
+def test_who_was_compared_with_another_champion_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, ids = line_of(tmp_path / "support", 2)
+    loaded = []
+
+    def overtaken(folder: Path, threads: int | None) -> Any:
+        """The champion is loaded, and then somebody goes back to the one before it."""
+        loaded.append(load(folder, threads))
+        if len(loaded) == 1:
+            roll_back(folder)
+        return loaded[-1]
+
+    monkeypatch.setattr(flow, "load", overtaken)
+    trained(monkeypatch)
+    with pytest.raises(LineBusy, match="meanwhile"):
+        run(line, NOW, data(tmp_path))
+    assert loaded[0].id == ids[1] and line.read().champion == ids[0]
+
+
+def test_a_line_whose_champion_has_no_recipe_does_one_job_too(line: Line) -> None:
+    with pytest.raises(InputError, match="another job"):
+        learn(line.folder, Ask(task="write", capture=Capture(use=False)))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_bundle_is_taken_in_with_what_is_revoked_of_it(tmp_path: Path, damaged: bool) -> None:
+    bundle = make(tmp_path / "models")
+    file = write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000))
+    certifying.certify(load(bundle, 1), file, certifying.Terms(), now=NOW)
+    certifying.revoke(bundle, "new products", NOW)
+    shutil.rmtree(home() / "revocations")  # another machine's home, or one that was cleared
+    if damaged:
+        revocation.place(bundle).write_bytes(b'{"revoked": [')
+    line = Line(tmp_path / "line")
+    learn(line.folder, Ask(start=bundle, capture=Capture(use=False), task="classify", threads=1), now=NOW + DAY)
+    taken = line.version(line.read().champion or "")
+    assert papers.place(taken).is_file()
+    assert certifying.shown(line.folder, NOW + DAY).state is State.REVOKED
+    assert revocation.place(taken).read_bytes() == revocation.place(bundle).read_bytes()
+    assert line.read().fresh_since == (NOW + DAY if damaged else NOW)
+
+
+def test_a_bundle_whose_revocations_cannot_be_read_is_not_taken_in(tmp_path: Path) -> None:
+    bundle = make(tmp_path / "models")
+    revocation.place(bundle).symlink_to(tmp_path / "gone.json")
+    line = Line(tmp_path / "line")
+    with pytest.raises(BundleError, match="cannot be taken in"):
+        learn(line.folder, Ask(start=bundle, capture=Capture(use=False), task="classify", threads=1))
+    assert line.read().champion is None
