@@ -16,10 +16,11 @@ import numpy as np
 from smidgen.data.linear_head import LinearHead, chances
 from smidgen.data.sides import Side
 from smidgen.flows.learning.contest import Contest
-from smidgen.flows.learning.verdict import judged
+from smidgen.flows.learning.verdict import judged, matters
 from smidgen.stats.audit import Audit
 from smidgen.stats.certified import Claim, certified, steps
 from smidgen.stats.paired import better, not_worse
+from smidgen.stats.spending import share
 
 LEVEL, MARGIN = 0.05, 0.02
 """As of `smidgen learn`."""
@@ -154,15 +155,15 @@ class Gateway:
         fought = None
         if self.champion is not None:
             self.contests += 1
-            level = spent(LEVEL, self.contests)
+            level = share(LEVEL, self.contests)
             fought = contest(self.champion, challenger, traffic.vectors[choosing], traffic.said[choosing], level, self.rng)
-            if not fought.won and (self.threshold is not None or fought.behind):
-                return False  # no certificate would change that
+        if not matters(fought, self.threshold is not None):
+            return False  # no certificate would change that
         self.looks += 1
         surest = chances(challenger.left_out() if len(choosing) < FEWEST else challenger.scores(traffic.vectors[choosing])).max(axis=1)
         scores, labels = answered(challenger, traffic.vectors[certifying])
         losses = (labels != traffic.said[certifying]).astype(np.float64)
-        found = certified(scores, losses, steps(curve(surest)), Claim(policy.alpha, spent(policy.delta, self.looks)))
+        found = certified(scores, losses, steps(curve(surest)), Claim(policy.alpha, share(policy.delta, self.looks)))
         if not judged(fought, found.threshold is not None, self.threshold is not None, anyway=False).promote:
             return False
         self.champion, self.threshold = challenger, found.threshold
@@ -183,11 +184,6 @@ def curve(scores: Any) -> list[tuple[float, float]]:
     return [(float(score), (place + 1) / len(ordered)) for place, score in enumerate(ordered)]
 
 
-def spent(whole: float, look: int) -> float:
-    """What the look of this number, from 1, may spend; all of them together spend no more than the whole."""
-    return whole / (look * (look + 1))
-
-
 def contest(champion: LinearHead, challenger: LinearHead, vectors: Any, said: Any, level: float, rng: np.random.Generator) -> Contest:
     """Both on the rows that choose, as `flows/learning/contest.py` has it."""
     if not len(said):
@@ -196,7 +192,8 @@ def contest(champion: LinearHead, challenger: LinearHead, vectors: Any, said: An
     change = (second - first)[rng.permutation(len(said))]
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
     p, p_not_worse = better(change, level), not_worse(change, MARGIN, level)
-    return Contest(len(said), float(first.mean()), float(second.mean()), gained, lost, p, p_not_worse, level, MARGIN)
+    p_worse = better(-change, level)
+    return Contest(len(said), float(first.mean()), float(second.mean()), gained, lost, p, p_not_worse, level, MARGIN, p_worse=p_worse)
 
 
 def noisy(gold: Any, classes: int, share: float, rng: np.random.Generator) -> Any:

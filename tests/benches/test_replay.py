@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import replay_plot
-from bench.replaying import LOCAL, Gateway, Policy, Trace, Traffic, changed_meaning, curve, new_intents, noisy, spent
+from bench.replaying import LOCAL, Gateway, Policy, Trace, Traffic, changed_meaning, curve, new_intents, noisy
 
 from smidgen.data.sides import Side
 
@@ -72,11 +72,6 @@ def test_noise_is_of_the_share_that_was_asked_for_and_always_wrong() -> None:
     gold = np.random.default_rng(0).integers(77, size=20_000)
     said = noisy(gold, 77, 0.09, np.random.default_rng(1))
     assert (said != gold).mean() == pytest.approx(0.09, abs=0.01) and said.max() < 77
-
-
-def test_all_looks_together_spend_no_more_than_the_whole() -> None:
-    assert [spent(0.05, look) for look in (1, 2)] == [0.025, pytest.approx(0.05 / 6)]
-    assert sum(spent(0.05, look) for look in range(1, 10_000)) < 0.05
 
 
 def test_the_curve_runs_from_strict_to_lax() -> None:

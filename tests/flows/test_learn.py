@@ -269,14 +269,17 @@ def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
     temporary.mkdir()
     monkeypatch.setenv("SMIDGEN_HOME", str(home))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    capture([(f"{text} zanzibar", label) for text, label in rows(60, 11)], "support", datetime.now(UTC))
+    said = [(f"{text} zanzibar", label) for text, label in rows(60, 11)]
+    capture(said, "support", datetime.now(UTC))
     done = learn(line.folder, Ask(threads=1))
     assert done.challenger is not None and done.rows["sources"]["upstream"] > 30
     assert not (home / "steps").exists() and list(temporary.iterdir()) == [] and not list(line.folder.glob(".work-*"))
     files = [file for folder in (line.folder, home) for file in folder.rglob("*") if file.is_file()]
     # A word of a text may be a term of a model that learnt it, and a report shows some of its test rows: no whole text is anywhere else.
     assert len(files) > 10
-    assert not [file for file in files if file.name != "report.json" and b" zanzibar" in file.read_bytes()]
+    held = {file.name: content for file in files if file.name != "report.json" and b"zanzibar" in (content := file.read_bytes())}
+    assert set(held) <= {"terms.json"}, "the terms of a model, and no file of texts"
+    assert not [text for text, _ in said for content in held.values() if text.encode() in content]
 
 
 def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ def learn(
             "level/(k(k+1))."
         ),
     ] = 0.05,
-    margin: Annotated[float, typer.Option(help="By how much a certified one may be worse than a champion without a certificate.")] = 0.02,
+    margin: Annotated[
+        float, typer.Option(help="By how much a certified one may be worse than an uncertified champion, where it is shown to be.")
+    ] = 0.02,
     alpha: Annotated[
         float | None, typer.Option(help="Share of local answers that may disagree (default: as the champion's certificate, else 0.05).")
     ] = None,

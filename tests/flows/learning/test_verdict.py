@@ -22,6 +22,8 @@ from .test_material import taken
 BETTER = Contest(100, 0.8, 0.9, 12, 2, 0.006, 0.001, 0.05, 0.02)
 ALIKE = Contest(900, 0.8, 0.8, 5, 5, 0.62, 0.01, 0.05, 0.02)
 UNKNOWN = Contest(20, 0.8, 0.8, 1, 1, 0.75, 0.4, 0.05, 0.02)
+WORSE = Contest(200, 0.9, 0.8, 2, 22, 0.999, 0.9, 0.05, 0.02, p_worse=0.001)
+A_LITTLE_WORSE = Contest(9000, 0.9, 0.895, 5, 50, 0.999, 0.01, 0.05, 0.02, p_worse=0.001)
 
 # contest, certified, champion certified, anyway -> promoted
 CASES = [
@@ -33,7 +35,13 @@ CASES = [
     (ALIKE, True, False, False, True),
     (ALIKE, True, True, False, False),
     (ALIKE, False, False, True, False),
-    (UNKNOWN, True, False, False, False),
+    (UNKNOWN, True, False, False, True),  # the champion answers nothing
+    (UNKNOWN, True, True, False, False),
+    (UNKNOWN, False, False, False, False),
+    (WORSE, True, False, False, False),
+    (WORSE, True, True, True, False),
+    (A_LITTLE_WORSE, True, False, False, True),
+    (A_LITTLE_WORSE, True, True, False, False),
     (None, True, False, False, True),
     (None, False, False, False, True),
 ]
@@ -58,7 +66,9 @@ def test_the_contest_counts_rows_and_tests_what_differs() -> None:
     assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (20, 0.5, 0.9, 10, 2)
     assert found.p == pytest.approx((1 + 12 + 66) / 2**12) and found.won
     none = contest.fought(model(), model(), [], level=0.05, margin=0.02, seed=0)
-    assert (none.n, none.won, none.held) == (0, False, False)
+    assert (none.n, none.won, none.held, none.behind) == (0, False, False, False)
+    back = contest.fought(model(*"a" * 8, *"b" * 2, *"a" * 10), model(*"a" * 10, *"b" * 10), rows, level=0.05, margin=0.02, seed=0)
+    assert back.p_worse == found.p and back.behind
 
 
 def test_graded_answers_are_compared_by_their_grades() -> None:
@@ -78,7 +88,7 @@ def test_graded_answers_are_compared_by_their_grades() -> None:
     found = contest.fought(grader(*[0.4] * 200), grader(*[0.7] * 200), rows, level=0.05, margin=0.02, seed=0)
     assert found.won and found.gained == 200 and found.challenger == pytest.approx(0.7)
     back = contest.fought(grader(*[0.7] * 200), grader(*[0.4] * 200), rows, level=0.05, margin=0.02, seed=0)
-    assert not back.won and not back.held
+    assert not back.won and not back.held and back.behind and not found.behind
 
 
 @pytest.mark.parametrize(("said", "wanted"), [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("0.5h", 1800)])
@@ -161,7 +171,10 @@ def test_no_more_new_pairs_are_counted_than_it_takes() -> None:
 
 @pytest.mark.parametrize(
     ("found", "champion", "wanted"),
-    [(None, True, True), (BETTER, True, True), (BETTER, False, True), (ALIKE, False, True), (ALIKE, True, False), (UNKNOWN, False, False)],
+    [
+        *((None, True, True), (BETTER, True, True), (BETTER, False, True), (ALIKE, False, True), (ALIKE, True, False)),
+        *((UNKNOWN, False, True), (UNKNOWN, True, False), (WORSE, False, False), (A_LITTLE_WORSE, False, True)),
+    ],
 )
 def test_a_certificate_is_tested_for_where_it_would_change_something(found: Contest | None, champion: bool, wanted: bool) -> None:
     assert matters(found, champion) is wanted

@@ -29,6 +29,7 @@ class Contest:
         gained, lost: rows on which the challenger did better, and worse.
         p: one-sided, of "the challenger is not better".
         p_not_worse: one-sided, of "it is worse by the margin or more".
+        p_worse: one-sided, of "it is not worse".
         level: at which it was tested, what of the one that was asked for goes to this look.
         margin: as it was asked for.
         look: how many comparisons there were since the held-out rows are fresh, with this one.
@@ -44,6 +45,7 @@ class Contest:
     level: float
     margin: float
     look: int = 1
+    p_worse: float = 1.0
 
     @property
     def won(self) -> bool:
@@ -55,9 +57,14 @@ class Contest:
         """Whether it is no worse than by the margin."""
         return self.p_not_worse <= self.level
 
+    @property
+    def behind(self) -> bool:
+        """Whether it is worse, and not shown to be so by less than the margin."""
+        return self.p_worse <= self.level and not self.held
+
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**asdict(self), "better": self.won, "not_worse": self.held}
+        return {**asdict(self), "better": self.won, "not_worse": self.held, "worse": self.behind}
 
 
 def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: float, margin: float, seed: int, look: int = 1) -> Contest:
@@ -80,6 +87,7 @@ def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: 
         level=spent,
         margin=margin,
         look=look,
+        p_worse=better(-change[drawn], spent),
     )
 
 

@@ -18,9 +18,10 @@ class Verdict:
 def judged(contest: Contest | None, certified: bool, champion_certified: bool, anyway: bool) -> Verdict:
     """The rule.
 
-    A challenger is promoted where it is better, or where it is certified, the champion is not, and it is no worse than by the margin. One
-    without a certificate is promoted only where that is the policy; but the first of a line always is: without a certificate everything
-    escalates, as it did before there was one.
+    A challenger is promoted where it is better, or where it is certified and the champion is not: that one answers nothing, so there is
+    nothing to lose; but one that is shown to be worse, and not by less than the margin, stays out all the same. One without a certificate
+    is promoted only where that is the policy; but the first of a line always is: without a certificate everything escalates, as it did
+    before there was one.
 
     Args:
         contest: None where there is no champion.
@@ -37,18 +38,18 @@ def judged(contest: Contest | None, certified: bool, champion_certified: bool, a
         return Verdict(True, f"it is better, and goes without a certificate as was asked for: {shown}")
     if contest.won:
         return Verdict(False, f"it is better, but could not be certified (--uncertified promote would take it): {shown}")
-    if contest.held and certified and not champion_certified:
-        return Verdict(True, f"it is certified, which the champion is not, and no worse than by {contest.margin:.1%}: {shown}")
-    if contest.held and not champion_certified:
-        return Verdict(False, f"it is no worse than by {contest.margin:.1%}, but could not be certified: {shown}")
+    if certified and not champion_certified and contest.behind:
+        return Verdict(False, f"it is certified, but worse, and not shown to be so by less than {contest.margin:.1%}: {shown}")
     if certified and not champion_certified:
-        return Verdict(False, f"it is certified, but could not be shown to be no worse than by {contest.margin:.1%}: {shown}")
+        return Verdict(True, f"it is certified, which the champion is not, and not shown to be worse: {shown}")
+    if not champion_certified:
+        return Verdict(False, f"it could not be certified: {shown}")
     return Verdict(False, f"it could not be shown to be better: {shown}")
 
 
 def matters(contest: Contest | None, champion_certified: bool) -> bool:
     """Whether a certificate would change what becomes of the challenger, or what it answers: each test for one is paid for by the next."""
-    return contest is None or contest.won or (contest.held and not champion_certified)
+    return contest is None or contest.won or not (champion_certified or contest.behind)
 
 
 def _shown(contest: Contest) -> str:
