@@ -298,8 +298,7 @@ class LlamaRunner:
             **more,
         }
         body["n_predict"] = min(most, body["n_predict"])
-        sent = {"do": "write", "body": body, "stop_ids": self.options.stop, "context": self.options.context}
-        return {**sent, "together": _TOGETHER_SECONDS}
+        return {"do": "write", "body": body, "stop_ids": self.options.stop, "context": self.options.context}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":
@@ -337,9 +336,6 @@ GREEDY = {"temperature": 0.0, "samplers": ["top_k"], "top_k": 1}
 STREAMED = {"stream": True, "cache_prompt": True, "return_progress": True, "timings_per_token": True, "post_sampling_probs": False}
 """Piece by piece, with an exact count of tokens, from what of the prompt is known already."""
 
-
-_TOGETHER_SECONDS = 0.02
-"""Of an answer that is read as it comes: what may go in one piece. Nobody reads faster."""
 
 _WHOLE_SECONDS = 0.25
 """Of an answer that is wanted whole: the process still says now and then that it lives."""

@@ -1,4 +1,4 @@
-"""Pieces of an answer on their way out of the model's process: those that come shortly after one another go together.
+"""Pieces of an answer on their way out of the model's process: those of a whole text that come shortly after one another go together.
 
 A message wakes two threads of the process that asked. On two cores they take the time from the threads that compute the next token, each of
 which then waits for the other.
