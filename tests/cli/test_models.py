@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.line_versions import line_of
 
 from smidgen.cli.main import code
 from smidgen.store import shelf
@@ -72,3 +73,13 @@ def test_pull_shows_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert base["name"] == "minilm" and base["licence"] == "Apache-2.0" and len(base["sha256"]) == 64
     assert code(["pull", "minlm"]) == 2
     assert "Did you mean 'minilm'?" in capsys.readouterr().err
+
+
+def test_a_line_is_listed_by_its_champion(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line, ids = line_of(own_home / "support", 2)
+    shelf.remember(line.folder)
+    (found,) = listed(capsys)["bundles"]
+    assert (found["id"], found["folder"]) == (ids[1], str(line.folder.resolve()))
+    line.point(ids[0], by="rollback", why="back", instead_of=ids[1])
+    (found,) = listed(capsys)["bundles"]
+    assert found["id"] == ids[0], "who serves now, without anybody remembering it"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.certified_bundle import certified_bundle  # noqa: F401
 from tests.gateway.test_certificates import paper
+from tests.line_versions import line_of
 
 from smidgen.bundles.open import read_manifest
 from smidgen.cli.main import code
@@ -95,3 +96,14 @@ def test_serving_remembers_where_it_can(certified_bundle: Path, monkeypatch: pyt
     monkeypatch.setattr(shelf, "remember", full)
     _remember([certified_bundle])
     assert shelf.known() == []
+
+
+def test_of_a_line_its_champion_is_meant(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    line, ids = line_of(tmp_path / "line", 2)
+    _remember([line.folder])
+    (found,) = told(capsys)["bundles"]
+    assert (found["id"], found["folder"]) == (ids[1], str(line.folder.resolve()))
+    line.point(ids[0], by="rollback", why="back", instead_of=ids[1])
+    (found,) = told(capsys)["bundles"]
+    assert found["id"] == ids[0]

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from smidgen.cli.screen import out, print_json
-from smidgen.core.errors import BundleError
+from smidgen.core.errors import BundleError, InputError
 
 
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
@@ -28,22 +28,27 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list 
 
 
 def _folders() -> list[Path]:
-    """Remembered bundles, then those in the current folder and one level below it that are not remembered; each once."""
+    """Remembered bundles and lines, then those in the current folder and one level below it that are not remembered; each once."""
     from smidgen.bundles.manifest import MANIFEST
     from smidgen.store import shelf
+    from smidgen.store.line import POINTER
 
-    near = [file.parent.resolve() for file in (*Path.cwd().glob(MANIFEST), *sorted(Path.cwd().glob(f"*/{MANIFEST}")))]
-    remembered = [folder for folder in shelf.known() if (folder / MANIFEST).is_file()]
+    kinds = (MANIFEST, POINTER)
+    here = [*(Path.cwd() / kind for kind in kinds), *sorted(file for kind in kinds for file in Path.cwd().glob(f"*/{kind}"))]
+    near = [file.parent.resolve() for file in here if file.is_file()]
+    remembered = [folder for folder in shelf.known() if any((folder / kind).is_file() for kind in kinds)]
     return list(dict.fromkeys([*remembered, *near]))
 
 
 def _bundle(folder: Path) -> dict[str, Any]:
-    """One bundle as JSON; one that must not be opened says why. Hashes are checked when a bundle is served, not when it is listed."""
+    """One bundle, or a line's champion, as JSON; one that must not be opened says why. Hashes are checked when a bundle is served, and not
+    when it is listed."""
     from smidgen.bundles.open import open_bundle
+    from smidgen.flows import lines
 
     try:
-        bundle = open_bundle(folder, verify=False)
-    except BundleError as error:
+        bundle = open_bundle(lines.folder_of(folder), verify=False)
+    except (BundleError, InputError) as error:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
     manifest = bundle.manifest
     metric = manifest.metrics.get(manifest.headline)

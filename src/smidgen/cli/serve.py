@@ -60,7 +60,7 @@ def serve(
                 enthroning.tidy(model.line)
         for model in models:
             warm(model)
-        _remember(model.folder for model in models)
+        _remember(folders)
         app = create_app(models, chosen)
         url = url_of(bound)
         names = [model.name for model in models]

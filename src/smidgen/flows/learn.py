@@ -203,7 +203,7 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         )
     if promote:
         enthroning.install(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
-        remember(line.version(id))
+        remember(line.folder)
     outcome: Literal["promoted", "kept"] = _PROMOTED if promote else _KEPT
     last = Learning(
         at=began,

@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, InputError
-from smidgen.flows import auditing
+from smidgen.flows import auditing, lines
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway.budget import today
 from smidgen.gateway.standing import Standing, standing
@@ -28,11 +28,13 @@ def state(now: datetime | None = None) -> dict[str, Any]:
 
 
 def _bundle(folder: Path, now: datetime) -> dict[str, Any]:
+    """Of a bundle's folder, or of a line's: its champion is meant."""
     try:
-        manifest = read_manifest(folder)
+        bundle = lines.folder_of(folder)
+        manifest = read_manifest(bundle)
     except (BundleError, InputError) as error:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
-    found = standing(folder, subject_of(manifest), now)
+    found = standing(bundle, subject_of(manifest), now)
     return {
         "name": manifest.name,
         "id": manifest.id,
