@@ -309,6 +309,9 @@ def test_a_champion_that_must_not_be_opened_is_not_tried_again(tmp_path: Path, m
     with running(load(line.folder, 1)) as server:
         roll_back(line.folder)
         until(lambda: metric(server.client, 'smidgen_champion_refused{model="support"}') == 1)
-        enough = len(looks) + 10
-        until(lambda: len(looks) >= enough)
-        assert len(tries) == 1 and serving(server.client) == ids[1]
+        # A look that began before the pointer was written, and read it after, is followed by another.
+        settled = len(looks) + 3
+        until(lambda: len(looks) >= settled)
+        tried = len(tries)
+        until(lambda: len(looks) >= settled + 10)
+        assert len(tries) == tried <= 2 and serving(server.client) == ids[1]
