@@ -301,8 +301,12 @@ def test_a_ledger_that_cannot_be_read_is_no_way_round(
         told = error(running.post(CHAT, asking()), 503)
     assert "what was spent cannot be read" in told["message"] and "disk" not in told["message"] and upstream.seen == []
     assert running.post(CHAT, asking()).status_code == 200
-    for file in own_home.glob("spending.sqlite3*"):
-        file.write_bytes(b"no database" * 1000)
+    # Another file in its place: the one that a server has mapped must not shrink under it.
+    damaged = own_home / "damaged"
+    damaged.write_bytes(b"no database" * 1000)
+    for file in own_home.glob("spending.sqlite3-*"):
+        file.unlink()
+    damaged.replace(ledger.place())
     with pytest.raises(SmidgenError, match="no budget can be kept"):
         gateway(budget_day=1.0)
 
