@@ -46,4 +46,6 @@ def test_make_test_leaves_no_check_out(root: Path) -> None:
     plan = subprocess.run(command, cwd=root, env=alone, capture_output=True, text=True, check=True).stdout
     for step in ("-e '.[train,test,docs]'", "ruff check", "ruff format --check", "mypy", "lint-imports", "mkdocs build --strict", "pytest"):
         assert step in plan, step
-    assert plan.rstrip().endswith("-m pytest -n 2 --dist loadfile --max-worker-restart 0"), "the tests come last, so that their result is what one sees"
+    assert plan.rstrip().endswith("-m pytest -n 2 --dist loadfile --max-worker-restart 0"), (
+        "the tests come last, so that their result is what one sees"
+    )

@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import uvicorn
+from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.upstream_stub import UpstreamStub, upstream_stub
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
+from smidgen.flows.live import Model, load
 from smidgen.gateway.patience import Patience
 from smidgen.server.app import create_app
 from smidgen.server.running import config_of, take_port, url_of
@@ -133,3 +137,18 @@ def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
 @pytest.fixture
 def error() -> Callable[[httpx.Response, int], dict[str, Any]]:
     return error_of
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamStub]:
+    """A large model's server."""
+    with upstream_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
+    """The bundle `support`, loaded."""
+    opened = load(certified_bundle, 1)
+    yield opened
+    opened.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 
-from conftest import WordModel
+from tests.server.conftest import WordModel
+
 from smidgen.server.app import create_app
 from smidgen.server.running import run, take_port, url_of
 from smidgen.server.settings import ServeSettings

@@ -9,19 +9,19 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.certified_bundle import answer, certified_bundle, score, text  # noqa: F401
-from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
+from tests.certified_bundle import answer, score
+from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
 from smidgen.core.errors import EngineError, TrainError
 from smidgen.flows import captured
-from smidgen.flows.live import Model, load
+from smidgen.flows.live import Model
 from smidgen.server import recorder as recorders
 from smidgen.server.app import create_app
 from smidgen.server.settings import ServeSettings
@@ -36,19 +36,6 @@ ON = {"capture": "answers", "capture_redact": "allow", "capture_held_out": 0.0}
 
 
 @pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
-    opened = load(certified_bundle, 1)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., Any]:
     def start(**settings: Any) -> Any:
         return serve(model, patience=PATIENCE, **{"fallback": (upstream.url,), "fallback_model": ("big",), **ON, **settings})
@@ -57,7 +44,7 @@ def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., A
 
 
 @pytest.fixture
-def home(certified_bundle: Path) -> Path:  # noqa: F811
+def home(certified_bundle: Path) -> Path:
     return Path(os.environ["SMIDGEN_HOME"])
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.certified_bundle import certified_bundle  # noqa: F401
 from tests.upstream_stub import Said, UpstreamStub
 
 from smidgen.flows import captured
 from smidgen.store.traffic.store import opened
 
-from .test_capture import Finds, gateway, home, model, rows, until, upstream  # noqa: F401
+from .test_capture import Finds, gateway, home, rows, until  # noqa: F401
 from .test_gateway_door import CHAT, SURE, asking
 
 
@@ -29,7 +28,7 @@ from .test_gateway_door import CHAT, SURE, asking
 )
 def test_an_answer_that_is_not_one_whole_text_is_stored_as_what_it_is(
     gateway: Any,  # noqa: F811
-    upstream: UpstreamStub,  # noqa: F811
+    upstream: UpstreamStub,
     choice: dict[str, Any],
     state: str,
 ) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.certified_bundle import answer, certified_bundle, text  # noqa: F401
-from tests.upstream_stub import Said, Seen, UpstreamStub, chunk, upstream_stub
+from tests.certified_bundle import answer, text
+from tests.upstream_stub import Said, Seen, UpstreamStub, chunk
 
-from smidgen.flows.live import Model, load
+from smidgen.flows.live import Model
 from smidgen.gateway import auditing, revocation
 from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
@@ -28,19 +28,6 @@ STREAM = {"Content-Type": "text/event-stream"}
 PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
 AGAINST_MODEL = Reference(kind="model")
 ENDED = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
-    opened = load(certified_bundle, 1)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

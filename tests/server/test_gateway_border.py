@@ -11,20 +11,20 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from tests.certified_bundle import answer, certified_bundle, text  # noqa: F401
-from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk, upstream_stub
+from tests.certified_bundle import answer, text
+from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk
 
 from smidgen.cli import main
 from smidgen.core.errors import BundleError, EngineError, InputError
 from smidgen.flows import border, redaction
-from smidgen.flows.live import Model, load
+from smidgen.flows.live import Model
 from smidgen.gateway.patience import Patience
 from smidgen.server.app import create_app
 from smidgen.server.escalation import Escalation, Unreachable
@@ -40,19 +40,6 @@ CHAT = "/v1/chat/completions"
 NAME, MAIL, CARD = "Margaret Holloway", "m.holloway@example.org", "4111 1111 1111 1111"
 SAID = f"{NAME} ({MAIL}) asks for a refund."
 MASKED = "[PERSON_1] ([EMAIL_1]) asks for a refund."
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
-    opened = load(certified_bundle, 1)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SMIDGEN_FALLBACK_KEY", raising=False)
     return tmp_path / "home"
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
 
 
 @pytest.fixture

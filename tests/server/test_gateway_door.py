@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from tests.certified_bundle import answer, certified_bundle, score, text  # noqa: F401
-from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
+from tests.certified_bundle import answer, score, text
+from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
 from smidgen.flows import certifying
-from smidgen.flows.live import Model, load
+from smidgen.flows.live import Model
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
@@ -27,19 +26,6 @@ from .conftest import running
 PATIENCE = Patience(tries=3, first=0.001, longest=0.002, total=1.0)
 SURE, UNSURE = text(3, 1), text(90, 1)
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
-def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
-    opened = load(certified_bundle, 1)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

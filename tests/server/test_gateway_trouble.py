@@ -38,12 +38,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
-
-
-@pytest.fixture
 def second() -> Iterator[UpstreamStub]:
     with upstream_stub() as stub:
         yield stub

@@ -6,7 +6,6 @@ import gc
 import json
 import threading
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import httpx
 import pytest
 from tests.certified_bundle import LABELS, text
 from tests.line_versions import add, line_of
-from tests.upstream_stub import Said, Seen, UpstreamStub, upstream_stub
+from tests.upstream_stub import Said, Seen, UpstreamStub
 
 from smidgen.flows.live import Model, load
 from smidgen.flows.rollback import roll_back
@@ -36,12 +35,6 @@ _PATIENCE = 30.0
 def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(succession, "EVERY_SECONDS", 0.01)
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
 
 
 def test_models_that_were_replaced_leave_memory(tmp_path: Path, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-SCRIPT = Path(__file__).with_name("serving.py")
+ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
 
 
@@ -21,7 +21,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POS
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The script at work; killed if the test leaves it running."""
     with subprocess.Popen(
-        [sys.executable, SCRIPT, *arguments],
+        [sys.executable, "-m", "tests.server.serving", *arguments],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import httpx
 import pytest
 from tests.certified_bundle import LABELS, text
 from tests.line_versions import add, id_of, line_of, version
-from tests.upstream_stub import UpstreamStub, upstream_stub
+from tests.upstream_stub import UpstreamStub
 
 from smidgen.core.errors import BundleError, EngineError
 from smidgen.flows.live import Model, load
@@ -37,12 +37,6 @@ _PATIENCE = 30.0
 def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(succession, "EVERY_SECONDS", 0.01)
-
-
-@pytest.fixture
-def upstream() -> Iterator[UpstreamStub]:
-    with upstream_stub() as stub:
-        yield stub
 
 
 def until(true: Callable[[], Any]) -> None:

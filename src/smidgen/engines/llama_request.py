@@ -55,11 +55,11 @@ class Request:
                 self._error = {"code": 400, "message": str(error)}
             if self._given != self._understood:  # what is raised while a chunk is read, the library drops
                 self._error = {"code": 500, "message": "an answer of llama.cpp could not be read"}
-            if not self.cancelled and self._error is None:
-                self._finish()
-            elif self._error is not None:
+            if self._error is not None:
                 self._parcels.flush()
                 self._say({"id": self._id, "error": self._error})
+            elif not self.cancelled:
+                self._finish()
         self.answered = True
 
     def _finish(self) -> None:

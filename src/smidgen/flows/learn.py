@@ -90,7 +90,6 @@ class Learned:
     challenger: str | None = None
     contest: Contest | None = None
     attested: Attested | None = None
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def promoted(self) -> bool:

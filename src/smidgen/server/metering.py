@@ -86,7 +86,7 @@ class Metering:
         self.audits = Counter(
             "smidgen_audits",
             "Local answers drawn for an audit, by what became of it: agreed, disagreed, graded (in between); dropped, for too many were "
-            "under way or the budget is used up; unanswered by the upstream; failed.",
+            "under way or the budget is used up; withheld by the privacy policy; unanswered by the upstream; failed.",
             ("model", "outcome"),
             registry=self.registry,
         )
@@ -94,7 +94,6 @@ class Metering:
             "smidgen_budget_refused", "Requests that could have passed a budget, by the budget's scope.", ("scope",), registry=self.registry
         )
         self.loaded = Gauge("smidgen_model_info", "1 for each bundle served.", ("model", "bundle", "task"), registry=self.registry)
-
         self.swaps = Counter(
             "smidgen_champions",
             "New champions of lines: put in place while serving, or refused.",
