@@ -63,7 +63,10 @@ def test_killed_it_fails_those_in_flight_and_the_next_starts_it_again(runner: Ll
     threads = [threading.Thread(target=ask) for _ in range(6)]  # more than there are slots
     for thread in threads:
         thread.start()
-    next(answer)
+    child = runner._process._child
+    assert child is not None
+    while len(child._boxes) < 7:  # one that asks only after the kill would rightly start the process again, and write on
+        time.sleep(0.01)
     pid = runner.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -115,7 +118,7 @@ def test_closing_ends_it_and_every_request(runner: LlamaRunner) -> None:
     began = time.monotonic()
     runner.close()
     runner.close()
-    assert time.monotonic() - began < 3 and gone(pid)
+    assert time.monotonic() - began < 30 and gone(pid)  # not the minutes that a start may take
     with pytest.raises(EngineError, match="the model was closed"):
         list(answer)
     with pytest.raises(EngineError, match=r"closed.*Open it again"):
@@ -166,7 +169,7 @@ def test_one_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch, tm
     began = time.monotonic()
     with pytest.raises(EngineError, match=r"not ready after 0\.3 seconds"):
         Process({"model": "m"}, start_seconds=0.3).mailbox()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # not the minute that it sleeps
 
 
 def test_one_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
