@@ -42,7 +42,9 @@ def tiny_student(folder: Path, config: object, **facts: object) -> torch.nn.Modu
             parameter.add_(torch.randn_like(parameter) * 0.1)
     tensors = {name: tensor.contiguous() for name, tensor in encoder.state_dict().items() if not name.startswith("pooler.")}
     width = config.hidden_size
-    tensors |= {"head.weight": torch.randn(5, width), "head.bias": torch.randn(5)}
+    tensors |= {"head.weight": torch.randn(5, 9 if facts.get("kernel") else width), "head.bias": torch.randn(5)}
+    if facts.get("kernel"):
+        tensors["head.landmarks"] = torch.nn.functional.normalize(torch.randn(9, width), dim=1)
     if facts.get("hidden"):
         tensors |= {"hidden.weight": torch.randn(width, width), "hidden.bias": torch.randn(width)}
     save_file(tensors, folder / "model.safetensors")
@@ -67,11 +69,13 @@ def reference(encoder: torch.nn.Module, folder: Path, texts: list[Text], **facts
         with torch.no_grad():
             states = encoder(input_ids=torch.tensor([encoding.ids]), **extra).last_hidden_state[0]
         pooled = states[0] if facts.get("pooling") == "cls" else states.mean(0)
-        if facts.get("normalize") or facts.get("scale"):
+        if facts.get("normalize") or facts.get("scale") or facts.get("kernel"):
             pooled = pooled / pooled.norm()
         head, x = tensors["head.weight"], pooled
         if facts.get("hidden"):
             x = torch.nn.functional.gelu(tensors["hidden.weight"] @ x + tensors["hidden.bias"])
+        if facts.get("kernel"):
+            x = torch.stack([torch.exp(-facts["kernel"] * (x - mark).square().sum() / 2) for mark in tensors["head.landmarks"]])
         if facts.get("scale"):
             head = facts["scale"] * head / head.norm(dim=1, keepdim=True)
         logits.append((head @ x + tensors["head.bias"]).numpy())
@@ -90,6 +94,7 @@ HEADS: list[dict[str, object]] = [
     {"normalize": True},
     {"scale": 12.5},
     {"normalize": True, "hidden": "gelu"},
+    {"kernel": 2.0},
 ]
 
 
@@ -113,14 +118,15 @@ def test_fast_gelu(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_another_architecture_is_traced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("facts", [{"normalize": True}, {"kernel": 2.0}], ids=str)
+def test_another_architecture_is_traced(facts: dict[str, object], tmp_path: Path) -> None:
     config = transformers.DistilBertConfig(
         vocab_size=len(WORDS), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=40, pad_token_id=0
     )
-    encoder = tiny_student(tmp_path / "student", config, normalize=True)
+    encoder = tiny_student(tmp_path / "student", config, **facts)
     spec = export_encoder(tmp_path / "student", tmp_path / "out")
     raw = engine.open(tmp_path / "out", spec.options, threads=1).run(TEXTS)
-    logits, features = reference(encoder, tmp_path / "student", TEXTS, normalize=True)
+    logits, features = reference(encoder, tmp_path / "student", TEXTS, **facts)
     assert np.abs(raw["logits"] - logits).max() < 1e-4
     assert np.abs(raw["embedding"] - features).max() < 1e-4
 

@@ -1,4 +1,4 @@
-"""The static student and the baseline: what they learn, and that the engine serves what was trained."""
+"""The static and the kernel student, and the baseline: what they learn, and that the engine serves what was trained."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
 from smidgen.students import vocabulary
+from smidgen.students.kernel import KernelSettings
 from smidgen.students.linear import LinearSettings
 from smidgen.students.static import StaticSettings
 
@@ -28,7 +29,15 @@ def data() -> tuple[list[Row], list[Row]]:
     return made[0], made[1]
 
 
-@pytest.mark.parametrize(("kind", "settings", "least"), [("static", StaticSettings(epochs=12), 0.6), ("linear", LinearSettings(), 0.6)])
+@pytest.mark.parametrize(
+    ("kind", "settings", "least"),
+    [
+        ("static", StaticSettings(epochs=12), 0.6),
+        ("linear", LinearSettings(), 0.6),
+        ("kernel", KernelSettings(), 0.8),
+        ("kernel", KernelSettings(landmarks=100), 0.7),
+    ],
+)
 def test_it_learns_and_is_served_as_trained(
     kind: str, settings: object, least: float, data: tuple[list[Row], list[Row]], tmp_path: Path
 ) -> None:
@@ -53,7 +62,7 @@ def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], 
     train = [Row(row.input, [row.output]) for row in data[0]]
     form = {**FORM, "multi_label": True}
     seen = 0
-    for kind, settings in (("static", StaticSettings(epochs=2)), ("linear", LinearSettings())):
+    for kind, settings in (("static", StaticSettings(epochs=2)), ("linear", LinearSettings()), ("kernel", KernelSettings())):
         student = registry.find("students", kind)
         folder = tmp_path / kind
         folder.mkdir()
@@ -61,7 +70,7 @@ def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], 
         student.fit(Training(train, (), form, base, settings, seed=3), Workspace(folder, 1, Silent()))  # type: ignore[arg-type]
         assert student.raw(folder, ["where is my order"], 1)["logits"].shape == (1, len(LABELS))
         seen += 1
-    assert seen == 2
+    assert seen == 3
 
 
 def test_the_vocabulary_holds_seen_tokens_and_frequent_pairs() -> None:
@@ -78,3 +87,16 @@ def test_quantised_rows_are_close() -> None:
     table = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
     rows, scales = vocabulary.quantise_rows(table)
     assert np.abs(rows * scales[:, None] - table).max() <= np.abs(table).max() / 127
+
+
+def test_a_kernel_head_learns_from_what_is_believed(tmp_path: Path) -> None:
+    """Rows that count for nothing teach nothing; shares of belief are what is learnt."""
+    texts = ["where is my parcel", "the parcel is late", "I want my money back", "please refund me"]
+    rows = [Row(text, label) for text, label in zip(texts, ("late", "late", "refund", "refund"), strict=True)]
+    wrong = [Row(text, "refund" if row.output == "late" else "late", weight=0.0) for text, row in zip(texts, rows, strict=True)]
+    shared = [Row("hello there", "late", shares=(("late", 0.3), ("refund", 0.7)))]
+    form = {"labels": ["late", "refund"], "multi_label": False}
+    student = registry.find("students", "kernel")
+    student.fit(Training([*rows, *wrong, *shared], (), form, find("minilm"), KernelSettings()), Workspace(tmp_path, 1, Silent()))
+    answers = student.raw(tmp_path, [*texts, "hello there"], 1)["logits"].argmax(1)
+    assert answers.tolist() == [0, 0, 1, 1, 1]

@@ -109,23 +109,34 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
     import torch
     from safetensors.torch import load_file
 
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    features = features_of(folder, texts, facts["max_length"], threads, pooling=facts["pooling"], quick=quick)
+    head = load_file(str(folder / "model.safetensors"))
+    seen = torch.nn.functional.normalize(features, dim=1)
+    if facts.get("kernel"):
+        seen = torch.exp(facts["kernel"] * (seen @ head["head.landmarks"].T - 1))
+    logits = seen @ head["head.weight"].T + head["head.bias"]
+    return {"logits": logits.numpy(), "embedding": features.numpy()}
+
+
+def features_of(
+    folder: Path, texts: Sequence[Text], max_length: int, threads: int, *, pooling: str | None = None, quick: bool = False
+) -> torch.Tensor:
+    """Pooled features (n, width) in f32 of texts, of the encoder in `folder`; `pooling` None: as it is made. `quick`: see `computed`."""
+    import torch
+
     from smidgen.students.encoding import encode, tokenize
     from smidgen.students.precision import best_dtype
 
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     model = load_encoder(folder, best_dtype() if quick else torch.float32)
-    model.pooling = facts["pooling"]
-    head = load_file(str(folder / "model.safetensors"))
-    ids = tokenize(folder / "tokenizer.json", texts, facts["max_length"], vocabulary_of(folder))
+    model.pooling = pooling or model.pooling
+    ids = tokenize(folder / "tokenizer.json", texts, max_length, vocabulary_of(folder))
     workers = workers_for(model, threads)
     try:
         with torch.no_grad():
-            features = encode(model, ids, np.arange(len(ids)), workers)
-            units = torch.nn.functional.normalize(features, dim=1)
-            logits = units @ head["head.weight"].T + head["head.bias"]
+            return encode(model, ids, np.arange(len(ids)), workers)
     finally:
         workers.close()
-    return {"logits": logits.numpy(), "embedding": features.numpy()}
 
 
 def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> NDArray[np.float32]:
@@ -218,7 +229,7 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
         threads=space.threads,
         **given,
     )
-    rows = [*training.rows, *_names_as_rows(training.form)] if config.pairs else training.rows
+    rows = [*training.rows, *names_as_rows(training.form)] if config.pairs else training.rows
     ids = tokenize(file, [row.input for row in rows], config.max_length, vocabulary_of(folder))
     targets = targets_of(rows, names, multi)
     balanced = training.form.get("class_weights") == "balanced"
@@ -230,7 +241,7 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
     )
 
 
-def _names_as_rows(form: Form) -> list[Row]:
+def names_as_rows(form: Form) -> list[Row]:
     """Label names are texts too: `card_arrival` becomes one more example, "card arrival". Names without words (`3`, `c07`) do not; nor does
     the name of what is out of scope, which says nothing of its texts."""
     found = [(label, _in_words(label)) for label in form["labels"]]

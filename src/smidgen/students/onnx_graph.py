@@ -1,7 +1,8 @@
 """From a trained encoder on disk to an ONNX graph. A BERT is built node by node, without torch; anything else is traced.
 
 The folder of a trained encoder holds `config.json`, `tokenizer.json`, `model.safetensors` (the encoder's tensors under their Hugging
-Face names, no prefix; beside them `head.weight` (k, width) and `head.bias` (k,)) and `smidgen_student.json`, see `Head`.
+Face names, no prefix; beside them `head.weight` (k, width), of a kernel head (k, m) and `head.landmarks`, and `head.bias` (k,)) and
+`smidgen_student.json`, see `Head`.
 """
 
 from __future__ import annotations
@@ -130,8 +131,7 @@ def _layer(graph: _Graph, name: str, x: str, config: dict[str, Any], epsilon: fl
 
 
 def _pool_and_answer(graph: _Graph, x: str, head: Head) -> None:
-    unit = head.normalize or head.scale is not None
-    pooled = "pooled" if unit else "embedding"
+    pooled = "pooled" if head.unit else "embedding"
     if head.pooling == "cls":
         graph.node("Gather", [x, graph.constant("first", np.array(0, np.int64))], pooled, axis=1)
     else:
@@ -140,7 +140,7 @@ def _pool_and_answer(graph: _Graph, x: str, head: Head) -> None:
         total = graph.node("Squeeze", [graph.node("MatMul", [rows, x], "totals"), graph.integers("one", 1)], "total")
         count = graph.node("ReduceSum", [ones, graph.integers("one", 1)], "count", keepdims=1)
         graph.node("Div", [total, count], pooled)
-    if unit:
+    if head.unit:
         length = graph.node("ReduceL2", ["pooled"], "norm", axes=[-1], keepdims=1)
         smallest = graph.constant("smallest", np.array(1e-12, np.float32))  # as torch's F.normalize
         graph.node("Div", ["pooled", graph.node("Max", [length, smallest], "norm_not_zero")], "embedding")
@@ -150,6 +150,11 @@ def _pool_and_answer(graph: _Graph, x: str, head: Head) -> None:
         dense = graph.node("Add", [graph.node("MatMul", [features, weight], "hidden.product"), graph.weight("hidden.bias")], "hidden.sum")
         domain = _CONTRIB if _ACTIVATION[head.hidden] == "Gelu" else ""
         features = graph.node(_ACTIVATION[head.hidden], [dense], "hidden", domain)
+    if head.kernel is not None:
+        marks = graph.constant("head.landmarks", graph.tensor("head.landmarks"))
+        below = graph.constant("head.kernel", np.array([-head.kernel], np.float32))
+        near = graph.node("Gemm", [features, marks, below], "head.exponent", transB=1, alpha=float(head.kernel))
+        features = graph.node("Exp", [near], "head.likeness")
     rows_of_head = graph.tensor("head.weight")
     if head.scale is not None:
         rows_of_head = head.scale * rows_of_head / np.maximum(np.linalg.norm(rows_of_head, axis=1, keepdims=True), 1e-12)

@@ -22,6 +22,8 @@ class Head:
         scale: None for a linear head; else a cosine head: logits = scale * cos(pooled, row) (+ bias).
         max_length: tokens that the encoder reads, special tokens counted.
         hidden: activation of a hidden layer (`hidden.weight`, `hidden.bias`) between pooled features and head, or None.
+        kernel: γ of a kernel head: the head sees exp(γ (⟨pooled, landmark⟩ - 1)) for each of `head.landmarks` (m, width), of length 1 as
+            pooled features are then; None for the features themselves.
     """
 
     pooling: str = "mean"
@@ -29,6 +31,12 @@ class Head:
     scale: float | None = None
     max_length: int = 128
     hidden: str | None = None
+    kernel: float | None = None
+
+    @property
+    def unit(self) -> bool:
+        """Whether pooled features are brought to length 1."""
+        return self.normalize or self.scale is not None or self.kernel is not None
 
     @staticmethod
     def read(folder: Path) -> Head:

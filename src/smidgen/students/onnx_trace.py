@@ -29,7 +29,9 @@ def trace(folder: Path, head: Head, file: Path, opset: int) -> None:
     encoder = AutoModel.from_config(config, attn_implementation="eager")
     tensors = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
     own: dict[str, Any] = {
-        name: tensors.pop(name) for name in ("head.weight", "head.bias", "hidden.weight", "hidden.bias") if name in tensors
+        name: tensors.pop(name)
+        for name in ("head.weight", "head.bias", "head.landmarks", "hidden.weight", "hidden.bias")
+        if name in tensors
     }
     missing = [name for name in encoder.load_state_dict(tensors, strict=False).missing_keys if not name.startswith("pooler.")]
     if missing:
@@ -73,11 +75,13 @@ def _module(torch: Any, encoder: Any, own: dict[str, Any], head: Head) -> Any:
             else:
                 mask = attention_mask.unsqueeze(-1).to(states.dtype)
                 pooled = (states * mask).sum(1) / mask.sum(1)
-            if head.normalize or head.scale is not None:
+            if head.unit:
                 pooled = functional.normalize(pooled, dim=-1)
             features = pooled
             if head.hidden:
                 features = activation[head.hidden](functional.linear(features, own["hidden.weight"], own["hidden.bias"]))
+            if head.kernel is not None:
+                features = torch.exp(head.kernel * (features @ own["head.landmarks"].T - 1))
             weight = own["head.weight"] if head.scale is None else head.scale * functional.normalize(own["head.weight"], dim=-1)
             return functional.linear(features, weight, own.get("head.bias")), pooled
 

@@ -1,0 +1,140 @@
+"""The kernel student: a pretrained encoder as it comes, and a kernel head on it that is fitted in closed form. Seconds to teach.
+
+What fine-tuning moves in the encoder, the kernel makes up for by comparing a text with the training rows themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
+from smidgen.core.rows import Row, Text
+from smidgen.core.settings import Settings, setting
+from smidgen.stats import kernel_ridge
+from smidgen.stats.kernel_ridge import Floats
+from smidgen.students.encoder import computed, features_of, load_encoder, names_as_rows, need_torch, outputs, targets_of
+from smidgen.students.facts import FACTS
+
+FEW = 40
+"""Up to so many rows a label are few, as they are for the encoder."""
+
+
+class KernelSettings(Settings):
+    """How the head is fitted."""
+
+    gamma: float = setting(kernel_ridge.GAMMA, "How fast likeness falls off between two texts.", gt=0, le=50)
+    ridge: float = setting(kernel_ridge.RIDGE, "Regularisation: larger trusts single rows less.", gt=0, le=1000)
+    landmarks: int = setting(
+        kernel_ridge.LANDMARKS, "Most training rows that a text is compared with when it is answered.", ge=2, le=20_000
+    )
+    max_length: int | None = setting(
+        None, "Tokens read of a text; longer texts are cut (default: what 95 of 100 training texts need, from 128 to 512).", ge=8, le=8192
+    )
+
+
+class Kernel:
+    """The student `kernel`."""
+
+    name = "kernel"
+    summary = "A small pretrained encoder as it comes, with a kernel head: taught in seconds, near to a fine-tuned one where rows are many."
+    settings = KernelSettings
+    base_family = "encoder"
+
+    def fit(self, training: Training, space: Workspace) -> None:
+        """Fit; takes seconds, so there is no checkpoint.
+
+        Raises:
+            MissingExtra: torch is not installed.
+            TrainError: there is no base.
+        """
+        need_torch()
+        from smidgen.students.lengths import MOST, length_of, positions
+
+        if training.base is None:
+            raise TrainError("a kernel student needs a base", value="none", todo="Name one: --base minilm")
+        settings = training.settings if isinstance(training.settings, KernelSettings) else KernelSettings()
+        base = training.base.folder
+        rows = [*training.rows, *(names_as_rows(training.form) if _few(training) else [])]
+        texts = [row.input for row in rows]
+        most = positions(base)
+        length = min(settings.max_length or length_of(base / "tokenizer.json", texts, min(MOST, most)), most)
+        space.progress.start("read texts")
+        found = features_of(base, texts, length, space.threads, quick=True).numpy()
+        space.progress.say(f"a kernel head on {len(rows):,} texts")
+        head = kernel_ridge.fit(
+            found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12),
+            _targets(rows, training.form),
+            weights=_weights(rows, training.form),
+            gamma=settings.gamma,
+            ridge=settings.ridge,
+            landmarks=settings.landmarks,
+            seed=training.seed,
+        )
+        _save(head, base, length, bool(training.form["multi_label"]), space.folder)
+
+    def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
+        """`logits` (n, outputs) and `embedding` (n, width) in f32, by torch."""
+        return computed(folder, texts, threads)
+
+    def export(self, folder: Path, out: Path) -> EngineSpec:
+        """The encoder and its head as one ONNX graph, and the tokenizer."""
+        from smidgen.students.onnx_graph import export_encoder
+
+        return export_encoder(folder, out)
+
+
+def _few(training: Training) -> bool:
+    """Whether labels have so few rows that their names are worth one more."""
+    return not training.form["multi_label"] and len(training.rows) <= FEW * len(outputs(training.form))
+
+
+def _targets(rows: Sequence[Row], form: Form) -> Floats:
+    """(n, outputs) one for a label that holds; of a row in whose labels belief is shared, the shares."""
+    names = outputs(form)
+    targets = targets_of(rows, names, bool(form["multi_label"])).numpy()
+    table = np.asarray(targets if targets.ndim == 2 else np.eye(len(names))[targets], np.float32)
+    index = {name: number for number, name in enumerate(names)}
+    for number, row in enumerate(rows):
+        shares = [(index[label], share) for label, share in row.shares if label in index]
+        if total := sum(share for _, share in shares):
+            table[number] = 0
+            for place, share in shares:
+                table[number, place] = share / total
+    return table
+
+
+def _weights(rows: Sequence[Row], form: Form) -> Floats:
+    """(n,) how much is believed of each row; with balanced classes as much for a rare label as for a common one."""
+    weights = np.array([row.weight for row in rows], np.float32)
+    if form.get("class_weights") == "balanced" and not form["multi_label"]:
+        _, places, counts = np.unique([row.output for row in rows], return_inverse=True, return_counts=True)
+        weights *= (len(rows) / (len(counts) * counts))[places].astype(np.float32)
+    return weights
+
+
+def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: bool, folder: Path) -> None:
+    """The base as it is, under its Hugging Face names, and the head beside it, its scores as logits."""
+    import torch
+    from safetensors.torch import save_file
+
+    model = load_encoder(base, torch.float32)
+    sharp = kernel_ridge.SHARP
+    tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
+    tensors["head.landmarks"] = torch.from_numpy(np.ascontiguousarray(head.landmarks))
+    tensors["head.weight"] = torch.from_numpy(np.ascontiguousarray(sharp * head.weights.T))
+    # Of several labels each is a yes or no of its own, as likely as not half-way between the two.
+    tensors["head.bias"] = torch.full((head.weights.shape[1],), -sharp / 2 if multi_label else 0.0)
+    save_file(tensors, folder / "model.safetensors")
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(base / name, folder / name)
+    facts = {"pooling": model.pooling, "normalize": True, "scale": None, "kernel": head.gamma, "max_length": length}
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+part = Kernel()

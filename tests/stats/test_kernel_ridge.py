@@ -1,0 +1,79 @@
+"""Kernel ridge regression: the closed form, what it says of rows left out, and landmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smidgen.stats import kernel_ridge
+from smidgen.stats.kernel_ridge import Floats, fit, likeness
+
+
+def unit(rng: np.random.Generator, n: int, width: int = 8) -> Floats:
+    found = rng.normal(size=(n, width))
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
+
+
+def plain(x: Floats, y: Floats, at: Floats, gamma: float, ridge: float, weights: Floats | None = None) -> np.ndarray:
+    """The same by the textbook, in f64: K (K + ridge / w)^-1 y."""
+    kernel = np.exp(-gamma / 2 * ((x[:, None].astype(np.float64) - x[None]) ** 2).sum(2))
+    there = np.exp(-gamma / 2 * ((at[:, None].astype(np.float64) - x[None]) ** 2).sum(2))
+    return np.asarray(there @ np.linalg.solve(kernel + np.diag(ridge / (np.ones(len(x)) if weights is None else weights)), y))
+
+
+def test_it_is_the_textbooks_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_ridge, "_JITTER", 1e-6)
+    monkeypatch.setattr(kernel_ridge, "_BLOCK", 7)  # blocks of rows change nothing
+    rng = np.random.default_rng(1)
+    x, at = unit(rng, 30), unit(rng, 11)
+    y = np.eye(3, dtype=np.float32)[rng.integers(3, size=30)]
+    weights = rng.uniform(0.2, 3, 30).astype(np.float32)
+    for given in (None, weights):
+        found = fit(x, y, weights=given, gamma=1.5, ridge=0.3)
+        assert np.abs(found.scores(at) - plain(x, y, at, 1.5, 0.3, given)).max() < 1e-3
+
+
+def test_what_it_would_say_of_a_row_left_out_is_what_it_says_when_it_is() -> None:
+    rng = np.random.default_rng(2)
+    x = unit(rng, 40)
+    y = np.eye(4, dtype=np.float32)[rng.integers(4, size=40)]
+    whole = fit(x, y, ridge=0.1)
+    seen = 0
+    for out in (0, 7, 39):
+        rest = np.arange(40) != out
+        assert np.abs(fit(x[rest], y[rest], ridge=0.1).scores(x[[out]])[0] - whole.left_out[out]).max() < 5e-3
+        assert np.abs(whole.scores(x[[out]])[0] - whole.left_out[out]).max() > 0.05, "the row itself pulls"
+        seen += 1
+    assert seen == 3
+
+
+def test_it_separates_what_no_line_can() -> None:
+    angles = np.random.default_rng(3).uniform(0, 2 * np.pi, 400)
+    x = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    label = (angles // (np.pi / 4)).astype(int) % 2  # eight sectors of the circle, in turns
+    found = fit(x[:300], np.eye(2, dtype=np.float32)[label[:300]], gamma=20, ridge=0.01)
+    assert (found.scores(x[300:]).argmax(1) == label[300:]).mean() > 0.9
+
+
+def test_landmarks_are_few_distinct_and_drawn_by_the_seed() -> None:
+    rng = np.random.default_rng(4)
+    x = np.repeat(unit(rng, 50), 2, axis=0)
+    y = np.eye(2, dtype=np.float32)[np.arange(100) % 2]
+    assert len(fit(x, y).landmarks) == 50, "a row that comes twice carries once"
+    few, again, other = (fit(x, y, landmarks=10, seed=seed) for seed in (0, 0, 1))
+    assert few.landmarks.shape == (10, 8) and few.weights.shape == (10, 2)
+    assert (few.landmarks == again.landmarks).all() and not (few.landmarks == other.landmarks).all()
+    assert likeness(few.landmarks, few.landmarks, 2.0).diagonal() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_cannot_be_fitted_is_refused() -> None:
+    x, y = unit(np.random.default_rng(5), 4), np.eye(4, dtype=np.float32)
+    for bad in ((x[:0], y[:0]), (x, y[:3]), (x[0], y), (x * np.nan, y)):
+        with pytest.raises(ValueError, match=r"needed|finite"):
+            fit(*bad)
+
+
+def test_rows_that_are_all_the_same_are_no_trouble() -> None:
+    x = np.repeat(unit(np.random.default_rng(6), 1), 20, axis=0)
+    found = fit(x, np.tile(np.array([[1, 0]], np.float32), (20, 1)))
+    assert found.scores(x[:1])[0] == pytest.approx([1, 0], abs=0.05) and np.isfinite(found.left_out).all()
