@@ -2,7 +2,8 @@
 
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
 `flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). What is not the product's is the
-student, a linear head on frozen vectors (`data/linear_head.py`), which is taught in a second, and that nothing goes over HTTP.
+student's size, that of `kernel` with fewer landmarks (`stats/kernel_ridge.py`), which is fitted in a second, and that nothing goes over
+HTTP.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.data.linear_head import LinearHead, chances
 from smidgen.data.sides import Side
+from smidgen.flows.learning.attesting import LIKELY
 from smidgen.flows.learning.contest import Contest
+from smidgen.flows.learning.reach import Reach, compared
 from smidgen.flows.learning.verdict import judged, matters
 from smidgen.stats.audit import Audit
+from smidgen.stats.calibration import softmax
 from smidgen.stats.certified import Claim, certified, steps
+from smidgen.stats.kernel_ridge import SHARP, KernelRidge, fit
 from smidgen.stats.paired import better, not_worse
+from smidgen.stats.prospect import prospect
+from smidgen.stats.selective import risk_coverage
 from smidgen.stats.spending import share
 
 LEVEL, MARGIN = 0.05, 0.02
@@ -27,6 +33,7 @@ LEVEL, MARGIN = 0.05, 0.02
 FEWEST = 100
 """Rows that choose from which on they are a version's test rows, as of `smidgen learn`; until then the curve is of the rows learnt from,
 each as it would be had it been left out."""
+LANDMARKS = 1024
 LOCAL, UPSTREAM = 1, 0
 
 
@@ -56,7 +63,9 @@ class Policy:
     Attributes:
         alpha, delta: of its certificates.
         audit: share of local answers that is audited.
-        every: new labels after which it learns.
+        every: new labels after which it learns, at the least.
+        grown: by what share of those that it knew labels must have grown besides.
+        likely: how likely a certificate must be to be tested for.
         aside: whether texts that are held out are always escalated, so that the held-out rows are like all the traffic.
         forget: whether, after a revocation, rows from before it are no longer learnt from (`--since`).
     """
@@ -64,7 +73,9 @@ class Policy:
     alpha: float = 0.05
     delta: float = 0.05
     audit: float = 0.02
-    every: int = 500
+    every: int = 100
+    grown: float = 0.3
+    likely: float = LIKELY
     aside: bool = False
     forget: bool = False
 
@@ -78,8 +89,8 @@ class Trace:
     wrong: Any
     learnings: list[int] = field(default_factory=list)
     promotions: list[int] = field(default_factory=list)
-    revocations: list[tuple[int, int]] = field(default_factory=list)
-    audits: int = 0
+    revocations: list[int] = field(default_factory=list)
+    audited: list[int] = field(default_factory=list)
 
     def share(self, part: slice = slice(None)) -> float:
         """Of these requests, those answered locally."""
@@ -103,7 +114,7 @@ class Gateway:
         self.rng = np.random.default_rng([seed, 11])
         self.captured: list[int] = []
         self.new = 0
-        self.champion: LinearHead | None = None
+        self.champion: KernelRidge | None = None
         self.threshold: float | None = None
         self.audit: Audit | None = None
         self.since = 0  # the place among the captured from which on rows choose and certify
@@ -114,7 +125,6 @@ class Gateway:
         """Every request."""
         traffic, n = self.traffic, len(self.traffic.gold)
         trace = Trace(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
-        audited = 0
         for at in range(n):
             aside = self.policy.aside and traffic.sides[at] is not Side.LEARNING
             if self.threshold is not None and not aside and self.scores[at] >= self.threshold:
@@ -122,21 +132,19 @@ class Gateway:
                 trace.disagrees[at] = self.labels[at] != traffic.said[at]
                 trace.wrong[at] = self.labels[at] != traffic.gold[at]
                 if self.audit is not None and self.rng.random() < self.policy.audit:
-                    audited += 1
-                    trace.audits += 1
+                    trace.audited.append(at)
                     if self.audit.observe(float(trace.disagrees[at]), self.policy.audit):
-                        trace.revocations.append((at, audited))
-                        self.threshold, self.since, audited = None, len(self.captured), 0
+                        trace.revocations.append(at)
+                        self.threshold, self.since = None, len(self.captured)
                         self.looks = self.contests = 0
                 continue
             trace.wrong[at] = traffic.said[at] != traffic.gold[at]
             self.captured.append(at)
             self.new += 1
-            if self.new >= self.policy.every:
+            if self.new >= max(self.policy.every, self.policy.grown * (len(self.captured) - self.new)):
                 self.new = 0
                 trace.learnings.append(at)
                 if self.learn():
-                    audited = 0
                     trace.promotions.append(at)
         return trace
 
@@ -151,44 +159,51 @@ class Gateway:
         )
         if len(learning) < 2 or len(certifying) == 0:
             return False
-        challenger = LinearHead(traffic.vectors[learning], traffic.said[learning], traffic.classes)
-        fought = None
+        said = traffic.said
+        challenger = fit(traffic.vectors[learning], np.eye(traffic.classes, dtype=np.float32)[said[learning]], landmarks=LANDMARKS)
+        scores, labels = answered(challenger.scores(traffic.vectors))
+        fought, more = None, False
         if self.champion is not None:
             self.contests += 1
-            level = share(LEVEL, self.contests)
-            fought = contest(self.champion, challenger, traffic.vectors[choosing], traffic.said[choosing], level, self.rng)
-        if not matters(fought, self.threshold is not None):
-            return False  # no certificate would change that
-        self.looks += 1
-        surest = chances(challenger.left_out() if len(choosing) < FEWEST else challenger.scores(traffic.vectors[choosing])).max(axis=1)
-        scores, labels = answered(challenger, traffic.vectors[certifying])
-        losses = (labels != traffic.said[certifying]).astype(np.float64)
-        found = certified(scores, losses, steps(curve(surest)), Claim(policy.alpha, share(policy.delta, self.looks)))
-        if not judged(fought, found.threshold is not None, self.threshold is not None, anyway=False).promote:
+            fought = contest(self.labels[choosing], labels[choosing], said[choosing], share(LEVEL, self.contests), self.rng)
+        few = len(choosing) < FEWEST
+        seen = answered(challenger.left_out) if few else (scores[choosing], labels[choosing])
+        points = risk_coverage(seen[0], (seen[1] == said[learning if few else choosing]).astype(np.float64))
+        claim = Claim(policy.alpha, share(policy.delta, self.looks + 1))
+        curve = [(point.coverage, point.risk) for point in points]
+        hoped = prospect(curve, len(seen[0]), len(certifying), claim.alpha, claim.delta)
+        if fought is not None and self.threshold is not None and not (fought.won or fought.behind):
+            now = self.scores[choosing] >= self.threshold
+            more = len(now) > 0 and hoped.share > float(now.mean()) + MARGIN
+        threshold = None
+        if matters(fought, self.threshold is not None, more) and hoped.chance >= policy.likely:
+            self.looks += 1
+            losses = (labels[certifying] != said[certifying]).astype(np.float64)
+            tries = steps([(point.threshold, point.coverage) for point in points])
+            threshold = certified(scores[certifying], losses, tries, claim).threshold
+        reached: Reach | None = None
+        if more and threshold is not None and fought is not None:
+            both = (self.scores[certifying] >= self.threshold, scores[certifying] >= threshold)
+            reached = compared(*(one.astype(np.float64) for one in both), fought.level)
+        if not judged(fought, threshold is not None, self.threshold is not None, anyway=False, reach=reached).promote:
             return False
-        self.champion, self.threshold = challenger, found.threshold
-        self.audit = Audit(policy.alpha, policy.delta, policy.audit) if found.threshold is not None and policy.audit else None
-        self.scores, self.labels = answered(challenger, traffic.vectors)
+        self.champion, self.threshold = challenger, threshold
+        self.audit = Audit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None
+        self.scores, self.labels = scores, labels
         return True
 
 
-def answered(head: LinearHead, vectors: Any) -> tuple[Any, Any]:
-    """(n,) the scores of the answers, and the answers."""
-    found = chances(head.scores(vectors))
+def answered(scores: Any) -> tuple[Any, Any]:
+    """(n,) how sure the answers are, and the answers."""
+    found = softmax(SHARP * np.asarray(scores, np.float64), 1.0)
     return found.max(axis=1), found.argmax(axis=1)
 
 
-def curve(scores: Any) -> list[tuple[float, float]]:
-    """(threshold, coverage) from strict to lax, one for each row."""
-    ordered = np.sort(scores)[::-1]
-    return [(float(score), (place + 1) / len(ordered)) for place, score in enumerate(ordered)]
-
-
-def contest(champion: LinearHead, challenger: LinearHead, vectors: Any, said: Any, level: float, rng: np.random.Generator) -> Contest:
-    """Both on the rows that choose, as `flows/learning/contest.py` has it."""
+def contest(champion: Any, challenger: Any, said: Any, level: float, rng: np.random.Generator) -> Contest:
+    """The answers of both on the rows that choose, as `flows/learning/contest.py` has it."""
     if not len(said):
         return Contest(0, None, None, 0, 0, 1.0, 1.0, level, MARGIN)
-    first, second = ((answered(head, vectors)[1] == said).astype(np.float64) for head in (champion, challenger))
+    first, second = ((labels == said).astype(np.float64) for labels in (champion, challenger))
     change = (second - first)[rng.permutation(len(said))]
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
     p, p_not_worse = better(change, level), not_worse(change, MARGIN, level)

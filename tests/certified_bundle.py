@@ -85,7 +85,7 @@ def make(folder: Path, name: str = "support", recipe: str = "", seed: int = 0, l
         task="classify",
         created="2026-01-01T00:00:00+00:00",
         student=StudentFacts(kind="linear"),
-        data=DataFacts(sha256=rows_hash(pairs(200, 1)), test_sha256=rows_hash(tests)),
+        data=DataFacts(test=len(tests), sha256=rows_hash(pairs(200, 1)), test_sha256=rows_hash(tests)),
         risk_coverage=quality.risk_coverage(rows, [Reply(answer(word), score(word)) for word in words]),
         mistakes=(Mistake(text=tests[0][0], gold="yes", answer="no", score=0.5),),
     )

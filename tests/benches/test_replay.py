@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import replay_plot
-from bench.replaying import LOCAL, Gateway, Policy, Trace, Traffic, changed_meaning, curve, new_intents, noisy
+from bench.replaying import LOCAL, Gateway, Policy, Trace, Traffic, changed_meaning, new_intents, noisy
 
 from smidgen.data.sides import Side
 
@@ -26,7 +26,7 @@ def traffic(n: int = 3000, blur: float = 0.25, seed: int = 0) -> Traffic:
 
 def test_it_begins_with_nothing_and_ends_local_within_alpha() -> None:
     trace = Gateway(traffic(), Policy(), 0).run()
-    assert trace.who[:500].sum() == 0, "no label, no answer"
+    assert trace.who[:100].sum() == 0, "no label, no answer"
     assert trace.promotions and trace.share(slice(2000, None)) > 0.6
     assert 0 <= trace.disagreement() <= 0.05
     assert trace.accuracy() > 0.97
@@ -49,8 +49,8 @@ def test_a_changed_meaning_is_found_by_the_audits() -> None:
     said[3000:] = (said[3000:] + 1) % CLASSES
     trace = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES), Policy(audit=0.2), 0).run()
     assert trace.share(slice(2000, 3000)) > 0.5
-    at, audits = trace.revocations[0]
-    assert at > 3000 and audits > 5
+    at = trace.revocations[0]
+    assert at > 3000 and sum(3000 <= place <= at for place in trace.audited) > 5
     assert not trace.who[at + 1 : at + 100].any(), "what is revoked escalates from the next request on"
 
 
@@ -72,10 +72,6 @@ def test_noise_is_of_the_share_that_was_asked_for_and_always_wrong() -> None:
     gold = np.random.default_rng(0).integers(77, size=20_000)
     said = noisy(gold, 77, 0.09, np.random.default_rng(1))
     assert (said != gold).mean() == pytest.approx(0.09, abs=0.01) and said.max() < 77
-
-
-def test_the_curve_runs_from_strict_to_lax() -> None:
-    assert curve(np.array([0.2, 0.9, 0.5])) == [(0.9, 1 / 3), (0.5, 2 / 3), (0.2, 1.0)]
 
 
 def test_the_plot_has_two_panels_for_each_entry_and_says_nothing_where_nothing_is_answered() -> None:

@@ -22,6 +22,9 @@ from smidgen.parts import registry
 if TYPE_CHECKING:
     from smidgen.flows.learn import Learned
 
+_FEWEST_NEW = 100
+"""Captured answers that must be new before there is anything to learn, where nothing else is said."""
+
 
 def learn(
     line: Annotated[Path, typer.Argument(metavar="LINE", help="Folder of the line; made where there is none.")],
@@ -72,6 +75,15 @@ def learn(
         typer.Option(help="Whose outputs certify (default: as the champion's certificate, else whose most are)."),
     ] = None,
     valid_days: Annotated[int, typer.Option(help="Days until the certificate expires.")] = 90,
+    likely: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Test for a certificate only where, by the rows that choose, one is at least so likely; 0 tests always. A test in vain "
+            "makes the next ones stricter.",
+        ),
+    ] = 0.8,
     uncertified: Annotated[
         Literal["keep", "promote"], typer.Option(help="What becomes of a better one that could not be certified.")
     ] = "keep",
@@ -80,8 +92,16 @@ def learn(
         int | None,
         typer.Option(min=1, help="Learn whenever so many new captured answers are there; after a failure, when so many more are."),
     ] = None,
+    when_grown: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Learn whenever captured answers have grown by this share (0.3: by three tenths), and by 100 or --when-new at least. It "
+            "looks seldom at what is held out, and the oftener the less is known.",
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each with --every or --when-new.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each where it learns again.")] = False,
 ) -> None:
     """Build a line's next version from all that is known now, compare it with the champion, certify it, and promote it, or say why not.
 
@@ -110,13 +130,16 @@ def learn(
         max_rows=max_rows,
         level=level,
         margin=margin,
-        certificate=Asked(alpha, delta, reference, valid_days),
+        certificate=Asked(alpha, delta, reference, valid_days, likely),
         anyway=uncertified == "promote",
         threads=threads,
     )
+    if when_grown is not None and when_new is None:
+        when_new = _FEWEST_NEW
     again = every is not None or when_new is not None
     if again and not traffic:
-        raise InputError("what comes anew are captured requests", value="--no-traffic", todo="Leave out --every and --when-new.")
+        todo = "Leave out --every, --when-new and --when-grown."
+        raise InputError("what comes anew are captured requests", value="--no-traffic", todo=todo)
     schedule = Schedule(seconds(every) if every is not None else None, when_new)
 
     def once(wanted: Ask) -> None:
@@ -129,8 +152,19 @@ def learn(
     if not again:
         return
     later = replace(ask, start=None, data=())
+
+    def new(most: int) -> int:
+        return new_pairs(Line(line), capture, most, when_grown or 0.0)
+
     with _until_stopped() as stop:
-        keep_on(lambda: once(later), lambda most: new_pairs(Line(line), capture, most), schedule, stop, _say, at_once=not told)
+        keep_on(
+            lambda: once(later),
+            lambda most: new_pairs(Line(line), capture, most, when_grown or 0.0),
+            schedule,
+            stop,
+            _say,
+            at_once=not told,
+        )
 
 
 def _show(done: Learned, as_json: bool, again: bool) -> None:

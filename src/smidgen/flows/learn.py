@@ -19,11 +19,12 @@ from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.certifying import shown
 from smidgen.flows.embedding import embedder
-from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, picking, recipes
+from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, picking, reach, recipes
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.gathering import Capture, Names
-from smidgen.flows.learning.material import Material
+from smidgen.flows.learning.material import Material, newest
+from smidgen.flows.learning.reach import Reach
 from smidgen.flows.learning.verdict import judged, matters
 from smidgen.flows.live import Model, load
 from smidgen.gateway import certificate as papers
@@ -90,6 +91,7 @@ class Learned:
     challenger: str | None = None
     contest: Contest | None = None
     attested: Attested | None = None
+    reach: Reach | None = None
 
     @property
     def promoted(self) -> bool:
@@ -107,6 +109,7 @@ class Learned:
             "challenger": self.challenger,
             "contest": self.contest.json() if self.contest is not None else None,
             "certificate": self.attested.json() if self.attested is not None else None,
+            "reach": self.reach.json() if self.reach is not None else None,
             "rows": self.rows,
         }
 
@@ -181,18 +184,27 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
     holds = standing is not None and standing.valid
     sight = _seen(pointer, champion, known, ask)
     with closing(load(built.folder, ask.threads)) as model:
-        fought, paper, id = None, attesting.UNTESTED, model.id
+        fought, paper, reached, id = None, attesting.UNTESTED, None, model.id
         if champion is not None:
             fought = contest.fought(
                 champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed, look=sight.contests
             )
-        if matters(fought, holds):
-            before = standing.certificate if standing is not None else None
+        before = standing.certificate if standing is not None else None
+        serving = reach.Certified(champion, standing, started.now) if champion is not None and standing is not None and holds else None
+        more = False
+        if fought is not None and serving is not None and not (fought.won or fought.behind):
+            terms = attesting.terms_of(ask.certificate, before, material.certifying, sight.looks)
+            expected = attesting.expecting(model, len(material.certifying), terms)
+            more = expected is not None and expected.share > serving.share(material.choosing) + ask.margin
+        if matters(fought, holds, more):
             paper = attesting.attested(model, material.certifying, ask.certificate, before, sight.looks, now=started.now, progress=progress)
+            if more and paper.certificate is not None and serving is not None and fought is not None:
+                rows, other = newest(material.certifying), reach.Certified(model, shown(built.folder, started.now), started.now)
+                reached = reach.compared(serving.answered(rows), other.answered(rows), fought.level)
     # Before anything comes of them: looks are spent whatever they showed.
     compared, tested = fought is not None and fought.n > 0, paper.looked
     _spent(line, sight.contests if compared else pointer.contests, sight.looks if tested else pointer.looks)
-    verdict = judged(fought, paper.certificate is not None, holds, ask.anyway)
+    verdict = judged(fought, paper.certificate is not None, holds, ask.anyway, reached)
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
     promote = verdict.promote
     if promote and freshness.revocations(line) != started.revoked:
@@ -214,7 +226,7 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         tested_sha256=sight.tested_sha256 if tested else "",
     )
     after = _remembered(line, last)
-    return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper)
+    return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper, reached)
 
 
 def _check(ask: Ask) -> None:

@@ -49,19 +49,19 @@ def trained(monkeypatch: pytest.MonkeyPatch, labels: tuple[str, str] = LABELS, t
     monkeypatch.setattr(challenger, "built", built)
 
 
-def data(folder: Path, n: int = 1500) -> Path:
-    """A file of rows that nobody had yet; hardly any of them is answered wrongly by whoever answers rightly."""
+def data(folder: Path, n: int = 1500, worst: float = 0.02) -> Path:
+    """A file of rows that nobody had yet; hardly any of them is answered wrongly by whoever answers rightly. With `worst` 0.4 as many are
+    as a bundle's report says."""
     number = next(_NUMBERS)
-    return write_pairs(folder / f"data-{number}.csv", pairs(n, number, 0.0, 0.02, start=number * 10_000))
+    return write_pairs(folder / f"data-{number}.csv", pairs(n, number, 0.0, worst, start=number * 20_000))
 
 
 def run(line: Line, now: datetime, *files: Path, **more: Any) -> Learned:
     asked = Ask(
         task="classify",
         data=files,
-        margin=0.1,
         threads=1,
-        **{"capture": Capture(use=False), "certificate": Asked(alpha=0.1), **more},
+        **{"margin": 0.1, "capture": Capture(use=False), "certificate": Asked(alpha=0.1), **more},
     )
     return learn(line.folder, asked, now=now)
 
@@ -99,6 +99,26 @@ def test_each_learning_counts_what_it_looked_at_and_tests_for_nothing_in_vain(
     trained(monkeypatch, (LABELS[1], LABELS[0]))
     assert run(line, NOW + 2 * DAY, data(tmp_path)).outcome == "kept"
     assert (line.read().looks, line.read().contests) == (1, 3)
+
+
+def test_one_that_answers_more_under_its_certificate_takes_over(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    first = run(line, NOW, data(tmp_path, 1700, 0.4))
+    assert first.promoted and first.attested is not None and first.attested.certificate is not None
+    again = run(line, NOW + DAY, data(tmp_path, 12_000, 0.4), margin=0.02)
+    assert again.promoted and again.reach is not None and again.contest is not None and not again.contest.won
+    assert again.reach.more and again.reach.challenger > again.reach.champion + 0.02 and again.reach.n > 500
+    assert "it answers more under its certificate" in again.why and again.json()["reach"]["more"] is True
+    assert line.read().looks == 2
+
+
+def test_a_test_that_would_most_likely_be_in_vain_is_not_made(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    spared = run(line, NOW, data(tmp_path, 1500, 0.4), certificate=Asked(alpha=0.03))
+    assert spared.attested is not None and not spared.attested.looked and "with a chance of" in spared.attested.why
+    assert line.read().looks == 0, "what was not looked at is not paid for"
+    made = run(line, NOW + DAY, data(tmp_path, 10), certificate=Asked(alpha=0.03, likely=0.0))
+    assert made.attested is not None and made.attested.looked and line.read().looks == 1
 
 
 def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

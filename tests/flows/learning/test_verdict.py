@@ -7,6 +7,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smidgen.core.errors import InputError, SmidgenError
@@ -14,6 +15,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows.learning import contest, schedule
 from smidgen.flows.learning.contest import Contest
+from smidgen.flows.learning.reach import compared
 from smidgen.flows.learning.schedule import Schedule, keep_on, seconds
 from smidgen.flows.learning.verdict import judged, matters
 
@@ -52,6 +54,31 @@ def test_the_rule(found: Contest | None, certified: bool, champion: bool, anyway
     verdict = judged(found, certified, champion, anyway)
     assert verdict.promote is promoted
     assert verdict.why and (found is None or f"p = {found.p:.3g}" in verdict.why)
+
+
+MORE = compared(np.zeros(40), np.array([1.0] * 12 + [0.0] * 28), 0.05)
+NO_MORE = compared(np.array([1.0] * 4 + [0.0] * 36), np.array([1.0] * 5 + [0.0] * 35), 0.05)
+
+
+@pytest.mark.parametrize(
+    ("found", "certified", "reached", "promoted"),
+    [
+        *((ALIKE, True, MORE, True), (UNKNOWN, True, MORE, True), (A_LITTLE_WORSE, True, MORE, True)),
+        *((WORSE, True, MORE, False), (ALIKE, True, NO_MORE, False), (ALIKE, False, MORE, False), (ALIKE, True, None, False)),
+    ],
+)
+def test_one_that_answers_more_under_its_own_certificate(found: Contest, certified: bool, reached: Any, promoted: bool) -> None:
+    verdict = judged(found, certified, True, False, reached)
+    assert verdict.promote is promoted
+    assert ("it answers more" in verdict.why) is promoted
+
+
+def test_what_each_answers_is_compared_row_by_row() -> None:
+    assert (MORE.n, MORE.champion, MORE.challenger, MORE.gained, MORE.lost) == (40, 0.0, 0.3, 12, 0)
+    assert MORE.p == pytest.approx(2**-12) and MORE.more and MORE.json()["more"] is True
+    assert (NO_MORE.gained, NO_MORE.lost, NO_MORE.p, NO_MORE.more) == (1, 0, 0.5, False)
+    nothing = compared(np.zeros(0), np.zeros(0), 0.05)
+    assert (nothing.n, nothing.champion, nothing.more) == (0, 0.0, False)
 
 
 def model(*answers: str) -> Any:
@@ -178,6 +205,7 @@ def test_no_more_new_pairs_are_counted_than_it_takes() -> None:
 )
 def test_a_certificate_is_tested_for_where_it_would_change_something(found: Contest | None, champion: bool, wanted: bool) -> None:
     assert matters(found, champion) is wanted
+    assert matters(found, champion, more=True) is (wanted or (champion and found is not WORSE))
     if not wanted:
         verdicts = [judged(found, certified, champion, anyway).promote for certified in (True, False) for anyway in (True, False)]
         assert verdicts == [False] * 4

@@ -16,6 +16,9 @@ from smidgen.flows.certifying import Terms, certify_drawn
 from smidgen.flows.learning.material import Source, Taken, newest
 from smidgen.flows.live import Model
 from smidgen.gateway.certificate import Certificate
+from smidgen.judge import report
+from smidgen.stats.binomial import least
+from smidgen.stats.prospect import Prospect, prospect
 
 Reference = Literal["gold", "model", "reviews", "judge"]
 _OF: Mapping[Reference, frozenset[Source]] = {
@@ -27,16 +30,21 @@ _OF: Mapping[Reference, frozenset[Source]] = {
 """Whose outputs are that reference's. What a person corrected is not what the large model said. How often a judge errs was measured on its
 own verdicts, and tells of no other answers."""
 _NAME = "the held-out rows"
+_HANDFUL = 20
+LIKELY = 0.8
+"""How likely a certificate must be to be tested for. What a test in vain costs is paid by all that come after it."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it."""
+    """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it. `likely`: how likely one must be
+    for a test; see `stats/prospect.py`."""
 
     alpha: float | None = None
     delta: float | None = None
     reference: Literal["gold", "model", "reviews"] | None = None
     valid_days: int = 90
+    likely: float = LIKELY
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,13 @@ def attested(
     if terms.reference == "judge":
         return Attested(None, "the champion's is against a judge, whose verdicts are not among the rows: give --reference", 0)
     fit = newest(taken for taken in rows if taken.source in _OF[terms.reference])
+    expected = expecting(challenger, len(fit), terms)
+    if expected is not None and expected.chance < asked.likely and len(fit) >= least(terms.alpha, terms.level):
+        why = (
+            f"none was tested for: by what it got right of the rows that choose, {len(fit):,} rows would give one with a chance of "
+            f"{expected.chance:.0%}, and each test makes the next one stricter (--likely 0 tests all the same)"
+        )
+        return Attested(None, why, len(fit))
     drawn = _drawn(challenger, fit)
     if not drawn.rows:
         return Attested(None, f"there are no held-out rows to certify on whose outputs are of the reference {terms.reference}", len(fit))
@@ -106,6 +121,18 @@ def attested(
         looked = not isinstance(tests, list) or any(test["tried"] for test in tests)
         return Attested(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked)
     return Attested(done.certificate, "", len(fit), looked=True)
+
+
+def expecting(challenger: Model, n: int, terms: Terms) -> Prospect | None:
+    """What is to be expected of a test on `n` rows, by the challenger's report; None where that does not tell: it has no curve, or one of a
+    handful of rows; or a certificate by label is asked for, which is many tests."""
+    known = report.read(challenger.folder / "report.json")
+    metric = known.metrics.get(known.headline)
+    measured = metric.n if metric is not None else known.data.test or 0
+    if known.risk_coverage is None or measured < _HANDFUL or terms.segment is not None:
+        return None
+    curve = [(point.coverage, point.risk) for point in known.risk_coverage.points]
+    return prospect(curve, measured, n, terms.alpha, terms.level)
 
 
 def _drawn(challenger: Model, rows: Sequence[Taken]) -> Drawn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -108,8 +109,9 @@ def material(
     return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked)
 
 
-def new_pairs(line: Line, capture: Capture, most: int | None = None) -> int:
-    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet."""
+def new_pairs(line: Line, capture: Capture, most: int | None = None, grown: float = 0.0) -> int:
+    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet. With `grown`
+    0, where they are fewer than that share of those that were there before."""
     pointer = line.read() if is_line(line.folder) else None
     last = pointer.last.at if pointer is not None and pointer.last is not None else None
     since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
@@ -117,7 +119,12 @@ def new_pairs(line: Line, capture: Capture, most: int | None = None) -> int:
     with captured.store(capture.url) as store:
         if store is None:
             return 0
-        return sum(1 for _ in islice(store.pairs(asked, None, since, None, capture.template), most))
+        old = 0
+        if grown and last is not None:
+            old = sum(1 for _ in store.pairs(asked, None, capture.since, last, capture.template))
+        wanted = math.ceil(grown * old)
+        found = sum(1 for _ in islice(store.pairs(asked, None, since, None, capture.template), most and max(most, wanted)))
+        return found if found >= wanted else 0
 
 
 def _read(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:
