@@ -27,6 +27,11 @@ class Ending:
         self._seen: set[AnswerState] = set()
         self._choices = 0
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether it was told so."""
+        return "broken" in self._seen
+
     def broken(self) -> None:
         """There was a failure in it, or something that cannot be read."""
         self._seen.add("broken")

@@ -14,11 +14,11 @@ from typing import Any
 
 from smidgen.core.answer_state import AnswerState
 from smidgen.gateway.answer_ending import Ending
+from smidgen.gateway.response_ending import DELTAS, ENDS, TEXT_DELTA, ResponseEnding, is_response, texts_of
 
 MOST_BYTES = 8_000_000
 """Longest body, or line of a stream, that is read."""
 _MOST_TEXT = 1_000_000
-_DELTAS = ("response.output_text.delta", "response.function_call_arguments.delta", "response.reasoning_summary_text.delta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Reading:
         events: of a stream, how many brought text: a token at least each.
         failed: whether it says of itself that it failed, whatever its status was.
         whole: whether it came to its end: a JSON document that can be read, a stream that said so.
-        ending: how it went, of a chat completion or completion; see `state`.
+        ending: how it went, of whichever shape it is; see `state`.
     """
 
     def __init__(self, content_type: str) -> None:
         self.usage: Usage | None = None
         self.written = self.events = 0
         self.whole = False
-        self.ending = Ending()
+        self.ending: Ending | ResponseEnding = Ending()
         self._stream = content_type.startswith("text/event-stream")
         self._pieces: list[bytes] = []
         self._over = False
@@ -67,7 +67,7 @@ class Reading:
 
     @property
     def state(self) -> AnswerState:
-        """How a chat completion or completion went, when it has ended. Of the responses' kind it says nothing that is of use."""
+        """How it went, when it has ended."""
         return self.ending.state(self.text, self.whole, self._long)
 
     def feed(self, piece: bytes) -> None:
@@ -97,7 +97,10 @@ class Reading:
         if found is not None:
             self.whole = True
             self.failed = _fails(found)
-            self._take(found, "message")
+            if is_response(found):
+                self._response(found)
+            else:
+                self._take(found, "message")
 
     def _lines(self, line: bytes) -> None:
         """A line, or several: a carriage return alone ends one, too."""
@@ -118,26 +121,57 @@ class Reading:
         kind = found.get("type")
         self.failed = self.failed or kind == "error" or _fails(found)
         before = self.written
-        if kind in _DELTAS and isinstance(found.get("delta"), str):
-            self._add(found["delta"], kind == _DELTAS[0])
-        elif kind in ("response.completed", "response.incomplete", "response.failed") and isinstance(found.get("response"), Mapping):
-            self.whole = kind == "response.completed"
-            self._over = True
-            self.failed = self.failed or kind == "response.failed"
-            self._use(found["response"].get("usage"))
+        if isinstance(kind, str) and kind.startswith("response."):
+            self._event(kind, found)
         else:
             self._take(found, "delta")
         self.events += self.written > before
+
+    def _event(self, kind: str, found: Mapping[str, Any]) -> None:
+        """One of a stream of the responses' kind. Its text is what the pieces bring; where the whole at the end says something else, nobody
+        knows which of the two counts."""
+        self._of_response()
+        if kind in DELTAS and isinstance(found.get("delta"), str):
+            self._add(found["delta"], kind == TEXT_DELTA)
+        response = found.get("response")
+        if kind not in ENDS or not isinstance(response, Mapping):
+            return
+        said = kind.removeprefix("response.")
+        self.whole = said == "completed"
+        self._over = True
+        self.failed = self.failed or said == "failed"
+        self._use(response.get("usage"))
+        self._of_response().take(response, said)
+        whole = "".join(text for text, told in texts_of(response) if told)
+        if not self._text:
+            self._add(whole, True)
+        elif not self._long and whole != self.text:
+            self.ending.broken()
+
+    def _response(self, found: Mapping[str, Any]) -> None:
+        """A response that came whole."""
+        self._use(found.get("usage"))
+        self._of_response().take(found)
+        for text, told in texts_of(found):
+            self._add(text, told)
+
+    def _of_response(self) -> ResponseEnding:
+        """What knows how it went, now that it is seen to be a response. What was broken before stays so."""
+        if not isinstance(self.ending, ResponseEnding):
+            broken = self.ending.is_broken
+            self.ending = ResponseEnding()
+            if broken:
+                self.ending.broken()
+        return self.ending
 
     def _take(self, found: Mapping[str, Any], place: str) -> None:
         self._use(found.get("usage"))
         if found.get("error"):
             self.ending.broken()
-        self.ending.take(found.get("choices"), place)
+        if isinstance(self.ending, Ending):
+            self.ending.take(found.get("choices"), place)
         for number, text in _choices(found, place):
             self._add(text, number == 0)
-        for text in _outputs(found.get("output")):
-            self._add(text, True)
 
     def _add(self, text: str, first: bool) -> None:
         self.written += len(text.encode("utf-8", "replace"))
@@ -179,13 +213,6 @@ def _choices(found: Mapping[str, Any], place: str) -> Iterator[tuple[int, str]]:
         beside = [said.get(name) for name in ("reasoning_content", "reasoning", "refusal")]
         for text in _texts(*beside, *(function.get("arguments") for function in called if isinstance(function, Mapping))):
             yield -1, text
-
-
-def _outputs(output: Any) -> Iterator[str]:
-    """The texts of a response's items."""
-    for item in output if isinstance(output, list) else ():
-        if isinstance(item, Mapping):
-            yield from _texts(item.get("content"), item.get("arguments"))
 
 
 def _texts(*found: Any) -> Iterator[str]:

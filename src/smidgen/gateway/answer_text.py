@@ -40,7 +40,7 @@ def decoded(body: bytes, encoding: str, most: int) -> bytes | None:
 
 
 def said(content_type: str, body: bytes) -> Said:
-    """What a whole answer of a chat completion or completion says, streamed or not."""
+    """What a whole answer says, streamed or not."""
     reading = Reading(content_type)
     reading.feed(body)
     reading.end()

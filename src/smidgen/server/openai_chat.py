@@ -12,8 +12,6 @@ from starlette.responses import Response, StreamingResponse
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text
-from smidgen.gateway import suited
 from smidgen.server import conversation, filling
 from smidgen.server.answers import Extra, Usage, extra, usage
 from smidgen.server.bodies import ChatMessage, ChatRequest
@@ -21,7 +19,7 @@ from smidgen.server.errors import RESPONSES, answer
 from smidgen.server.events import DONE, HEADERS, event
 from smidgen.server.ids import fresh
 from smidgen.server.logprobs import token
-from smidgen.server.served import Served, takes_pairs
+from smidgen.server.served import Served, input_of
 from smidgen.server.service import Service
 from smidgen.server.structured import Wanted, shaped, wanted_of
 
@@ -73,9 +71,9 @@ def face(service: Service) -> APIRouter:
         }
         if model.at_once:
             alone = conversation.taught(body, await request.json())
-            asked = _input(_last_said(body.messages), takes_pairs(model)) if alone else None
+            asked = input_of(model, _last_said(body.messages)) if alone else None
             return await conversation.converse(service, model, body, head, asked, request)
-        text = _input(_last_said(body.messages), takes_pairs(model))
+        text = input_of(model, _last_said(body.messages))
         filled = "schema" in model.form
         if filled:
             filling.check(body.response_format, model.form["schema"])
@@ -92,11 +90,6 @@ def face(service: Service) -> APIRouter:
         return answer({**head, "object": "chat.completion", "choices": choices, "usage": sizes, "smidgen": extra(model, reply)})
 
     return router
-
-
-def _input(pieces: list[str], pair: bool) -> Text:
-    """The pieces of a message as a bundle reads them: one text, or, for a bundle of pairs, two pieces as the pair."""
-    return (pieces[0], pieces[1]) if pair and len(pieces) == 2 else suited.joined(pieces)
 
 
 def _last_said(messages: list[ChatMessage]) -> list[str]:

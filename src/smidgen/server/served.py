@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from smidgen.core.parts import Form, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
+from smidgen.gateway.one_message import joined
 
 
 class Served(Protocol):
@@ -99,6 +100,11 @@ def takes_pairs(model: Served) -> bool:
     """Whether a bundle was trained on pairs of texts, as its manifest says."""
     column = getattr(getattr(model.manifest, "columns", None), "input", None)
     return isinstance(column, tuple | list) and len(column) == 2
+
+
+def input_of(model: Served, pieces: Sequence[str]) -> Text:
+    """The pieces of a message as a bundle reads them: one text, or, for a bundle of pairs, two pieces as the pair."""
+    return (pieces[0], pieces[1]) if takes_pairs(model) and len(pieces) == 2 else joined(pieces)
 
 
 def warm(model: Served) -> None:
