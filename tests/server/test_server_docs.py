@@ -8,7 +8,7 @@ from smidgen.parts import registry
 
 FACES = [
     *("classify", "docs", "feedback", "health", "metrics", "openai-chat", "openai-completions", "openai-embeddings", "openai-models"),
-    "systemone",
+    *("openai-responses", "systemone"),
 ]
 
 
@@ -19,7 +19,8 @@ def test_faces_are_found():
 def test_openapi_tells_requests_replies_and_errors(serve):
     spec = serve().client.get("/openapi.json").json()
     posts = {path: methods["post"] for path, methods in spec["paths"].items() if "post" in methods}
-    assert set(posts) == {"/v1/chat/completions", "/v1/completions", "/v1/classify", "/v1/systemone", "/v1/embeddings", "/v1/feedback"}
+    texts = {"/v1/chat/completions", "/v1/completions", "/v1/responses"}
+    assert set(posts) == texts | {"/v1/classify", "/v1/systemone", "/v1/embeddings", "/v1/feedback"}
     for operation in posts.values():
         assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for status in ("4XX", "5XX"):
@@ -47,6 +48,7 @@ def test_replies_are_what_openapi_says(serve):
     from smidgen.server.openai_chat import ChatCompletion
     from smidgen.server.openai_completions import Completion
     from smidgen.server.openai_models import ModelCard, ModelList
+    from smidgen.server.openai_responses import ResponseObject
     from smidgen.server.systemone import SystemOneReply
 
     server = serve()
@@ -60,6 +62,7 @@ def test_replies_are_what_openapi_says(serve):
         (Verdicts, server.post("/v1/classify", {"input": "refund"})),
         (ChatCompletion, server.post("/v1/chat/completions", {"messages": messages, "logprobs": True})),
         (Completion, server.post("/v1/completions", {"prompt": "refund"})),
+        (ResponseObject, server.post("/v1/responses", {"input": "refund"})),
         (SystemOneReply, server.post("/v1/systemone", {"state": "refund", "questions": questions})),
         (ModelList, server.client.get("/v1/models")),
         (ModelCard, server.client.get("/v1/models/support")),

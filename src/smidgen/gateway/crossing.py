@@ -93,7 +93,7 @@ def marks(answered_by: str, model: str, ruling: Ruling | None = None, uncertifie
     if ruling is not None:
         said["score"] = "" if ruling.score is None else f"{ruling.score:.6f}"
         said["certificate"] = ruling.certificate if not uncertified else ""
-        said["escalated"] = f"{ruling.why} ({ruling.detail})" if ruling.why and ruling.detail else ruling.why
+        said["escalated"] = ruling.told
     said["uncertified"] = uncertified
     return [(f"x-smidgen-{name}".encode("ascii"), plain(value)) for name, value in said.items() if value]
 

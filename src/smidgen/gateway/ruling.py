@@ -19,6 +19,9 @@ SEGMENT = "segment"
 UNANSWERED = "no local answer"
 """Why a request escalates whose certificate holds; where it does not, the reason is the certificate's state."""
 
+_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""What a request bounds the length of a written text by, at one face or another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -35,6 +38,11 @@ class Ruling:
     detail: str = ""
     certificate: str = ""
     score: float | None = None
+
+    @property
+    def told(self) -> str:
+        """Why it escalates, with more of it in brackets."""
+        return f"{self.why} ({self.detail})" if self.why and self.detail else self.why
 
     @property
     def local(self) -> bool:
@@ -69,8 +77,9 @@ def after(standing: Standing, asked: Wanted, replies: Sequence[Reply], body: Map
         return Ruling(why=SCORE, detail=f"it has none: {reply.facts['unscored']}", certificate=known.certificate)
     if reply.facts.get("refused"):
         return Ruling(why=UNANSWERED, detail="the small model refuses", certificate=known.certificate, score=score)
-    if getattr(reply.piece, "finish", None) == "length" and (body.get("max_tokens") or body.get("max_completion_tokens")):
-        return Ruling(why=UNANSWERED, detail="max_tokens cuts it short", certificate=known.certificate, score=score)
+    bound = next((name for name in _BOUNDS if body.get(name)), None)
+    if getattr(reply.piece, "finish", None) == "length" and bound is not None:
+        return Ruling(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=known.certificate, score=score)
     segment = _segment(standing.certificate.by, reply, body)
     if standing.answered(segment) is None:
         return Ruling(why=SEGMENT, detail="its segment is not certified", certificate=known.certificate, score=score)

@@ -22,6 +22,11 @@ class Wanted:
         """Whether a certificate of this alpha is good enough."""
         return self.quality is None or alpha <= 1 - self.quality + _ROUNDING
 
+    def at_least(self, quality: float | None) -> Wanted:
+        """The same bundle with no less than this quality; None asks for none."""
+        given = [one for one in (self.quality, quality) if one is not None]
+        return Wanted(self.bundle, max(given, default=None))
+
 
 def wanted(name: object, bundles: Collection[str]) -> Wanted | None:
     """What a request's `model` asks for; None where it is no bundle's name.

@@ -1,4 +1,4 @@
-"""What OpenAI's two faces for text are sent."""
+"""What OpenAI's faces for text are sent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from smidgen.gateway.response_request import response_format
 from smidgen.server.drawing import Drawing, Logprobs
 
 _MAX_CHOICES = 16
@@ -70,3 +71,44 @@ class CompletionRequest(Drawing):
     )
     logprobs: Logprobs | None = Field(None, description="How many likeliest tokens to give beside each token of a written text.")
     echo: bool | None = Field(None, description="Put the prompt before the answer.")
+
+
+class TextOptions(BaseModel):
+    """What a text is to be."""
+
+    format: dict[str, Any] | None = Field(None, description="text, json_object, or json_schema with its name and schema beside it.")
+    verbosity: str | None = Field(None, description="Not read.")
+
+
+class ResponsesRequest(BaseModel):
+    """A request to `/v1/responses` with one text of a user. A field that is not known is refused: it may ask for what is not done here."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"input": "Where is my parcel?"}})
+
+    input: str | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)] = Field(
+        description="A text; or messages: one of the user, in pieces of input_text if wanted, and words to the system before it."
+    )
+    model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
+    instructions: str | None = Field(None, description="Words to the system. Not read: a bundle has its own.")
+    stream: bool | None = Field(None, description="Send the answer as server-sent events; a text goes out as it is written.")
+    store: bool | None = Field(None, description="Nothing is stored here: the response says false. True is refused.")
+    max_output_tokens: int | None = Field(None, ge=1, description="Most tokens of the answer, for a model that writes.")
+    temperature: float | None = Field(None, ge=0, le=100, description="0, the default, takes the likeliest token each time.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Draw from the likeliest tokens that together have this probability.")
+    text: TextOptions | None = None
+    metadata: dict[str, str] | None = Field(None, description="Given back as it came.")
+
+    @property
+    def wanted(self) -> dict[str, Any] | None:
+        """The format that is asked for."""
+        return self.text.format if self.text is not None else None
+
+    @property
+    def response_format(self) -> dict[str, Any] | None:
+        """The same as a chat completion's request has it."""
+        return response_format({"text": {"format": self.wanted}})
+
+    def drawing(self) -> Drawing:
+        """How its text is to be written."""
+        drawn = {"temperature": self.temperature, "top_p": self.top_p, "response_format": self.response_format}
+        return Drawing(max_tokens=self.max_output_tokens, **drawn)

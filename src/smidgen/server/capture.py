@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from smidgen.gateway.suited import CHAT, COMPLETIONS
+from smidgen.gateway.suited import FACES
 from smidgen.server.collecting import Collector
 from smidgen.server.post import at_hand
 from smidgen.server.recorder import Recorder
@@ -15,7 +15,7 @@ from smidgen.server.witness import witnessed
 
 
 class Capture:
-    """Around the gateway's door: it sees requests to chat and completions as clients send them, and answers as they get them.
+    """Around the gateway's door: it sees requests to chat, completions and responses as clients send them, and answers as they get them.
 
     Args:
         app: the doors behind it.
@@ -29,7 +29,7 @@ class Capture:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it through, and hand it on when it is done, however it ended."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in (CHAT, COMPLETIONS):
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in FACES:
             await self._app(scope, receive, send)
             return
         collector = Collector(scope, self._recorder.room)

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway.answer_text import Said, decoded, said
+from smidgen.gateway.one_message import SYSTEM
 from smidgen.gateway.request_body import parsed
-from smidgen.gateway.suited import text_of, unsuited
+from smidgen.gateway.response_request import said_to_system
+from smidgen.gateway.suited import RESPONSES, text_of, unsuited
 from smidgen.gateway.wanted import wanted
 from smidgen.server import saving
 from smidgen.server.answers import tokens
@@ -22,7 +24,6 @@ from smidgen.server.saving import ListPrice
 from smidgen.server.served import Identity
 from smidgen.store.traffic.shapes import MOST_TEXT, Exchange
 
-_SYSTEM = ("system", "developer")
 _PRICES = 256
 _listed = functools.lru_cache(_PRICES)(saving.listed)
 
@@ -74,7 +75,7 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
         upstream_ms=_ms(taken.upstream_seconds),
         user=users[0] if users else None,
         also=tuple(users[1:]),
-        system=_system(body),
+        system=_system(taken.path, body),
         template=_template(taken.path, body),
         key=taken.key,
         truncated=taken.cut or kept != texts,
@@ -126,18 +127,20 @@ def _users(taken: Taken, body: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _system(body: Mapping[str, Any]) -> str:
+def _system(path: str, body: Mapping[str, Any]) -> str:
     """The words to the system, as they stand there."""
     messages = body.get("messages")
     given = messages if isinstance(messages, list) else []
-    found = [one.get("content") for one in given if isinstance(one, Mapping) and one.get("role") in _SYSTEM]
+    found = [one.get("content") for one in given if isinstance(one, Mapping) and one.get("role") in SYSTEM]
+    if path == RESPONSES:
+        found = said_to_system(body, SYSTEM)
     return json.dumps(found, ensure_ascii=False) if found else ""
 
 
 def _template(path: str, body: Mapping[str, Any]) -> str:
     """What requests of one kind have in common: the face, the words to the system, the tools, the form of the answer."""
-    same = {name: body.get(name) for name in ("tools", "functions", "response_format")}
-    return json.dumps([path, _system(body), same], ensure_ascii=False, sort_keys=True)
+    same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
+    return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)
 
 
 def _ms(seconds: float | None) -> float | None:

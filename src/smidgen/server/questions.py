@@ -170,6 +170,10 @@ class Labels:
         label = self.one(option)
         return (label,) if label is not None else tuple(self.under(option))
 
+    def leaves_none_out(self, groups: Sequence[Sequence[str]]) -> bool:
+        """Whether every label is in one of these groups."""
+        return set(self.all) <= {label for group in groups for label in group}
+
     def as_yes_or_no(self) -> tuple[str, str] | None:
         """The labels for yes and for no, where the bundle has just these."""
         named = {plain(label): label for label in self.all}

@@ -18,13 +18,14 @@ from smidgen.gateway import ruling as rulings
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
-from smidgen.gateway.suited import CHAT, COMPLETIONS, text_of, unsuited
+from smidgen.gateway.suited import FACES, text_of, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
-from smidgen.server import local_answer, model_list, observation
+from smidgen.server import judging, local_answer, model_list, observation, unstored
 from smidgen.server.auditor import Auditor
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.ids import fresh
+from smidgen.server.judging import Judge
 from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
@@ -38,8 +39,10 @@ _UNDER = "/v1/"
 _MODELS = "/v1/models"
 _FEEDBACK = "/v1/feedback"
 """Of this server alone, with bundles or without."""
-_FACES = (CHAT, COMPLETIONS)
-_BY_MODEL = (*_FACES, "/v1/embeddings")
+_SYSTEMONE = "/v1/systemone"
+_ANY = (None, "auto")
+"""What `model` may be where a bundle that fits is to be found for each typed question."""
+_BY_MODEL = (*FACES, "/v1/embeddings", _SYSTEMONE)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _VIA = b"x-smidgen-via"
 _LOOK_AGAIN_SECONDS = 1.0
@@ -66,6 +69,7 @@ class Gateway:
         local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
         origins: whose pages may call, as `--cors` has it.
         auditor: asks the upstream about some of the answers given here; None for nobody.
+        quality: the least that certificates must say, whatever a request asks for; None for what it asks for.
     """
 
     def __init__(
@@ -79,10 +83,11 @@ class Gateway:
         local_at_last: bool,
         origins: Sequence[str],
         auditor: Auditor | None = None,
+        quality: float | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
-        self._auditor = auditor
+        self._auditor, self._quality = auditor, quality
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,16 +130,22 @@ class Gateway:
             todo = "Start it with a --fallback that is another server."
             raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
         body = await content(scope, receive, hold=face or path in _BY_MODEL)
-        scope["route"] = _Route(path) if path in _FACES or path == _MODELS else _Route()
+        scope["route"] = _Route(path) if path in FACES or path == _MODELS else _Route()
         read = parsed(body) if isinstance(body, bytes) and method == "POST" else None
+        unstored.check(path, read)
         asked = wanted(read.get("model"), self._vouchers) if read is not None else None
-        if isinstance(body, bytes) and path in _FACES and asked is not None and read is not None:
-            await self._decided(asked, read, body, scope, receive, send)
+        if isinstance(body, bytes) and path in FACES and asked is not None and read is not None:
+            await self._decided(asked.at_least(self._quality), read, body, scope, receive, send)
         elif isinstance(body, bytes) and face and path == _MODELS:
             local = await local_answer.ask(self._app, scope, b"", receive)
             call = Call("GET", b"/models", scope["query_string"], self._headers(scope), b"")
             leaving = await self._escalation.guard.leaving(call)
             await model_list.send_all(local, self._escalation.upstreams, leaving.call.headers, leaving.call.query, send)
+        elif isinstance(body, bytes) and face and path == _SYSTEMONE and (asked is not None or (read or {}).get("model") in _ANY):
+            least = asked.at_least(self._quality).quality if asked is not None else self._quality
+            judging.lend(scope, Judge(self._vouchers, least))
+            named = with_model(body, asked.bundle) if asked is not None else body
+            await self._app(scope, local_answer.replayed(named, receive), send)
         elif isinstance(body, bytes) and face and self._is_ours(path, asked):
             await self._app(scope, local_answer.replayed(body, receive), _marked(send, marks("local", "", uncertified=_DIRECT)))
         else:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from smidgen.gateway.response_ending import texts_of
 from smidgen.judge import price_list
 from smidgen.server.answers import tokens
 
@@ -55,7 +56,14 @@ def read_of(body: Mapping[str, Any]) -> str:
     prompt = body.get("prompt")
     if isinstance(prompt, str):
         return prompt
-    contents = [message.get("content") for message in body.get("messages", ()) if isinstance(message, Mapping)]
+    asked = body.get("input")
+    given = [body["instructions"]] if isinstance(body.get("instructions"), str) else []
+    messages = body.get("messages") or (asked if isinstance(asked, list) else ())
+    contents = [
+        *given,
+        *([asked] if isinstance(asked, str) else []),
+        *(message.get("content") for message in messages if isinstance(message, Mapping)),
+    ]
     pieces = [[{"text": content}] if isinstance(content, str) else content for content in contents]
     return "\n".join(
         str(piece.get("text", "")) for part in pieces if isinstance(part, list) for piece in part if isinstance(piece, Mapping)
@@ -63,7 +71,9 @@ def read_of(body: Mapping[str, Any]) -> str:
 
 
 def written_of(body: Mapping[str, Any]) -> str:
-    """The text of an answer's choices."""
+    """The text of an answer's choices, or of a response's items."""
+    if body.get("object") == "response":
+        return "".join(text for text, told in texts_of(body) if told)
     choices = body.get("choices", ())
     return "".join(str(choice.get("text") or (choice.get("message") or {}).get("content") or "") for choice in choices)
 

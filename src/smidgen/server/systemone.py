@@ -7,7 +7,7 @@ or `score`. Which questions a bundle can answer is told in `questions`. Errors c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -17,10 +17,13 @@ from starlette.responses import Response
 from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
-from smidgen.server import filling
+from smidgen.gateway.crossing import marks
+from smidgen.gateway.ruling import Ruling
+from smidgen.server import filling, judging
 from smidgen.server.answers import tokens
 from smidgen.server.errors import RESPONSES, Refusal, answer
 from smidgen.server.field_questions import FieldLabels
+from smidgen.server.question_cover import uncovered
 from smidgen.server.questions import Content, Labels, Match, Question, answer_to, match
 from smidgen.server.served import Served, takes_pairs
 from smidgen.server.service import Service
@@ -59,14 +62,21 @@ class SystemOneRequest(BaseModel):
     assets: dict[str, Any] | None = Field(None, description="Images. Bundles read text only: refused.")
 
 
-class NoulAnswer(BaseModel):
+class Covered(BaseModel):
+    """What the certificate of the bundle says of an answer; at a gateway alone."""
+
+    certificate: str | None = Field(None, description="The id of the certificate that covers this answer; null where none does.")
+    uncertified: str | None = Field(None, description="Why none does; null where one does.")
+
+
+class NoulAnswer(Covered):
     """How likely it is."""
 
     type: Literal["noul"]
     noul: float
 
 
-class ChoiceAnswer(BaseModel):
+class ChoiceAnswer(Covered):
     """Which it is, and how likely each was."""
 
     type: Literal["choice"]
@@ -76,7 +86,7 @@ class ChoiceAnswer(BaseModel):
     option_mass: float = Field(description="The share of the bundle's whole probability that the options had.")
 
 
-class ScoreAnswer(BaseModel):
+class ScoreAnswer(Covered):
     """The expected level, and how likely each was."""
 
     type: Literal["score"]
@@ -123,6 +133,13 @@ def face(service: Service) -> APIRouter:
         replies = await asyncio.gather(*(service.ask(model, [texts[name]], request, "state") for name, model in asked.items()))
         by_model = {name: reply for name, (reply,) in zip(asked, replies, strict=True)}
         answers = {name: _answered(found, labels_of(model), by_model[model.name]) for name, (model, found) in matches.items()}
+        headers: dict[str, str] = {}
+        if (judge := judging.of(request.scope)) is not None:
+            rulings = {name: await judge.ruling(name, reply) for name, reply in by_model.items()}
+            for name, (model, found) in matches.items():
+                why = uncovered(found, labels_of(model), by_model[model.name], answers[name])
+                answers[name] |= _covered(rulings[model.name], why)
+            headers = _said(list(asked), answers)
         size = sum(tokens(joined(text)) for text in texts.values())
         return answer(
             {
@@ -130,7 +147,8 @@ def face(service: Service) -> APIRouter:
                 "answers": answers,
                 "usage": {"input_tokens": size, "output_tokens": 0},
                 "smidgen": {name: model.id for name, (model, _) in matches.items()},
-            }
+            },
+            headers=headers,
         )
 
     return router
@@ -179,6 +197,22 @@ def _answered(found: Match, known: Known, reply: Reply) -> dict[str, Any]:
         raise EngineError("the task gives no probabilities", value=model.task.name, todo="Ask its bundle through another route.")
     chances = known.chances(found.field, reply.chances) if isinstance(known, FieldLabels) else reply.chances
     return answer_to(found, chances, bool(model.form.get("multi_label")))
+
+
+def _covered(ruling: Ruling, why: str) -> dict[str, str | None]:
+    """See `Covered`."""
+    if ruling.local and not why:
+        return {"certificate": ruling.certificate, "uncertified": None}
+    return {"certificate": None, "uncertified": ruling.told or why}
+
+
+def _said(bundles: Sequence[str], answers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The headers: under which certificates all answers were given, or that some were given under none."""
+    without = sum(found["certificate"] is None for found in answers.values())
+    papers = dict.fromkeys(str(found["certificate"]) for found in answers.values())
+    whole = Ruling(certificate=",".join(papers)) if not without else None
+    told = marks("local", ",".join(bundles), whole, f"{without} of {len(answers)} questions" if without else "")
+    return {name.decode("ascii"): value.decode("ascii") for name, value in told}
 
 
 def _text(state: Content, pair: bool) -> Text:

@@ -32,7 +32,7 @@ class Exchange:
         id: the request's, as the client was told it.
         time: when it came, with its zone.
         asked: the bundle that it named, without a quality behind an `@`; else the model's name as it stood in the request.
-        path: `/v1/chat/completions`, `/v1/completions`.
+        path: `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
         input: the text as the small model reads it; None where there is no single one.
         answered_by: `local`, `upstream`, or `none`.
         why: why the small model did not answer under its certificate; empty where it did, or there was none to ask.
