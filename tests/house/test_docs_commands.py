@@ -44,7 +44,7 @@ def faults(line: str) -> list[str]:
         following = value or (words[place + 1] if place + 1 < len(words) else "")
         if flag == "--set":
             wrong += [f"no setting {following}"] if not _setting(following) else []
-        if flag == "--recipe" and following != "NAME":
+        if flag == "--recipe" and verb == "init" and following != "NAME":
             wrong += [f"no recipe {following}"] if not (ROOT / "recipes" / f"{following}.toml").is_file() else []
     named = [word for word in words if word.startswith("recipes/")]
     return wrong + [f"no file {word}" for word in named if "NAME" not in word and not (ROOT / word).is_file()]

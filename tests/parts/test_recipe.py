@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,3 +95,56 @@ def test_the_full_recipe_round_trips(tmp_path: Path) -> None:
     again = recipe.read(written(tmp_path, made.toml()))
     assert again.json() == made.json()
     assert tomllib.loads(made.toml())["data"]["licence"] == 'a "quoted" one'
+
+
+ROUTE = """
+[route]
+fallback = "http://10.0.0.7:8000/v1"
+fallback_model = ["qwen3"]
+quality = 0.95
+privacy_bundle = "finder"
+budgets = "budgets.toml"
+"""
+
+
+def test_the_route_is_read_from_the_named_file_and_is_no_part_of_what_is_built(tmp_path: Path) -> None:
+    whole = written(tmp_path, GOOD + ROUTE)
+    found: Any = recipe.route(whole)
+    assert (found.fallback, found.fallback_model, found.quality) == (("http://10.0.0.7:8000/v1",), ("qwen3",), 0.95)
+    assert found.model_fields_set == {"fallback", "fallback_model", "quality", "privacy_bundle", "budgets"}
+    assert (found.privacy_bundle, found.budgets) == (tmp_path / "finder", str(tmp_path / "budgets.toml"))
+    made = recipe.read(whole)
+    assert "10.0.0.7" not in made.toml() and "route" not in made.json() and "route" not in made.given() and "route" not in made.sections
+    alone: Any = recipe.route(written(tmp_path, 'name = "front"' + ROUTE))
+    assert alone.fallback == found.fallback
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD, "no section [route]"),
+        (GOOD + "[route]\nfallbak = 'x'", "route.fallbak: no such setting; did you mean 'fallback'?"),
+        (GOOD + "[route]\nprivacy = 'some'\n[sturdent]", "route.privacy: input should be 'off'"),
+        (GOOD + "[route]\nprivacy = 'some'\n[sturdent]", "sturdent: no such section"),
+        ("[route]\nquality = 2\n[gate]\nmax_loss = 0.1", "gate: in a recipe without a task stands [route] alone"),
+        ("[route]\nquality = 2\n[gate]\nmax_loss = 0.1", "route.quality"),
+        ("route = 3", "route: a section [route] is expected, not 3"),
+        ("[route]\nsecrets = 'keys.toml'", "route.secrets: no such setting"),
+        ("[route", "not TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_route_is_said_with_its_file(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe.route(written(tmp_path, text))
+    assert said in str(caught.value) and "smidgen.toml" in str(caught.value)
+
+
+def test_what_may_be_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
+    for line in (
+        "fallback_key_env = 'sk-secret-1'",
+        "fallback_key_env = ['A_KEY', 'sk-secret-1']",
+        "fallback = ['https://x:sk-secret-1@y', 3]",
+    ):
+        with pytest.raises(RecipeError) as caught:
+            recipe.route(written(tmp_path, f"[route]\n{line}"))
+        assert "sk-secret-1" not in str(caught.value) and "route.fallback" in str(caught.value)

@@ -14,7 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from smidgen.core.errors import RecipeError
-from smidgen.core.settings import Settings
+from smidgen.core.settings import Settings, is_hidden
 
 
 def flags(sections: Iterable[tuple[str, type[Settings]]]) -> dict[str, tuple[str, str, FieldInfo]]:
@@ -52,7 +52,7 @@ def with_flags(owner: type[Settings]) -> Callable[[Callable[..., None]], Callabl
             try:
                 settings = owner.model_validate(tree)
             except pydantic.ValidationError as error:
-                mistakes = [f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}, not {e['input']!r}" for e in error.errors()]
+                mistakes = [_mistake(owner, entry) for entry in error.errors()]
                 raise RecipeError("a flag has a value it cannot have", value=len(mistakes), todo="Mend:", mistakes=mistakes) from None
             function(settings, **given)
 
@@ -62,6 +62,14 @@ def with_flags(owner: type[Settings]) -> Callable[[Callable[..., None]], Callabl
         return verb
 
     return decorate
+
+
+def _mistake(owner: type[Settings], entry: Any) -> str:
+    """What is wrong with a flag. What stands where a secret, or the name of one, should is not shown."""
+    place = [str(step) for step in entry["loc"]]
+    field = owner.model_fields.get(place[0]) if place else None
+    got = "" if field is not None and (is_hidden(field) or not field.repr) else f", not {entry['input']!r}"
+    return f"--{'.'.join(place).replace('_', '-')}: {entry['msg']}{got}"
 
 
 def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from smidgen.cli.flags import with_flags
+from smidgen.cli.routes import told_of, with_route
 from smidgen.cli.screen import errors, out
 from smidgen.core.errors import InputError
 from smidgen.server.settings import ServeSettings
@@ -21,6 +22,9 @@ def serve(
     settings: ServeSettings,
     bundles: list[Path] = typer.Argument(
         None, metavar="[DIR...]", help="Folders of bundles; each is served under its name. None is needed with --fallback."
+    ),
+    recipe: Path = typer.Option(
+        None, metavar="FILE", help="A recipe of yours whose [route] says where requests go. Flags count before it; a bundle's is not read."
     ),
     as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
 ) -> None:
@@ -35,18 +39,20 @@ def serve(
     from smidgen.server.running import run, take_port, url_of
     from smidgen.server.served import warm
 
-    chosen = _with_environment(settings)
+    chosen = _with_keys(settings if recipe is None else with_route(settings, recipe))
     folders = bundles or []
     if not folders and not chosen.fallback:
         todo = "Name the folder of a bundle, or a --fallback that requests go to."
-        raise InputError("there is nothing to serve", value="no bundle", todo=todo)
+        with told_of(recipe):
+            raise InputError("there is nothing to serve", value="no bundle", todo=todo)
     money = chosen.budget_day is not None or bool(chosen.budgets)
     if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or money or _private(chosen):
         from smidgen.server.fallback import targets
         from smidgen.server.purse import plan
 
-        targets(chosen)  # what it cannot be is said before any weights are loaded
-        plan(chosen)
+        with told_of(recipe):
+            targets(chosen)  # what it cannot be is said before any weights are loaded
+            plan(chosen)
     if chosen.capture != "off":
         from smidgen.store.traffic import store
 
@@ -83,9 +89,13 @@ def _remember(folders: Iterable[Path]) -> None:
             shelf.remember(folder)
 
 
-def _with_environment(settings: ServeSettings) -> ServeSettings:
-    """The settings with the key of the environment added: one key, or several with commas between."""
-    keys = tuple(key.strip() for key in os.environ.get("SMIDGEN_API_KEY", "").split(",") if key.strip())
+def _with_keys(settings: ServeSettings) -> ServeSettings:
+    """The settings with the keys of the secrets file, or of the environment, added: one key, or several with commas between."""
+    from smidgen.server import secrets_file
+
+    own = secrets_file.read(settings.secrets) if settings.secrets is not None else {}
+    given = own.get(secrets_file.API_KEY) or os.environ.get(secrets_file.API_KEY, "")
+    keys = tuple(key.strip() for key in given.split(",") if key.strip())
     return settings.model_copy(update={"api_key": (*settings.api_key, *keys)}) if keys else settings
 
 
@@ -109,7 +119,9 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":
         masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"
-        out.print(f"chat and completions are stored, {masked}, for {settings.capture_days} days: smidgen traffic", soft_wrap=True)
+        out.print(
+            f"chat, completions and responses are stored, {masked}, for {settings.capture_days} days: smidgen traffic", soft_wrap=True
+        )
     if not settings.loopback and not settings.api_key:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
 

@@ -29,6 +29,11 @@ def setting(default: Any, help: str, *, flag: str | None = None, hidden: bool = 
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
 
 
+def is_hidden(field: FieldInfo) -> bool:
+    """Whether what was given to a setting must not be shown."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("hidden"))
+
+
 def is_file(field: FieldInfo) -> bool:
     """Whether a setting is the name of a file."""
     return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("file"))

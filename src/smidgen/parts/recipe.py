@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from smidgen.core.errors import RecipeError, SmidgenError
-from smidgen.core.settings import Settings, is_file
+from smidgen.core.settings import Settings, is_file, is_hidden
 from smidgen.parts import registry
 
 OWNERS = {
@@ -27,9 +27,12 @@ OWNERS = {
     "student": "smidgen.students.settings",
     "compress": "smidgen.compress.settings",
     "gate": "smidgen.judge.gate_settings",
+    "route": "smidgen.gateway.route_settings",
 }
 """Sections that belong to a room: the module whose `SETTINGS` they are. `[train]` belongs to the chosen student, and a section named
 like the task (`[classify]`) to the task. A name with a dot is a table inside another section."""
+ROUTE = "route"
+"""The section that is no part of what is built: where requests go is told by whoever serves, and no bundle holds it."""
 
 _LIMIT_BYTES = 1_000_000
 _DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".json")
@@ -38,13 +41,16 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `sections` holds the settings of every section, defaults filled in; `folder` is what its paths start from."""
+    """A checked recipe. `sections` holds the settings of every section that a bundle is built by, defaults filled in; `folder` is what its
+    paths start from; `route` is `[route]`, which is neither given on nor written out.
+    """
 
     name: str
     task: str
     seed: int
     sections: Mapping[str, Settings]
     folder: Path = field(default_factory=Path)
+    route: Settings | None = None
 
     def settings(self, kind: type[S]) -> S:
         """The section whose settings are of this class."""
@@ -56,11 +62,7 @@ class Recipe:
     @property
     def asked(self) -> Settings:
         """The task's own settings. Files that they name are found from the recipe's folder on."""
-        settings = self.sections[self.task]
-        files = {
-            name: value for name, field in type(settings).model_fields.items() if is_file(field) and (value := getattr(settings, name))
-        }
-        return settings.model_copy(update={name: str(self.folder / Path(value).expanduser()) for name, value in files.items()})
+        return _found_from(self.folder, self.sections[self.task])
 
     def json(self) -> dict[str, Any]:
         """The whole recipe with its defaults, JSON-ready."""
@@ -86,6 +88,30 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises RecipeError with every mistake; UnknownPart for a task or student that does not exist.
     """
+    return make(_loaded(file), overrides, folder=file.parent, source=str(file))
+
+
+def route(file: Path) -> Settings:
+    """The `[route]` section of a recipe: what it gives is in `model_fields_set`. Files that it names are found from the recipe's folder on.
+
+    A file without a task may hold it alone. Raises as `read` does, and RecipeError where there is no such section.
+    """
+    given = _loaded(file)
+    if ROUTE not in given:
+        todo = f'Add one to it: [{ROUTE}], and below it fallback = "URL" and fallback_model = "NAME".'
+        raise RecipeError(f"the recipe has no section [{ROUTE}]", value=str(file), todo=todo)
+    if "task" in given:
+        found = make(given, folder=file.parent, source=str(file)).route
+        assert found is not None
+        return _found_from(file.parent, found)
+    mistakes = [f"{other}: in a recipe without a task stands [{ROUTE}] alone" for other in given if other not in (ROUTE, "name")]
+    section = _section(ROUTE, _owner(OWNERS[ROUTE]), given[ROUTE], mistakes)
+    if mistakes or section is None:
+        raise _mistaken(mistakes, str(file))
+    return _found_from(file.parent, section)
+
+
+def _loaded(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RecipeError("there is no such recipe", value=str(file), todo="Write one with `smidgen init`, or check the path.")
     if file.stat().st_size > _LIMIT_BYTES:
@@ -97,10 +123,9 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
             todo=f"Write: smidgen build --task classify --data {file.name} --input COLUMN --label COLUMN --out DIR",
         )
     try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Mend the line, then run again.") from None
-    return make(given, overrides, folder=file.parent, source=str(file))
 
 
 def make(
@@ -127,8 +152,9 @@ def make(
     for stranger in tree:
         mistakes.append(f"{stranger}: no such section{_meant(stranger, ['name', 'task', 'seed', *owners])}")
     if mistakes:
-        raise RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Mend each of these, then run again:", mistakes=mistakes)
-    return Recipe(name, task_name, seed, {key: value for key, value in sections.items() if value is not None}, folder or Path())
+        raise _mistaken(mistakes, source)
+    routed = sections.pop(ROUTE)
+    return Recipe(name, task_name, seed, {key: value for key, value in sections.items() if value is not None}, folder or Path(), routed)
 
 
 def owners_of(task_name: str, student: str | None = None) -> dict[str, type[Settings]]:
@@ -168,7 +194,18 @@ def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) 
 
 def _hidden(owner: type[Settings], place: Sequence[Any]) -> bool:
     field = owner.model_fields.get(str(place[0])) if place else None
-    return field is not None and isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("hidden"))
+    return field is not None and is_hidden(field)
+
+
+def _found_from(folder: Path, settings: S) -> S:
+    """The settings, with files that they name found from a folder on."""
+    files = {name: value for name, field in type(settings).model_fields.items() if is_file(field) and (value := getattr(settings, name))}
+    placed = {name: type(value)(folder / Path(value).expanduser()) for name, value in files.items()}
+    return settings.model_copy(update=placed)
+
+
+def _mistaken(mistakes: list[str], source: str) -> RecipeError:
+    return RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Mend each of these, then run again:", mistakes=mistakes)
 
 
 def _lift(tree: dict[str, Any]) -> None:

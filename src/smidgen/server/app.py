@@ -145,6 +145,7 @@ def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escala
         local_at_last=settings.when_upstream_fails == "local",
         origins=settings.cors,
         auditor=auditor,
+        quality=settings.quality,
     )
 
 

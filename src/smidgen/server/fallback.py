@@ -1,14 +1,14 @@
-"""The fallback as it was asked for on the command line: checked, with its keys taken from the environment."""
+"""The fallback as it was asked for: checked, with its keys taken from the secrets file or the environment."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smidgen.core.errors import InputError
 from smidgen.gateway import address
 from smidgen.gateway.patience import Patience
+from smidgen.server import secrets_file
 from smidgen.server.escalation import Escalation
 from smidgen.server.leaving import Guard
 from smidgen.server.metering import Metering
@@ -31,12 +31,11 @@ class Target:
 
 
 def targets(settings: ServeSettings, environment: Mapping[str, str] | None = None) -> list[Target]:
-    """The upstreams in order. Raises InputError for what cannot be; no message has a key in it.
+    """The upstreams in order. Raises InputError for what cannot be, and for a secrets file that cannot; no message has a key in it.
 
     A client's own `Authorization` goes to the host that the first URL names and to no other. Where this server has keys of its own, the
     header is one of them, and goes nowhere.
     """
-    given = os.environ if environment is None else environment
     urls = [address.checked(url) for url in settings.fallback]
     if not urls:
         if settings.fallback_model or settings.fallback_key_env:
@@ -66,7 +65,9 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
             value=f"{len(urls)} fallbacks, {len(named)} environment variables",
             todo="Give --fallback-key-env VAR once for each --fallback.",
         )
-    keys = [_key(given, named[place] if named else _default(place), wanted=bool(named)) for place in range(len(urls))]
+    names = [*named] or [_default(place) for place in range(len(urls))]
+    given = secrets_file.known(settings.secrets, names, environment)
+    keys = [_key(given, name, wanted=bool(named)) for name in names]
     first = address.origin(urls[0])
     return [
         Target(url, model, key, own_authorization=not settings.api_key and address.origin(url) == first)
@@ -120,7 +121,8 @@ def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
     key = environment.get(name, "").strip()
     if not key:
         if wanted:
-            raise InputError("the environment variable for the fallback's key is not set", value=name, todo=f"Set {name} to the key.")
+            todo = f'Set the environment variable {name} to it, or put {name} = "…" into the file after --secrets.'
+            raise InputError("the fallback's key is not set", value=name, todo=todo)
         return None
     if not all(32 < ord(sign) < 127 for sign in key):
         raise InputError(
