@@ -110,5 +110,5 @@ class ResponsesRequest(BaseModel):
 
     def drawing(self) -> Drawing:
         """How its text is to be written."""
-        drawn = {"temperature": self.temperature, "top_p": self.top_p, "response_format": self.response_format}
-        return Drawing(max_tokens=self.max_output_tokens, **drawn)
+        drawn = {"max_tokens": self.max_output_tokens, "temperature": self.temperature, "top_p": self.top_p}
+        return Drawing.model_validate({**drawn, "response_format": self.response_format})
