@@ -30,7 +30,7 @@ def rows(n: int, source: Source = "upstream", start: int = 20_000, worst: float 
 
 
 def attest(model: Model, some: list[Taken], before: Certificate | None = None, look: int = 1, **asked: object) -> Attested:
-    return attested(model, some, Asked(**asked), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
+    return attested(model, some, Asked(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
 
 
 def test_a_look_spends_its_share_of_delta_and_the_certificate_says_so(model: Model) -> None:
