@@ -120,6 +120,15 @@ def test_a_model_that_is_no_bundle_is_asked_above_and_a_refusal_says_nothing_of_
     assert len(upstream.seen) == 1
 
 
+def test_what_would_leave_for_another_model_passes_the_border_and_the_budget_first(
+    gateway: Any, upstream: UpstreamStub, error: Any
+) -> None:
+    body = asking("hello", "some-other-1", which=WHICH)
+    assert error(gateway(privacy="card").post(SYSTEMONE, body), 422)["code"] == "redaction_failed"
+    assert error(gateway(budget_day=1.0, price_in=1.0, price_out=1.0).post(SYSTEMONE, body), 403)["code"] == "cost_unknown"
+    assert upstream.seen == []
+
+
 def test_without_a_gateway_nothing_is_said_of_certificates(serve: Any, model: Model) -> None:
     certify(model)
     answers = serve(model).post(SYSTEMONE, asking(SURE, which=WHICH)).json()["answers"]
