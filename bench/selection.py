@@ -15,13 +15,13 @@ BUILT = 20
 
 
 def run(context: Context) -> None:
-    """A linear head on the frozen base at every size, then whole builds at one."""
+    """A kernel head on the frozen base at every size, then whole builds at one."""
     section = results.Section(
         NAME,
         "Rows chosen against rows at random",
-        "Accuracy on the official test set by the number of training rows. The head is linear, on the frozen base (a second instead of "
-        f"minutes); at random is the mean of {DRAWS} draws from the whole, and of as many with equal parts of each label. Without labels: "
-        "chosen from the texts alone; with some: 5 rows of each label at random are known, and the others are chosen by what they cover "
+        "Accuracy on the official test set by the number of training rows. The head is a kernel one, on the frozen base (a second instead "
+        f"of minutes); at random is the mean of {DRAWS} draws from the whole, and of as many with equal parts of each label. Without "
+        "labels: chosen from the texts alone; with some: 5 rows of each label at random are known, and the others are chosen by what they cover "
         "and how doubtful they are. With labels: equal parts of each label, likely wrong ones left out. Choosing takes seconds. “Built” "
         "are whole builds by `smidgen build --select N`.",
         (
@@ -68,7 +68,7 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
 
     from smidgen.core.rows import Row
     from smidgen.data import selecting
-    from smidgen.data.linear_head import LinearHead
+    from smidgen.data.frozen_head import fitted
     from smidgen.flows.embedding import embedder
     from smidgen.flows.selection import sound
 
@@ -84,7 +84,7 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
     rng = np.random.default_rng(0)
 
     def accuracy(places: Any) -> float:
-        head = LinearHead(vectors[places], targets[places], len(names))
+        head = fitted(vectors[places], targets[places], len(names))
         return float((head.scores(asked).argmax(axis=1) == gold).mean())
 
     def equal(each: int, seed: int) -> Any:

@@ -2,7 +2,7 @@
 
 Facility location, chosen greedily (Nemhauser, Wolsey and Fisher 1978): the rows that together are most like all others, so that each new
 one covers what no chosen one does. Likeness falls off with distance as `exp(SHARPNESS * (cosine - 1))`. Among unlabelled rows a doubtful
-one counts more: by how near the two likeliest labels are to each other, as a linear head on the labelled rows sees it. Among labelled
+one counts more: by how near the two likeliest labels are to each other, as a head on the labelled rows sees it. Among labelled
 rows each label gets its equal part. What it gains over random choice, and what was tried beside it, is in docs/log.md.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.rows import Row, joined
-from smidgen.data.linear_head import LinearHead, chances
+from smidgen.data.frozen_head import chances, fitted
 
 SHARPNESS = 5.0
 _CANDIDATES, _POINTS = 8_000, 8_000
@@ -45,7 +45,7 @@ def unlabelled(pool: Sequence[Row], count: int, known: Sequence[Row], embed: Emb
     if len(names) < 2:
         return sorted(spread(vectors, count, rng))
     near = embed([joined(row.input) for row in known])
-    head = LinearHead(near, np.array([names.index(str(row.output)) for row in known]), len(names))
+    head = fitted(near, np.array([names.index(str(row.output)) for row in known]), len(names))
     ranked = np.sort(chances(head.scores(vectors)), axis=1)
     doubt = 1.0 - (ranked[:, -1] - ranked[:, -2])
     return sorted(spread(vectors, count, rng, doubt.astype(np.float32), near))

@@ -40,7 +40,7 @@ from smidgen.parts.recipe import Recipe
 _NAMES = 5
 """Labels and the like that are named where the teacher is told stand-ins for them."""
 _LEAST_ALONE = 2.0
-"""Rows a label that it takes for a linear head to say anything of rows that it has not seen."""
+"""Rows a label that it takes for a head on frozen vectors to say anything of rows that it has not seen."""
 
 
 @dataclass
@@ -355,7 +355,7 @@ def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote 
 
 
 def _outlook(task: Task, examples: Examples, embed: Embed | None, trial: Trial, more: int, seed: int) -> tuple[float, float]:
-    """Between which values the student is expected: from what a linear head would make of so many more rows, where the teacher is not worse
+    """Between which values the student is expected: from what a kernel head would make of so many more rows, where the teacher is not worse
     than that, to the teacher itself."""
     low = trial.quality.low
     if trial.alone is not None and embed is not None:

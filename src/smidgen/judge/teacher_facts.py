@@ -12,7 +12,7 @@ class TeacherFacts(Part):
 
     `source` is its URL or its bundle's name; `local`: nothing left this machine. Of what did, `redacted` texts had personal data taken out,
     as `redaction` says: by the `model` and the patterns, or by `patterns` alone. `quality` is on rows of the user's, in the metric `unit`;
-    `needed` what it had to be able to reach, `because` why; `alone` what those rows teach without it, as a linear head learns it.
+    `needed` what it had to be able to reach, `because` why; `alone` what those rows teach without it, as a kernel head learns it.
     `expected_low` to `expected_high` is where the student was expected before it was trained. `questions` were sent, `stored` answered from
     earlier runs, `retried` sent again; `tokens_in`, `tokens_out` and `usd` are of all answers, stored ones with them. `pool` unlabelled
     inputs were given, `asked` of them put to the teacher, `kept` learnt from, `corrected` with another label than the teacher's;

@@ -1,6 +1,6 @@
 """New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept.
 
-Asked for are rows where the user has few, and where a stand-in for the student errs (a linear head, on rows it has not seen), beside the
+Asked for are rows where the user has few, and where a stand-in for the student errs (a kernel head, on rows it has not seen), beside the
 labels that it takes them for. Nothing generated is believed for being fluent: see `Sieve`.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from smidgen.core.rows import Row, joined
 from smidgen.data import leaks, near
-from smidgen.data.linear_head import LinearHead
+from smidgen.data.frozen_head import fitted
 from smidgen.data.teacher.leaves import leaves
 
 PER_ANSWER = 8
@@ -60,7 +60,7 @@ def wishes(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None,
     counts = np.bincount(targets, minlength=len(names))
     confused = np.zeros((len(names), len(names)))
     if vectors is not None and len(names) > 1:
-        np.add.at(confused, (targets, LinearHead(vectors, targets, len(names)).left_out().argmax(axis=1)), 1.0)
+        np.add.at(confused, (targets, fitted(vectors, targets, len(names)).left_out.argmax(axis=1)), 1.0)
         np.fill_diagonal(confused, 0.0)
     errors = confused.sum(axis=1) / np.maximum(counts, 1)
     # A label with no error and the usual number of rows still gets a tenth of the wishes that a bad one gets.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import TeacherError
 from smidgen.core.metrics import Metric
 from smidgen.core.rows import Row
-from smidgen.data.linear_head import LinearHead
+from smidgen.data.frozen_head import fitted
 from smidgen.data.teacher.budget import Tokens
 from smidgen.stats.intervals import mean_share, wilson
 
@@ -65,15 +65,15 @@ def quality(values: Sequence[float], graded: bool) -> Metric:
 
 
 def alone(vectors: NDArray[np.float32], labels: Sequence[str]) -> float:
-    """What the user's rows teach by themselves: the accuracy of a linear head on rows that it has not seen. A fine-tuned student does
-    better, so this is a low bar."""
+    """What the user's rows teach by themselves: the accuracy of a kernel head on rows that it has not seen. A fine-tuned student does a
+    little better, so this is a low bar."""
     names = sorted(set(labels))
     targets = np.array([names.index(label) for label in labels], dtype=np.int64)
-    return float((LinearHead(vectors, targets, len(names)).left_out().argmax(axis=1) == targets).mean())
+    return float((fitted(vectors, targets, len(names)).left_out.argmax(axis=1) == targets).mean())
 
 
 def outlook(vectors: NDArray[np.float32], labels: Sequence[str], more: int, seed: int) -> float:
-    """What the same linear head would come to with so many more rows, all labelled right: its errors on half and on all of the rows, and on
+    """What the same head would come to with so many more rows, all labelled right: its errors on half and on all of the rows, and on
     from there at the rate at which they fall. A rough guess, and low: a fine-tuned student makes fewer."""
     rng = np.random.default_rng([seed, 37])
     whole = 1 - alone(vectors, labels)
