@@ -22,8 +22,8 @@ def run(context: Context) -> None:
         "Accuracy on the official test set by the number of training rows. The head is a kernel one, on the frozen base (a second instead "
         f"of minutes); at random is the mean of {DRAWS} draws from the whole, and of as many with equal parts of each label. Without "
         "labels: chosen from the texts alone; with some: 5 rows of each label at random are known, and the others are chosen by what they "
-        "cover and how doubtful they are. With labels: equal parts of each label, likely wrong ones left out. Choosing takes seconds. “Built” "
-        "are whole builds by `smidgen build --select N`.",
+        "cover and how doubtful they are. With labels: equal parts of each label, likely wrong ones left out. Choosing takes seconds. "
+        "“Built” are whole builds by `smidgen build --select N`.",
         (
             "data",
             "rows",
