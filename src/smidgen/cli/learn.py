@@ -21,6 +21,7 @@ from smidgen.parts import registry
 
 if TYPE_CHECKING:
     from smidgen.flows.learn import Learned
+    from smidgen.store.line import Line
 
 _FEWEST_NEW = 100
 """Captured answers that must be new before there is anything to learn, where nothing else is said."""
@@ -30,7 +31,10 @@ def learn(
     line: Annotated[Path, typer.Argument(metavar="LINE", help="Folder of the line; made where there is none.")],
     start: Annotated[Path | None, typer.Option("--from", help="Bundle that a new line begins with.")] = None,
     task: Annotated[
-        str | None, typer.Option(help=f"Kind of job of a line that begins with none: {', '.join(registry.names('tasks'))}.")
+        str | None,
+        typer.Option(
+            help=f"Kind of job of a line that begins with none: {', '.join(registry.names('tasks'))} (default: as a --job's answers are)."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of a new line, which it is served under (default: the folder's).")] = None,
     data: Annotated[
@@ -42,8 +46,17 @@ def learn(
         float | None, typer.Option(help="Of a new line: share of the given rows that is never learnt from (default: 0.3).")
     ] = None,
     traffic: Annotated[bool, typer.Option("--traffic/--no-traffic", help="Whether captured requests are learnt from.")] = True,
-    asked: Annotated[str | None, typer.Option(help="The model that those requests named (default: the line's name).")] = None,
+    asked: Annotated[
+        str | None, typer.Option(help="The model that those requests named (default: the line's name; with a --job any).")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="Only captured requests of this group.")] = None,
+    job: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="A recurring job of `smidgen traffic --jobs`: the line learns from its requests alone, now and later. May be repeated.",
+        ),
+    ] = None,
     since: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only rows that were given or captured from then on, in UTC."),
@@ -126,6 +139,7 @@ def learn(
         label=label,
         hold_out=hold_out,
         capture=capture,
+        jobs=tuple(job or ()),
         overrides=tuple(override or ()),
         max_rows=max_rows,
         level=level,
@@ -140,18 +154,22 @@ def learn(
     if again and not traffic:
         todo = "Leave out --every, --when-new and --when-grown."
         raise InputError("what comes anew are captured requests", value="--no-traffic", todo=todo)
+    if job and not traffic:
+        raise InputError("a job's requests are captured ones", value="--no-traffic", todo="Leave out --job, or --no-traffic.")
     schedule = Schedule(seconds(every) if every is not None else None, when_new)
 
     def once(wanted: Ask) -> None:
         with Screen(quiet=as_json) as screen:
             _show(run(line, wanted, screen), as_json, again)
+        if not as_json and not again:
+            _use(Line(line))
 
-    told = start is not None or bool(data)
+    told = start is not None or bool(data) or bool(job)
     if told or not again:
         once(ask)
     if not again:
         return
-    later = replace(ask, start=None, data=())
+    later = replace(ask, start=None, data=(), jobs=())
 
     def new(most: int) -> int:
         return new_pairs(Line(line), capture, most, when_grown or 0.0)
@@ -189,6 +207,20 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
         out.print(f"[green]promoted[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
     else:
         out.print(f"[yellow]kept[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
+
+
+def _use(line: Line) -> None:
+    """How requests of its jobs come to the line that has a champion."""
+    pointer = line.read()
+    if not pointer.jobs or pointer.champion is None:
+        return
+    asked = pointer.jobs[-1].asked
+    upstream = f" --fallback-model {asked}" if asked and asked != pointer.name else ""
+    out.print(f"serve it: smidgen serve {line.folder} --fallback URL{upstream} --capture answers", markup=False, soft_wrap=True)
+    before = f' in place of model="{asked}"' if upstream else ""
+    out.print(
+        f'and in the client: model="{pointer.name}"{before}; or nothing, where it is served with --take', markup=False, soft_wrap=True
+    )
 
 
 def _say(error: SmidgenError | OSError) -> None:

@@ -46,6 +46,10 @@ def serve(
         with told_of(recipe):
             raise InputError("there is nothing to serve", value="no bundle", todo=todo)
     money = chosen.budget_day is not None or bool(chosen.budgets)
+    if chosen.take and not chosen.fallback:
+        raise InputError(
+            "a line cannot take requests from no fallback", value="--take", todo="Name the --fallback that other requests go to."
+        )
     if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or money or _private(chosen):
         from smidgen.server.fallback import targets
         from smidgen.server.purse import plan
@@ -112,6 +116,8 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
         out.print(shown, markup=False, soft_wrap=True)
         leaves = "leaves as it is (--privacy mask)" if settings.privacy == "off" else f"by the policy {settings.privacy}"
         out.print(f"personal data in it: {leaves}", markup=False, soft_wrap=True)
+        if settings.take:
+            out.print("requests of the lines' jobs are answered by them, whatever model they name (--take)", markup=False, soft_wrap=True)
         if names and settings.audit_share:
             audited = f"{settings.audit_share:.3g} of the answers certified against the large model are sent to it, too (--audit-share)"
             out.print(f"audits: {audited}", markup=False, soft_wrap=True)
@@ -119,9 +125,10 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":
         masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"
-        out.print(
-            f"chat, completions and responses are stored, {masked}, for {settings.capture_days} days: smidgen traffic", soft_wrap=True
-        )
+        kept = f"for {settings.capture_days} days"
+        out.print(f"chat, completions and responses are stored, {masked}, {kept}: smidgen traffic", soft_wrap=True)
+        if not names:
+            out.print("what of it a small model could take: smidgen traffic --jobs", soft_wrap=True)
     if not settings.loopback and not settings.api_key:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
 

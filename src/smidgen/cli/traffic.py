@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from smidgen.cli.screen import errors, out, print_json
+from smidgen.cli.screen import Screen, errors, out, print_json
 from smidgen.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,18 +28,23 @@ def traffic(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="With --export: the pairs that must never be learnt from, in place of the others.")
     ] = False,
+    jobs: Annotated[
+        bool, typer.Option("--jobs", help="Show the recurring jobs in it, and what of each a small model is likely to answer.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show how much `smidgen serve --capture answers` stored, export it, or delete it for good.
+    """Show how much `smidgen serve --capture answers` stored and which recurring jobs are in it, export it, or delete it for good.
 
-    Example: smidgen traffic --delete-user customer-7
+    Example: smidgen traffic --jobs
     """
     from smidgen.store.traffic.store import opened
 
     deletions = [value for value in (delete_user, delete_older, delete_bundle) if value is not None]
-    if len(deletions) + (export is not None) > 1:
+    if len(deletions) + (export is not None) + jobs > 1:
         raise InputError(
-            "one thing at a time: delete or export", value=f"{len(deletions)} deletions", todo="Give one of them, then the next."
+            "one thing at a time: delete, export or --jobs",
+            value=f"{len(deletions)} deletions",
+            todo="Give one of them, then the next.",
         )
     if export is None and (bundle is not None or held_out):
         raise InputError("this says what to export, and nothing is exported", value=bundle or "--held-out", todo="Add --export FILE.")
@@ -52,6 +57,8 @@ def traffic(
             _deleted(store.delete_asked(delete_bundle), as_json)
         elif export is not None:
             _exported(store, export, bundle, held_out, as_json)
+        elif jobs:
+            _jobs(store, as_json)
         else:
             _counted(store, as_json)
 
@@ -76,6 +83,18 @@ def _exported(store: Traffic, file: Path, bundle: str | None, held_out: bool, as
         print_json({"out": str(file), "pairs": count, "held_out": held_out})
     else:
         out.print(f"[bold]{escape(str(file))}[/]: {count:,} pairs", soft_wrap=True)
+
+
+def _jobs(store: Traffic, as_json: bool) -> None:
+    from smidgen.cli.jobs import show
+    from smidgen.flows.jobs.finding import find
+
+    with Screen(quiet=as_json) as screen:
+        found = find(store, progress=screen)
+    if as_json:
+        print_json({"store": store.place, **found.json()})
+    else:
+        show(found)
 
 
 def _counted(store: Traffic, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.certifying import shown
 from smidgen.flows.embedding import embedder
+from smidgen.flows.jobs import taking_up
 from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, picking, reach, recipes
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
@@ -32,7 +34,7 @@ from smidgen.gateway import revocation
 from smidgen.gateway.revocation import Revocation
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.hashing import content_hash
-from smidgen.store.line import Learning, Line, Pointer, is_line
+from smidgen.store.line import Job, Learning, Line, Pointer, is_line
 from smidgen.store.shelf import remember
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,13 +47,14 @@ class Ask:
     """What is asked for.
 
     Attributes:
-        task: of a line that has no champion yet.
+        task: of a line that has no champion yet; by default that of its jobs.
         start: the folder of a bundle that such a line begins with.
         name: of a new line; None for its folder's.
         data: files of rows that the line is given.
         input, label: their columns.
         hold_out: share of a new line's rows that is held out; None: as the line has it.
         capture: which captured requests are learnt from.
+        jobs: the ids of recurring jobs in them that the line takes up, beside those that it has.
         overrides: of the champion's recipe, as `--set` takes them.
         max_rows: most rows that are learnt from.
         level: of the tests of the challenger against the champion.
@@ -69,6 +72,7 @@ class Ask:
     label: str | None = None
     hold_out: float | None = None
     capture: Capture = field(default_factory=Capture)
+    jobs: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     max_rows: int = 20_000
     level: float = 0.05
@@ -126,7 +130,8 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
     progress = progress or Silent()
     began = now or datetime.now(UTC)
     _check(ask)
-    line = _begun(folder, ask)
+    jobs = [taking_up.found(id, ask.capture.url) for id in ask.jobs]
+    line = _begun(folder, ask, jobs)
     with line.learning(), ExitStack() as stack:
         # Before anything is swept up: with a version's certificate goes what tells that it was revoked in smidgen's home.
         freshness.remembered(line, freshness.revocations(line), began)
@@ -137,6 +142,8 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
         champion = load(line.folder, ask.threads) if line.read().champion is not None else None
         if champion is not None:
             stack.callback(champion.close)
+        for job in jobs:
+            taking_up.remembered(line, job, champion.manifest.task if champion is not None else ask.task)
         recipe = _recipe(line, champion, ask)
         names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
         for file in ask.data:
@@ -239,14 +246,14 @@ def _check(ask: Ask) -> None:
         raise InputError("the share that is held out lies between 0 and 1", value=ask.hold_out, todo="Give --hold-out 0.3.")
 
 
-def _begun(folder: Path, ask: Ask) -> Line:
+def _begun(folder: Path, ask: Ask, jobs: Sequence[Job]) -> Line:
     """The line, made where it can be."""
     line = Line(folder)
-    if not is_line(folder) and ask.task is None and ask.start is None:
+    if not is_line(folder) and ask.task is None and ask.start is None and not jobs:
         raise InputError(
             "there is no line here, and nothing says what one should do",
             value=str(folder),
-            todo="Begin one: --task classify with --data FILE or captured requests, or --from BUNDLE.",
+            todo="Begin one: --task classify with --data FILE or captured requests, --job ID, or --from BUNDLE.",
         )
     line.begin(ask.name or folder.resolve().name, ask.hold_out)
     return line
@@ -289,11 +296,13 @@ def _recipe(line: Line, champion: Model | None, ask: Ask) -> Recipe:
         )
     if champion is not None and (champion.folder / "recipe.toml").is_file():
         return recipes.of_bundle(champion.folder, ask.overrides)
-    if ask.task is None:
+    pointer = line.read()
+    task = ask.task or next((job.task for job in pointer.jobs), None)
+    if task is None:
         raise InputError(
             "nothing says what the line should do", value=str(line.folder), todo="Give --task, and --set for settings of its recipe."
         )
-    return make({"name": line.read().name, "task": ask.task}, ask.overrides, folder=Path.cwd())
+    return make({"name": pointer.name, "task": task}, ask.overrides, folder=Path.cwd())
 
 
 def _the_same(last: Learning | None, ask: Ask, material: Material) -> bool:

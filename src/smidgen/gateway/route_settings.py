@@ -50,6 +50,11 @@ class RouteSettings(Settings):
         gt=0,
         le=1,
     )
+    take: bool = setting(
+        False,
+        "Let a line answer requests of the jobs that it learnt from, under its certificate, whatever model they name; all others go their "
+        "way.",
+    )
     capture: Literal["off", "answers"] = setting(
         "off",
         "Store requests to chat, completions and responses with their answers, to learn from: nothing is stored unless this says answers.",

@@ -13,10 +13,12 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A bundle, and the share of its local answers that must agree with the reference at least (0..1); None where none is asked for."""
+    """A bundle, and the share of its local answers that must agree with the reference at least (0..1); None where none is asked for.
+    `named`: whether the request names it; else it names another model, which it goes to where the bundle does not answer."""
 
     bundle: str
     quality: float | None = None
+    named: bool = True
 
     def allows(self, alpha: float) -> bool:
         """Whether a certificate of this alpha is good enough."""
@@ -25,7 +27,7 @@ class Wanted:
     def at_least(self, quality: float | None) -> Wanted:
         """The same bundle with no less than this quality; None asks for none."""
         given = [one for one in (self.quality, quality) if one is not None]
-        return Wanted(self.bundle, max(given, default=None))
+        return Wanted(self.bundle, max(given, default=None), self.named)
 
 
 def wanted(name: object, bundles: Collection[str]) -> Wanted | None:

@@ -129,6 +129,7 @@ def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escala
     from smidgen.server.routing import Gateway
     from smidgen.server.saving import listed
     from smidgen.server.standing_gauge import Standings
+    from smidgen.server.taking import taking
     from smidgen.server.vouchers import Vouchers
 
     vouchers = Vouchers(service)
@@ -146,6 +147,7 @@ def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escala
         origins=settings.cors,
         auditor=auditor,
         quality=settings.quality,
+        taking=taking(service.models.values()) if settings.take else None,
     )
 
 

@@ -40,8 +40,10 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
     by = _by(taken)
     # Without a gateway a request need not name the only bundle; with one, that which names none goes upstream.
     served = next(iter(models.values())) if by == "local" and not asked and len(models) == 1 else models.get(asked)
+    # A line may take a request that names another model.
+    taker = served if served is not None or by != "local" else models.get(taken.header(b"x-smidgen-model"))
     answer = _answer(taken) if by == "upstream" else Said()
-    read, written = saving.read_of(body), _content(served, taken.replies) if by == "local" else answer.text or ""
+    read, written = saving.read_of(body), _content(taker, taken.replies) if by == "local" else answer.text or ""
     tokens_in = answer.tokens_in if answer.tokens_in is not None else tokens(read)
     tokens_out = answer.tokens_out if answer.tokens_out is not None else tokens(written)
     model = model_name(taken.header(b"x-smidgen-model")) if by == "upstream" else ""
@@ -60,7 +62,7 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
         why=taken.header(b"x-smidgen-escalated").partition(" (")[0],
         odd=odd,
         status=taken.status,
-        bundle_id=served.id if served is not None else "",
+        bundle_id=taker.id if taker is not None else "",
         local_output=_output(reply),
         local_score=None if reply is None or "unscored" in reply.facts else float(reply.score),
         certificate=taken.header(b"x-smidgen-certificate"),
@@ -76,7 +78,7 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
         user=users[0] if users else None,
         also=tuple(users[1:]),
         system=_system(taken.path, body),
-        template=_template(taken.path, body),
+        template=template_of(taken.path, body),
         key=taken.key,
         truncated=taken.cut or kept != texts,
         answer_state="long" if answer.state == "whole" and texts[1] is not None and kept[1] is None else answer.state,
@@ -137,7 +139,7 @@ def _system(path: str, body: Mapping[str, Any]) -> str:
     return json.dumps(found, ensure_ascii=False) if found else ""
 
 
-def _template(path: str, body: Mapping[str, Any]) -> str:
+def template_of(path: str, body: Mapping[str, Any]) -> str:
     """What requests of one kind have in common: the face, the words to the system, the tools, the form of the answer."""
     same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
     return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)

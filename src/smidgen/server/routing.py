@@ -32,6 +32,7 @@ from smidgen.server.passing import relay
 from smidgen.server.post import bind_anew
 from smidgen.server.request_content import Flowing, content, header, while_there
 from smidgen.server.saving import ListPrice, read_of, written_of
+from smidgen.server.taking import Taking
 from smidgen.server.upstream import Call
 from smidgen.server.visitors import foreign
 
@@ -70,6 +71,7 @@ class Gateway:
         origins: whose pages may call, as `--cors` has it.
         auditor: asks the upstream about some of the answers given here; None for nobody.
         quality: the least that certificates must say, whatever a request asks for; None for what it asks for.
+        taking: which bundle takes a request that names none, if any; None where none is to.
     """
 
     def __init__(
@@ -84,10 +86,11 @@ class Gateway:
         origins: Sequence[str],
         auditor: Auditor | None = None,
         quality: float | None = None,
+        taking: Taking | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
-        self._auditor, self._quality = auditor, quality
+        self._auditor, self._quality, self._taking = auditor, quality, taking
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,6 +137,8 @@ class Gateway:
         read = parsed(body) if isinstance(body, bytes) and method == "POST" else None
         unstored.check(path, read)
         asked = wanted(read.get("model"), self._vouchers) if read is not None else None
+        if asked is None and read is not None and self._taking is not None:
+            asked = self._taking(path, read)
         if isinstance(body, bytes) and path in FACES and asked is not None and read is not None:
             await self._decided(asked.at_least(self._quality), read, body, scope, receive, send)
         elif isinstance(body, bytes) and face and path == _MODELS:
@@ -193,7 +198,7 @@ class Gateway:
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
         except Unreachable as error:
-            if not self._local_at_last or odd is not None:
+            if not self._local_at_last or odd is not None or not asked.named:
                 raise
             if local is None:
                 bind_anew()  # the model that it held may have been replaced, and ended, while the upstream was waited for
@@ -229,7 +234,7 @@ class Gateway:
     def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope) -> Call:
         """A request as it goes upstream."""
         tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
-        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=asked is not None)
+        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=_renamed(asked))
 
     async def _pass(
         self,
@@ -251,11 +256,16 @@ class Gateway:
             error.counted, error.marks = (bundle, "none", why), marks("none", "", ruling)
             raise
         self._metering.routed.labels(bundle, "upstream", why).inc()
-        named = upstream.model if asked is not None else (read or {}).get("model")
+        named = upstream.model if _renamed(asked) else (read or {}).get("model")
         try:
             await relay(response, send, marks("upstream", named if isinstance(named, str) else "", ruling), upstream.waits)
         finally:
             seen.upstream_seconds = clock() - began
+
+
+def _renamed(asked: Wanted | None) -> bool:
+    """Whether a request goes upstream under the name of the upstream's own model: the name that it has is no model's there."""
+    return asked is not None and asked.named
 
 
 def _marked(send: Send, said: Headers) -> Send:

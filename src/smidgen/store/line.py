@@ -25,6 +25,7 @@ import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.core.errors import BundleError, InputError, SmidgenError
+from smidgen.core.frames import Frame
 from smidgen.store import atomic
 
 POINTER = "line.json"
@@ -32,6 +33,8 @@ FORMAT_VERSION = 1
 MOST_TURNS = 1000
 """Turns that the pointer remembers: the oldest are forgotten first."""
 MOST_BATCHES = 10_000
+MOST_JOBS = 50
+"""Recurring jobs that one line takes the captured requests of."""
 HELD_OUT = 0.3
 """Share of the texts given to a line that it does not learn from, where nothing else is said when it begins."""
 _MOST_BYTES = 8 * 1024 * 1024
@@ -82,6 +85,23 @@ class Learning(_Part):
     tested_sha256: str = ""
 
 
+class Job(_Part):
+    """A recurring job in captured traffic whose requests the line learns from, and no others: the hash of its template, how its texts begin
+    and end, the task, and the name that its requests asked for the large model by."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{8}$")
+    template: str = Field(min_length=1, max_length=64)
+    begins: str = Field(default="", max_length=40_000)
+    ends: str = Field(default="", max_length=40_000)
+    task: str = Field(min_length=1, max_length=100)
+    asked: str = Field(default="", max_length=200)
+
+    @property
+    def frame(self) -> Frame:
+        """How its texts begin and end."""
+        return Frame(self.begins, self.ends)
+
+
 class Pointer(_Part):
     """All that `line.json` says.
 
@@ -90,6 +110,7 @@ class Pointer(_Part):
         fresh_since: held-out rows from before say nothing of the traffic any more, for a certificate was revoked then. It only grows.
         looks: how often a certificate was tested for since then, by which each further test is a stricter one.
         contests: how often a challenger was compared since then, likewise.
+        jobs: the recurring jobs that it learns from, whatever name their requests asked for; empty for requests that named the line.
     """
 
     format_version: Literal[1] = 1
@@ -103,6 +124,7 @@ class Pointer(_Part):
     fresh_since: AwareDatetime | None = None
     looks: int = Field(default=0, ge=0)
     contests: int = Field(default=0, ge=0)
+    jobs: tuple[Job, ...] = Field(default=(), max_length=MOST_JOBS)
 
     def fresh(self, since: datetime) -> Pointer:
         """The same where held-out rows count from this moment on; as it is where they do already. Looks are counted anew unless the line

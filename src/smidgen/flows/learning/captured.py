@@ -31,7 +31,7 @@ class Stored(Protocol):
 
     def pairs(
         self,
-        asked: str,
+        asked: str | None,
         held_out: bool | None = False,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -86,7 +86,7 @@ def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settin
             try:
                 output = _heard(said, pair, task, form, settings)
             except ValueError:
-                label = _label(disagreement.bare(task, said)) if single else None
+                label = label_of(disagreement.bare(task, said)) if single else None
                 if label is not None:
                     new.append((side, replace(one, row=Row(pair.input, label), heard=False)))
                 elif side is not Side.LEARNING:
@@ -147,7 +147,7 @@ def _heard(said: str, pair: Pair, task: Task, form: Form | None, settings: Setti
     return parsed
 
 
-def _label(said: str) -> str | None:
+def label_of(said: str) -> str | None:
     """An answer as a label that nobody has heard of; None where it is too long for one."""
     label = said.strip().rstrip(".").strip("\"'` ")
     return label if label and len(label) <= _LONGEST_LABEL and "\n" not in label else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -21,6 +23,7 @@ from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import rows_hash
 from smidgen.store.line import Line, Pointer, is_line
+from smidgen.store.traffic.shapes import Pair
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Capture:
     Attributes:
         use: whether any captured ones are.
         url: of the store; None for the one in smidgen's home, where there is one.
-        asked: the bundle or model that requests named; None for the line's name.
+        asked: the bundle or model that requests named; None for the line's name, or, of a line with jobs, for any.
         template: only those of this group.
         since: only rows that came at this time or later, captured or given.
     """
@@ -103,9 +106,7 @@ def material(
         task = formed(plain, form) if form is not None else plain
         with captured.store(capture.url) as store:
             if store is not None:
-                asked = capture.asked or pointer.name
-                pairs = store.pairs(asked, None, capture.since, None, capture.template)
-                found = captured.taken(pairs, task, form, settings, pointer.key)
+                found = captured.taken(_pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key)
     return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked)
 
 
@@ -115,16 +116,34 @@ def new_pairs(line: Line, capture: Capture, most: int | None = None, grown: floa
     pointer = line.read() if is_line(line.folder) else None
     last = pointer.last.at if pointer is not None and pointer.last is not None else None
     since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
-    asked = capture.asked or (pointer.name if pointer is not None else line.folder.resolve().name)
+    known = pointer if pointer is not None else Pointer(name=line.folder.resolve().name[:100] or "model", key="0" * 32)
     with captured.store(capture.url) as store:
         if store is None:
             return 0
         old = 0
         if grown and last is not None:
-            old = sum(1 for _ in store.pairs(asked, None, capture.since, last, capture.template))
+            old = sum(1 for _ in _pairs(store, known, capture, capture.since, last))
         wanted = math.ceil(grown * old)
-        found = sum(1 for _ in islice(store.pairs(asked, None, since, None, capture.template), most and max(most, wanted)))
+        found = sum(1 for _ in islice(_pairs(store, known, capture, since), most and max(most, wanted)))
         return found if found >= wanted else 0
+
+
+def _pairs(
+    store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime | None = None
+) -> Iterator[Pair]:
+    """The captured pairs that are meant: of the line's jobs, whatever they asked for, or of requests that named the line; in the order in
+    which they came."""
+    if not pointer.jobs:
+        return store.pairs(capture.asked or pointer.name, None, since, until, capture.template)
+    templates = dict.fromkeys(job.template for job in pointer.jobs if capture.template in (None, job.template))
+    of_each = [_framed(store.pairs(capture.asked, None, since, until, name), pointer, name) for name in templates]
+    return heapq.merge(*of_each, key=lambda pair: pair.time)
+
+
+def _framed(pairs: Iterator[Pair], pointer: Pointer, template: str) -> Iterator[Pair]:
+    """Of a template's pairs those of the line's jobs."""
+    frames = [job.frame for job in pointer.jobs if job.template == template]
+    return (pair for pair in pairs if any(frame.holds(pair.input) for frame in frames))
 
 
 def _read(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:

@@ -5,6 +5,7 @@ Opened with `opened()`. Its methods may be called from several threads and proce
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,8 +17,10 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import InputError
-from smidgen.store.traffic import learning
+from smidgen.core.frames import UNFRAMED, Frame
+from smidgen.store.traffic import kinds, learning
 from smidgen.store.traffic.database import Database, url_of
+from smidgen.store.traffic.kinds import Tally, Template
 from smidgen.store.traffic.shapes import (
     MOST_COMMENT,
     MOST_NAME,
@@ -195,6 +198,31 @@ class Traffic:
             asked=asked,
             groups=groups,
         )
+
+    def templates(self, most: int) -> list[Template]:
+        """The most frequent templates of requests that a small model can do alone."""
+        with self._reading() as connection:
+            return kinds.templates(connection, most)
+
+    def unsuited(self, most: int) -> dict[str, int]:
+        """How many requests no small model can do, by why not."""
+        with self._reading() as connection:
+            return kinds.unsuited(connection, most)
+
+    def tally(self, template: str, frame: Frame = UNFRAMED, without: Sequence[Frame] = ()) -> Tally:
+        """What there is of a kind: of a template, with texts in a frame and in none of the others."""
+        with self._reading() as connection:
+            return kinds.tally(connection, template, frame, without)
+
+    def newest(self, template: str, most: int) -> datetime | None:
+        """Since when there are at most so many requests of a template; None where that is all of them."""
+        with self._reading() as connection:
+            time = kinds.newest(connection, template, most)
+        return moment(math.nextafter(time, math.inf)) if time is not None else None
+
+    def template(self, said: str) -> str:
+        """The hash of what stays the same in requests of one kind, as it is stored with them."""
+        return self._sides.hashed("template", said)
 
     def delete_user(self, user: str) -> Deleted:
         """Delete all requests and all feedback of a user, by any id that clients gave. Blanks around an id count nowhere."""

@@ -1,0 +1,258 @@
+"""Finding recurring jobs: requests with the same words to the system, and, within them, texts in the same frame."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from smidgen.core.errors import InputError, MissingExtra
+from smidgen.core.frames import UNFRAMED, Frame
+from smidgen.core.progress import Progress, Silent
+from smidgen.data.framing import LEAST, framed
+from smidgen.data.near import folded
+from smidgen.flows.embedding import Embed, embedder
+from smidgen.flows.jobs.answering import TASKS, AnswerForm, form_of
+from smidgen.flows.jobs.forecast import NOT_FORESEEN, Forecast, forecast
+from smidgen.store.traffic.kinds import Tally, Template
+from smidgen.store.traffic.shapes import Pair
+from smidgen.store.traffic.store import Traffic
+
+MOST_TEMPLATES = 40
+MOST_READ = 6_000
+"""Of a template's requests the newest so many are read; all are counted."""
+_EXAMPLES = 3
+_LONGEST_EXAMPLE = 240
+_MOSTLY = 0.5
+"""Where there are words to the system, frames divide their requests if they hold so many of the texts."""
+_DAYS = 30
+_LEAST_WINDOW = timedelta(days=1)
+_STAND_IN = re.compile(r"\[[A-Z_]+_\d+\]")
+
+
+@dataclass(frozen=True)
+class Month:
+    """What thirty days come to at the pace of all that is stored; None where less than a day is."""
+
+    requests: float
+    cost_usd: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """Requests of one kind that come again and again.
+
+    Attributes:
+        id: stays as long as the program's prompt does.
+        template: the hash of what its requests have in common.
+        system: whether they have words to the system.
+        frame: how their texts begin and end.
+        tally: how many there are, and what they cost.
+        repeated: the share of the requests whose text had come before.
+        answers: what the large model's look like.
+        task: that a small model would have; None where there is none, and `why` says why not.
+        examples: some of the texts as they are stored, without their frame, shortened.
+        month: at the present pace.
+        forecast: what a small model is likely to answer alone; None where nobody asked.
+    """
+
+    id: str
+    template: str
+    path: str
+    system: bool
+    frame: Frame
+    tally: Tally
+    repeated: float
+    answers: AnswerForm
+    task: str | None
+    why: str
+    examples: tuple[str, ...]
+    month: Month | None
+    forecast: Forecast | None
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        facts = {**asdict(self), "answers": self.answers.json()}
+        facts["tally"]["asked"] = dict(self.tally.asked)
+        return facts
+
+
+@dataclass(frozen=True)
+class Found:
+    """The jobs, the most frequent first, and what is none: requests of rarer kinds, and such as no small model can do, by why not."""
+
+    jobs: tuple[Job, ...]
+    requests: int
+    others: int
+    unsuited: dict[str, int]
+    first: datetime | None
+    last: datetime | None
+    days: int = field(default=_DAYS)
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "requests": self.requests,
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+            "month_days": self.days,
+            "jobs": [job.json() for job in self.jobs],
+            "others": self.others,
+            "unsuited": self.unsuited,
+        }
+
+
+def find(store: Traffic, *, forecasts: bool = True, progress: Progress | None = None) -> Found:
+    """The recurring jobs in a store of traffic. Takes seconds: of each template at most 6,000 requests are read.
+
+    Args:
+        forecasts: whether to foresee what a small model would answer of each.
+
+    Raises TrafficError where the store cannot be read.
+    """
+    progress = progress or Silent()
+    counts = store.counts()
+    window = counts.last - counts.first if counts.first is not None and counts.last is not None else timedelta()
+    embed: Embed | None = None
+    if forecasts:
+        with suppress(MissingExtra):
+            embed = embedder()
+    templates = [one for one in store.templates(MOST_TEMPLATES) if one.requests >= LEAST]
+    progress.start("jobs", len(templates))
+    jobs: list[Job] = []
+    for template in templates:
+        jobs += _of(store, template, window, embed, forecasts)
+        progress.advance()
+    progress.finish(f"{len(jobs)} in {counts.requests:,} requests")
+    unsuited = store.unsuited(MOST_TEMPLATES)
+    mine = sum(job.tally.requests for job in jobs)
+    jobs.sort(key=lambda job: (-job.tally.requests, job.id))
+    others = max(0, counts.requests - mine - sum(unsuited.values()))
+    return Found(tuple(jobs), counts.requests, others, unsuited, counts.first, counts.last)
+
+
+def job_of(store: Traffic, id: str) -> Job:
+    """The job of an id. Raises InputError where there is none, or a small model cannot have it."""
+    jobs = find(store, forecasts=False).jobs
+    job = next((one for one in jobs if one.id == id), None)
+    if job is None:
+        known = ", ".join(one.id for one in jobs[:10]) or "none yet"
+        raise InputError("no recurring job has this id", value=id, todo=f"Name one of those in `smidgen traffic --jobs`: {known}.")
+    if job.task is None:
+        raise InputError(f"no small model can be made for this job: {job.why}", value=id, todo="Choose another.")
+    return job
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A job's requests before they are looked at: their frame, the frames that they do not stand in, the mark that names them."""
+
+    frame: Frame
+    without: tuple[Frame, ...]
+    mark: str
+
+
+def _of(store: Traffic, template: Template, window: timedelta, embed: Embed | None, forecasts: bool) -> Iterator[Job]:
+    pairs = list(store.pairs(None, None, store.newest(template.hash, MOST_READ), None, template.hash))
+    texts = list(dict.fromkeys(pair.input for pair in pairs))
+    frames = _frames(texts, template.system)
+    for kind in _kinds(texts, frames):
+        tally = store.tally(template.hash, kind.frame, kind.without)
+        if tally.requests < LEAST:
+            continue
+        own = [pair for pair in pairs if kind.frame.holds(pair.input) and not any(other.holds(pair.input) for other in kind.without)]
+        yield _job(template, kind, own, tally, window, _Sight(store.held_out, embed, forecasts))
+
+
+def _frames(texts: Sequence[str], system: bool) -> dict[Frame, str]:
+    """The frames of a template's texts with their marks."""
+    found: dict[Frame, str] = {}
+    held = 0
+    for group in framed(texts):
+        frame = _known(group.frame)
+        if frame:
+            found.setdefault(frame, group.mark)
+            held += len(group.places)
+    return found if not system or held >= _MOSTLY * len(texts) else {}
+
+
+def _known(frame: Frame) -> Frame:
+    """A frame up to the first stand-in: what stood there when the request came is not known any more."""
+    begins = _STAND_IN.split(frame.begins)
+    ends = _STAND_IN.split(frame.ends)
+    return Frame(begins[0], ends[-1])
+
+
+def _kinds(texts: Sequence[str], frames: dict[Frame, str]) -> Iterator[_Kind]:
+    """One a frame, and what stands in none. A frame that also holds texts of another one is no kind by itself: theirs go first."""
+    for frame, mark in frames.items():
+        inner = tuple(other for other in frames if other != frame and len(other.begins + other.ends) > len(frame.begins + frame.ends))
+        shared = tuple(other for other in inner if any(frame.holds(text) and other.holds(text) for text in texts))
+        yield _Kind(frame, shared, mark)
+    if not frames or any(not any(frame.holds(text) for frame in frames) for text in texts):
+        yield _Kind(UNFRAMED, tuple(frames), "the rest" if frames else "")
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What forecasts are made with: the store's share of held-out texts, an encoder, whether they are asked for."""
+
+    held_out: float
+    embed: Embed | None
+    forecasts: bool
+
+
+def _job(template: Template, kind: _Kind, pairs: Sequence[Pair], tally: Tally, window: timedelta, sight: _Sight) -> Job:
+    taught = {folded(pair.input): pair for pair in pairs if not pair.held_out}  # each text as it came last
+    answers = form_of([pair.reference for pair in taught.values()])
+    task, why = _task(template, kind, answers)
+    shown = list(taught.values())[-_EXAMPLES:]
+    foreseen = None
+    if sight.forecasts and task is not None:
+        foreseen = Forecast(None, NOT_FORESEEN[task]) if task in NOT_FORESEEN else None
+        if foreseen is None:
+            texts, said = [kind.frame.bare(pair.input) for pair in taught.values()], [pair.reference for pair in taught.values()]
+            foreseen = forecast(texts, said, tally.distinct, sight.held_out, sight.embed)
+    month = None
+    if window >= _LEAST_WINDOW:
+        months = timedelta(days=_DAYS) / window
+        month = Month(tally.requests * months, tally.cost_usd * months)
+    return Job(
+        id=hashlib.blake2b(f"{template.hash}\0{kind.mark}".encode("utf-8", "surrogatepass"), digest_size=4).hexdigest(),
+        template=template.hash,
+        path=template.path,
+        system=template.system,
+        frame=kind.frame,
+        tally=tally,
+        repeated=1 - tally.distinct / tally.requests,
+        answers=answers,
+        task=task,
+        why=why,
+        examples=tuple(_short(kind.frame.bare(pair.input)) for pair in shown),
+        month=month,
+        forecast=foreseen,
+    )
+
+
+def _task(template: Template, kind: _Kind, answers: AnswerForm) -> tuple[str | None, str]:
+    """The task that a small model would have, or why there is none."""
+    if kind.without:
+        return None, "nothing tells these requests from those of the other jobs with the same words to the system"
+    if answers.kind == "none":
+        return None, "no answers of the large model to them are stored"
+    if answers.kind == "mixed":
+        return None, "the answers are of several kinds, and no request says which: give each kind a prompt of its own"
+    if answers.kind == "labels" and len(answers.labels) < 2:
+        return None, "the answer is always the same"
+    if answers.kind == "text" and not template.system and not kind.frame:
+        return None, "they have no words to the system, and share none of their own: nothing says that they are one job"
+    return TASKS[answers.kind], ""
+
+
+def _short(text: str) -> str:
+    said = " ".join(text.split())
+    return said if len(said) <= _LONGEST_EXAMPLE else said[: _LONGEST_EXAMPLE - 1] + "…"

@@ -1,0 +1,204 @@
+"""What a small model could answer of a job whose answers are labels, before one is trained: a stand-in is, in seconds.
+
+The stand-in is a linear head on the vectors of the base as it comes, or, where that is not here, a linear classifier of words. It is asked
+about texts that it has not learnt from, and what a certificate would make of its answers is drawn again and again. Only texts that may be
+learnt from are looked at: the held-out ones are for the certificate itself, and a look at them is not for nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import MissingExtra
+from smidgen.core.parts import Task, Training, Workspace
+from smidgen.core.progress import Silent
+from smidgen.core.rows import Row
+from smidgen.data.linear_head import LinearHead, chances
+from smidgen.data.sides import CHOOSING_SHARE
+from smidgen.flows.disagreement import bare
+from smidgen.flows.embedding import Embed
+from smidgen.flows.learning.captured import LEAST_OF_A_NEW_LABEL, label_of
+from smidgen.parts import registry
+from smidgen.stats.binomial import least
+from smidgen.stats.certified import Claim
+from smidgen.stats.foreseen import foreseen, growth_needed
+from smidgen.stats.intervals import Floats, wilson
+from smidgen.stats.spending import share
+
+ALPHA, DELTA = 0.05, 0.05
+"""As `smidgen learn` certifies where nothing else is asked for."""
+MOST_ROWS = 3_000
+_LEAST_ROWS = 40
+_LEAST_TESTS = 100
+_FOLDS = 5
+_LIKELY = 0.5
+_STILL_LEARNING = 0.02
+"""Twice the texts made the stand-in better by more than this: what it cannot do now it may do with more."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is foreseen.
+
+    Attributes:
+        share: of the texts that differ, those that would be answered here under a certificate; None where it is not foreseen.
+        why: why not; or why it is 0.
+        low, high: nine of ten draws lie between these.
+        likely: share of the draws in which there was a certificate at all.
+        more: about how many more texts that differ there must be; None where it is enough, or no number would do.
+        agreement, agreement_low, agreement_high: the share of texts on which the stand-in said what the large model did, with its 95 %
+            interval.
+        half: the same share where it learnt from half of the texts, asked about the others.
+        n: texts that it was measured on.
+        stand_in: what it was.
+    """
+
+    share: float | None
+    why: str = ""
+    low: float | None = None
+    high: float | None = None
+    likely: float | None = None
+    more: int | None = None
+    agreement: float | None = None
+    agreement_low: float | None = None
+    agreement_high: float | None = None
+    half: float | None = None
+    n: int = 0
+    stand_in: str = ""
+    alpha: float = ALPHA
+    delta: float = DELTA
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+NOT_FORESEEN = {
+    "extract": "not predicted: whether a small model fills in fields as the large one does, only a trained one shows",
+    "write": "not predicted: how near a small model's text comes to the large one's, only a trained one shows",
+}
+
+
+def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_out: float, embed: Embed | None) -> Forecast:
+    """Foresee it.
+
+    Args:
+        texts, answers: that may be learnt from, the newest last; no text twice.
+        distinct: how many texts that differ there are of the job, with those that are held out.
+        held_out: the store's share of these.
+        embed: makes vectors of texts; None for words.
+    """
+    if not held_out:
+        return Forecast(None, "the store holds out no texts, so that nothing could be certified")
+    texts, answers = texts[-MOST_ROWS:], answers[-MOST_ROWS:]
+    names, targets = _labels(answers)
+    level = share(DELTA, 1)  # a line's first look
+    certifying = distinct * held_out * (1 - CHOOSING_SHARE)
+    fewest = round(least(ALPHA, level) / (held_out * (1 - CHOOSING_SHARE)))
+    if len(names) < 2 or len(texts) < _LEAST_ROWS:
+        more = max(fewest - distinct, _LEAST_ROWS)
+        return Forecast(None, f"too few: about {more:,} more distinct texts are needed", more=more, n=len(texts))
+    try:
+        scores, losses, stand_in = _answered(texts, names, targets, embed)
+    except MissingExtra as error:
+        return Forecast(None, f"not predicted: {error.todo} Or fetch the starter base: smidgen pull minilm")
+    right = int(len(losses) - losses.sum())
+    low, high = wilson(right, len(losses))
+    facts: dict[str, Any] = {"agreement": right / len(losses), "agreement_low": low, "agreement_high": high, "n": len(losses)}
+    facts |= {"stand_in": stand_in}
+    claim = Claim(ALPHA, level)
+    sizes = (max(_LEAST_TESTS, round(distinct * held_out * CHOOSING_SHARE)), round(certifying))
+    seen = foreseen(scores, losses, *sizes, claim)
+    if seen.likely >= _LIKELY:
+        return Forecast(seen.share, low=seen.low, high=seen.high, likely=seen.likely, **facts)
+    growth = growth_needed(scores, losses, *sizes, claim)
+    if growth is None:
+        half = _of_half(texts, names, targets, embed)
+        facts["half"] = half
+        if half is not None and facts["agreement"] - half > _STILL_LEARNING:
+            why = f"too early to say: it agrees more the more texts it learns from ({half:.1%} where that is half of them)"
+            return Forecast(None, why, likely=seen.likely, **facts)
+        why = f"none, as far as a linear model shows: even where it is surest, over {ALPHA:.0%} of its answers differ"
+        return Forecast(0.0, why, low=seen.low, high=seen.high, likely=seen.likely, **facts)
+    more = max(fewest - distinct, round((growth - 1) * distinct), 1)
+    return Forecast(None, f"too few: about {more:,} more distinct texts are needed", likely=seen.likely, more=more, **facts)
+
+
+def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
+    """The labels that a line would learn, and of each answer which it is; None for another one, with which no small model agrees."""
+    task: Task = registry.find("tasks", "classify")
+    said = [label_of(bare(task, answer)) for answer in answers]
+    counts = Counter(name.casefold() for name in said if name is not None)
+    names = sorted(name for name, count in counts.items() if count >= LEAST_OF_A_NEW_LABEL)
+    number = {name: place for place, name in enumerate(names)}
+    return names, [number.get(name.casefold()) if name is not None else None for name in said]
+
+
+def _answered(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> tuple[Floats, Floats, str]:
+    """Of each text the score of an answer by who has not learnt from it, and its loss; and who that was."""
+    wanted = np.array([-1 if target is None else target for target in targets])
+    if embed is not None:
+        table, stand_in = _by_vectors(embed(texts), wanted, len(names)), "a linear head on the starter base"
+    else:
+        table, stand_in = _by_words(texts, wanted, names), "a linear classifier of words"
+    return table.max(axis=1), (table.argmax(axis=1) != wanted).astype(np.float64), stand_in
+
+
+def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> float | None:
+    """On how many of one half of the texts who has learnt from the other agrees; None where that has too little of any label."""
+    order = np.random.default_rng(11).permutation(len(texts))
+    half = len(order) // 2
+    taught = [place for place in order[:half].tolist() if targets[place] is not None]
+    if len({targets[place] for place in taught}) < 2:
+        return None
+    asked = order[half:].tolist()
+    wanted = np.array([-1 if targets[place] is None else targets[place] for place in asked])
+    own = [names[targets[place] or 0] for place in taught]
+    if embed is not None:
+        vectors = embed([texts[place] for place in [*taught, *asked]])
+        numbers = np.array([targets[place] for place in taught], dtype=np.int64)
+        said = LinearHead(vectors[: len(taught)], numbers, len(names)).scores(vectors[len(taught) :])
+    else:
+        said = _of_words([texts[place] for place in taught], own, [texts[place] for place in asked], names)
+    return float((said.argmax(axis=1) == wanted).mean())
+
+
+def _by_vectors(vectors: NDArray[np.float32], wanted: NDArray[np.int64], classes: int) -> Floats:
+    known = wanted >= 0
+    head = LinearHead(vectors[known], wanted[known], classes)
+    table = np.zeros((len(wanted), classes))
+    table[known] = head.left_out()
+    if not known.all():
+        table[~known] = head.scores(vectors[~known])
+    return chances(table)
+
+
+def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[str]) -> Floats:
+    """Margins, each by a classifier of the other folds."""
+    table = np.full((len(texts), len(names)), -1.0)
+    fold = np.random.default_rng(7).permutation(len(texts)) % _FOLDS
+    for number in range(_FOLDS):
+        taught = np.flatnonzero((fold != number) & (wanted >= 0)).tolist()
+        asked = np.flatnonzero(fold == number).tolist()
+        labels = [names[wanted[place]] for place in taught]
+        if len(set(labels)) > 1:
+            table[asked] = _of_words([texts[place] for place in taught], labels, [texts[place] for place in asked], names)
+    return table
+
+
+def _of_words(taught: Sequence[str], labels: Sequence[str], asked: Sequence[str], names: Sequence[str]) -> Floats:
+    """(asked, names) margins of a linear classifier of words. Raises MissingExtra where scikit-learn is not installed."""
+    student = registry.find("students", "linear")
+    rows = [Row(text, label) for text, label in zip(taught, labels, strict=True)]
+    training = Training(rows, (), {"labels": list(names), "multi_label": False}, None, student.settings())
+    with tempfile.TemporaryDirectory() as folder:
+        student.fit(training, Workspace(Path(folder), 1, Silent()))
+        return np.asarray(student.raw(Path(folder), asked, 1)["logits"], dtype=np.float64)

@@ -1,0 +1,121 @@
+"""Stored requests by kind: how many there are of each, what they cost, and since when its newest came.
+
+A kind is a template (the words to the system, the form of the answer, all that the hash of a request's template is made of) and, within it,
+a frame that its texts stand in. Only requests that a small model can do alone count as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from smidgen.core.frames import Frame
+from smidgen.store.traffic.tables import REQUESTS
+
+_MOST_NAMES = 5
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template by its hash: the path of its requests, whether they have words to the system, how many there are."""
+
+    hash: str
+    path: str
+    system: bool
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What there is of a kind.
+
+    Attributes:
+        requests: stored ones, whoever answered them.
+        distinct: texts that differ, as they are stored.
+        local, upstream: how many were answered here, and upstream.
+        cost_usd: of those answered upstream, at list price, where that is known.
+        unpriced: answered upstream, and without a list price.
+        asked: the most frequent names that they asked for, the first one first.
+    """
+
+    requests: int
+    distinct: int
+    local: int
+    upstream: int
+    cost_usd: float
+    unpriced: int
+    asked: tuple[tuple[str, int], ...]
+
+
+def templates(connection: Connection, most: int) -> list[Template]:
+    """The most frequent ones."""
+    one, count = REQUESTS.c, sql.func.count()
+    system = sql.func.max(one.system_hash)
+    found = connection.execute(
+        sql.select(one.template_hash, sql.func.min(one.path), system, count)
+        .where(*_suited(), one.template_hash != "")
+        .group_by(one.template_hash)
+        .order_by(count.desc(), one.template_hash)
+        .limit(most)
+    )
+    return [Template(hash, path, bool(words), requests) for hash, path, words, requests in found]
+
+
+def unsuited(connection: Connection, most: int) -> dict[str, int]:
+    """How many requests no small model can do, by what is odd about them, the most frequent first."""
+    count, odd = sql.func.count(), REQUESTS.c.odd
+    found = connection.execute(sql.select(odd, count).where(odd != "").group_by(odd).order_by(count.desc(), odd).limit(most))
+    return {row[0]: row[1] for row in found}
+
+
+def newest(connection: Connection, template: str, most: int) -> float | None:
+    """Since when there are so many requests of a template; None where there are no more than that."""
+    when = sql.select(REQUESTS.c.time).where(*_suited(), REQUESTS.c.template_hash == template)
+    return connection.scalar(when.order_by(REQUESTS.c.time.desc()).offset(most).limit(1))
+
+
+def tally(connection: Connection, template: str, frame: Frame, without: Sequence[Frame]) -> Tally:
+    """Of the requests of a template whose text stands in a frame, and in none of the others."""
+    one, count = REQUESTS.c, sql.func.count()
+    mine = [*_suited(), one.template_hash == template, _in(frame), *(sql.not_(_in(other)) for other in without)]
+    upstream = sql.and_(one.answered_by == "upstream", one.status == _OK)
+    totals = sql.select(
+        count.label("requests"),
+        sql.func.count(one.input.distinct()).label("distinct"),
+        sql.func.count(sql.case((one.answered_by == "local", 1))).label("local"),
+        sql.func.count(sql.case((one.answered_by == "upstream", 1))).label("upstream"),
+        sql.func.coalesce(sql.func.sum(one.cost_usd), 0.0).label("cost"),
+        sql.func.count(sql.case((sql.and_(upstream, one.cost_usd.is_(None)), 1))).label("unpriced"),
+    ).where(*mine)
+    names = sql.select(one.asked, count).where(*mine).group_by(one.asked).order_by(count.desc(), one.asked).limit(_MOST_NAMES)
+    total, asked = connection.execute(totals).mappings().one(), connection.execute(names).all()
+    return Tally(
+        requests=total["requests"],
+        distinct=total["distinct"],
+        local=total["local"],
+        upstream=total["upstream"],
+        cost_usd=float(total["cost"]),
+        unpriced=total["unpriced"],
+        asked=tuple((name, number) for name, number in asked),
+    )
+
+
+def _suited() -> tuple[sql.ColumnElement[bool], ...]:
+    return REQUESTS.c.odd == "", REQUESTS.c.input.is_not(None)
+
+
+def _in(frame: Frame) -> sql.ColumnElement[bool]:
+    """By pieces of the text, and not by LIKE: SQLite's takes capitals for small letters."""
+    text: Any = REQUESTS.c.input
+    length = sql.func.length(text)
+    begins, ends = len(frame.begins), len(frame.ends)
+    return sql.and_(
+        length >= begins + ends,
+        sql.func.substr(text, 1, begins) == frame.begins,
+        sql.func.substr(text, length - ends + 1, ends) == frame.ends,
+    )

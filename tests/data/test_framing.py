@@ -1,0 +1,67 @@
+"""Frames are found in texts that programs wrap, and none in what people write."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import polars
+import pytest
+
+from smidgen.core.frames import UNFRAMED, Frame
+from smidgen.data.framing import framed
+
+SORT = "You sort messages of a shop. Say one of these labels: a, b, c.\n\nMessage: "
+REVIEW = "You sort messages of a shop. Say one of these labels: a, b, c.\n\nReview: "
+UNDER = "\n\n---\nTranslate all that stands above into French, nothing else."
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """What people wrote to a shop: 1,000 messages that differ."""
+    file = Path(__file__).parents[2] / "src/smidgen/samples/homeware/support_train.csv"
+    return list(dict.fromkeys(polars.read_csv(file)["text"].to_list()))[:1000]
+
+
+def test_people_use_no_frames(said: list[str]) -> None:
+    assert len(said) == 1000 and framed(said) == []
+
+
+def test_frames_are_told_apart_where_they_differ(said: list[str]) -> None:
+    wrapped = [
+        *(f"{SORT}{text}\n\nLabel:" for text in said[:100]),
+        *(f"{REVIEW}{text}\n\nLabel:" for text in said[100:180]),
+        *(text + UNDER for text in said[180:240]),
+        *said[240:600],
+    ]
+    random.Random(0).shuffle(wrapped)
+    found = framed(wrapped)
+    assert [group.frame for group in found] == [Frame(SORT, "\n\nLabel:"), Frame(REVIEW, "\n\nLabel:"), Frame("", UNDER)]
+    assert [len(group.places) for group in found] == [100, 80, 60]
+    held = [[group.frame.bare(wrapped[place]) for place in group.places] for group in found]
+    assert [set(texts) for texts in held] == [set(said[:100]), set(said[100:180]), set(said[180:240])]
+
+
+def test_one_beginning_with_two_ends_is_two_frames(said: list[str]) -> None:
+    begins = "Here is a message that a customer of ours has written:\n"
+    wrapped = [*(f"{begins}{text}\n\nSort it." for text in said[:40]), *(f"{begins}{text}\n\nAnswer it." for text in said[40:80])]
+    assert {group.frame for group in framed(wrapped)} == {Frame(begins, "\n\nSort it."), Frame(begins, "\n\nAnswer it.")}
+
+
+def test_a_mark_stays_when_texts_come_that_share_less(said: list[str]) -> None:
+    before = framed([f"{SORT}Please: {text}" for text in said[:50]])
+    after = framed([f"{SORT}Please: {text}" for text in said[:50]] + [SORT + said[60]])
+    assert before[0].frame.begins == f"{SORT}Please: " and len(after) == 1
+    assert (before[0].mark, len(after[0].mark) > 0) == (framed([f"{SORT}Please: {text}" for text in said[50:120]])[0].mark, True)
+
+
+def test_too_few_texts_have_no_frame(said: list[str]) -> None:
+    assert framed([SORT + text for text in said[:19]]) == [] and len(framed([SORT + text for text in said[:20]])) == 1
+    assert framed([]) == []
+
+
+def test_a_frame_holds_no_text_in_which_its_two_ends_overlap() -> None:
+    frame = Frame("abc ", "c d")
+    assert not frame.holds("abc d") and frame.bare("abc d") == "abc d"
+    assert frame.holds("abc xc d") and frame.bare("abc xc d") == "x"
+    assert UNFRAMED.holds("") and not UNFRAMED and frame

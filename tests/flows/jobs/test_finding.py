@@ -1,0 +1,208 @@
+"""Jobs are found in what was captured, told apart, counted and foreseen; a line then learns of its job alone."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from smidgen.core.errors import InputError
+from smidgen.core.frames import Frame
+from smidgen.flows.jobs import finding, taking_up
+from smidgen.flows.jobs.finding import Job, find, job_of
+from smidgen.flows.jobs.forecast import forecast
+from smidgen.flows.learning import gathering
+from smidgen.flows.learning.gathering import Capture
+from smidgen.parts.recipe import make
+from smidgen.store.line import Line
+from smidgen.store.traffic.shapes import Exchange
+from smidgen.store.traffic.store import Traffic, opened
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+LABELS = ("billing", "delivery", "returns")
+FRAME = Frame("Sort this message of a customer by its subject. Answer with one word.\n\nMessage: ", "\n\nSubject:")
+
+
+def said(number: int) -> tuple[str, str]:
+    """A text that differs from all others, and its label."""
+    rng = random.Random(number)
+    label = LABELS[number % 3]
+    return f"{''.join(rng.sample('abcdefghijklmnop', 9))} {label}word {number}", label
+
+
+class Filled:
+    """A store, and what is put into it."""
+
+    def __init__(self, store: Traffic) -> None:
+        self._store, self.count = store, 0
+        self._waiting: list[Exchange] = []
+
+    def add(self, text: str, answer: str, system: str = "", **more: Any) -> None:
+        self.count += 1
+        facts: dict[str, Any] = {
+            "id": f"r{self.count}",
+            "time": NOW + timedelta(minutes=10 * self.count),
+            "asked": "gpt-6-luna",
+            "path": "/v1/chat/completions",
+            "answered_by": "upstream",
+            "answer_state": "whole",
+            "model": "gpt-6-luna",
+            "cost_usd": 0.001,
+        }
+        template = json.dumps(["/v1/chat/completions", system])
+        self._waiting.append(Exchange(**{**facts, "input": text, "answer": answer, "system": system, "template": template, **more}))
+
+    @property
+    def store(self) -> Traffic:
+        """With all of it."""
+        self._store.add(self._waiting)
+        self._waiting = []
+        return self._store
+
+
+@pytest.fixture
+def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filled]:
+    """150 requests with words to the system, 90 in a frame without, 30 answered with objects, 25 chats, 5 of a kind of their own."""
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+    with opened(held_out=0.2) as store:
+        made = Filled(store)
+        for number in range(130):
+            made.add(*said(number), "sort the mail")
+        for number in range(20):
+            made.add(*said(number), "sort the mail", cost_usd=None)
+        for number in range(200, 290):
+            text, label = said(number)
+            made.add(f"{FRAME.begins}{text}{FRAME.ends}", label)
+        for number in range(300, 330):
+            made.add(said(number)[0], json.dumps({"number": number}), "pull out the number", cost_usd=None)
+        for number in range(400, 425):
+            made.add(said(number)[0], f"Well, {number} is a long story.\nIt began so.")
+        for number in range(5):
+            made.add(f"hello {number}", "hi", "greet")
+        made.add("never mind", "", odd="tools", input=None)
+        yield made
+
+
+def by_task(jobs: tuple[Job, ...]) -> dict[str, Job]:
+    return {f"{job.task} {'system' if job.system else 'frame' if job.frame else ''}": job for job in jobs}
+
+
+def test_jobs_are_found_and_counted(filled: Filled) -> None:
+    found = find(filled.store, forecasts=False)
+    jobs = by_task(found.jobs)
+    assert list(jobs) == ["classify system", "classify frame", "extract system", "None "]
+    mail, framed, fields, chats = found.jobs
+    assert (mail.tally.requests, mail.tally.distinct, mail.tally.unpriced) == (150, 130, 20)
+    assert mail.repeated == pytest.approx(20 / 150) and mail.tally.cost_usd == pytest.approx(0.13)
+    assert mail.tally.asked == (("gpt-6-luna", 150),) and set(mail.answers.labels) == set(LABELS)
+    assert framed.frame == FRAME and framed.tally.requests == 90
+    assert len(framed.examples) == 3 and all(FRAME.begins not in text and "word" in text for text in framed.examples)
+    assert fields.answers.fields.keys() == {"number"} and fields.tally.unpriced == 30
+    assert chats.tally.requests == 25 and "nothing tells these requests" in chats.why
+    assert (found.others, found.unsuited, found.requests) == (5, {"tools": 1}, 301)
+    window = timedelta(minutes=10 * 300)
+    assert mail.month is not None and mail.month.requests == pytest.approx(150 * (timedelta(days=30) / window))
+    assert json.loads(json.dumps(found.json()))["jobs"][1]["frame"] == {"begins": FRAME.begins, "ends": FRAME.ends}
+
+
+def test_less_than_a_day_is_no_month(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "_LEAST_WINDOW", timedelta(days=10))
+    assert all(job.month is None for job in find(filled.store, forecasts=False).jobs)
+
+
+def test_ids_stay_when_more_comes(filled: Filled) -> None:
+    before = [job.id for job in find(filled.store, forecasts=False).jobs]
+    for number in range(500, 530):
+        text, label = said(number)
+        filled.add(f"{FRAME.begins}{text}{FRAME.ends}", label)
+        filled.add(text, label, "sort the mail")
+    after = find(filled.store, forecasts=False).jobs
+    assert [job.id for job in after] == before and len(set(before)) == 4
+    assert [job.tally.requests for job in after] == [180, 120, 30, 25]
+
+
+def test_a_stand_in_ends_a_frame(filled: Filled) -> None:
+    for number in range(600, 640):
+        text, label = said(number)
+        filled.add(f"You work for [ORGANISATION_1]. Sort what their customers write to them.\n\n{text}", label, "a desk")
+    job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.requests == 40)
+    assert job.frame == Frame("You work for ", "") and job.task == "classify"
+
+
+def test_what_no_small_model_can_have_is_refused(filled: Filled) -> None:
+    chats = next(job for job in find(filled.store, forecasts=False).jobs if job.task is None)
+    with pytest.raises(InputError, match="nothing tells these requests"):
+        job_of(filled.store, chats.id)
+    with pytest.raises(InputError, match="no recurring job has this id"):
+        job_of(filled.store, "ffffffff")
+
+
+def test_a_line_learns_from_its_job_alone(filled: Filled, tmp_path: Path) -> None:
+    id = by_task(find(filled.store, forecasts=False).jobs)["classify frame"].id
+    line = Line(tmp_path / "mail")
+    line.begin("mail")
+    job = taking_up.found(id)
+    assert (job.task, job.asked, job.frame) == ("classify", "gpt-6-luna", FRAME)
+    with pytest.raises(InputError, match="another task"):
+        taking_up.remembered(line, job, "write")
+    taking_up.remembered(line, job, None)
+    pointer = taking_up.remembered(line, job, "classify")
+    assert pointer.jobs == (job,) and line.read() == pointer
+    recipe = make({"name": "mail", "task": "classify"})
+    rows = gathering.material(line, pointer, recipe, None, Capture())
+    every = [taken.row.input for side in (rows.learning, rows.choosing, rows.certifying) for taken in side]
+    assert len(every) == 90 and all(FRAME.holds(str(text)) for text in every)
+    # Once the client names the line, its requests are of the same job.
+    text, label = said(700)
+    filled.add(f"{FRAME.begins}{text}{FRAME.ends}", label, asked="mail")
+    filled.add(text, label, asked="mail")
+    assert filled.store.tally(job.template).requests == 117
+    assert gathering.new_pairs(line, Capture()) == 91
+    assert gathering.new_pairs(line, Capture(asked="mail")) == 1
+
+
+def vectors(texts: Any) -> NDArray[np.float32]:
+    """The label's own direction, where its word is in the text."""
+    found = np.array([[float(f"{label}word" in text) for label in LABELS] + [0.05] for text in texts], np.float32)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
+
+
+def test_a_forecast_says_what_a_certificate_would_let_through() -> None:
+    pairs = [said(number) for number in range(1200)]
+    texts, answers = [text for text, _ in pairs], [label for _, label in pairs]
+    seen = forecast(texts[:960], answers[:960], 1200, 0.2, vectors)
+    assert seen.share is not None and seen.share > 0.9 and seen.agreement == 1.0 and seen.more is None and seen.n == 960
+    assert seen.low is not None and seen.high is not None and seen.low <= seen.share <= seen.high
+    rng = random.Random(0)
+    guessed = forecast(texts[:960], [rng.choice(LABELS) for _ in texts[:960]], 1200, 0.2, vectors)
+    assert guessed.share == 0.0 and guessed.agreement is not None and guessed.agreement < 0.5 and "differ" in guessed.why
+    # What is answered otherwise than with a label is one that no small model agrees with.
+    odd = forecast(
+        texts[:960], [label if n % 5 else f"I am not sure about {n}." for n, label in enumerate(answers[:960])], 1200, 0.2, vectors
+    )
+    assert odd.agreement == pytest.approx(0.8)
+
+
+def test_with_too_few_texts_a_forecast_says_how_many_more() -> None:
+    pairs = [said(number) for number in range(200)]
+    few = forecast([text for text, _ in pairs[:160]], [label for _, label in pairs[:160]], 200, 0.2, vectors)
+    assert few.share is None and few.more is not None and few.more >= 400 and f"about {few.more:,} more" in few.why
+    none = forecast([text for text, _ in pairs[:20]], [label for _, label in pairs[:20]], 25, 0.2, vectors)
+    assert none.share is None and none.more is not None and none.more > few.more
+    assert "holds out no texts" in forecast(["a"], ["b"], 1, 0.0, vectors).why
+
+
+def test_without_an_encoder_words_foresee(filled: Filled) -> None:
+    mail = find(filled.store).jobs[0]
+    assert mail.forecast is not None and mail.forecast.agreement is not None and mail.forecast.agreement > 0.9
+    assert mail.forecast.stand_in == "a linear classifier of words" and mail.forecast.share is None and mail.forecast.more
+    fields = find(filled.store).jobs[2]
+    assert fields.forecast is not None and fields.forecast.share is None and "only a trained one shows" in fields.forecast.why
