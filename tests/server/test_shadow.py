@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -112,9 +118,6 @@ def shadow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shadow]:
 
 
 def _printed(*command: str) -> str:
-    import contextlib
-    import io
-
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         assert code(list(command)) == 0
@@ -217,3 +220,21 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
     assert two(CHAT, body) is None and one(CHAT, {**body, "response_format": {"type": "json_object"}}) is None
     assert one(CHAT, {"messages": body["messages"]}) is None
     assert code(["serve", str(shadow.line.folder), "--take"]) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
+def test_a_server_without_a_bundle_says_at_its_start_what_it_stores(tmp_path: Path) -> None:
+    flags = ["--fallback", "http://127.0.0.1:9/v1", "--fallback-model", LUNA, "--port", "0"]
+    stored = ["--capture", "answers", "--capture-redact", "allow", "--capture-days", "7"]
+    environment = {**os.environ, "SMIDGEN_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "smidgen", "serve", *flags, *stored]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
+    with subprocess.Popen(command, env=environment, **pipes) as running:
+        assert running.stdout is not None
+        said: list[str] = []
+        while not said or "traffic --jobs" not in said[-1]:
+            said.append(running.stdout.readline())
+            assert said[-1], said
+        running.send_signal(signal.SIGTERM)
+    told = "chat, completions and responses are stored with their answers, with personal data as it stands in them, for 7 days"
+    assert any(told in line for line in said)

@@ -125,8 +125,8 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":
         masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"
-        kept = f"for {settings.capture_days} days"
-        out.print(f"chat, completions and responses are stored, {masked}, {kept}: smidgen traffic", soft_wrap=True)
+        kept = f"for {settings.capture_days} days (--capture-days)"
+        out.print(f"chat, completions and responses are stored with their answers, {masked}, {kept}: smidgen traffic", soft_wrap=True)
         if not names:
             out.print("what of it a small model could take: smidgen traffic --jobs", soft_wrap=True)
     if not settings.loopback and not settings.api_key:

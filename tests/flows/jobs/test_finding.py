@@ -200,6 +200,24 @@ def test_with_too_few_texts_a_forecast_says_how_many_more() -> None:
     assert "holds out no texts" in forecast(["a"], ["b"], 1, 0.0, vectors).why
 
 
+def test_while_twice_the_texts_still_make_it_better_it_is_too_early_to_say() -> None:
+    rng = random.Random(1)
+    words = [("".join(rng.sample("abcdefghijklmnop", 8)), LABELS[number % 3]) for number in range(120)]
+    pairs = [rng.choice(words) for _ in range(240)]
+    texts = [f"{word} {number}" for number, (word, _) in enumerate(pairs)]
+    seen = forecast(texts, [label if rng.random() < 0.75 else rng.choice(LABELS) for _, label in pairs], 300, 0.2, None)
+    assert seen.share is None and seen.more is None and "too early to say" in seen.why
+    assert seen.agreement is not None and seen.half is not None and seen.half + 0.02 < seen.agreement < 0.8
+
+
+def test_of_a_few_texts_nothing_can_be_learnt(filled: Filled) -> None:
+    for number in range(60):
+        text, label = said(number % 8)
+        filled.add(text, label, "the same again")
+    job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.distinct == 8)
+    assert job.task is None and "only 8 of their texts differ" in job.why and job.repeated == pytest.approx(52 / 60)
+
+
 def test_without_an_encoder_words_foresee(filled: Filled) -> None:
     mail = find(filled.store).jobs[0]
     assert mail.forecast is not None and mail.forecast.agreement is not None and mail.forecast.agreement > 0.9

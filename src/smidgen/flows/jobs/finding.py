@@ -23,12 +23,13 @@ from smidgen.store.traffic.shapes import Pair
 from smidgen.store.traffic.store import Traffic
 
 MOST_TEMPLATES = 40
-MOST_READ = 6_000
+MOST_READ = 10_000
 """Of a template's requests the newest so many are read; all are counted."""
 _EXAMPLES = 3
 _LONGEST_EXAMPLE = 240
 _MOSTLY = 0.5
 """Where there are words to the system, frames divide their requests if they hold so many of the texts."""
+_LEAST_TEXTS = 10
 _DAYS = 30
 _LEAST_WINDOW = timedelta(days=1)
 _STAND_IN = re.compile(r"\[[A-Z_]+_\d+\]")
@@ -107,7 +108,7 @@ class Found:
 
 
 def find(store: Traffic, *, forecasts: bool = True, progress: Progress | None = None) -> Found:
-    """The recurring jobs in a store of traffic. Takes seconds: of each template at most 6,000 requests are read.
+    """The recurring jobs in a store of traffic. Takes seconds: of each template at most 10,000 requests are read.
 
     Args:
         forecasts: whether to foresee what a small model would answer of each.
@@ -209,7 +210,7 @@ class _Sight:
 def _job(template: Template, kind: _Kind, pairs: Sequence[Pair], tally: Tally, window: timedelta, sight: _Sight) -> Job:
     taught = {folded(pair.input): pair for pair in pairs if not pair.held_out}  # each text as it came last
     answers = form_of([pair.reference for pair in taught.values()])
-    task, why = _task(template, kind, answers)
+    task, why = _task(template, kind, answers, tally.distinct)
     shown = list(taught.values())[-_EXAMPLES:]
     foreseen = None
     if sight.forecasts and task is not None:
@@ -238,10 +239,12 @@ def _job(template: Template, kind: _Kind, pairs: Sequence[Pair], tally: Tally, w
     )
 
 
-def _task(template: Template, kind: _Kind, answers: AnswerForm) -> tuple[str | None, str]:
+def _task(template: Template, kind: _Kind, answers: AnswerForm, distinct: int) -> tuple[str | None, str]:
     """The task that a small model would have, or why there is none."""
     if kind.without:
         return None, "nothing tells these requests from those of the other jobs with the same words to the system"
+    if distinct < _LEAST_TEXTS:
+        return None, f"only {distinct} of their texts differ: that is too little to learn from"
     if answers.kind == "none":
         return None, "no answers of the large model to them are stored"
     if answers.kind == "mixed":

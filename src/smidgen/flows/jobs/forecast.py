@@ -1,6 +1,6 @@
 """What a small model could answer of a job whose answers are labels, before one is trained: a stand-in is, in seconds.
 
-The stand-in is a linear head on the vectors of the base as it comes, or, where that is not here, a linear classifier of words. It is asked
+The stand-in is a linear head on the vectors of the base as it comes, or a linear classifier of words, whichever does better. It is asked
 about texts that it has not learnt from, and what a certificate would make of its answers is drawn again and again. Only texts that may be
 learnt from are looked at: the held-out ones are for the certificate itself, and a look at them is not for nothing.
 """
@@ -35,13 +35,18 @@ from smidgen.stats.spending import share
 
 ALPHA, DELTA = 0.05, 0.05
 """As `smidgen learn` certifies where nothing else is asked for."""
-MOST_ROWS = 3_000
+MOST_ROWS = 8_000
+_MOST_VECTORS = 2_000
+"""Of more texts than these, vectors take too long, and words tell more; who learns from their words is then asked about a fifth of them."""
+VECTORS, WORDS = "a linear head on the starter base", "a linear classifier of words"
 _LEAST_ROWS = 40
 _LEAST_TESTS = 100
 _FOLDS = 5
 _LIKELY = 0.5
 _STILL_LEARNING = 0.02
 """Twice the texts made the stand-in better by more than this: what it cannot do now it may do with more."""
+_FAR = 3.0
+"""Times as many texts, of which it is not to be believed that a stand-in which still learns would be no better for them."""
 
 
 @dataclass(frozen=True)
@@ -104,32 +109,37 @@ def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_o
     certifying = distinct * held_out * (1 - CHOOSING_SHARE)
     fewest = round(least(ALPHA, level) / (held_out * (1 - CHOOSING_SHARE)))
     if len(names) < 2 or len(texts) < _LEAST_ROWS:
-        more = max(fewest - distinct, _LEAST_ROWS)
-        return Forecast(None, f"too few: about {more:,} more distinct texts are needed", more=more, n=len(texts))
+        return _too_few(max(fewest - distinct, _LEAST_ROWS), n=len(texts))
     try:
-        scores, losses, stand_in = _answered(texts, names, targets, embed)
+        found = _answered(texts, names, targets, embed)
     except MissingExtra as error:
-        return Forecast(None, f"not predicted: {error.todo} Or fetch the starter base: smidgen pull minilm")
-    right = int(len(losses) - losses.sum())
-    low, high = wilson(right, len(losses))
-    facts: dict[str, Any] = {"agreement": right / len(losses), "agreement_low": low, "agreement_high": high, "n": len(losses)}
-    facts |= {"stand_in": stand_in}
+        return Forecast(None, f"not predicted. {error.todo}, or fetch the starter base: smidgen pull minilm")
+    scores, losses = found.scores, found.losses
+    low, high = wilson(int(len(losses) - losses.sum()), len(losses))
+    facts: dict[str, Any] = {"agreement": found.agreement, "agreement_low": low, "agreement_high": high, "n": len(losses)}
+    facts |= {"stand_in": found.stand_in}
     claim = Claim(ALPHA, level)
     sizes = (max(_LEAST_TESTS, round(distinct * held_out * CHOOSING_SHARE)), round(certifying))
     seen = foreseen(scores, losses, *sizes, claim)
     if seen.likely >= _LIKELY:
         return Forecast(seen.share, low=seen.low, high=seen.high, likely=seen.likely, **facts)
     growth = growth_needed(scores, losses, *sizes, claim)
+    half = _of_half(texts, names, targets, embed if found.stand_in == VECTORS else None)
+    facts |= {"half": half, "likely": seen.likely}
+    if half is not None and found.agreement - half > _STILL_LEARNING and (growth is None or growth > _FAR):
+        why = f"too early to say: it agrees more the more texts it learns from ({half:.1%} where that is half of them)"
+        return Forecast(None, why, **facts)
     if growth is None:
-        half = _of_half(texts, names, targets, embed)
-        facts["half"] = half
-        if half is not None and facts["agreement"] - half > _STILL_LEARNING:
-            why = f"too early to say: it agrees more the more texts it learns from ({half:.1%} where that is half of them)"
-            return Forecast(None, why, likely=seen.likely, **facts)
         why = f"none, as far as a linear model shows: even where it is surest, over {ALPHA:.0%} of its answers differ"
-        return Forecast(0.0, why, low=seen.low, high=seen.high, likely=seen.likely, **facts)
-    more = max(fewest - distinct, round((growth - 1) * distinct), 1)
-    return Forecast(None, f"too few: about {more:,} more distinct texts are needed", likely=seen.likely, more=more, **facts)
+        return Forecast(0.0, why, low=seen.low, high=seen.high, **facts)
+    return _too_few(max(fewest - distinct, (growth - 1) * distinct), **facts)
+
+
+def _too_few(more: float, **facts: Any) -> Forecast:
+    """About so many more are needed, to two digits."""
+    digits = 10 ** max(0, len(str(round(more))) - 2)
+    about = max(1, round(more / digits)) * digits
+    return Forecast(None, f"too few: about {about:,} more distinct texts are needed", more=about, **facts)
 
 
 def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
@@ -142,14 +152,50 @@ def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
     return names, [number.get(name.casefold()) if name is not None else None for name in said]
 
 
-def _answered(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> tuple[Floats, Floats, str]:
-    """Of each text the score of an answer by who has not learnt from it, and its loss; and who that was."""
+@dataclass(frozen=True)
+class _Answered:
+    """Answers of a stand-in to texts that it has not learnt from: of each the score, and the loss, (n,); and who it was."""
+
+    scores: Floats
+    losses: Floats
+    stand_in: str
+
+    @property
+    def agreement(self) -> float:
+        """The share of the answers that are the large model's."""
+        return 1.0 - float(self.losses.mean())
+
+
+def _answered(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> _Answered:
+    """What the better of the stand-ins says: of a few texts vectors tell more, of many the words do.
+
+    Raises MissingExtra where there is no encoder, and scikit-learn is not installed.
+    """
     wanted = np.array([-1 if target is None else target for target in targets])
-    if embed is not None:
-        table, stand_in = _by_vectors(embed(texts), wanted, len(names)), "a linear head on the starter base"
-    else:
-        table, stand_in = _by_words(texts, wanted, names), "a linear classifier of words"
-    return table.max(axis=1), (table.argmax(axis=1) != wanted).astype(np.float64), stand_in
+    found: list[_Answered] = []
+    if embed is not None and len(texts) <= _MOST_VECTORS:
+        found.append(_judged(_by_vectors(embed(texts), wanted, len(names)), wanted, VECTORS))
+    try:
+        asked = _asked_of(len(texts))
+        found.append(_judged(_by_words(texts, wanted, names, asked), wanted[np.concatenate(asked)], WORDS))
+    except MissingExtra:
+        if not found and embed is not None:
+            newest = slice(-_MOST_VECTORS, None)
+            found.append(_judged(_by_vectors(embed(texts[newest]), wanted[newest], len(names)), wanted[newest], VECTORS))
+        if not found:
+            raise
+    return max(found, key=lambda one: one.agreement)
+
+
+def _judged(table: Floats, wanted: NDArray[np.int64], stand_in: str) -> _Answered:
+    return _Answered(table.max(axis=1), (table.argmax(axis=1) != wanted).astype(np.float64), stand_in)
+
+
+def _asked_of(n: int) -> list[NDArray[np.int64]]:
+    """Which texts are asked about together, by who has learnt from all others: each once, or, of many, one part alone."""
+    order = np.random.default_rng(7).permutation(n)
+    parts = [np.sort(part) for part in np.array_split(order, _FOLDS)]
+    return parts if n <= _MOST_VECTORS else parts[:1]
 
 
 def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> float | None:
@@ -181,17 +227,19 @@ def _by_vectors(vectors: NDArray[np.float32], wanted: NDArray[np.int64], classes
     return chances(table)
 
 
-def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[str]) -> Floats:
-    """Margins, each by a classifier of the other folds."""
-    table = np.full((len(texts), len(names)), -1.0)
-    fold = np.random.default_rng(7).permutation(len(texts)) % _FOLDS
-    for number in range(_FOLDS):
-        taught = np.flatnonzero((fold != number) & (wanted >= 0)).tolist()
-        asked = np.flatnonzero(fold == number).tolist()
+def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[str], asked: Sequence[NDArray[np.int64]]) -> Floats:
+    """Margins of the texts of each part in turn, by a classifier of all others."""
+    tables: list[Floats] = []
+    for part in asked:
+        known = wanted >= 0
+        known[part] = False
+        taught = np.flatnonzero(known).tolist()
         labels = [names[wanted[place]] for place in taught]
         if len(set(labels)) > 1:
-            table[asked] = _of_words([texts[place] for place in taught], labels, [texts[place] for place in asked], names)
-    return table
+            tables.append(_of_words([texts[place] for place in taught], labels, [texts[place] for place in part.tolist()], names))
+        else:
+            tables.append(np.full((len(part), len(names)), -1.0))
+    return np.concatenate(tables)
 
 
 def _of_words(taught: Sequence[str], labels: Sequence[str], asked: Sequence[str], names: Sequence[str]) -> Floats:
