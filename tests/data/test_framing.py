@@ -65,3 +65,14 @@ def test_a_frame_holds_no_text_in_which_its_two_ends_overlap() -> None:
     assert not frame.holds("abc d") and frame.bare("abc d") == "abc d"
     assert frame.holds("abc xc d") and frame.bare("abc xc d") == "x"
     assert UNFRAMED.holds("") and not UNFRAMED and frame
+
+
+def test_for_a_stand_in_there_may_be_anything() -> None:
+    frame = Frame("You work for [ORGANISATION_1] in [PLACE_1]. Sort this: ", " Label:")
+    assert frame.bare("You work for [ORGANISATION_1] in [PLACE_1]. Sort this: a lamp Label:") == "a lamp"
+    assert frame.bare("You work for Fern & Hill in Bath in Bath. Sort this: a lamp Label:") == "a lamp"
+    assert frame.bare("You work for Fern & Hill in Bath. Sort this: a lamp Label:") == "a lamp"
+    assert not frame.holds("You work for  in Bath. Sort this: a lamp Label:")
+    assert not frame.holds(f"You work for {'x' * 300} in Bath. Sort this: a lamp Label:")
+    assert not frame.holds("You work for Fernhill in Bath. Sort that: a lamp Label:")
+    assert frame.fixed == len("You work for  in . Sort this:  Label:")

@@ -215,12 +215,11 @@ def _use(line: Line) -> None:
     if not pointer.jobs or pointer.champion is None:
         return
     asked = pointer.jobs[-1].asked
+    taken = "; or nothing, where it is served with --take" if pointer.jobs[-1].told else ""
     upstream = f" --fallback-model {asked}" if asked and asked != pointer.name else ""
     out.print(f"serve it: smidgen serve {line.folder} --fallback URL{upstream} --capture answers", markup=False, soft_wrap=True)
     before = f' in place of model="{asked}"' if upstream else ""
-    out.print(
-        f'and in the client: model="{pointer.name}"{before}; or nothing, where it is served with --take', markup=False, soft_wrap=True
-    )
+    out.print(f'and in the client: model="{pointer.name}"{before}{taken}', markup=False, soft_wrap=True)
 
 
 def _say(error: SmidgenError | OSError) -> None:

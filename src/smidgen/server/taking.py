@@ -21,7 +21,8 @@ _AT = (CHAT, COMPLETIONS)
 
 class Taking:
     """Which line takes a request, if any: only where its words to the system, the form of its answer and what stays in its text are, to the
-    letter, those of one of the line's jobs. Whatever is not sure goes its way.
+    letter, those of one of the line's jobs. A job with neither words to the system nor a frame takes nothing: any request could be of it.
+    Whatever is not sure goes its way.
 
     Args:
         jobs: of each line's name, the templates of its jobs with the frames that texts stand in.
@@ -53,12 +54,12 @@ def taking(models: Iterable[Served]) -> Taking:
     Raises InputError where no line has a job; TrafficError where the store of traffic, whose key tells jobs apart, cannot be read.
     """
     lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
-    jobs = {name: [(job.template, job.frame) for job in line.read().jobs] for name, line in lines.items()}
+    jobs = {name: [(job.template, job.frame) for job in line.read().jobs if job.told] for name, line in lines.items()}
     if not any(jobs.values()):
         raise InputError(
             "no line that is served has a job to take",
             value=", ".join(lines) or "no line",
-            todo="Make one with `smidgen learn LINE --job ID`, or leave --take out.",
+            todo="Make one with `smidgen learn LINE --job ID` that has words to the system or a frame, or leave --take out.",
         )
     with opened(make=False) as store:
         return Taking(jobs, store.template)

@@ -56,11 +56,11 @@ def growth_needed(scores: ArrayLike, losses: ArrayLike, testing: int, certifying
     None where not even 64 times as many would do."""
     growth = 1.0
     while growth <= _MOST_GROWTH:
-        sizes = [min(_MOST_ROWS, round(max(1, rows) * growth)) for rows in (testing, certifying)]
-        shares = _shares(scores, losses, *sizes, claim, _FEWER_DRAWS, seed)
+        tests, sample = (min(_MOST_ROWS, round(max(1, rows) * growth)) for rows in (testing, certifying))
+        shares = _shares(scores, losses, tests, sample, claim, _FEWER_DRAWS, seed)
         if len(shares) and float((shares > 0).mean()) >= _LIKELY:
             return growth
-        if min(sizes) == _MOST_ROWS:
+        if min(tests, sample) == _MOST_ROWS:
             return None
         growth *= _GROWTH
     return None

@@ -86,11 +86,12 @@ class Learning(_Part):
 
 
 class Job(_Part):
-    """A recurring job in captured traffic whose requests the line learns from, and no others: the hash of its template, how its texts begin
-    and end, the task, and the name that its requests asked for the large model by."""
+    """A recurring job in captured traffic, whose requests the line learns from, and no others: the hash of its template, whether that has
+    words to the system, how its texts begin and end, the task, and the name that its requests asked for the large model by."""
 
     id: str = Field(pattern=r"^[0-9a-f]{8}$")
     template: str = Field(min_length=1, max_length=64)
+    system: bool
     begins: str = Field(default="", max_length=40_000)
     ends: str = Field(default="", max_length=40_000)
     task: str = Field(min_length=1, max_length=100)
@@ -100,6 +101,11 @@ class Job(_Part):
     def frame(self) -> Frame:
         """How its texts begin and end."""
         return Frame(self.begins, self.ends)
+
+    @property
+    def told(self) -> bool:
+        """Whether a request tells by itself that it is of this job, and not by the lack of anything."""
+        return self.system or bool(self.frame)
 
 
 class Pointer(_Part):

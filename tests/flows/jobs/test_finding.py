@@ -129,12 +129,22 @@ def test_ids_stay_when_more_comes(filled: Filled) -> None:
     assert [job.tally.requests for job in after] == [180, 120, 30, 25]
 
 
-def test_a_stand_in_ends_a_frame(filled: Filled) -> None:
+def test_a_stand_in_in_a_frame_stands_for_anything(filled: Filled) -> None:
+    begins = "You work for [ORGANISATION_1]. Sort what their customers write to them.\n\n"
     for number in range(600, 640):
         text, label = said(number)
-        filled.add(f"You work for [ORGANISATION_1]. Sort what their customers write to them.\n\n{text}", label, "a desk")
+        filled.add(f"{begins}{text}\n\nSigned [PERSON_{number % 3}]: answer now.", label, "a desk")
     job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.requests == 40)
-    assert job.frame == Frame("You work for ", "") and job.task == "classify"
+    assert job.frame == Frame(begins, " answer now.") and job.task == "classify"
+    assert job.frame.holds("You work for Fernhill. Sort what their customers write to them.\n\nhello\n\nSigned Ann: answer now.")
+
+
+def test_too_little_that_stays_is_no_frame(filled: Filled) -> None:
+    for number in range(600, 640):
+        text, label = said(number)
+        filled.add(f"Hi, [PERSON_1], [PERSON_2], [PERSON_3], [PERSON_4], [PERSON_5], {text}", label, "a desk")
+    job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.requests == 40)
+    assert not job.frame and job.system
 
 
 def test_what_no_small_model_can_have_is_refused(filled: Filled) -> None:

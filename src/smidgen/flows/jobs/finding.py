@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -11,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from smidgen.core.errors import InputError, MissingExtra
-from smidgen.core.frames import UNFRAMED, Frame
+from smidgen.core.frames import STAND_IN, UNFRAMED, Frame
 from smidgen.core.progress import Progress, Silent
 from smidgen.data.framing import LEAST, framed
 from smidgen.data.near import folded
@@ -32,7 +31,8 @@ _MOSTLY = 0.5
 _LEAST_TEXTS = 10
 _DAYS = 30
 _LEAST_WINDOW = timedelta(days=1)
-_STAND_IN = re.compile(r"\[[A-Z_]+_\d+\]")
+_LEAST_FIXED = 24
+"""Characters of a frame that must be known: less is no mark of a program."""
 
 
 @dataclass(frozen=True)
@@ -175,17 +175,15 @@ def _frames(texts: Sequence[str], system: bool) -> dict[Frame, str]:
     held = 0
     for group in framed(texts):
         frame = _known(group.frame)
-        if frame:
+        if frame.fixed >= _LEAST_FIXED:
             found.setdefault(frame, group.mark)
             held += len(group.places)
     return found if not system or held >= _MOSTLY * len(texts) else {}
 
 
 def _known(frame: Frame) -> Frame:
-    """A frame up to the first stand-in: what stood there when the request came is not known any more."""
-    begins = _STAND_IN.split(frame.begins)
-    ends = _STAND_IN.split(frame.ends)
-    return Frame(begins[0], ends[-1])
+    """A frame with the end behind its last stand-in: those are counted from the beginning of a text, and say another number in the next."""
+    return Frame(frame.begins, STAND_IN.split(frame.ends)[-1])
 
 
 def _kinds(texts: Sequence[str], frames: dict[Frame, str]) -> Iterator[_Kind]:

@@ -17,7 +17,8 @@ def found(id: str, url: str | None = None) -> Job:
         job = job_of(store, id)
     assert job.task is not None  # of one that a small model can have
     asked = next((name for name, _ in job.tally.asked), "")
-    return Job(id=job.id, template=job.template, begins=job.frame.begins, ends=job.frame.ends, task=job.task, asked=asked)
+    begins, ends = job.frame.begins, job.frame.ends
+    return Job(id=job.id, template=job.template, system=job.system, begins=begins, ends=ends, task=job.task, asked=asked)
 
 
 def remembered(line: Line, job: Job, task: str | None) -> Pointer:
