@@ -24,6 +24,7 @@ from smidgen.core.errors import InputError
 from smidgen.flows.learn import Ask, Learned, learn
 from smidgen.flows.learning.attesting import Asked
 from smidgen.flows.live import load
+from smidgen.gateway.wanted import Wanted
 from smidgen.server.taking import Taking, taking
 from smidgen.store.line import Line
 from smidgen.store.traffic.store import opened
@@ -220,6 +221,8 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
     assert found is not None and (found.bundle, found.named) == ("a", False)
     assert two(CHAT, body) is None and one(CHAT, {**body, "response_format": {"type": "json_object"}}) is None
     assert one(CHAT, {"messages": body["messages"]}) is None
+    assert one("/v1/responses", {"model": LUNA, "input": "hello"}) is None
+    assert found.at_least(0.95) == Wanted("a", 0.95, named=False)  # what it may answer is asked of it as of any other
     assert code(["serve", str(shadow.line.folder), "--take"]) == 2
 
 

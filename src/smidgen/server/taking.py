@@ -14,7 +14,6 @@ from smidgen.server.served import Served
 from smidgen.store.line import Line
 from smidgen.store.traffic.store import opened
 
-
 _AT = (CHAT, COMPLETIONS)
 """A response that the client's own model did not give may be referred to later, where nobody knows it: those are not taken."""
 
