@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import pytest
+from tests.local_server import serving
 from tests.upstream_stub import Said, upstream_stub
 
 from smidgen.server import transport
@@ -39,7 +45,7 @@ def test_this_machine_is_asked_straight(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
         assert asyncio.run(_asked(stub.url)) == 200
         assert [seen.path for seen in stub.seen] == ["/v1/chat/completions?a=1"] and proxy.seen == []
-    assert isinstance(transport.opened(LIMITS, local=True), httpx.AsyncHTTPTransport)
+    assert isinstance(transport.opened(LIMITS, local=True), transport.Straight)
 
 
 @pytest.mark.parametrize("through", [False, True])
@@ -52,6 +58,143 @@ def test_cookies_and_redirects_are_nobodys(monkeypatch: pytest.MonkeyPatch, thro
         stub.script = [moved, Said()]
         assert asyncio.run(_twice(host)) == [307, 200]
         assert ["cookie" in seen.headers for seen in stub.seen] == [False, False]
+
+
+def test_one_connection_serves_one_request_after_the_other(connections: Connections) -> None:
+    async def ask() -> None:
+        straight = transport.Straight(LIMITS, trust_env=False)
+        for _ in range(3):
+            await _whole(straight, connections.url)
+        await straight.aclose()
+
+    asyncio.run(ask())
+    assert connections.opened == 1
+
+
+def test_requests_at_a_time_have_a_connection_each_and_the_last_used_is_used_next(connections: Connections) -> None:
+    async def ask() -> list[int]:
+        straight = transport.Straight(LIMITS, trust_env=False)
+        both = [await straight.handle_async_request(_request(connections.url)) for _ in range(2)]
+        for response in both:
+            await response.aread()
+            await response.aclose()
+            await response.aclose()  # closing it twice gives nothing back twice
+        again = [int(await _whole(straight, connections.url)) for _ in range(3)]
+        await straight.aclose()
+        return again
+
+    assert asyncio.run(ask()) == [2, 2, 2] and connections.opened == 2
+
+
+def test_a_request_waits_for_a_connection_and_not_for_ever(connections: Connections) -> None:
+    async def ask() -> int:
+        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        first = await straight.handle_async_request(_request(connections.url))
+        with pytest.raises(httpx.PoolTimeout):
+            await straight.handle_async_request(_request(connections.url, pool=0.05))
+        waiting = asyncio.ensure_future(_whole(straight, connections.url, pool=30.0))
+        await asyncio.sleep(0)
+        await first.aread()
+        await first.aclose()
+        await waiting
+        await straight.aclose()
+        return connections.opened
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_what_fails_or_is_given_up_gives_its_connection_back(connections: Connections) -> None:
+    async def ask() -> bytes:
+        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        with pytest.raises(httpx.ConnectError):
+            await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=1.0))
+        given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url + "hold", pool=1.0)))
+        while not connections.opened:
+            await asyncio.sleep(0.01)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        said = await _whole(straight, connections.url, pool=5.0)
+        await straight.aclose()
+        return said
+
+    assert asyncio.run(ask()) == b"2"
+
+
+def test_connections_that_nobody_needs_are_closed(connections: Connections) -> None:
+    async def ask() -> None:
+        straight = transport.Straight(httpx.Limits(max_connections=3, keepalive_expiry=0.05), trust_env=False)
+        for response in [await straight.handle_async_request(_request(connections.url)) for _ in range(3)]:
+            await response.aread()
+            await response.aclose()
+        async with asyncio.timeout(30):
+            while connections.closed < 2:
+                await asyncio.sleep(0.06)
+                await _whole(straight, connections.url)
+        await straight.aclose()
+
+    asyncio.run(ask())
+
+
+@dataclass
+class Connections:
+    """A server that answers with a connection's number, and counts how many were opened and closed. It holds back `/hold`."""
+
+    url: str = ""
+    opened: int = 0
+    closed: int = 0
+
+
+@pytest.fixture
+def connections() -> Iterator[Connections]:
+    state, ended, lock = Connections(), threading.Event(), threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            with lock:
+                state.opened += 1
+                self.number = state.opened
+
+        def finish(self) -> None:
+            super().finish()
+            with lock:
+                state.closed += 1
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            if self.path == "/hold":
+                ended.wait(30)
+            body = str(self.number).encode()
+            with contextlib.suppress(OSError):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Nothing is printed."""
+
+    with serving(Handler) as url:
+        state.url = url.removesuffix("/v1") + "/"
+        yield state
+        ended.set()
+
+
+def _request(url: str, pool: float = 5.0) -> httpx.Request:
+    request = httpx.Request("POST", url, content=b"{}")
+    request.extensions["timeout"] = httpx.Timeout(30.0, pool=pool).as_dict()
+    return request
+
+
+async def _whole(straight: transport.Straight, url: str, pool: float = 5.0) -> bytes:
+    response = await straight.handle_async_request(_request(url, pool))
+    try:
+        return await response.aread()
+    finally:
+        await response.aclose()
 
 
 async def _asked(url: str) -> int:

@@ -1,24 +1,105 @@
-"""How bytes get to an upstream: httpx's connection pool as it is, or, where the machine's settings name a proxy, through that.
+"""How bytes get to an upstream: httpx's connections, each by itself, or, where the machine's settings name a proxy, httpx's client.
 
 httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what is to
-be followed, and takes its time for it.
+be followed, and takes its time for it. And its pool looks at every connection that it has, twice for each request: with 64 of them that
+takes more than all the rest of the gateway.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from urllib.request import getproxies
 
 import httpx
 
 _SCHEMES = ("http", "https", "all")
+_MOST = 100
+"""Connections, where nothing is said."""
 
 
 def opened(limits: httpx.Limits, local: bool) -> httpx.AsyncBaseTransport:
     """One for one upstream. `local`: it is this machine, which no proxy is asked for."""
     proxies = {} if local else getproxies()
     if not any(proxies.get(scheme) for scheme in _SCHEMES):
-        return httpx.AsyncHTTPTransport(limits=limits, trust_env=not local)
+        return Straight(limits, trust_env=not local)
     return _Proxied(limits)
+
+
+class Straight(httpx.AsyncBaseTransport):
+    """Connections to one upstream, as many as are needed at a time; the one that was used last is used next, and those that are not needed
+    any more are closed. Each is one of httpx's own transports with room for one.
+
+    Args:
+        limits: how many there may be, and after how many seconds without use one is closed.
+        trust_env: whether the environment may name certificates to trust.
+    """
+
+    def __init__(self, limits: httpx.Limits, trust_env: bool) -> None:
+        self._one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=limits.keepalive_expiry)
+        self._trusted, self._trust_env = httpx.create_ssl_context(trust_env=trust_env), trust_env
+        self._places = asyncio.Semaphore(limits.max_connections or _MOST)
+        self._unused: deque[tuple[httpx.AsyncHTTPTransport, float]] = deque()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The response as soon as its head is there; its connection is free again when it is closed. Raises httpx.PoolTimeout where none
+        becomes free in time, and as httpx does."""
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
+                await self._places.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout("all connections are taken", request=request) from None
+        connection = self._unused.pop()[0] if self._unused else self._made()
+        try:
+            response = await connection.handle_async_request(request)
+        except BaseException:
+            self._free(connection)
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Lent(response.stream, lambda: self._free(connection))
+        await self._tidy()
+        return response
+
+    async def aclose(self) -> None:
+        """Close those that nobody uses."""
+        while self._unused:
+            await self._unused.pop()[0].aclose()
+
+    def _made(self) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(verify=self._trusted, limits=self._one, trust_env=self._trust_env)
+
+    def _free(self, connection: httpx.AsyncHTTPTransport) -> None:
+        self._unused.append((connection, time.monotonic()))
+        self._places.release()
+
+    async def _tidy(self) -> None:
+        """Close the one that was not used for longest, where that is long enough."""
+        kept = self._one.keepalive_expiry
+        if self._unused and kept is not None and time.monotonic() - self._unused[0][1] > kept:
+            await self._unused.popleft()[0].aclose()
+
+
+class _Lent(httpx.AsyncByteStream):
+    """The body of a response, whose connection is given back once it is closed."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, back: Callable[[], None]) -> None:
+        self._stream = stream
+        self._back: Callable[[], None] | None = back
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            yield piece
+
+    async def aclose(self) -> None:
+        back, self._back = self._back, None
+        if back is None:
+            return
+        try:
+            await self._stream.aclose()
+        finally:
+            back()
 
 
 class _Proxied(httpx.AsyncBaseTransport):
