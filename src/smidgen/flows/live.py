@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Model:
         """The number of the process that the engine runs in; None where it has none of its own, or it does not run now."""
         return getattr(self.runner, "pid", None)
 
-    @property
+    @cached_property
     def at_once(self) -> int:
         """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`. One that fills
         in fields does not: half an object is no answer, so it is given whole or not at all."""
