@@ -16,6 +16,7 @@ from bench.process import Ran
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 OUT = HERE / "out"
+MINUTES = 30.0
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Context:
         quick: a tiny part of everything, to try the harness.
         peers: whether peers are run. `keep` says whose stored results are taken again: none, peers, all.
         build_flags: more flags for `smidgen build`.
+        minutes: how long the soak goes on.
         patience: every time limit is multiplied by it.
     """
 
@@ -46,6 +48,7 @@ class Context:
     build_flags: tuple[str, ...]
     patience: float
     command: str
+    minutes: float = MINUTES
     troubles: list[str] = field(default_factory=list)
     _pythons: dict[str, Path | None] = field(default_factory=dict)
 

@@ -113,6 +113,10 @@ class Server:
         """The most resident memory it has had."""
         return self._status("VmHWM")
 
+    def cpu_seconds(self) -> float | None:
+        """Processor seconds that it has used, its children among them that run now; None where the system does not say."""
+        return _cpu_seconds(self.process.pid) if Path("/proc").is_dir() else None
+
     def maps_torch(self) -> bool | None:
         """Whether a library of torch is in its memory; None where the system does not say."""
         maps = Path(f"/proc/{self.process.pid}/maps")
@@ -128,17 +132,37 @@ class Server:
         return int(found.group(1)) * 1024 / 1e6 if found else None
 
 
+def _cpu_seconds(pid: int) -> float:
+    """Of a process and its children, from `/proc`; nothing of one that has gone."""
+    proc = Path(f"/proc/{pid}")
+    try:
+        fields = (proc / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        children = (proc / "task" / str(pid) / "children").read_text(encoding="utf-8").split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + sum(_cpu_seconds(int(child)) for child in children)
+
+
 class NotReady(Exception):
     """A server that did not come up."""
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str | Path], *, limit: float, log: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Start a server on loopback (`{port}` in the command becomes a free port), wait until it is ready, stop it at the end.
+def serving(
+    command: Sequence[str | Path],
+    *,
+    limit: float,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
+    ready: str = "/readyz",
+) -> Iterator[Server]:
+    """Start a server on loopback (`{port}` in the command becomes `port`, or a free one), wait until it answers at the path `ready`, stop
+    it at the end.
 
     Raises NotReady where it ends, or is not ready in `limit` seconds.
     """
-    port = free_port()
+    port = port or free_port()
     words = [str(word).replace("{port}", str(port)) for word in command]
     log.parent.mkdir(parents=True, exist_ok=True)
     err = log.with_name(f"{log.name}.err")
@@ -146,7 +170,7 @@ def serving(command: Sequence[str | Path], *, limit: float, log: Path, env: Mapp
         began = time.perf_counter()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=_env(env), start_new_session=POSIX)
         try:
-            while not _is_ready(port):
+            while not _is_ready(port, ready):
                 if process.poll() is not None:
                     raise NotReady(f"exit {process.returncode}: {_text(err)[-400:].strip()}")
                 if time.perf_counter() - began > limit:
@@ -164,11 +188,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_ready(port: int) -> bool:
+def _is_ready(port: int, path: str) -> bool:
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", path)
             return connection.getresponse().status == 200
         finally:
             connection.close()

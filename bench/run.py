@@ -27,17 +27,19 @@ from bench import (
     decoding,
     extract,
     lora_speed,
+    overhead,
     recipes,
     redaction,
     replay,
     selection,
     serving,
     shrinking,
+    soak,
     static,
     teacher,
     writing,
 )
-from bench.context import HERE, OUT, RESULTS, Context
+from bench.context import HERE, MINUTES, OUT, RESULTS, Context
 from bench.data import NoData
 from bench.venvs import PEERS
 
@@ -55,6 +57,8 @@ BENCHES = {
         decoding,
         shrinking,
         serving,
+        overhead,
+        soak,
         teacher,
         selection,
         recipes,
@@ -110,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", choices=("none", "peers", "all"), default="none", help="take stored results again where settings agree")
     parser.add_argument("--build-flag", action="append", default=[], metavar="FLAG", help="another word for smidgen build; may be repeated")
     parser.add_argument("--patience", type=float, default=1.0, help="multiplies every time limit")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="how long the bench soak goes on (quick: 1)")
     parser.add_argument(
         "--data", type=Path, help="folder with banking77/ and clinc150/ (default: $SMIDGEN_BENCH_DATA, else ../shared/data)"
     )
@@ -135,6 +140,7 @@ def _context(given: argparse.Namespace) -> Context:
         build_flags=tuple(given.build_flag),
         patience=given.patience,
         command=_command(given),
+        minutes=given.minutes,
     )
 
 
@@ -145,6 +151,7 @@ def _command(given: argparse.Namespace) -> str:
         words += [f"--{name.replace('_', '-')}"] if getattr(given, name) else []
     for name in ("seeds", "peer_seeds", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(given, name))] if getattr(given, name) is not None else []
+    words += ["--minutes", f"{given.minutes:g}"] if given.minutes != MINUTES else []
     words += ["--keep", given.keep] if given.keep != "none" else []
     words += [f"--build-flag={flag}" for flag in given.build_flag]
     return shlex.join(words)
