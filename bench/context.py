@@ -16,7 +16,6 @@ from bench.process import Ran
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 OUT = HERE / "out"
-MINUTES = 30.0
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Context:
         quick: a tiny part of everything, to try the harness.
         peers: whether peers are run. `keep` says whose stored results are taken again: none, peers, all.
         build_flags: more flags for `smidgen build`.
-        minutes: how long the soak goes on.
+        minutes: how long the soak goes on; None: as long as it says itself.
         patience: every time limit is multiplied by it.
     """
 
@@ -48,7 +47,7 @@ class Context:
     build_flags: tuple[str, ...]
     patience: float
     command: str
-    minutes: float = MINUTES
+    minutes: float | None = None
     troubles: list[str] = field(default_factory=list)
     _pythons: dict[str, Path | None] = field(default_factory=dict)
 

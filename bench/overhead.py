@@ -20,7 +20,7 @@ RATE = 100
 CLIENTS = 64
 ROUNDS = 3
 SECONDS, QUICK_SECONDS = 15.0, 3.0
-START_LIMIT, CALL_LIMIT = 180.0, 200.0
+START_LIMIT, CALL_LIMIT = 300.0, 200.0
 ALONE, PASSING, LITELLM, LOCAL = "upstream alone", "smidgen, passing", "LiteLLM proxy", "smidgen, local, captured"
 COLUMNS = (
     "system",

@@ -39,7 +39,7 @@ from bench import (
     teacher,
     writing,
 )
-from bench.context import HERE, MINUTES, OUT, RESULTS, Context
+from bench.context import HERE, OUT, RESULTS, Context
 from bench.data import NoData
 from bench.venvs import PEERS
 
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", choices=("none", "peers", "all"), default="none", help="take stored results again where settings agree")
     parser.add_argument("--build-flag", action="append", default=[], metavar="FLAG", help="another word for smidgen build; may be repeated")
     parser.add_argument("--patience", type=float, default=1.0, help="multiplies every time limit")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="how long the bench soak goes on (quick: 1)")
+    parser.add_argument("--minutes", type=float, help="how long the bench soak goes on (default: 30; quick: 1)")
     parser.add_argument(
         "--data", type=Path, help="folder with banking77/ and clinc150/ (default: $SMIDGEN_BENCH_DATA, else ../shared/data)"
     )
@@ -151,7 +151,7 @@ def _command(given: argparse.Namespace) -> str:
         words += [f"--{name.replace('_', '-')}"] if getattr(given, name) else []
     for name in ("seeds", "peer_seeds", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(given, name))] if getattr(given, name) is not None else []
-    words += ["--minutes", f"{given.minutes:g}"] if given.minutes != MINUTES else []
+    words += ["--minutes", f"{given.minutes:g}"] if given.minutes is not None else []
     words += ["--keep", given.keep] if given.keep != "none" else []
     words += [f"--build-flag={flag}" for flag in given.build_flag]
     return shlex.join(words)

@@ -73,6 +73,32 @@ def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, t
     assert rows.labels("stored")._value.get() == 1
 
 
+def test_feedback_waits_for_its_own_request_and_no_other(
+    held: tuple[Traffic, threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, entered, gate = held
+    order: list[str] = []
+    add, said = Traffic.add, Traffic.feedback
+    monkeypatch.setattr(Traffic, "add", lambda self, new: [order.append(one.id) for one in new] and add(self, new))
+    monkeypatch.setattr(Traffic, "feedback", lambda self, one: order.append(f"of {one.request_id}") or said(self, one))
+    monkeypatch.setattr("smidgen.server.recorder._BATCH", 2)
+    monkeypatch.setattr("smidgen.server.recorder._MOST_WAITING", 5)
+    recorder = Recorder(store, None, read, 4000, counter("rows", "outcome"), counter("failures", "what"))
+    recorder.offer(taken("first"))
+    assert entered.wait(60)
+    for number in range(5):
+        recorder.offer(taken(f"{number}"))
+    promised = [recorder.told(Feedback(id, NOW, verdict="up")) for id in ("4", "unknown", "first")]
+    promised += [recorder.told(Feedback("first", NOW, verdict="down")) for _ in range(2)]
+    with pytest.raises(RequestError) as refused:
+        recorder.told(Feedback("first", NOW, verdict="up"))
+    assert refused.value.status == 503, "as much feedback waits as may"
+    gate.set()
+    assert [one.result(60) for one in promised] == [True, False, True, True, True]
+    assert order == ["first", *["of first"] * 3, "0", "1", "2", "3", "4", "of 4"]
+    recorder.close(60)
+
+
 def test_room_is_taken_and_given_back() -> None:
     room = Room(10)
     assert room.take(6) and not room.take(5) and room.take(4)

@@ -1,10 +1,12 @@
-"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, answers go on."""
+"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, answers go on.
+
+It has no lower priority than the threads that answer: they share the interpreter's lock, and one that the system keeps waiting while it
+holds that would keep all of them waiting.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 import time
 from collections import Counter, deque
@@ -32,7 +34,6 @@ _PAUSE_SECONDS = 0.02
 """Between two batches: more come together, and others who write to the store have their turn."""
 _FORGET_SECONDS = 3600.0
 _COMPLAIN_SECONDS = 60.0
-_NICE = 10
 _log = logging.getLogger("smidgen.server")
 
 
@@ -87,11 +88,12 @@ class Recorder:
         self._drop("queue_full" if full else "stopped", "requests come faster than they are stored", taken)
 
     def told(self, said: Feedback) -> Future[bool]:
-        """Store feedback, after all requests that came before it: whether the request that it is about is stored. What the future gives is
-        on the disk. Raises RequestError, 503, where too much waits."""
+        """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
+        RequestError, 503, where too much waits."""
         done: Future[bool] = Future()
         with self._ready:
-            if len(self._waiting) >= _MOST_WAITING or self._closing:
+            # However many requests wait: it is little work, and somebody waits for it.
+            if self._closing or sum(not isinstance(one, Taken) for one in self._waiting) >= _MOST_WAITING:
                 raise _unavailable("too much waits to be stored")
             self._waiting.append((said, done))
             self._ready.notify()
@@ -113,7 +115,6 @@ class Recorder:
             self._traffic.close()
 
     def _run(self) -> None:
-        _yield_to_answers()
         while True:
             try:
                 if not self._turn():
@@ -159,7 +160,20 @@ class Recorder:
             self._ready.wait_for(lambda: self._waiting or self._closing, max(0.0, seconds))
             if not self._waiting:
                 return None if self._closing else deque()
-            return deque(self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting))))
+            batch = self._foremost()
+            batch.extend(self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting))))
+            return batch
+
+    def _foremost(self) -> deque[Taken | tuple[Feedback, Future[bool]]]:
+        """Feedback whose request does not wait any more, taken out of what waits: it need not wait for other requests."""
+        waiting = {one.id for one in self._waiting if isinstance(one, Taken)}
+        batch: deque[Taken | tuple[Feedback, Future[bool]]] = deque()
+        if len(waiting) < len(self._waiting):
+            left, self._waiting = self._waiting, deque()
+            for one in left:
+                ready = not isinstance(one, Taken) and one[0].request_id not in waiting
+                (batch if ready else self._waiting).append(one)
+        return batch
 
     def _pause(self) -> None:
         with self._ready:
@@ -274,9 +288,3 @@ class Recorder:
 
 def _unavailable(what: str) -> RequestError:
     return RequestError(what, value="feedback", todo="Send it again in a few seconds.", status=503, code="feedback_not_stored")
-
-
-def _yield_to_answers() -> None:
-    """Let the threads that answer go first, where a thread can say so by itself."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -46,11 +46,7 @@ class Straight(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The response as soon as its head is there; its connection is free again when it is closed. Raises httpx.PoolTimeout where none
         becomes free in time, and as httpx does."""
-        try:
-            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
-                await self._places.acquire()
-        except TimeoutError:
-            raise httpx.PoolTimeout("all connections are taken", request=request) from None
+        await self._place(request)
         connection = self._unused.pop()[0] if self._unused else self._made()
         try:
             response = await connection.handle_async_request(request)
@@ -66,6 +62,17 @@ class Straight(httpx.AsyncBaseTransport):
         """Close those that nobody uses."""
         while self._unused:
             await self._unused.pop()[0].aclose()
+
+    async def _place(self, request: httpx.Request) -> None:
+        """A place for one more request. Raises httpx.PoolTimeout where none becomes free in time."""
+        if not self._places.locked():
+            await self._places.acquire()  # at once: nothing need watch the time
+            return
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
+                await self._places.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout("all connections are taken", request=request) from None
 
     def _made(self) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(verify=self._trusted, limits=self._one, trust_env=self._trust_env)
