@@ -236,9 +236,9 @@ def test_what_is_no_completion_is_tried_again(asker: Make, answer: bytes) -> Non
 
 def test_a_request_has_a_deadline(server: TeacherServer, asker: Make) -> None:
     server.faults = [Fault(wait=1.5)]
-    one, began = asker(timeout=0.3, concurrency=1), time.monotonic()
+    one = asker(timeout=0.3, concurrency=1)
     assert texts(one.ask(questions(1), "ask", Silent())) == ["yes"]
-    assert time.monotonic() - began < 1.4
+    assert len(server.times) == 2, "the first was given up, and asked once more"
     assert one.budget.spent.total > server.tokens() / 2, "the one that was given up may have been paid for"
     assert one.budget.spent.given >= questions(1)[0].most_tokens_in
 

@@ -220,10 +220,10 @@ def test_a_client_that_leaves_ends_the_upstreams_work(gateway: Any, upstream: Up
 def test_a_client_that_leaves_before_the_answer_ends_it_too_and_is_no_failure(
     gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upstream.script = [Said(wait=0.3, body=b"x" * 20_000_000)]
+    upstream.script = [Said(wait=2.0, body=b"x" * 20_000_000)]
     running = gateway()
     with pytest.raises(httpx.ReadTimeout):
-        running.post(CHAT, asking(), timeout=0.1)
+        running.post(CHAT, asking(), timeout=1.0)
     assert upstream.left.wait(5)
     assert running.post(CHAT, asking()).content == WHOLE
     assert [record.message for record in caplog.records if "failed" in record.message] == []
