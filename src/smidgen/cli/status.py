@@ -1,4 +1,4 @@
-"""`smidgen status`: how the certificates of the bundles on this machine stand, and what was spent today."""
+"""`smidgen status`: how the certificates of the bundles on this machine stand, and what requests took and cost."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from smidgen.cli import account_table
 from smidgen.cli.screen import out, print_json
 
 
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
-    """Show how the certificate of each bundle on this machine stands, what its audits have found, and what was spent on fallbacks today.
+def status(
+    days: Annotated[int, typer.Option(min=1, max=400, help="How many days of the account to show, today among them.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, the account day by day.")] = False,
+) -> None:
+    """Show how the certificate of each bundle on this machine stands and what its audits have found; by model what requests took, today and
+    in the last days; and what was spent under a budget today.
 
-    It reads files and asks no server: it works whether one runs or not.
+    It reads files and asks no server: it works whether one runs or not. A server that runs writes every few seconds.
 
-    Example: smidgen status --json
+    Example: smidgen status --days 7
     """
     from smidgen.flows.state import state
 
-    found = state()
+    found = state(days)
     if as_json:
         print_json(found)
         return
     _show_bundles(found["bundles"])
+    out.print()
+    account_table.show(found["account"], found["bundles"])
     _show_spending(found["spending"])
 
 

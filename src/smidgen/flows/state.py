@@ -1,4 +1,5 @@
-"""The state of the bundles on this machine, from files alone: how each certificate stands, what its audits found, what was spent today."""
+"""The state of the bundles on this machine, from files alone: how each certificate stands, what its audits found, what requests took, what
+was spent today."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, InputError
 from smidgen.flows import auditing, lines
+from smidgen.flows.account import PERIODS, account
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway.budget import today
 from smidgen.gateway.standing import Standing, standing
@@ -17,12 +19,14 @@ from smidgen.store import ledger, shelf
 from smidgen.store.ledger import NANO
 
 
-def state(now: datetime | None = None) -> dict[str, Any]:
-    """All of it, JSON-ready: `as_of`, `bundles`, `spending`. What cannot be read has its `error` in its place."""
+def state(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, Any]:
+    """All of it, JSON-ready: `as_of`, `bundles`, `account` of the last days, `spending`. What cannot be read has its `error` in its
+    place."""
     moment = now or datetime.now(UTC)
     return {
         "as_of": moment.isoformat(timespec="seconds"),
         "bundles": [_bundle(folder, moment) for folder in shelf.known()],
+        "account": account(days, moment),
         "spending": _spending(today(moment)),
     }
 

@@ -30,7 +30,7 @@ class Usage:
 
 
 class Reading:
-    """One answer, fed with its bytes as they come.
+    """One answer, fed with its bytes as they come. What is longer than `most`, a body or a line of a stream, is not read.
 
     Attributes:
         usage: what it took; None while, or where, it does not say.
@@ -41,7 +41,8 @@ class Reading:
         ending: how it went, of whichever shape it is; see `state`.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, most: int = MOST_BYTES) -> None:
+        self._most = most
         self.usage: Usage | None = None
         self.written = self.events = 0
         self.whole = False
@@ -81,7 +82,7 @@ class Reading:
             self._pieces, self._size = [rest], len(rest)
             for line in lines:
                 self._lines(line)
-        if self._size > MOST_BYTES:
+        if self._size > self._most:
             self._lost, self._pieces = True, []
 
     def end(self) -> None:

@@ -9,8 +9,10 @@ from smidgen.core.answer_state import AnswerState
 from smidgen.gateway.answer_reading import Reading
 
 _MOST_TOKENS = 2**31 - 1
-_ANY_ZLIB = 47
+ANY_ZLIB = 47
 """zlib's word for: gzip or zlib, whichever it is."""
+ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
+"""Content encodings that it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,9 @@ def decoded(body: bytes, encoding: str, most: int) -> bytes | None:
     """A body without its content encoding; None where that is none we know, it is damaged, or there is more than `most` bytes in it."""
     if encoding.strip().lower() in ("", "identity"):
         return body if len(body) <= most else None
-    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+    if encoding.strip().lower() not in ZLIB_ENCODINGS:
         return None
-    stream = zlib.decompressobj(_ANY_ZLIB)
+    stream = zlib.decompressobj(ANY_ZLIB)
     try:
         plain = stream.decompress(body, most)
     except zlib.error:

@@ -30,20 +30,20 @@ class Meter:
     """Measures the energy of the time between its making and `read`. RAPL counts the whole package, neighbours included."""
 
     def __init__(self) -> None:
-        self._counters = _counters()
-        self._began = [_joules(counter) for counter in self._counters]
+        self._counters = counters()
+        self._began = [joules(counter) for counter in self._counters]
         self._cpu = time.process_time()
 
     def read(self) -> Energy:
         """Energy since the meter was made. A wrapped RAPL counter is unwrapped once: read at least every few minutes of full load."""
         if self._counters and None not in self._began:
-            joules = 0.0
+            total = 0.0
             for counter, before in zip(self._counters, self._began, strict=True):
-                now = _joules(counter)
+                now = joules(counter)
                 if now is None or before is None:
                     return self._estimate()
-                joules += now - before if now >= before else now - before + _range(counter)
-            return Energy(joules / 3600, "rapl: package counters of the processor")
+                total += between(counter, before, now)
+            return Energy(total / 3600, "rapl: package counters of the processor")
         return self._estimate()
 
     def _estimate(self) -> Energy:
@@ -54,21 +54,27 @@ class Meter:
 
 def rapl_readable() -> bool:
     """Whether the processor's energy counters can be read here."""
-    return bool(_counters())
+    return bool(counters())
 
 
-def _counters() -> list[Path]:
+def counters() -> list[Path]:
     """The package-level counters (`intel-rapl:0`, not its sub-domains) that this user may read."""
     if not _RAPL.is_dir():
         return []
-    return [folder for folder in sorted(_RAPL.glob("*-rapl:?")) if _joules(folder) is not None]
+    return [folder for folder in sorted(_RAPL.glob("*-rapl:?")) if joules(folder) is not None]
 
 
-def _joules(counter: Path) -> float | None:
+def joules(counter: Path) -> float | None:
+    """What a counter says, in joules; None where it cannot be read."""
     try:
         return int((counter / "energy_uj").read_text(encoding="ascii")) / 1e6
     except (OSError, ValueError):
         return None
+
+
+def between(counter: Path, before: float, now: float) -> float:
+    """Joules from one reading of a counter to the next; one that has gone round is taken to have done so once."""
+    return now - before if now >= before else now - before + _range(counter)
 
 
 def _range(counter: Path) -> float:

@@ -1,14 +1,15 @@
 """The application: the served bundles, behind the faces, behind the doors.
 
-A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`, `Holding` (where a
-line is served), `Capture` (where asked for), `Gateway` (where there is a fallback); then to a face. A face
-is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
+A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`, `Accounting` (unless
+it is not wanted), `Holding` (where a line is served), `Capture` (where asked for), `Gateway` (where there is a fallback); then to a face. A
+face is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from fastapi import FastAPI
 
 from smidgen.gateway.patience import Patience
 from smidgen.parts import registry
+from smidgen.server.account_metrics import AccountMetrics
+from smidgen.server.accounting import Accounting
+from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.errors import handle_in
 from smidgen.server.hosts import LOCAL, Hosts
 from smidgen.server.keys import Keys
@@ -47,12 +51,15 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     service = Service(models, chosen)
     escalation = _escalation(service, chosen, patience) if chosen.fallback else None
     _record(service)
+    _keep_account(service)
     auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.audit_share else None
     succession = _succession(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(succession.run()) if succession is not None else None
+        if service.bookkeeper is not None:
+            service.bookkeeper.begin(time.thread_time())
         yield
         if succession is not None and watching is not None:
             await succession.stop(watching)
@@ -65,6 +72,8 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
             from smidgen.server.capturing import DRAIN_SECONDS
 
             await asyncio.to_thread(service.recorder.close, DRAIN_SECONDS)
+        if service.bookkeeper is not None:  # the last: what the others close is in it
+            await asyncio.to_thread(service.bookkeeper.close)
 
     app = FastAPI(
         title="smidgen",
@@ -86,6 +95,10 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         app.add_middleware(Capture, recorder=service.recorder, models=service.models)
     if succession is not None:
         app.add_middleware(Holding)
+    if service.bookkeeper is not None:
+        tariff = escalation.tariff if escalation is not None else None
+        first = chosen.fallback_model[0] if escalation is not None else ""
+        app.add_middleware(Accounting, bookkeeper=service.bookkeeper, tariff=tariff, instead=first)
     _close_doors(app, service, chosen)
     return app
 
@@ -105,12 +118,21 @@ def _record(service: Service) -> None:
         service.recorder = recorder_of(service)
 
 
+def _keep_account(service: Service) -> None:
+    """Begin to add up what requests take, unless the owner wants no account."""
+    if service.settings.account:
+        service.bookkeeper = Bookkeeper(AccountMetrics(service.metering.registry), service.engines)
+
+
 def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) -> Auditor:
     """Who audits what the bundles answer."""
     from smidgen.server.auditor import Auditor
     from smidgen.server.vouchers import Answering
 
-    return Auditor(Answering(service), escalation.aside(), service.metering, settings.audit_share, settings.fallback_seconds)
+    asking = escalation.aside()
+    return Auditor(
+        Answering(service), asking, service.metering, settings.audit_share, settings.fallback_seconds, bookkeeper=service.bookkeeper
+    )
 
 
 def _succession(service: Service) -> Succession | None:

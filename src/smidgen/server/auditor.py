@@ -20,17 +20,22 @@ from smidgen.core.answer_state import UNLIKE
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.flows import auditing, disagreement
+from smidgen.gateway import budget as budgets
 from smidgen.gateway.answer_reading import MOST_BYTES, Reading
 from smidgen.gateway.certificate import Certificate
+from smidgen.server import slip as slips
+from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.metering import Metering
 from smidgen.server.served import Served
+from smidgen.server.slip import Slip
 from smidgen.server.upstream import Call
+from smidgen.store.account import Entry, Key
 
 MOST_IN_FLIGHT = 8
 _AGAINST = "model"
 _EACH_SECONDS = 60.0
-_DROPPED, _UNANSWERED, _WITHHELD = "dropped", "unanswered", "withheld"
+_DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
 _log = logging.getLogger("smidgen.audit")
 
 
@@ -44,6 +49,7 @@ class Auditor:
         share: of the answers given under a certificate against the large model, 0..1.
         seconds: longest that an audit may take.
         chance: draws.
+        bookkeeper: adds up what audits take; None where no account is kept.
     """
 
     def __init__(
@@ -54,9 +60,11 @@ class Auditor:
         share: float,
         seconds: float,
         chance: random.Random | None = None,
+        bookkeeper: Bookkeeper | None = None,
     ) -> None:
         self._models, self._escalation, self._metering, self._share, self._seconds = models, escalation, metering, share, seconds
         self._chance = chance or random.SystemRandom()
+        self._bookkeeper = bookkeeper
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
         self._said = -_EACH_SECONDS
@@ -102,19 +110,23 @@ class Auditor:
         asked: str,
         before: asyncio.Task[None] | None,
     ) -> None:
-        bundle = model.name
+        bundle, slip = model.name, Slip(budgets.today())  # of its own: the client's request is counted by now
         try:
-            said, without = await self._said_of(call)
+            with slips.opened(slip):
+                said, without = await self._said_of(call)
             if before is not None and not before.done():
                 await asyncio.wait({before})
             if without:
-                self._count(bundle, without)
+                self._count(bundle, without, slip)
                 return
             loss = 1.0 if said is None else await asyncio.to_thread(disagreement.loss, model.task, model.form, asked, reply, said)
             await asyncio.to_thread(auditing.take_in, folder, paper, loss, self._share)
-            self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded")
+            self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded", slip)
+        except asyncio.CancelledError:
+            self._account(bundle, _STOPPED, slip)
+            raise
         except Exception as error:  # noqa: BLE001 nobody waits for it: what fails here is counted and told, or it would be lost
-            self._count(bundle, "failed")
+            self._count(bundle, "failed", slip)
             if time.monotonic() - self._said >= _EACH_SECONDS:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
@@ -148,5 +160,15 @@ class Auditor:
             return None, ""
         return (reading.text, "") if reading.state == "whole" else ("", _UNANSWERED)
 
-    def _count(self, bundle: str, outcome: str) -> None:
+    def _count(self, bundle: str, outcome: str, slip: Slip | None = None) -> None:
         self._metering.audits.labels(bundle, outcome).inc()
+        self._account(bundle, outcome, slip)
+
+    def _account(self, bundle: str, outcome: str, slip: Slip | None) -> None:
+        """Add it to the account, with what the upstream took. `slip`: the audit's; None for one that was not begun."""
+        if self._bookkeeper is None:
+            return
+        key, entry = Key(slip.day if slip is not None else budgets.today(), bundle, "audit", outcome), Entry(requests=1)
+        if slip is not None:
+            entry.add(slip.paid)
+        self._bookkeeper.take(key, entry)

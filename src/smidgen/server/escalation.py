@@ -22,6 +22,7 @@ from smidgen.server.leaving import Guard, Open
 from smidgen.server.metering import Metering
 from smidgen.server.purse import Purse, Short
 from smidgen.server.request_content import Flowing
+from smidgen.server.tariff import Tariff
 from smidgen.server.upstream import Call, Upstream
 
 _UNAVAILABLE = 503
@@ -95,6 +96,7 @@ class Escalation:
         sleep: waits so many seconds.
         guard: decides how a request leaves; by default as it came.
         purse: what may be spent; None for no end.
+        tariff: what answers take, for the account; None where none is kept. With a purse, that says it.
     """
 
     def __init__(
@@ -105,9 +107,10 @@ class Escalation:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         guard: Guard | None = None,
         purse: Purse | None = None,
+        tariff: Tariff | None = None,
     ) -> None:
         self.upstreams = tuple(upstreams)
-        self.purse = purse
+        self.purse, self.tariff = purse, tariff
         self._patience, self._metering, self._sleep = patience, metering, sleep
         self.guard = guard or Open()
         for upstream in self.upstreams:
@@ -123,7 +126,7 @@ class Escalation:
 
     def aside(self) -> Escalation:
         """For requests of the gateway's own, which nobody waits for: the first upstream alone, asked once, for the same money."""
-        return Escalation(self.upstreams[:1], Patience(tries=1), self._metering, self._sleep, guard=self.guard, purse=self.purse)
+        return Escalation(self.upstreams[:1], Patience(tries=1), self._metering, self._sleep, self.guard, self.purse, self.tariff)
 
     async def ask(self, call: Call) -> tuple[Upstream, httpx.Response]:
         """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
@@ -132,10 +135,15 @@ class Escalation:
         for upstream in self.upstreams:
             if isinstance(call.body, Flowing) and call.body.begun:
                 break
-            response = await (self._asked(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
+            response = await (self._noted(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
             if response is not None:
                 return upstream, leaving.back(response)
         raise _unreachable(course)
+
+    async def _noted(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
+        """The same, for what it takes."""
+        response = await self._asked(upstream, call, course)
+        return response if response is None or self.tariff is None else self.tariff.watched(response, call, upstream.model)
 
     async def _paid(self, purse: Purse, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
         """The same, for money that is set aside before and settled in the end."""

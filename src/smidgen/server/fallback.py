@@ -14,6 +14,7 @@ from smidgen.server.leaving import Guard
 from smidgen.server.metering import Metering
 from smidgen.server.purse import Purse, plan
 from smidgen.server.settings import ServeSettings
+from smidgen.server.tariff import tariff
 from smidgen.server.upstream import Upstream, Waits
 
 KEY_ENV = "SMIDGEN_FALLBACK_KEY"
@@ -98,7 +99,12 @@ def opened(settings: ServeSettings, metering: Metering, patience: Patience | Non
     ]
     purse = Purse(planned, [upstream.model for upstream in upstreams], metering) if planned is not None else None
     return Escalation(
-        upstreams, patience or Patience(total=settings.fallback_retry_seconds), metering, guard=_guard(settings, metering), purse=purse
+        upstreams,
+        patience or Patience(total=settings.fallback_retry_seconds),
+        metering,
+        guard=_guard(settings, metering),
+        purse=purse,
+        tariff=tariff(settings) if settings.account else None,
     )
 
 

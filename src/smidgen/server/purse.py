@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,24 @@ import httpx
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.gateway import budget as budgets
 from smidgen.gateway import worst_case
-from smidgen.gateway.answer_reading import Reading
+from smidgen.gateway.answer_reading import Reading, Usage
 from smidgen.gateway.budget import ALL, Budget
 from smidgen.gateway.crossing import secret
 from smidgen.gateway.leaving import read_once
 from smidgen.gateway.patience import TAKEN
+from smidgen.server import slip as slips
 from smidgen.server.metering import Metering
 from smidgen.server.saving import listed, spelt
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream
+from smidgen.server.watched import watched
 from smidgen.store import ledger as ledgers
+from smidgen.store.account import Entry
 from smidgen.store.ledger import NANO, Full, Held, Ledger
 
-_BYTES_A_TOKEN = 3
+BYTES_A_TOKEN = 3
 """Of an answer whose upstream does not count: English has about four, Chinese three."""
+_NONE = Usage(0, 0)
 _log = logging.getLogger("smidgen.budget")
 
 
@@ -68,12 +72,7 @@ class Plan:
 
 def plan(settings: ServeSettings) -> Plan | None:
     """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
-    given, got = settings.price_in, settings.price_out
-    price = Price(given, got) if given is not None and got is not None else None
-    if price is None and (given is not None or got is not None):
-        raise InputError(
-            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
-        )
+    price = own_price(settings)
     budget = budgets.budget(settings.budget_day, Path(settings.budgets).expanduser() if settings.budgets else None)
     if budget is None:
         return None
@@ -89,6 +88,17 @@ def plan(settings: ServeSettings) -> Plan | None:
             todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
         )
     return Plan(budget, price, settings.max_output_tokens)
+
+
+def own_price(settings: ServeSettings) -> Price | None:
+    """That of the fallbacks' own models, as it was given; None where it was not. Raises InputError for half of one."""
+    given, got = settings.price_in, settings.price_out
+    price = Price(given, got) if given is not None and got is not None else None
+    if price is None and (given is not None or got is not None):
+        raise InputError(
+            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
+        )
+    return price
 
 
 class Purse:
@@ -194,6 +204,7 @@ class Hold:
 
     def __init__(self, purse: Purse, held: Held, price: Price, size: int) -> None:
         self._purse, self._held, self._price, self._size = purse, held, price, size
+        self._slip = slips.current()
         self._over = False
 
     def lost(self, taken: int) -> None:
@@ -203,9 +214,7 @@ class Hold:
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
         """The response, which settles when it is closed. `taken` tries before it may have been taken on."""
         reading = Reading("" if response.headers.get("content-encoding") else response.headers.get("content-type", ""))
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Watched(response.stream, reading, lambda: self._read(response, reading, taken))
-        return response
+        return watched(response, reading, lambda: self._read(response, reading, taken))
 
     def _read(self, response: httpx.Response, reading: Reading, taken: int) -> None:
         """Settle by what was read, where it came to its end. What broke off may have been written on, and counts in full."""
@@ -214,42 +223,36 @@ class Hold:
             before += self._held.nano if response.status_code in TAKEN else 0
             self._settle(before or None, estimated=True)
         elif reading.ended and usage is not None and (usage.got or not reading.written):
-            self._settle(before + self._price.nano(usage.given, usage.got), estimated=bool(before))
+            self._settle(before + self._price.nano(usage.given, usage.got), estimated=bool(before), counted=usage)
         elif reading.ended and reading.written:
-            got = max(reading.events, -(-reading.written // _BYTES_A_TOKEN))
-            guess = self._price.nano(-(-self._size // _BYTES_A_TOKEN), got)
-            self._settle(before + min(guess, self._held.nano), estimated=True)
+            got = max(reading.events, -(-reading.written // BYTES_A_TOKEN))
+            given = -(-self._size // BYTES_A_TOKEN)
+            guess = self._price.nano(given, got)
+            self._settle(before + min(guess, self._held.nano), estimated=True, guessed=Usage(given, got))
         else:
             self._settle(before + self._held.nano, estimated=True)
 
-    def _settle(self, nano: int | None, estimated: bool) -> None:
+    def _settle(self, nano: int | None, estimated: bool, counted: Usage = _NONE, guessed: Usage = _NONE) -> None:
+        """It took so much (None: nothing), and so many tokens, which the upstream counted, or which were guessed."""
         if self._over:
             return
         self._over = True
         ledger, held = self._purse.ledger, self._held
         if nano is None:
             self._purse.book(lambda: ledger.release(held))
-        else:
-            self._purse.book(lambda: ledger.settle(held, nano, estimated))
-
-
-class _Watched(httpx.AsyncByteStream):
-    """A response's bytes as they are, read while they pass."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, reading: Reading, over: Callable[[], None]) -> None:
-        self._stream, self._reading, self._over = stream, reading, over
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._stream:
-            self._reading.feed(piece)
-            yield piece
-        self._reading.end()
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            self._over()
+            return
+        self._purse.book(lambda: ledger.settle(held, nano, estimated))
+        if self._slip is not None:
+            self._slip.upstream(
+                Entry(
+                    read=counted.given + guessed.given,
+                    written=counted.got + guessed.got,
+                    read_estimated=guessed.given,
+                    written_estimated=guessed.got,
+                    spent=nano,
+                    spent_estimated=nano if estimated else 0,
+                )
+            )
 
 
 def _nano(usd: float | None) -> int | None:

@@ -21,6 +21,8 @@ from smidgen.gateway.ruling import Ruling
 from smidgen.gateway.suited import FACES, text_of, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import judging, local_answer, model_list, observation, unstored
+from smidgen.server import slip as slips
+from smidgen.server.answers import tokens
 from smidgen.server.auditor import Auditor
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
@@ -139,6 +141,7 @@ class Gateway:
         asked = wanted(read.get("model"), self._vouchers) if read is not None else None
         if asked is None and read is not None and self._taking is not None:
             asked = self._taking(path, read)
+        slips.meant(asked.bundle if asked is not None else "", (read or {}).get("model"))
         if isinstance(body, bytes) and path in FACES and asked is not None and read is not None:
             await self._decided(asked.at_least(self._quality), read, body, scope, receive, send)
         elif isinstance(body, bytes) and face and path == _MODELS:
@@ -221,8 +224,9 @@ class Gateway:
         self, local: LocalAnswer, asked: Wanted, ruling: Ruling, read: Mapping[str, Any], send: Send, uncertified: str = ""
     ) -> None:
         """The small model's answer, with who it is from."""
-        if local.is_json:
-            found = json.loads(local.body)
+        found = json.loads(local.body) if local.is_json else None
+        slips.instead(tokens(read_of(read)), tokens(written_of(found)) if found is not None else None)
+        if found is not None:
             facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else ruling.certificate}
             if uncertified:
                 facts |= {"uncertified": uncertified, "escalated": ruling.why}

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.core.parts import Worded
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text
+from smidgen.core.rows import Text, joined
+from smidgen.server import slip as slips
 from smidgen.server import witness
+from smidgen.server.answers import tokens
 from smidgen.server.batching import Batcher
 from smidgen.server.memory_gauge import Memory
 from smidgen.server.metering import Metering
@@ -25,6 +27,7 @@ from smidgen.server.served import Served, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
+    from smidgen.server.bookkeeper import Bookkeeper
     from smidgen.server.recorder import Recorder
 
 T = TypeVar("T")
@@ -47,6 +50,8 @@ class Service:
         self.started = int(time.time())
         self.recorder: Recorder | None = None
         """Stores what is captured; None where nothing is."""
+        self.bookkeeper: Bookkeeper | None = None
+        """Adds up what requests take; None where no account is kept."""
         self.models: dict[str, Served] = {}
         self._posts: dict[str, Post] = {}
         self._open: dict[int, Post] = {}
@@ -60,6 +65,14 @@ class Service:
     def ready(self) -> bool:
         """Whether every bundle would answer now."""
         return all(post.batcher.alive for post in self._posts.values())
+
+    def engines(self) -> dict[int, tuple[str, ...]]:
+        """The processes that engines run in, by their numbers, each with the names of the bundles whose weights lie there."""
+        found: dict[int, tuple[str, ...]] = {}
+        for model in list(self.models.values()):
+            if (pid := model.pid) is not None:
+                found[pid] = (*found.get(pid, ()), model.name)
+        return found
 
     def find(self, name: str | None) -> Served:
         """The bundle of a name; without one, the only bundle there is. Raises RequestError, 404 for a name that nothing has."""
@@ -89,11 +102,14 @@ class Service:
         replies = await self._run(post.batcher, model, texts, request, param)
         self.metering.answered(model.name, post.labels, replies)
         witness.saw(replies)
+        said = [tokens(model.task.content(reply)) for reply in replies]
+        slips.local(model.name, [tokens(joined(text)) for text in texts], said)
         return replies
 
     async def embed(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[list[float]]:
         """Vectors of texts, in their order. Raises as `ask` does, and RequestError, 422, where the model has no vectors."""
         replies = await self._run(self._post(model).embedder, model, texts, request, param)
+        slips.local(model.name, [tokens(joined(text)) for text in texts], [])
         return [reply.output for reply in replies]
 
     def write(self, model: Served, sources: list[Source]) -> list[Sheet]:
@@ -106,6 +122,7 @@ class Service:
         """Count a text that was written to its end."""
         self.metering.answered(model.name, frozenset(), [reply])
         witness.saw([reply])
+        slips.wrote(model.name, tokens(model.task.content(reply)), reply.piece.usage if reply.piece is not None else None)
         if reply.piece is not None and reply.piece.usage is not None:
             self.metering.wrote(model.name, reply.piece.usage)
 

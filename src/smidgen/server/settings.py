@@ -37,6 +37,9 @@ class ListenSettings(Settings):
     secrets: Path | None = setting(
         None, 'A TOML file of your own with keys, as NAME = "value": what is in it counts before the environment. Nobody else may read it.'
     )
+    account: bool = setting(
+        True, "Keep an account by day and model: requests, money, time, energy. Numbers alone, no texts; smidgen status shows it."
+    )
     access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
 
     @property

@@ -1,0 +1,41 @@
+"""`/smidgen/account`: what requests took, by day and model: the account that all servers of this machine share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from smidgen.core.errors import RequestError
+from smidgen.flows import account as accounts
+from smidgen.flows.account import MOST_DAYS, PERIODS
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.service import Service
+
+PATH = "/smidgen/account"
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["smidgen"], responses=RESPONSES)
+
+    @router.get(PATH, response_model=dict[str, Any], summary="Requests, money, time and energy by day and model")
+    async def account(
+        days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="How many days, today among them.")] = PERIODS[-1],
+    ) -> Response:
+        if service.bookkeeper is not None:  # up to this moment; where it cannot be written, what was before is read all the same
+            await asyncio.to_thread(service.bookkeeper.flush)
+        found = await asyncio.to_thread(accounts.account, days)
+        if "error" in found:
+            todo = "The server's operator can mend it, or move the file away: requests are answered all the same."
+            raise RequestError("the account cannot be read", value="its file", todo=todo, status=503, code="account_unreadable")
+        unwritten = service.bookkeeper.fault if service.bookkeeper is not None else ""
+        found.pop("file")  # where it lies is the operator's concern
+        return answer({**found, "kept": service.bookkeeper is not None, "unwritten": bool(unwritten)})
+
+    return router
+
+
+part = face

@@ -1,0 +1,136 @@
+"""The door at which requests are counted for the account: it looks at what goes in and out, and changes nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from smidgen.gateway import budget as budgets
+from smidgen.server import slip as slips
+from smidgen.server.bookkeeper import Bookkeeper
+from smidgen.server.collecting import answer_header
+from smidgen.server.observation import of
+from smidgen.server.slip import OTHER, Slip
+from smidgen.store.account import Entry, Key
+
+if TYPE_CHECKING:
+    from smidgen.server.tariff import Tariff
+
+_UNDER = "/v1/"
+_FEEDBACK = "/v1/feedback"
+_BY = ("local", "upstream", "cache")
+_GONE = 499
+
+
+class Accounting:
+    """Counts what is posted under `/v1/`, and whatever else an upstream answers.
+
+    Args:
+        app: the doors behind it.
+        bookkeeper: adds up.
+        tariff: prices and names of large models; None without a fallback.
+        instead: what the first fallback calls its model: what local answers are compared to. Empty where there is none.
+    """
+
+    def __init__(self, app: ASGIApp, bookkeeper: Bookkeeper, tariff: Tariff | None, instead: str) -> None:
+        self._app, self._bookkeeper, self._tariff, self._instead = app, bookkeeper, tariff, instead
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and count it when it is done, however it ended."""
+        if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["path"] == _FEEDBACK:
+            await self._app(scope, receive, send)
+            return
+        seen = _Seen(Slip(budgets.today()))
+        began = time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            await send(message)
+            seen.sent(message)
+
+        of(scope)  # made here, where all who ask later see the same one
+        with slips.opened(seen.slip):
+            try:
+                await self._app(scope, receive, noted)
+            finally:
+                self._count(seen, scope, time.perf_counter() - began)
+                self._bookkeeper.looped(time.thread_time())
+
+    def _count(self, seen: _Seen, scope: Scope, seconds: float) -> None:
+        by = seen.by
+        if scope["method"] != "POST" and by != "upstream":
+            return
+        slip, tariff = seen.slip, self._tariff
+        named = tariff.name(slip.named) if tariff is not None and slip.named else OTHER
+        key = Key(slip.day, slip.bundle or named, by, seen.why)
+        failed = by == "none" or seen.failed
+        entry, price = Entry(requests=1, errors=int(failed)), None
+        entry.add(slip.paid)
+        if by == "local":
+            entry.add(_tokens(slip))
+        if tariff is not None and by == "upstream" and entry.spent:
+            price = tariff.noted(slip.day, seen.model)
+        elif tariff is not None and by in ("local", "cache") and slip.instead is not None:
+            saved = tariff.cost(self._instead, *slip.instead)
+            entry.saved, entry.unsaved = saved or 0, int(saved is None)
+            price = tariff.noted(slip.day, self._instead)
+        local = of(scope).local_seconds
+        busy = local if local is not None else seconds if slip.answered else 0.0
+        self._bookkeeper.take(key, entry, None if failed else seconds, busy, price)
+        slip.late = lambda paid: self._bookkeeper.take(key, paid)
+
+
+class _Seen:
+    """What was seen of an answer."""
+
+    def __init__(self, slip: Slip) -> None:
+        self.slip = slip
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._complete = False
+
+    def sent(self, message: Message) -> None:
+        """A piece of it has gone."""
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], message.get("headers", [])
+        elif message["type"] == "http.response.body":
+            self._complete = not message.get("more_body", False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error, or not the whole of an answer."""
+        return not (200 <= self._status < 400 and self._complete)
+
+    @property
+    def by(self) -> str:
+        """Who answered: as the answer says; where no gateway said so, a bundle that did."""
+        said = self._header(b"x-smidgen-answered-by")
+        if said in _BY:
+            return "none" if said == "local" and not 200 <= self._status < 400 else said
+        return "local" if not said and self.slip.answered and self._status == 200 else "none"
+
+    @property
+    def model(self) -> str:
+        """Who it says that it is from."""
+        return self._header(b"x-smidgen-model")
+
+    @property
+    def why(self) -> str:
+        """Why it was not answered under a certificate, one of a few words; empty where it was."""
+        escalated = self._header(b"x-smidgen-escalated").partition(" (")[0]
+        if self._status == _GONE:
+            return "client gone"
+        if self.by == "local":
+            return self._header(b"x-smidgen-uncertified") or ("" if self._header(b"x-smidgen-certificate") else "asked directly")
+        if self.by == "none":
+            return escalated or ("refused" if 400 <= self._status < 500 else "failed")
+        return escalated or "passed"
+
+    def _header(self, name: bytes) -> str:
+        return answer_header(self._headers, name)
+
+
+def _tokens(slip: Slip) -> Entry:
+    """A bundle's."""
+    return Entry(read=slip.read, written=slip.written, read_estimated=slip.read_estimated, written_estimated=slip.written_estimated)

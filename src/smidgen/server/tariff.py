@@ -1,0 +1,127 @@
+"""What upstreams take for their answers, as the account has it: tokens as they were counted, else as estimated, at the model's price."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import httpx
+
+from smidgen.gateway import worst_case
+from smidgen.gateway.answer_reading import Reading
+from smidgen.server import slip as slips
+from smidgen.server.purse import BYTES_A_TOKEN, Price, own_price
+from smidgen.server.saving import listed, spelt
+from smidgen.server.settings import ServeSettings
+from smidgen.server.slip import OTHER
+from smidgen.server.upstream import Call
+from smidgen.server.watched import unpacked, watched
+from smidgen.store import account
+from smidgen.store.account import Entry
+
+_READ = ("application/json", "text/event-stream")
+_MOST_READ = 500_000
+"""Bytes of a body that is read at its end, while others wait: a longer one has its tokens estimated."""
+_NAMES = 256
+_LONGEST = 200
+
+
+class Tariff:
+    """Prices and names of large models.
+
+    Args:
+        own: of the fallbacks' models that the price list does not have; None where it was not said.
+        models: what the fallbacks call their models.
+    """
+
+    def __init__(self, own: Price | None, models: Sequence[str]) -> None:
+        self._own, self._models = own, {spelt(model): model for model in models}
+        self._listed = functools.lru_cache(_NAMES)(listed)
+
+    def name(self, model: str) -> str:
+        """What the account calls a model that a client names, or an upstream was asked for."""
+        if len(model) > _LONGEST:
+            return OTHER
+        known = self._models.get(spelt(model))
+        found = self._listed(model) if known is None else None
+        return known or (found.name if found is not None else OTHER)
+
+    def price(self, model: str) -> Price | None:
+        """Of a model; None where nobody said it."""
+        if len(model) > _LONGEST:
+            return None
+        found = self._listed(model)
+        if found is not None:
+            return Price(found.input, found.output)
+        return self._own if model in self._models.values() else None
+
+    def noted(self, day: str, model: str) -> account.Price | None:
+        """The same as the account has it: with the day, and where it is from."""
+        price = self.price(model)
+        if price is None:
+            return None
+        found = self._listed(model)
+        source = f"list price of {found.name} on {found.date}" if found is not None else "as given: --price-in, --price-out"
+        return account.Price(day, self.name(model), price.given, price.got, source)
+
+    def cost(self, model: str, given: int, got: int) -> int | None:
+        """What so many tokens cost, in nanodollars; None where that is not known."""
+        price = self.price(model)
+        return round((given * price.given + got * price.got) * 1000) if price is not None else None
+
+    def watched(self, response: httpx.Response, call: Call, own: str) -> httpx.Response:
+        """The response; what it took goes onto the slip of the request at hand when it is closed. `own`: what the upstream calls its
+        model."""
+        slip = slips.current()
+        if slip is None or worst_case.free(call.method, call.tail):
+            return response
+        model = own if call.renamed else slip.named
+        reading = Reading(response.headers.get("content-type", ""), _MOST_READ)
+        plain = response.headers.get("content-type", "").startswith(_READ)
+        reader = unpacked(reading, response.headers.get("content-encoding", "")) if plain else None
+        size = len(call.body) if isinstance(call.body, bytes) else 0
+
+        def over() -> None:
+            slip.upstream(self._taken(response.status_code, call.tail, size, model, reading))
+
+        return watched(response, reader or _Blind(), over)
+
+    def _taken(self, status: int, tail: bytes, size: int, model: str, reading: Reading) -> Entry:
+        """What an answer took, by what was read of it. A refusal takes nothing; neither does what says that it failed, and what of."""
+        usage = reading.usage
+        if usage is None and (not 200 <= status < 300 or reading.failed):
+            return Entry()
+        exact = usage is not None and reading.ended
+        if usage is not None and (usage.got or not reading.written):
+            given, got = usage.given, usage.got
+        elif size and (reading.written or tail in worst_case.READING):
+            given, got = -(-size // BYTES_A_TOKEN), max(reading.events, -(-reading.written // BYTES_A_TOKEN))
+            exact = False
+        else:
+            return Entry(unpriced=1)
+        cost = self.cost(model, given, got)
+        nano = cost or 0
+        return Entry(
+            read=given,
+            written=got,
+            read_estimated=0 if exact else given,
+            written_estimated=0 if exact else got,
+            spent=nano,
+            spent_estimated=0 if exact else nano,
+            unpriced=int(cost is None),
+        )
+
+
+class _Blind:
+    """Reads nothing."""
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    def end(self) -> None:
+        """There is no more."""
+
+
+def tariff(settings: ServeSettings) -> Tariff:
+    """As the settings have it."""
+    return Tariff(own_price(settings), settings.fallback_model)

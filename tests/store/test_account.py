@@ -1,0 +1,128 @@
+"""The account's file: what is added is added once, whoever adds at the same time and whatever fails."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
+from pathlib import Path
+
+import pytest
+
+from smidgen.store import account
+from smidgen.store.account import KEPT_DAYS, Entry, Key, Price, Sums, Wait
+
+DAY = "2026-03-01"
+KEY = Key(DAY, "support", "local", "")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "account.sqlite3"
+
+
+def sums(requests: int = 1, day: str = DAY) -> Sums:
+    price = Price(day, "big", 1.0, 2.0, "list price of Big on 2026-01-01")
+    key = KEY._replace(day=day)
+    return Sums({key: Entry(requests=requests, saved=7)}, Counter({Wait(day, "support", "local", 40): requests}), {price})
+
+
+def test_what_is_added_comes_back_as_it_was_and_adds_up(file: Path) -> None:
+    every = Entry(*range(1, len(account.COLUMNS) + 1))
+    account.add(Sums({KEY: every}), "one", 1, DAY, file)
+    account.add(Sums({KEY: every}), "one", 2, DAY, file)
+    account.add(sums(3), "two", 1, DAY, file)
+    found = account.read(DAY, file)
+    wanted = Entry(*(2 * value for value in astuple(every)))
+    wanted.add(Entry(requests=3, saved=7))
+    assert found.entries == {KEY: wanted}
+    assert found.waits == {Wait(DAY, "support", "local", 40): 3} and found.prices == sums().prices
+    assert account.read("2026-03-02", file) == Sums() and not account.read("2026-03-02", file)
+
+
+def test_an_addition_that_may_have_been_made_is_not_made_twice(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk took it, and the process was not told."""
+    opened = sqlite3.connect
+
+    class Forgetful(sqlite3.Connection):
+        def execute(self, sql, *given):
+            done = super().execute(sql, *given)
+            if sql == "COMMIT":
+                raise sqlite3.OperationalError("disk I/O error")
+            return done
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **more: opened(*given, factory=Forgetful, **more))
+    with pytest.raises(OSError, match="disk I/O error"):
+        account.add(sums(), "one", 1, DAY, file)
+    monkeypatch.setattr(sqlite3, "connect", opened)
+    account.add(sums(), "one", 1, DAY, file)
+    assert account.read(DAY, file).entries[KEY].requests == 1
+    account.add(sums(), "one", 2, DAY, file)
+    account.add(sums(), "other", 1, DAY, file)
+    assert account.read(DAY, file).entries[KEY].requests == 3
+
+
+def test_what_fails_half_way_leaves_nothing(file: Path) -> None:
+    account.add(sums(), "one", 1, DAY, file)
+    broken = sums()
+    broken.entries[KEY._replace(why="score")] = Entry(requests=2**70)
+    with pytest.raises(OverflowError):
+        account.add(broken, "one", 2, DAY, file)
+    assert account.read(DAY, file) == sums()
+    account.add(sums(), "one", 2, DAY, file)
+    assert account.read(DAY, file).entries[KEY].requests == 2
+
+
+def test_many_at_once_add_up(file: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for one in [pool.submit(account.add, sums(), f"w{number % 4}-{number}", 1, DAY, file) for number in range(40)]:
+            one.result()
+    found = account.read(DAY, file)
+    assert found.entries[KEY] == Entry(requests=40, saved=280)
+    assert sum(found.waits.values()) == 40
+
+
+def test_days_that_are_too_old_go(file: Path) -> None:
+    account.add(sums(day="2025-01-01"), "one", 1, "2025-01-01", file)
+    account.add(sums(day="2025-06-01"), "two", 1, "2025-06-01", file)
+    assert len(account.read("2000-01-01", file).entries) == 2
+    account.add(sums(), "three", 1, DAY, file)
+    found = account.read("2000-01-01", file)
+    assert {key.day for key in found.entries} == {"2025-06-01", DAY} == {wait.day for wait in found.waits}
+    assert {price.day for price in found.prices} == {"2025-06-01", DAY} and KEPT_DAYS == 400
+    with sqlite3.connect(file) as base:
+        assert base.execute("SELECT id FROM writers ORDER BY 1").fetchall() == [("three",), ("two",)]
+
+
+def test_there_may_be_no_file_an_empty_one_or_a_strange_one(file: Path) -> None:
+    assert account.read(DAY, file) == Sums() and not file.exists()
+    file.touch()
+    assert account.read(DAY, file) == Sums()
+    account.add(sums(), "one", 1, DAY, file)
+    with sqlite3.connect(file) as base:
+        base.execute("PRAGMA user_version=9")
+    for work in (lambda: account.read(DAY, file), lambda: account.add(sums(), "one", 2, DAY, file)):
+        with pytest.raises(OSError, match="of version 9, and 1 is known"):
+            work()
+    file.write_bytes(b"no database" * 1000)
+    for work in (lambda: account.read(DAY, file), lambda: account.add(sums(), "one", 2, DAY, file)):
+        with pytest.raises(OSError, match="cannot be used"):
+            work()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is killed by a POSIX signal")
+def test_a_process_that_is_killed_loses_nothing_that_was_added(file: Path) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from smidgen.store import account
+from smidgen.store.account import Entry, Key, Sums
+for number in range(1, 6):
+    account.add(Sums({{Key({DAY!r}, "support", "local", ""): Entry(requests=1)}}), "one", number, {DAY!r}, Path({str(file)!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == -9
+    assert account.read(DAY, file).entries == {KEY: Entry(requests=5)}
