@@ -30,7 +30,8 @@ class Usage:
 
 
 class Reading:
-    """One answer, fed with its bytes as they come. What is longer than `most`, a body or a line of a stream, is not read.
+    """One answer, fed with its bytes as they come. What is longer than `most`, a body or a line of a stream, is not read. With `sizes_only`
+    the texts of what says its usage are not read: `written`, `text` and `state` say nothing of it then.
 
     Attributes:
         usage: what it took; None while, or where, it does not say.
@@ -41,8 +42,8 @@ class Reading:
         ending: how it went, of whichever shape it is; see `state`.
     """
 
-    def __init__(self, content_type: str, most: int = MOST_BYTES) -> None:
-        self._most = most
+    def __init__(self, content_type: str, most: int = MOST_BYTES, *, sizes_only: bool = False) -> None:
+        self._most, self._sizes_only = most, sizes_only
         self.usage: Usage | None = None
         self.written = self.events = 0
         self.whole = False
@@ -167,6 +168,8 @@ class Reading:
 
     def _take(self, found: Mapping[str, Any], place: str) -> None:
         self._use(found.get("usage"))
+        if self._sizes_only and self.usage is not None and self.usage.got:
+            return
         if found.get("error"):
             self.ending.broken()
         if isinstance(self.ending, Ending):

@@ -91,7 +91,7 @@ def budget(day: float | None, file: Path | None) -> Budget | None:
 
 def today(now: datetime | None = None) -> str:
     """The day that a request counts in: UTC."""
-    return f"{(now or datetime.now(UTC)).astimezone(UTC):%Y-%m-%d}"
+    return (now or datetime.now(UTC)).astimezone(UTC).date().isoformat()
 
 
 def until_tomorrow(now: datetime | None = None) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from smidgen.store.account import Entry, Key
@@ -39,15 +41,17 @@ class AccountMetrics:
             (*names, "method"),
             registry=registry,
         )
+        # Looking one up by its names takes longer than counting.
+        self._waits, self._costs = functools.cache(self._seconds.labels), functools.cache(self._spent.labels)
         self.failures = Counter("smidgen_account_failures", "Times that the account could not be written.", registry=registry)
 
     def took(self, key: Key, entry: Entry, seconds: float | None) -> None:
         """Count a request."""
         if seconds is not None:
-            self._seconds.labels(key.model, key.by).observe(seconds)
-        if entry.spent:
-            self._spent.labels(key.model, "counted").inc((entry.spent - entry.spent_estimated) / NANO)
-            self._spent.labels(key.model, "estimated").inc(entry.spent_estimated / NANO)
+            self._waits(key.model, key.by).observe(seconds)
+        for kind, nano in (("counted", entry.spent - entry.spent_estimated), ("estimated", entry.spent_estimated)):
+            if nano:
+                self._costs(key.model, kind).inc(nano / NANO)
         if entry.unpriced:
             self._unpriced.labels(key.model).inc(entry.unpriced)
         if entry.saved:

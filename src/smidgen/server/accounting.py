@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.gateway import budget as budgets
 from smidgen.server import slip as slips
 from smidgen.server.bookkeeper import Bookkeeper
-from smidgen.server.collecting import answer_header
 from smidgen.server.observation import of
 from smidgen.server.slip import OTHER, Slip
 from smidgen.store.account import Entry, Key
@@ -22,6 +22,7 @@ _UNDER = "/v1/"
 _FEEDBACK = "/v1/feedback"
 _BY = ("local", "upstream", "cache")
 _GONE = 499
+_MARK = b"x-smidgen-"
 
 
 class Accounting:
@@ -58,19 +59,20 @@ class Accounting:
                 self._bookkeeper.looped(time.thread_time())
 
     def _count(self, seen: _Seen, scope: Scope, seconds: float) -> None:
-        by = seen.by
+        marks = seen.marks()
+        by = seen.by(marks)
         if scope["method"] != "POST" and by != "upstream":
             return
         slip, tariff = seen.slip, self._tariff
-        named = tariff.name(slip.named) if tariff is not None and slip.named else OTHER
-        key = Key(slip.day, slip.bundle or named, by, seen.why)
+        named = slip.bundle or (tariff.name(slip.named) if tariff is not None and slip.named else OTHER)
+        key = Key(slip.day, named, by, seen.why(by, marks))
         failed = by == "none" or seen.failed
-        entry, price = Entry(requests=1, errors=int(failed)), None
-        entry.add(slip.paid)
+        entry, price = slip.paid, None
+        entry.requests, entry.errors = 1, int(failed)
         if by == "local":
             entry.add(_tokens(slip))
         if tariff is not None and by == "upstream" and entry.spent:
-            price = tariff.noted(slip.day, seen.model)
+            price = tariff.noted(slip.day, marks.get(b"model", ""))
         elif tariff is not None and by in ("local", "cache") and slip.instead is not None:
             saved = tariff.cost(self._instead, *slip.instead)
             entry.saved, entry.unsaved = saved or 0, int(saved is None)
@@ -102,33 +104,28 @@ class _Seen:
         """Whether it is an error, or not the whole of an answer."""
         return not (200 <= self._status < 400 and self._complete)
 
-    @property
-    def by(self) -> str:
+    def marks(self) -> dict[bytes, str]:
+        """What it says of who it is from, by the names of its headers behind `x-smidgen-`."""
+        size = len(_MARK)
+        return {name[size:]: value.decode("latin-1") for name, value in self._headers if name.startswith(_MARK)}
+
+    def by(self, marks: Mapping[bytes, str]) -> str:
         """Who answered: as the answer says; where no gateway said so, a bundle that did."""
-        said = self._header(b"x-smidgen-answered-by")
+        said = marks.get(b"answered-by", "")
         if said in _BY:
             return "none" if said == "local" and not 200 <= self._status < 400 else said
         return "local" if not said and self.slip.answered and self._status == 200 else "none"
 
-    @property
-    def model(self) -> str:
-        """Who it says that it is from."""
-        return self._header(b"x-smidgen-model")
-
-    @property
-    def why(self) -> str:
+    def why(self, by: str, marks: Mapping[bytes, str]) -> str:
         """Why it was not answered under a certificate, one of a few words; empty where it was."""
-        escalated = self._header(b"x-smidgen-escalated").partition(" (")[0]
+        escalated = marks.get(b"escalated", "").partition(" (")[0]
         if self._status == _GONE:
             return "client gone"
-        if self.by == "local":
-            return self._header(b"x-smidgen-uncertified") or ("" if self._header(b"x-smidgen-certificate") else "asked directly")
-        if self.by == "none":
+        if by == "local":
+            return marks.get(b"uncertified", "") or ("" if b"certificate" in marks else "asked directly")
+        if by == "none":
             return escalated or ("refused" if 400 <= self._status < 500 else "failed")
         return escalated or "passed"
-
-    def _header(self, name: bytes) -> str:
-        return answer_header(self._headers, name)
 
 
 def _tokens(slip: Slip) -> Entry:

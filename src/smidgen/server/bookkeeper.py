@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smidgen.gateway import budget as budgets
@@ -28,8 +28,6 @@ CLOSE_SECONDS = 5.0
 """Longest that a server which stops waits for the last addition."""
 _COMPLAIN_SECONDS = 60.0
 _MOST_KEYS = 2000
-_MOST = 10**15
-"""The most that one request may add to a sum: an upstream can say that it took any number of tokens."""
 _log = logging.getLogger("smidgen.account")
 Engines = Callable[[], Mapping[int, tuple[str, ...]]]
 """Processes that engines run in, by their numbers, each with the names of the models in it."""
@@ -80,8 +78,6 @@ class Bookkeeper:
             busy: of that, how long a small model was at it.
             price: what was reckoned with, where it was.
         """
-        for column in fields(entry):
-            setattr(entry, column.name, min(_MOST, getattr(entry, column.name)))
         with self._lock:
             sums = self._open.sums
             if key not in sums.entries and len(sums.entries) >= _MOST_KEYS:
@@ -96,8 +92,12 @@ class Bookkeeper:
         self._metrics.took(key, entry, seconds)
 
     def begin(self, seconds: float) -> None:
-        """The event loop begins, its thread having had so much processor time before: loading models is none of its work."""
-        self._loop_before = self._loop_now = seconds
+        """The event loop begins, its thread having had so much processor time before: loading models is none of its work, nor is what the
+        engines' processes took for it."""
+        with self._writing:
+            self._loop_before = self._loop_now = seconds
+            self._consumption.note(self._engines())
+            self._consumption.take()
 
     def looped(self, seconds: float) -> None:
         """Processor time that the event loop's thread has had so far."""

@@ -85,7 +85,7 @@ class Taken:
 
     def header(self, name: bytes) -> str:
         """A header of the answer; empty where there is none."""
-        return answer_header(self.headers, name)
+        return next((value.decode("latin-1") for key, value in self.headers if key.lower() == name), "")
 
 
 class Collector:
@@ -161,11 +161,6 @@ class Collector:
         self.taken.size = 0
         self.taken.asked.clear()
         self.taken.answered.clear()
-
-
-def answer_header(headers: Headers, name: bytes) -> str:
-    """A header of an answer; empty where there is none."""
-    return next((value.decode("latin-1") for key, value in headers if key.lower() == name), "")
 
 
 def key_of(scope: Scope) -> str:

@@ -16,6 +16,8 @@ from smidgen.store.account import Entry
 
 OTHER = "(other)"
 """Stands for every model that is neither served, nor a fallback's, nor in the price list: clients may name any number of them."""
+_MOST = 10**15
+"""The most that one answer may add to a sum."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,8 @@ class Slip:
             self.written_estimated += written
 
     def upstream(self, paid: Entry) -> None:
-        """An upstream took this."""
+        """An upstream took this. Of tokens it can say that it took any number."""
+        paid.bound(_MOST)
         if self.late is not None:
             self.late(paid)
         else:

@@ -24,6 +24,7 @@ _MOST_READ = 500_000
 """Bytes of a body that is read at its end, while others wait: a longer one has its tokens estimated."""
 _NAMES = 256
 _LONGEST = 200
+"""Signs of a model's name that count. No model has one that long."""
 
 
 class Tariff:
@@ -36,33 +37,28 @@ class Tariff:
 
     def __init__(self, own: Price | None, models: Sequence[str]) -> None:
         self._own, self._models = own, {spelt(model): model for model in models}
-        self._listed = functools.lru_cache(_NAMES)(listed)
+        self._entry = functools.lru_cache(_NAMES)(self._made)
 
     def name(self, model: str) -> str:
         """What the account calls a model that a client names, or an upstream was asked for."""
-        if len(model) > _LONGEST:
-            return OTHER
-        known = self._models.get(spelt(model))
-        found = self._listed(model) if known is None else None
-        return known or (found.name if found is not None else OTHER)
+        return self._entry(model[:_LONGEST])[0]
 
     def price(self, model: str) -> Price | None:
         """Of a model; None where nobody said it."""
-        if len(model) > _LONGEST:
-            return None
-        found = self._listed(model)
-        if found is not None:
-            return Price(found.input, found.output)
-        return self._own if model in self._models.values() else None
+        return self._entry(model[:_LONGEST])[1]
 
     def noted(self, day: str, model: str) -> account.Price | None:
         """The same as the account has it: with the day, and where it is from."""
-        price = self.price(model)
-        if price is None:
-            return None
-        found = self._listed(model)
-        source = f"list price of {found.name} on {found.date}" if found is not None else "as given: --price-in, --price-out"
-        return account.Price(day, self.name(model), price.given, price.got, source)
+        name, price, source = self._entry(model[:_LONGEST])
+        return account.Price(day, name, price.given, price.got, source) if price is not None else None
+
+    def _made(self, model: str) -> tuple[str, Price | None, str]:
+        """The name, the price, and where that is from."""
+        known, found = self._models.get(spelt(model)), listed(model)
+        name = known or (found.name if found is not None else OTHER)
+        if found is not None:
+            return name, Price(found.input, found.output), f"list price of {found.name} on {found.date}"
+        return name, self._own if model in self._models.values() else None, "as given: --price-in, --price-out"
 
     def cost(self, model: str, given: int, got: int) -> int | None:
         """What so many tokens cost, in nanodollars; None where that is not known."""
@@ -76,9 +72,10 @@ class Tariff:
         if slip is None or worst_case.free(call.method, call.tail):
             return response
         model = own if call.renamed else slip.named
-        reading = Reading(response.headers.get("content-type", ""), _MOST_READ)
-        plain = response.headers.get("content-type", "").startswith(_READ)
-        reader = unpacked(reading, response.headers.get("content-encoding", "")) if plain else None
+        told = {name.lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        kind = told.get(b"content-type", "")
+        reading = Reading(kind, _MOST_READ, sizes_only=True)
+        reader = unpacked(reading, told.get(b"content-encoding", "")) if kind.startswith(_READ) else None
         size = len(call.body) if isinstance(call.body, bytes) else 0
 
         def over() -> None:

@@ -73,7 +73,14 @@ class Entry:
     def add(self, other: Entry) -> None:
         """Count what the other counted, too."""
         for name in COLUMNS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            if more := getattr(other, name):
+                setattr(self, name, getattr(self, name) + more)
+
+    def bound(self, most: int) -> None:
+        """Let no sum be more than this: a database takes no number of any size."""
+        for name in COLUMNS:
+            if getattr(self, name) > most:
+                setattr(self, name, most)
 
 
 COLUMNS = tuple(column.name for column in fields(Entry))

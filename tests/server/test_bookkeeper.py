@@ -1,0 +1,105 @@
+"""The bookkeeper: whatever the disk does, each number is written once, and memory has an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from smidgen.server import bookkeeper
+from smidgen.server.account_metrics import AccountMetrics
+from smidgen.server.bookkeeper import Bookkeeper
+from smidgen.server.slip import OTHER
+from smidgen.store import account
+from smidgen.store.account import Entry, Key, Sums
+
+DAY = "2026-03-01"
+KEY = Key(DAY, "support", "local", "")
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "account.sqlite3"
+
+
+@pytest.fixture
+def book(registry: CollectorRegistry, file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bookkeeper]:
+    """One that writes when it is told to."""
+    monkeypatch.setattr("smidgen.gateway.budget.today", lambda now=None: DAY)
+    made = Bookkeeper(AccountMetrics(registry), dict, file, every=3600)
+    yield made
+    made.close()
+
+
+def written(file: Path) -> Sums:
+    return account.read(DAY, file)
+
+
+def test_what_is_taken_is_written_once(book: Bookkeeper, file: Path, registry: CollectorRegistry) -> None:
+    for seconds in (0.01, 0.02):
+        book.take(KEY, Entry(requests=1, saved=5), seconds, busy=0.01)
+    assert book.flush() and book.flush()
+    found = written(file)
+    assert (found.entries[KEY].requests, found.entries[KEY].saved, found.entries[KEY].waited) == (2, 10, 30_000)
+    assert sum(found.waits.values()) == 2
+    labels = {"model": "support", "answered_by": "local"}
+    assert registry.get_sample_value("smidgen_answer_seconds_count", labels) == 2
+    assert registry.get_sample_value("smidgen_saved_usd_total", {"model": "support"}) == 1e-8
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_disk_that_fails_loses_nothing_and_doubles_nothing(
+    book: Bookkeeper, file: Path, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    """Also where what fails had reached the disk."""
+    real = account.add
+
+    def failing(*given: Any) -> None:
+        if reached:
+            real(*given)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(account, "add", failing)
+    for _ in range(3):
+        book.take(KEY, Entry(requests=1))
+        assert not book.flush() and "no space" in book.fault
+    assert registry.get_sample_value("smidgen_account_failures_total") == 3
+    monkeypatch.setattr(account, "add", real)
+    book.take(KEY, Entry(requests=1))
+    assert book.flush() and book.fault == ""
+    assert written(file).entries[KEY].requests == 4
+
+
+def test_rows_have_an_end_and_no_request_is_lost(book: Bookkeeper, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bookkeeper, "_MOST_KEYS", 10)
+    for number in range(50):
+        book.take(KEY._replace(why=f"reason {number}"), Entry(requests=1))
+    book.flush()
+    found = written(file).entries
+    assert len(found) == 11 and sum(entry.requests for entry in found.values()) == 50
+    assert found[Key(DAY, OTHER, "local", "")].requests == 40
+
+
+def test_energy_that_nobody_asked_for_goes_to_the_next_who_ask(book: Bookkeeper, file: Path) -> None:
+    book.flush()
+    assert not written(file)
+    sum(number * number for number in range(300_000))
+    book.take(KEY, Entry(requests=1), busy=0.1)
+    book.flush()
+    entry = written(file).entries[KEY]
+    assert entry.measured + entry.estimated > 0
+
+
+def test_what_is_taken_last_is_written_when_it_closes(registry: CollectorRegistry, file: Path) -> None:
+    book = Bookkeeper(AccountMetrics(registry), dict, file, every=3600)
+    book.take(KEY, Entry(requests=1))
+    book.close()
+    assert written(file).entries[KEY].requests == 1
