@@ -126,7 +126,8 @@ class Escalation:
 
     def aside(self) -> Escalation:
         """For requests of the gateway's own, which nobody waits for: the first upstream alone, asked once, for the same money."""
-        return Escalation(self.upstreams[:1], Patience(tries=1), self._metering, self._sleep, self.guard, self.purse, self.tariff)
+        once = Patience(tries=1)
+        return Escalation(self.upstreams[:1], once, self._metering, self._sleep, guard=self.guard, purse=self.purse, tariff=self.tariff)
 
     async def ask(self, call: Call) -> tuple[Upstream, httpx.Response]:
         """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
