@@ -367,3 +367,28 @@ def test_texts_are_not_in_it(gateway: Any, upstream: UpstreamStub, model: Model)
         server.post(CHAT, asking("swordfish", "swordfish-1"))
     stored = b"".join(file.read_bytes() for file in accounts.place().parent.glob("account.sqlite3*"))
     assert b"support" in stored and b"swordfish" not in stored
+
+
+def test_responses_are_counted_as_chat_is(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    certify(model)
+    body = {"object": "response", "status": "completed", "output": [], "usage": {"input_tokens": 9, "output_tokens": 3}}
+    upstream.answer = lambda seen: Said(body=json.dumps(body).encode())
+    with gateway() as server:
+        told = server.post("/v1/responses", {"model": "support", "input": SURE, "store": False}).json()["smidgen"]["saved"]["usd"]
+        server.post("/v1/responses", {"model": "support", "input": UNSURE, "store": False})
+    found = entries()
+    assert (found["support", "local", ""].requests, found["support", "local", ""].saved) == (1, round(told * 1e9))
+    assert found["support", "upstream", "score"] == Entry(requests=1, read=9, written=3, spent=9 * READ + 3 * WROTE)
+
+
+def test_typed_questions_are_counted_under_a_few_words(gateway: Any, model: Model) -> None:
+    certify(model)
+    asked = {"sure": {"type": "noul", "instructions": "Is it `yes`?"}, "other": {"type": "noul", "instructions": "Is it `no`?"}}
+    with gateway() as server:
+        for said in (SURE, UNSURE):
+            found = server.post("/v1/systemone", {"state": said, "questions": asked, "model": "support"})
+            assert found.status_code == 200, found.text
+    assert {key: entry.requests for key, entry in entries().items()} == {
+        ("support", "local", ""): 1,
+        ("support", "local", "some questions"): 1,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ _FEEDBACK = "/v1/feedback"
 _BY = ("local", "upstream", "cache")
 _GONE = 499
 _MARK = b"x-smidgen-"
+_COUNTS = re.compile(r"\d+ of \d+")
+"""Of the questions of a request, so many: a reason each, if they were kept."""
 
 
 class Accounting:
@@ -122,7 +125,8 @@ class _Seen:
         if self._status == _GONE:
             return "client gone"
         if by == "local":
-            return marks.get(b"uncertified", "") or ("" if b"certificate" in marks else "asked directly")
+            uncertified = _COUNTS.sub("some", marks.get(b"uncertified", ""))
+            return uncertified or ("" if b"certificate" in marks else "asked directly")
         if by == "none":
             return escalated or ("refused" if 400 <= self._status < 500 else "failed")
         return escalated or "passed"
