@@ -31,6 +31,7 @@ from bench import (
     recipes,
     redaction,
     replay,
+    routers,
     selection,
     serving,
     shrinking,
@@ -65,6 +66,7 @@ BENCHES = {
         redaction,
         border,
         replay,
+        routers,
         adapters,
     )
 }
