@@ -149,6 +149,7 @@ def test_a_score_that_knows_is_taken_up_by_the_routers_that_read_it() -> None:
         Answers(each.vectors, each.said, 0.2 + 0.6 * right, each.second, None, each.middles)
         for each, right in ((routing, agreed), (test, small))
     ]
+    assert len(COMBINED) == 2
     for name, router in COMBINED.items():
         assert recovered(ranking(router(known[0], agreed, known[1], 0), small, np.ones(300))) > 0.8, name
     with pytest.raises(ValueError, match="leave the router `committee` out"):
@@ -159,6 +160,7 @@ def test_a_router_reads_one_request_at_a_time() -> None:
     routing, agreed = answers(200, 4)
     test, _ = answers(60, 5)
     half = Answers(test.vectors[:30], test.said[:30], test.score[:30], test.second[:30], test.doubt[:30], test.middles)  # type: ignore[index]
+    assert len(ROUTERS) == 12
     for name, router in ROUTERS.items():
         if name != "random":
             assert np.allclose(router(routing, agreed, test, 0)[:30], router(routing, agreed, half, 0), atol=1e-6), name
