@@ -31,6 +31,13 @@ def test_the_command_line_opens_without_heavy_rooms(fresh: Fresh) -> None:
     assert sorted(modules & {"numpy", "onnxruntime", "torch", "transformers", "sklearn", "polars", "fastapi"}) == []
 
 
+def test_near_texts_are_found_without_torch(fresh: Fresh) -> None:
+    """What `serve --cache semantic` opens: the starter encoder, in an engine."""
+    modules = loaded(fresh, "from smidgen.flows.likeness import opened; assert opened()('where is my parcel') is not None")
+    assert {"smidgen", "onnxruntime"} <= modules
+    assert sorted(modules & {"torch", "transformers", "sklearn", "scipy"}) == []
+
+
 def test_serving_never_loads_torch(fresh: Fresh, bundle: Path) -> None:
     """Open a real bundle, make the whole HTTP application, answer through both: nothing of training is in memory."""
     code = f"""

@@ -114,7 +114,7 @@ def test_pairs_come_in_order_and_a_person_is_believed_before_the_upstream(store:
     ]
     assert references(store, since=NOW + timedelta(minutes=4), until=NOW + timedelta(minutes=6)) == [("req_4", "mended", "human")]
     assert store.counts().json() | {"asked": 0, "groups": 0} == {
-        **{"requests": 6, "local": 0, "upstream": 6, "unanswered": 0, "held_out": 0, "feedback": 8, "corrected": 4},
+        **{"requests": 6, "local": 0, "upstream": 6, "cached": 0, "unanswered": 0, "held_out": 0, "feedback": 8, "corrected": 4},
         **{"first": "2026-05-01T12:01:00+00:00", "last": "2026-05-01T12:06:00+00:00", "cost_usd": 0.0, "saved_usd": 0.0},
         **{"asked": 0, "groups": 0},
     }

@@ -57,6 +57,11 @@ def serve(
         with told_of(recipe):
             targets(chosen)  # what it cannot be is said before any weights are loaded
             plan(chosen)
+    if any(name.startswith("cache") for name in chosen.model_fields_set):
+        from smidgen.server.cached import check
+
+        with told_of(recipe):
+            check(chosen)
     if chosen.capture != "off":
         from smidgen.store.traffic import store
 
@@ -116,6 +121,8 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
         out.print(shown, markup=False, soft_wrap=True)
         leaves = "leaves as it is (--privacy mask)" if settings.privacy == "off" else f"by the policy {settings.privacy}"
         out.print(f"personal data in it: {leaves}", markup=False, soft_wrap=True)
+        if settings.cache != "off":
+            out.print(_cached(settings), markup=False, soft_wrap=True)
         if settings.take:
             out.print("requests of the lines' jobs are answered by them, whatever model they name (--take)", markup=False, soft_wrap=True)
         if names and settings.audit_share:
@@ -131,6 +138,19 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
             out.print("what of it a small model could take: smidgen traffic --jobs", soft_wrap=True)
     if not settings.loopback and not settings.api_key:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
+
+
+def _cached(settings: ServeSettings) -> str:
+    """Who shares what, in a line."""
+    whose = {
+        "user": "to the same user; requests that name no user are not cached (--cache-scope)",
+        "key": "to the same API key; requests without one are not cached (--cache-scope)",
+        "all": "to whoever asks",
+    }
+    near = "" if settings.cache == "exact" else f", and one whose text is near ({settings.cache_similarity:g}),"
+    return (
+        f"cache: the same request{near} gets the fallback's answer again for {settings.cache_hours:g} hours, {whose[settings.cache_scope]}"
+    )
 
 
 part = serve

@@ -117,6 +117,7 @@ def _print(counts: Counts) -> None:
         f"{counts.requests:,} requests",
         f"{counts.local:,} answered here",
         f"{counts.upstream:,} upstream",
+        *([f"{counts.cached:,} from the cache"] if counts.cached else []),
         f"{counts.unanswered:,} not",
     ]
     out.print("; ".join(said), soft_wrap=True)

@@ -68,6 +68,11 @@ def secret(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return rest.strip() if scheme.lower() == b"bearer" else value.strip()
 
 
+def secrets_of(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Every key that a request bears, by its header, in one order."""
+    return sorted((name.lower(), value.strip()) for name, value in headers if name.lower() in _SECRETS and value.strip())
+
+
 def known(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Those of a client's headers that may cross a border which lets no personal data out; any other, `x-user-name` or `x-forwarded-for`,
     may hold it, and stays."""

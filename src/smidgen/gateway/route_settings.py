@@ -98,6 +98,20 @@ class RouteSettings(Settings):
         ge=1,
         le=10_000_000,
     )
+    cache: Literal["off", "exact", "semantic"] = setting(
+        "off",
+        "Give answers of the fallback again, from memory, to chat and completions of the same scope: exact to the same request, semantic "
+        "also to one whose last text is near.",
+    )
+    cache_scope: Literal["user", "key", "all"] = setting(
+        "user",
+        "Who shares cached answers: one user of one key, one key, or all who may call. A request that does not say whose it is gets none.",
+    )
+    cache_similarity: float = setting(0.9, "Least cosine similarity of two texts that --cache semantic answers alike.", ge=0.8, le=1)
+    cache_hours: float = setting(24.0, "Hours after which a cached answer is let go.", gt=0, le=8760)
+    cache_entries: int = setting(10_000, "Most answers in the cache.", ge=1, le=1_000_000)
+    cache_mb: float = setting(64.0, "Most memory of the cache, in megabytes; one answer has a sixteenth of it at most.", gt=0, le=16_384)
+    cache_drawn: bool = setting(False, "Cache answers, too, that a request asks to be drawn: a temperature over 0, and no seed.")
 
 
 SETTINGS = RouteSettings

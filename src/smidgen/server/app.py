@@ -33,12 +33,14 @@ from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
     from smidgen.server.auditor import Auditor
+    from smidgen.server.caching import Caching
     from smidgen.server.escalation import Escalation
     from smidgen.server.succession import Succession
 
 
 _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in ("answered-by", "model", "score", "certificate", "escalated", "uncertified"))]
 """Headers of replies that a page of another origin may read: feedback needs the first."""
+_SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached", "x-smidgen-saved"]
 
 
 def create_app(models: Sequence[Served], settings: ServeSettings | None = None, patience: Patience | None = None) -> FastAPI:
@@ -53,6 +55,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     _record(service)
     _keep_account(service)
     auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.audit_share else None
+    cache = _cache(service, chosen, escalation) if escalation is not None and chosen.cache != "off" else None
     succession = _succession(service)
 
     @asynccontextmanager
@@ -66,6 +69,8 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         await service.close()
         if auditor is not None:
             await auditor.close()
+        if cache is not None:
+            cache.close()
         if escalation is not None:
             await escalation.close()
         if service.recorder is not None:
@@ -88,7 +93,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         app.include_router(registry.find("server", name)(service))
     handle_in(app)
     if escalation is not None:
-        _add_gateway(app, service, chosen, escalation, auditor)
+        _add_gateway(app, service, chosen, escalation, auditor, cache)
     if service.recorder is not None:
         from smidgen.server.capture import Capture
 
@@ -135,6 +140,13 @@ def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) 
     )
 
 
+def _cache(service: Service, settings: ServeSettings, escalation: Escalation) -> Caching:
+    """What gives upstreams' answers again. It is only loaded where the owner asked for it."""
+    from smidgen.server.cached import opened
+
+    return opened(settings, service.metering.registry, escalation)
+
+
 def _succession(service: Service) -> Succession | None:
     """What watches for new champions, where lines are served."""
     lines = {name: line for name, model in service.models.items() if (line := getattr(model, "line", None)) is not None}
@@ -145,7 +157,9 @@ def _succession(service: Service) -> Succession | None:
     return Succession(service, lines)
 
 
-def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None) -> None:
+def _add_gateway(
+    app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None, cache: Caching | None
+) -> None:
     """Put the gateway's door before the faces, and show its certificates and its money."""
     from smidgen.server.budget_gauge import Spending
     from smidgen.server.routing import Gateway
@@ -170,6 +184,7 @@ def _add_gateway(app: FastAPI, service: Service, settings: ServeSettings, escala
         auditor=auditor,
         quality=settings.quality,
         taking=taking(service.models.values()) if settings.take else None,
+        cache=cache,
     )
 
 
@@ -185,5 +200,9 @@ def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> Non
         from starlette.middleware.cors import CORSMiddleware
 
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=_SEEN
+            CORSMiddleware,
+            allow_origins=settings.cors,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=_SEEN if settings.cache == "off" else [*_SEEN, *_SEEN_OF_CACHE],
         )

@@ -61,6 +61,7 @@ class Taken:
         replies: the small model's.
         models: what the bundles are to this request, by their names.
         seconds: from the request to the end of its answer; `local_seconds`, `upstream_seconds`: of that, where it is known.
+        saved_usd: what an answer from the cache would have cost, where that is known.
         size: bytes of the room that it has.
     """
 
@@ -81,6 +82,7 @@ class Taken:
     seconds: float = 0.0
     local_seconds: float | None = None
     upstream_seconds: float | None = None
+    saved_usd: float | None = None
     size: int = 0
 
     def header(self, name: bytes) -> str:
@@ -133,6 +135,7 @@ class Collector:
         seen = of(self._scope)
         self.taken.replies = seen.replies or replies
         self.taken.local_seconds, self.taken.upstream_seconds = seen.local_seconds, seen.upstream_seconds
+        self.taken.saved_usd = seen.saved_usd
         self.taken.seconds = time.perf_counter() - self._began
         return self.taken
 

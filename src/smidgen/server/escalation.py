@@ -132,13 +132,18 @@ class Escalation:
     async def ask(self, call: Call) -> tuple[Upstream, httpx.Response]:
         """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
         leaving = await self.guard.leaving(call)
-        call, course = leaving.call, _Course()
+        upstream, response = await self.sent(leaving.call)
+        return upstream, leaving.back(response)
+
+    async def sent(self, call: Call) -> tuple[Upstream, httpx.Response]:
+        """The same of a request as it leaves: the guard has let it go, and the response is as it came. Raises Unreachable."""
+        course = _Course()
         for upstream in self.upstreams:
             if isinstance(call.body, Flowing) and call.body.begun:
                 break
             response = await (self._noted(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
             if response is not None:
-                return upstream, leaving.back(response)
+                return upstream, response
         raise _unreachable(course)
 
     async def _noted(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
@@ -22,7 +22,7 @@ from smidgen.server.client_names import model_name, oddity
 from smidgen.server.collecting import MOST_ANSWERED, Taken
 from smidgen.server.saving import ListPrice
 from smidgen.server.served import Identity
-from smidgen.store.traffic.shapes import MOST_TEXT, Exchange
+from smidgen.store.traffic.shapes import MOST_TEXT, AnsweredBy, Exchange
 
 _PRICES = 256
 _listed = functools.lru_cache(_PRICES)(saving.listed)
@@ -46,8 +46,8 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
     read, written = saving.read_of(body), _content(taker, taken.replies) if by == "local" else answer.text or ""
     tokens_in = answer.tokens_in if answer.tokens_in is not None else tokens(read)
     tokens_out = answer.tokens_out if answer.tokens_out is not None else tokens(written)
-    model = model_name(taken.header(b"x-smidgen-model")) if by == "upstream" else ""
-    price = _listed(model) if model and taken.status == 200 else None
+    model = model_name(taken.header(b"x-smidgen-model")) if by in ("upstream", "cache") else ""
+    price = _listed(model) if by == "upstream" and model and taken.status == 200 else None
     texts = [input, answer.text if not odd else None]
     kept = [text if text is None or len(text) <= MOST_TEXT else None for text in texts]
     users = _users(taken, body)
@@ -72,7 +72,7 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
         tokens_out=tokens_out,
         tokens_estimated=answer.tokens_in is None or answer.tokens_out is None,
         cost_usd=(tokens_in * price.input + tokens_out * price.output) / 1e6 if price is not None else None,
-        saved_usd=saved_at.saved(read, written)["usd"] if saved_at is not None and by == "local" else None,
+        saved_usd=saved_at.saved(read, written)["usd"] if saved_at is not None and by == "local" else taken.saved_usd,
         local_ms=_ms(taken.local_seconds if by != "local" or taken.local_seconds is not None else taken.seconds),
         upstream_ms=_ms(taken.upstream_seconds),
         user=users[0] if users else None,
@@ -94,8 +94,10 @@ def _asked(name: object, models: Mapping[str, Identity]) -> str:
     return found.bundle if found is not None else model_name(name)
 
 
-def _by(taken: Taken) -> Literal["local", "upstream", "none"]:
+def _by(taken: Taken) -> AnsweredBy:
     marked = taken.header(b"x-smidgen-answered-by")
+    if marked == "cache":  # no answer of the upstream to this request: it is neither a pair nor a measure
+        return "cache"
     if marked == "upstream":
         return "upstream"
     return "local" if taken.status == 200 and taken.replies and marked in ("", "local") else "none"

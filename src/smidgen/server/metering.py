@@ -51,7 +51,7 @@ class Metering:
         self.tokens = Counter("smidgen_tokens", "Tokens read and written, by models that write.", ("model", "kind"), registry=self.registry)
         self.routed = Counter(
             "smidgen_gateway_requests",
-            "Requests by who answered them (local, upstream, none), and why it was not the small model under its certificate.",
+            "Requests by who answered them (local, upstream, cache, none), and why it was not the small model under its certificate.",
             ("model", "answered_by", "why"),
             registry=self.registry,
         )

@@ -13,11 +13,13 @@ _KEY = "smidgen.observation"
 
 @dataclass(slots=True)
 class Observation:
-    """`replies`: the small model's, also where the request escalated in the end. Seconds are None where it was not asked."""
+    """`replies`: the small model's, also where the request escalated in the end. Seconds are None where it was not asked. `saved_usd`: what
+    an answer from the cache would have cost; None where that is not known, or there was none."""
 
     replies: tuple[Reply, ...] = ()
     local_seconds: float | None = None
     upstream_seconds: float | None = None
+    saved_usd: float | None = None
 
 
 def of(scope: Scope) -> Observation:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.core.errors import RequestError
 from smidgen.flows.vouching import Voucher, stands
 from smidgen.gateway import ruling as rulings
+from smidgen.gateway.cache.suitable import CACHED
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
@@ -24,6 +25,7 @@ from smidgen.server import judging, local_answer, model_list, observation, unsto
 from smidgen.server import slip as slips
 from smidgen.server.answers import tokens
 from smidgen.server.auditor import Auditor
+from smidgen.server.caching import FROM_CACHE, Caching, Given
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.ids import fresh
@@ -74,6 +76,7 @@ class Gateway:
         auditor: asks the upstream about some of the answers given here; None for nobody.
         quality: the least that certificates must say, whatever a request asks for; None for what it asks for.
         taking: which bundle takes a request that names none, if any; None where none is to.
+        cache: gives upstreams' answers again; None where each is asked for.
     """
 
     def __init__(
@@ -89,10 +92,11 @@ class Gateway:
         auditor: Auditor | None = None,
         quality: float | None = None,
         taking: Taking | None = None,
+        cache: Caching | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
-        self._auditor, self._quality, self._taking = auditor, quality, taking
+        self._auditor, self._quality, self._taking, self._cache = auditor, quality, taking, cache
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -255,16 +259,26 @@ class Gateway:
         clock = asyncio.get_running_loop().time
         began, seen = clock(), observation.of(scope)
         try:
-            upstream, response = await self._escalation.ask(call)
+            given = await self._given(call, scope)
         except Unreachable as error:
             error.counted, error.marks = (bundle, "none", why), marks("none", "", ruling)
             raise
-        self._metering.routed.labels(bundle, "upstream", why).inc()
-        named = upstream.model if _renamed(asked) else (read or {}).get("model")
+        by = "cache" if given.cached else "upstream"
+        self._metering.routed.labels(bundle, by, why).inc()
+        named = given.upstream.model if _renamed(asked) else (read or {}).get("model")
+        said = marks(by, named if isinstance(named, str) else "", ruling, FROM_CACHE if given.cached else "")
         try:
-            await relay(response, send, marks("upstream", named if isinstance(named, str) else "", ruling), upstream.waits)
+            await relay(given.response, send, [*said, *given.said], given.upstream.waits)
         finally:
-            seen.upstream_seconds = clock() - began
+            seen.saved_usd = given.saved_usd
+            if not given.cached:
+                seen.upstream_seconds = clock() - began
+
+    async def _given(self, call: Call, scope: Scope) -> Given:
+        """The upstream's answer, or one that it gave before. Raises Unreachable."""
+        if self._cache is not None and scope["method"] == "POST" and scope["path"] in CACHED:
+            return await self._cache.ask(call)
+        return Given(*await self._escalation.ask(call))
 
 
 def _renamed(asked: Wanted | None) -> bool:

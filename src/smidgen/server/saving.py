@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from smidgen.gateway.answer_reading import Usage
 from smidgen.gateway.response_ending import texts_of
 from smidgen.judge import price_list
 from smidgen.server.answers import tokens
@@ -26,12 +27,18 @@ class ListPrice:
 
     def saved(self, read: str, written: str) -> dict[str, Any]:
         """What a request with these texts would have cost. Its tokens are estimated: who counts them did not see them."""
-        given, got = tokens(read), tokens(written)
+        return self._cost(tokens(read), tokens(written), {"estimated": "one for every four characters"})
+
+    def counted(self, usage: Usage) -> dict[str, Any]:
+        """What a request of this size would have cost, which its upstream has told."""
+        return self._cost(usage.given, usage.got, {})
+
+    def _cost(self, given: int, got: int, how: Mapping[str, str]) -> dict[str, Any]:
         return {
             "usd": round((given * self.input + got * self.output) / 1e6, 9),
             "at_list_price_of": self.name,
             "price_date": self.date,
-            "tokens": {"input": given, "output": got, "estimated": "one for every four characters"},
+            "tokens": {"input": given, "output": got, **how},
         }
 
 

@@ -88,6 +88,11 @@ class Upstream:
         self._transport = transport.opened(limits, address.is_local(url))
         self._target = functools.lru_cache(maxsize=_TARGETS)(self._made)
 
+    @property
+    def takes_others_keys(self) -> bool:
+        """Whether clients' own keys go to it."""
+        return self._own and self._key is None
+
     async def close(self) -> None:
         """Let the connections go."""
         await self._transport.aclose()

@@ -18,6 +18,7 @@ MOST_NAME = 200
 
 Verdict = Literal["up", "down"]
 Whose = Literal["upstream", "human"]
+AnsweredBy = Literal["local", "upstream", "cache", "none"]
 
 
 class TrafficError(SmidgenError):
@@ -34,7 +35,7 @@ class Exchange:
         asked: the bundle that it named, without a quality behind an `@`; else the model's name as it stood in the request.
         path: `/v1/chat/completions`, `/v1/completions`, `/v1/responses`.
         input: the text as the small model reads it; None where there is no single one.
-        answered_by: `local`, `upstream`, or `none`.
+        answered_by: `local`, `upstream`, `cache` (what the upstream had said before), or `none`.
         why: why the small model did not answer under its certificate; empty where it did, or there was none to ask.
         odd: what about it a small model cannot do (tools, several turns); pairs are made of requests without any.
         status: HTTP status of the answer.
@@ -63,7 +64,7 @@ class Exchange:
     asked: str
     path: str
     input: str | None
-    answered_by: Literal["local", "upstream", "none"]
+    answered_by: AnsweredBy
     why: str = ""
     odd: str = ""
     status: int = 200
@@ -145,6 +146,7 @@ class Counts:
     requests: int
     local: int
     upstream: int
+    cached: int
     unanswered: int
     held_out: int
     feedback: int

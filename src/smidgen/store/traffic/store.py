@@ -171,7 +171,7 @@ class Traffic:
         one, by = REQUESTS.c, REQUESTS.c.answered_by
         totals = sql.select(
             sql.func.count().label("requests"),
-            *(sql.func.count(sql.case((by == who, 1))).label(who) for who in ("local", "upstream", "none")),
+            *(sql.func.count(sql.case((by == who, 1))).label(who) for who in ("local", "upstream", "cache", "none")),
             sql.func.count(sql.case((one.held_out, 1))).label("held_out"),
             sql.func.min(one.time).label("first"),
             sql.func.max(one.time).label("last"),
@@ -187,6 +187,7 @@ class Traffic:
             requests=total["requests"],
             local=total["local"],
             upstream=total["upstream"],
+            cached=total["cache"],
             unanswered=total["none"],
             held_out=total["held_out"],
             feedback=said["all"],

@@ -1,0 +1,109 @@
+"""What may differ between two texts that are answered alike, however near they are: courtesy, articles, plurals, and no word that tells.
+
+An embedding tells what a text is about: "order 123" and "order 124" are as near as two texts can be, and so are "it works" and "it does
+not work". A list of what must not differ (numbers, dates, negations, names, opposites) has no end, and names have no form in a message all
+in small letters. So the list here is of what may: a few English words that carry nothing. All the other words and signs of two texts must
+be the same, in the same order. In another language nearly all words are others, and texts must be nearly the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_PIECE = re.compile(
+    r"\[[A-Z_]+_\d+\]"  # a stand-in of the border
+    r"|(?<!\w)[-+−]?[$€£¥]?\d[\w.,:/'’%°-]*"  # a number, a date, a time, a sum, with all that is written to it
+    r"|[^\W_]+(?:['’][^\W_]+)*"
+    r"|[^\w\s]|_+"
+)
+_EMPTY = frozenset(
+    (
+        *("a", "an", "the", "please", "pls", "plz", "kindly", "thanks", "thank", "hi", "hello", "hey", "dear", "ok", "okay", "just"),
+        *("can", "could", "would", "will", "shall", "do", "does", "is", "are", "am", "be", "i", "me", "my", "there"),
+        *("tell", "help", "know", "some", "any", "of"),
+    )
+)
+"""Courtesy, articles, auxiliaries of the present, and who speaks."""
+_WISHING = frozenset(("want", "need", "like", "wish"))
+_WISHED = frozenset(("i", "would"))
+_ASKED = frozenset(("can", "could", "would", "will"))
+"""`can you …` asks for what comes then; elsewhere `you` is somebody."""
+_ASKING = frozenset(
+    (
+        *("who", "whom", "whose", "what", "which", "when", "where", "why", "how", "can", "could", "would", "will", "shall", "do", "does"),
+        *("did", "is", "are", "am", "was", "were", "has", "have", "had", "should", "may", "might", "must"),
+    )
+)
+"""A sentence that begins so is a question, with its sign or without."""
+_INVERTED = frozenset(("do", "does", "did", "is", "are", "am", "was", "were", "has", "have", "had"))
+"""The same words stand in a statement, behind who does it."""
+_OTHERWISE = frozenset(("us", "it", "am", "or", "in", "as", "at", "so", "no", "on", "who", "id", "all", "aid", "and"))
+"""In capitals these are other words: a country, a trade, an organisation."""
+_SILENT = frozenset(".,;:!?\"'’“”„‘()")
+_CONTRACTED = re.compile(
+    r"\b(ca|wo|do|does|did|is|are|was|were|have|has|had|could|should|would|must|need|might|ai)(?:n['’]t|nt)\b|\bcannot\b", re.IGNORECASE
+)
+"""`can't`, and `cant` as it is typed."""
+_WHOLE = {"ca": "can", "": "can", "wo": "will", "ai": "is"}
+_DOING = ("do", "does")
+_SHORT = re.compile(r"['’](?:s|m|re|ve|d|ll)\Z")
+_LONG = 3
+"""Letters of a word that has no plural."""
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two texts may have different answers: also where nothing in them tells."""
+    told = telling(one)
+    return not told or told != telling(other)
+
+
+def telling(text: str) -> tuple[str, ...]:
+    """The words and signs of a text that must be the same in another one that is answered alike."""
+    plain = _CONTRACTED.sub(_spelt_out, unicodedata.normalize("NFC", text))
+    loud = plain.upper() == plain
+    told: list[str] = []
+    before, begins, question = "", True, False
+    for match in _PIECE.finditer(plain):
+        piece = match[0]
+        if piece in _SILENT:
+            # A statement with the sign of a question is one.
+            if piece == "?" and not question:
+                told.append("?")
+            begins = begins or piece in ".!?"
+            question = question and piece not in ".!?"
+            continue
+        word = _SHORT.sub("", piece.lower())
+        if _empty(word, before):
+            # `Will`, `US` and `IT` in the midst of a text are names.
+            named = piece != piece.lower() and not begins and word != "i" and not loud
+            if named:
+                told.append(piece)
+        elif word in _OTHERWISE and piece.isupper() and not loud:
+            told.append(piece)
+        elif piece[0].isalpha():
+            told.append(f"not {before}" if word == "not" else _singular(word))  # who cannot is not who will not
+        else:
+            told.append(piece.rstrip(".,:") or piece)  # of a number at the end of a sentence; a sign may be one of these
+        if begins and word in _ASKING:
+            question = True
+            if word in _INVERTED:
+                told.append("asks")
+        begins = begins and word in _EMPTY and word not in _ASKING and word not in ("i", "me", "my")
+        before = word
+    if before in _DOING:  # what something does, and what it is
+        told.append(before)
+    return tuple(told)
+
+
+def _spelt_out(match: re.Match[str]) -> str:
+    begun = (match[1] or "").lower()
+    return f"{_WHOLE.get(begun, begun)} not"
+
+
+def _empty(word: str, before: str) -> bool:
+    return word in _EMPTY or (word in _WISHING and before in _WISHED) or (word == "you" and before in _ASKED)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > _LONG and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word

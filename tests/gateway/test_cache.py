@@ -1,0 +1,317 @@
+"""The cache's policy: no key is shared by two scopes, no telling word is overlooked, and nothing is kept beyond its bounds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smidgen.gateway.answer_reading import Usage
+from smidgen.gateway.cache import answer as answers
+from smidgen.gateway.cache.answer import Kept
+from smidgen.gateway.cache.differences import differ
+from smidgen.gateway.cache.directives import directives
+from smidgen.gateway.cache.memory import Bounds, Entry, Memory
+from smidgen.gateway.cache.question import Naming, Question
+from smidgen.gateway.cache.sharing import Sharing, scope
+from smidgen.gateway.cache.suitable import unsuitable
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+NAMING = Naming()
+SHARING: tuple[Sharing, ...] = ("user", "key", "all")
+
+words = st.sampled_from(["", " ", "a", "b", "a ", "A", '","', "]", "null"])
+headers = st.lists(
+    st.tuples(st.sampled_from([b"authorization", b"api-key", b"x-api-key", b"x-smidgen-user"]), words.map(str.encode)), max_size=3
+)
+ids = st.dictionaries(st.sampled_from(["user", "safety_identifier"]), words | st.none() | st.integers(0, 1), max_size=2)
+
+
+def asked(body: dict[str, Any], whose: Any, path: str = CHAT, given: list[tuple[bytes, bytes]] | None = None) -> Question:
+    return NAMING.question(whose, path, b"", given or [], body, "big")
+
+
+def named(given: list[tuple[bytes, bytes]], fields: dict[str, Any], sharing: Sharing) -> Any:
+    """Who a request says that it is, told apart from the rules under test: all keys, and, among users, all ids."""
+    keys = sorted((name, value.strip()) for name, value in given if name != b"x-smidgen-user" and value.strip())
+    users = [(name, value.strip()) for name, value in sorted(fields.items()) if isinstance(value, str) and value.strip()]
+    users += [("header", value.decode().strip()) for name, value in given if name == b"x-smidgen-user" and value.strip()]
+    return (keys, users) if sharing == "user" else keys
+
+
+@settings(max_examples=600, deadline=None)
+@given(headers, ids, headers, ids, st.sampled_from(["user", "key"]))
+def test_two_requests_share_a_key_only_where_they_are_the_same_persons(
+    one: list[tuple[bytes, bytes]], mine: dict[str, Any], other: list[tuple[bytes, bytes]], theirs: dict[str, Any], sharing: Sharing
+) -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    first, second = scope(sharing, one, mine, False), scope(sharing, other, theirs, False)
+    if first is None or second is None:
+        return
+    keys = [asked({**body, **fields}, whose) for fields, whose in ((mine, first), (theirs, second))]
+    same = named(one, mine, sharing) == named(other, theirs, sharing)
+    assert (keys[0].key == keys[1].key) is same
+    assert (keys[0].template == keys[1].template) is same
+
+
+@settings(max_examples=300, deadline=None)
+@given(headers, ids)
+def test_who_names_nobody_has_no_scope(given: list[tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
+    keys, users = named(given, fields, "user")
+    odd = any(value is not None and not isinstance(value, str) for value in fields.values())
+    assert (scope("user", given, fields, False) is None) is (odd or not users)
+    assert (scope("key", given, fields, False) is None) is (not keys)
+    assert scope("all", given, fields, False) == scope("all", [], {}, False)
+    assert (scope("all", given, fields, True) == scope("all", [], {}, True)) is (not keys)
+
+
+def test_no_two_ways_to_share_have_a_scope_in_common() -> None:
+    given = [(b"authorization", b"Bearer a")]
+    found = [scope(sharing, given, {"user": "a"}, True) for sharing in SHARING]
+    assert len({json.dumps(one) for one in found}) == 3
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2) | st.sampled_from(["", "a", "\ud800", '"', "ä"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=5,
+)
+bodies = st.builds(
+    lambda more, said, before: {**more, "messages": [*before, {"role": "user", "content": said}]},
+    st.dictionaries(st.sampled_from(["temperature", "stop", "metadata", "tools"]), values, max_size=2),
+    st.sampled_from(["", "a", "b", "a\n", "{'here': 'the text'}"]),
+    st.lists(st.sampled_from([{"role": "system", "content": "a"}, {"role": "user", "content": "a"}]), max_size=2),
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(bodies, bodies)
+def test_a_key_stands_for_one_body_and_a_template_for_one_but_for_its_last_text(one: dict[str, Any], other: dict[str, Any]) -> None:
+    def written(body: dict[str, Any]) -> str:
+        return json.dumps(body, sort_keys=True)
+
+    def without(body: dict[str, Any]) -> str:
+        return written({**body, "messages": [*body["messages"][:-1], {**body["messages"][-1], "content": None}]})
+
+    first, second = asked(one, ["user", "a"]), asked(other, ["user", "a"])
+    assert (first.key == second.key) is (written(one) == written(other))
+    assert (first.template == second.template) is (without(one) == without(other))
+
+
+def test_the_hashes_of_another_process_are_others() -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    assert asked(body, ["all"]).key != Naming().question(["all"], CHAT, b"", [], body, "big").key
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"role": "assistant", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "tool", "content": "a"}],
+)
+def test_a_request_about_no_single_text_has_no_template(message: dict[str, Any]) -> None:
+    found = asked({"messages": [{"role": "user", "content": "b"}, message]}, ["all"])
+    assert (found.template, found.text) == (None, "")
+
+
+def test_the_model_the_path_and_the_query_count() -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}], "prompt": "hello"}
+    ways = [(CHAT, b"", "big"), (CHAT, b"v=1", "big"), (CHAT, b"", "small"), (COMPLETIONS, b"", "big")]
+    found = [NAMING.question(["all"], path, query, [], body, model) for path, query, model in ways]
+    assert len({one.key for one in found}) == len({one.template for one in found}) == 4
+
+
+ALIKE = [
+    ("Where is my card?", "where is the card"),
+    ("Please cancel my order", "could you cancel the order, please?"),
+    ("I want a refund", "I would like a refund!"),
+    ("Can you tell me what the exchange rate is?", "what is the exchange rate"),
+    ("I can't log in.", "i cannot log in"),
+    ("How do I link a new card?", "How can I link my new cards?"),
+    ("Is [PERSON_1] here?", "is [PERSON_1] here"),
+    ("I am here at 12:30.", "I'm here at 12:30"),
+]
+UNLIKE = [
+    ("Where is order 123?", "Where is order 124?"),
+    ("Where is order A-123?", "Where is order B-123?"),
+    ("It costs 1.50", "It costs 1.05"),
+    ("Send 5 to 3", "Send 3 to 5"),
+    ("a refund of $50", "a refund of €50"),
+    ("a refund of 50", "a refund of -50"),
+    ("2026-01-02 please", "2026-02-01 please"),
+    ("cancel dinner this saturday", "cancel dinner this friday"),
+    ("on 3 May", "on 3 March"),
+    ("two cards", "three cards"),
+    ("call me tomorrow", "call me today"),
+    ("My card works", "My card does not work"),
+    ("My card works", "My card doesn't work"),
+    ("I can't verify it", "I won't verify it"),
+    ("I can't verify it", "I couldn't verify it"),
+    ("I did not order X but Y", "I did order X but not Y"),
+    ("with a receipt", "without a receipt"),
+    ("Is Anna in?", "Is Bert in?"),
+    ("fly to paris", "fly to london"),
+    ("from paris to london", "from london to paris"),
+    ("pay in usd", "pay in eur"),
+    ("for US customers", "for us customers"),
+    ("when does Will come", "when does he come"),
+    ("activate my card", "deactivate my card"),
+    ("change my name", "change your name"),
+    ("what do I call you", "what do you call me"),
+    ("put milk on the list", "did I put milk on the list"),
+    ("What are disposable cards?", "What do disposable cards do?"),
+    ("My card works", "My card works?"),
+    ("you hit it", "it hit you"),
+    ("I cancelled my order", "Cancel my order"),
+    ("[PERSON_1] owes [PERSON_2]", "[PERSON_2] owes [PERSON_1]"),
+    ("good 👍", "good 👎"),
+    ("C++ or C", "C or C"),
+    ("Ich kann zahlen", "Ich kann nicht zahlen"),
+    ("订单一", "订单二"),
+    ("please", "hello"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_courtesy_articles_and_plurals_may_differ(one: str, other: str) -> None:
+    assert not differ(one, other) and not differ(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), UNLIKE)
+def test_words_that_tell_may_not(one: str, other: str) -> None:
+    assert differ(one, other) and differ(other, one)
+
+
+TELLING = (
+    *("124", "3.5", "12:30", "2026-11-26", "$5", "50%", "not", "never", "without"),
+    *("friday", "june", "London", "visa", "eur", "two", "[PERSON_2]", "é", "中"),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(["where", "is", "my", "card", "please", "order", "the"]), min_size=1, max_size=6), st.data())
+def test_a_telling_word_put_in_anywhere_is_seen(said: list[str], data: st.DataObject) -> None:
+    word, other = (data.draw(st.sampled_from(TELLING)) for _ in range(2))
+    place = data.draw(st.integers(0, len(said)))
+    text = " ".join(said)
+    more = " ".join([*said[:place], word, *said[place:]])
+    instead = " ".join([*said[:place], other, *said[place:]])
+    assert differ(text, more) and differ(more, text)
+    assert differ(more, instead) or word == other
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("no-store", (False, True)),
+        ("NO-CACHE", (True, False)),
+        ("max-age=0", (True, False)),
+        ("max-age=x", (True, False)),
+        ("private", (True, True)),
+    ],
+)
+def test_what_a_client_says_of_caching(word: str, found: tuple[bool, bool]) -> None:
+    said = directives([(b"Cache-Control", b"foo, " + word.encode())])
+    assert (said.store, said.reuse) == found
+    assert directives([(b"cache-control", b"max-age=60")]).fresh == 60
+
+
+def test_a_request_with_nothing_odd_in_it_suits() -> None:
+    message = {"role": "user", "content": [{"type": "text", "text": "a"}]}
+    assert unsuitable(CHAT, {"model": "m", "messages": [message], "temperature": 0, "n": 1, "stream": True, "unheard": None}) == ""
+    assert unsuitable(COMPLETIONS, {"model": "m", "prompt": "a"}) == ""
+    assert unsuitable(COMPLETIONS, {"model": "m", "prompt": ["a", "b"]}) == "unsuited"
+    assert unsuitable(CHAT, {"messages": [message], "temperature": 1}) == "drawn"
+    assert unsuitable(CHAT, {"messages": [message], "temperature": 1}, drawn=True) == ""
+
+
+def entry(name: str, size: int = 10, born: float = 0.0, template: bytes | None = b"t") -> Entry:
+    return Entry(Question(name.encode(), template, name), Kept(b"x" * size, Usage(1, 1)), born)
+
+
+def test_a_memory_is_bounded_in_number_bytes_and_age() -> None:
+    memory = Memory(Bounds(entries=3, total=10_000, each=6_000, seconds=60))
+    one, two, three, four = (entry(name) for name in ("one", "two", "three", "four"))
+    assert all(memory.put(each) for each in (one, two, three))
+    assert memory.exact(one.question, 1) is one
+    memory.put(four)
+    assert [memory.exact(each.question, 1) for each in (one, two, three, four)] == [one, None, three, four]
+    assert not memory.put(entry("large", 6_001)) and len(memory) == 3
+    assert memory.put(entry("big", 6_000)) and memory.size <= 10_000
+    memory.forget(60)
+    assert len(memory) > 0
+    memory.forget(61)
+    assert (len(memory), memory.size) == (0, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 4_000), st.sampled_from([b"t", b"u", None]), st.booleans()), max_size=30)
+)
+def test_a_memory_never_holds_more_than_it_may_and_counts_right(steps: list[tuple[str, int, bytes | None, bool]]) -> None:
+    memory = Memory(Bounds(entries=4, total=12_000, each=3_000, seconds=5))
+    vector = np.ones(2, np.float32)
+    for now, (name, size, template, placed) in enumerate(steps):
+        new = entry(name, size, float(now), template)
+        kept = memory.put(new)
+        assert kept is (size <= 3_000)
+        if placed:
+            memory.placed(new, vector)
+        assert len(memory) <= 4 and memory.size <= 12_000 + vector.nbytes
+        for wanted in (b"t", b"u"):
+            found = memory.alike(Question(b"?", wanted, ""), float(now))
+            assert all(one.question.template == wanted and one.vector is not None and now - one.born <= 5 for one in found)
+    memory.forget(len(steps) + 10)
+    assert (len(memory), memory.size, memory._alike) == (0, 0, {})
+
+
+def stream(*chunks: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in chunks) + b"data: [DONE]\n\n"
+
+
+def test_a_stream_is_put_together_and_taken_apart_again() -> None:
+    head = {"id": "i", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": ""},
+        {"reasoning_content": "hm"},
+        {"content": "a"},
+        {"content": "ä\ud800"},
+        {},
+    ]
+    chunks = [{**head, "choices": [{"index": 0, "delta": one, "finish_reason": "stop" if not one else None}]} for one in deltas]
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    kept = answers.kept(CHAT, answers.EVENTS, stream(*chunks, {**head, "choices": [], "usage": usage}))
+    assert kept is not None and kept.usage == Usage(3, 2)
+    found = json.loads(answers.whole(kept, {"answered_by": "cache"}))
+    assert found["choices"][0]["message"] == {"role": "assistant", "content": "aä\ud800", "reasoning_content": "hm"}
+    assert (found["object"], found["usage"], found["smidgen"]) == ("chat.completion", usage, {"answered_by": "cache"})
+    again = answers.kept(CHAT, answers.EVENTS, answers.events(CHAT, kept, {"answered_by": "cache"}, usage=True))
+    assert again == kept
+
+
+@pytest.mark.parametrize(("path", "choice"), [(CHAT, {"text": "a"}), (COMPLETIONS, {"message": {"role": "assistant", "content": "a"}})])
+def test_an_answer_of_the_other_face_is_not_kept(path: str, choice: dict[str, Any]) -> None:
+    whole = {"choices": [{"index": 0, "finish_reason": "stop", **choice}]}
+    assert answers.kept(path, "application/json", json.dumps(whole).encode()) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([CHAT, COMPLETIONS]), st.sampled_from(["application/json", answers.EVENTS]), values, values, values)
+def test_an_answer_of_any_shape_is_kept_whole_or_not_at_all(path: str, kind: str, choices: Any, message: Any, more: Any) -> None:
+    for found in ({"choices": choices}, {"choices": [{"message": message, "delta": message, "text": more, "finish_reason": "stop"}]}, more):
+        body = stream(found) if kind == answers.EVENTS else json.dumps(found).encode()
+        try:
+            kept = answers.kept(path, kind, body)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            continue  # whoever asks takes these for "not understood"
+        if kept is not None:
+            assert json.loads(answers.whole(kept, {}))["choices"]
+            assert answers.events(path, kept, {}, usage=False)
+
+
+def test_the_cases_are_many() -> None:
+    assert len(list(itertools.chain(ALIKE, UNLIKE))) > 40
