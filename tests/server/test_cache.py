@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,8 +18,10 @@ from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk, upstream
 
 from smidgen.cli import main
 from smidgen.flows.live import Model
+from smidgen.gateway.budget import today
 from smidgen.gateway.patience import Patience
 from smidgen.server import cached
+from smidgen.store import account as accounts
 from smidgen.store.traffic.store import opened
 
 from .conftest import Running, running
@@ -525,3 +528,19 @@ def test_without_a_fallback_there_is_nothing_to_cache(capsys: pytest.CaptureFixt
     assert "no fallback whose answers it could keep" in capsys.readouterr().err.replace("\n", " ")
     assert main.code(["serve", "nowhere", "--fallback", "http://127.0.0.1:1/v1", "--fallback-model", "m", "--cache-scope", "all"]) == 2
     assert "and not that they are" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_account_has_what_the_cache_saved_and_nothing_spent_on_it(
+    gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
+    upstream.answer = echo
+    with ExitStack() as stack:
+        chosen = {"fallback": (upstream.url,), "fallback_model": ("gpt-6-luna",), "cache": "exact"}
+        server = stack.enter_context(running(patience=PATIENCE, **chosen))
+        for _ in range(3):
+            server.post(CHAT, asking("hello", name="gpt-6-luna"))
+    found = {key.by: entry for key, entry in accounts.read(today()).entries.items()}
+    assert {by: entry.requests for by, entry in found.items()} == {"upstream": 1, "cache": 2}
+    once = 300 * 100 + 20 * 500  # nanodollars
+    assert (found["upstream"].spent, found["cache"].spent, found["cache"].saved) == (once, 0, 2 * once)

@@ -41,13 +41,14 @@ _NAME = "smidgen"
 @dataclass(frozen=True, slots=True)
 class Given:
     """How a request was answered: by whom, the response, and what its headers say of the cache. `cached`: from there; `saved_usd`: what it
-    would have cost, where that is known."""
+    would have cost, `took`: how much of it there was, where that is known."""
 
     upstream: Upstream
     response: httpx.Response
     said: Headers = field(default_factory=list)
     cached: bool = False
     saved_usd: float | None = None
+    took: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Caching:
             body, kind = answers.whole(kept, facts), "application/json"
         sent = {"content-type": kind, **(HEADERS if asked.streamed else {"content-length": str(len(body))})}
         response = httpx.Response(200, headers=sent, stream=_Bytes(body))
-        return Given(self._first, response, headers, cached=True, saved_usd=usd)
+        return Given(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
 
     def _saved(self, asked: _Asked, call: Call, usage: Usage | None) -> dict[str, Any] | None:
         """What it would have cost; None where the price list does not have the model, or nobody said how much the answer took."""

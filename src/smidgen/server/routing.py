@@ -267,6 +267,8 @@ class Gateway:
         self._metering.routed.labels(bundle, by, why).inc()
         named = given.upstream.model if _renamed(asked) else (read or {}).get("model")
         said = marks(by, named if isinstance(named, str) else "", ruling, FROM_CACHE if given.cached else "")
+        if given.took is not None and named == given.upstream.model:  # the account knows the price of that model alone
+            slips.instead(given.took.given, given.took.got)
         try:
             await relay(given.response, send, [*said, *given.said], given.upstream.waits)
         finally:
