@@ -1,6 +1,6 @@
 """What a small model could answer of a job whose answers are labels, before one is trained: a stand-in is, in seconds.
 
-The stand-in is a linear head on the vectors of the base as it comes, or a linear classifier of words, whichever does better. It is asked
+The stand-in is a kernel head on the vectors of the base as it comes, or a linear classifier of words, whichever does better. It is asked
 about texts that it has not learnt from, and what a certificate would make of its answers is drawn again and again. Only texts that may be
 learnt from are looked at: the held-out ones are for the certificate itself, and a look at them is not for nothing.
 """
@@ -21,7 +21,7 @@ from smidgen.core.errors import MissingExtra
 from smidgen.core.parts import Task, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.data.linear_head import LinearHead, chances
+from smidgen.data.frozen_head import chances, fitted
 from smidgen.data.sides import CHOOSING_SHARE
 from smidgen.flows.disagreement import bare
 from smidgen.flows.embedding import Embed
@@ -36,9 +36,10 @@ from smidgen.stats.spending import share
 ALPHA, DELTA = 0.05, 0.05
 """As `smidgen learn` certifies where nothing else is asked for."""
 MOST_ROWS = 8_000
-_MOST_VECTORS = 2_000
-"""Of more texts than these, vectors take too long, and words tell more; who learns from their words is then asked about a fifth of them."""
-VECTORS, WORDS = "a linear head on the starter base", "a linear classifier of words"
+_MOST_VECTORS = 3_000
+"""Of so many texts vectors are made, of the latest ones: more of them take too long. Who learns from the words of more than these is asked
+about a fifth of them."""
+VECTORS, WORDS = "a kernel head on the starter base", "a linear classifier of words"
 _LEAST_ROWS = 40
 _LEAST_TESTS = 100
 _FOLDS = 5
@@ -130,7 +131,7 @@ def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_o
         why = f"too early to say: it agrees more the more texts it learns from ({half:.1%} where that is half of them)"
         return Forecast(None, why, **facts)
     if growth is None:
-        why = f"none, as far as a linear model shows: even where it is surest, over {ALPHA:.0%} of its answers differ"
+        why = f"none, as far as the stand-in shows: even where it is surest, over {ALPHA:.0%} of its answers differ"
         return Forecast(0.0, why, low=seen.low, high=seen.high, **facts)
     return _too_few(max(fewest - distinct, (growth - 1) * distinct), **facts)
 
@@ -167,21 +168,16 @@ class _Answered:
 
 
 def _answered(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> _Answered:
-    """What the better of the stand-ins says: of a few texts vectors tell more, of many the words do.
-
-    Raises MissingExtra where there is no encoder, and scikit-learn is not installed.
-    """
+    """What the better of the stand-ins says. Raises MissingExtra where there is no encoder, and scikit-learn is not installed."""
     wanted = np.array([-1 if target is None else target for target in targets])
     found: list[_Answered] = []
-    if embed is not None and len(texts) <= _MOST_VECTORS:
-        found.append(_judged(_by_vectors(embed(texts), wanted, len(names)), wanted, VECTORS))
+    if embed is not None:
+        newest = slice(-_MOST_VECTORS, None)
+        found.append(_judged(_by_vectors(embed(texts[newest]), wanted[newest], len(names)), wanted[newest], VECTORS))
+    asked = _asked_of(len(texts))
     try:
-        asked = _asked_of(len(texts))
         found.append(_judged(_by_words(texts, wanted, names, asked), wanted[np.concatenate(asked)], WORDS))
     except MissingExtra:
-        if not found and embed is not None:
-            newest = slice(-_MOST_VECTORS, None)
-            found.append(_judged(_by_vectors(embed(texts[newest]), wanted[newest], len(names)), wanted[newest], VECTORS))
         if not found:
             raise
     return max(found, key=lambda one: one.agreement)
@@ -200,6 +196,8 @@ def _asked_of(n: int) -> list[NDArray[np.int64]]:
 
 def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> float | None:
     """On how many of one half of the texts who has learnt from the other agrees; None where that has too little of any label."""
+    if embed is not None:
+        texts, targets = texts[-_MOST_VECTORS:], targets[-_MOST_VECTORS:]
     order = np.random.default_rng(11).permutation(len(texts))
     half = len(order) // 2
     taught = [place for place in order[:half].tolist() if targets[place] is not None]
@@ -211,7 +209,7 @@ def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int |
     if embed is not None:
         vectors = embed([texts[place] for place in [*taught, *asked]])
         numbers = np.array([targets[place] for place in taught], dtype=np.int64)
-        said = LinearHead(vectors[: len(taught)], numbers, len(names)).scores(vectors[len(taught) :])
+        said: NDArray[Any] = fitted(vectors[: len(taught)], numbers, len(names)).scores(vectors[len(taught) :])
     else:
         said = _of_words([texts[place] for place in taught], own, [texts[place] for place in asked], names)
     return float((said.argmax(axis=1) == wanted).mean())
@@ -219,9 +217,9 @@ def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int |
 
 def _by_vectors(vectors: NDArray[np.float32], wanted: NDArray[np.int64], classes: int) -> Floats:
     known = wanted >= 0
-    head = LinearHead(vectors[known], wanted[known], classes)
-    table = np.zeros((len(wanted), classes))
-    table[known] = head.left_out()
+    head = fitted(vectors[known], wanted[known], classes)
+    table = np.zeros((len(wanted), classes), np.float32)
+    table[known] = head.left_out
     if not known.all():
         table[~known] = head.scores(vectors[~known])
     return chances(table)
