@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from smidgen.stats.certified import Claim, Step, certified
 from smidgen.stats.paired import sign_test
-from smidgen.stats.spending import share
+from smidgen.stats.spending import share, slow_share
 
 ALPHA = DELTA = 0.05
 LOOKS, SEEDS = 15, 200
@@ -52,3 +54,12 @@ def test_a_challenger_that_is_no_better_is_seldom_ever_called_better() -> None:
         spent += any(value <= share(DELTA, look) for look, value in enumerate(p, 1))
         plain += any(value <= DELTA for value in p)
     assert spent / SEEDS <= DELTA < plain / SEEDS
+
+
+def test_slow_shares_add_up_to_no_more_than_the_level_and_last_longer() -> None:
+    some = [slow_share(0.05, look) for look in range(1, 2001)]
+    assert sum(some) == pytest.approx(0.05 * (1 - 1 / math.log2(2002)))
+    assert some == sorted(some, reverse=True) and len(set(some)) == 2000
+    assert slow_share(0.05, 100) > 3 * share(0.05, 100)
+    with pytest.raises(ValueError, match="counted from 1"):
+        slow_share(0.05, 0)
