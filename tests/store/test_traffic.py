@@ -527,3 +527,18 @@ def test_a_pair_is_json_ready(store: Traffic) -> None:
         False,
     )
     assert stores.HELD_OUT == 0.2
+
+
+def test_a_stretch_has_every_text_whoever_answered_and_no_other(store: Traffic) -> None:
+    store.add([asked(number, answered_by=("local", "upstream", "none")[number % 3], local_score=0.5) for number in range(1200)])
+    store.add([asked(1200, odd="tools"), asked(1201, input=None), asked(1202, asked="other"), asked(1203, input="x" * 40_000)])
+    newest = store.stretch("support", 700)
+    assert [one.id for one in newest] == [f"req_{number}" for number in range(500, 1200)]
+    assert [one.id for one in store.stretch("support", 600, newest=False)] == [f"req_{number}" for number in range(600)]
+    since, until = NOW + timedelta(minutes=100), NOW + timedelta(minutes=103)
+    some = store.stretch("support", 9, since=since, until=until)
+    assert [(one.id, one.local_score, one.held_out) for one in some] == [(f"req_{number}", 0.5, False) for number in (100, 101, 102)]
+    assert store.stretch("nobody", 9) == []
+    # Of the same moment each comes once, over the edge of a page.
+    store.add([dataclasses.replace(asked(number, asked="busy"), time=NOW) for number in range(2000, 2900)])
+    assert len({one.id for one in store.stretch("busy", 900)}) == 900 == len(store.stretch("busy", 5000, newest=False))

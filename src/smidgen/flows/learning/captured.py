@@ -20,6 +20,7 @@ from smidgen.flows.learning.material import Source, Taken
 from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.shapes import Pair
 from smidgen.store.traffic.store import opened
+from smidgen.store.traffic.stretches import Heard
 
 LEAST_OF_A_NEW_LABEL = 5
 """Rows to learn from that a label must have which the champion does not know: a large model's slip is no new label."""
@@ -38,6 +39,12 @@ class Stored(Protocol):
         template: str | None = None,
     ) -> Iterator[Pair]:
         """Texts with answers, the oldest first."""
+        ...
+
+    def stretch(
+        self, asked: str, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True
+    ) -> list[Heard]:
+        """The newest requests, or the first ones, the oldest first."""
         ...
 
 

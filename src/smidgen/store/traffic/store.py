@@ -35,6 +35,7 @@ from smidgen.store.traffic.shapes import (
     stamp,
 )
 from smidgen.store.traffic.sides import Sides
+from smidgen.store.traffic.stretches import Heard, stretch
 from smidgen.store.traffic.tables import ALIASES, FEEDBACK, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
@@ -159,6 +160,12 @@ class Traffic:
                 pair = learning.pair(row, said.get(row.id))
                 if pair is not None:
                     yield pair
+
+    def stretch(
+        self, asked: str, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True
+    ) -> list[Heard]:
+        """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `stretches.stretch`."""
+        return stretch(self._reading, asked, most, since=since, until=until, newest=newest)
 
     def find(self, id: str) -> Mapping[str, Any] | None:
         """What is stored of one request, by the names of its columns; None where there is none."""
