@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from collections import Counter, defaultdict
-from typing import Any
 
-from smidgen.core.errors import MissingExtra
 from smidgen.data.finding import EXAMPLES, Finding
+from smidgen.data.languages import READ
+from smidgen.data.languages import languages as identified
 from smidgen.data.survey import Survey
 
 LOOKED_AT = 20_000
-_SHORTEST = 15
-"""Characters; under this a language can hardly be told."""
-_SURE = 0.5
 _SHARE = 0.005
 
 
@@ -23,20 +19,16 @@ def look(survey: Survey) -> list[Finding]:
 
     Raises MissingExtra where the identifier is not installed.
     """
-    identifier = _identifier()
     if not survey.rows:
         return []
+    places = survey.sample(LOOKED_AT)
     languages: dict[str, list[int]] = defaultdict(list)
     scripts: Counter[str] = Counter()
     told = 0
-    for place in survey.sample(LOOKED_AT):
-        text = survey.texts[place][:2000]
-        scripts[_script(text)] += 1
-        if len(text) < _SHORTEST and text.isascii():
-            continue
-        language, sure = identifier.classify(text)
-        if sure >= _SURE:
-            languages[str(language)].append(survey.rows[place].number)
+    for place, language in zip(places, identified([survey.texts[place] for place in places]), strict=True):
+        scripts[_script(survey.texts[place][:READ])] += 1
+        if language is not None:
+            languages[language].append(survey.rows[place].number)
             told += 1
     common = {language: rows for language, rows in languages.items() if len(rows) >= max(2, _SHARE * told)}
     if not common:
@@ -60,16 +52,6 @@ def look(survey: Survey) -> list[Finding]:
             details,
         )
     ]
-
-
-@functools.cache
-def _identifier() -> Any:
-    """The identifier with its model, 5 MB, loaded once."""
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise MissingExtra("py3langid", "train") from error
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _script(text: str) -> str:
