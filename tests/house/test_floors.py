@@ -12,7 +12,7 @@ from .conftest import Fresh
 
 ROOMS = (
     "core", "parts", "store", "machine", "stats", "tasks", "data", "bases", "students", "compress", "judge", "bundles", "engines",
-    "gateway", "flows", "cli", "server",
+    "gateway", "watch", "flows", "cli", "server",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def test_every_page_is_in_the_menu_and_every_entry_is_a_page(root: Path) -> None
 
 def test_every_room_has_a_page(root: Path) -> None:
     rooms = [folder.name for folder in (root / "src" / "smidgen").iterdir() if (folder / "__init__.py").is_file()]
-    pages = {"server": "serve", "judge": "report"}
+    pages = {"server": "serve", "judge": "report", "watch": "drift"}
     assert len(rooms) >= 16
     assert [room for room in rooms if not (root / "docs" / f"{pages.get(room, room)}.md").is_file()] == []
 

@@ -1,0 +1,121 @@
+"""What is remembered of the looks at a model's traffic: how many there were, and what the last one found. Never a text, and no words of
+one: what is deleted from the store of traffic must not live on here.
+
+A small file in smidgen's home, one for each bundle and name that it is served under. A new champion has a file of its own, and so looks are
+counted anew with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from smidgen.core.errors import SmidgenError
+from smidgen.store import atomic
+from smidgen.store.home import home
+
+_MOST_BYTES = 262_144
+_LOCK_SECONDS = 10
+
+
+class DriftError(SmidgenError):
+    """The looks at a model's traffic cannot be counted."""
+
+
+class Record(BaseModel):
+    """All that is remembered.
+
+    Attributes:
+        bundle_id: of the bundle that was served, under this `name`.
+        looks: how many there were.
+        sample_sha256: of the requests of the last one: the same ones once more are no further look.
+        newest: when the newest request of the last look came.
+        at: when the last look was.
+        last: what it found, JSON.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    bundle_id: str = Field(max_length=100)
+    name: str = Field(max_length=200)
+    looks: int = Field(default=0, ge=0)
+    sample_sha256: str = Field(default="", max_length=64)
+    newest: AwareDatetime | None = None
+    at: AwareDatetime | None = None
+    last: dict[str, Any] | None = None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the last look raised one."""
+        return bool(self.last and self.last.get("alarm") is True)
+
+    @property
+    def moved(self) -> list[str]:
+        """What had moved then."""
+        moved = (self.last or {}).get("moved")
+        return [str(what) for what in moved] if isinstance(moved, list) else []
+
+    @property
+    def sizes(self) -> dict[str, float]:
+        """How much each thing that was tested had moved then, 0..1."""
+        tests = (self.last or {}).get("tests")
+        found = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
+        return {str(test["what"]): float(test["size"]) for test in found if isinstance(test.get("size"), int | float) and "what" in test}
+
+    def looked(self, look: int, sample_sha256: str, newest: datetime, at: datetime, found: dict[str, Any]) -> Record:
+        """The record after a look."""
+        changes = {"looks": look, "sample_sha256": sample_sha256, "newest": newest, "at": at, "last": found}
+        return self.model_copy(update=changes)
+
+    def next(self, sample_sha256: str) -> int:
+        """The number that a look at these requests has: the next one, unless they were just looked at."""
+        return self.looks if self.looks and sample_sha256 == self.sample_sha256 else self.looks + 1
+
+
+def place(bundle_id: str, name: str) -> Path:
+    """Where the record of a bundle lies, under the name that requests use."""
+    return home() / "drift" / f"{hashlib.sha256(json.dumps([bundle_id, name]).encode()).hexdigest()[:24]}.json"
+
+
+def read(bundle_id: str, name: str) -> Record:
+    """What is remembered; a new record where there is none. Raises OSError or ValueError for one that cannot be read."""
+    try:
+        with place(bundle_id, name).open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return Record(bundle_id=bundle_id, name=name)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    try:
+        return Record.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
+
+
+def change(bundle_id: str, name: str, how: Callable[[Record], Record]) -> Record:
+    """Read, change and write the record under a lock; what stands there now.
+
+    Raises DriftError where it cannot be read or written. A record that is lost is not made anew in silence: looks that were spent would be
+    forgotten.
+    """
+    file = place(bundle_id, name)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+            changed = how(read(bundle_id, name))
+            atomic.write(file, (json.dumps(changed.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
+            return changed
+    except (OSError, ValueError) as error:
+        raise DriftError(
+            f"the looks at the traffic cannot be counted ({error})",
+            value=str(file),
+            todo="Make the file writable and room on the disk. To count looks anew, remove the file.",
+        ) from error

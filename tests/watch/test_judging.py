@@ -1,0 +1,111 @@
+"""An alarm is raised for what moved, and hardly ever for nothing, however often one looks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from smidgen.core.errors import InputError
+from smidgen.stats.presence import presence
+from smidgen.stats.spending import slow_share
+from smidgen.watch import judging
+from smidgen.watch.judging import Judgement, check, enough, judged
+from smidgen.watch.sample import Sample
+
+LABELS = np.array([f"label {number}" for number in range(8)])
+SUBJECTS = ("parcel", "refund", "invoice", "lamp", "voucher", "return", "address", "colour")
+VERBS = ("lost", "late", "broken", "wanted", "found", "wrong", "paid", "sent", "new", "old")
+CENTRES = np.random.default_rng(42).normal(size=(9, 6))
+
+
+def letters(number: int) -> str:
+    """A name for a text that no other has."""
+    return "".join(chr(97 + number // 26**place % 26) for place in range(4))
+
+
+def sample(seed: int, earlier: int = 300, later: int = 100, new: float = 0.0, shift: float = 0.0, look: int = 0, looks: int = 1) -> Sample:
+    """Two stretches of texts about eight subjects; of the later one the share `new` is of a ninth, and texts moved by `shift`. Of several
+    looks each has a part of the later stretch."""
+    rng = np.random.default_rng(seed)
+    about = rng.integers(0, 8, earlier + later)
+    about[earlier:] = np.where(rng.random(later) < new, 8, about[earlier:])
+    vectors = CENTRES[about] + rng.normal(size=(len(about), 6))
+    vectors[earlier:, 0] += shift
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    words = [(SUBJECTS[one] if one < 8 else "klarna", VERBS[rng.integers(0, 10)]) for one in about]
+    texts = [f"{subject} {verb} {letters(number)}" for number, (subject, verb) in enumerate(words)]
+    scores = np.clip(rng.beta(8, 2, len(about)) - 0.3 * (about == 8), 0, 1)
+    begin, end = earlier + later * look // looks, earlier + later * (look + 1) // looks
+    where = presence(texts[:earlier], texts[begin:end])
+    assert where is not None
+    at = np.where(where.later_at >= 0, begin + where.later_at, where.earlier_at)
+    labels = [str(LABELS[about[place] % 8]) for place in at]
+    return Sample(where, [texts[place] for place in at], vectors[at], labels, scores[at], ["en"] * where.n)
+
+
+def moved(found: Judgement) -> list[str]:
+    return [test.what for test in found.tests if test.alarm]
+
+
+def test_a_new_subject_is_seen_and_told_with_examples() -> None:
+    given = sample(1, new=0.35)
+    found = judged(given, 1)
+    assert found.alarm and {"meaning", "words"} <= set(moved(found))
+    by = {test.what: test for test in found.tests}
+    assert set(by) == {"meaning", "subjects", "labels", "scores", "length", "language", "words"}
+    assert by["words"].numbers["words"] == {"klarna": sum("klarna" in text for text in given.texts)}
+    assert by["meaning"].examples and sum("klarna" in text for text in by["meaning"].examples) >= 4
+    assert all("klarna" in text for text in by["words"].examples) and len(by["words"].examples) == 5
+    assert "more label 0" in by["labels"].says and by["labels"].numbers["shares"]
+    # The share that is new, at most: vectors of the new subject lie among the others.
+    assert 0.1 < by["meaning"].size < 0.4 and 0.25 < by["words"].size < 0.45
+    assert by["language"].p == 1.0 and not by["language"].sure
+
+
+def test_what_is_kept_of_a_look_has_no_text_in_it() -> None:
+    given = sample(1, new=0.35)
+    kept = json.dumps(judged(given, 1).json(examples=False))
+    assert "klarna" not in kept and "label 0" in kept
+    assert [text for text in given.texts if text in kept] == [] and len(given.texts) == 400
+    assert "klarna" in json.dumps(judged(given, 1).json())
+
+
+def test_a_small_shift_of_many_texts_is_certain_and_no_alarm() -> None:
+    found = judged(sample(2, earlier=4000, later=2000, shift=0.18), 1)
+    (meaning,) = [test for test in found.tests if test.what == "meaning"]
+    assert meaning.sure and 0.01 < meaning.size < 0.05 and not meaning.alarm and not found.alarm
+
+
+def test_of_looks_at_the_same_traffic_hardly_any_series_ever_raises_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty series of three looks at one reference, at a level of 0.2 and with every size an alarm: in nine there may be one."""
+    series, looks, level = 40, 3, 0.2
+    # Fewer permutations than the smallest shares need make p-values larger, and no alarm more.
+    monkeypatch.setattr(judging, "_FEWEST_DRAWN", 99)
+    monkeypatch.setattr(judging, "_MOST_DRAWN", 400)
+    alarms = 0
+    for number in range(series):
+        # All looks of a series compare with the same reference, as a line's do.
+        parts = [sample(1000 + number, earlier=150, later=50 * looks, look=look, looks=looks) for look in range(looks)]
+        alarms += any(judged(one, look, level, least=1e-9, seed=number).alarm for look, one in enumerate(parts, 1))
+    assert alarms <= 9
+
+
+def test_each_look_spends_its_share_and_a_late_one_says_that_it_is_blind() -> None:
+    whole = sample(3, earlier=120, later=60)
+    given = Sample(whole.where, whole.texts, untested={"meaning": "why"})
+    first, late = judged(given, 1), judged(given, 50_000)
+    assert (first.spent, late.spent) == (slow_share(0.05, 1), slow_share(0.05, 50_000))
+    assert not first.blind and late.blind and first.untested == {"meaning": "why"}
+    assert [test.what for test in first.tests] == ["length", "words"]
+
+
+def test_too_few_texts_are_no_look() -> None:
+    assert not enough(sample(4, earlier=100, later=49)) and enough(sample(4, earlier=100, later=50))
+
+
+def test_a_level_or_a_size_that_cannot_be_is_refused() -> None:
+    for level, least, named in ((0.0, 0.1, "--level"), (0.05, 1.0, "--least")):
+        with pytest.raises(InputError, match=named):
+            check(level, least)
