@@ -12,11 +12,11 @@ from .conftest import Fresh
 
 VERBS = (
     *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
-    *("serve", "traffic", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
 )
 WITH_JSON = (
     *("check", "build", "eval", "certify", "redact", "chat", "pull", "models"),
-    *("doctor", "serve", "traffic", "status", "export", "cost", "learn", "rollback"),
+    *("doctor", "serve", "traffic", "drift", "status", "export", "cost", "learn", "rollback"),
 )
 
 

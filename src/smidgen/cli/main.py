@@ -21,7 +21,7 @@ from smidgen.parts import registry
 
 ORDER = (
     *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
-    *("serve", "traffic", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
 )
 """The verbs in the order in which a new user meets them; any other comes after these."""
 

@@ -16,8 +16,8 @@ def status(
     days: Annotated[int, typer.Option(min=1, max=400, help="How many days of the account to show, today among them.")] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, the account day by day.")] = False,
 ) -> None:
-    """Show how the certificate of each bundle on this machine stands and what its audits have found; by model what requests took, today and
-    in the last days; and what was spent under a budget today.
+    """Show how the certificate of each bundle on this machine stands, what its audits and the last look at its traffic found; by model what
+    requests took, today and in the last days; and what was spent under a budget today.
 
     It reads files and asks no server: it works whether one runs or not. A server that runs writes every few seconds.
 
@@ -57,6 +57,15 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
     for bundle in bundles:
         why = bundle.get("error") or bundle["certificate"]["why"]
         out.print(f"[dim]{escape(bundle['name'])}[/]  {escape(bundle['folder'])}: {escape(why)}", soft_wrap=True)
+        if bundle.get("drift") is not None:
+            out.print(f"  {_drift(bundle['drift'])}", soft_wrap=True)
+
+
+def _drift(found: dict[str, Any]) -> str:
+    if "error" in found:
+        return f"[red]drift: what was found cannot be read:[/] {escape(found['error'])}"
+    when = f"{found['at'][:16].replace('T', ' ')} UTC, look {found['looks']}"
+    return f"[red]drift: {', '.join(found['moved'])} moved[/] ({when})" if found["alarm"] else f"[dim]drift: no alarm ({when})[/]"
 
 
 def _evidence(audits: dict[str, Any]) -> str:

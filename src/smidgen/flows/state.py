@@ -17,6 +17,8 @@ from smidgen.gateway.budget import today
 from smidgen.gateway.standing import Standing, standing
 from smidgen.store import ledger, shelf
 from smidgen.store.ledger import NANO
+from smidgen.store.line import Line, is_line
+from smidgen.watch import record
 
 
 def state(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, Any]:
@@ -46,6 +48,7 @@ def _bundle(folder: Path, now: datetime) -> dict[str, Any]:
         "folder": str(folder),
         "certificate": _certificate(found),
         "audits": _audits(found),
+        "drift": _drift(manifest.id, Line(folder).read().name if is_line(folder) else manifest.name),
     }
 
 
@@ -71,6 +74,23 @@ def _audits(found: Standing) -> dict[str, Any] | None:
         return asdict(auditing.evidence(found.certificate))
     except (OSError, ValueError) as error:
         return {"error": str(error)}
+
+
+def _drift(bundle_id: str, name: str) -> dict[str, Any] | None:
+    """What the last look at its traffic found; None where nobody looked."""
+    try:
+        found = record.read(bundle_id, name)
+    except (OSError, ValueError) as error:
+        return {"error": str(error)}
+    if found.at is None:
+        return None
+    return {
+        "at": found.at.isoformat(timespec="seconds"),
+        "alarm": found.alarm,
+        "moved": found.moved,
+        "looks": found.looks,
+        "sizes": found.sizes,
+    }
 
 
 def _spending(day: str) -> dict[str, Any]:

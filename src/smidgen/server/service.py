@@ -18,6 +18,7 @@ from smidgen.server import slip as slips
 from smidgen.server import witness
 from smidgen.server.answers import tokens
 from smidgen.server.batching import Batcher
+from smidgen.server.drift_gauge import Drift
 from smidgen.server.memory_gauge import Memory
 from smidgen.server.metering import Metering
 from smidgen.server.post import Post
@@ -60,6 +61,7 @@ class Service:
                 raise InputError("two bundles have the same name", value=model.name, todo="Rename one of the folders, or serve them apart.")
             self._take(model)
         self.metering.registry.register(Memory(self.models.values()))
+        self.metering.registry.register(Drift(self.models.values()))
 
     @property
     def ready(self) -> bool:

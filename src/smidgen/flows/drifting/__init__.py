@@ -1,0 +1,1 @@
+"""The pieces of a look at a model's traffic."""

@@ -1,0 +1,201 @@
+"""Which requests a look compares: the reference that the model was made in, and what came recently."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from smidgen.core.errors import InputError, RedactionError
+from smidgen.core.rows import Text
+from smidgen.data.sides import Side, side
+from smidgen.data.teacher.privacy import Redactor
+from smidgen.flows.learning import batches, captured
+from smidgen.flows.redaction import finder
+from smidgen.store.line import Line, Pointer
+from smidgen.store.traffic.stretches import Heard
+
+FEWEST_REQUESTS = 100
+"""Requests from before a champion's promotion with which they are the reference; with fewer, the line's own rows are."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which requests are meant.
+
+    Attributes:
+        name: the bundle or model that they named.
+        recent, reference: most requests of each stretch.
+        before: the reference is what came before this moment.
+        since: recent is what came from this moment on.
+        url: of the store; None for the one in smidgen's home.
+    """
+
+    name: str
+    recent: int = 500
+    reference: int = 2000
+    before: datetime | None = None
+    since: datetime | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A text of a stretch.
+
+    Attributes:
+        id: of its request, or its place among the line's rows.
+        text: as it is compared.
+        fair: whether what the model says of it may be compared: of a text that it learnt from it is surer than of any other.
+        bundle_id, score: which bundle answered it then, and how surely.
+    """
+
+    id: str
+    text: Text
+    fair: bool = True
+    bundle_id: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The two stretches, the oldest entry first. `words` say what the reference is; `first`, `last` when the recent requests came."""
+
+    reference: tuple[Entry, ...]
+    recent: tuple[Entry, ...]
+    words: str
+    first: datetime | None = None
+    last: datetime | None = None
+    notes: tuple[str, ...] = ()
+
+
+def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int | None) -> Windows:
+    """The stretches of a bundle by itself, or of a line's champion.
+
+    The reference is what came before `before`, else, of a line, what was captured until its champion was promoted, or where that is too
+    little the rows that the line keeps, or where there are hardly any the first requests since; of a bundle by itself the first requests
+    there are. Of few requests the recent ones are at most half.
+
+    Args:
+        keep: names that redaction leaves as they are.
+
+    Raises InputError for moments that cannot be; TrafficError where the store cannot be read; BundleError where rows of the line are not as
+    they were kept, or must be redacted and cannot be.
+    """
+    if asked.before is not None and asked.since is not None and asked.since < asked.before:
+        raise InputError(
+            "the recent requests would be among the reference",
+            value=f"--since {asked.since:%Y-%m-%d} --before {asked.before:%Y-%m-%d}",
+            todo="Let --since be no earlier than --before.",
+        )
+    pointer = line.read() if line is not None else None
+    until = asked.before or (_promoted(pointer) if pointer is not None else None)
+    with captured.store(asked.url) as store:
+        if store is None:
+            return Windows((), (), "nothing was captured")
+        since = max((moment for moment in (until, asked.since) if moment is not None), default=None)
+        recent = store.stretch(asked.name, asked.recent, since=since)
+        if until is not None:
+            earlier = store.stretch(asked.name, asked.reference, until=until)
+            at = f"{until:%Y-%m-%d %H:%M} UTC"
+            words = f"what came before {at}" if asked.before else f"what came until its promotion, {at}"
+        else:
+            earlier, recent = _first(store.stretch(asked.name, asked.reference, newest=False, until=asked.since), recent, asked)
+            words = "the first that were captured"
+        if asked.before is not None or line is None or len(earlier) >= FEWEST_REQUESTS:
+            return _windows(tuple(_entry(one, line) for one in earlier), recent, words, line)
+        assert pointer is not None
+        if sum(batch.n for batch in pointer.rows) < FEWEST_REQUESTS:
+            first = store.stretch(asked.name, asked.reference, newest=False, since=until, until=asked.since)
+            earlier, recent = _first(first, recent, asked)
+            words = "the first that were captured since its promotion"
+            return _windows(tuple(_entry(one, line) for one in earlier), recent, words, line)
+    rows, notes = _rows(line, pointer, asked.reference, recent, keep, threads)
+    return _windows(rows, recent, "the rows that the line keeps", line, pointer, notes)
+
+
+def waiting(asked: Asked, line: Line, after: datetime | None) -> int:
+    """How many requests came to a line's champion since its promotion, and after a moment, counted up to `asked.recent`."""
+    promoted = _promoted(line.read())
+    with captured.store(asked.url) as store:
+        if store is None or promoted is None:
+            return 0
+        came = store.stretch(asked.name, asked.recent, since=max(promoted, after) if after is not None else promoted)
+    return sum(1 for one in came if after is None or one.time > after)
+
+
+def _promoted(pointer: Pointer) -> datetime | None:
+    """When the present champion was, the last time."""
+    return next((turn.at for turn in reversed(pointer.history) if turn.champion == pointer.champion), None)
+
+
+def _first(earlier: list[Heard], recent: list[Heard], asked: Asked) -> tuple[list[Heard], list[Heard]]:
+    """The first requests and the newest ones, where there may be too few for both: none is in both, and each has about half of them."""
+    known = {one.id for one in earlier}
+    if not known & {one.id for one in recent}:
+        return earlier, recent
+    every = {one.id: one for one in (*earlier, *recent)}
+    ordered = sorted(every.values(), key=lambda one: (one.time, one.id))
+    kept = min(asked.recent, len(ordered) // 2)
+    return ordered[: len(ordered) - kept][: asked.reference], ordered[len(ordered) - kept :]
+
+
+def _windows(
+    reference: tuple[Entry, ...],
+    recent: Sequence[Heard],
+    words: str,
+    line: Line | None,
+    pointer: Pointer | None = None,
+    notes: tuple[str, ...] = (),
+) -> Windows:
+    times = [one.time for one in recent]
+    entries = tuple(_entry(one, line, pointer) for one in recent)
+    return Windows(reference, entries, words, min(times, default=None), max(times, default=None), notes)
+
+
+def _entry(one: Heard, line: Line | None, pointer: Pointer | None = None) -> Entry:
+    """A line's champion may have learnt from any captured text that is not held out. A hash of the text decides which are, in both
+    stretches, so those that stay are drawn alike. Where rows of the line are the reference, its own hash decides in both."""
+    fair = line is None or (one.held_out if pointer is None else side(one.input, pointer.key, pointer.held_out) is not Side.LEARNING)
+    return Entry(one.id, one.input, fair, one.bundle_id, one.local_score)
+
+
+def _rows(
+    line: Line, pointer: Pointer, most: int, recent: Sequence[Heard], keep: Sequence[str], threads: int | None
+) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """The line's rows, redacted where what was captured is, in an order that is drawn: they came at no time."""
+    found: list[tuple[str, Text, bool]] = []
+    for batch in pointer.rows:
+        for number, (text, _) in enumerate(batches.read(line, batch)):
+            fair = not batch.learnt and side(text, pointer.key, pointer.held_out) is not Side.LEARNING
+            found.append((f"{batch.sha256[:12]} {number}", text, fair))
+    random.Random(pointer.key).shuffle(found)
+    found = found[:most]
+    notes = ["the rows of files are not drawn as requests come: what differs may have differed from the first day on"]
+    if not any(one.altered for one in recent):
+        return tuple(Entry(id, text, fair) for id, text, fair in found), tuple(notes)
+    masked = _masked([text for _, text, _ in found], keep, threads)
+    kept = tuple(Entry(id, text, fair) for (id, _, fair), text in zip(found, masked, strict=True) if text is not None)
+    notes.append(
+        "captured texts are redacted, so the rows were, too"
+        + (f"; {len(found) - len(kept)} could not be and are left out" if len(kept) < len(found) else "")
+    )
+    return kept, tuple(notes)
+
+
+def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None) -> list[Any]:
+    """Each text with stand-ins, as capturing would have stored it; None for one that cannot be made safe."""
+    pieces = {piece for text in texts for piece in ((text,) if isinstance(text, str) else text)}
+    known = finder(threads=threads).many(pieces)
+
+    def masked(text: Text) -> Text | None:
+        redactor = Redactor(known.__getitem__)
+        redactor.keep(*keep)
+        try:
+            return redactor.mask(text) if isinstance(text, str) else (redactor.mask(text[0]), redactor.mask(text[1]))
+        except RedactionError:
+            return None
+
+    return [masked(text) for text in texts]

@@ -1,0 +1,69 @@
+"""`smidgen drift`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import drifting_traffic
+from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.drifting_traffic import NEW, capture
+
+from smidgen.cli import learn
+from smidgen.cli.main import code
+from smidgen.flows import drift
+from smidgen.flows.drifting import columns
+from smidgen.store import shelf
+from smidgen.store.traffic.store import opened
+
+FEW = ["--recent", "100", "--reference", "300"]
+
+
+@pytest.fixture
+def bundle(certified_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """One whose traffic has a new subject in its newest hundred requests."""
+    monkeypatch.setattr(columns, "embedder", lambda base, threads: drifting_traffic.vectors)
+    with opened() as store:
+        capture(store, range(300))
+        capture(store, range(300, 400), new_every=3)
+    shelf.remember(certified_bundle)
+    return certified_bundle
+
+
+def test_it_says_what_moved_with_examples_by_name_and_by_folder(bundle: Path, capsys: Any) -> None:
+    assert code(["drift", "support", *FEW]) == 0
+    shown = capsys.readouterr().out
+    assert "alarm" in shown and "meaning" in shown and f"{NEW} (34)" in shown
+    assert f"about the {NEW}" in shown and "look 1, tested at" in shown and "the first that were captured" in shown
+    assert code(["drift", str(bundle), *FEW, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["alarm"] and found["look"] == 1 and "words" in found["moved"]
+    assert code(["status"]) == 0
+    assert "drift: meaning, " in capsys.readouterr().out
+
+
+def test_the_exit_code_says_so_only_where_it_was_asked_to(bundle: Path, capsys: Any) -> None:
+    assert code(["drift", "support", *FEW, "--fail-on-drift"]) == 1
+    assert code(["drift", "support", *FEW, "--fail-on-drift", "--least", "0.9"]) == 0
+    assert "no alarm" in capsys.readouterr().out
+    assert code(["drift", "support", *FEW, "--since", "2027-01-01", "--fail-on-drift"]) == 0
+    assert "too few recent requests" in capsys.readouterr().out
+
+
+def test_what_cannot_be_is_wrong_usage(bundle: Path, capsys: Any) -> None:
+    assert code(["drift", "suport"]) == 2
+    assert "one of: support" in capsys.readouterr().err
+    assert code(["drift", "support", "--level", "2"]) == 2
+
+
+def test_learning_is_told_of_an_alarm_in_words(bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = drift.Ask(recent=100, reference=300)
+    monkeypatch.setattr(drift, "Ask", lambda **more: small)
+    monkeypatch.setattr(drift, "due", lambda folder, ask: False)
+    assert not learn._drifted(bundle, None, None)
+    monkeypatch.setattr(drift, "due", lambda folder, ask: True)
+    assert learn._drifted(bundle, None, None)
+    assert f"{NEW} (34)" in capsys.readouterr().err
+    assert code(["learn", str(bundle.parent / "line"), "--when-drift", "--no-traffic"]) == 2

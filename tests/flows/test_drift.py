@@ -1,0 +1,207 @@
+"""Looks at captured traffic: which requests are compared, what is found of them, and that each look is counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests import drifting_traffic
+from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.drifting_traffic import NEW, at, capture, text
+from tests.line_versions import add, line_of
+
+from smidgen.core.errors import InputError
+from smidgen.core.rows import Row
+from smidgen.flows.drift import Ask, due, look, place_of
+from smidgen.flows.drifting import columns
+from smidgen.flows.learning import batches
+from smidgen.flows.state import state
+from smidgen.store import shelf
+from smidgen.store.line import Line
+from smidgen.store.traffic.shapes import Exchange
+from smidgen.store.traffic.store import Traffic, opened
+from smidgen.watch import record
+
+SMALL = Ask(recent=100, reference=300)
+
+
+@pytest.fixture(autouse=True)
+def without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+    monkeypatch.setattr(columns, "embedder", lambda base, threads: drifting_traffic.vectors)
+
+
+@pytest.fixture
+def store(without_weights: None) -> Iterator[Traffic]:
+    with opened() as found:
+        yield found
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """One whose champion was promoted when the request of number 300 came."""
+    made, (champion,) = line_of(tmp_path / "line", 1)
+    made.change(lambda found: found.model_copy(update={"history": (found.history[0].model_copy(update={"at": at(300)}),)}))
+    assert made.read().champion == champion
+    return made
+
+
+def test_of_a_bundle_the_newest_are_compared_with_the_first(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+    capture(store, range(300))
+    capture(store, range(300, 400), new_every=3)
+    found = look(certified_bundle, SMALL)
+    assert found.judgement is not None and found.alarm
+    facts = found.json()
+    assert (facts["reference"]["requests"], facts["recent"]["requests"]) == (300, 100)
+    assert (facts["recent"]["first"], facts["recent"]["last"]) == (at(300).isoformat(), at(399).isoformat())
+    by = {test.what: test for test in found.judgement.tests}
+    assert set(by) == {"meaning", "subjects", "labels", "scores", "length", "language", "words"}
+    assert by["words"].alarm and NEW in by["words"].says and by["words"].examples
+    assert by["meaning"].alarm and sum(NEW in example for example in by["meaning"].examples) >= 4
+    assert by["scores"].alarm and by["labels"].sure, "the new subject is answered by one label, and never surely"
+    assert all(NEW in example for example in by["scores"].examples) and by["scores"].examples
+
+
+def test_the_same_traffic_is_no_alarm_and_the_same_look_is_none(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+    capture(store, range(400))
+    first = look(certified_bundle, SMALL)
+    assert first.judgement is not None and not first.alarm and first.judgement.look == 1
+    again = look(certified_bundle, SMALL)
+    assert again.judgement == first.judgement, "nothing new was looked at"
+    capture(store, range(400, 450))
+    third = look(certified_bundle, SMALL)
+    assert third.judgement is not None and third.judgement.look == 2
+    kept = record.read(first.bundle_id, "support")
+    assert kept.looks == 2 and kept.newest == at(449) and not kept.alarm
+
+
+def test_what_is_kept_has_no_text_in_it_and_status_tells_it(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+    capture(store, range(300))
+    capture(store, range(300, 400), new_every=3)
+    shelf.remember(certified_bundle)
+    assert state()["bundles"][0]["drift"] is None
+    found = look(certified_bundle, SMALL, now=at(500))
+    kept = record.place(found.bundle_id, found.name).read_text(encoding="utf-8")
+    assert NEW not in kept and "about the" not in kept and json.loads(kept)["last"]["moved"]
+    told = state()["bundles"][0]["drift"]
+    assert told["alarm"] and told["looks"] == 1 and told["at"] == at(500).isoformat(timespec="seconds") and "words" in told["moved"]
+    record.place(found.bundle_id, found.name).write_bytes(b"{")
+    assert "error" in state()["bundles"][0]["drift"]
+
+
+def test_of_a_line_what_came_since_its_promotion_is_compared_with_what_came_before(line: Line, store: Traffic) -> None:
+    capture(store, range(300))
+    capture(store, range(300, 800), new_every=3)
+    found = look(line.folder, Ask(recent=500, reference=1000))
+    assert found.name == "support" and found.alarm and "until its promotion" in found.windows.words
+    assert (len(found.windows.reference), len(found.windows.recent)) == (300, 500)
+    # Of its own answers those to texts that it may have learnt from are left out, in both stretches.
+    assert found.sample is not None and found.judgement is not None
+    learnt = [store.find(entry.id)["held_out"] == 0 for entry in found.windows.recent]  # type: ignore[index]
+    assert [not entry.fair for entry in found.windows.recent] == learnt and 300 < sum(learnt) < 480
+    champion = line.read().champion
+    assert champion is not None and record.read(champion, "support").looks == 1
+    add(line, 1, champion)
+    assert record.read(str(line.read().champion), "support").looks == 0, "a new champion has looks of its own"
+
+
+def test_too_few_held_out_texts_leave_the_answers_untested(line: Line, store: Traffic) -> None:
+    capture(store, range(400))
+    found = look(line.folder, SMALL)
+    assert found.judgement is not None and set(found.judgement.untested) == {"labels", "scores"}
+    assert "held out" in found.judgement.untested["scores"]
+
+
+def test_where_little_was_captured_before_the_lines_rows_are_the_reference_redacted_alike(line: Line, store: Traffic) -> None:
+    rows = [Row(f"{text(number)} mail jane.roe{number}@example.com", "yes") for number in range(1000, 1200)]
+    batches.keep(line, rows, "original", learnt=True, now=at(0))
+    capture(store, range(300, 420), altered=True)
+    found = look(line.folder, Ask(recent=100))
+    assert found.windows.words == "the rows that the line keeps" and len(found.windows.reference) == 200
+    assert all("example.com" not in str(entry.text) and "[EMAIL_1]" in str(entry.text) for entry in found.windows.reference)
+    assert any("redacted" in note for note in found.windows.notes) and any("not drawn as requests" in note for note in found.windows.notes)
+    assert found.judgement is not None and "scores" in found.judgement.untested
+    (words,) = [test for test in found.judgement.tests if test.what == "words"]
+    assert not words.alarm, "a stand-in is no word"
+
+
+def test_of_a_line_that_has_neither_the_first_since_its_promotion_are_the_reference(line: Line, store: Traffic) -> None:
+    capture(store, range(250, 600))
+    found = look(line.folder, SMALL)
+    assert "first that were captured since its promotion" in found.windows.words and found.judgement is not None
+    assert [entry.id for entry in (found.windows.reference[0], found.windows.recent[-1])] == ["req_300", "req_599"]
+    assert (len(found.windows.reference), len(found.windows.recent)) == (200, 100)
+
+
+def test_rows_stay_as_they_are_where_nothing_captured_was_redacted(line: Line, store: Traffic) -> None:
+    batches.keep(
+        line, [Row(f"{text(number)} jane.roe@example.com", "yes") for number in range(1000, 1100)], "data", learnt=False, now=at(0)
+    )
+    capture(store, range(300, 420))
+    found = look(line.folder, Ask(recent=100))
+    assert all("example.com" in str(entry.text) for entry in found.windows.reference) and len(found.windows.reference) == 100
+    assert not any("redacted" in note for note in found.windows.notes)
+
+
+def test_a_moment_bounds_either_stretch(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+    capture(store, range(600))
+    found = look(certified_bundle, Ask(recent=500, before=at(200), since=at(450)))
+    assert [entry.id for entry in (*found.windows.reference[-1:], *found.windows.recent[:1])] == ["req_199", "req_450"]
+    assert (len(found.windows.reference), len(found.windows.recent)) == (200, 150)
+    with pytest.raises(InputError, match="--since"):
+        look(certified_bundle, Ask(before=at(200), since=at(100)))
+
+
+def test_a_few_requests_are_halved_and_too_few_are_no_look(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+    assert "too few recent requests: 0" in look(certified_bundle, Ask()).why
+    capture(store, range(80))
+    few = look(certified_bundle, Ask())
+    assert few.judgement is None and not few.alarm and "too few" in few.why and record.read(few.bundle_id, "support").looks == 0
+    capture(store, range(80, 240))
+    found = look(certified_bundle, Ask())
+    assert (len(found.windows.reference), len(found.windows.recent)) == (120, 120) and found.judgement is not None
+
+
+def test_a_client_that_says_one_thing_again_and_again_is_too_little(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+    capture(store, range(200))
+    path = "/v1/chat/completions"
+    store.add([Exchange(f"one_{number}", at(200 + number), "support", path, text(0), "local") for number in range(200)])
+    found = look(certified_bundle, Ask(recent=200, reference=200))
+    assert found.judgement is None and "too few different texts" in found.why
+
+
+def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store: Traffic) -> None:
+    capture(store, range(300))
+    capture(store, range(300, 399))
+    assert not due(line.folder, SMALL)
+    capture(store, [399])
+    assert due(line.folder, SMALL)
+    assert look(line.folder, SMALL).judgement is not None and not due(line.folder, SMALL)
+    capture(store, range(400, 500))
+    assert due(line.folder, SMALL)
+    assert not due(line.folder.parent, SMALL)
+
+
+def test_a_name_is_found_on_the_shelf(line: Line, certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    shelf.remember(line.folder)
+    assert place_of(str(certified_bundle)) == certified_bundle
+    assert place_of("support") == line.folder.resolve()
+    with pytest.raises(InputError, match="one of: support"):
+        place_of("suport")
+
+
+def test_without_an_encoder_the_rest_is_tested(certified_bundle: Path, store: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(columns, "embedder", lambda base, threads: None)
+    capture(store, range(400))
+    found = look(certified_bundle, SMALL)
+    assert found.judgement is not None and "smidgen pull minilm" in found.judgement.untested["meaning"]
+    assert [test.what for test in found.judgement.tests] == ["labels", "scores", "length", "language", "words"]
+
+
+def test_numbers_that_cannot_be_are_refused(certified_bundle: Path) -> None:  # noqa: F811
+    for ask in (Ask(recent=10), Ask(reference=10**6), Ask(level=1.0), Ask(least=0.0)):
+        with pytest.raises(InputError):
+            look(certified_bundle, ask)
