@@ -53,6 +53,7 @@ def test_a_text_is_scored_by_a_classifier_that_has_not_seen_it() -> None:
     folds = np.random.default_rng([3, 5]).permutation(120) % FOLDS
     middle = vectors - vectors.mean(axis=0)
     target = where.contrast(where.later[None])[0]
+    assert len(set(folds.tolist())) == FOLDS == 5
     for fold in range(FOLDS):
         seen, held = middle[folds != fold], middle[folds == fold]
         weights = np.linalg.solve(seen.T @ seen + RIDGE * np.eye(6), seen.T @ target[folds != fold])

@@ -113,6 +113,10 @@ def learn(
             "looks seldom at what is held out, and the oftener the less is known.",
         ),
     ] = None,
+    when_drift: Annotated[
+        bool,
+        typer.Option("--when-drift", help="Learn whenever a look at the newest 500 captured requests raises the alarm of smidgen drift."),
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each where it learns again.")] = False,
 ) -> None:
@@ -150,13 +154,13 @@ def learn(
     )
     if when_grown is not None and when_new is None:
         when_new = _FEWEST_NEW
-    again = every is not None or when_new is not None
+    again = every is not None or when_new is not None or when_drift
     if again and not traffic:
-        todo = "Leave out --every, --when-new and --when-grown."
+        todo = "Leave out --every, --when-new, --when-grown and --when-drift."
         raise InputError("what comes anew are captured requests", value="--no-traffic", todo=todo)
     if job and not traffic:
         raise InputError("a job's requests are captured ones", value="--no-traffic", todo="Leave out --job, or --no-traffic.")
-    schedule = Schedule(seconds(every) if every is not None else None, when_new)
+    schedule = Schedule(seconds(every) if every is not None else None, when_new, when_drift)
 
     def once(wanted: Ask) -> None:
         with Screen(quiet=as_json) as screen:
@@ -182,6 +186,7 @@ def learn(
             stop,
             _say,
             at_once=not told,
+            drifted=lambda: _drifted(line, asked, threads),
         )
 
 
@@ -220,6 +225,19 @@ def _use(line: Line) -> None:
     out.print(f"serve it: smidgen serve {line.folder} --fallback URL{upstream} --capture answers", markup=False, soft_wrap=True)
     before = f' in place of model="{asked}"' if upstream else ""
     out.print(f'and in the client: model="{pointer.name}"{before}{taken}', markup=False, soft_wrap=True)
+
+
+def _drifted(line: Path, asked: str | None, threads: int | None) -> bool:
+    """Look at the line's traffic where enough of it is new; whether there is an alarm."""
+    from smidgen.flows import drift
+
+    ask = drift.Ask(asked=asked, threads=threads)
+    found = drift.look(line, ask) if drift.due(line, ask) else None
+    if found is None or found.judgement is None:
+        return False
+    moved = "; ".join(f"{test.what} moved by {test.size:.1%}: {test.says}" for test in found.judgement.tests if test.alarm)
+    errors.print(f"drift, look {found.judgement.look}: {escape(moved) or 'no alarm'}")
+    return found.alarm
 
 
 def _say(error: SmidgenError | OSError) -> None:

@@ -227,3 +227,31 @@ def test_what_cannot_be_read_is_won_by_nobody() -> None:
     rows = [taken("a", "a"), taken("b", None, heard=False, unread=True)]
     found = contest.fought(model("a"), model("b"), rows, level=0.05, margin=0.02, seed=0)
     assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (2, 0.5, 0.0, 0, 1)
+
+
+def test_it_learns_when_traffic_has_drifted_and_then_alone() -> None:
+    stop, looks, learnt = threading.Event(), iter([False, True, False, False, True]), []
+
+    def once() -> None:
+        learnt.append(1)
+        if len(learnt) == 2:
+            stop.set()
+
+    def drifted() -> bool:
+        return next(looks)
+
+    assert keep_on(once, lambda most: 0, Schedule(when_drift=True), stop, lambda error: None, drifted=drifted) == 2
+    assert next(looks, None) is None
+
+
+def test_a_look_that_fails_is_told_and_the_next_one_comes() -> None:
+    stop, failed, tried = threading.Event(), [], []
+
+    def drifted() -> bool:
+        tried.append(1)
+        if len(tried) == 1:
+            raise SmidgenError("the store is locked", value="disk", todo="Wait.")
+        return True
+
+    assert keep_on(stop.set, lambda most: 0, Schedule(when_drift=True), stop, failed.append, drifted=drifted) == 1
+    assert [error.what for error in failed] == ["the store is locked"]

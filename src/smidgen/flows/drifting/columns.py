@@ -108,7 +108,7 @@ def _answers(
         progress.advance(len(batch))
     progress.finish(f"{len(chosen):,} texts")
     labels: list[str | None] = [None] * where.n
-    for place, reply in zip(chosen, replies, strict=True):
+    for place, reply in zip(chosen.tolist(), replies, strict=True):
         scores[place] = reply.score
         labels[place] = reply.output if isinstance(reply.output, str) else " + ".join(sorted(map(str, reply.output or ()))) or "none"
     return (labels if labelling else None), scores

@@ -16,10 +16,11 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 @dataclass(frozen=True)
 class Schedule:
-    """When to learn: every so many seconds, and when so many new pairs are there; either may be None."""
+    """When to learn: every so many seconds, when so many new pairs are there, when traffic has drifted. None, and False, are never."""
 
     every: float | None = None
     when_new: int | None = None
+    when_drift: bool = False
 
 
 def seconds(said: str) -> float:
@@ -42,6 +43,7 @@ def keep_on(
     failed: Callable[[SmidgenError | OSError], None],
     *,
     at_once: bool = True,
+    drifted: Callable[[], bool] = lambda: False,
 ) -> int:
     """Learn when it is time, until `stop` is set; how often that was. A learning that fails is told of, and the next one comes when it is
     due: what is wrong today (a full disk, a locked store) may be right tomorrow. One that came for new pairs comes again when as many more
@@ -52,6 +54,7 @@ def keep_on(
         new: counts the pairs that came since the last time, as far as it is told to.
         failed: told of what went wrong.
         at_once: whether the clock's first time is now.
+        drifted: looks at the traffic, where enough of it is new, and says whether it raised an alarm.
     """
     times, due = 0, time.monotonic() + (0.0 if at_once else schedule.every or 0.0)
     wanted = schedule.when_new
@@ -59,7 +62,7 @@ def keep_on(
         now = time.monotonic()
         try:
             ripe = wanted is not None and new(wanted) >= wanted
-            if ripe or (schedule.every is not None and now >= due):
+            if ripe or (schedule.every is not None and now >= due) or (schedule.when_drift and drifted()):
                 due = now + (schedule.every or 0.0)
                 times += 1
                 if ripe and wanted is not None and schedule.when_new is not None:
@@ -69,5 +72,6 @@ def keep_on(
         except (SmidgenError, OSError) as error:
             failed(error)
         left = due - time.monotonic() if schedule.every is not None else LOOK_SECONDS
-        stop.wait(max(0.0, min(LOOK_SECONDS, left)) if schedule.when_new is not None else max(0.0, left))
+        looking = schedule.when_new is not None or schedule.when_drift
+        stop.wait(max(0.0, min(LOOK_SECONDS, left)) if looking else max(0.0, left))
     return times
