@@ -19,7 +19,7 @@ from smidgen.flows.drifting import columns
 from smidgen.flows.learning import batches
 from smidgen.flows.state import state
 from smidgen.store import shelf
-from smidgen.store.line import Line
+from smidgen.store.line import Job, Line
 from smidgen.store.traffic.shapes import Exchange
 from smidgen.store.traffic.store import Traffic, opened
 from smidgen.watch import record
@@ -134,6 +134,22 @@ def test_of_a_line_that_has_neither_the_first_since_its_promotion_are_the_refere
     assert "first that were captured since its promotion" in found.windows.words and found.judgement is not None
     assert [entry.id for entry in (found.windows.reference[0], found.windows.recent[-1])] == ["req_300", "req_599"]
     assert (len(found.windows.reference), len(found.windows.recent)) == (200, 100)
+
+
+def test_of_a_line_of_jobs_their_requests_are_meant_whatever_they_named(line: Line, store: Traffic) -> None:
+    capture(store, range(300), asked="big", template="sort the mail")
+    capture(store, range(300, 400), asked="big", template="sort the mail")
+    capture(store, range(1000, 1400), asked="big", template="another job")
+    job = Job(id="0123abcd", template=store.template("sort the mail"), system=True, task="classify", asked="big")
+    framed = Job(id="0123abce", template=store.template("another job"), system=True, begins="w88 ", task="classify", asked="big")
+    line.change(lambda found: found.model_copy(update={"jobs": (job, framed)}))
+    assert due(line.folder, Ask(recent=100))
+    found = look(line.folder, Ask(recent=1000, reference=1000))
+    recent = [entry.id for entry in found.windows.recent]
+    framed_ids = [f"req_{number}" for number in range(1000, 1400) if text(number).startswith("w88 ")]
+    assert recent == [*(f"req_{number}" for number in range(300, 400)), *framed_ids] and len(framed_ids) > 0
+    assert [entry.id for entry in found.windows.reference] == [f"req_{number}" for number in range(300)]
+    assert look(line.folder, Ask(asked="support")).why.startswith("too few recent requests: 0")
 
 
 def test_rows_stay_as_they_are_where_nothing_captured_was_redacted(line: Line, store: Traffic) -> None:

@@ -168,7 +168,7 @@ def _few(found: Windows) -> str:
 
 
 def _asked(ask: Ask, name: str) -> Asked:
-    return Asked(ask.asked or name, ask.recent, ask.reference, ask.before, ask.since, ask.url)
+    return Asked(ask.asked or name, ask.recent, ask.reference, ask.before, ask.since, ask.url, ask.asked is not None)
 
 
 def _check(ask: Ask) -> None:

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from smidgen.core.errors import InputError, RedactionError
+from smidgen.core.frames import Frame
 from smidgen.core.rows import Text
 from smidgen.data.sides import Side, side
 from smidgen.data.teacher.privacy import Redactor
 from smidgen.flows.learning import batches, captured
+from smidgen.flows.learning.captured import Stored
 from smidgen.flows.redaction import finder
 from smidgen.store.line import Line, Pointer
 from smidgen.store.traffic.stretches import Heard
@@ -27,6 +29,7 @@ class Asked:
 
     Attributes:
         name: the bundle or model that they named.
+        told: whether the user said that; else a line that learns from recurring jobs means the requests of these, whatever they named.
         recent, reference: most requests of each stretch.
         before: the reference is what came before this moment.
         since: recent is what came from this moment on.
@@ -39,6 +42,7 @@ class Asked:
     before: datetime | None = None
     since: datetime | None = None
     url: str | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,19 +100,20 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
         if store is None:
             return Windows((), (), "nothing was captured")
         since = max((moment for moment in (until, asked.since) if moment is not None), default=None)
-        recent = store.stretch(asked.name, asked.recent, since=since)
+        meant = _Meant(store, asked, pointer)
+        recent = meant.stretch(asked.recent, since=since)
         if until is not None:
-            earlier = store.stretch(asked.name, asked.reference, until=until)
+            earlier = meant.stretch(asked.reference, until=until)
             at = f"{until:%Y-%m-%d %H:%M} UTC"
             words = f"what came before {at}" if asked.before else f"what came until its promotion, {at}"
         else:
-            earlier, recent = _first(store.stretch(asked.name, asked.reference, newest=False, until=asked.since), recent, asked)
+            earlier, recent = _first(meant.stretch(asked.reference, newest=False, until=asked.since), recent, asked)
             words = "the first that were captured"
         if asked.before is not None or line is None or len(earlier) >= FEWEST_REQUESTS:
             return _windows(tuple(_entry(one, line) for one in earlier), recent, words, line)
         assert pointer is not None
         if sum(batch.n for batch in pointer.rows) < FEWEST_REQUESTS:
-            first = store.stretch(asked.name, asked.reference, newest=False, since=until, until=asked.since)
+            first = meant.stretch(asked.reference, newest=False, since=until, until=asked.since)
             earlier, recent = _first(first, recent, asked)
             words = "the first that were captured since its promotion"
             return _windows(tuple(_entry(one, line) for one in earlier), recent, words, line)
@@ -118,12 +123,30 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
 
 def waiting(asked: Asked, line: Line, after: datetime | None) -> int:
     """How many requests came to a line's champion since its promotion, and after a moment, counted up to `asked.recent`."""
-    promoted = _promoted(line.read())
+    pointer = line.read()
+    promoted = _promoted(pointer)
     with captured.store(asked.url) as store:
         if store is None or promoted is None:
             return 0
-        came = store.stretch(asked.name, asked.recent, since=max(promoted, after) if after is not None else promoted)
+        came = _Meant(store, asked, pointer).stretch(asked.recent, since=max(promoted, after) if after is not None else promoted)
     return sum(1 for one in came if after is None or one.time > after)
+
+
+class _Meant:
+    """The captured requests that are meant: of the line's jobs, or of those that named the bundle."""
+
+    def __init__(self, store: Stored, asked: Asked, pointer: Pointer | None) -> None:
+        self._store = store
+        jobs = pointer.jobs if pointer is not None else ()
+        self._name = asked.name if asked.told or not jobs else None
+        self._kinds: dict[str, list[Frame]] | None = {} if jobs else None
+        for job in jobs:
+            assert self._kinds is not None
+            self._kinds.setdefault(job.template, []).append(job.frame)
+
+    def stretch(self, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True) -> list[Heard]:
+        """The newest of them, or the first ones, the oldest first."""
+        return self._store.stretch(self._name, most, since=since, until=until, newest=newest, kinds=self._kinds)
 
 
 def _promoted(pointer: Pointer) -> datetime | None:

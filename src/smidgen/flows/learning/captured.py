@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from smidgen.core.answer_state import UNLIKE
+from smidgen.core.frames import Frame
 from smidgen.core.parts import Form, Graded, Task, Teachable
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
@@ -42,7 +43,14 @@ class Stored(Protocol):
         ...
 
     def stretch(
-        self, asked: str, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True
+        self,
+        asked: str | None,
+        most: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest: bool = True,
+        kinds: Mapping[str, Sequence[Frame]] | None = None,
     ) -> list[Heard]:
         """The newest requests, or the first ones, the oldest first."""
         ...

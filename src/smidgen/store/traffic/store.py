@@ -162,10 +162,17 @@ class Traffic:
                     yield pair
 
     def stretch(
-        self, asked: str, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True
+        self,
+        asked: str | None,
+        most: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest: bool = True,
+        kinds: Mapping[str, Sequence[Frame]] | None = None,
     ) -> list[Heard]:
         """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `stretches.stretch`."""
-        return stretch(self._reading, asked, most, since=since, until=until, newest=newest)
+        return stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
 
     def find(self, id: str) -> Mapping[str, Any] | None:
         """What is stored of one request, by the names of its columns; None where there is none."""

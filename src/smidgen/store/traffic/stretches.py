@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from smidgen.core.frames import Frame
 from smidgen.store.traffic.shapes import MOST_TEXT, moment, stamp
 from smidgen.store.traffic.tables import REQUESTS
 
@@ -35,34 +36,52 @@ class Heard:
 
 
 def stretch(
-    reading: Reading, asked: str, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True
+    reading: Reading,
+    asked: str | None,
+    most: int,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    newest: bool = True,
+    kinds: Mapping[str, Sequence[Frame]] | None = None,
 ) -> list[Heard]:
     """The newest `most` requests, or the first ones, that named a bundle, the oldest first; of those with a text that a small model reads
     and that was kept whole.
 
     Args:
         reading: opens a connection to read by.
+        asked: what they named; None for whatever they did.
         since, until: only requests that came at this time or later, and before that one.
+        kinds: templates, and the frames in one of which a text of each must stand; None for any.
     """
     one = REQUESTS.c
-    wanted: list[sql.ColumnElement[bool]] = [one.asked == asked, one.odd == "", sql.func.length(one.input) < MOST_TEXT]
+    wanted: list[sql.ColumnElement[bool]] = [one.odd == "", sql.func.length(one.input) < MOST_TEXT]
+    if asked is not None:
+        wanted.append(one.asked == asked)
+    if kinds is not None:
+        wanted.append(one.template_hash.in_(list(kinds)))
     if since is not None:
         wanted.append(one.time >= stamp(since))
     if until is not None:
         wanted.append(one.time < stamp(until))
     order = (one.time.desc(), one.id.desc()) if newest else (one.time, one.id)
-    columns = (one.id, one.time, one.input, one.bundle_id, one.local_score, one.held_out, one.altered)
+    columns = (one.id, one.time, one.input, one.bundle_id, one.local_score, one.held_out, one.altered, one.template_hash)
     found: list[Any] = []
+    last: Any = None
     while len(found) < most:
-        statement = sql.select(*columns).where(*wanted).order_by(*order).limit(min(_PAGE, most - len(found)))
-        if found:
-            at, id = found[-1].time, found[-1].id
+        statement = (
+            sql.select(*columns).where(*wanted).order_by(*order).limit(_PAGE if kinds is not None else min(_PAGE, most - len(found)))
+        )
+        if last is not None:
+            at, id = last.time, last.id
             further = (one.time < at, one.id < id) if newest else (one.time > at, one.id > id)
             statement = statement.where(sql.or_(further[0], sql.and_(one.time == at, further[1])))
         with reading() as connection:
             rows = connection.execute(statement).all()
         if not rows:
             break
-        found += rows
+        last = rows[-1]
+        found += [row for row in rows if kinds is None or any(frame.holds(row.input) for frame in kinds[row.template_hash])]
+    found = found[:most]
     texts = [Heard(row.id, moment(row.time), row.input, row.bundle_id, row.local_score, row.held_out, row.altered) for row in found]
     return texts[::-1] if newest else texts
