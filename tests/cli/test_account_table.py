@@ -79,7 +79,11 @@ def test_it_is_shown_with_the_certificate_and_the_audits_beside(
         assert f"today, {today(now)} UTC" in shown and "last 7 days" in shown and "last 30" not in shown
         for cell in ("valid, 4 of 5 agreed", "90%", "$2.0000", "~$1.0000", "21 / 21", "~1 Wh", "10 W a busy core", "GPT-6 Luna on"):
             assert cell in shown, (width, cell)
-        assert "…" not in shown
+        assert "…" not in shown and "cached" not in shown
+    accounts.add(Sums({Key(today(now), "support", "cache", "score"): Entry(requests=10)}), "cache", 1, today(now))
+    assert code(["status", "--days", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "cached: share" in shown and "45%" in shown and "50%" in shown
     assert code(["status", "--json", "--days", "2"]) == 0
     told = json.loads(capsys.readouterr().out)["account"]
     assert [period["days"] for period in told["periods"]] == [1, 2] and told["periods"][0]["total"]["audits"]["disagreed"] == 1

@@ -10,10 +10,12 @@ from rich.table import Table
 
 from smidgen.cli.screen import out
 
-_COLUMNS = ("requests", "local", "errors", "spent", "saved", "local ms", "upstream ms", "energy", "certificate, audits")
-_HALF = 5
+_COLUMNS = ("requests", "local", "cached", "errors", "spent", "saved", "local ms", "upstream ms", "energy", "certificate, audits")
+_HALF = 6
 """Columns of the first of two tables, where the terminal is too narrow for one."""
 _WIDE = 128
+_CACHED = "cached"
+"""A column that stands only where a cache answered."""
 _COLOURS = {"valid": "green", "none": "dim"}
 _DISAGREE = ("disagreed", "graded")
 
@@ -27,6 +29,7 @@ def show(account: Mapping[str, Any], bundles: Sequence[Mapping[str, Any]]) -> No
         days = account["periods"][-1]["days"]
         out.print(f"No request was counted on {account['day']} (UTC)" + (f" or in the {days - 1} days before." if days > 1 else "."))
         return
+    cached = any(period["total"] and period["total"]["cache"] for period in account["periods"])
     papers = {bundle["name"]: bundle["certificate"]["state"] for bundle in bundles if "error" not in bundle}
     halves = (slice(None),) if out.width >= _WIDE else (slice(_HALF), slice(_HALF, None))
     before: Any = None
@@ -36,24 +39,25 @@ def show(account: Mapping[str, Any], bundles: Sequence[Mapping[str, Any]]) -> No
         else:
             out.print(f"[bold]{_title(period, account['day'])}[/]")
             for half in halves:
-                out.print(_table(period, papers, half))
+                out.print(_table(period, papers, [name for name in _COLUMNS[half] if cached or name != _CACHED]))
         before = period["models"]
     out.print()
     for line in _legend(account):
         out.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
 
 
-def _table(period: Mapping[str, Any], papers: Mapping[str, str], columns: slice) -> Table:
+def _table(period: Mapping[str, Any], papers: Mapping[str, str], columns: Sequence[str]) -> Table:
     """A row for each model, and one for all, with some of the columns."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("  model", overflow="fold", min_width=18)
-    for column in _COLUMNS[columns]:
+    for column in columns:
         table.add_column(column, justify="left" if column.startswith("certificate") else "right", no_wrap=True)
     for one in period["models"]:
-        cells = [*_cells(one), _paper(papers.get(one["model"]), one["audits"])]
-        table.add_row(f"  {escape(one['model'])}", *cells[columns])
+        cells = _cells(one, _paper(papers.get(one["model"]), one["audits"]))
+        table.add_row(f"  {escape(one['model'])}", *(cells[name] for name in columns))
     if len(period["models"]) > 1:
-        table.add_row("  [dim]all[/]", *[*_cells(period["total"]), ""][columns])
+        cells = _cells(period["total"], "")
+        table.add_row("  [dim]all[/]", *(cells[name] for name in columns))
     elif not period["models"]:
         table.add_row("  [dim]nothing[/]")
     return table
@@ -63,19 +67,23 @@ def _title(period: Mapping[str, Any], day: str) -> str:
     return f"today, {day} UTC" if period["days"] == 1 else f"last {period['days']} days"
 
 
-def _cells(one: Mapping[str, Any]) -> list[str]:
+def _cells(one: Mapping[str, Any], paper: str) -> dict[str, str]:
+    """By the names of the columns."""
     spent, saved, energy = one["spent"], one["saved"], one["energy"]
-    share = one["share_local"]
-    return [
-        f"{one['requests']:,}",
-        "" if share is None else f"{share:.0%}",
+    requests = one["requests"]
+    told = (
+        f"{requests:,}",
+        f"{one['local'] / requests:.0%}" if requests else "",
+        f"{one['cache'] / requests:.0%}" if requests else "",
         f"[red]{one['errors']:,}[/]" if one["errors"] else "0",
         _money(spent["usd"], spent["of_that_estimated_usd"] > 0, spent["requests_without_price"]),
         _money(saved["usd"], saved["usd"] > 0, saved["answers_without_price"]),
         _times(one["latency_ms"]["local"]),
         _times(one["latency_ms"]["upstream"]),
         _wh(energy["measured_wh"] + energy["estimated_wh"], energy["estimated_wh"] > 0),
-    ]
+        paper,
+    )
+    return dict(zip(_COLUMNS, told, strict=True))
 
 
 def _money(usd: float, estimated: bool, unpriced: int) -> str:
@@ -111,7 +119,8 @@ def _paper(state: str | None, audits: Mapping[str, int]) -> str:
 def _legend(account: Mapping[str, Any]) -> list[str]:
     """What the signs mean, such as stand there."""
     notes, whole = account["notes"], account["periods"][-1]["total"]
-    lines = [f"local: share answered by the model itself. ms: median / 95th percentile, {notes['latency']}."]
+    cached = "cached: share answered by the cache. " if whole["cache"] else ""
+    lines = [f"local: share answered by the model itself. {cached}ms: median / 95th percentile, {notes['latency']}."]
     priced = sorted({f"{price['model']} ({price['source']})" for price in account["prices"]})
     if priced:
         lines.append(f"money at: {', '.join(priced)}.")
