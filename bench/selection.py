@@ -15,7 +15,7 @@ BUILT = 20
 
 
 def run(context: Context) -> None:
-    """A kernel head on the frozen base at every size, then whole builds at one."""
+    """The student `kernel` on the frozen base at every size, then whole builds at one."""
     section = results.Section(
         NAME,
         "Rows chosen against rows at random",
@@ -68,9 +68,9 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
 
     from smidgen.core.rows import Row
     from smidgen.data import selecting
-    from smidgen.data.frozen_head import fitted
     from smidgen.flows.embedding import embedder
     from smidgen.flows.selection import sound
+    from smidgen.stats import kernel_ridge
 
     embed = embedder()
     if embed is None:
@@ -84,7 +84,7 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
     rng = np.random.default_rng(0)
 
     def accuracy(places: Any) -> float:
-        head = fitted(vectors[places], targets[places], len(names))
+        head = kernel_ridge.fit(vectors[places], np.eye(len(names), dtype=np.float32)[targets[places]])
         return float((head.scores(asked).argmax(axis=1) == gold).mean())
 
     def equal(each: int, seed: int) -> Any:
