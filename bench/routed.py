@@ -16,8 +16,8 @@ import numpy as np
 
 from bench import classifiers, data
 from bench.context import Context
+from bench.linear_head import LinearHead
 from bench.replaying import noisy
-from smidgen.data.linear_head import LinearHead
 from smidgen.stats import kernel_ridge
 from smidgen.stats.calibration import fit_temperature, softmax
 
