@@ -99,6 +99,29 @@ def test_feedback_waits_for_its_own_request_and_no_other(
     recorder.close(60)
 
 
+def test_a_batch_under_way_ends_before_the_process_does(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+    store, entered, gate = held
+    rows = counter("rows", "outcome")
+    recorder = Recorder(store, None, read, 4000, rows, counter("failures", "what"))
+    recorder.offer(taken("first"))
+    assert entered.wait(60)
+    recorder.offer(taken("waits"))
+    let_go = threading.Event()
+
+    def open_the_gate() -> None:
+        while rows.labels("stopped")._value.get() < 1 and not let_go.wait(0.01):
+            pass
+        gate.set()
+
+    opener = threading.Thread(target=open_the_gate)
+    opener.start()
+    recorder.close(0.05, 60)
+    let_go.set()
+    opener.join(60)
+    assert not recorder._thread.is_alive()
+    assert (rows.labels("stored")._value.get(), rows.labels("stopped")._value.get()) == (1, 1)
+
+
 def test_room_is_taken_and_given_back() -> None:
     room = Room(10)
     assert room.take(6) and not room.take(5) and room.take(4)

@@ -74,9 +74,9 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         if escalation is not None:
             await escalation.close()
         if service.recorder is not None:
-            from smidgen.server.capturing import DRAIN_SECONDS
+            from smidgen.server.capturing import BATCH_SECONDS, DRAIN_SECONDS
 
-            await asyncio.to_thread(service.recorder.close, DRAIN_SECONDS)
+            await asyncio.to_thread(service.recorder.close, DRAIN_SECONDS, BATCH_SECONDS)
         if service.bookkeeper is not None:  # the last: what the others close is in it
             await asyncio.to_thread(service.bookkeeper.close)
 

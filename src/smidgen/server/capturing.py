@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 5.0
 """Longest that a server which stops goes on storing."""
+BATCH_SECONDS = 60.0
+"""Longest that it waits, after that, for the batch under way: on a busy machine redaction takes seconds."""
 _MOST_BEFORE = 8
 """Versions of one bundle whose names are known at a time."""
 

@@ -99,8 +99,12 @@ class Recorder:
             self._ready.notify()
         return done
 
-    def close(self, seconds: float) -> None:
-        """Store what waits, for so long at most, and let the rest go. The store is closed."""
+    def close(self, seconds: float, batch_seconds: float = 0.0) -> None:
+        """Store what waits, for so long at most, and let the rest go. The store is closed.
+
+        A batch that is under way then has `batch_seconds` more to end: a process that ends while a model still computes in a thread of its
+        own does not end well.
+        """
         with self._ready:
             self._closing = True
             self._ready.notify()
@@ -110,6 +114,7 @@ class Recorder:
             self._waiting.clear()
         for one in left:
             self._let_go(one, "stopped", "the server stopped before it could be stored")
+        self._thread.join(batch_seconds)
         self._told_of(force=True)
         if not self._thread.is_alive():
             self._traffic.close()
