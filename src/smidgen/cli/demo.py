@@ -1,4 +1,4 @@
-"""`smidgen demo`: the whole path on the sample shop, from its inbox to a model that answers."""
+"""`smidgen demo`: the whole path on the sample shop, from its inbox to a model that answers; with --hybrid, the loop that learns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli.answers import print_answer
-from smidgen.cli.screen import Screen, out
+from smidgen.cli.screen import Screen, out, print_json
 from smidgen.core.errors import InputError
 
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
@@ -28,15 +28,38 @@ MESSAGES = (
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", help="Where the sample data, the recipe and the bundle go.")] = Path("demo"),
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Where everything goes (default: demo, with --hybrid demo-hybrid).", show_default=False),
+    ] = None,
+    hybrid: Annotated[
+        bool,
+        typer.Option(
+            "--hybrid",
+            help="Instead, put a gateway before a recording of a large model, send it the shop's messages, and watch the share rise that a "
+            "small model answers.",
+        ),
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="With --hybrid: one learning in place of several.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --hybrid: print what it came to as JSON, and nothing else.")] = False,
 ) -> None:
     """Build the sample classifier from a homeware shop's inbox, show its report, and let it answer messages it has never seen.
 
-    A demo that was stopped goes on where it stopped.
+    A demo that was stopped goes on where it stopped; one with --hybrid begins anew.
 
     Example: smidgen demo --dir ./demo
     """
+    if hybrid:
+        _hybrid(folder or Path("demo-hybrid"), fast, threads, as_json)
+        return
+    if fast or as_json:
+        raise InputError("this belongs to --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
+    _plain(folder or Path("demo"), threads)
+
+
+def _plain(folder: Path, threads: int | None) -> None:
+    """From the inbox to a model that answers."""
     from smidgen.flows.build import build
     from smidgen.flows.live import load
     from smidgen.parts.recipe import read
@@ -54,6 +77,24 @@ def demo(
         out.print(f"\n{escape(message)}")
         print_answer(model.task.content(reply), reply)
     _next(built.folder, model.name, built.seconds)
+
+
+def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> None:
+    """The loop that learns from use."""
+    from smidgen.cli.hybrid import show
+    from smidgen.cli.hybrid.plan import FAST, Plan
+    from smidgen.cli.hybrid.run import run
+
+    plan = FAST if fast else Plan()
+    with show.Show(plan, quiet=as_json) as shown, Screen(quiet=as_json) as screen:
+        ran = run(folder, plan, shown, screen, threads)
+    if as_json:
+        print_json(ran.json())
+    else:
+        show.closing(ran)
+    if not ran.tally.certified:
+        show.complain(ran)
+        raise typer.Exit(1)
 
 
 def _copy(folder: Path) -> None:

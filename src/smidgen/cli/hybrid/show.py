@@ -1,0 +1,164 @@
+"""The demo on the screen: a table that grows on a terminal, plain lines where there is none, and nothing where JSON is wanted."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from smidgen.cli.hybrid.plan import Plan
+from smidgen.cli.hybrid.recording import MARK
+from smidgen.cli.hybrid.run import Ran
+from smidgen.cli.hybrid.stage import LINE
+from smidgen.cli.hybrid.tally import Lesson, Stretch, Tally
+from smidgen.cli.screen import errors, out
+
+_EVERY_SECOND = 8
+
+
+class Show:
+    """Shows it. Use it as a context manager, so that the cursor comes back after an error.
+
+    Args:
+        plan: what is run.
+        quiet: show nothing but errors.
+    """
+
+    def __init__(self, plan: Plan, quiet: bool = False) -> None:
+        self._plan, self._quiet = plan, quiet
+        self._live = Live(console=out, refresh_per_second=_EVERY_SECOND) if out.is_terminal and not quiet else None
+        self._drawn = False
+
+    def __enter__(self) -> Show:
+        if not self._quiet:
+            out.print(f"[bold]The large model here is {MARK}:[/] the sample's own labels, with some errors. Everything else is real.")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None and self._drawn:
+            self._live.stop()
+
+    def ran(self, command: str) -> None:
+        """Print the command, unless the table is drawn already: it would break it."""
+        if not self._quiet and not self._drawn:
+            out.print(f"[dim]$[/] {escape(command)}", soft_wrap=True)
+
+    def moved(self, tally: Tally, now: str) -> None:
+        """Draw the table anew."""
+        if self._live is None:
+            return
+        if not self._drawn:
+            self._drawn = True
+            self._live.start()
+        self._live.update(Group(_table(tally, self._plan), Text(now, style="dim")))
+
+    def ended(self, stretch: Stretch, tally: Tally) -> None:
+        """Say how the stretch went."""
+        if self._live is not None:
+            self.moved(tally, "")
+        elif not self._quiet:
+            out.print(f"requests {_span(stretch)}: {stretch.share:.0%} answered here, {_disagree(stretch)}, {_money(tally)} saved so far")
+
+    def learnt(self, lesson: Lesson, tally: Tally) -> None:
+        """Say what came of the learning."""
+        if self._live is not None:
+            self.moved(tally, "")
+        elif not self._quiet:
+            rows = lesson.result["rows"]
+            counts = f"{rows['learning']:,} rows to learn from, {rows['choosing']:,} to choose by, {rows['certifying']:,} to certify on"
+            out.print(f"  learnt in {lesson.seconds:.0f} s ({counts}): {escape(_lesson(lesson))}", soft_wrap=True)
+
+
+def closing(ran: Ran) -> None:
+    """What it came to, and what to do next."""
+    tally, plan = ran.tally, ran.plan
+    whole, audits = tally.whole, ran.audits
+    for lesson in tally.lessons:
+        out.print(f"\nafter {lesson.at:,} requests, {lesson.result['outcome']}: {escape(lesson.result['why'])}", soft_wrap=True)
+    out.print()
+    if tally.certified:
+        last = tally.stretches[-1]
+        out.print(
+            f"[bold]{whole.local:,} of {whole.requests:,} requests were answered here[/], of the last {last.requests} {last.share:.0%}."
+        )
+        out.print(
+            f"{whole.disagree} of these {whole.local:,} answers ({_of(whole.disagree, whole.local)}) are not what the recording says. The "
+            f"certificates promise at most {plan.alpha:.0%}, all together with confidence {1 - plan.delta:.0%}. The gateway's audits asked "
+            f"the recording about {audits['agreed'] + audits['disagreed']} of them: {audits['disagreed']} disagreed.",
+            soft_wrap=True,
+        )
+    out.print(
+        f"Of all answers {_of(whole.requests - whole.wrong, whole.requests)} are the sample's own label; had the recording answered all, "
+        f"{_of(whole.requests - whole.recorded_wrong, whole.requests)} would be.",
+        soft_wrap=True,
+    )
+    out.print(
+        f"Saved: ${whole.saved_usd:.4f}, had the large model been {escape(plan.price_of)} at its list price, by estimated tokens. "
+        "The recording costs nothing, and is no such model.",
+        soft_wrap=True,
+    )
+    out.print(f"\nThe chart: {escape(str(ran.chart))}   the gateway's log: {escape(str(ran.stage.folder / 'gateway.log'))}", soft_wrap=True)
+    out.print(f"[bold]Done in {ran.seconds:.0f} s.[/] Next, with your own program and a large model of yours:")
+    out.print("  export SMIDGEN_FALLBACK_KEY=your-key", markup=False)
+    out.print(
+        f"  smidgen serve --fallback https://api.openai.com/v1 --fallback-model {plan.price_of} --capture answers   "
+        "# then point your client's base_url at it",
+        markup=False,
+        soft_wrap=True,
+    )
+    out.print(
+        f"  smidgen learn {LINE} --task classify --asked {plan.price_of}   # when some hundreds are stored", markup=False, soft_wrap=True
+    )
+
+
+def _table(tally: Tally, plan: Plan) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("requests", "answered here", "", f"disagree (at most {plan.alpha:.0%})", "saved so far"):
+        table.add_column(name, justify="left" if name == "" else "right")
+    table.add_column("then")
+    saved = 0.0
+    for stretch in tally.stretches:
+        saved += stretch.saved_usd
+        lesson = next((one for one in tally.lessons if one.at == stretch.upto), None)
+        bar = Text("█" * round(20 * stretch.share), style="green")
+        table.add_row(_span(stretch), f"{stretch.share:.0%}", bar, _disagree(stretch), f"${saved:.4f}", _lesson(lesson) if lesson else "")
+    return table
+
+
+def _lesson(lesson: Lesson) -> str:
+    """A learning in a few words."""
+    paper = lesson.certificate
+    if not lesson.promoted:
+        return "learnt: kept the champion"
+    if paper is None:
+        return f"learnt: {lesson.result['champion'][:6]}, no certificate"
+    answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
+    return f"learnt: {lesson.result['champion'][:6]}, certified; it answers {answered} of {n} certifying rows"
+
+
+def _span(stretch: Stretch) -> str:
+    return f"{stretch.upto - stretch.requests + 1:,}–{stretch.upto:,}"
+
+
+def _disagree(stretch: Stretch) -> str:
+    return f"{stretch.disagree} of {stretch.local} disagree" if stretch.local else "none here"
+
+
+def _money(tally: Tally) -> str:
+    return f"${tally.whole.saved_usd:.4f}"
+
+
+def _of(count: int, n: int) -> str:
+    return f"{count / n:.1%}" if n else "none"
+
+
+def complain(ran: Ran) -> None:
+    """Say that nothing could be certified."""
+    errors.print(
+        f"[bold red]error:[/] no version could be certified for at most {ran.plan.alpha:.0%}, so all went to the recording. Which texts "
+        "are held out is drawn anew each time: run it again."
+    )
