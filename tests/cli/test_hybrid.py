@@ -18,7 +18,7 @@ from smidgen.cli.hybrid import recorded_model, recording, show
 from smidgen.cli.hybrid import run as running
 from smidgen.cli.hybrid.plan import FAST, Plan, dealt
 from smidgen.cli.hybrid.recording import MARK, Recording
-from smidgen.cli.hybrid.run import Ran, run
+from smidgen.cli.hybrid.run import Ran, base_of, run
 from smidgen.cli.hybrid.stage import MARKER, Stage, StageError
 from smidgen.cli.hybrid.tally import Stretch, Tally
 from smidgen.cli.main import code
@@ -54,7 +54,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         patch.setenv("SMIDGEN_TRAFFIC_URL", "sqlite:////no/such/folder/traffic.db")
         patch.setenv("SMIDGEN_API_KEY", "the-user's-own")
         with show.Show(SMALL) as shown:
-            ran = run(folder, SMALL, shown, Silent(), 1)
+            ran = run(folder, SMALL, shown, base_of(SMALL, Silent()), 1)
         show.closing(ran)
     yield Seen(ran, printed.getvalue())
 
@@ -175,7 +175,7 @@ def test_it_says_what_it_ran_what_came_of_it_and_what_to_do_next(seen: Seen) -> 
         "$ smidgen serve support --port 0 --fallback http://127.0.0.1:",
         "--capture answers",
         "requests 1–100: 0% answered here, none here",
-        "certified; it answers",
+        "certified (answers ",
         f"{whole.local} of 150 requests were answered here",
         f"{whole.disagree} of these {whole.local} answers",
         "smidgen serve --fallback https://api.openai.com/v1",
@@ -196,7 +196,7 @@ def test_counts_that_do_not_add_up_are_an_error() -> None:
             return 7.0
 
     with pytest.raises(StageError, match="counted other answers"):
-        running._checked(Other(), Tally([Stretch(10, requests=10, local=3)]))  # type: ignore[arg-type]
+        running._checked(Other(), Tally([Stretch(1, 10, requests=10, local=3)]))  # type: ignore[arg-type]
 
 
 def test_the_command_prints_json_alone_and_ends_with_1_where_nothing_is_certified(
@@ -215,6 +215,18 @@ def test_the_command_prints_json_alone_and_ends_with_1_where_nothing_is_certifie
 def test_what_belongs_to_hybrid_is_wrong_without_it(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code(["demo", flag, "--dir", str(tmp_path / "demo")]) == 2
     assert "--hybrid" in capsys.readouterr().err and not (tmp_path / "demo").exists()
+
+
+def test_a_base_is_lent_and_the_users_own_stays(tmp_path: Path) -> None:
+    base = base_of(Plan(), Silent())
+    assert base is not None and base_of(SMALL, Silent()) is None
+    stage = Stage(tmp_path / "demo")
+    stage.lend(base)
+    lent = stage.home / "bases" / base.name
+    names = sorted(file.name for file in base.iterdir())
+    assert sorted(file.name for file in lent.iterdir()) == names and "tokenizer.json" in names
+    Stage(tmp_path / "demo")
+    assert not lent.exists() and sorted(file.name for file in base.iterdir()) == names
 
 
 def test_another_folder_is_left_alone_and_its_own_begun_anew(tmp_path: Path) -> None:

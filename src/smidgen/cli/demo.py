@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from smidgen.cli.answers import print_answer
 from smidgen.cli.screen import Screen, out, print_json
-from smidgen.core.errors import InputError
+from smidgen.core.errors import GateError, InputError
 
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
 """What is copied out of the package."""
@@ -83,18 +83,23 @@ def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> Non
     """The loop that learns from use."""
     from smidgen.cli.hybrid import show
     from smidgen.cli.hybrid.plan import FAST, Plan
-    from smidgen.cli.hybrid.run import run
+    from smidgen.cli.hybrid.run import base_of, run
 
     plan = FAST if fast else Plan()
-    with show.Show(plan, quiet=as_json) as shown, Screen(quiet=as_json) as screen:
-        ran = run(folder, plan, shown, screen, threads)
+    with Screen(quiet=as_json) as screen:
+        base = base_of(plan, screen)
+    with show.Show(plan, quiet=as_json) as shown:
+        ran = run(folder, plan, shown, base, threads)
     if as_json:
         print_json(ran.json())
     else:
         show.closing(ran)
     if not ran.tally.certified:
-        show.complain(ran)
-        raise typer.Exit(1)
+        raise GateError(
+            "no version could be certified, so every request went to the recording",
+            value=f"at most {plan.alpha:.0%}",
+            todo="Run it again: which texts are held out is drawn anew each time.",
+        )
 
 
 def _copy(folder: Path) -> None:

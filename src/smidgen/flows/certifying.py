@@ -291,9 +291,10 @@ def _failure(terms: Terms, graded: bool, sample: Sample, failed: Mapping[str, _F
     else:
         more = f"{one.needed - one.outcome.n:,} more than these {one.outcome.n:,}"
         if one.outcome.tried:
-            todo = (
-                f"{best}At the risk seen, about {one.needed:,} pairs would do, {more}: draw a new sample, for each look at one spends it."
-            )
+            again = "draw a new sample, for each look at one spends it"
+            if terms.look is not None:
+                again = "look again when so many are held out, for each look makes the next one stricter"
+            todo = f"{best}At the risk seen, about {one.needed:,} pairs would do, {more}: {again}."
         else:
             todo = f"Even without an error {one.needed:,} pairs are needed, {more}."
     where = f"{name}: " if name else ""

@@ -42,18 +42,18 @@ class Plan:
 
     intents: tuple[str, ...] = INTENTS
     own: int = 8
-    learn_at: tuple[int, ...] = (400, 700, 900)
+    learn_at: tuple[int, ...] = (300, 500, 700)
     requests: int | None = None
-    student: str = "encoder"
-    alpha: float = 0.15
+    student: str = "kernel"
+    alpha: float = 0.20
     delta: float = 0.05
-    held_out: float = 0.6
+    held_out: float = 0.5
     audit_share: float = 0.05
     price_of: str = "gpt-6.1-terra"
     seed: int = 0
 
 
-FAST = Plan(learn_at=(500,), requests=700)
+FAST = Plan(learn_at=(600,), requests=800)
 """One learning in place of three."""
 
 

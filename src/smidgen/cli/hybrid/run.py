@@ -80,8 +80,21 @@ class Ran:
         }
 
 
-def run(folder: Path, plan: Plan, watcher: Watcher, progress: Progress, threads: int | None = None) -> Ran:
+def base_of(plan: Plan, progress: Progress) -> Path | None:
+    """Where the base lies that the plan's student starts from, fetched if it is not here; None where it needs none. Raises BaseError."""
+    family = registry.find("students", plan.student).base_family
+    return finding.find("auto", progress, family).folder if family else None
+
+
+def run(folder: Path, plan: Plan, watcher: Watcher, base: Path | None, threads: int | None = None) -> Ran:
     """Run it.
+
+    Args:
+        folder: where everything goes; see `Stage`.
+        plan: what is done.
+        watcher: is told.
+        base: as of `base_of`.
+        threads: that each command computes with; None for one a core.
 
     Raises:
         InputError: a folder that holds something else; a plan that leaves no message.
@@ -91,8 +104,8 @@ def run(folder: Path, plan: Plan, watcher: Watcher, progress: Progress, threads:
     recorded = recording.read()
     own, coming = plans.dealt(plan, recorded)
     stage = Stage(folder)
-    if registry.find("students", plan.student).base_family == "encoder":
-        stage.lend(finding.find("auto", progress, "encoder").folder)
+    if base is not None:
+        stage.lend(base)
     more = () if threads is None else ("--threads", str(threads))
     _write(stage.folder / "first.csv", own)
     build = ("build", "--task", "classify", "--data", "first.csv", "--input", "text", "--label", "intent", "--student", "linear")
@@ -137,7 +150,7 @@ def _played(client: Client, coming: Sequence[str], plan: Plan, recorded: Recordi
     ends = sorted({*range(_EACH, len(coming), _EACH), *(at for at in plan.learn_at if at < len(coming)), len(coming)})
     start = 0
     for end in ends:
-        stretch = Stretch(end)
+        stretch = Stretch(start + 1, end)
         tally.stretches.append(stretch)
         for text in coming[start:end]:
             stretch.add(client.ask(text), recorded.answers[text], recorded.right[text])

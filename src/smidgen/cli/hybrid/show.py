@@ -15,9 +15,10 @@ from smidgen.cli.hybrid.recording import MARK
 from smidgen.cli.hybrid.run import Ran
 from smidgen.cli.hybrid.stage import LINE
 from smidgen.cli.hybrid.tally import Lesson, Stretch, Tally
-from smidgen.cli.screen import errors, out
+from smidgen.cli.screen import out
 
 _EVERY_SECOND = 8
+_BAR = 20
 
 
 class Show:
@@ -103,28 +104,26 @@ def closing(ran: Ran) -> None:
     )
     out.print(f"\nThe chart: {escape(str(ran.chart))}   the gateway's log: {escape(str(ran.stage.folder / 'gateway.log'))}", soft_wrap=True)
     out.print(f"[bold]Done in {ran.seconds:.0f} s.[/] Next, with your own program and a large model of yours:")
-    out.print("  export SMIDGEN_FALLBACK_KEY=your-key", markup=False)
-    out.print(
-        f"  smidgen serve --fallback https://api.openai.com/v1 --fallback-model {plan.price_of} --capture answers   "
-        "# then point your client's base_url at it",
-        markup=False,
-        soft_wrap=True,
-    )
-    out.print(
-        f"  smidgen learn {LINE} --task classify --asked {plan.price_of}   # when some hundreds are stored", markup=False, soft_wrap=True
-    )
+    large = f"--fallback https://api.openai.com/v1 --fallback-model {plan.price_of} --capture answers"
+    for line in (
+        "export SMIDGEN_FALLBACK_KEY=your-key",
+        f"smidgen serve {large}   # and your client's base_url is this server",
+        f"smidgen learn {LINE} --task classify --asked {plan.price_of}   # when some hundreds of answers are stored",
+        f"smidgen serve {LINE} {large}   # and your client's model is {LINE}",
+    ):
+        out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _table(tally: Tally, plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("requests", "answered here", "", f"disagree (at most {plan.alpha:.0%})", "saved so far"):
-        table.add_column(name, justify="left" if name == "" else "right")
+        table.add_column(name, justify="left" if name == "" else "right", min_width=0 if name else _BAR)
     table.add_column("then")
     saved = 0.0
     for stretch in tally.stretches:
         saved += stretch.saved_usd
         lesson = next((one for one in tally.lessons if one.at == stretch.upto), None)
-        bar = Text("█" * round(20 * stretch.share), style="green")
+        bar = Text("█" * round(_BAR * stretch.share), style="green")
         table.add_row(_span(stretch), f"{stretch.share:.0%}", bar, _disagree(stretch), f"${saved:.4f}", _lesson(lesson) if lesson else "")
     return table
 
@@ -133,15 +132,16 @@ def _lesson(lesson: Lesson) -> str:
     """A learning in a few words."""
     paper = lesson.certificate
     if not lesson.promoted:
-        return "learnt: kept the champion"
+        certified = (lesson.result.get("certificate") or {}).get("certified")
+        return f"learnt: {'not shown to be better' if certified else 'not certified'}, the one before stays"
     if paper is None:
         return f"learnt: {lesson.result['champion'][:6]}, no certificate"
     answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
-    return f"learnt: {lesson.result['champion'][:6]}, certified; it answers {answered} of {n} certifying rows"
+    return f"learnt: {lesson.result['champion'][:6]}, certified (answers {answered} of {n})"
 
 
 def _span(stretch: Stretch) -> str:
-    return f"{stretch.upto - stretch.requests + 1:,}–{stretch.upto:,}"
+    return f"{stretch.first:,}–{stretch.first + stretch.requests - 1:,}" if stretch.requests else f"{stretch.first:,}–"
 
 
 def _disagree(stretch: Stretch) -> str:
@@ -154,11 +154,3 @@ def _money(tally: Tally) -> str:
 
 def _of(count: int, n: int) -> str:
     return f"{count / n:.1%}" if n else "none"
-
-
-def complain(ran: Ran) -> None:
-    """Say that nothing could be certified."""
-    errors.print(
-        f"[bold red]error:[/] no version could be certified for at most {ran.plan.alpha:.0%}, so all went to the recording. Which texts "
-        "are held out is drawn anew each time: run it again."
-    )

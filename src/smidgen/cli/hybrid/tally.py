@@ -11,10 +11,15 @@ from smidgen.cli.hybrid.requests import Answer
 
 @dataclass
 class Stretch:
-    """Some requests one after the other, of which the last is the `upto`-th. `disagree`: local answers that the recording has otherwise;
-    `wrong`: answers, of either, that are not the sample's own label; `recorded_wrong`: the recording's answers to all of these requests
-    that are not."""
+    """Requests one after the other: the `first`-th to, when it is over, the `upto`-th.
 
+    Attributes:
+        disagree: local answers that the recording has otherwise.
+        wrong: answers, of either, that are not the sample's own label.
+        recorded_wrong: the recording's answers to all of these requests that are not.
+    """
+
+    first: int
     upto: int
     requests: int = 0
     local: int = 0
@@ -73,7 +78,7 @@ class Tally:
     @property
     def whole(self) -> Stretch:
         """All requests together."""
-        found = Stretch(self.stretches[-1].upto if self.stretches else 0)
+        found = Stretch(1, self.stretches[-1].upto if self.stretches else 0)
         for one in self.stretches:
             found.requests += one.requests
             found.local += one.local
