@@ -42,7 +42,7 @@ class Plan:
 
     intents: tuple[str, ...] = INTENTS
     own: int = 8
-    learn_at: tuple[int, ...] = (300, 500, 700)
+    learn_at: tuple[int, ...] = (400, 600, 800)
     requests: int | None = None
     student: str = "kernel"
     alpha: float = 0.20

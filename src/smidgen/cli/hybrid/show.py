@@ -132,8 +132,7 @@ def _lesson(lesson: Lesson) -> str:
     """A learning in a few words."""
     paper = lesson.certificate
     if not lesson.promoted:
-        certified = (lesson.result.get("certificate") or {}).get("certified")
-        return f"learnt: {'not shown to be better' if certified else 'not certified'}, the one before stays"
+        return "learnt: the version before stays"
     if paper is None:
         return f"learnt: {lesson.result['champion'][:6]}, no certificate"
     answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
