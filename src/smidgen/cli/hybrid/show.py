@@ -108,7 +108,7 @@ def closing(ran: Ran) -> None:
     for line in (
         "export SMIDGEN_FALLBACK_KEY=your-key",
         f"smidgen serve {large}   # and your client's base_url is this server",
-        f"smidgen learn {LINE} --task classify --asked {plan.price_of}   # when some hundreds of answers are stored",
+        f"smidgen traffic --jobs   # when some hundreds of answers are stored; then: smidgen learn {LINE} --job ID",
         f"smidgen serve {LINE} {large}   # and your client's model is {LINE}",
     ):
         out.print(f"  {line}", markup=False, soft_wrap=True)
