@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.resources
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,9 +47,9 @@ def sample() -> list[tuple[str, str]]:
     """(text, label) of every message of the sample shop, each text once, as it comes first."""
     found: dict[str, str] = {}
     for name in SAMPLES:
-        with (importlib.resources.files("smidgen") / "samples" / "homeware" / name).open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                found.setdefault(row["text"], row["intent"])
+        content = (importlib.resources.files("smidgen") / "samples" / "homeware" / name).read_text(encoding="utf-8")
+        for row in csv.DictReader(io.StringIO(content, newline="")):
+            found.setdefault(row["text"], row["intent"])
     return list(found.items())
 
 

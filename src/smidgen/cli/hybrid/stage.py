@@ -113,10 +113,13 @@ class Stage:
         or does not end well."""
         command = [sys.executable, "-m", "smidgen", "serve", *words, "--json"]
         log = self.folder / "gateway.log"
-        # On Windows only a process of a group of its own can be asked to stop.
-        flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
+        flags = 0
+        if sys.platform == "win32":  # only a process of a group of its own can be asked to stop there
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP
         with log.open("ab") as sink:
-            process = subprocess.Popen(command, cwd=self.folder, env=self._environment(), stdout=subprocess.PIPE, stderr=sink, **flags)
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment(), stdout=subprocess.PIPE, stderr=sink, creationflags=flags
+            )
             try:
                 yield _ready(process, log)
             finally:
@@ -159,7 +162,10 @@ def _line(stream: IO[bytes]) -> bytes:
 def _stop(process: subprocess.Popen[bytes]) -> int:
     """Ask it to finish, and end it where it does not; its exit code."""
     if process.poll() is None:
-        process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            process.send_signal(signal.SIGTERM)
     try:
         code = process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
