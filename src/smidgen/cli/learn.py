@@ -181,7 +181,7 @@ def learn(
     with _until_stopped() as stop:
         keep_on(
             lambda: once(later),
-            lambda most: new_pairs(Line(line), capture, most, when_grown or 0.0),
+            new,
             schedule,
             stop,
             _say,
