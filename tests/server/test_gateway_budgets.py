@@ -327,3 +327,16 @@ def test_the_command_says_so_before_it_serves(capsys: Any) -> None:
 def test_without_a_budget_there_is_no_ledger(gateway: Any, own_home: Path) -> None:
     assert gateway().post(CHAT, asking()).content == WHOLE
     assert not ledger.place().exists()
+
+
+def test_tokens_beyond_all_counting_leave_what_was_set_aside(
+    gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.answer = lambda seen: Said(body=b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1%s}}' % (b"0" * 40))
+    running = gateway(budget_day=5.0)
+    assert running.post(CHAT, asking("big")).status_code == 200
+    deadline = time.monotonic() + 10
+    while not any("not settled" in record.message for record in caplog.records) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found = used()
+    assert found.held > 0 and found.nano == 0

@@ -15,6 +15,7 @@ import torch
 from tests.students.test_encoder import WORDS, tiny_base  # noqa: F401
 
 from smidgen.core.bases import Base
+from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
@@ -184,3 +185,11 @@ def test_other_architectures_train_too(tiny_base: Path, tmp_path: Path) -> None:
     spec = part.export(trained, out)
     assert not spec.options["shaped"]
     assert outputs(registry.find("engines", spec.engine).open(out, spec.options, 1).run(texts)) == outputs(reference)
+
+
+def test_the_baseline_says_that_it_finds_spans_alone(tmp_path: Path) -> None:
+    rows = [Row("two oak chairs", {"colour": "oak"})]
+    with pytest.raises(TrainError, match="finds spans"):
+        registry.find("students", "lexical").fit(
+            Training(rows, (), {"schema": {}}, None, LexicalSettings()), Workspace(tmp_path, 1, Silent())
+        )

@@ -184,7 +184,7 @@ class Purse:
         async def booked() -> None:
             try:
                 await asyncio.to_thread(work)
-            except OSError as error:
+            except (OSError, OverflowError) as error:  # a full disk; tokens by the quintillion
                 _log.error("a request is not settled, and counts in full: %s", error)
 
         task = asyncio.get_running_loop().create_task(booked())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from smidgen.core.errors import TrainError
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
@@ -41,13 +42,15 @@ class Lexical:
     base_family = None
 
     def fit(self, training: Training, space: Workspace) -> None:
-        """Train; takes seconds to a minute, so there is no checkpoint."""
+        """Train; takes seconds to a minute, so there is no checkpoint. Raises TrainError for a job that is not to find spans."""
         need_torch()
         from safetensors.torch import save_file
 
         from smidgen.students.lexical_training import Course, trained
 
         settings = training.settings if isinstance(training.settings, LexicalSettings) else LexicalSettings()
+        if "kinds" not in training.form:
+            raise TrainError("this student finds spans, and is asked for another job", value=self.name, todo="Use --student auto.")
         kinds: list[str] = training.form["kinds"]
         level = tagging.level_of((joined(row.input), _spans(row, kinds)) for row in training.rows)
         names, hidden = _names(training.rows, kinds, level)
