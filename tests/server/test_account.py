@@ -285,12 +285,15 @@ def test_clients_cannot_make_up_rows_or_series(gateway: Any, upstream: UpstreamS
 
 
 def test_a_sum_that_no_database_takes_is_bounded(gateway: Any, upstream: UpstreamStub) -> None:
-    body = json.loads(WHOLE) | {"usage": {"prompt_tokens": 10**40, "completion_tokens": 10**40}}
+    body = json.loads(WHOLE) | {"usage": {"prompt_tokens": 10**400, "completion_tokens": 10**400}}
     upstream.answer = lambda seen: Said(body=json.dumps(body).encode())
-    with gateway() as server:
+    with gateway(cache="exact", cache_scope="all") as server:
         server.post(CHAT, asking("hello", LUNA))
-        server.post(CHAT, asking("hello", LUNA))
-    assert entries()[(LUNA, "upstream", "passed")].read == 2 * 10**15
+        server.post(CHAT, asking("hello again", LUNA))
+        assert server.post(CHAT, asking("hello", LUNA)).headers["x-smidgen-answered-by"] == "cache"
+    found = entries()
+    assert found[(LUNA, "upstream", "passed")].read == 2 * 10**12
+    assert found[(LUNA, "cache", "passed")].saved == 600_000_000_000_000
 
 
 def test_a_client_that_hangs_up_is_counted_with_what_was_written(gateway: Any, upstream: UpstreamStub) -> None:

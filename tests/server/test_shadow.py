@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from smidgen.flows.learning.attesting import Asked
 from smidgen.flows.live import load
 from smidgen.gateway.wanted import Wanted
 from smidgen.server.taking import Taking, taking
+from smidgen.store import account
 from smidgen.store.line import Line
 from smidgen.store.traffic.store import opened
 
@@ -187,6 +189,21 @@ def test_under_its_name_and_taken_for_its_job_it_is_served_by_its_certificate(sh
     assert len(local) == sum(by == "local" for by, _, _ in taken)
     assert {row["bundle_id"] for row in local} == {shadow.line.read().champion} and all(row["tokens_out"] for row in local)
     assert len(upstream.seen) > before
+
+
+def test_an_audit_of_what_was_taken_costs_what_the_model_that_was_named_costs(shadow: Shadow) -> None:
+    shadow.upstream.answer = answering
+    with closing(load(shadow.line.folder, 1)) as model:
+        settings = {"fallback": (shadow.upstream.url,), "fallback_model": (LUNA,), "take": True, "audit_share": 1.0}
+        with running(model, patience=PATIENCE, **settings) as gateway:
+            by = [gateway.post(CHAT, asking(message(number)[0], SORT)).headers["x-smidgen-answered-by"] for number in range(2000, 2010)]
+            until = time.monotonic() + 30
+            while 'smidgen_audits_total{model="tickets"' not in gateway.client.get("/metrics").text and time.monotonic() < until:
+                time.sleep(0.02)
+    assert "local" in by
+    audits = [entry for key, entry in account.read("").entries.items() if key.model == "tickets" and key.by == "audit"]
+    assert sum(entry.read for entry in audits) > 0 and sum(entry.unpriced for entry in audits) == 0
+    assert sum(entry.spent for entry in audits) > 0
 
 
 def test_commands_say_what_comes_next(shadow: Shadow, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,36 @@ def test_what_fails_or_is_given_up_gives_its_connection_back(connections: Connec
     assert asyncio.run(ask()) == b"2"
 
 
+def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_place(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask() -> None:
+        straight = transport.Straight(httpx.Limits(max_connections=2, keepalive_expiry=0.0), trust_env=False)
+        for response in [await straight.handle_async_request(_request(connections.url)) for _ in range(2)]:
+            await response.aread()
+            await response.aclose()
+        closing = asyncio.Event()
+
+        async def slow(_: httpx.AsyncHTTPTransport) -> None:
+            closing.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(httpx.AsyncHTTPTransport, "aclose", slow)
+            given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url)))
+            async with asyncio.timeout(30):
+                await closing.wait()
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+        for response in [await straight.handle_async_request(_request(connections.url, pool=2.0)) for _ in range(2)]:
+            await response.aread()
+            await response.aclose()
+        await straight.aclose()
+
+    asyncio.run(ask())
+
+
 def test_connections_that_nobody_needs_are_closed(connections: Connections) -> None:
     async def ask() -> None:
         straight = transport.Straight(httpx.Limits(max_connections=3, keepalive_expiry=0.05), trust_env=False)

@@ -13,7 +13,7 @@ from smidgen.gateway import budget as budgets
 from smidgen.server import slip as slips
 from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.observation import of
-from smidgen.server.slip import OTHER, Slip
+from smidgen.server.slip import MOST, OTHER, Slip
 from smidgen.store.account import Entry, Key
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Accounting:
             price = tariff.noted(slip.day, marks.get(b"model", ""))
         elif tariff is not None and by in ("local", "cache") and slip.instead is not None:
             saved = tariff.cost(self._instead, *slip.instead)
-            entry.saved, entry.unsaved = saved or 0, int(saved is None)
+            entry.saved, entry.unsaved = min(saved or 0, MOST), int(saved is None)
             price = tariff.noted(slip.day, self._instead)
         local = of(scope).local_seconds
         busy = local if local is not None else seconds if slip.answered else 0.0

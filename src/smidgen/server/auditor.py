@@ -23,6 +23,7 @@ from smidgen.flows import auditing, disagreement
 from smidgen.gateway import budget as budgets
 from smidgen.gateway.answer_reading import MOST_BYTES, Reading
 from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.request_body import parsed
 from smidgen.server import slip as slips
 from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.escalation import Escalation, Unreachable
@@ -111,6 +112,8 @@ class Auditor:
         before: asyncio.Task[None] | None,
     ) -> None:
         bundle, slip = model.name, Slip(budgets.today())  # of its own: the client's request is counted by now
+        if not call.renamed and isinstance(call.body, bytes):  # taken from another model, which is asked under its own name
+            slip.meant(bundle, (parsed(call.body) or {}).get("model"))
         try:
             with slips.opened(slip):
                 said, without = await self._said_of(call)

@@ -198,7 +198,7 @@ class Caching:
         if response.status_code != 200 or response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             self._meter.answers.labels(cache_meter.ODD).inc()
             return
-        if not directives((b"cache-control", value.encode("latin-1")) for value in response.headers.get_list("cache-control")).store:
+        if not directives((name, value) for name, value in response.headers.raw if name.lower() == b"cache-control").store:
             self._meter.answers.labels(cache_meter.ODD).inc()
             return
         assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -16,7 +16,7 @@ from smidgen.store.account import Entry
 
 OTHER = "(other)"
 """Stands for every model that is neither served, nor a fallback's, nor in the price list: clients may name any number of them."""
-_MOST = 10**15
+MOST = 10**15
 """The most that one answer may add to a sum."""
 
 
@@ -66,7 +66,7 @@ class Slip:
 
     def upstream(self, paid: Entry) -> None:
         """An upstream took this. Of tokens it can say that it took any number."""
-        paid.bound(_MOST)
+        paid.bound(MOST)
         if self.late is not None:
             self.late(paid)
         else:

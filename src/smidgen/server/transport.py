@@ -46,6 +46,7 @@ class Straight(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The response as soon as its head is there; its connection is free again when it is closed. Raises httpx.PoolTimeout where none
         becomes free in time, and as httpx does."""
+        await self._tidy()  # before there is anything to lose: whoever is cancelled here has no place yet
         await self._place(request)
         connection = self._unused.pop()[0] if self._unused else self._made()
         try:
@@ -55,7 +56,6 @@ class Straight(httpx.AsyncBaseTransport):
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _Lent(response.stream, lambda: self._free(connection))
-        await self._tidy()
         return response
 
     async def aclose(self) -> None:
