@@ -284,7 +284,7 @@ def test_clients_cannot_make_up_rows_or_series(gateway: Any, upstream: UpstreamS
     assert sum(entry.requests for entry in entries().values()) == 92
 
 
-def test_a_sum_that_no_database_takes_is_bounded(gateway: Any, upstream: UpstreamStub) -> None:
+def test_a_number_that_no_database_takes_is_no_count(gateway: Any, upstream: UpstreamStub) -> None:
     body = json.loads(WHOLE) | {"usage": {"prompt_tokens": 10**400, "completion_tokens": 10**400}}
     upstream.answer = lambda seen: Said(body=json.dumps(body).encode())
     with gateway(cache="exact", cache_scope="all") as server:
@@ -292,8 +292,8 @@ def test_a_sum_that_no_database_takes_is_bounded(gateway: Any, upstream: Upstrea
         server.post(CHAT, asking("hello again", LUNA))
         assert server.post(CHAT, asking("hello", LUNA)).headers["x-smidgen-answered-by"] == "cache"
     found = entries()
-    assert found[(LUNA, "upstream", "passed")].read == 2 * 10**12
-    assert found[(LUNA, "cache", "passed")].saved == 600_000_000_000_000
+    assert 0 < found[(LUNA, "upstream", "passed")].read == found[(LUNA, "upstream", "passed")].read_estimated < 1000
+    assert found[(LUNA, "cache", "passed")].saved == 0
 
 
 def test_a_client_that_hangs_up_is_counted_with_what_was_written(gateway: Any, upstream: UpstreamStub) -> None:

@@ -19,8 +19,8 @@ from smidgen.gateway.response_ending import DELTAS, ENDS, TEXT_DELTA, ResponseEn
 MOST_BYTES = 8_000_000
 """Longest body, or line of a stream, that is read."""
 _MOST_TEXT = 1_000_000
-_MOST_TOKENS = 10**12
-"""More is taken for so many: JSON has numbers of any size, and neither sums nor databases do."""
+_MOST_TOKENS = 10**9
+"""Who says that an answer took more has not counted. JSON has numbers of any size, and neither sums nor databases do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def _texts(*found: Any) -> Iterator[str]:
 
 
 def _count(value: Any) -> int | None:
-    return min(value, _MOST_TOKENS) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None
 
 
 def _object(content: bytes) -> dict[str, Any] | None:

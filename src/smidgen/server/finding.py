@@ -29,6 +29,8 @@ _MOST_WAITING = 64
 _REMEMBERED = 256
 _MOST_CHARACTERS = 2_000
 """Longer texts are not looked at: the encoder hardly ever reads one whole."""
+_MOST_READ = 64
+"""Of the texts that are near enough so many are read, the nearest first: reading takes the interpreter's lock, and others wait for that."""
 _EACH_SECONDS = 60.0
 _log = logging.getLogger("smidgen.server")
 
@@ -101,7 +103,7 @@ class Finding:
         if vector is None or not placed:
             return None
         scores = np.stack([one for _, one in placed]) @ vector
-        for place in np.argsort(-scores, kind="stable"):
+        for place in np.argsort(-scores, kind="stable")[:_MOST_READ]:
             score = min(1.0, float(scores[place]))
             if not score >= self._least:
                 return None

@@ -61,6 +61,12 @@ class Presence:
         """How many of them stand in the later block."""
         return int(self.later.sum())
 
+    def only(self, known: NDArray[np.bool_]) -> Presence:
+        """The same of the (n,) texts that are `known`: what is compared of these alone must be permuted among these alone, for who is known
+        may go with where it stands."""
+        parts = (part[known] for part in (self.earlier_at, self.later_at))
+        return Presence(self.blocks[known], self.later[known], self.number, self.size, *parts)
+
     def contrast(self, later: Floats) -> Floats:
         """(..., n) of `later` (..., n): what each text weighs in the later block less what it weighs in the earlier ones; each of the two
         adds up to 1. A mean under it is the difference of two means."""

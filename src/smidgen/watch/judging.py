@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smidgen.core.errors import InputError
-from smidgen.stats.permuting import holm, permuted
+from smidgen.stats.permuting import Permuted, holm, permuted
 from smidgen.stats.spending import slow_share
 from smidgen.watch.sample import Sample
 from smidgen.watch.views import views
@@ -109,7 +109,10 @@ def judged(sample: Sample, look: int, level: float = LEVEL, least: float = LEAST
     """Look at a sample, the `look`-th time that traffic of this model is looked at. The seed decides which permutations are drawn."""
     every = views(sample, seed)
     spent = slow_share(level, look)
-    found = permuted(sample.where, {view.name: view.shift for view in every}, most_drawn(len(every), spent), seed)
+    most = most_drawn(len(every), spent)
+    found: dict[str, Permuted] = {}
+    for where in {id(view.where): view.where for view in every}.values():
+        found |= permuted(where, {view.name: view.shift for view in every if view.where is where}, most, seed)
     adjusted = holm({name: one.p for name, one in found.items()})
     tests = []
     for view in every:

@@ -30,11 +30,12 @@ class Told:
 
 @dataclass(frozen=True)
 class View:
-    """One of the ways: its name, its statistic, and who tells of it."""
+    """One of the ways: its name, its statistic, and who tells of it. `where` are the texts that it compares."""
 
     name: str
     shift: Shift
     tell: Callable[[], Told]
+    where: Presence
 
 
 def views(sample: Sample, seed: int) -> list[View]:
@@ -62,7 +63,7 @@ def _meaning(sample: Sample, shift: Vectors) -> View:
         says = f"a classifier that has not seen them tells recent texts from earlier ones with AUC {auc:.2f}"
         return Told(says, _shown(sample, np.argsort(-scores, kind="stable")), {"auc": round(auc, 4)})
 
-    return View("meaning", shift, tell)
+    return View("meaning", shift, tell, sample.where)
 
 
 def _subjects(sample: Sample, shift: Neighbours) -> View:
@@ -72,7 +73,7 @@ def _subjects(sample: Sample, shift: Neighbours) -> View:
         says = f"the texts nearest to it tell a recent text from an earlier one with AUC {auc:.2f}"
         return Told(says, _shown(sample, np.argsort(-scores, kind="stable")), {"auc": round(auc, 4)})
 
-    return View("subjects", shift, tell)
+    return View("subjects", shift, tell, sample.where)
 
 
 def _kinds(what: str, sample: Sample, kinds: Sequence[str | None], unknown: str | None) -> View:
@@ -95,13 +96,15 @@ def _kinds(what: str, sample: Sample, kinds: Sequence[str | None], unknown: str 
         most = _in_turn(named, [names[place] for place in grown])
         return Told(says or "no share changed", _shown(sample, most), {"shares": moves})
 
-    return View(what, shift, tell)
+    return View(what, shift, tell, sample.where)
 
 
 def _ordered(
     what: str, sample: Sample, values: Floats, words: str, *, highest: bool = True, exact: Callable[[Floats], Floats] = np.asarray
 ) -> View:
-    shift = Ordered(sample.where, values)
+    told = ~np.isnan(values)
+    where = sample.where if told.all() else sample.where.only(told)
+    shift = Ordered(where, values[told])
 
     def tell() -> Told:
         known = exact(values)
@@ -112,7 +115,7 @@ def _ordered(
         order = np.argsort(np.where(np.isnan(known), np.inf, -known if upwards else known), kind="stable")
         return Told(words.format(before, after), _shown(sample, order), {"median": [round(before, 4), round(after, 4)]})
 
-    return View(what, shift, tell)
+    return View(what, shift, tell, where)
 
 
 def _vocabulary(sample: Sample) -> View:
@@ -132,7 +135,7 @@ def _vocabulary(sample: Sample) -> View:
         some = [place for place in by_newness if held[place] & new.keys()]
         return Told(says, _shown(sample, some), {"words": new})
 
-    return View("words", shift, tell)
+    return View("words", shift, tell, sample.where)
 
 
 def _in_turn(kinds: Sequence[str | None], names: Sequence[str]) -> list[int]:
