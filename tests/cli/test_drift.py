@@ -61,9 +61,13 @@ def test_what_cannot_be_is_wrong_usage(bundle: Path, capsys: Any) -> None:
 def test_learning_is_told_of_an_alarm_in_words(bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     small = drift.Ask(recent=100, reference=300)
     monkeypatch.setattr(drift, "Ask", lambda **more: small)
-    monkeypatch.setattr(drift, "due", lambda folder, ask: False)
-    assert not learn._drifted(bundle, None, None)
-    monkeypatch.setattr(drift, "due", lambda folder, ask: True)
-    assert learn._drifted(bundle, None, None)
+    monkeypatch.setattr(drift, "due", lambda folder, ask, after: False)
+    looks = learn._Looks(bundle, None, None)
+    assert not looks()
+    asked: list[object] = []
+    monkeypatch.setattr(drift, "due", lambda folder, ask, after: asked.append(after) or True)
+    assert looks()
+    looks()
+    assert asked[0] is None and asked[1] is not None, "what was looked at is not looked at again"
     assert f"{NEW} (34)" in capsys.readouterr().err
     assert code(["learn", str(bundle.parent / "line"), "--when-drift", "--no-traffic"]) == 2

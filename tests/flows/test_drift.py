@@ -198,6 +198,7 @@ def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store:
     assert look(line.folder, SMALL).judgement is not None and not due(line.folder, SMALL)
     capture(store, range(400, 500))
     assert due(line.folder, SMALL)
+    assert not due(line.folder, SMALL, at(499)), "what there was too little of waits for as much again"
     assert not due(line.folder.parent, SMALL)
 
 

@@ -116,7 +116,7 @@ def test_whose_score_is_known_may_go_with_where_it_stands() -> None:
 
 
 def test_too_few_texts_are_no_look() -> None:
-    assert not enough(sample(4, earlier=100, later=49)) and enough(sample(4, earlier=100, later=50))
+    assert not enough(sample(4, earlier=100, later=49).where) and enough(sample(4, earlier=100, later=50).where)
 
 
 def test_a_level_or_a_size_that_cannot_be_is_refused() -> None:

@@ -186,7 +186,7 @@ def learn(
             stop,
             _say,
             at_once=not told,
-            drifted=lambda: _drifted(line, asked, threads),
+            drifted=_Looks(line, asked, threads),
         )
 
 
@@ -227,17 +227,27 @@ def _use(line: Line) -> None:
     out.print(f'and in the client: model="{pointer.name}"{before}{taken}', markup=False, soft_wrap=True)
 
 
-def _drifted(line: Path, asked: str | None, threads: int | None) -> bool:
-    """Look at the line's traffic where enough of it is new; whether there is an alarm."""
-    from smidgen.flows import drift
+class _Looks:
+    """Looks at a line's traffic where enough of it is new, also where the last time there was too little to tell anything."""
 
-    ask = drift.Ask(asked=asked, threads=threads)
-    found = drift.look(line, ask) if drift.due(line, ask) else None
-    if found is None or found.judgement is None:
-        return False
-    moved = "; ".join(f"{test.what} moved by {test.size:.1%}: {test.says}" for test in found.judgement.tests if test.alarm)
-    errors.print(f"drift, look {found.judgement.look}: {escape(moved) or 'no alarm'}")
-    return found.alarm
+    def __init__(self, line: Path, asked: str | None, threads: int | None) -> None:
+        self._line, self._asked, self._threads = line, asked, threads
+        self._after: datetime | None = None
+
+    def __call__(self) -> bool:
+        """Whether there is an alarm."""
+        from smidgen.flows import drift
+
+        ask = drift.Ask(asked=self._asked, threads=self._threads)
+        if not drift.due(self._line, ask, self._after):
+            return False
+        found = drift.look(self._line, ask)
+        self._after = found.windows.last
+        if found.judgement is None:
+            return False
+        moved = "; ".join(f"{test.what} moved by {test.size:.1%}: {test.says}" for test in found.judgement.tests if test.alarm)
+        errors.print(f"drift, look {found.judgement.look}: {escape(moved) or 'no alarm'}")
+        return found.alarm
 
 
 def _say(error: SmidgenError | OSError) -> None:

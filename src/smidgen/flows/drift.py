@@ -123,14 +123,15 @@ def look(folder: Path, ask: Ask, progress: Progress | None = None, now: datetime
         found = windows(asked, model.line, tuple(model.form.get("labels", ())), ask.threads)
         few = _few(found)
         sample = sampled(found, model, ask.threads, progress) if not few else None
-    if sample is None or not judging.enough(sample) or found.last is None:
+    if sample is None or found.last is None:
         why = few or f"too few different texts: each stretch needs {FEWEST}"
         return Looked(model.name, model.id, found, sample, None, why)
     return _judged(model, found, sample, ask, progress, now or datetime.now(UTC))
 
 
-def due(folder: Path, ask: Ask) -> bool:
-    """Whether as many requests as a look takes came to a line's champion since the last look at it. Raises as `look` does."""
+def due(folder: Path, ask: Ask, after: datetime | None = None) -> bool:
+    """Whether as many requests as a look takes came to a line's champion since the last look at it, and after this moment: one at which
+    there was too little to look at is counted nowhere. Raises as `look` does."""
     if not is_line(folder):
         return False
     line = Line(folder)
@@ -141,7 +142,8 @@ def due(folder: Path, ask: Ask) -> bool:
         last = record.read(pointer.champion, pointer.name).newest
     except (OSError, ValueError):
         last = None  # the look will say so
-    return waiting(_asked(ask, pointer.name), line, last) >= ask.recent
+    since = max((moment for moment in (last, after) if moment is not None), default=None)
+    return waiting(_asked(ask, pointer.name), line, since) >= ask.recent
 
 
 def _judged(model: Model, found: Windows, sample: Sample, ask: Ask, progress: Progress, now: datetime) -> Looked:

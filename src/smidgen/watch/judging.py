@@ -15,6 +15,7 @@ from typing import Any
 
 from smidgen.core.errors import InputError
 from smidgen.stats.permuting import Permuted, holm, permuted
+from smidgen.stats.presence import Presence
 from smidgen.stats.spending import slow_share
 from smidgen.watch.sample import Sample
 from smidgen.watch.views import views
@@ -93,9 +94,9 @@ class Judgement:
         }
 
 
-def enough(sample: Sample) -> bool:
+def enough(where: Presence) -> bool:
     """Whether each stretch has so many distinct texts that a look tells anything."""
-    return min(sample.where.earlier_texts, sample.where.later_texts) >= FEWEST
+    return min(where.earlier_texts, where.later_texts) >= FEWEST
 
 
 def check(level: float, least: float) -> None:

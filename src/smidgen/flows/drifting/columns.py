@@ -17,7 +17,7 @@ from smidgen.flows.drifting.windows import Entry, Windows
 from smidgen.flows.embedding import embedder
 from smidgen.flows.live import Model
 from smidgen.stats.presence import Floats, Presence, presence
-from smidgen.watch.judging import FEWEST
+from smidgen.watch.judging import FEWEST, enough
 from smidgen.watch.sample import Sample
 from smidgen.watch.texts import name, without_stand_ins
 
@@ -28,10 +28,10 @@ _LEARNT = "too few of the texts are held out: of those that it learnt from the m
 
 
 def sampled(found: Windows, model: Model, threads: int | None, progress: Progress) -> Sample | None:
-    """The sample of two stretches; None where there is nothing to compare."""
+    """The sample of two stretches; None where there is nothing to compare, or too little: no column is made for that."""
     earlier_names, later_names = ([name(entry.text) for entry in stretch] for stretch in (found.reference, found.recent))
     where = presence(earlier_names, later_names)
-    if where is None:
+    if where is None or not enough(where):
         return None
     # Of the ways in which a text is written the same one is taken, in whichever stretch it stands: which it is must not tell where.
     known: dict[str, list[Entry]] = {}
