@@ -190,6 +190,10 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
     standing = shown(champion.folder, started.now) if champion is not None else None
     holds = standing is not None and standing.valid
     sight = _seen(pointer, champion, known, ask)
+    compared = champion is not None and bool(material.choosing)
+    contests = sight.contests if compared else pointer.contests
+    # Looks are written down before anything is seen, whatever it shows and whatever fails on the way.
+    _spent(line, contests, pointer.looks)
     with closing(load(built.folder, ask.threads)) as model:
         fought, paper, reached, id = None, attesting.UNTESTED, None, model.id
         if champion is not None:
@@ -204,13 +208,13 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
             expected = attesting.expecting(model, len(material.certifying), terms)
             more = expected is not None and expected.share > serving.share(material.choosing) + ask.margin
         if matters(fought, holds, more):
+            _spent(line, contests, sight.looks)
             paper = attesting.attested(model, material.certifying, ask.certificate, before, sight.looks, now=started.now, progress=progress)
             if more and paper.certificate is not None and serving is not None and fought is not None:
                 rows, other = newest(material.certifying), reach.Certified(model, shown(built.folder, started.now), started.now)
                 reached = reach.compared(serving.answered(rows), other.answered(rows), fought.level)
-    # Before anything comes of them: looks are spent whatever they showed.
-    compared, tested = fought is not None and fought.n > 0, paper.looked
-    _spent(line, sight.contests if compared else pointer.contests, sight.looks if tested else pointer.looks)
+    tested = paper.looked
+    _spent(line, contests, sight.looks if tested else pointer.looks)  # a test that was not made is taken back
     verdict = judged(fought, paper.certificate is not None, holds, ask.anyway, reached)
     why = verdict.why if paper.certificate is not None else f"{verdict.why}. No certificate: {paper.why}"
     promote = verdict.promote

@@ -111,9 +111,10 @@ class Bookkeeper:
             if done:  # then also what has gathered behind it
                 with self._lock:
                     taken, self._open = self._open, _Open()
-                self._charge(taken)
-                if taken.sums:
+                if taken.sums:  # before anything can fail: what was taken would be lost
                     self._pending, self._number = taken.sums, self._number + 1
+                self._charge(taken)
+                if self._pending is not None:
                     done = self._written()
             return done
 

@@ -80,10 +80,13 @@ def _kinds(what: str, sample: Sample, kinds: Sequence[str | None], unknown: str 
     named = [kind if kind is not None else unknown for kind in kinds]
     names = sorted({kind for kind in named if kind is not None})
     number = {name: place for place, name in enumerate(names)}
-    shift = Kinds(sample.where, np.array([number[kind] if kind is not None else -1 for kind in named], dtype=np.int64))
+    numbers = np.array([number[kind] if kind is not None else -1 for kind in named], dtype=np.int64)
+    told = numbers >= 0
+    where = sample.where if told.all() else sample.where.only(told)
+    shift = Kinds(where, numbers[told])
 
     def tell() -> Told:
-        before, after = (part[0] for part in shift.shares(sample.where.later[None]))
+        before, after = (part[0] for part in shift.shares(where.later[None]))
         by_change = np.argsort(-(after - before), kind="stable")
         grown = [place for place in by_change[:3] if after[place] > before[place]]
         shrunk = [place for place in by_change[::-1][:3] if after[place] < before[place]]
@@ -96,7 +99,7 @@ def _kinds(what: str, sample: Sample, kinds: Sequence[str | None], unknown: str 
         most = _in_turn(named, [names[place] for place in grown])
         return Told(says or "no share changed", _shown(sample, most), {"shares": moves})
 
-    return View(what, shift, tell, sample.where)
+    return View(what, shift, tell, where)
 
 
 def _ordered(

@@ -13,7 +13,7 @@ import pytest
 from tests.certified_bundle import LABELS, make, pairs, write_pairs
 from tests.line_versions import line_of
 
-from smidgen.core.errors import BundleError, InputError
+from smidgen.core.errors import BundleError, CertificateError, InputError
 from smidgen.flows import certifying
 from smidgen.flows import learn as flow
 from smidgen.flows.learn import Ask, Learned, learn
@@ -119,6 +119,18 @@ def test_a_test_that_would_most_likely_be_in_vain_is_not_made(line: Line, tmp_pa
     assert line.read().looks == 0, "what was not looked at is not paid for"
     made = run(line, NOW + DAY, data(tmp_path, 10), certificate=Asked(alpha=0.03, likely=0.0))
     assert made.attested is not None and made.attested.looked and line.read().looks == 1
+
+
+def test_a_look_that_breaks_off_is_paid_for(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+
+    def broken(*rows: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("smidgen.gateway.certificate.write", broken)  # the losses were seen by then
+    with pytest.raises((OSError, CertificateError)):
+        run(line, NOW, data(tmp_path))
+    assert (line.read().looks, line.read().contests) == (1, 1)
 
 
 def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,11 +132,11 @@ def _lesson(lesson: Lesson) -> str:
     """A learning in a few words."""
     paper = lesson.certificate
     if not lesson.promoted:
-        return "learnt: the version before stays"
+        return "the version before stays"
     if paper is None:
-        return f"learnt: {lesson.result['champion'][:6]}, no certificate"
+        return f"a new version, {lesson.result['champion'][:6]}, no certificate"
     answered, n = sum(one["answered"] for one in paper["answering"]), paper["calibration"]["n"]
-    return f"learnt: {lesson.result['champion'][:6]}, certified (answers {answered} of {n})"
+    return f"a new version, {lesson.result['champion'][:6]}, certified (answers {answered} of {n})"
 
 
 def _span(stretch: Stretch) -> str:
@@ -144,7 +144,7 @@ def _span(stretch: Stretch) -> str:
 
 
 def _disagree(stretch: Stretch) -> str:
-    return f"{stretch.disagree} of {stretch.local} disagree" if stretch.local else "none here"
+    return f"{stretch.disagree} of {stretch.local} disagree" if stretch.local else "nothing to disagree"
 
 
 def _money(tally: Tally) -> str:
