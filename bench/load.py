@@ -99,6 +99,14 @@ class Load:
         return dict(self.__dict__)
 
 
+def loopback(url: str) -> tuple[str, int]:
+    """The host and port of a URL. Raises ValueError for an address that is not this machine's."""
+    parts = urlsplit(url)
+    if parts.hostname not in LOOPBACK or not parts.port:
+        raise ValueError(f"only a server on this machine is put under load, not {url}")
+    return str(parts.hostname), int(parts.port)
+
+
 def load(
     url: str,
     face: str,
@@ -114,12 +122,9 @@ def load(
 
     Raises ValueError for an address that is not this machine's.
     """
-    parts = urlsplit(url)
-    if parts.hostname not in LOOPBACK or not parts.port:
-        raise ValueError(f"only a server on this machine is put under load, not {url}")
+    address = loopback(url)
     seconds, requests = min(seconds, MOST_SECONDS), min(requests, MOST_REQUESTS)
-    asked = [request(face, text, f"{parts.hostname}:{parts.port}", model) for text in texts]
-    address = (str(parts.hostname), int(parts.port))
+    asked = [request(face, text, "{}:{}".format(*address), model) for text in texts]
     took: list[float] = []
     errors: dict[str, int] = {}
     with selectors.DefaultSelector() as selector:

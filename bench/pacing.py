@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from bench.load import LOOPBACK, MOST_ERRORS, MOST_SECONDS, STUCK_SECONDS, Client, percentile, request
+from bench.load import MOST_ERRORS, MOST_SECONDS, STUCK_SECONDS, Client, loopback, percentile, request
 
 MOST_RATE = 2000.0
 MOST_CONNECTIONS = 500
@@ -144,13 +143,11 @@ def pace(
 
     Raises ValueError for an address that is not this machine's.
     """
-    parts = urlsplit(url)
-    if parts.hostname not in LOOPBACK or not parts.port:
-        raise ValueError(f"only a server on this machine is put under load, not {url}")
+    address = loopback(url)
     seconds, rate = min(seconds, MOST_SECONDS), min(rate, MOST_RATE)
-    asked = [request(face, text, f"{parts.hostname}:{parts.port}", model) for text in texts]
+    asked = [request(face, text, "{}:{}".format(*address), model) for text in texts]
     due = moments(rate, warm + seconds, seed)
-    pacer = Pacer((str(parts.hostname), int(parts.port)), warm)
+    pacer = Pacer(address, warm)
     began = time.perf_counter()
     sent = 0
     try:

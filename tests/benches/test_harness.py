@@ -9,12 +9,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from bench import data, load, process, results
 from bench.context import Context, last_json
+from tests.bench_context import quick_context
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -52,20 +54,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    return Context(
-        data=tmp_path,
-        out=tmp_path / "out",
-        results=tmp_path / "RESULTS.md",
-        seeds=(0, 1),
-        peer_seeds=None,
-        threads=None,
-        quick=True,
-        peers=True,
-        keep="none",
-        build_flags=(),
-        patience=1.0,
-        command="python -m bench",
-    )
+    return replace(quick_context(tmp_path), seeds=(0, 1))
 
 
 def test_a_load_ends_at_its_number_of_requests(url: str) -> None:

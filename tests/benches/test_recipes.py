@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench import recipes
 from bench.context import Context
 from bench.process import Ran
+from tests.bench_context import quick_context
 
 RECIPE = """# A test.
 name = "NAME"
@@ -36,20 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
-    made = Context(
-        data=tmp_path,
-        out=tmp_path / "out",
-        results=tmp_path / "RESULTS.md",
-        seeds=(0, 1),
-        peer_seeds=None,
-        threads=None,
-        quick=False,
-        peers=False,
-        keep="none",
-        build_flags=(),
-        patience=1.0,
-        command="python -m bench recipes",
-    )
+    made = replace(quick_context(tmp_path), seeds=(0, 1), quick=False, peers=False, command="python -m bench recipes")
 
     def build(self: Context, command: list[str], name: str, limit: float) -> Ran:
         if "bad" in name:

@@ -42,8 +42,10 @@ def views(sample: Sample, seed: int) -> list[View]:
     """Those that the sample has columns for, in the order in which they are shown."""
     found: list[View] = []
     if sample.vectors is not None:
-        found.append(_meaning(sample, Vectors(sample.where, sample.vectors, seed)))
-        found.append(_subjects(sample, Neighbours(sample.where, sample.vectors)))
+        classifier, nearest = Vectors(sample.where, sample.vectors, seed), Neighbours(sample.where, sample.vectors)
+        who = "a classifier that has not seen them tells recent texts from earlier ones"
+        found.append(_told_apart("meaning", sample, classifier, who))
+        found.append(_told_apart("subjects", sample, nearest, "the texts nearest to it tell a recent text from an earlier one"))
     if sample.labels is not None:
         found.append(_kinds("labels", sample, sample.labels, None))
     if sample.scores is not None:
@@ -56,24 +58,15 @@ def views(sample: Sample, seed: int) -> list[View]:
     return found
 
 
-def _meaning(sample: Sample, shift: Vectors) -> View:
+def _told_apart(name: str, sample: Sample, shift: Vectors | Neighbours, who: str) -> View:
+    """By how well the recent texts can be told from the earlier ones."""
+
     def tell() -> Told:
         scores = shift.scores(sample.where.later[None])[0]
         auc = _auc(scores, sample.where)
-        says = f"a classifier that has not seen them tells recent texts from earlier ones with AUC {auc:.2f}"
-        return Told(says, _shown(sample, np.argsort(-scores, kind="stable")), {"auc": round(auc, 4)})
+        return Told(f"{who} with AUC {auc:.2f}", _shown(sample, np.argsort(-scores, kind="stable")), {"auc": round(auc, 4)})
 
-    return View("meaning", shift, tell, sample.where)
-
-
-def _subjects(sample: Sample, shift: Neighbours) -> View:
-    def tell() -> Told:
-        scores = shift.scores(sample.where.later[None])[0]
-        auc = _auc(scores, sample.where)
-        says = f"the texts nearest to it tell a recent text from an earlier one with AUC {auc:.2f}"
-        return Told(says, _shown(sample, np.argsort(-scores, kind="stable")), {"auc": round(auc, 4)})
-
-    return View("subjects", shift, tell, sample.where)
+    return View(name, shift, tell, sample.where)
 
 
 def _kinds(what: str, sample: Sample, kinds: Sequence[str | None], unknown: str | None) -> View:
