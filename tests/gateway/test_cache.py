@@ -315,3 +315,20 @@ def test_an_answer_of_any_shape_is_kept_whole_or_not_at_all(path: str, kind: str
 
 def test_the_cases_are_many() -> None:
     assert len(list(itertools.chain(ALIKE, UNLIKE))) > 40
+
+
+def test_a_request_takes_its_own_answer_out_and_no_newer_one() -> None:
+    memory = Memory(Bounds(entries=3, total=10_000, each=6_000, seconds=60))
+    one, two = entry("one"), entry("two")
+    for request, each in (("a", one), ("b", two)):
+        memory.put(each)
+        memory.given(request, each)
+    memory.given("c", one)
+    assert memory.refuse("c") and memory.exact(one.question, 1) is None and memory.exact(two.question, 1) is two
+    assert not memory.refuse("a"), "it is out already"
+    assert not memory.refuse("c") and not memory.refuse("unknown") and len(memory) == 1
+    for number in range(20_000):
+        memory.given(f"other {number}", two)
+    assert not memory.refuse("b"), "so old a request is not known any more"
+    assert memory.refuse("other 19999") and (len(memory), memory.size) == (0, 0)
+    memory.forget(100)

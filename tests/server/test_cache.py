@@ -512,6 +512,21 @@ def test_what_was_cached_is_stored_as_such_and_never_learnt_from_again(gateway: 
         assert (counts.requests, counts.upstream, counts.cached, counts.unanswered) == (3, 1, 2, 0)
 
 
+@pytest.mark.parametrize(("said", "stays"), [({"verdict": "down"}, False), ({"corrected": "no"}, False), ({"verdict": "up"}, True)])
+def test_an_answer_that_somebody_says_is_wrong_is_given_to_nobody_else(
+    gateway: Any, upstream: UpstreamStub, said: dict[str, str], stays: bool
+) -> None:
+    running = gateway(capture="answers", capture_redact="allow")
+    running.post(CHAT, asking("another"))
+    running.post(CHAT, asking("hello"))
+    again = running.post(CHAT, asking("hello"))
+    told = running.post("/v1/feedback", {"request_id": again.headers["x-request-id"], **said})
+    assert told.status_code == 200, told.text
+    assert who(running.post(CHAT, asking("hello"))) == ("cache" if stays else "upstream")
+    assert who(running.post(CHAT, asking("another"))) == "cache"
+    assert f"smidgen_cache_refused_total {0.0 if stays else 1.0}" in running.client.get("/metrics").text.splitlines()
+
+
 def test_an_audit_asks_the_upstream_itself(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     running = gateway(model, audit_share=1.0)
     upstream.answer = right

@@ -111,7 +111,7 @@ async def run(asked: list[dict[str, Any]], sharing: Sharing, apart: bool, semant
     hits = 0
     for one in asked:
         call = call_of(one)
-        found = await cache.ask(call)
+        found = await cache.ask(call, "req")
         answer, mine = await told(found), whose(call)
         hits += found.cached
         if sharing == "user":

@@ -22,6 +22,7 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 from smidgen.core.errors import EngineError, TrainError
 from smidgen.flows import captured
 from smidgen.flows.live import Model
+from smidgen.server import backlog
 from smidgen.server import recorder as recorders
 from smidgen.server.app import create_app
 from smidgen.server.settings import ServeSettings
@@ -306,8 +307,8 @@ def test_whatever_breaks_in_the_recorder_it_goes_on(gateway: Any, monkeypatch: p
 
 
 def test_a_full_queue_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorders, "_MOST_WAITING", 2)
-    monkeypatch.setattr(recorders, "_BATCH", 1)
+    monkeypatch.setattr(backlog, "_MOST_WAITING", 2)
+    monkeypatch.setattr(backlog, "_BATCH", 1)
     running = gateway()
     real, entered, gate = Traffic.add, threading.Event(), threading.Event()
 

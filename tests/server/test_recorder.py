@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter
 from smidgen.core.errors import RequestError
 from smidgen.server.collecting import Room, Taken
 from smidgen.server.recorder import Recorder
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.server.wall_clock import WallClock
+from smidgen.store.traffic.shapes import Deleted, Exchange, Feedback
 from smidgen.store.traffic.store import Traffic, opened
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -73,7 +75,7 @@ def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, t
     assert rows.labels("stored")._value.get() == 1
 
 
-def test_feedback_waits_for_its_own_request_and_no_other(
+def test_feedback_goes_before_all_requests_but_its_own(
     held: tuple[Traffic, threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, entered, gate = held
@@ -81,8 +83,8 @@ def test_feedback_waits_for_its_own_request_and_no_other(
     add, said = Traffic.add, Traffic.feedback
     monkeypatch.setattr(Traffic, "add", lambda self, new: [order.append(one.id) for one in new] and add(self, new))
     monkeypatch.setattr(Traffic, "feedback", lambda self, one: order.append(f"of {one.request_id}") or said(self, one))
-    monkeypatch.setattr("smidgen.server.recorder._BATCH", 2)
-    monkeypatch.setattr("smidgen.server.recorder._MOST_WAITING", 5)
+    monkeypatch.setattr("smidgen.server.backlog._BATCH", 5)
+    monkeypatch.setattr("smidgen.server.backlog._MOST_WAITING", 5)
     recorder = Recorder(store, None, read, 4000, counter("rows", "outcome"), counter("failures", "what"))
     recorder.offer(taken("first"))
     assert entered.wait(60)
@@ -95,8 +97,8 @@ def test_feedback_waits_for_its_own_request_and_no_other(
     assert refused.value.status == 503, "as much feedback waits as may"
     gate.set()
     assert [one.result(60) for one in promised] == [True, False, True, True, True]
-    assert order == ["first", *["of first"] * 3, "0", "1", "2", "3", "4", "of 4"]
     recorder.close(60)
+    assert order == ["first", "4", "of 4", *["of first"] * 3, "0", "1", "2", "3"]
 
 
 def test_a_batch_under_way_ends_before_the_process_does(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
@@ -147,3 +149,34 @@ def test_its_thread_outlives_whatever_fails(tmp_path: Path, monkeypatch: pytest.
         recorder.close(60)
     assert rows.labels("stored")._value.get() == failures.labels("thread")._value.get() == 1
     assert "thread: ArithmeticError" in caplog.text and "private" not in caplog.text
+
+
+def test_nothing_is_deleted_by_a_clock_that_was_set_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    wall = [1e9]
+    asked: list[float] = []
+    monkeypatch.setattr("smidgen.server.recorder.WallClock", lambda: WallClock(lambda: wall[0], lambda: 5.0))
+    monkeypatch.setattr(Traffic, "delete_older", lambda self, days: asked.append(days) or Deleted(0, 0, None))
+    monkeypatch.setattr("smidgen.server.recorder._FORGET_SECONDS", 0.01)
+    failures = counter("failures", "what")
+    with opened() as store, caplog.at_level("WARNING", "smidgen.server"):
+        recorder = Recorder(store, None, read, 30, counter("rows", "outcome"), failures)
+        wait(lambda: len(asked) > 0)
+        wall[0] += 200 * 86400
+        wait(lambda: failures.labels("retention")._value.get() >= 2)
+        before = len(asked)
+        wait(lambda: failures.labels("retention")._value.get() >= 4)
+        assert len(asked) == before
+        wall[0] -= 200 * 86400
+        wait(lambda: len(asked) > before)
+        recorder.close(60)
+    assert "4800 hours ahead" in caplog.text
+
+
+def wait(until: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.005)

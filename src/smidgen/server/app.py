@@ -56,6 +56,8 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     _keep_account(service)
     auditor = _auditor(service, chosen, escalation) if escalation is not None and service.models and chosen.audit_share else None
     cache = _cache(service, chosen, escalation) if escalation is not None and chosen.cache != "off" else None
+    if cache is not None:
+        service.refuse = cache.refuse
     succession = _succession(service)
 
     @asynccontextmanager

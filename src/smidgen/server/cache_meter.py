@@ -36,6 +36,7 @@ class CacheMeter:
             "smidgen_cache_searches", "Searches for a near text that gave none: late, failed.", ("outcome",), registry=registry
         )
         self.placed = Counter("smidgen_cache_placed", "Kept answers whose text can be found by near ones.", registry=registry)
+        self.refused = Counter("smidgen_cache_refused", "Kept answers that feedback took out.", registry=registry)
         self.saved = Counter("smidgen_cache_saved_usd", "What cached answers would have cost, at list prices.", registry=registry)
         for outcome in OUTCOMES:
             self.requests.labels(outcome)

@@ -103,8 +103,13 @@ class Caching:
         if self._finding is not None:
             self._finding.close()
 
-    async def ask(self, call: Call) -> Given:
-        """The answer, from here or from an upstream; its response must be closed. Raises Unreachable."""
+    def refuse(self, request: str) -> None:
+        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong."""
+        if self._memory.refuse(request):
+            self._meter.refused.inc()
+
+    async def ask(self, call: Call, request: str) -> Given:
+        """The answer, from here or from an upstream, to the request with this id; its response must be closed. Raises Unreachable."""
         leaving = await self._escalation.guard.leaving(call)
         asked = self._looked_at(call, leaving.call)
         if isinstance(asked, str):
@@ -114,6 +119,7 @@ class Caching:
         found = await self._found(asked) if asked.wants.reuse else None
         if found is not None:
             entry, likeness = found
+            self._memory.given(request, entry)
             given = self._again(asked, leaving.call, entry, likeness)
             return replace(given, response=leaving.back(given.response))
         self._meter.requests.labels(cache_meter.MISS if asked.wants.reuse else cache_meter.RENEWED).inc()
@@ -122,7 +128,7 @@ class Caching:
         readable = replace(leaving.call, headers=[*others, (b"accept-encoding", b"identity")])
         upstream, response = await self._escalation.sent(readable)
         if upstream is self._first:
-            self._watch(asked.question, leaving.call, response)
+            self._watch(asked.question, leaving.call, response, request)
         else:
             # It would outlive the failure of the first, which answers better, or it would not be the first.
             self._meter.answers.labels(cache_meter.SECOND).inc()
@@ -193,7 +199,7 @@ class Caching:
         price = listed(self._first.model if call.renamed else str(asked.body.get("model")))
         return price.counted(usage) if price is not None and usage is not None else None
 
-    def _watch(self, question: Question, call: Call, response: httpx.Response) -> None:
+    def _watch(self, question: Question, call: Call, response: httpx.Response, request: str) -> None:
         """Keep the answer, if it turns out to be one, when it has passed to its end."""
         if response.status_code != 200 or response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             self._meter.answers.labels(cache_meter.ODD).inc()
@@ -203,9 +209,9 @@ class Caching:
             return
         assert isinstance(response.stream, httpx.AsyncByteStream)
         kind = response.headers.get("content-type", "")
-        response.stream = _Passing(response.stream, self._memory.longest, lambda body: self._keep(question, _path(call), kind, body))
+        response.stream = _Passing(response.stream, self._memory.longest, lambda body: self._keep(question, _path(call), kind, body, request))
 
-    def _keep(self, question: Question, path: str, kind: str, body: bytes | None) -> None:
+    def _keep(self, question: Question, path: str, kind: str, body: bytes | None, request: str) -> None:
         try:
             kept = answers.kept(path, kind, body) if body is not None else None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
@@ -218,6 +224,8 @@ class Caching:
         entry = Entry(question, kept, self._clock())
         self._memory.forget(entry.born)
         fits = self._memory.put(entry)
+        if fits:
+            self._memory.given(request, entry)
         self._meter.answers.labels(cache_meter.KEPT if fits else cache_meter.LARGE).inc()
         if fits and self._finding is not None and question.template is not None:
             self._finding.place(question.text, lambda vector: self._place(entry, vector))

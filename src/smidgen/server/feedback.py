@@ -86,6 +86,8 @@ def face(service: Service) -> APIRouter:
         if not known:
             todo = "Send the x-request-id of a chat completion or completion that this server stored, and has not deleted."
             raise RequestError("no stored request has this id", value=body.request_id, todo=todo, status=404, code="request_not_found")
+        if service.refuse is not None and (said.verdict == "down" or said.corrected is not None):
+            service.refuse(said.request_id)
         return answer({"object": "feedback", "request_id": body.request_id, "stored": True})
 
     return router

@@ -1,15 +1,12 @@
-"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, answers go on.
-
-It has no lower priority than the threads that answer: they share the interpreter's lock, and one that the system keeps waiting while it
-holds that would keep all of them waiting.
-"""
+"""The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, answers go on; and while they
+need the processor, it gives way."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -17,21 +14,20 @@ from prometheus_client import Counter as Metric
 
 from smidgen.core.errors import EngineError, RedactionError, RequestError, SmidgenError
 from smidgen.flows.captured import Scrubber
+from smidgen.server.backlog import FULL, STOPPED, Backlog, Entry
 from smidgen.server.collecting import Room, Taken
+from smidgen.server.giving_way import GivingWay
+from smidgen.server.wall_clock import TRUSTED_SECONDS, WallClock
 from smidgen.store.traffic.shapes import Exchange, Feedback, TrafficError
 from smidgen.store.traffic.store import Traffic
 
 STORED = "stored"
-OUTCOMES = (STORED, "queue_full", "too_large", "unreadable", "unredacted", "unwritten", "duplicate", "stopped")
+OUTCOMES = (STORED, FULL, "too_large", "unreadable", "unredacted", "unwritten", "duplicate", STOPPED)
 """What becomes of a request that was to be stored; of all but the first nothing is kept."""
 FAILURES = ("retention", "feedback", "thread")
 """What can fail that is about no request: deleting what is old, storing feedback, whatever else the thread does."""
 
-_MOST_WAITING = 1024
 _MOST_BYTES = 64_000_000
-_BATCH = 64
-_PAUSE_SECONDS = 0.02
-"""Between two batches: more come together, and others who write to the store have their turn."""
 _FORGET_SECONDS = 3600.0
 _COMPLAIN_SECONDS = 60.0
 _log = logging.getLogger("smidgen.server")
@@ -61,9 +57,8 @@ class Recorder:
         self.room = Room(_MOST_BYTES)
         self._traffic, self._scrubber, self._reading, self._days = traffic, scrubber, reading, days
         self._rows, self._failures = rows, failures
-        self._waiting: deque[Taken | tuple[Feedback, Future[bool]]] = deque()
-        self._ready = threading.Condition()
-        self._closing = False
+        self._backlog, self._way, self._clock = Backlog(), GivingWay(), WallClock()
+        self._lock = threading.Lock()
         self._complaints: Counter[str] = Counter()
         self._complained = -_COMPLAIN_SECONDS
         self._forget_at = time.monotonic()
@@ -75,28 +70,19 @@ class Recorder:
         self._thread.start()
 
     def offer(self, taken: Taken) -> None:
-        """Store a request some time soon. Returns at once, and raises nothing."""
+        """Store a request some time soon. Called by the thread that takes requests; returns at once, and raises nothing."""
+        self._way.taken_here()
         if taken.lost:
             self._drop(taken.lost, "it is larger than is kept, or memory for the queue is used up", taken)
-            return
-        with self._ready:
-            full = len(self._waiting) >= _MOST_WAITING
-            if not full and not self._closing:
-                self._waiting.append(taken)
-                self._ready.notify()
-                return
-        self._drop("queue_full" if full else "stopped", "requests come faster than they are stored", taken)
+        elif refused := self._backlog.add(taken):
+            self._drop(refused, "requests come faster than they are stored", taken)
 
     def told(self, said: Feedback) -> Future[bool]:
         """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
         RequestError, 503, where too much waits."""
-        done: Future[bool] = Future()
-        with self._ready:
-            # However many requests wait: it is little work, and somebody waits for it.
-            if self._closing or sum(not isinstance(one, Taken) for one in self._waiting) >= _MOST_WAITING:
-                raise _unavailable("too much waits to be stored")
-            self._waiting.append((said, done))
-            self._ready.notify()
+        done = self._backlog.say(said)
+        if done is None:
+            raise _unavailable("too much waits to be stored")
         return done
 
     def close(self, seconds: float, batch_seconds: float = 0.0) -> None:
@@ -105,15 +91,10 @@ class Recorder:
         A batch that is under way then has `batch_seconds` more to end: a process that ends while a model still computes in a thread of its
         own does not end well.
         """
-        with self._ready:
-            self._closing = True
-            self._ready.notify()
+        self._backlog.close()
         self._thread.join(seconds)
-        with self._ready:
-            left = list(self._waiting)
-            self._waiting.clear()
-        for one in left:
-            self._let_go(one, "stopped", "the server stopped before it could be stored")
+        for one in self._backlog.left():
+            self._let_go(one, STOPPED, "the server stopped before it could be stored")
         self._thread.join(batch_seconds)
         self._told_of(force=True)
         if not self._thread.is_alive():
@@ -126,7 +107,7 @@ class Recorder:
                     return
             except Exception as error:  # noqa: BLE001 the thread outlives whatever fails in it, or nothing would ever be stored again
                 self._failed("thread", type(error).__name__)
-                self._pause()
+                self._way.after(0.0, self._backlog.rest)
 
     def _turn(self) -> bool:
         """Do what there is to do; False where there is no more."""
@@ -134,23 +115,25 @@ class Recorder:
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_SECONDS  # before it is done: where that fails, it is tried again no sooner
             self._forget()
-        batch = self._next(self._forget_at - time.monotonic())
-        if batch is None:
+        found = self._backlog.next(self._forget_at - now)
+        if found is None:
             return False
+        began, batch = time.monotonic(), list(found)
         try:
             self._take_in(batch)
         finally:
             for one in batch:  # none, but where a failure left some
                 self._let_go(one, "unwritten", "a failure came before it was stored")
         self._told_of()
-        self._pause()
+        # More come together meanwhile, and others who write to the store have their turn.
+        self._way.after(time.monotonic() - began if found else 0.0, self._backlog.rest)
         return True
 
-    def _take_in(self, batch: deque[Taken | tuple[Feedback, Future[bool]]]) -> None:
+    def _take_in(self, batch: list[Entry]) -> None:
         """Store a batch, in its order. What is dealt with is taken out of it."""
         rows: list[Taken] = []
         while batch:
-            one = batch.popleft()
+            one = batch.pop(0)
             if isinstance(one, Taken):
                 rows.append(one)
                 continue
@@ -158,31 +141,6 @@ class Recorder:
             rows = []
             self._answer(*one)
         self._store(rows)
-
-    def _next(self, seconds: float) -> deque[Taken | tuple[Feedback, Future[bool]]] | None:
-        """What waits, some of it; nothing where nothing came in time; None where there is no more to do."""
-        with self._ready:
-            self._ready.wait_for(lambda: self._waiting or self._closing, max(0.0, seconds))
-            if not self._waiting:
-                return None if self._closing else deque()
-            batch = self._foremost()
-            batch.extend(self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting))))
-            return batch
-
-    def _foremost(self) -> deque[Taken | tuple[Feedback, Future[bool]]]:
-        """Feedback whose request does not wait any more, taken out of what waits: it need not wait for other requests."""
-        waiting = {one.id for one in self._waiting if isinstance(one, Taken)}
-        batch: deque[Taken | tuple[Feedback, Future[bool]]] = deque()
-        if len(waiting) < len(self._waiting):
-            left, self._waiting = self._waiting, deque()
-            for one in left:
-                ready = not isinstance(one, Taken) and one[0].request_id not in waiting
-                (batch if ready else self._waiting).append(one)
-        return batch
-
-    def _pause(self) -> None:
-        with self._ready:
-            self._ready.wait_for(lambda: self._closing, _PAUSE_SECONDS)
 
     def _store(self, rows: Sequence[Taken]) -> None:
         if not rows:
@@ -244,7 +202,11 @@ class Recorder:
             done.set_exception(error)
 
     def _forget(self) -> None:
-        """Delete what is older than is kept."""
+        """Delete what is older than is kept; nothing while the clock stands where somebody set it, for what is deleted does not come back."""
+        ahead = self._clock.ahead()
+        if ahead > TRUSTED_SECONDS:
+            self._failed("retention", f"the clock was set {ahead / 3600:.0f} hours ahead; nothing is deleted until it is back, or a restart")
+            return
         try:
             deleted = self._traffic.delete_older(self._days)
         except TrafficError as error:
@@ -259,7 +221,7 @@ class Recorder:
         self._note(outcome, why)
         self._told_of()
 
-    def _let_go(self, one: Taken | tuple[Feedback, Future[bool]], outcome: str, why: str) -> None:
+    def _let_go(self, one: Entry, outcome: str, why: str) -> None:
         if isinstance(one, Taken):
             self._drop(outcome, why, one)
         elif one[1].set_running_or_notify_cancel():
@@ -276,13 +238,13 @@ class Recorder:
             self._note_only(outcome, why, count)
 
     def _note_only(self, outcome: str, why: str, count: int = 1) -> None:
-        with self._ready:
+        with self._lock:
             self._complaints[f"{outcome}: {why}"] += count
 
     def _told_of(self, force: bool = False) -> None:
         """Log what was not stored, and why, at most once a minute."""
         now = time.monotonic()
-        with self._ready:
+        with self._lock:
             if not self._complaints or (now - self._complained < _COMPLAIN_SECONDS and not force):
                 return
             said = "; ".join(f"{count} {reason}" for reason, count in self._complaints.most_common(5))

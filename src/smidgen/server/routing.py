@@ -35,6 +35,7 @@ from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
 from smidgen.server.post import bind_anew
 from smidgen.server.request_content import Flowing, content, header, while_there
+from smidgen.server.requests import REQUEST_ID
 from smidgen.server.saving import ListPrice, read_of, written_of
 from smidgen.server.taking import Taking
 from smidgen.server.upstream import Call
@@ -279,7 +280,7 @@ class Gateway:
     async def _given(self, call: Call, scope: Scope) -> Given:
         """The upstream's answer, or one that it gave before. Raises Unreachable."""
         if self._cache is not None and scope["method"] == "POST" and scope["path"] in CACHED:
-            return await self._cache.ask(call)
+            return await self._cache.ask(call, scope.get(REQUEST_ID, ""))
         return Given(*await self._escalation.ask(call))
 
 

@@ -19,6 +19,8 @@ _BESIDE = 1_000
 """Bytes of an entry besides its answer, its text and its vector, about."""
 _MOST_COMPARED = 4_096
 """Entries of one template that a text is compared with: the newest."""
+_MOST_REQUESTS = 16_384
+"""Requests whose answers can still be taken out by their ids: the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Memory:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._by_age: OrderedDict[bytes, Entry] = OrderedDict()  # the oldest first, however often it is used
+        self._requests: OrderedDict[str, bytes] = OrderedDict()
         self._alike: dict[bytes, OrderedDict[bytes, Entry]] = {}
         self.size = 0
 
@@ -92,7 +96,7 @@ class Memory:
         self._drop(entry.question.key)
         if len(entry.answer.body) > self._bounds.each or entry.size > self._bounds.total:
             return False
-        self._entries[entry.question.key] = entry
+        self._entries[entry.question.key] = self._by_age[entry.question.key] = entry
         self.size += entry.size
         while len(self._entries) > self._bounds.entries or self.size > self._bounds.total:
             self._drop(next(iter(self._entries)))
@@ -111,8 +115,22 @@ class Memory:
 
     def forget(self, now: float) -> None:
         """Let go what is too old."""
-        for entry in list(self._entries.values()):
-            self._lives(entry, now)
+        while self._by_age and not self._lives(next(iter(self._by_age.values())), now):
+            pass
+
+    def given(self, request: str, entry: Entry) -> None:
+        """The request with this id has this answer."""
+        self._requests[request] = entry.question.key
+        if len(self._requests) > _MOST_REQUESTS:
+            self._requests.popitem(last=False)
+
+    def refuse(self, request: str) -> bool:
+        """Let go the answer that this request has: it is wrong. Whether there was one."""
+        key = self._requests.pop(request, None)
+        known = key is not None and key in self._entries
+        if key is not None:
+            self._drop(key)
+        return known
 
     def _lives(self, entry: Entry, now: float) -> bool:
         """Whether it is young enough; one that is not is let go."""
@@ -125,6 +143,7 @@ class Memory:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
+        del self._by_age[key]
         self.size -= entry.size
         template = entry.question.template
         alike = self._alike.get(template) if template is not None else None
