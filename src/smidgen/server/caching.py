@@ -209,7 +209,11 @@ class Caching:
             return
         assert isinstance(response.stream, httpx.AsyncByteStream)
         kind = response.headers.get("content-type", "")
-        response.stream = _Passing(response.stream, self._memory.longest, lambda body: self._keep(question, _path(call), kind, body, request))
+
+        def over(body: bytes | None) -> None:
+            self._keep(question, _path(call), kind, body, request)
+
+        response.stream = _Passing(response.stream, self._memory.longest, over)
 
     def _keep(self, question: Question, path: str, kind: str, body: bytes | None, request: str) -> None:
         try:

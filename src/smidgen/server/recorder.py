@@ -202,10 +202,11 @@ class Recorder:
             done.set_exception(error)
 
     def _forget(self) -> None:
-        """Delete what is older than is kept; nothing while the clock stands where somebody set it, for what is deleted does not come back."""
+        """Delete what is older than is kept; nothing by a clock that was set ahead, for what is deleted does not come back."""
         ahead = self._clock.ahead()
         if ahead > TRUSTED_SECONDS:
-            self._failed("retention", f"the clock was set {ahead / 3600:.0f} hours ahead; nothing is deleted until it is back, or a restart")
+            why = f"the clock was set {ahead / 3600:.0f} hours ahead; nothing is deleted until it is back, or a restart"
+            self._failed("retention", why)
             return
         try:
             deleted = self._traffic.delete_older(self._days)
