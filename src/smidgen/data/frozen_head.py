@@ -17,9 +17,10 @@ from smidgen.stats.kernel_ridge import KernelRidge
 LANDMARKS = 1024
 
 
-def fitted(vectors: NDArray[np.float32], targets: NDArray[np.int64], classes: int) -> KernelRidge:
-    """The head of (n, width) vectors of length one and (n,) class numbers. Its `left_out` is what it would say of rows it had not seen."""
-    return kernel_ridge.fit(vectors, np.eye(classes, dtype=np.float32)[targets], landmarks=LANDMARKS)
+def fitted(vectors: NDArray[np.float32], targets: NDArray[np.int64], classes: int, landmarks: int = LANDMARKS) -> KernelRidge:
+    """The head of (n, width) vectors of length one and (n,) class numbers, carried by so many rows at most. Its `left_out` is what it
+    would say of rows it had not seen."""
+    return kernel_ridge.fit(vectors, np.eye(classes, dtype=np.float32)[targets], landmarks=landmarks)
 
 
 def chances(scores: NDArray[np.float32]) -> Floats:
