@@ -24,13 +24,20 @@ ANSWERS = [f"answer {n}" for n in range(40)]
 class Bundle:
     """What `_alike` asks of a model."""
 
-    def __init__(self, answers: Sequence[str], sha256: str = "a", options: str = "plain", form: str = "form") -> None:
-        self.answers = answers
+    def __init__(
+        self, answers: Sequence[str], sha256: str = "a", options: str = "plain", form: str = "form", alone: Sequence[str] | None = None
+    ) -> None:
+        self.answers, self.alone = answers, answers if alone is None else alone
         files = {"model.gguf": SimpleNamespace(sha256=sha256)}
         self.manifest = SimpleNamespace(files=files, engine=SimpleNamespace(files=("model.gguf",), options=options), form=form)
 
     def predict(self, texts: Sequence[str]) -> list[Reply]:
         return [Reply(output=answer, score=1.0) for answer in self.answers[: len(texts)]]
+
+    def first(self, texts: Sequence[str]) -> list[Reply]:
+        if len(texts) > 1:
+            return self.predict(texts)
+        return [Reply(output=self.alone[int(texts[0].rpartition(" ")[2])], score=1.0)]
 
 
 def alike(student: str, final: Bundle, measured: Bundle) -> bool:
@@ -40,7 +47,8 @@ def alike(student: str, final: Bundle, measured: Bundle) -> bool:
     story: Any = SimpleNamespace(task=registry.find("tasks", "extract"), examples=SimpleNamespace(test=ROWS))
     timing = Timing(1.0, 1.0, 1.0, 1, 100.0 if student == "decoder" else None)
     variant = Variant(student, EngineSpec("none", ()), Path(), "", timing, 1.0)
-    return _alike(story, SimpleNamespace(model=measured, served=measured.predict(ROWS), variant=variant), final)  # type: ignore[arg-type]
+    served = measured.predict(ROWS)
+    return _alike(story, SimpleNamespace(model=measured, first=served, served=served, variant=variant), final)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("student", ["tagger", "decoder"])
@@ -57,3 +65,9 @@ def test_only_a_writers_texts_may_differ_here_and_there(student: str, allowed: i
     for changed in (allowed, allowed + 1):
         answers = [f"{answer}!" if n < changed else answer for n, answer in enumerate(ANSWERS)]
         assert alike(student, Bundle(answers), Bundle(ANSWERS)) == (changed <= allowed)
+
+
+def test_what_batches_alone_round_otherwise_is_alike() -> None:
+    noisy = [f"{answer}!" for answer in ANSWERS]
+    assert alike("decoder", Bundle(noisy, alone=ANSWERS), Bundle(ANSWERS))
+    assert not alike("tagger", Bundle(noisy, alone=ANSWERS), Bundle(ANSWERS))

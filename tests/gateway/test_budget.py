@@ -137,3 +137,9 @@ def test_what_is_nested_without_end_is_no_way_round() -> None:
     for _ in range(60):
         deep = {"content": deep}
     assert asked(messages=[deep]) == "it is nested too deeply"
+
+
+@pytest.mark.parametrize("limit", [10**18, 10**400])
+def test_what_cannot_be_counted_does_not_leave(limit: int) -> None:
+    assert most(CHAT, {"model": "m", "messages": [], "max_tokens": limit}, 50, 1000) == "it asks for more tokens than can be counted"
+    assert isinstance(most(CHAT, {"model": "m", "messages": [], "max_tokens": 10**9}, 50, 1000), Tokens)

@@ -166,6 +166,7 @@ UNLIKE = [
     ("My card works", "My card works?"),
     ("you hit it", "it hit you"),
     ("I cancelled my order", "Cancel my order"),
+    ("Can I cancel the contract?", "I will cancel the contract."),
     ("[PERSON_1] owes [PERSON_2]", "[PERSON_2] owes [PERSON_1]"),
     ("good 👍", "good 👎"),
     ("C++ or C", "C or C"),

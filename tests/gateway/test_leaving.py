@@ -200,3 +200,10 @@ def test_every_text_and_number_comes_with_what_is_known_of_it() -> None:
     assert short == [("123", "content cvv"), ("10", "max tokens")]
     assert json.loads(sent["messages"][0]["content"])["cvv"] == "[123]"
     assert Walk(noted).body({"cvv": 123}) == {"cvv": 123}
+
+
+@pytest.mark.parametrize("body", [{"Jane Doe": 1}, {"model": {"note": "Jane Doe"}}, {"model": ["Jane Doe"]}, {"model": "Jane Doe"}])
+def test_nothing_of_a_body_is_unread_for_its_place(body: dict[str, Any]) -> None:
+    walk = Walk(lambda text, label: text.replace("Jane Doe", "[PERSON_1]"))
+    assert "Jane" not in json.dumps(walk.body({"messages": [], **body}))
+    assert Walk(lambda text, label: "masked").body({"model": "org/big-4:free"}) == {"model": "org/big-4:free"}

@@ -527,6 +527,16 @@ def test_an_answer_that_somebody_says_is_wrong_is_given_to_nobody_else(
     assert f"smidgen_cache_refused_total {0.0 if stays else 1.0}" in running.client.get("/metrics").text.splitlines()
 
 
+def test_a_wrong_answer_goes_where_nothing_is_captured_too(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway()
+    first = running.post(CHAT, asking("hello"))
+    said = {"request_id": first.headers["x-request-id"], "verdict": "down"}
+    told = running.post("/v1/feedback", said)
+    assert (told.status_code, told.json()["stored"]) == (200, False)
+    assert running.post("/v1/feedback", said).json()["error"]["code"] == "not_captured"
+    assert who(running.post(CHAT, asking("hello"))) == "upstream"
+
+
 def test_an_audit_asks_the_upstream_itself(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     running = gateway(model, audit_share=1.0)
     upstream.answer = right

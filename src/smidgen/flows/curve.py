@@ -52,4 +52,3 @@ def measure(rows: Sequence[Row], test: Sequence[Row], form: Form, accuracy: floa
     whole = 1 - found[-1][1]
     scale = (1 - accuracy) / whole if whole > 0 else 1.0
     return [(n, max(0.0, 1 - scale * (1 - value))) for n, value in found]
-

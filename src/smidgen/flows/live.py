@@ -66,6 +66,12 @@ class Model:
             raw = improved(self.task, self.form, self.runner, texts, self.runner.run(texts))
         return self.task.decode(raw, self.form)
 
+    def first(self, texts: Sequence[Text]) -> list[Reply]:
+        """Replies as the model first gives them, nothing written anew."""
+        with self._one_at_a_time:
+            raw = self.runner.run(texts)
+        return self.task.decode(asked(raw, texts), self.form)
+
     def first_and_best(self, texts: Sequence[Text]) -> tuple[list[Reply], list[Reply]]:
         """Replies as the model first gives them, and as `predict` does; the same ones where nothing may be written anew."""
         with self._one_at_a_time:

@@ -93,9 +93,15 @@ class Walk:
         if kept is not None:
             raise _kept(kept)
         label = Label().by(body)
-        return {
-            name: value if name == "model" else self._field(name, value, label.within(body, name), "", 0) for name, value in body.items()
-        }
+        done: dict[str, Any] = {}
+        for name, value in body.items():
+            named = name == "model" and isinstance(value, str) and _TOKEN.fullmatch(value)
+            done[self._name(name)] = value if named else self._field(name, value, label.within(body, name), "", 0)
+        return done
+
+    def _name(self, name: str) -> str:
+        """The name of a field; one that may be more than that is masked as a text."""
+        return name if _FIELD.fullmatch(name) else self._mask(name, Label())
 
     def _field(self, name: str, value: Any, label: Label, above: str, depth: int) -> Any:
         """The value of a field. `above` says in which field the object stands, or of which type it is."""
@@ -138,8 +144,7 @@ class Walk:
             called = "tool"
         done: dict[str, Any] = {}
         for key, inner in value.items():
-            sent = key if _FIELD.fullmatch(key) else self._mask(key, Label())
-            done[sent] = self._field(key, inner, label.within(value, key), called, depth)
+            done[self._name(key)] = self._field(key, inner, label.within(value, key), called, depth)
         return done
 
     def text(self, text: str, label: Label, depth: int = 0) -> str:

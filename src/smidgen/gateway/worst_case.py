@@ -34,6 +34,8 @@ _PRICED: dict[str, tuple[Any, ...]] = {
 }
 """Fields that change the price, with the values that do not."""
 _MOST_CHOICES, _SHOWN = 128, 60
+_MOST_TOKENS = 10**12
+"""What costs more than any budget has, and can still be counted."""
 _SHARED = frozenset(
     (
         *("model", "stream", "stream_options", "user", "metadata", "store", "safety_identifier", "service_tier", "seed", "background"),
@@ -99,7 +101,8 @@ def most(tail: bytes, body: Mapping[str, Any], size: int, unsaid: int) -> Tokens
     if not all(isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= _MOST_CHOICES for count in counts):
         return "the number of its choices is none"
     copies = max(1, texts) * max([1, *counts])
-    return Tokens(given, (max(limits) if limits else unsaid) * copies)
+    got = (max(limits) if limits else unsaid) * copies
+    return Tokens(given, got) if got <= _MOST_TOKENS else "it asks for more tokens than can be counted"
 
 
 def _unseen(value: Any, depth: int = 0) -> Iterator[str]:

@@ -103,10 +103,12 @@ class Caching:
         if self._finding is not None:
             self._finding.close()
 
-    def refuse(self, request: str) -> None:
-        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong."""
-        if self._memory.refuse(request):
+    def refuse(self, request: str) -> bool:
+        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong. Whether it was kept."""
+        known = self._memory.refuse(request)
+        if known:
             self._meter.refused.inc()
+        return known
 
     async def ask(self, call: Call, request: str) -> Given:
         """The answer, from here or from an upstream, to the request with this id; its response must be closed. Raises Unreachable."""

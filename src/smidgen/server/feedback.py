@@ -40,11 +40,11 @@ class FeedbackRequest(BaseModel):
 
 
 class FeedbackReply(BaseModel):
-    """It is stored."""
+    """What came of it."""
 
     object: Literal["feedback"]
     request_id: str
-    stored: Literal[True]
+    stored: bool = Field(description="Whether it is on the disk. Where it is not, a wrong answer was taken out of the cache, and no more.")
 
 
 def face(service: Service) -> APIRouter:
@@ -56,7 +56,11 @@ def face(service: Service) -> APIRouter:
         if foreign(request.scope, service.settings.cors):
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+        wrong = body.verdict == "down" or body.corrected is not None
+        taken_out = wrong and service.refuse is not None and service.refuse(body.request_id)
         if service.recorder is None:
+            if taken_out:
+                return _done(body, stored=False)
             todo = "Start the server with --capture answers."
             raise RequestError(
                 "this server stores no requests that feedback could be about",
@@ -83,14 +87,18 @@ def face(service: Service) -> APIRouter:
             raise RequestError(
                 "the feedback was not stored in time", value=body.request_id, todo="Send it again.", status=503, code="feedback_not_stored"
             ) from None
+        if not known and taken_out:
+            return _done(body, stored=False)
         if not known:
             todo = "Send the x-request-id of a chat completion or completion that this server stored, and has not deleted."
             raise RequestError("no stored request has this id", value=body.request_id, todo=todo, status=404, code="request_not_found")
-        if service.refuse is not None and (said.verdict == "down" or said.corrected is not None):
-            service.refuse(said.request_id)
-        return answer({"object": "feedback", "request_id": body.request_id, "stored": True})
+        return _done(body, stored=True)
 
     return router
+
+
+def _done(body: FeedbackRequest, stored: bool) -> Response:
+    return answer({"object": "feedback", "request_id": body.request_id, "stored": stored})
 
 
 def _corrected(value: Any) -> str | None:

@@ -61,6 +61,7 @@ def run(app: ASGIApp, bound: socket.socket, settings: ServeSettings, on_ready: C
     _log_to_stderr()
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not look at it between requests
+    gc.collect()  # or it would wait with its next full round until a quarter as much as that has come
     _Server(config_of(app, settings), on_ready).run(sockets=[bound])
 
 

@@ -38,6 +38,7 @@ _ASKING = frozenset(
 """A sentence that begins so is a question, with its sign or without."""
 _INVERTED = frozenset(("do", "does", "did", "is", "are", "am", "was", "were", "has", "have", "had"))
 """The same words stand in a statement, behind who does it."""
+_MODAL, _SPEAKERS = _ASKED | {"shall"}, frozenset(("i", "we"))
 _OTHERWISE = frozenset(("us", "it", "am", "or", "in", "as", "at", "so", "no", "on", "who", "id", "all", "aid", "and"))
 """In capitals these are other words: a country, a trade, an organisation."""
 _SILENT = frozenset(".,;:!?\"'’“”„‘()")
@@ -63,7 +64,7 @@ def telling(text: str) -> tuple[str, ...]:
     plain = _CONTRACTED.sub(_spelt_out, unicodedata.normalize("NFC", text))
     loud = plain.upper() == plain
     told: list[str] = []
-    before, begins, question = "", True, False
+    before, opener, begins, question = "", "", True, False
     for match in _PIECE.finditer(plain):
         piece = match[0]
         if piece in _SILENT:
@@ -85,8 +86,10 @@ def telling(text: str) -> tuple[str, ...]:
             told.append(f"not {before}" if word == "not" else _singular(word))  # who cannot is not who will not
         else:
             told.append(piece.rstrip(".,:") or piece)  # of a number at the end of a sentence; a sign may be one of these
+        if question and word in _SPEAKERS and before in _MODAL and before == opener:
+            told.append("asks")  # whether one may is not that one will
         if begins and word in _ASKING:
-            question = True
+            question, opener = True, word
             if word in _INVERTED:
                 told.append("asks")
         begins = begins and word in _EMPTY and word not in _ASKING and word not in ("i", "me", "my")
