@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench import classifiers, data, decoders, results, shrinking_plot
 from bench.context import HERE, Context, last_json
 from bench.decoding import middle
@@ -21,7 +23,8 @@ BUDGET, QUICK_BUDGET = "120s", "8s"
 TEST, QUICK_TEST = 48, 4
 TIMED, ROUNDS = 6, 3
 QUICK_ROWS = 200
-BUILD_LIMIT, SIDE_LIMIT = 1800.0, 300.0
+BUILD_LIMIT, SIDE_LIMIT = 1800.0, 600.0
+MOST_LOST = {"q8-0": 0.01, "q4-1": 0.02, "q4-0": 0.02}
 COLUMNS = ("model", "form", "MB", "tokens/s, median", "each round", "ROUGE-L", "95 %")
 PAGE = HERE.parent / "docs" / "make-it-smaller.md"
 PICTURE = "shrinking.svg"
@@ -71,8 +74,9 @@ def run(context: Context) -> None:
         for model, folder in turns if number % 2 == 0 else reversed(turns):
             speeds[model].append(_timed(context, model, folder, list(wanted)[:TIMED], number))
     points = [_point(model, folder, quality[model], speeds[model], wanted) for model, folder in models.items()]
-    _publish(context, section, points, [])
-    _publish(context, section, points, list(_asked(context, section, points, (train, test), list(wanted)[:TIMED])))
+    lost = list(_lost(context, models))
+    _publish(context, section, points, [], lost)
+    _publish(context, section, points, list(_asked(context, section, points, (train, test), list(wanted)[:TIMED])), lost)
 
 
 def _split(context: Context) -> tuple[Path, Path, dict[str, list[str]]]:
@@ -156,6 +160,34 @@ def rouge(texts: Sequence[str], wanted: dict[str, list[str]]) -> tuple[float, fl
     return found.value, found.low, found.high
 
 
+def _lost(context: Context, models: dict[tuple[str, str], Path]) -> Iterator[results.Goal]:
+    """What packing takes of ROUGE-L on all inputs of the official test, which nothing was chosen by: each form of the trimmed model against
+    its 16 bits, text by text."""
+    from smidgen.core.replies import Reply
+    from smidgen.core.rows import Row
+    from smidgen.stats.intervals import paired_grades
+    from smidgen.tasks.write import part
+
+    wanted: dict[str, list[str]] = {}
+    for text, answer in data.e2e(context.data, "testset_w_refs"):
+        wanted.setdefault(text, []).append(answer)
+    rows = [Row(text, answers) for text, answers in wanted.items()][: QUICK_TEST if context.quick else None]
+    grades: dict[str, Any] = {}
+    for form in (FORMS[0], *MOST_LOST):
+        folder = models.get(("trimmed", form))
+        said = folder and _side(context, f"{NAME}-trimmed-{form}-official", folder, [str(row.input) for row in rows])
+        if said and not said.get("trouble"):
+            grades[form] = np.array(part.grades(rows, [Reply(text, 0.0) for text in said["1"]["texts"]], {}))
+    for form, most in MOST_LOST.items():
+        what = f"ROUGE-L that {form} loses of 16 bits, trimmed, on {len(rows)} inputs of the official test"
+        if FORMS[0] not in grades or form not in grades:
+            yield results.Goal(what, f"at most {most}", "", None)
+            continue
+        change = paired_grades(grades[FORMS[0]], grades[form])
+        got = f"{-change.value:.4f} ({-change.high:.4f} to {-change.low:.4f}); 16 bits: {grades[FORMS[0]].mean():.3f}"
+        yield results.Goal(what, f"at most {most}", got, -change.value <= most)
+
+
 @dataclass(frozen=True)
 class Asked:
     """A build that was asked for a size or a speed, and what it shipped."""
@@ -197,9 +229,15 @@ def _asked(
         yield Asked(f"build {flag} {limit}", chosen["name"], f"{got:.0f}: {report['student']['chosen_because']}", met)
 
 
-def _publish(context: Context, section: results.Section, points: Sequence[shrinking_plot.Point], asked: Sequence[Asked]) -> None:
+def _publish(
+    context: Context,
+    section: results.Section,
+    points: Sequence[shrinking_plot.Point],
+    asked: Sequence[Asked],
+    lost: Sequence[results.Goal],
+) -> None:
     section.rows = [_row(point) for point in points]
-    section.goals = [results.Goal(one.what, "kept", f"{one.shipped}, {one.got}" if one.shipped else "", one.met) for one in asked]
+    section.goals = [*lost] + [results.Goal(one.what, "kept", f"{one.shipped}, {one.got}" if one.shipped else "", one.met) for one in asked]
     picture = shrinking_plot.draw(points)
     if picture:
         (context.results.parent / PICTURE).write_text(picture, encoding="utf-8")

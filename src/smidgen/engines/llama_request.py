@@ -18,15 +18,16 @@ class Request:
     """A request and what has come of it so far.
 
     The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, in `context` how many tokens
-    prompt and answer may have together, and in `together` how many seconds of an answer may go in one piece. The replies are messages with
-    the request's `id`: pieces, then one with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
+    prompt and answer may have together, and in `together` how many seconds of an answer may go in one message, as one piece or, with
+    `apart`, as several. The replies are messages with the request's `id`: pieces, then one with `end` and `usage`, or one with `error`;
+    `busy` while a prompt is read.
     """
 
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
         self._id, self._chat, self._body = message["id"], message["do"] == "chat", message["body"]
         self._stop_ids = frozenset(message.get("stop_ids", ()))
         self._stops = Stops(message.get("stops", ()))
-        self._say, self._parcels = say, Parcels(say, message.get("together", 0.0))
+        self._say, self._parcels = say, Parcels(say, message.get("together", 0.0), message.get("apart", False))
         self._top, self._context = message.get("top", 0), message.get("context", 0)
         self._error: dict[str, Any] | None = None
         self._end: str | None = None
