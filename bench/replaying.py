@@ -2,7 +2,7 @@
 
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
 `flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). What is not the product's is the
-student's size, that of `kernel` with fewer landmarks (`stats/kernel_ridge.py`), which is fitted in a second, and that nothing goes over
+student's size, that of `kernel` with fewer landmarks (`stats/kernel_ridge.py`), which is fitted in seconds, and that nothing goes over
 HTTP.
 """
 
@@ -33,7 +33,7 @@ LEVEL, MARGIN = 0.05, 0.02
 FEWEST = 100
 """Rows that choose from which on they are a version's test rows, as of `smidgen learn`; until then the curve is of the rows learnt from,
 each as it would be had it been left out."""
-LANDMARKS = 1024
+LANDMARKS = 2048
 LOCAL, UPSTREAM = 1, 0
 
 
