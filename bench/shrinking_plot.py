@@ -1,4 +1,4 @@
-"""The plot of `shrinking`: ROUGE-L over size and over speed, one line a model, one point a form. An SVG that reads in light and in dark."""
+"""The plot of `shrinking`: ROUGE-L over size and over speed, a colour a model, a point a form. An SVG that reads in light and in dark."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def draw(points: Sequence[Point]) -> str:
         parts.append(_axes(left, label, most, low, high, first=number == 0))
         for at, model in enumerate(models):
             line = [(point, left + PANEL * of(point) / most, _up(value, low, high)) for point, value, _ in measured if point.model == model]
-            parts.append(_line(at, line))
+            parts.append(_line(at, line, joined=number == 0))
     told = f"ROUGE-L between {low:.2f} and {high:.2f}"
     style = f"{PLAIN}{_coloured(LIGHT)}\n@media (prefers-color-scheme: dark) {{ {NIGHT}{_coloured(DARK)} }}"
     return (
@@ -98,15 +98,17 @@ def _axes(left: float, label: str, most: float, low: float, high: float, *, firs
     return "\n".join(parts) + "\n"
 
 
-def _line(at: int, line: Sequence[tuple[Point, float, float]]) -> str:
+def _line(at: int, line: Sequence[tuple[Point, float, float]], joined: bool) -> str:
+    """A model's points; joined where the forms stand in order, as they do by size, and not by speed."""
     path = " ".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (_, x, y) in enumerate(line))
     marks = [f"<g><title>{escape(f'{point.model}, {point.form}')}</title>{_mark(at, x, y)}</g>" for point, x, y in line]
-    # The forms stand in order along a line: its ends say which is which, and more names would lie over one another.
+    # The first and the last say which is which; more names would lie over one another.
     marks += [
         f'<text class="quiet" x="{x:.1f}" y="{y - 9:.1f}" text-anchor="middle" style="font-size:11px">{point.form}</text>'
         for point, x, y in (line[0], line[-1])
     ]
-    return f'<g class="m{at % 4}"><path class="line" d="{path}"/>{"".join(marks)}</g>\n'
+    drawn = f'<path class="line" d="{path}"/>' if joined else ""
+    return f'<g class="m{at % 4}">{drawn}{"".join(marks)}</g>\n'
 
 
 def _mark(at: int, x: float, y: float) -> str:
