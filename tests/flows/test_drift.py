@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import drifting_traffic
@@ -22,7 +23,8 @@ from smidgen.store import shelf
 from smidgen.store.line import Job, Line
 from smidgen.store.traffic.shapes import Exchange
 from smidgen.store.traffic.store import Traffic, opened
-from smidgen.watch import record
+from smidgen.watch import judging, record
+from smidgen.watch.judging import Judgement
 
 SMALL = Ask(recent=100, reference=300)
 
@@ -76,6 +78,38 @@ def test_the_same_traffic_is_no_alarm_and_the_same_look_is_none(certified_bundle
     assert third.judgement is not None and third.judgement.look == 2
     kept = record.read(first.bundle_id, "support")
     assert kept.looks == 2 and kept.newest == at(449) and not kept.alarm
+
+
+def test_a_look_is_paid_for_before_it_is_made(
+    certified_bundle: Path,  # noqa: F811
+    store: Traffic,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process that looks meanwhile has a number of its own; one that breaks off is spent."""
+    capture(store, range(400))
+    real, meanwhile = judging.judged, []
+
+    def judged(*given: Any, **more: Any) -> Judgement:
+        if not meanwhile:
+            capture(store, range(400, 450))
+            meanwhile.append(None)
+            meanwhile[0] = look(certified_bundle, SMALL).judgement
+        return real(*given, **more)
+
+    monkeypatch.setattr(judging, "judged", judged)
+    first = look(certified_bundle, SMALL)
+    assert first.judgement is not None and (first.judgement.look, meanwhile[0].look) == (1, 2)
+    kept = record.read(first.bundle_id, first.name)
+    assert kept.looks == 2 and kept.last is not None and kept.last["look"] == 2
+
+    def broken(*given: object, **more: object) -> Judgement:
+        raise MemoryError
+
+    monkeypatch.setattr(judging, "judged", broken)
+    capture(store, range(450, 500))
+    with pytest.raises(MemoryError):
+        look(certified_bundle, SMALL)
+    assert record.read(first.bundle_id, first.name).looks == 3
 
 
 def test_what_is_kept_has_no_text_in_it_and_status_tells_it(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811

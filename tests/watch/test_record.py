@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,23 @@ def test_looks_are_counted_for_each_bundle_and_the_same_one_again_is_none() -> N
     fresh = record.read("0123456789ab", "support")
     assert (fresh.looks, fresh.at, fresh.alarm, fresh.moved, fresh.sizes) == (0, None, False, [], {})
     found = {"alarm": True, "moved": ["words"], "tests": [{"what": "words", "size": 0.3}, {"what": "length", "size": 0.0}]}
-    record.change("0123456789ab", "support", lambda known: known.looked(known.next("a" * 64), "a" * 64, NOW, NOW, found))
+    number = record.change("0123456789ab", "support", lambda known: known.looking("a" * 64)).looks
+    begun = record.read("0123456789ab", "support")
+    assert (begun.looks, begun.at, begun.alarm) == (1, None, False), "it is spent before it has found anything"
+    record.change("0123456789ab", "support", lambda known: known.looked(number, NOW, NOW, found))
     again = record.read("0123456789ab", "support")
     assert (again.looks, again.next("a" * 64), again.next("b" * 64)) == (1, 1, 2)
     assert (again.alarm, again.moved, again.sizes, again.newest) == (True, ["words"], {"words": 0.3, "length": 0.0}, NOW)
     assert record.read("0123456789ab", "other").looks == 0 and record.read("ba9876543210", "support").looks == 0
+
+
+def test_of_two_looks_at_once_each_has_its_number_and_the_later_ones_finding_stays() -> None:
+    begun = record.Record(bundle_id="0123456789ab", name="support").looking("a" * 64).looking("b" * 64)
+    assert begun.looks == 2
+    later = begun.looked(2, NOW, NOW, {"look": 2, "alarm": True})
+    both = later.looked(1, NOW + timedelta(hours=1), NOW + timedelta(hours=2), {"look": 1, "alarm": False})
+    assert (both.looks, both.alarm, both.at, both.newest) == (2, True, NOW, NOW + timedelta(hours=1))
+    assert both.sample_sha256 == "b" * 64 and both.next("a" * 64) == 3
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"bundle_id": "x"}', b'{"bundle_id": "x", "name": "y", "looks": -1}', b" " * 300_000])

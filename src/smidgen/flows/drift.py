@@ -1,6 +1,6 @@
 """Drift: whether the traffic of a served model is still like what it was made in. The order only.
 
-two stretches of requests → distinct texts of both → what is known of each → judged → the look is counted
+two stretches of requests → distinct texts of both → what is known of each → the look is counted → judged → what it found is remembered
 """
 
 from __future__ import annotations
@@ -148,16 +148,15 @@ def due(folder: Path, ask: Ask, after: datetime | None = None) -> bool:
 
 def _judged(model: Model, found: Windows, sample: Sample, ask: Ask, progress: Progress, now: datetime) -> Looked:
     sha256 = content_hash([[entry.id for entry in stretch] for stretch in (found.reference, found.recent)])
-    before = record.change(model.id, model.name, lambda known: known)
-    number = before.next(sha256)
+    # Counted under the lock before it is made: of two looks at once each has its own number, and one that breaks off is spent.
+    number = record.change(model.id, model.name, lambda known: known.looking(sha256)).looks
     progress.start("permute")
     judgement = judging.judged(sample, number, ask.level, ask.least, seed=number)
     progress.finish()
     newest = found.last
     assert newest is not None
     facts = {**judgement.json(examples=False), "recent": sample.where.later_texts, "reference": sample.where.earlier_texts}
-    # Before anything is shown: a look is spent whatever it showed.
-    record.change(model.id, model.name, lambda known: known.looked(max(number, known.looks), sha256, newest, now, facts))
+    record.change(model.id, model.name, lambda known: known.looked(number, newest, now, facts))
     return Looked(model.name, model.id, found, sample, judgement)
 
 

@@ -30,14 +30,14 @@ class DriftError(SmidgenError):
 
 
 class Record(BaseModel):
-    """All that is remembered.
+    """All that is remembered. A look is counted before it is made; what it found is written down after it.
 
     Attributes:
         bundle_id: of the bundle that was served, under this `name`.
-        looks: how many there were.
+        looks: how many there were, one that is being made or broke off among them.
         sample_sha256: of the requests of the last one: the same ones once more are no further look.
-        newest: when the newest request of the last look came.
-        at: when the last look was.
+        newest: when the newest request came that a look found something of.
+        at: when the last look was that came to its end.
         last: what it found, JSON.
     """
 
@@ -70,10 +70,17 @@ class Record(BaseModel):
         found = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
         return {str(test["what"]): float(test["size"]) for test in found if isinstance(test.get("size"), int | float) and "what" in test}
 
-    def looked(self, look: int, sample_sha256: str, newest: datetime, at: datetime, found: dict[str, Any]) -> Record:
-        """The record after a look."""
-        changes = {"looks": look, "sample_sha256": sample_sha256, "newest": newest, "at": at, "last": found}
-        return self.model_copy(update=changes)
+    def looking(self, sample_sha256: str) -> Record:
+        """The record before a look at these requests, which has the number `looks` of it. It is spent then, whatever comes of it."""
+        return self.model_copy(update={"looks": self.next(sample_sha256), "sample_sha256": sample_sha256})
+
+    def looked(self, look: int, newest: datetime, at: datetime, found: dict[str, Any]) -> Record:
+        """The record after the look of this number. Where a later one has ended already, that one's finding stays."""
+        latest = newest if self.newest is None else max(self.newest, newest)
+        before = (self.last or {}).get("look")
+        if isinstance(before, int) and before > look:
+            return self.model_copy(update={"newest": latest})
+        return self.model_copy(update={"newest": latest, "at": at, "last": found})
 
     def next(self, sample_sha256: str) -> int:
         """The number that a look at these requests has: the next one, unless they were just looked at."""
