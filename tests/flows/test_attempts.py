@@ -35,7 +35,7 @@ SIZE, COLOUR, MORE = " It is a huge lamp.", " It is a blue lamp.", " It is here.
 class Runner:
     """Writes what it is told to: the likeliest text first, then what it adds to a text, then one for each seed."""
 
-    options = type("Options", (), {"slots": 2})()
+    options = type("Options", (), {"slots": 2, "max_tokens": 40})()
 
     def __init__(self, first: str, *drawn: tuple[str, float], added: Mapping[str, str] | None = None) -> None:
         self.first, self.drawn, self.asked = first, drawn, list[tuple[int, int]]()
@@ -248,6 +248,33 @@ def test_a_text_that_was_cut_off_is_written_anew(form: Form) -> None:
     task, runner = registry.find("tasks", "write"), Runner(RIGHT, (RIGHT, 0.5))
     cut = {**runner.run([TEXT]), "finished": np.zeros(1, np.float32)}
     assert improved(task, form, runner, [TEXT], cut)["finished"].tolist() == [1.0]
+
+
+def test_where_more_tokens_are_allowed_the_choice_is_the_one_that_was_measured(form: Form) -> None:
+    """And what is cut within the tokens of the measurement goes on behind them, when it is chosen."""
+    task = registry.find("tasks", "write")
+
+    class Cut(Runner):
+        def __init__(self) -> None:
+            super().__init__(RIGHT)
+            self.most: list[int | None] = []
+
+        def write(self, text: Any, **options: Any) -> Iterator[Piece]:
+            self.most.append(options.get("max_tokens"))
+            if options.get("begun"):
+                if options["max_tokens"] <= 40:
+                    raise RequestError("the answer has all the tokens that it may have", value=40, todo="Allow more.", status=400)
+                yield from super().write(text, **options)
+                return
+            yield Piece(RIGHT, 40, (Token(1, RIGHT, 0.9),), "length", Usage(20, 0, 40))
+
+    cut = Cut()
+    pieces = list(best(task, form, cut, TEXT, {"max_tokens": 90}))
+    assert cut.most == [40] * (len(cut.most) - 1) + [90] and cut.begun == [RIGHT]
+    assert "".join(piece.text for piece in pieces) == RIGHT + MORE and pieces[-1].finish == "stop"
+    assert sum(piece.count for piece in pieces) >= 40
+    whole = Runner(RIGHT)
+    assert "".join(piece.text for piece in best(task, form, whole, TEXT, {"max_tokens": 90})) == RIGHT and not whole.begun
 
 
 def test_closing_ends_the_writing_before_the_text_is_whole(form: Form) -> None:

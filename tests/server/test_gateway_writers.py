@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,33 @@ def test_a_written_text_is_judged_whole_and_then_streamed(
         assert who == "upstream" and why == "no local answer (max_tokens cuts it short)"
         who, why, _ = asked(stop=["zebra"])
         assert who == "upstream" and why == "request (the field stop)"
-    assert [body["model"] for body in upstream.bodies] == ["big"] * 3
+        assert asked(max_tokens=400) == ("local", "", "The capital of France is Paris.")
+        # It was measured within fewer tokens than this text needs: then it was cut, and counted as wrong.
+        monkeypatch.setattr(model.runner, "options", model.runner.options.model_copy(update={"max_tokens": 5}))
+        assert asked()[:2] == ("upstream", "score (it is under the certificate's threshold)")
+        assert asked(max_tokens=400)[:2] == ("upstream", "score (it has none: it took more than the 5 tokens that it was measured within)")
+        who, why, _ = asked(max_completion_tokens=400)
+        assert who == "upstream" and why.startswith("score (it has none: it took more")
+    assert [body["model"] for body in upstream.bodies] == ["big"] * 6
+
+
+def test_a_text_has_a_score_within_exactly_the_tokens_that_it_was_measured_within(
+    writer_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end needs a token, too. Who has no certificate may still ask for more."""
+    with closing(load(writer_bundle, threads=1)) as model:
+        *_, free = model.write(FRANCE, max_tokens=400)
+        tokens = free.facts["tokens"]
+        assert "unscored" not in free.facts and free.score > 0 and free.facts["finished"]
+        options = model.runner.options
+        seen = []
+        for own in (tokens + 1, tokens, tokens - 1):
+            monkeypatch.setattr(model.runner, "options", options.model_copy(update={"max_tokens": own}))
+            (measured,) = model.predict([FRANCE])
+            *_, more = model.write(FRANCE, max_tokens=400)
+            assert more.output == free.output and more.facts["finished"]
+            seen.append((measured.facts["finished"], "unscored" not in more.facts, more.score > 0))
+        assert seen == [(True,) * 3, (False,) * 3, (False,) * 3]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")

@@ -10,7 +10,7 @@ under a verifier (Cobbe et al. 2021), where the verifier is a lexicon that was l
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from smidgen.core.errors import RequestError
 from smidgen.core.parts import Checking, Form, Raw, Runner, Task
 from smidgen.core.rows import Text
 from smidgen.flows.runners import asked
-from smidgen.flows.written import Writer
+from smidgen.flows.written import Writer, measured_within
 
 TEMPERATURE = 0.5
 """Low: what is drawn keeps to the likely words, and differs in what it says."""
@@ -107,9 +107,14 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
     """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, made longer or not, or of one that
     was drawn.
 
+    Where more tokens are allowed than it was measured within, it is chosen within those all the same, or the choice would be another one;
+    and what is cut then goes on.
+
     While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises for the likeliest.
     """
     assert isinstance(task, Checking)
+    within = measured_within(writer, options)
+    more_asked, options = options, {**options, **({"max_tokens": within} if within is not None else {})}
 
     def worth(pieces: Sequence[Any]) -> tuple[int, float]:
         chances = [token.probability for piece in pieces for token in piece.tokens]
@@ -157,6 +162,9 @@ def best(task: Task, form: Form, writer: Writer, text: Text, options: Mapping[st
         if not rank[0]:
             break
         better((yield from tried(temperature=TEMPERATURE, seed=seed)))
+    if within is not None and kept[-1].finish != "stop":
+        with suppress(RequestError):  # the context has no room for more
+            kept = _together(kept, (yield from _quietly(writer.write(text, **{**more_asked, "begun": _text(kept)}))))
     yield from kept
 
 

@@ -97,8 +97,8 @@ class Model:
         ends the writing. May be called from several threads. Where the answer is checked, and may be written anew, it comes in one piece.
 
         The score is 0, and the fact `unscored` says why, where the text is not written as it was measured: drawn by chance, ended by a
-        stop text, held to a schema, or with its tokens where a stand-in could mend it. Its facts then still have the `probability`, the
-        mean of its tokens'.
+        stop text, held to a schema, longer than the bundle's own `max_tokens`, or with its tokens where a stand-in could mend it. Its facts
+        then still have the `probability`, the mean of its tokens'.
 
         Args:
             text: the text.
@@ -114,7 +114,7 @@ class Model:
             unscored = attempts.unlike(self.task, self.form, text, options)
         else:
             pieces = writer.write(text, **options)
-        return written.replies(pieces, lambda raw: self._decoded(raw, [text]), unscored)
+        return written.replies(pieces, lambda raw: self._decoded(raw, [text]), unscored, written.measured_within(writer, options))
 
     def converse(self, body: Mapping[str, Any]) -> Generator[Reply, None, None]:
         """What the model says next in a conversation, piece by piece as `write` gives it, by the chat template in its file and not by what

@@ -27,10 +27,14 @@ class _Options(Protocol):
     @property
     def slots(self) -> int: ...
 
+    @property
+    def max_tokens(self) -> int: ...
+
 
 @runtime_checkable
 class Writer(Protocol):
-    """A runner that writes piece by piece: the engine `llama` has one. `options.slots` is how many texts it writes side by side."""
+    """A runner that writes piece by piece: the engine `llama` has one. `options.slots` is how many texts it writes side by side, and
+    `options.max_tokens` how long they are at most where a request does not say: so they were when it was measured."""
 
     @property
     def options(self) -> _Options:
@@ -59,13 +63,23 @@ def unmeasured(options: Mapping[str, Any]) -> str:
     return next((why for name, why in _UNMEASURED.items() if options.get(name)), "")
 
 
-def replies(pieces: Iterator[Any], whole: Callable[[Raw], Reply], unscored: str = "") -> Generator[Reply, None, None]:
+def measured_within(writer: Writer, options: Mapping[str, Any]) -> int | None:
+    """How many tokens a text had at most, its end among them, when the writer was measured, where a request allows more; else None. A text
+    that needs more than those was cut then, and counted as wrong."""
+    own = writer.options.max_tokens
+    return own if (options.get("max_tokens") or 0) > own else None
+
+
+def replies(
+    pieces: Iterator[Any], whole: Callable[[Raw], Reply], unscored: str = "", within: int | None = None
+) -> Generator[Reply, None, None]:
     """A reply for each piece, whose output is what it adds; then the final one, with the last piece beside it.
 
     Args:
         pieces: as a `Writer` gives them; closed in the end, however that comes.
         whole: makes the reply of the raw output of one text.
         unscored: why the whole has no score; empty where it has one.
+        within: the tokens, its end among them, that a text may have for a score; None where it has no more of them anyway.
     """
     texts: list[str] = []
     chances: list[float] = []
@@ -79,6 +93,9 @@ def replies(pieces: Iterator[Any], whole: Callable[[Raw], Reply], unscored: str 
                 yield Reply(piece.text, 0.0, final=False, piece=piece)
                 continue
             likely = float(np.mean(chances)) if chances else 0.0
+            # The end is not counted, and needs a token of its own.
+            if within is not None and count >= within:
+                unscored = unscored or f"it took more than the {within:,} tokens that it was measured within"
             found = whole(
                 {
                     "texts": ["".join(texts)],
