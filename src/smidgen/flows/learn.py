@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
 from smidgen.core.progress import Progress, Silent
-from smidgen.flows.certifying import shown
+from smidgen.flows.certifying import Terms, shown
 from smidgen.flows.embedding import embedder
 from smidgen.flows.jobs import taking_up
 from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, picking, reach, recipes
@@ -189,7 +189,10 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
     standing = shown(champion.folder, started.now) if champion is not None else None
     holds = standing is not None and standing.valid
-    sight = _seen(pointer, champion, known, ask)
+    before = standing.certificate if standing is not None else None
+    # The look is the one thing of the terms that the hash is to tell.
+    used = attesting.terms_of(ask.certificate, before, material.certifying, 1)
+    sight = _seen(pointer, champion, challenger.sha256(built.folder), used, known, ask)
     compared = champion is not None and bool(material.choosing)
     contests = sight.contests if compared else pointer.contests
     # Looks are written down before anything is seen, whatever it shows and whatever fails on the way.
@@ -200,7 +203,6 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
             fought = contest.fought(
                 champion, model, material.choosing, level=ask.level, margin=ask.margin, seed=recipe.seed, look=sight.contests
             )
-        before = standing.certificate if standing is not None else None
         serving = reach.Certified(champion, standing, started.now) if champion is not None and standing is not None and holds else None
         more = False
         if fought is not None and serving is not None and not (fought.won or fought.behind):
@@ -337,10 +339,12 @@ class _Seen:
     tested_sha256: str
 
 
-def _seen(pointer: Pointer, champion: Model | None, material: Material, ask: Ask) -> _Seen:
-    """Each is the next one, unless it is the last one over again, asked for to decide otherwise (--uncertified): that shows nothing new."""
-    made = [champion.id if champion is not None else None, material.whole_sha256, ask.overrides, ask.max_rows]
-    compared, tested = content_hash([*made, ask.level, ask.margin]), content_hash([*made, asdict(ask.certificate)])
+def _seen(pointer: Pointer, champion: Model | None, made_sha256: str, terms: Terms, material: Material, ask: Ask) -> _Seen:
+    """Each is the next one, unless it is the last one over again, asked for to decide otherwise (--uncertified): that shows nothing new.
+    Another challenger (`made_sha256`) shows something, and so do other `terms`, though nobody asked for them and they be inherited from the
+    champion's certificate."""
+    made = [champion.id if champion is not None else None, made_sha256, material.whole_sha256, ask.overrides, ask.max_rows]
+    compared, tested = content_hash([*made, ask.level, ask.margin]), content_hash([*made, asdict(terms)])
     last = pointer.last
     again = (last is not None and last.compared_sha256 == compared, last is not None and last.tested_sha256 == tested)
     return _Seen(

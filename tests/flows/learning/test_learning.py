@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from smidgen.flows.learning.attesting import Asked
 from smidgen.flows.learning.gathering import Capture
 from smidgen.flows.live import load
 from smidgen.flows.rollback import roll_back
+from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
+from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
 from smidgen.gateway.standing import State
 from smidgen.store.home import home
 from smidgen.store.line import Line, LineBusy
@@ -39,12 +42,13 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
 
 
-def trained(monkeypatch: pytest.MonkeyPatch, labels: tuple[str, str] = LABELS, then: Then = lambda: None) -> None:
-    """From now on training gives a bundle that answers rightly, or the other way round; `then` is what happens meanwhile."""
+def trained(monkeypatch: pytest.MonkeyPatch, labels: tuple[str, str] = LABELS, then: Then = lambda: None, seed: int | None = None) -> None:
+    """From now on training gives a bundle that answers rightly, or the other way round; `then` is what happens meanwhile. It is another one
+    each time, or with a `seed` always the same."""
 
     def built(recipe: object, material: Any, work: Path, **more: object) -> challenger.Challenger:
         then()
-        return challenger.Challenger(make(work / "made", seed=next(_NUMBERS), labels=labels), (("text",), "intent"), material)
+        return challenger.Challenger(make(work / "made", seed=seed or next(_NUMBERS), labels=labels), (("text",), "intent"), material)
 
     monkeypatch.setattr(challenger, "built", built)
 
@@ -134,7 +138,7 @@ def test_a_look_that_breaks_off_is_paid_for(line: Line, tmp_path: Path, monkeypa
 
 
 def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained(monkeypatch)
+    trained(monkeypatch, seed=7)
     strict = {"certificate": Asked(alpha=0.004)}
     first = run(line, NOW, data(tmp_path), **strict)
     assert first.outcome == "kept" and "--uncertified promote would take it" in first.why
@@ -144,6 +148,47 @@ def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, t
     again = run(line, NOW + 2 * DAY, **strict, level=0.04, anyway=True)
     assert again.promoted and again.contest is not None and again.contest.look == 2
     assert (line.read().looks, line.read().contests) == (seen[0], 2)
+
+
+def counts(line: Line) -> tuple[int, int]:
+    pointer = line.read()
+    return pointer.looks, pointer.contests
+
+
+def test_another_challenger_on_the_same_rows_is_a_look_of_its_own(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    strict: dict[str, Any] = {"certificate": Asked(alpha=0.02, likely=0)}
+    assert run(line, NOW, data(tmp_path, 3000, 1.0), **strict).outcome == "kept"
+    assert counts(line) == (1, 1)
+    assert run(line, NOW + DAY, **strict, anyway=True).promoted
+    assert counts(line) == (2, 2)
+
+
+def test_terms_that_are_inherited_from_another_certificate_are_other_terms(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks for another alpha: the champion's new certificate has one."""
+    trained(monkeypatch, seed=7)
+
+    def certified_by_hand(alpha: float) -> None:
+        with closing(load(line.folder, 1)) as champion:
+            entry = Answered(threshold=0.5, n=1000, answered=700, loss=1.0, bound=alpha / 2)
+            paper = Certificate(
+                **{"id": f"{int(alpha * 1000):032x}", "statement": "by hand", "bundle": subject_of(champion.manifest), "task": "classify"},
+                **{"loss": "wrong", "reference": Reference(kind="gold"), "alpha": alpha, "delta": 0.05, "answering": (entry,)},
+                **{"method": "binomial", "calibration": Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000)},
+                **{"created": NOW, "valid_until": NOW + 90 * DAY, "smidgen_version": "0.1.0"},
+            ).signed()
+            papers.write(paper, champion.folder)
+
+    inherits: dict[str, Any] = {"certificate": Asked(likely=0)}
+    certified_by_hand(0.02)
+    assert run(line, NOW, data(tmp_path, 3000, 1.0), **inherits).outcome == "kept"
+    assert counts(line) == (1, 1)
+    certified_by_hand(0.021)
+    again = run(line, NOW + DAY, **inherits, anyway=True)
+    assert again.attested is not None and again.attested.looked
+    assert counts(line) == (2, 1), "the comparison is the same one, and the test another"
 
 
 def test_a_revocation_is_remembered_through_promotions_and_rollbacks(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

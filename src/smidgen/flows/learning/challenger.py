@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smidgen.bundles.manifest import Lineage
+from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import DataError
 from smidgen.core.progress import Progress
 from smidgen.flows.build import build
 from smidgen.flows.learning import recipes
 from smidgen.flows.learning.material import Material, Taken, record, sources
 from smidgen.flows.live import Model
+from smidgen.judge import report
 from smidgen.parts.recipe import Recipe
+from smidgen.store.hashing import content_hash
 
 ENOUGH_TO_TEST = 100
 """Held-out rows to choose by from which on they are the test rows of the build, too. Of fewer a gate would say little: then some of the
@@ -75,6 +78,17 @@ def built(
     over = recipes.over(recipe, name, rows, test, columns, line)
     made = build(over, work / "bundle", threads=threads, progress=progress, lineage=lineage, listed=False, scratch=work)
     return Challenger(made.folder, columns, material)
+
+
+def sha256(folder: Path) -> str:
+    """The hash of all that a built bundle's answers and their tests depend on: of the same rows trained anew to the byte it is the same,
+    whenever and wherever that was. Raises BundleError for a bundle that cannot be read."""
+    manifest = read_manifest(folder)
+    # A report tells of times, too; what a test takes from it is the curve, whose thresholds are tried.
+    curve = report.read(folder / "report.json").risk_coverage
+    files = {name: manifest.files[name].sha256 for name in manifest.engine.files}
+    points = [[point.threshold, point.coverage, point.risk] for point in curve.points] if curve is not None else None
+    return content_hash([manifest.task, manifest.form, manifest.engine.model_dump(mode="json"), files, points])
 
 
 def written(rows: Sequence[Taken], columns: Columns, folder: Path, name: str) -> Path:
