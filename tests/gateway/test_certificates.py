@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from smidgen.core.errors import CertificateError
+from smidgen.core.replies import Reply
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, signing
+from smidgen.gateway import revocation, ruling, signing
 from smidgen.gateway.certificate import Answered, Calibration, Certificate, JudgeError, Reference, Subject
-from smidgen.gateway.standing import Decision, State, standing
+from smidgen.gateway.standing import Decision, Standing, State, standing
+from smidgen.gateway.wanted import Wanted
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -78,6 +80,31 @@ def test_a_certificate_holds_and_is_read_as_it_was_written(folder: Path) -> None
         "exchangeable with the calibration sample; valid until 2026-08-30 12:00 UTC or until revoked."
     )
     assert signed.share == 0.7 and signed.n == 1000
+
+
+def test_the_jobs_that_it_knows_are_signed_and_one_that_knows_none_is_written_as_it_was_before(folder: Path) -> None:
+    older = given(folder)
+    assert "jobs" not in older.facts()["calibration"] and b"jobs" not in older.content
+    knowing = given(folder, calibration=Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("0123456789abcdef",)))
+    found = standing(folder, SUBJECT, NOW)
+    assert found.valid and found.certificate == knowing and found.certificate.calibration.jobs == ("0123456789abcdef",)
+    facts = json.loads(papers.place(folder).read_text(encoding="utf-8"))
+    facts["calibration"]["jobs"] = ["0123456789abcdef", "ffffffffffffffff"]
+    papers.place(folder).write_text(json.dumps(facts), encoding="utf-8")
+    assert standing(folder, SUBJECT, NOW).state is State.UNSIGNED
+
+
+def test_what_names_another_model_stays_here_only_where_the_certificate_knows_its_job() -> None:
+    calibration = Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"))
+    knowing = Standing(State.VALID, "for this test", paper(calibration=calibration))
+    older = Standing(State.VALID, "for this test", paper())
+    known, unknown = frozenset(["bbbbbbbbbbbbbbbb", "cccccccccccccccc"]), frozenset(["cccccccccccccccc"])
+    assert ruling.before(knowing, Wanted("s", named=False, jobs=known)).local
+    for held, jobs in ((knowing, unknown), (knowing, frozenset[str]()), (older, known)):
+        asked = Wanted("s", named=False, jobs=jobs).at_least(0.5)
+        assert ruling.before(held, asked).why == "job"
+        assert ruling.after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
+    assert ruling.before(older, Wanted("s")).local
 
 
 def test_it_decides_by_its_threshold(folder: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from smidgen.core.errors import InputError
 from smidgen.flows.learn import Ask, Learned, learn
 from smidgen.flows.learning.attesting import Asked
 from smidgen.flows.live import load
+from smidgen.gateway import certificate as papers
 from smidgen.gateway.wanted import Wanted
 from smidgen.server.taking import Taking, taking
 from smidgen.store import account
@@ -191,6 +193,34 @@ def test_under_its_name_and_taken_for_its_job_it_is_served_by_its_certificate(sh
     assert len(upstream.seen) > before
 
 
+def test_a_job_that_the_champions_certificate_never_saw_is_not_taken(
+    shadow: Shadow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line has taken it up, and goes on with a champion from before."""
+    assert shadow.done.attested is not None and shadow.done.attested.certificate is not None
+    (job,) = shadow.line.read().jobs
+    assert shadow.done.attested.certificate.calibration.jobs == (job.scope,)
+    shutil.copytree(shadow.line.folder, tmp_path / "tickets")
+    line = Line(tmp_path / "tickets")
+    champion = line.version(line.read().champion or "")
+    known = papers.read(papers.place(champion))
+    other = known.calibration.model_copy(update={"jobs": (job.model_copy(update={"begins": "Sort this: "}).scope,)})
+    papers.write(known.model_copy(update={"calibration": other}).signed(), champion)
+    shadow.upstream.answer = answering
+    with closing(load(line.folder, 1)) as model:
+        settings = {"fallback": (shadow.upstream.url,), "fallback_model": (LUNA,), "take": True, "audit_share": 0.0}
+        with running(model, patience=PATIENCE, **settings) as gateway:
+            named = [gateway.post(CHAT, asking(message(number)[0], SORT, "tickets")) for number in range(3000, 3010)]
+            assert "local" in [found.headers["x-smidgen-answered-by"] for found in named], "who names the line has its certificate"
+            for number in range(3000, 3010):
+                found = gateway.post(CHAT, asking(message(number)[0], SORT))
+                assert found.headers["x-smidgen-answered-by"] == "upstream" and found.headers["x-smidgen-escalated"].startswith("job")
+                assert shadow.upstream.bodies[-1]["model"] == LUNA
+    assert code(["learn", str(line.folder)]) == 0
+    shown = capsys.readouterr().out
+    assert 'model="tickets" in place of' in shown and "--take" not in shown
+
+
 def test_an_audit_of_what_was_taken_costs_what_the_model_that_was_named_costs(shadow: Shadow) -> None:
     shadow.upstream.answer = answering
     with closing(load(shadow.line.folder, 1)) as model:
@@ -232,14 +262,16 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
     assert job.told and not job.model_copy(update={"system": False}).told
     body = asking(message(1)[0], SORT)
     with opened(make=False) as store:
-        one = Taking({"a": [(job.template, job.frame)]}, store.template)
-        two = Taking({"a": [(job.template, job.frame)], "b": [(job.template, job.frame)]}, store.template)
+        one = Taking({"a": [job]}, store.template)
+        two = Taking({"a": [job], "b": [job]}, store.template)
     found = one(CHAT, body)
     assert found is not None and (found.bundle, found.named) == ("a", False)
     assert two(CHAT, body) is None and one(CHAT, {**body, "response_format": {"type": "json_object"}}) is None
     assert one(CHAT, {"messages": body["messages"]}) is None
     assert one("/v1/responses", {"model": LUNA, "input": "hello"}) is None
-    assert found.at_least(0.95) == Wanted("a", 0.95, named=False)  # what it may answer is asked of it as of any other
+    assert found.at_least(0.95) == Wanted(
+        "a", 0.95, named=False, jobs=frozenset([job.scope])
+    )  # what it may answer is asked of it as of any other
     assert code(["serve", str(shadow.line.folder), "--take"]) == 2
 
 

@@ -215,12 +215,17 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
 
 
 def _use(line: Line) -> None:
-    """How requests of its jobs come to the line that has a champion."""
+    """How requests of its jobs come to the line that has a champion. Without a word in the client they do only where the champion's
+    certificate knows the job."""
+    from smidgen.flows.certifying import shown
+
     pointer = line.read()
     if not pointer.jobs or pointer.champion is None:
         return
     asked = pointer.jobs[-1].asked
-    taken = "; or nothing, where it is served with --take" if pointer.jobs[-1].told else ""
+    job, known = pointer.jobs[-1], shown(line.folder)
+    takes = job.told and known.valid and known.certificate is not None and job.scope in known.certificate.calibration.jobs
+    taken = "; or nothing, where it is served with --take" if takes else ""
     upstream = f" --fallback-model {asked}" if asked and asked != pointer.name else ""
     out.print(f"serve it: smidgen serve {line.folder} --fallback URL{upstream} --capture answers", markup=False, soft_wrap=True)
     before = f' in place of model="{asked}"' if upstream else ""

@@ -124,7 +124,11 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
         if settings.cache != "off":
             out.print(_cached(settings), markup=False, soft_wrap=True)
         if settings.take:
-            out.print("requests of the lines' jobs are answered by them, whatever model they name (--take)", markup=False, soft_wrap=True)
+            out.print(
+                "requests of the jobs that a line's certificate knows are answered by it, whatever model they name (--take)",
+                markup=False,
+                soft_wrap=True,
+            )
         if names and settings.audit_share:
             audited = f"{settings.audit_share:.3g} of the answers certified against the large model are sent to it, too (--audit-share)"
             out.print(f"audits: {audited}", markup=False, soft_wrap=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ class Drawn:
         file_sha256: of the file; None where there is none: its rows stand for it.
         table: the file, for segments by its columns.
         unchecked: what cannot be told of the sample, in words.
+        jobs: of a text, the scopes of the recurring jobs that it was captured of, where that is known.
     """
 
     rows: Sequence[Row]
@@ -50,6 +51,7 @@ class Drawn:
     file_sha256: str | None = None
     table: Table | None = None
     unchecked: tuple[str, ...] = ()
+    jobs: Mapping[Text, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,14 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | No
         np.array([reply.score for reply in replies], dtype=np.float64),
         np.clip(losses, 0.0, 1.0),
         _segments(drawn.table, rows, replies, segment),
-        Calibration(file_sha256=file_sha256, rows_sha256=rows_sha256, n=len(rows), left_out=total - len(rows), unusable=drawn.unusable),
+        Calibration(
+            file_sha256=file_sha256,
+            rows_sha256=rows_sha256,
+            n=len(rows),
+            left_out=total - len(rows),
+            unusable=drawn.unusable,
+            jobs=tuple(sorted({id for row in rows for id in drawn.jobs.get(row.input, ())})),
+        ),
     )
 
 

@@ -92,13 +92,15 @@ class Answered(_Part):
 
 class Calibration(_Part):
     """The sample: the SHA-256 of its file and of its rows as they were read, how many rows were used, and how many left out because the
-    bundle knows their texts."""
+    bundle knows their texts. `jobs` are the scopes of the recurring jobs whose captured requests are among the rows that were used; nobody
+    knows of others, nor of a file's. They are written only where there are any, so that older certificates keep their signature."""
 
     file_sha256: Sha256
     rows_sha256: Sha256
     n: int = Field(gt=0)
     left_out: int = Field(default=0, ge=0)
     unusable: int = Field(default=0, ge=0)
+    jobs: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()
 
 
 class Certificate(_Part):
@@ -160,7 +162,7 @@ class Certificate(_Part):
     @property
     def content(self) -> bytes:
         """All but the signature, in one certain spelling: what is signed."""
-        facts = self.model_dump(mode="json", exclude={"signature"})
+        facts = {name: value for name, value in self.facts().items() if name != "signature"}
         return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
     def signed(self) -> Certificate:
@@ -171,7 +173,7 @@ class Certificate(_Part):
 
     def facts(self) -> dict[str, Any]:
         """As it stands in the file, JSON-ready."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=None if self.calibration.jobs else {"calibration": {"jobs"}})
 
 
 def statement(alpha: float, delta: float, until: datetime) -> str:

@@ -52,8 +52,7 @@ class RouteSettings(Settings):
     )
     take: bool = setting(
         False,
-        "Let a line answer requests of the jobs that it learnt from, under its certificate, whatever model they name; all others go their "
-        "way.",
+        "Let a line answer requests of the jobs that its certificate was tested on, whatever model they name; all others go their way.",
     )
     capture: Literal["off", "answers"] = setting(
         "off",

@@ -16,6 +16,7 @@ SUITED = "request"
 QUALITY = "quality"
 SCORE = "score"
 SEGMENT = "segment"
+JOB = "job"
 UNANSWERED = "no local answer"
 """Why a request escalates whose certificate holds; where it does not, the reason is the certificate's state."""
 
@@ -56,6 +57,8 @@ def before(standing: Standing, asked: Wanted) -> Ruling:
         unknown = standing.valid or standing.state is State.NONE
         return Ruling(why="no certificate" if unknown else standing.state.value)
     found = standing.certificate
+    if not asked.named and asked.jobs.isdisjoint(found.calibration.jobs):
+        return Ruling(why=JOB, detail="its certificate was not tested on requests of this job")
     if not asked.allows(found.alpha):
         return Ruling(why=QUALITY, detail=f"{asked.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")
     return Ruling(certificate=found.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smidgen.core.errors import RequestError
 
@@ -14,11 +14,13 @@ _ROUNDING = 1e-9
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A bundle, and the share of its local answers that must agree with the reference at least (0..1); None where none is asked for.
-    `named`: whether the request names it; else it names another model, which it goes to where the bundle does not answer."""
+    `named`: whether the request names it; else it names another model, which it goes to where the bundle does not answer, and is of the
+    recurring `jobs` of these scopes, of which the bundle's certificate must know one."""
 
     bundle: str
     quality: float | None = None
     named: bool = True
+    jobs: frozenset[str] = frozenset()
 
     def allows(self, alpha: float) -> bool:
         """Whether a certificate of this alpha is good enough."""
@@ -27,7 +29,7 @@ class Wanted:
     def at_least(self, quality: float | None) -> Wanted:
         """The same bundle with no less than this quality; None asks for none."""
         given = [one for one in (self.quality, quality) if one is not None]
-        return Wanted(self.bundle, max(given, default=None), self.named)
+        return replace(self, quality=max(given, default=None))
 
 
 def wanted(name: object, bundles: Collection[str]) -> Wanted | None:

@@ -11,7 +11,7 @@ from smidgen.gateway.suited import CHAT, COMPLETIONS, text_of, unsuited
 from smidgen.gateway.wanted import Wanted
 from smidgen.server.exchange import template_of
 from smidgen.server.served import Served
-from smidgen.store.line import Line
+from smidgen.store.line import Job, Line
 from smidgen.store.traffic.store import opened
 
 _AT = (CHAT, COMPLETIONS)
@@ -23,17 +23,19 @@ class Taking:
     letter, those of one of the line's jobs. A job with neither words to the system nor a frame takes nothing: any request could be of it.
     Whatever is not sure goes its way.
 
+    It does not ask whether the line's certificate knows the job: that changes with each champion, and is asked when one is to answer.
+
     Args:
-        jobs: of each line's name, the templates of its jobs with the frames that texts stand in.
+        jobs: of each line's name, its jobs.
         hashed: the hash of a template, by the key of the store that the jobs were found in.
     """
 
-    def __init__(self, jobs: Mapping[str, Iterable[tuple[str, Frame]]], hashed: Callable[[str], str]) -> None:
+    def __init__(self, jobs: Mapping[str, Iterable[Job]], hashed: Callable[[str], str]) -> None:
         self._hashed = hashed
-        self._of: dict[str, list[tuple[Frame, str]]] = {}
+        self._of: dict[str, list[tuple[Frame, str, str]]] = {}
         for name, own in jobs.items():
-            for template, frame in own:
-                self._of.setdefault(template, []).append((frame, name))
+            for job in own:
+                self._of.setdefault(job.template, []).append((job.frame, name, job.scope))
 
     def __call__(self, path: str, body: Mapping[str, Any]) -> Wanted | None:
         """The line that takes it; None where none does, or several would."""
@@ -43,8 +45,14 @@ class Taking:
         if known is None:
             return None
         text = text_of(path, body)
-        takers = {name for frame, name in known if frame.holds(text)}
-        return Wanted(takers.pop(), named=False) if len(takers) == 1 else None
+        takers: dict[str, set[str]] = {}
+        for frame, name, scope in known:
+            if frame.holds(text):
+                takers.setdefault(name, set()).add(scope)
+        if len(takers) != 1:
+            return None
+        ((name, scopes),) = takers.items()
+        return Wanted(name, named=False, jobs=frozenset(scopes))
 
 
 def taking(models: Iterable[Served]) -> Taking:
@@ -53,7 +61,7 @@ def taking(models: Iterable[Served]) -> Taking:
     Raises InputError where no line has a job; TrafficError where the store of traffic, whose key tells jobs apart, cannot be read.
     """
     lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
-    jobs = {name: [(job.template, job.frame) for job in line.read().jobs if job.told] for name, line in lines.items()}
+    jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}
     if not any(jobs.values()):
         raise InputError(
             "no line that is served has a job to take",

@@ -27,6 +27,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.core.frames import Frame
 from smidgen.store import atomic
+from smidgen.store.hashing import content_hash
 
 POINTER = "line.json"
 FORMAT_VERSION = 1
@@ -73,8 +74,9 @@ class Batch(_Part):
 
 class Learning(_Part):
     """The last time that the line learnt: when it began to read rows, what came of it, why, and the hashes of the rows that it had and of
-    what was asked for; empty where any will do. `compared_sha256` is of all that its comparison with the champion depended on, and
-    `tested_sha256` of all that its test for a certificate did, empty where there was none: the same once more is no further look."""
+    what was asked for; empty where any will do. `compared_sha256` is of all that its comparison with the champion depended on, the
+    challenger among it, and `tested_sha256` of all that its test for a certificate did, with the terms as they were used, empty where there
+    was none: the same once more is no further look."""
 
     at: AwareDatetime
     outcome: Literal["promoted", "kept"]
@@ -101,6 +103,12 @@ class Job(_Part):
     def frame(self) -> Frame:
         """How its texts begin and end."""
         return Frame(self.begins, self.ends)
+
+    @property
+    def scope(self) -> str:
+        """Which requests it is of, as 16 hex digits: another template or frame is another scope. Found again among more
+        traffic, a job may have the same id and a wider frame, and what was shown of the narrower one says nothing of that."""
+        return content_hash([self.template, self.begins, self.ends])[:16]
 
     @property
     def told(self) -> bool:

@@ -88,6 +88,14 @@ def test_an_answer_that_names_nothing_known_is_heard_once_more_and_else_a_disagr
     assert unheard.certificate is None and unheard.n == 560
 
 
+def test_the_certificate_names_the_jobs_whose_requests_it_was_tested_on_and_no_others(model: Model) -> None:
+    some = [*rows(300, jobs=("aaaaaaaaaaaaaaaa",)), *rows(40, start=30_000), *rows(20, start=40_000, jobs=("bbbbbbbbbbbbbbbb",))]
+    others = rows(50, "human", start=50_000, jobs=("cccccccccccccccc",))
+    found = attest(model, [*some, *others], reference="model")
+    assert found.certificate is not None and found.certificate.calibration.jobs == ("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb")
+    assert found.certificate.calibration.n == 360
+
+
 def test_a_text_that_comes_again_is_one_row(model: Model) -> None:
     """Forty texts without an error, ten times each, are no four hundred rows: they could not show a risk under 5 %."""
     some = rows(40, worst=0.0)

@@ -92,7 +92,21 @@ def pair(text: str, reference: str, held_out: bool = False, whose: str = "upstre
 
 
 def heard(*pairs: Pair, form: object = FORM) -> captured.Captured:
-    return captured.taken(pairs, Classify(), form, ClassifySettings(), KEY)  # type: ignore[arg-type]
+    return captured.taken([(one, ()) for one in pairs], Classify(), form, ClassifySettings(), KEY)  # type: ignore[arg-type]
+
+
+def test_a_captured_row_says_which_of_the_lines_jobs_it_is_of() -> None:
+    said = [
+        (pair("a", "billing", True), ("0123456789abcdef",)),
+        (pair("b", "another", True), ("0123456789abcdef", "ffffffffffffffff")),
+        (pair("c", "no", True), ()),
+    ]
+    found = captured.taken(said, Classify(), FORM, ClassifySettings(), KEY)
+    assert [(one.row.input, one.jobs) for _, one in sorted(found.rows, key=lambda row: str(row[1].row.input))] == [
+        ("a", ("0123456789abcdef",)),
+        ("b", ("0123456789abcdef", "ffffffffffffffff")),
+        ("c", ()),
+    ]
 
 
 def test_an_answer_is_heard_as_the_label_that_it_names() -> None:
@@ -130,12 +144,18 @@ def test_a_held_out_answer_that_is_no_whole_text_stays_to_be_disagreed_with(stat
 def test_what_no_large_model_could_have_meant_stays_of_other_tasks_too() -> None:
     spans = {"kinds": ["name"], "only": True}
     found = captured.taken(
-        [pair("I am Anna", "I see a name", True), pair("I am Anna too", "I see a name")], Extract(), spans, ExtractSettings(), KEY
+        [(pair("I am Anna", "I see a name", True), ()), (pair("I am Anna too", "I see a name"), ())],
+        Extract(),
+        spans,
+        ExtractSettings(),
+        KEY,
     )
     assert [one.unread for _, one in found.rows] == [True]
     texts = {"instruction": "", "attributes": False, "max_words": 5}
     wordy = "a red stool " * 40
-    found = captured.taken([pair("a", wordy, True), pair("b", wordy), pair("c", " ", True)], Write(), texts, WriteSettings(), KEY)
+    found = captured.taken(
+        [(one, ()) for one in (pair("a", wordy, True), pair("b", wordy), pair("c", " ", True))], Write(), texts, WriteSettings(), KEY
+    )
     # Too long to learn from. To be measured by it is what an audit would be measured by.
     assert [(one.row.output, one.unread) for _, one in found.rows] == [(wordy, False), (None, True)]
     assert dict(found.unusable) == {"the answer is none of the task's": 1}

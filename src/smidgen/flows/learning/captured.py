@@ -76,7 +76,7 @@ def store(url: str | None = None) -> Iterator[Stored | None]:
         yield traffic
 
 
-def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settings, key: str) -> Captured:
+def taken(pairs: Iterable[tuple[Pair, tuple[str, ...]]], task: Task, form: Form | None, settings: Settings, key: str) -> Captured:
     """Pairs as rows.
 
     An output that the task cannot read teaches nothing, and is left out. A held-out one stays: the large model did answer so, and
@@ -84,6 +84,7 @@ def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settin
     model said what it said.
 
     Args:
+        pairs: each with the scopes of the line's jobs that it is of.
         task: of this form.
         form: of the champion; None where there is none: outputs are then read as a file's cells.
         settings: the task's own.
@@ -92,12 +93,12 @@ def taken(pairs: Iterable[Pair], task: Task, form: Form | None, settings: Settin
     found = Captured()
     new: list[tuple[Side, Taken]] = []
     single = task.name == "classify" and not getattr(settings, "multi_label", False)
-    for pair in pairs:
+    for pair, jobs in pairs:
         side = held_side(pair.input, key) if pair.held_out else Side.LEARNING
         if pair.whose == "upstream":
             found.teachers.add(pair.model)
         for source, said in _said(pair):
-            one = Taken(Row(pair.input), source, pair.time, pair.local_score, pair.local_output, altered=pair.altered)
+            one = Taken(Row(pair.input), source, pair.time, pair.local_score, pair.local_output, altered=pair.altered, jobs=jobs)
             try:
                 output = _heard(said, pair, task, form, settings)
             except ValueError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from smidgen.core.errors import DataError
 from smidgen.core.parts import Form, Task, formed, most_columns, placing
@@ -24,6 +25,8 @@ from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import rows_hash
 from smidgen.store.line import Line, Pointer, is_line
 from smidgen.store.traffic.shapes import Pair
+
+_OfJobs: TypeAlias = tuple[Pair, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -130,20 +133,22 @@ def new_pairs(line: Line, capture: Capture, most: int | None = None, grown: floa
 
 def _pairs(
     store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime | None = None
-) -> Iterator[Pair]:
-    """The captured pairs that are meant: of the line's jobs, whatever they asked for, or of requests that named the line; in the order in
-    which they came."""
+) -> Iterator[_OfJobs]:
+    """The captured pairs that are meant, with the scopes of their jobs: of the line's jobs, whatever they asked for, or of requests that
+    named the line; in the order in which they came."""
     if not pointer.jobs:
-        return store.pairs(capture.asked or pointer.name, None, since, until, capture.template)
+        return ((pair, ()) for pair in store.pairs(capture.asked or pointer.name, None, since, until, capture.template))
     templates = dict.fromkeys(job.template for job in pointer.jobs if capture.template in (None, job.template))
     of_each = [_framed(store.pairs(capture.asked, None, since, until, name), pointer, name) for name in templates]
-    return heapq.merge(*of_each, key=lambda pair: pair.time)
+    return heapq.merge(*of_each, key=lambda entry: entry[0].time)
 
 
-def _framed(pairs: Iterator[Pair], pointer: Pointer, template: str) -> Iterator[Pair]:
+def _framed(pairs: Iterator[Pair], pointer: Pointer, template: str) -> Iterator[_OfJobs]:
     """Of a template's pairs those of the line's jobs."""
-    frames = [job.frame for job in pointer.jobs if job.template == template]
-    return (pair for pair in pairs if any(frame.holds(pair.input) for frame in frames))
+    frames = [(job.scope, job.frame) for job in pointer.jobs if job.template == template]
+    for pair in pairs:
+        if jobs := tuple(scope for scope, frame in frames if frame.holds(pair.input)):
+            yield pair, jobs
 
 
 def _read(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:

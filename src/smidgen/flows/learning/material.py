@@ -33,6 +33,7 @@ class Taken:
         unread: of a held-out row: what was answered can be read as no output at all. Its own is None then, and no answer agrees with it.
         altered: whether personal data was taken out of its input.
         times: how often its text came, of which this is the newest.
+        jobs: of a captured row, the scopes of those of the line's recurring jobs that it is of.
     """
 
     row: Row
@@ -44,6 +45,7 @@ class Taken:
     unread: bool = False
     altered: bool = False
     times: int = 1
+    jobs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
