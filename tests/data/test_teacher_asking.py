@@ -125,13 +125,32 @@ def test_the_store_is_bounded(tmp_path: Path) -> None:
     assert (tmp_path / "answers").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+@pytest.mark.parametrize("status", [429, 500, 503, 522])
 def test_a_passing_failure_is_tried_again(server: TeacherServer, asker: Make, status: int) -> None:
     server.faults = [Fault(status), Fault(status)]
     one = asker(concurrency=1)
     assert texts(one.ask(questions(2), "ask", Silent())) == ["yes", "yes"]
     assert (one.retried, len(server.refused)) == (2, 2)
     assert one.budget.spent == Tokens(*_billed(server)), "a refused request costs nothing"
+
+
+@pytest.mark.parametrize("status", [408, 502, 504, 520, 524])
+def test_what_a_gateway_lost_may_have_been_billed_and_counts_as_spent(server: TeacherServer, asker: Make, status: int) -> None:
+    server.faults = [Fault(status), Fault(status)]
+    one, asked = asker(concurrency=1), questions(2)
+    assert texts(one.ask(asked, "ask", Silent())) == ["yes", "yes"] and len(server.refused) == 2
+    most = Tokens(asked[0].most_tokens_in, 8)
+    assert one.budget.spent == most + most + Tokens(*_billed(server))
+    again = asker()
+    again.ask(asked, "ask", Silent())
+    assert again.budget.spent == one.budget.spent, "and it goes on counting"
+
+
+def test_a_gateway_that_times_out_does_not_let_a_budget_be_passed(server: TeacherServer, asker: Make) -> None:
+    asked = questions(1)
+    server.faults = [Fault(504)] * 9
+    answers = asker(Budget(tokens=2 * (asked[0].most_tokens_in + 8) - 1)).ask(asked, "ask", Silent())
+    assert answers[0].why_not == Why.BUDGET and len(server.refused) == 1, "another try may be billed as well"
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])

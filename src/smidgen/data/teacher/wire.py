@@ -19,6 +19,8 @@ from smidgen.data.teacher.exchange import Answer, Question
 
 _LIMIT_BYTES = 2_000_000
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
+_UNKNOWN_END = {408, 502, 504, 520, 524}
+"""What a gateway says that gave up waiting, or lost what it waited for: the model behind it may have answered, and that is billed."""
 _OF_THIS_QUESTION = {400, 413, 422}
 
 
@@ -140,7 +142,7 @@ class Wire:
         why = reason(read, self._key)
         said = f": {why}" if why else ""
         if status in _PASSING:
-            return Busy(f"HTTP {status}{said}", retry_after(headers))
+            return Busy(f"HTTP {status}{said}", retry_after(headers), paid=status in _UNKNOWN_END)
         if status in _OF_THIS_QUESTION:
             return Refused(f"HTTP {status}{said}")
         todo = "Check the URL, and the model's name."
