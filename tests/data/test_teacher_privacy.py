@@ -158,6 +158,14 @@ def test_a_stand_in_that_was_there_before_is_not_taken_for_one_of_ours() -> None
     assert redactor.unmask(safe) == "the form says [EMAIL_1] and not a@example.org"
 
 
+def test_a_stand_in_that_was_neither_given_nor_read_stands_for_nothing() -> None:
+    redactor = Redactor()
+    redactor.mask("the form says [EMAIL_7], I am a@example.org")
+    assert redactor.unknown("[EMAIL_1] and [EMAIL_7] say [sic] [1]") == []
+    assert redactor.unknown("[EMAIL_1], [EMAIL_2] and [PERSON_1]") == ["[EMAIL_2]", "[PERSON_1]"]
+    assert redactor.begun().unknown("[EMAIL_1], [EMAIL_7], [EMAIL_2]") == ["[EMAIL_2]"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -27,7 +27,7 @@ from smidgen.data.teacher.opening import opened
 from smidgen.data.teacher.privacy import Find, Redactor, nothing
 from smidgen.data.teacher.prompts import Embed, Prompts, answer_tokens, written
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.data.teacher.verdicts import UNHEARD, Agree, Verdict, verdict
+from smidgen.data.teacher.verdicts import CUT, UNHEARD, Agree, Verdict, verdict
 from smidgen.flows import redaction
 from smidgen.flows.live import load
 from smidgen.judge import cost
@@ -120,6 +120,8 @@ class Remote:
         assert isinstance(self._task, Teachable)
         if not redactor.found:
             return self._task.heard(answer, self._form, text)
+        if redactor.unknown(answer):  # it would be learnt as words
+            raise ValueError("it holds a stand-in that stands for nothing")
         plain = redactor.unmask(answer)
         if _as_json(self._task, self._form):
             with contextlib.suppress(ValueError):  # what is no JSON is said so where it is heard
@@ -155,7 +157,8 @@ class Local:
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
         """The score that the bundle gives its own answer; None where the row has another one."""
         replies = self._replies(rows, "have answers scored", progress)
-        return [reply.score if reply.output == row.output else None for row, reply in zip(rows, replies, strict=True)]
+        own = [self._verdict(reply, row).output for row, reply in zip(rows, replies, strict=True)]
+        return [reply.score if output == row.output else None for row, reply, output in zip(rows, replies, own, strict=True)]
 
     def close(self) -> None:
         """End what the engine runs in."""
@@ -174,11 +177,14 @@ class Local:
     def _verdict(self, reply: Reply, row: Row) -> Verdict:
         if reply.output is None:
             return Verdict(None, agreement=0.0, why_not="the teacher gave no answer that fits")
-        if isinstance(self._task, Teachable) and isinstance(self._task, Overlapping):
-            try:  # its kinds, or its schema, may be others than these
-                self._task.heard(quoted(self._task, reply.output, self._form, row.input), self._form, row.input)
-            except ValueError as error:
-                return Verdict(None, agreement=0.0, why_not=f"{UNHEARD}: {error}")
+        if isinstance(self._task, Overlapping | Graded):
+            if not reply.facts.get("finished", True):
+                return Verdict(None, agreement=0.0, why_not=CUT)
+            try:
+                return Verdict(self._settled(reply.output, row.input), agreement=reply.score)
+            except ValueError as error:  # of a text the reason has its words and numbers in it, and cannot be counted
+                said = f": {error}" if isinstance(self._task, Overlapping) else ""
+                return Verdict(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
         if not isinstance(reply.output, str) or not self._allowed:
             return Verdict(reply.output, agreement=reply.score)
         if reply.output not in self._allowed:
@@ -189,6 +195,23 @@ class Local:
         rest = sorted((label for label in chances if label != reply.output), key=lambda label: -chances[label])
         shares = tuple((label, chances[label] / total) for label in (reply.output, *rest)) if rest else ()
         return Verdict(reply.output, shares, reply.score)
+
+    def _settled(self, output: Any, text: Text) -> Any:
+        """The bundle's output in this job's own kinds, or in its schema's order and types: the bundle may have been made for others. Raises
+        ValueError for one that does not fit, and for a text that is empty or far too long."""
+        assert isinstance(self._task, Teachable)
+        if "kinds" not in self._form:
+            return self._task.heard(quoted(self._task, output, self._form, text), self._form, text)
+        settled, whole = [], joined(text)
+        for span in output:
+            # Each by its own words alone: where they stand the bundle says, and must not be looked for.
+            words = whole[span["start"] : span["end"]]
+            alone = quoted(self._task, [{**span, "start": 0, "end": len(words)}], self._form, words)
+            settled += [
+                {**found, "start": span["start"] + found["start"], "end": span["start"] + found["end"]}
+                for found in self._task.heard(alone, self._form, words)
+            ]
+        return settled
 
 
 def open_teacher(

@@ -184,6 +184,10 @@ class Redactor:
         """The text with the values back in place of their stand-ins."""
         return _PLACE.sub(lambda match: self.found.get(match[0], match[0]), text)
 
+    def unknown(self, answer: str) -> list[str]:
+        """What looks like stand-ins in an answer and stands for nothing: it was not given, and no text of the conversation held it."""
+        return [match[0] for match in _PLACE.finditer(answer) if match[0] not in self.found and match[0] not in self._written]
+
     def _checked(self, safe: str) -> str:
         """A text in which stand-ins are, if nothing is left in it that is only seen once it is normalised."""
         # A break in place of a stand-in: what stands before it and after it is not read as one number.
