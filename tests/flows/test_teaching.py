@@ -455,6 +455,27 @@ def test_new_examples_are_made_labelled_again_and_sieved(server: TeacherServer, 
     assert max(Counter(joined(row.input) for row in after.fit).values()) == 1
 
 
+def test_new_examples_are_marked_where_answers_are_to_be(server: TeacherServer, tmp_path: Path) -> None:
+    def marks(messages: Messages) -> str:
+        if messages[0]["content"].startswith("You mark answers"):
+            return "2" if "Answer:\nrefund" in messages[-1]["content"] else "8"
+        return maker(messages)
+
+    server.answer = marks
+    before, after = taught(made(tmp_path, server.url, uses=["generate", "score"], generate=48))
+    found, new = after.teacher, after.fit[len(before.fit) :]
+    assert found is not None and len(new) == found.generated_kept >= 15
+    assert found.generated_dropped["the teacher's mark is too low"] >= 4
+    assert found.generated == len(new) + sum(found.generated_dropped.values())
+    assert all(row.output != "refund" and row.weight == 0.8 for row in new)
+
+
+def test_marks_alone_are_of_nothing(server: TeacherServer, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no answers of its own to mark"):
+        taught(made(tmp_path, server.url, uses=["score"]))
+    assert not server.seen
+
+
 def writer(folder: Path, source: str, **teacher: Any) -> recipe.Recipe:
     colours = ["red", "blue", "green", "black", "white", "yellow", "brown", "pink"]
     things = ["lamp", "chair", "table", "stool", "shelf", "clock"]
@@ -511,3 +532,39 @@ def test_a_writer_no_better_than_any_other_answer_is_refused(server: TeacherServ
     server.answer = lambda messages: "Nothing like it"
     with pytest.raises(TeacherError, match=r"rougeL.*what the answer to another of your texts would get"):
         taught(writer(tmp_path, server.url))
+
+
+def test_made_texts_are_kept_where_the_teacher_writes_nearly_the_same_again(server: TeacherServer, tmp_path: Path) -> None:
+    def answer(messages: Messages) -> str:
+        last = messages[-1]["content"]
+        if not messages[0]["content"].startswith("You make training examples"):
+            return describe(last)
+        rng = random.Random(last)
+        names = [" ".join("".join(rng.sample("bdfgklmnprstaeiou", 6)) for _ in range(3)) for _ in range(8)]
+        texts = ["a {} {} of {}".format(*name.split()) for name in names]
+        near = [describe(text).replace("made of", "made from") for text in texts]
+        return json.dumps([{"input": t, "output": near[n] if n % 2 else f"Nothing like {names[n]}."} for n, t in enumerate(texts)])
+
+    server.answer = answer
+    before, after = taught(writer(tmp_path, server.url, uses=["generate"], generate=24))
+    new, found = after.fit[len(before.fit) :], after.teacher
+    assert found is not None and len(new) == found.generated_kept >= 8
+    assert found.generated_dropped["the teacher itself answers it otherwise"] >= 8
+    assert all(row.output == describe(joined(row.input)) for row in new)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_stand_in_that_stands_for_nothing_is_not_taught(server: TeacherServer, tmp_path: Path) -> None:
+    def answer(messages: Messages) -> str:
+        last = messages[-1]["content"]
+        number = re.search(r"stool (\d)", last)
+        return describe(last) if number is None else f"{describe(last)} Ask [EMAIL_{1 + int(number[1]) % 2}]."
+
+    server.answer = answer
+    wanted = writer(tmp_path, server.url, budget_tokens=1_000_000, redact="patterns")
+    table(tmp_path / "pool.csv", [(f"a pink stool {n} of p{n}@example.org", "") for n in range(8)])
+    before, after = taught(wanted)
+    new, found = after.fit[len(before.fit) :], after.teacher
+    assert sum("[EMAIL_1]" in text for text in server.asked) == 8
+    assert [row.output.split("Ask ")[1] for row in new] == [f"p{n}@example.org." for n in (0, 2, 4, 6)]
+    assert found is not None and found.dropped["the answer could not be used"] == 4

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from smidgen.core.errors import RecipeError, RedactionError
-from smidgen.core.parts import Overlapping, Task, Teachable, quoted
+from smidgen.core.parts import Form, Graded, Overlapping, Task, Teachable, quoted
 from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.teacher import generating
 from smidgen.data.teacher.exchange import Question
@@ -40,7 +41,8 @@ def generate(
 ) -> tuple[list[Row], Sieved]:
     """New rows that passed every sieve.
 
-    A row is kept only where the teacher, shown its text alone, gives the output again that it made it for.
+    A row is kept only where the teacher, shown its text alone, gives the output again that it made it for: a label the same, a text with a
+    ROUGE-L, spans and fields with an F1, of `min_agreement` at least.
     """
     settings = recipe.settings(TeacherSettings)
     if (
@@ -108,17 +110,24 @@ def _question(wish: Wish, number: int, task: Task, examples: Examples, teacher: 
 def _agreed(
     rows: list[Row], task: Task, examples: Examples, teacher: Remote, settings: TeacherSettings, sieve: Sieve, progress: Progress
 ) -> list[Row]:
-    """The rows whose output the teacher gives again, shown the text alone. For texts: near enough to the one that it made."""
+    """The rows whose output the teacher gives again, shown the text alone."""
     verdicts = teacher.verdicts(rows, settings.votes, "have the new examples answered", progress)
     kept = []
     for row, verdict in zip(rows, verdicts, strict=True):
         if verdict.output is None:
             sieve.dropped[str(verdict.why_not)] += 1
-        elif ("labels" in examples.form and verdict.output != row.output) or (
-            isinstance(task, Overlapping) and task.overlap(verdict.output, row.output) < settings.min_agreement
-        ):
+        elif not _alike(task, row, verdict.output, examples.form, settings.min_agreement):
             sieve.dropped["the teacher itself answers it otherwise"] += 1
         elif not sieve.masked(verdict.output):
             # A text that was answered alone is of the same making as the texts that the student will be given.
             kept.append(replace(row, output=verdict.output, shares=verdict.shares))
     return kept
+
+
+def _alike(task: Task, row: Row, output: Any, form: Form, least: float) -> bool:
+    """Whether an output is the one that a row was made with: near enough to it where outputs can be more or less alike, else the same."""
+    if isinstance(task, Overlapping):
+        return task.overlap(output, row.output) >= least
+    if isinstance(task, Graded):
+        return task.grades([row], [Reply(output, 1.0)], form)[0] >= least
+    return bool(output == row.output)

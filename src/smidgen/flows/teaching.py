@@ -73,6 +73,12 @@ def teach(
             value=settings.source,
             todo='Name a file of inputs (--unlabelled FILE), or let it make examples: data.teacher.uses = ["generate"].',
         )
+    if "score" in settings.uses and not {"label", "generate"} & set(settings.uses):
+        raise RecipeError(
+            "the teacher has no answers of its own to mark",
+            value=", ".join(settings.uses),
+            todo="Add label, generate or both to data.teacher.uses.",
+        )
     if not settings.local and not modelled(settings):
         progress.say("what leaves is redacted by pattern alone: names, addresses and the like are not found, and are sent as they are")
     embed = _embed(base, threads, progress)
@@ -91,6 +97,8 @@ def teach(
                     todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
                 )
             made, sieved = generate(recipe, task, examples, teacher, embed, taught, progress)
+            if "score" in settings.uses:
+                made = _scored(made, teacher, settings, sieved.dropped, progress)
             facts = facts.model_copy(
                 update={"generated": sieved.read, "generated_kept": len(made), "generated_dropped": dict(sieved.dropped)}
             )
@@ -230,7 +238,7 @@ def _labelled(
         weight = max(0.05, verdict.agreement) if isinstance(task, Graded | Overlapping) else 1.0
         taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
     if "score" in settings.uses:
-        taught = _scored(taught, teacher, settings, tally, progress)
+        taught = _scored(taught, teacher, settings, tally.dropped, progress)
     if settings.doubt and "labels" in examples.form and not examples.form.get("multi_label") and taught:
         taught = _checked(taught, examples, embed, tally, progress)
     return taught
@@ -293,13 +301,13 @@ def _no_room(value: str) -> TeacherError:
     )
 
 
-def _scored(taught: list[Row], teacher: Remote | Local, settings: TeacherSettings, tally: _Tally, progress: Progress) -> list[Row]:
-    """The rows that the teacher, asked again, finds good. A row without a mark is left out: it may not be good."""
+def _scored(taught: list[Row], teacher: Remote | Local, settings: TeacherSettings, dropped: Counter[str], progress: Progress) -> list[Row]:
+    """The rows that the teacher, asked again, finds good. A row without a mark is left out: it may not be good. `dropped` counts those."""
     scores = teacher.scores(taught, progress)
     kept = []
     for row, score in zip(taught, scores, strict=True):
         if score is None or score < settings.min_score:
-            tally.dropped["the teacher gave no mark" if score is None else "the teacher's mark is too low"] += 1
+            dropped["the teacher gave no mark" if score is None else "the teacher's mark is too low"] += 1
         else:
             kept.append(replace(row, weight=row.weight * score))
     return kept
