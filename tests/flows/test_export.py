@@ -15,7 +15,7 @@ from tests.llama import told
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.gguf_facts import facts_of
-from smidgen.bundles.manifest import EngineEntry, Manifest
+from smidgen.bundles.manifest import EngineEntry, Interval, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.cli.main import code
@@ -47,6 +47,7 @@ def pack_writer(
     shots: tuple[tuple[str, str], ...] = (),
     template: bool = True,
     small: GgufMethod | None = None,
+    schema: dict[str, Any] | None = None,
 ) -> Path:
     """A bundle of a decoder of a few thousand random numbers, packed as a build packs it."""
     base, files = tiny_decoder(folder / "base", kind), folder / "files"
@@ -65,6 +66,7 @@ def pack_writer(
         "slots": 2,
         "cache": "f16",
         **prompt_of(base, instruction, shots).json(),
+        **({"schema_of_answers": schema} if schema else {}),
     }
     spec = EngineSpec("llama", ("model.gguf", "tokenizer.json"), options, "f16")
     if small is not None:
@@ -73,11 +75,14 @@ def pack_writer(
         name="Oak stools",
         created="2026-01-01T00:00:00+00:00",
         smidgen_version="0.1.0",
-        task="write",
-        form=write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=instruction)),
+        task="extract" if schema else "write",
+        form={"schema": schema, "derived": False, "instruction": instruction, "temperature": 1.0, "shift": 0.0}
+        if schema
+        else write.form([Row("a", "b c"), Row("d", "e f")], WriteSettings(instruction=instruction)),
         engine=EngineEntry.of(spec),
         student="decoder",
-        headline="rougeL",
+        headline="f1" if schema else "rougeL",
+        metrics={"f1" if schema else "rougeL": Interval(value=0.9, low=0.85, high=0.95, n=100)},
     )
     pack(files, manifest, folder / "bundle")
     return folder / "bundle"
@@ -181,6 +186,43 @@ def test_lmstudio_gets_its_folders_and_the_file_as_it_is(tiny_writer: Path, tmp_
     assert file_hash(file) == file_hash(tiny_writer / "model.gguf")
     assert facts_of(file)["tokenizer.chat_template"]
     assert TOLD in (done.folder / "README.md").read_text(encoding="utf-8")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"order": {"type": "string"}, "count": {"type": ["integer", "null"]}},
+    "required": ["order", "count"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def tiny_fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack_writer(tmp_path_factory.mktemp("fields"), "llama", schema=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("target", "how"), [("ollama", '"format": schema'), ("lmstudio", '"response_format": held'), ("hf", "jsonschema.validate(answer")]
+)
+def test_the_schema_of_fields_goes_along(
+    tiny_fields: Path, tmp_path: Path, target: str, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert code(["export", str(tiny_fields), "--to", target, "--out", str(out)]) == 0
+    assert "holds only for answers that are held to schema.json" in " ".join(capsys.readouterr().out.split())
+    written = json.loads((out / "schema.json").read_text(encoding="utf-8"))
+    assert written == SCHEMA and list(written["properties"]) == ["order", "count"], "in the order that it was taught"
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "every answer held to its schema: f1 0.900" in readme and "holds only for answers that are held to schema.json" in readme
+    (lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert how in lines
+    compile(lines, "README.md", "exec")
+
+
+@pytest.mark.parametrize("target", ["ollama", "lmstudio", "hf"])
+def test_a_model_of_free_texts_has_no_schema(tiny_writer: Path, tmp_path: Path, target: str) -> None:
+    done = export(tiny_writer, target, tmp_path / "out")
+    assert not (done.folder / "schema.json").exists() and "schema" not in (done.folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_transformers_computes_what_the_engine_does(tiny_writer: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from smidgen.bases.decoder_files import complete
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import EngineError
 from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.target import Told, engine_of, instruction_of, licence_of, measured_line, once_only
+from smidgen.flows.export.target import SCHEMA, Told, engine_of, held, instruction_of, licence_of, measured_line, once_only, schema_of
 from smidgen.students.decoder import need_torch
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class HuggingFace:
             generation["max_new_tokens"] = decoder.options["max_tokens"]
         (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
         _save(weights_of(decoder), out / "model.safetensors")
-        notes = [_rounded(manifest.engine.method)]
+        notes = [*held(manifest, out, _FORMAT), _rounded(manifest.engine.method)]
         if decoder.adapter is not None:
             notes.append("What was taught, an adapter beside the base's weights in the bundle, is added to them here.")
         notes += once_only(manifest)
@@ -114,6 +114,8 @@ def _card(decoder: Decoder, notes: list[str]) -> str:
         measured=measured_line(manifest),
         notes="\n".join(f"- {note}" for note in notes),
         ask=ask,
+        imports="import json\n\nimport jsonschema\nimport torch" if schema_of(manifest) else "import torch",
+        told_answer=_CHECKED if schema_of(manifest) else _PRINTED,
     )
 
 
@@ -124,6 +126,16 @@ def _talks(decoder: Decoder) -> bool:
     except ValueError:
         return False
 
+
+_FORMAT = (
+    f"transformers itself takes no schema: hand {SCHEMA} to a library that masks tokens by one (outlines, lm-format-enforcer), and "
+    "have it write JSON without blanks, as the model was taught."
+)
+_PRINTED = "print(tokenizer.decode(written, skip_special_tokens=True))"
+_CHECKED = """answer = json.loads(tokenizer.decode(written, skip_special_tokens=True))
+with open("schema.json", encoding="utf-8") as file:
+    jsonschema.validate(answer, json.load(file))  # raises for an answer that does not fit: take it for none
+print(answer)"""
 
 _CARD = """---
 {front}
@@ -136,14 +148,14 @@ _CARD = """---
 {notes}
 
 ```python
-import torch
+{imports}
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(".")
 model = AutoModelForCausalLM.from_pretrained(".")
 {ask}
 written = model.generate(**ids)[0, ids["input_ids"].shape[1]:]
-print(tokenizer.decode(written, skip_special_tokens=True))
+{told_answer}
 ```
 """
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import InputError
 from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, measured_line, once_only, plain_name
+from smidgen.flows.export.target import (
+    SCHEMA,
+    Told,
+    copied,
+    engine_of,
+    held,
+    instruction_of,
+    measured_line,
+    once_only,
+    plain_name,
+    schema_of,
+)
 
 _PUBLISHER = "smidgen"
 
@@ -33,6 +45,7 @@ class LmStudio:
         copied(bundle, decoder.model.name, out / _PUBLISHER / name / f"{name}-{method}.gguf")
         told = instruction_of(manifest)
         notes = [
+            *held(manifest, out, _FORMAT),
             f"Set the system prompt to the instruction that it was taught with: {told}"
             if told
             else "It was taught without an instruction: leave the system prompt empty.",
@@ -51,10 +64,38 @@ class LmStudio:
             measured=measured_line(manifest),
             command=command,
             notes="\n".join(f"- {n}" for n in notes),
+            asked=_asked(decoder, name) if schema_of(manifest) else "",
         )
         (out / "README.md").write_text(text, encoding="utf-8", newline="\n")
         return Told(tuple(notes), (command,))
 
+
+def _asked(decoder: Decoder, name: str) -> str:
+    """How its server is asked: what was set in its window does not count there."""
+    talk = json.dumps([*decoder.shown(), {"role": "user", "content": "a text"}], ensure_ascii=False)
+    return _ASKED.replace("NAME", name.lower()).replace("MESSAGES", talk)
+
+
+_FORMAT = f"LM Studio takes a schema with each request, as `response_format` of the type `json_schema`: send {SCHEMA} along."
+
+_ASKED = """
+With LM Studio's server running (`lms ls` shows the model's name there):
+
+```python
+import json
+import urllib.request
+
+with open("schema.json", encoding="utf-8") as file:
+    schema = json.load(file)
+held = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+asked = {"model": "NAME", "messages": MESSAGES, "temperature": 0, "response_format": held}
+request = urllib.request.Request(
+    "http://127.0.0.1:1234/v1/chat/completions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+)
+with urllib.request.urlopen(request) as answer:
+    print(json.loads(json.load(answer)["choices"][0]["message"]["content"]))
+```
+"""
 
 _README = """# {title} for LM Studio
 
@@ -68,6 +109,6 @@ changed), or let its command line do it:
 ```
 
 {notes}
-"""
+{asked}"""
 
 part = LmStudio()

@@ -10,7 +10,19 @@ from smidgen.core.errors import InputError
 from smidgen.flows.export.conversation import alone, translated, values
 from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.go_template import fill
-from smidgen.flows.export.target import Told, copied, engine_of, instruction_of, licence_of, measured_line, once_only, plain_name
+from smidgen.flows.export.target import (
+    SCHEMA,
+    Told,
+    copied,
+    engine_of,
+    held,
+    instruction_of,
+    licence_of,
+    measured_line,
+    once_only,
+    plain_name,
+    schema_of,
+)
 
 _FENCE = '"""'
 _INSTEAD = "Serve it with smidgen serve, or export it --to lmstudio, which reads the template in the model's own file."
@@ -37,6 +49,7 @@ class Ollama:
         if decoder.adapter is not None:
             copied(bundle, decoder.adapter.name, out / "adapter.gguf")
         (out / "Modelfile").write_text(modelfile(decoder, template, system), encoding="utf-8", newline="\n")
+        notes = [*held(manifest, out, _FORMAT), *notes]
         name = plain_name(manifest.name).lower()
         commands = (f"ollama create {name} -f Modelfile", f"ollama run {name}")
         readme = _README.format(
@@ -44,6 +57,7 @@ class Ollama:
             measured=measured_line(manifest),
             commands="\n".join(commands),
             notes="\n".join(f"- {note}" for note in notes),
+            asked=_ASKED.replace("NAME", name) if schema_of(manifest) else "",
         )
         (out / "README.md").write_text(readme, encoding="utf-8", newline="\n")
         return Told(tuple(notes), commands)
@@ -132,6 +146,21 @@ _TALK = "A message is asked as the bundle asks it. Conversations follow the mode
 _ALONE = "Each message is answered by itself, as the bundle does; what was said before is not told to the model."
 _SPECIALS = "Ollama reads a special token inside a text as that token; the bundle's own engine reads it as plain characters."
 _DIGITS = "Ollama's llama.cpp may be another version than the one measured, and keep its cache in 16 bits: answers can differ by a word."
+_FORMAT = f"Ollama takes a schema with each request, as `format`, and none in a Modelfile; `ollama run` writes freely. Send {SCHEMA} along."
+
+_ASKED = """
+```python
+import json
+import urllib.request
+
+with open("schema.json", encoding="utf-8") as file:
+    schema = json.load(file)
+asked = {"model": "NAME", "messages": [{"role": "user", "content": "a text"}], "format": schema, "stream": False}
+request = urllib.request.Request("http://127.0.0.1:11434/api/chat", json.dumps(asked).encode(), {"Content-Type": "application/json"})
+with urllib.request.urlopen(request) as answer:
+    print(json.loads(json.load(answer)["message"]["content"]))
+```
+"""
 
 _README = """# {title} for Ollama
 
@@ -144,6 +173,6 @@ In this folder:
 ```
 
 {notes}
-"""
+{asked}"""
 
 part = Ollama()

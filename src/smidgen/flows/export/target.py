@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import BundleError, InputError
 from smidgen.store.hashing import file_hash
+
+SCHEMA = "schema.json"
+"""The file beside the model that answers are to be held to, where the bundle holds them to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,8 @@ def measured_line(manifest: Manifest) -> str:
     if found is None:
         return "The bundle holds no measured quality."
     return (
-        f"Measured on the bundle {manifest.id} through its own engine: {manifest.headline} {found.value:.3f} "
-        f"(95 %: {found.low:.3f} to {found.high:.3f}, {found.n} test rows)."
+        f"Measured on the bundle {manifest.id} through its own engine{', every answer held to its schema' if schema_of(manifest) else ''}: "
+        f"{manifest.headline} {found.value:.3f} (95 %: {found.low:.3f} to {found.high:.3f}, {found.n} test rows)."
     )
 
 
@@ -82,6 +86,25 @@ def once_only(manifest: Manifest) -> list[str]:
     return [
         "smidgen writes a text anew that leaves out or adds an attribute, and the measured quality counts that. Other programs write once: "
         "expect more such texts."
+    ]
+
+
+def schema_of(manifest: Manifest) -> dict[str, Any]:
+    """The JSON schema that the bundle's engine holds every answer to; empty where answers are free texts."""
+    found: Any = manifest.engine.options.get("schema_of_answers") or {}
+    return dict(found)
+
+
+def held(manifest: Manifest, out: Path, how: str) -> list[str]:
+    """Write the schema of the answers into `out`, and return what is to be said of it: no model's file holds one, and without it nothing
+    holds the answers to their form. Nothing, where answers are free texts. `how` says how the other program is given it."""
+    schema = schema_of(manifest)
+    if not schema:
+        return []
+    (out / SCHEMA).write_text(json.dumps(schema, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", newline="\n")
+    return [
+        f"The measured quality holds only for answers that are held to {SCHEMA}: without it they may be no JSON, or have other fields. "
+        f"{how} smidgen also takes what was cut, or does not fit, for no answer: check each one against the schema."
     ]
 
 
