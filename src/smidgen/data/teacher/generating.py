@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.rows import Row, joined
-from smidgen.data import leaks, near
+from smidgen.data import leaks
 from smidgen.data.frozen_head import fitted
 from smidgen.data.teacher.leaves import leaves
 
@@ -188,8 +188,3 @@ class Sieve:
             if not self._drop(max(near_own, near_new) >= _ALIKE, "says what another row says"):
                 kept.append(place)
         return [rows[place] for place in kept]
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two outputs are the same, texts but for case, punctuation and spacing."""
-    return near.folded(one) == near.folded(other) if isinstance(one, str) and isinstance(other, str) else bool(one == other)
