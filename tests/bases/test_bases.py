@@ -86,3 +86,50 @@ def test_a_folder_is_a_base(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
     found = finding.find(str(tmp_path))
     assert (found.folder, found.family, len(found.sha256)) == (tmp_path, "encoder", 64)
+
+
+def test_a_starter_beside_which_other_weights_lie_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+    import hashlib
+
+    made = dataclasses.replace(
+        starter(tmp_path, monkeypatch), weights="model.gguf", files={"model.gguf": hashlib.sha256(b"weights").hexdigest()}
+    )
+    made.folder.mkdir(parents=True)
+    (made.folder / "model.gguf").write_bytes(b"weights")
+    (made.folder / "adapter_model.safetensors").write_bytes(b"stray")
+    assert made.verify().sha256 == made.files["model.gguf"]
+    (made.folder / "model.safetensors").write_bytes(b"unverified")
+    with pytest.raises(BaseError, match="read in their place"):
+        made.verify()
+
+
+def test_what_is_hashed_is_what_is_read(tmp_path: Path) -> None:
+    """Files that a trainer or an adapter left beside the weights are neither verified nor read."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+    from tests.students.tiny_decoder import tiny_decoder
+
+    from smidgen.store.hashing import file_hash
+    from smidgen.store.weights import weight_files
+    from smidgen.students.decoder_weights import weights_of
+
+    folder = tiny_decoder(tmp_path / "one")
+    before = weights_of(folder)
+    name = "model.layers.0.mlp.down_proj.weight"
+    # A name behind and one before the model's own: whichever is read last would win.
+    for stray in ("adapter_model", "zz_checkpoint"):
+        save_file({name: torch.zeros_like(before[name]), "other.weight": torch.zeros(1)}, folder / f"{stray}.safetensors")
+    after = weights_of(folder)
+    assert set(after) == set(before) and torch.equal(after[name], before[name]) and bool(before[name].any())
+    assert finding.find(str(folder)).sha256 == file_hash(folder / "model.safetensors")
+
+    lone = tmp_path / "gguf"
+    lone.mkdir()
+    (lone / "model.gguf").write_bytes(b"GGUF")
+    save_file({name: torch.zeros(1)}, lone / "adapter_model.safetensors")
+    assert weight_files(lone) == [lone / "model.gguf"]
+    (lone / "second.gguf").write_bytes(b"GGUF")
+    assert weight_files(lone) == []
+    with pytest.raises(BaseError, match="a single GGUF"):
+        weights_of(lone)

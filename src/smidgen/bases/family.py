@@ -1,4 +1,4 @@
-"""What kind of model a folder holds, and which files are its weights."""
+"""What kind of model a folder holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import json
 from pathlib import Path
 
 from smidgen.core.errors import BaseError
-from smidgen.store.hashing import content_hash, file_hash
-
-_INDEX = "model.safetensors.index.json"
 
 
 def family_of(folder: Path) -> str:
@@ -21,29 +18,3 @@ def family_of(folder: Path) -> str:
         raise BaseError("the model's config cannot be read", value=str(file), todo="Fetch or save the model anew.") from error
     found = config.get("architectures") if isinstance(config, dict) else None
     return "decoder" if any(str(name).endswith("ForCausalLM") for name in found or ()) else "encoder"
-
-
-def safetensors_of(folder: Path) -> list[Path]:
-    """The model's safetensors files: the one, or all that its index names, sorted; none where there are none.
-
-    Raises:
-        BaseError: the index cannot be read, or names a file that is not there.
-    """
-    single, index = folder / "model.safetensors", folder / _INDEX
-    if single.is_file():
-        return [single]
-    if not index.is_file():
-        return []
-    try:
-        names = {str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BaseError("the index of the weights cannot be read", value=str(index), todo="Fetch or save the model anew.") from error
-    missing = sorted(name for name in names if Path(name).name != name or not (folder / name).is_file())
-    if missing:
-        raise BaseError("weights that the index names are not there", value=", ".join(missing), todo="Fetch or save the model anew.")
-    return sorted(folder / name for name in names)
-
-
-def weights_hash(files: list[Path]) -> str:
-    """SHA-256 of a model's weights, hex: of the one file, or over the names and hashes of several."""
-    return file_hash(files[0]) if len(files) == 1 else content_hash({file.name: file_hash(file) for file in files})

@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 from smidgen.bases.decoder_files import FILES, complete
-from smidgen.bases.family import family_of, safetensors_of, weights_hash
+from smidgen.bases.family import family_of
 from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError
 from smidgen.store.hashing import file_hash
 from smidgen.store.home import home
+from smidgen.store.weights import weight_files, weights_hash
 
 _NEEDED = ("config.json", "tokenizer.json")
 
@@ -23,10 +24,9 @@ def find(path: Path) -> Base:
     Raises:
         BaseError: something is missing, and what.
     """
-    weights = safetensors_of(path)
-    ggufs = sorted(path.glob("*.gguf"))
-    if not weights and len(ggufs) == 1:
-        return _of_gguf(path, ggufs[0])
+    weights = weight_files(path)
+    if weights and weights[0].suffix == ".gguf":
+        return _of_gguf(path, weights[0])
     missing = [name for name in _NEEDED if not (path / name).is_file()] + ([] if weights else ["model.safetensors"])
     if missing:
         raise BaseError(
@@ -43,14 +43,17 @@ def _of_gguf(path: Path, gguf: Path) -> Base:
     if any(not (path / name).is_file() for name in FILES) and not os.access(path, os.W_OK):
         folder = home() / "opened" / sha256[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        _lend(gguf, folder / gguf.name)
+        _lend(gguf, sha256, folder / "model.gguf")
     complete(folder, gguf)
     return Base(str(path), folder, sha256, "unknown", f"local folder {path.name}", family_of(folder))
 
 
-def _lend(file: Path, place: Path) -> None:
-    """Have a file in another folder too: by a link, or as a copy where the system makes no links."""
-    if place.exists():
+def _lend(file: Path, sha256: str, place: Path) -> None:
+    """Have a file of that hash, and no other GGUF, in another folder too: by a link, or as a copy where the system makes no links."""
+    for other in place.parent.glob("*.gguf"):
+        if other.name != place.name or not other.is_file() or file_hash(other) != sha256:
+            other.unlink(missing_ok=True)
+    if place.is_file():
         return
     try:
         place.symlink_to(file.resolve())

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smidgen.bases.family import family_of, safetensors_of, weights_hash
+from smidgen.bases.family import family_of
 from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError, MissingExtra
+from smidgen.store.weights import safetensors_of, weights_hash
 
 _PATTERNS = (
     "*.safetensors",

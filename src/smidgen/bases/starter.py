@@ -11,6 +11,7 @@ from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError
 from smidgen.store.hashing import file_hash
 from smidgen.store.home import home
+from smidgen.store.weights import weight_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,12 @@ class Starter:
                     value=str(file),
                     todo=f"Delete {folder} and run: smidgen pull {self.name}",
                 )
+        if weight_files(folder) != [folder / self.weights]:
+            raise BaseError(
+                "beside the base's weights lie others, which would be read in their place",
+                value=str(folder),
+                todo=f"Delete the folder and run: smidgen pull {self.name}",
+            )
         return Base(self.name, folder, self.files[self.weights], self.licence, self.source, self.family)
 
 

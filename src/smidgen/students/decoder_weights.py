@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from smidgen.core.errors import BaseError
+from smidgen.store.weights import weight_files
 
 
 class Weights(Mapping[str, torch.Tensor]):
@@ -36,22 +37,25 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def opened_weights(folder: Path) -> Weights:
-    """The same, read one by one. Raises BaseError where there are none that can be read."""
-    tensors = sorted(folder.glob("*.safetensors"))
-    if tensors:
-        from safetensors import safe_open
-
-        found: dict[str, Callable[[], torch.Tensor]] = {}
-        for file in tensors:
-            with safe_open(str(file), framework="pt") as opened:
-                found |= {name: functools.partial(_read, file, name) for name in opened.keys()}  # noqa: SIM118
-        return Weights(found)
-    files = sorted(folder.glob("*.gguf"))
+    """The same, read one by one: those of the files whose hash stands for the base, and of no other. Raises BaseError where there are none that can be read."""
+    files = weight_files(folder)
     if not files:
-        raise BaseError("the base has no weights (*.safetensors or *.gguf)", value=str(folder), todo="Fetch it anew: smidgen pull smollm2")
-    from smidgen.students.gguf_weights import readers
+        raise BaseError(
+            "the base has no weights (model.safetensors, all files of its index, or a single GGUF)",
+            value=str(folder),
+            todo="Fetch it anew: smidgen pull smollm2",
+        )
+    if files[0].suffix == ".gguf":
+        from smidgen.students.gguf_weights import readers
 
-    return Weights(readers(files[0]))
+        return Weights(readers(files[0]))
+    from safetensors import safe_open
+
+    found: dict[str, Callable[[], torch.Tensor]] = {}
+    for file in files:
+        with safe_open(str(file), framework="pt") as opened:
+            found |= {name: functools.partial(_read, file, name) for name in opened.keys()}  # noqa: SIM118
+    return Weights(found)
 
 
 def _read(file: Path, name: str) -> torch.Tensor:
