@@ -60,7 +60,8 @@ class Now:
 
 
 class Teacher:
-    """Teaches `change` on `lessons`; what was best on `held` is what stays."""
+    """Teaches `change` on `lessons`; what was best on `held` is what stays, and be it what it started from. Without `held` it is what came
+    last."""
 
     def __init__(
         self,
@@ -89,6 +90,12 @@ class Teacher:
         self.done = False
         self._first_loss = 0  # of those that count: losses with and without rounding are not compared
 
+    @property
+    def unmoved(self) -> bool:
+        """Whether no step was better on the held examples than what it started from: the base, or its best rounded as it is stored."""
+        counted = self.losses[self._first_loss :]
+        return len(counted) > 1 and counted[0] < min(counted[1:])
+
     def run(self, stepped: Callable[[Now], None], rested: Callable[[], None] = lambda: None) -> None:
         """Teach from where it stands to the end. `stepped` is told of every step; `rested` is called between steps, where the state may be
         stored.
@@ -97,8 +104,7 @@ class Teacher:
         """
         began, tokens, looked = time.perf_counter(), 0, self.step
         if self.step == 0 and self.held and not self.losses:
-            self.change.merge(self.model, self.workers)
-            self.losses.append(self.held_loss())
+            self._look()
         while self.step < self.course.steps and not self.done:
             if self._rounding_due(self.step):
                 self._round()
@@ -192,12 +198,21 @@ class Teacher:
         self.losses.append(loss)
         counted = self.losses[self._first_loss :]
         if loss <= min(counted):
-            self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
+            self._keep()
         over = len(counted) - 1 - int(np.argmin(counted)) >= self.course.patience
         if over and self._rounding_due(self.course.steps):
             self.step = self._rounding_step()  # what is learnt without rounding is learnt
         else:
             self.done = over
+
+    def _keep(self) -> None:
+        """Take the numbers as they are now for the best, in the place of those before: all matrices of a decoder are too large to be held
+        a third time."""
+        if self.best is None:
+            self.best = {name: tensor.clone() for name, tensor in self.change.state().items()}
+            return
+        for name, tensor in self.change.state().items():
+            self.best[name].copy_(tensor)
 
     def _rounding_step(self) -> int:
         """The step from which on matrices are rounded."""
@@ -210,7 +225,9 @@ class Teacher:
         """From the best numbers on, teach the rounded matrices."""
         if self.best is not None:
             self.change.load(self.best)
-        self.change.rounded, self.best, self._first_loss = True, None, len(self.losses)
+        self.change.rounded, self._first_loss = True, len(self.losses)
+        if self.held:
+            self._look()  # what was best, as it will be stored: rounded teaching has to beat that
 
     def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
