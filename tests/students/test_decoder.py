@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.finding import find
-from smidgen.core.errors import TrainError
+from smidgen.core.errors import BaseError, TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
@@ -247,3 +248,100 @@ def written_by_the_base(base: Path, tmp_path: Path, texts: list[str]) -> list[st
     )
     texts_of: Callable[..., dict[str, list[str]]] = prompted.part.raw  # type: ignore[assignment]
     return texts_of(folder, texts, 1)["texts"]
+
+
+def test_what_no_step_betters_stays_as_it_was(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught = teacher(base, 12)
+    start = {name: tensor.clone() for name, tensor in taught.change.state().items()}
+    losses = iter([1.0, 1.4, 1.3, 1.2, 1.1])
+    monkeypatch.setattr(taught, "held_loss", lambda: next(losses))
+    run(taught)
+    assert taught.step == 12 and taught.unmoved and len(taught.losses) == 5
+    assert all(torch.equal(tensor, start[name]) for name, tensor in taught.change.state().items())
+    better = teacher(base, 12)
+    losses = iter([1.0, 1.4, 0.9, 1.2, 1.1])
+    monkeypatch.setattr(better, "held_loss", lambda: next(losses))
+    run(better)
+    assert not better.unmoved
+    assert not all(torch.equal(tensor, start[name]) for name, tensor in better.change.state().items())
+
+
+def test_rounded_teaching_has_to_beat_what_it_rounds(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was best is looked at once it is rounded; where no rounded step is better, that is what stays."""
+    taught = teacher(base, 12)
+    taught.course = replace(taught.course, rounded_from=0.5)
+    start = {name: tensor.clone() for name, tensor in taught.change.state().items()}
+    # Before anything is taught, after 3 and 6 steps; what was best rounded, after 9 and 12 steps.
+    losses, seen = iter([1.0, 1.4, 1.3, 2.0, 2.2, 2.1]), []
+
+    def looked() -> float:
+        seen.append((taught.step, taught.change.rounded))
+        return next(losses)
+
+    monkeypatch.setattr(taught, "held_loss", looked)
+    run(taught)
+    assert seen == [(0, False), (3, False), (6, False), (6, True), (9, True), (12, True)]
+    assert taught.unmoved and taught.change.rounded
+    assert all(torch.equal(tensor, start[name]) for name, tensor in taught.change.state().items())
+
+
+class Sayings(Silent):
+    """What was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_that_nothing_was_better_is_said(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rising = iter(range(1, 1000))
+    monkeypatch.setattr(Teacher, "held_loss", lambda self: float(next(rising)))
+    progress = Sayings()
+    settings = DecoderSettings(epochs=2, batch_rows=4, precision="f32", qat="none")
+    found = find(str(base), family="decoder")
+    decoder.part.fit(Training(ROWS, ROWS, {}, found, settings), Workspace(tmp_path, 1, progress))
+    assert [text for text in progress.said if "no step was better" in text] == [
+        "no step was better on the held-out rows than what it began with: that is what stays"
+    ]
+
+
+def _tokenizer(folder: Path) -> None:
+    """Splits texts in a way that has no name, and names none."""
+    told = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    steps = [{"type": "Whitespace"}, {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]
+    told["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+    (folder / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    config.pop("smidgen_pre", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _activation(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "gelu"}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "error", "words"),
+    [
+        (lambda folder: None, {"drop_layers": 4}, TrainError, "too few layers would be left.*4 of 6 dropped.*Drop 3 at most"),
+        (_tokenizer, {}, BaseError, "has no name in a GGUF"),
+        (_activation, {}, BaseError, "activation 'gelu'"),
+    ],
+)
+def test_what_would_fail_once_all_is_taught_is_refused_before(
+    changed: Callable[[Path], None],
+    settings: dict[str, Any],
+    error: type[Exception],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tiny_decoder(tmp_path / "tiny", layers=6)
+    changed(folder)
+    monkeypatch.setattr(decoder, "_teacher", lambda *given: pytest.fail("teaching began"))
+    training = Training(ROWS, ROWS, {}, find(str(folder), family="decoder"), DecoderSettings(epochs=1, **settings))
+    with pytest.raises(error, match=words):
+        decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))

@@ -44,14 +44,15 @@ class Decoder:
     summary = "A small pretrained language model, taught to write: product texts, summaries, replies; or fields as JSON."
     settings = DecoderSettings
     base_family = "decoder"
+    engine = "llama"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Teach. A checkpoint every 20 seconds lets a killed run go on, to the same weights.
 
         Raises:
             MissingExtra: torch is not installed.
-            TrainError: examples that cannot be taught, or a loss that is no number any more.
-            BaseError: the base is of an architecture that cannot be taught here.
+            TrainError: examples or settings that cannot be taught, or a loss that is no number any more.
+            BaseError: the base is of an architecture that cannot be taught here, or has a tokenizer that no GGUF can tell.
         """
         need_torch()
         from smidgen.students.decoder_files import described, saved
@@ -61,6 +62,7 @@ class Decoder:
         base = training.base
         if base is None:
             raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
+        _possible(base.folder, settings)
         kept = _kept(training, settings, space)
         described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
@@ -178,6 +180,9 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
             last = time.monotonic()
 
     teacher.run(stepped, rested)
+    if teacher.unmoved:
+        rounded = ", rounded as it is stored" if teacher.change.rounded else ""
+        space.progress.say(f"no step was better on the held-out rows than what it began with{rounded}: that is what stays")
     if settings.drop_layers:
         store(teacher.state(), file)
 
@@ -233,6 +238,17 @@ def need_torch() -> None:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtra(error.name or "torch", "train") from None
+
+
+def _possible(base: Path, settings: DecoderSettings) -> None:
+    """Refuse what would fail only once all is taught. Raises TrainError for settings, BaseError for a base that could not be served."""
+    from smidgen.students.decoder_shape import shape_of
+    from smidgen.students.gguf_vocabulary import vocabulary_of
+    from smidgen.students.shortening import enough
+
+    shape = shape_of(base)
+    enough(shape.layers, settings.drop_layers)
+    vocabulary_of(base, shape.vocabulary)
 
 
 def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> list[int] | None:

@@ -11,6 +11,8 @@ from typing import Any
 from smidgen.core.errors import BaseError
 
 _KNOWN = ("llama", "qwen2")
+_ACT = "silu"
+"""The one activation that is computed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,19 @@ class Shape:
 
 
 def shape_of(folder: Path) -> Shape:
-    """The shape of the decoder in `folder`. Raises BaseError for an architecture that is not taught here."""
+    """The shape of the decoder in `folder`. Raises BaseError for an architecture or an activation that is not taught here."""
     config = config_of(folder)
     kind = config.get("model_type")
     if kind not in _KNOWN:
         raise BaseError(
             f"a decoder of the architecture {kind!r} cannot be taught here; those that can: {', '.join(_KNOWN)}",
+            value=str(folder),
+            todo="Name another base, such as smollm2, or a Llama or Qwen2 model.",
+        )
+    act = config.get("hidden_act", _ACT)
+    if act != _ACT:
+        raise BaseError(
+            f"a decoder with the activation {act!r} cannot be taught here; those that can have {_ACT!r}",
             value=str(folder),
             todo="Name another base, such as smollm2, or a Llama or Qwen2 model.",
         )

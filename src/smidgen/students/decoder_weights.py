@@ -37,7 +37,8 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def opened_weights(folder: Path) -> Weights:
-    """The same, read one by one: those of the files whose hash stands for the base, and of no other. Raises BaseError where there are none that can be read."""
+    """The same, read one by one: those of the files whose hash stands for the base, and of no other. Raises BaseError where there are none
+    that can be read."""
     files = weight_files(folder)
     if not files:
         raise BaseError(

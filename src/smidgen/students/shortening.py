@@ -25,11 +25,16 @@ GUIDED = 0.5
 def lasting(influences: Sequence[float], drop: int) -> list[int]:
     """The numbers of the layers that stay, ascending. Raises TrainError where fewer than three would."""
     count = len(influences)
-    if count - drop < 3:
-        raise TrainError("too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - 3)} at most.")
+    enough(count, drop)
     inner = np.argsort(np.asarray(influences)[1:-1], kind="stable") + 1
     gone = set(inner[:drop].tolist())
     return [number for number in range(count) if number not in gone]
+
+
+def enough(count: int, drop: int) -> None:
+    """Refuse to drop so many of `count` layers that fewer than three would stay, with TrainError. To drop none is always possible."""
+    if drop and count - drop < 3:
+        raise TrainError("too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - 3)} at most.")
 
 
 def healer(teacher: Teacher, layers: Sequence[int], course: Course) -> Teacher:
