@@ -141,6 +141,7 @@ def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Pa
     out = tmp_path / "out"
     out.mkdir()
     spec = decoder.part.export(one.folder, out)
+    assert spec.engine == decoder.part.engine
     names = {name.split(".")[2] for name in read(out / str(spec.options["model"])) if name.startswith("model.layers")}
     assert names == {"0", "1", "2", "3"}
     runner = llama.part.open(out, spec.options, 1)

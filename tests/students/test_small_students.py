@@ -50,7 +50,7 @@ def test_it_learns_and_is_served_as_trained(
     texts = [row.input for row in test]
     reference = student.raw(trained, texts, 1)["logits"]
     spec = student.export(trained, out)
-    assert all((out / name).is_file() for name in spec.files)
+    assert spec.engine == student.engine and all((out / name).is_file() for name in spec.files)
     served = registry.find("engines", spec.engine).open(out, spec.options, 1).run(texts)["logits"]
     assert served.shape == reference.shape == (len(test), len(FORM["labels"]))
     assert np.mean(served.argmax(1) == reference.argmax(1)) >= 0.97

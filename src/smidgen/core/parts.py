@@ -323,12 +323,14 @@ class EngineSpec:
 
 class Student(Protocol):
     """A family of small model. May import torch inside its functions; its module must import without it. `base_family` is the family of
-    pretrained weights that it starts from (`encoder`, `decoder`), None where it starts from nothing."""
+    pretrained weights that it starts from (`encoder`, `decoder`), None where it starts from nothing; `engine` names the engine that it is
+    exported for, before anything is trained."""
 
     name: str
     summary: str
     settings: type[Settings]
     base_family: str | None
+    engine: str
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train, and leave the trained model in `space.folder`. Called again after a kill, it goes on from its last checkpoint there

@@ -24,7 +24,8 @@ def students(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more
     Args:
         more: rows are still to come: who cannot learn from those that are there may be able to then.
 
-    Raises RecipeError where the asked one cannot learn from these rows.
+    Raises RecipeError where the asked one cannot learn from these rows, or none that may be shipped can be made small by the method that
+    was named.
     """
     asked = recipe.settings(StudentSettings).kind
     barred = task.barred(form) if isinstance(task, Marking) else {}
@@ -41,7 +42,24 @@ def students(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more
     # A static student asked for by name is distilled from a fine-tuned encoder, so that one is trained as its teacher.
     if asked == "static" and "encoder" in task.students:
         kinds = ["encoder", "static"]
+    _made_small(recipe, [kind for kind in kinds if asked in ("auto", kind) and (kind != task.baseline or asked == kind)])
     return [*(kind for kind in kinds if kind != task.baseline), task.baseline]
+
+
+def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
+    """Refuse a method that knows none of these students' engines. Raises RecipeError."""
+    asked = recipe.settings(CompressSettings).method
+    if asked in ("auto", "none"):
+        return
+    engines = {registry.find("students", kind).engine for kind in kinds}
+    if engines & set(registry.find("compress", asked).engines):
+        return
+    able = [name for name in registry.names("compress") if engines & set(registry.find("compress", name).engines)]
+    raise RecipeError(
+        f"the method that is asked for cannot make {' or '.join(kinds)} smaller",
+        value=asked,
+        todo=f"Name another: --compress {', '.join([*able, 'auto'])} or none.",
+    )
 
 
 def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress) -> dict[str, Base]:

@@ -52,6 +52,7 @@ class Encoder:
     summary = "A small pretrained encoder, fully fine-tuned, with a classification head: the most accurate."
     settings = EncoderSettings
     base_family = "encoder"
+    engine = "onnx"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.

@@ -45,6 +45,7 @@ class Kernel:
     summary = "A small pretrained encoder as it comes, with a kernel head: taught in seconds, near to a fine-tuned one where rows are many."
     settings = KernelSettings
     base_family = "encoder"
+    engine = "onnx"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fit; takes seconds, so there is no checkpoint.

@@ -40,6 +40,7 @@ class Lexical:
     summary = "A conditional random field on words, endings, spellings and known names: the baseline of taggers."
     settings = LexicalSettings
     base_family = None
+    engine = "lexical"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds to a minute, so there is no checkpoint. Raises TrainError for a job that is not to find spans."""

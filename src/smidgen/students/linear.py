@@ -39,6 +39,7 @@ class Linear:
     summary = "TF-IDF and a linear classifier: the baseline."
     settings = LinearSettings
     base_family = None
+    engine = "linear"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Train; takes seconds, so there is no checkpoint."""

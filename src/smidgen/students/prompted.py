@@ -31,6 +31,7 @@ class Prompted:
     settings = PromptedSettings
     unaided = PromptedSettings(shots=0)
     base_family = "decoder"
+    engine = "llama"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Choose the examples and store the prompt. Raises MissingExtra where torch is not installed."""

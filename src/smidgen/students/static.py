@@ -56,6 +56,7 @@ class Static:
     summary = "Token vectors distilled from the fine-tuned encoder, with a small head: microseconds a text, a few megabytes."
     settings = StaticSettings
     base_family = "encoder"
+    engine = "static"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Distil and train; takes seconds, so there is no checkpoint."""

@@ -22,6 +22,7 @@ class Tagger:
     summary = "A small pretrained encoder, fully fine-tuned, that tags the words of a text: finds spans, and fields that stand in it."
     settings = TaggerSettings
     base_family = "encoder"
+    engine = "tagger"
 
     def fit(self, training: Training, space: Workspace) -> None:
         """Fine-tune. A checkpoint after each epoch lets a killed run go on, to the same weights.
