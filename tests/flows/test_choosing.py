@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from smidgen.core.errors import GateError
+from smidgen.core.errors import GateError, InputError
 from smidgen.core.metrics import Metric
+from smidgen.core.parts import EngineSpec
+from smidgen.core.progress import Silent
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.flows import build, entrants
 from smidgen.flows.choosing import Candidate, choose
+from smidgen.flows.timing import Timing
+from smidgen.flows.training import Variant
+from smidgen.parts import registry
+from smidgen.parts.recipe import make
 from smidgen.students.settings import StudentSettings
 
 
@@ -107,3 +120,87 @@ def test_a_writer_is_spoken_of_by_its_own_metric() -> None:
     with pytest.raises(GateError) as caught:
         choose(writers, StudentSettings(max_size_mb=1), "rougeL")
     assert any("ROUGE-L 0.520" in line for line in caught.value.changed)
+
+
+def asked(task: str, method: str, student: str = "auto") -> list[str]:
+    data = {"train": "rows.csv", "input": "text", "label": "label"}
+    recipe = make({"name": "a", "task": task, "data": data, "student": {"kind": student}, "compress": {"method": method}})
+    return entrants.students(recipe, registry.find("tasks", task), {}, Silent())
+
+
+@pytest.mark.parametrize(
+    ("task", "method", "student", "words"),
+    [
+        ("write", "int8-dynamic", "auto", r"cannot make decoder smaller.*int8-dynamic.*q4-0, q4-1, q5-1, q8-0, auto or none"),
+        ("classify", "q8-0", "auto", r"q8-0.*--compress int8-dynamic, int8-static, auto or none"),
+        # The encoder that is its teacher can be made small by it, and is not shipped.
+        ("classify", "int8-dynamic", "static", "cannot make static smaller.*--compress auto or none"),
+        ("classify", "int8-dynamic", "linear", "cannot make linear smaller"),
+    ],
+)
+def test_a_method_that_no_student_can_be_made_small_by_is_refused(task: str, method: str, student: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        asked(task, method, student)
+
+
+def test_a_method_that_one_student_can_be_made_small_by_is_taken() -> None:
+    assert "encoder" in asked("classify", "int8-dynamic") and "static" in asked("classify", "int8-dynamic")
+    assert asked("write", "q8-0")[0] == "decoder"
+    assert asked("classify", "none", "linear") == ["linear"]
+
+
+def test_a_student_that_the_named_method_does_not_know_does_not_win() -> None:
+    """The static student is the faster one: were it in the running, `fast` would take it, and nothing would be in int8-dynamic."""
+    small = candidate("encoder", "int8-dynamic", 0.938, 1.0, 23)
+    quick = candidate("static", "int8", 0.938, 0.05, 6)
+    among = build._of_the_asked_method([FP32, small, quick, BASELINE], "int8-dynamic")
+    winner, _, why_not = choose(among, StudentSettings(quality="fast"))
+    assert winner.name == "encoder int8-dynamic"
+    assert why_not["static int8"] == why_not["encoder fp32"] == "int8-dynamic was asked for"
+    assert why_not["linear fp32"] == "the baseline, for comparison"
+    for method in ("auto", "none"):
+        assert build._of_the_asked_method([FP32, quick], method) == [FP32, quick]
+
+
+def test_students_say_which_engine_they_are_for() -> None:
+    engines = {name: registry.find("students", name).engine for name in registry.names("students")}
+    assert len(engines) >= 8 and set(engines.values()) <= set(registry.names("engines"))
+
+
+class Bound:
+    """A bench whose trained model answers freely, and a task that counts what is right of ten."""
+
+    headline, baseline = "f1", "prompted"
+
+    def __init__(self, **right: int) -> None:
+        self.right = right
+
+    def raw(self, fitted: object, texts: list[str]) -> int:
+        return self.right["free"]
+
+    def served(self, variant: Variant, texts: list[str]) -> int:
+        return self.right[variant.spec.method]
+
+    def decode(self, raw: int, form: object) -> list[Reply]:
+        return [Reply("right" if number < raw else "wrong", 0.5) for number in range(10)]
+
+    def measure(self, rows: object, replies: list[Reply], form: object) -> dict[str, Metric]:
+        value = sum(reply.output == "right" for reply in replies) / 10
+        return {"f1": Metric(value, value, value, 10)}
+
+
+@pytest.mark.parametrize(("schema", "unfit"), [(True, "loses 20.0 points against f16 in the same engine"), (False, "")])
+def test_what_a_schema_mends_hides_no_loss_by_packing(schema: bool, unfit: str) -> None:
+    """Free: 6 of 10. Held to the schema: 8 in 16 bits, 6 packed. Against the trained model alone nothing is lost."""
+    both: Any = Bound(free=6, f16=8, **{"q4-0": 6})
+    options = {"schema_of_answers": "{}"} if schema else {}
+    timing = Timing(1.0, 2.0, 10.0, 1, 100.0)
+    plain, packed = (
+        Variant("decoder", EngineSpec("llama", (), options, method), Path(), method, timing, 1.0) for method in ("f16", "q4-0")
+    )
+    rows = [Row(str(number), "right", number) for number in range(10)]
+    learnt: Any = SimpleNamespace(form={}, final=SimpleNamespace(seconds=1.0), metric=Metric(0.6, 0.5, 0.7, 10))
+    recipe = make({"name": "a", "task": "extract", "data": {"train": "rows.csv", "input": "text", "label": "label"}})
+    found = build._candidate(both, both, rows, learnt, packed, recipe, "decoder", plain)
+    assert found.unfit.startswith(unfit) and bool(found.unfit) == bool(unfit)
+    assert not build._candidate(both, both, rows, learnt, plain, recipe, "decoder", plain).unfit

@@ -103,6 +103,18 @@ def test_the_report_tells_of_fields(bundle: Path) -> None:
     assert "form.schema" in (bundle / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_packed_form_is_held_against_the_16_bits_in_its_engine(folder: Path, bundle: Path, tmp_path: Path) -> None:
+    gate = {"max_loss": 1.0}
+    small = build(make(tree(folder, compress={"method": "q8-0"}, gate=gate), folder=folder), tmp_path / "small", threads=1)
+    whole, parity = read(bundle / "report.json").parity, small.report.parity
+    assert whole is not None and whole.packing is None and whole.unpacked is None and whole.served is not None
+    assert parity is not None and parity.packing is not None and parity.unpacked is not None and parity.served is not None
+    assert parity.unpacked.value == pytest.approx(whole.served.value, abs=0.05)
+    assert parity.packing.value == pytest.approx(parity.served.value - parity.unpacked.value)
+    assert "the larger of the two losses counts" in (small.folder / "report.html").read_text(encoding="utf-8")
+    assert "held to the schema too, packing changed the result by" in (small.folder / "README.md").read_text(encoding="utf-8")
+
+
 def test_whatever_the_text_the_answer_fits_the_schema_or_there_is_none(model: Model) -> None:
     texts = [
         TEXT,

@@ -102,3 +102,22 @@ def test_label_lists_are_compared_as_sets_and_spans_in_order(simulated):
     span = [{"start": 0, "end": 2, "label": "a"}]
     facts = parity.compare(rows, [Reply(span, 0.5)] * 2, [Reply(list(span), 0.5), Reply([], 0.5)], settings=SETTINGS)
     assert facts.agreement.value == 0.5
+
+
+def test_what_a_schema_mends_hides_no_loss_by_packing(simulated):
+    """The trained model writes freely and has 60 of 100 right; the schema makes 80 of it in 16 bits, and packing takes 15 away again."""
+    rows, _ = simulated(LABELS, 100, right=0.99)
+    free, unpacked, served = (
+        [Reply(row.output if number < right else "wrong", 0.9) for number, row in enumerate(rows)] for right in (60, 80, 65)
+    )
+    of = lambda right: Metric(right / 100, 0.0, 1.0, 100)  # noqa: E731
+    settings = GateSettings(min_agreement=0.5)
+    alone = parity.compare(rows, free, served, settings=settings, headline="f1", before=of(60), after=of(65), written=True)
+    assert alone.passed and alone.packing is None
+    facts = parity.beside(alone, rows, unpacked, served, settings=settings, before=of(80), after=of(65))
+    assert not facts.passed and facts.change == alone.change and facts.unpacked.value == 0.8
+    assert facts.packing.value == pytest.approx(-0.15) and facts.packing.low < -0.15 < facts.packing.high
+    with pytest.raises(GateError, match=r"f1 fell by 15\.00 points against the weights as they were trained in the same engine"):
+        parity.require(facts)
+    same = parity.beside(alone, rows, served, served, settings=settings, before=of(65), after=of(65))
+    assert same.passed and same.packing.value == 0

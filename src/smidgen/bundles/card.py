@@ -217,6 +217,9 @@ def _results(manifest: Manifest, report: Report) -> str:
     if parity:
         same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"
         text += f"\n\nThe packed files answer as the trained model did on {same} of {texts} held-out texts."
+        if packing := _part(parity, "packing"):
+            points = f"{100 * packing['value']:+.2f} points"
+            text += f" Against the weights as they were trained, held to the schema too, packing changed the result by {points}."
     return text
 
 

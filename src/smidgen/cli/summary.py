@@ -96,6 +96,9 @@ def _headline(report: Report) -> None:
         moved = 100 * parity.change.value
         lost = f"{parity.metric} changed by {moved:+.2f} points" if moved else f"{parity.metric} did not change"
         out.print(f"served as trained: {parity.agreement.value:.1%} of {parity.n:,} answers agree, {lost}")
+        if parity.packing is not None:
+            packed = f"{100 * parity.packing.value:+.2f} points"
+            out.print(f"packed: {packed} against the weights as trained in the same engine, both held to the schema")
 
 
 def _teacher(report: Report) -> None:

@@ -168,7 +168,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         made = bench.variants(final, methods, sample)
         rows = held if shown else weighed(held, examples.fit, made[0])
         for variant in made:
-            candidate = _candidate(task, bench, rows, learnt[kind], variant, recipe, kind)
+            candidate = _candidate(task, bench, rows, learnt[kind], variant, recipe, kind, made[0])
             wanted = asked.kind in ("auto", kind)
             candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
             variants[candidate.name] = variant
@@ -225,9 +225,19 @@ def _blend(
     bench.progress.finish(f"weight {weight:g} for static, held-out {task.headline} {metric.value:.1%}")
 
 
-def _candidate(task: Task, bench: Bench, rows: Sequence[Row], learnt: Learnt, variant: Variant, recipe: Recipe, kind: str) -> Candidate:
+def _candidate(
+    task: Task,
+    bench: Bench,
+    rows: Sequence[Row],
+    learnt: Learnt,
+    variant: Variant,
+    recipe: Recipe,
+    kind: str,
+    plain: Variant | None = None,
+) -> Candidate:
     """A variant's numbers. What being made small costs is measured on `rows` against the same trained weights; the headline metric is the
-    student's own on the held-out rows, less that loss."""
+    student's own on the held-out rows, less that loss. Where the engine holds answers to a schema, it may lose no more against `plain`
+    either, the same student in the engine as it was trained: what a schema mends would hide what packing spoils."""
     gate = recipe.settings(GateSettings)
     texts = [row.input for row in rows]
     baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
@@ -240,6 +250,10 @@ def _candidate(task: Task, bench: Bench, rows: Sequence[Row], learnt: Learnt, va
     unfit = ""
     if loss > gate.max_loss or (least is not None and same < least):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
+    elif plain is not None and plain is not variant and variant.bound:
+        unpacked = task.measure(rows, task.decode(bench.served(plain, texts), learnt.form), learnt.form)[task.headline]
+        if (packing := unpacked.value - after.value) > gate.max_loss:
+            unfit = f"loses {100 * packing:.1f} points against {plain.spec.method} in the same engine, both held to the schema"
     metric = learnt.metric
     value = max(0.0, metric.value - loss)
     return Candidate(
@@ -263,12 +277,13 @@ def _not_asked(candidate: Candidate) -> Candidate:
 
 
 def _of_the_asked_method(candidates: list[Candidate], asked: str) -> list[Candidate]:
-    """Where a method was named, a student that can be made small by it is shipped so or not at all."""
-    can = {candidate.student for candidate in candidates if candidate.method == asked}
+    """Where a method was named, what was made small by it is shipped or nothing: a student that cannot be has no place either."""
+    if asked in ("auto", "none"):
+        return candidates
     return [
-        replace(candidate, unfit=candidate.unfit or f"{asked} was asked for")
-        if candidate.student in can and candidate.method != asked
-        else candidate
+        candidate
+        if candidate.method == asked or candidate.baseline
+        else replace(candidate, unfit=candidate.unfit or f"{asked} was asked for")
         for candidate in candidates
     ]
 
@@ -346,8 +361,21 @@ def _measured(story: shipping.Story, out: Path) -> _Draft:
         grades=grades,
         written=variant.writes,
     )
+    if variant.bound and variant.spec.method not in WHOLE:
+        facts = _beside_unpacked(story, learnt, compared, packed, facts)
     story.bench.progress.finish(f"{task.headline} {headline.value:.1%} (95 %: {headline.low:.1%} to {headline.high:.1%})")
     return _Draft(learnt, variant, model, first, served, metrics, facts)
+
+
+def _beside_unpacked(
+    story: shipping.Story, learnt: Learnt, rows: Sequence[Row], packed: Sequence[Reply], facts: ParityFacts
+) -> ParityFacts:
+    """The facts, with what was lost against the weights as they were trained in the same engine, under the same schema."""
+    task, student = story.task, story.chosen.student
+    plain = next(v for v in story.trained.variants.values() if v.student == student and v.spec.method in WHOLE)
+    unpacked = task.decode(story.bench.served(plain, [row.input for row in rows]), learnt.form)
+    before, after = (task.measure(rows, replies, learnt.form)[task.headline] for replies in (unpacked, packed))
+    return parity.beside(facts, rows, unpacked, packed, settings=story.recipe.settings(GateSettings), before=before, after=after)
 
 
 def _alike(story: shipping.Story, draft: _Draft, final: live.Model) -> bool:

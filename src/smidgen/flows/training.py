@@ -71,6 +71,11 @@ class Variant:
     beside: tuple[Share, ...] = ()
 
     @property
+    def bound(self) -> bool:
+        """Whether its engine holds what it writes to a schema, as the trained model's own writing is not."""
+        return bool(self.spec.options.get("schema_of_answers"))
+
+    @property
     def writes(self) -> bool:
         """Whether its answers are written, where a rounding may change a word; those that are found or chosen are held to be the same. Of
         one task some students may write and others not."""

@@ -195,7 +195,9 @@ class ChangedText(Part):
 
 
 class ParityFacts(Part):
-    """The served bundle against the model as it was trained, on the same held-out texts."""
+    """The served bundle against the model as it was trained, on the same held-out texts. Where the engine holds answers to a schema and
+    the trained model's are free, `unpacked` is what the weights as they were trained reach in that engine, and `packing` the change from
+    there: then neither may be a loss beyond `max_loss`."""
 
     n: int
     agreement: Measured
@@ -203,6 +205,8 @@ class ParityFacts(Part):
     trained: Measured | None = None
     served: Measured | None = None
     change: Delta
+    unpacked: Measured | None = None
+    packing: Delta | None = None
     largest_score_change: float | None = None
     max_loss: float | None = None
     min_agreement: float | None = None
