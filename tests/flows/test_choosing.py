@@ -14,7 +14,7 @@ from smidgen.core.parts import EngineSpec
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.flows import build, entrants
+from smidgen.flows import candidates, entrants
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.timing import Timing
 from smidgen.flows.training import Variant
@@ -153,13 +153,13 @@ def test_a_student_that_the_named_method_does_not_know_does_not_win() -> None:
     """The static student is the faster one: were it in the running, `fast` would take it, and nothing would be in int8-dynamic."""
     small = candidate("encoder", "int8-dynamic", 0.938, 1.0, 23)
     quick = candidate("static", "int8", 0.938, 0.05, 6)
-    among = build._of_the_asked_method([FP32, small, quick, BASELINE], "int8-dynamic")
+    among = candidates.of_the_asked_method([FP32, small, quick, BASELINE], "int8-dynamic")
     winner, _, why_not = choose(among, StudentSettings(quality="fast"))
     assert winner.name == "encoder int8-dynamic"
     assert why_not["static int8"] == why_not["encoder fp32"] == "int8-dynamic was asked for"
     assert why_not["linear fp32"] == "the baseline, for comparison"
     for method in ("auto", "none"):
-        assert build._of_the_asked_method([FP32, quick], method) == [FP32, quick]
+        assert candidates.of_the_asked_method([FP32, quick], method) == [FP32, quick]
 
 
 def test_students_say_which_engine_they_are_for() -> None:
@@ -201,6 +201,6 @@ def test_what_a_schema_mends_hides_no_loss_by_packing(schema: bool, unfit: str) 
     rows = [Row(str(number), "right", number) for number in range(10)]
     learnt: Any = SimpleNamespace(form={}, final=SimpleNamespace(seconds=1.0), metric=Metric(0.6, 0.5, 0.7, 10))
     recipe = make({"name": "a", "task": "extract", "data": {"train": "rows.csv", "input": "text", "label": "label"}})
-    found = build._candidate(both, both, rows, learnt, packed, recipe, "decoder", plain)
+    found = candidates.candidate_of(both, both, rows, learnt, packed, recipe, "decoder", plain)
     assert found.unfit.startswith(unfit) and bool(found.unfit) == bool(unfit)
-    assert not build._candidate(both, both, rows, learnt, plain, recipe, "decoder", plain).unfit
+    assert not candidates.candidate_of(both, both, rows, learnt, plain, recipe, "decoder", plain).unfit

@@ -218,8 +218,8 @@ def _results(manifest: Manifest, report: Report) -> str:
         same, texts = share(parity.get("agreement")), f"{parity.get('n', 0):,}"
         text += f"\n\nThe packed files answer as the trained model did on {same} of {texts} held-out texts."
         if packing := _part(parity, "packing"):
-            points = f"{100 * packing['value']:+.2f} points"
-            text += f" Against the weights as they were trained, held to the schema too, packing changed the result by {points}."
+            lost = f"{100 * packing['value']:+.2f} points"
+            text += f" Against the weights as they were trained, held to the schema too, packing changed the result by {lost}."
     return text
 
 

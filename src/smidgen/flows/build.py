@@ -25,6 +25,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import entrants, live, shipping
+from smidgen.flows.candidates import candidate_of, not_asked, of_the_asked_method
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
 from smidgen.flows.guides import guide_of
@@ -168,13 +169,13 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         made = bench.variants(final, methods, sample)
         rows = held if shown else weighed(held, examples.fit, made[0])
         for variant in made:
-            candidate = _candidate(task, bench, rows, learnt[kind], variant, recipe, kind, made[0])
+            candidate = candidate_of(task, bench, rows, learnt[kind], variant, recipe, kind, made[0])
             wanted = asked.kind in ("auto", kind)
-            candidates.append(candidate if wanted or candidate.baseline else _not_asked(candidate))
+            candidates.append(candidate if wanted or candidate.baseline else not_asked(candidate))
             variants[candidate.name] = variant
         bench.progress.finish(f"held-out {task.headline} {metric.value:.1%}")
     _blend(recipe, task, examples, bench, probes, learnt, variants, candidates)
-    candidates = _of_the_asked_method(candidates, recipe.settings(CompressSettings).method)
+    candidates = of_the_asked_method(candidates, recipe.settings(CompressSettings).method)
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy)
 
@@ -219,73 +220,10 @@ def _blend(
     beside = next(variant for variant in variants.values() if variant.student == "static")
     for variant in [entry for entry in variants.values() if entry.student == "encoder"]:
         made = bench.together(final, (variant, beside), [row.input for row in examples.train])
-        candidate = _candidate(task, bench, examples.held, learnt[BLEND], made, recipe, BLEND)
+        candidate = candidate_of(task, bench, examples.held, learnt[BLEND], made, recipe, BLEND)
         candidates.append(candidate)
         variants[candidate.name] = made
     bench.progress.finish(f"weight {weight:g} for static, held-out {task.headline} {metric.value:.1%}")
-
-
-def _candidate(
-    task: Task,
-    bench: Bench,
-    rows: Sequence[Row],
-    learnt: Learnt,
-    variant: Variant,
-    recipe: Recipe,
-    kind: str,
-    plain: Variant | None = None,
-) -> Candidate:
-    """A variant's numbers. What being made small costs is measured on `rows` against the same trained weights; the headline metric is the
-    student's own on the held-out rows, less that loss. Where the engine holds answers to a schema, it may lose no more against `plain`
-    either, the same student in the engine as it was trained: what a schema mends would hide what packing spoils."""
-    gate = recipe.settings(GateSettings)
-    texts = [row.input for row in rows]
-    baseline = kind == task.baseline and recipe.settings(StudentSettings).kind != kind
-    small = task.decode(bench.served(variant, texts), learnt.form)
-    whole = small if baseline and writes(task) else task.decode(bench.raw(learnt.final, texts), learnt.form)
-    before = task.measure(rows, whole, learnt.form)[task.headline]
-    after = task.measure(rows, small, learnt.form)[task.headline]
-    same = sum(a.output == b.output for a, b in zip(whole, small, strict=True)) / len(texts)
-    loss, least = before.value - after.value, gate.agreement(variant.writes)
-    unfit = ""
-    if loss > gate.max_loss or (least is not None and same < least):
-        unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
-    elif plain is not None and plain is not variant and variant.bound:
-        unpacked = task.measure(rows, task.decode(bench.served(plain, texts), learnt.form), learnt.form)[task.headline]
-        if (packing := unpacked.value - after.value) > gate.max_loss:
-            unfit = f"loses {100 * packing:.1f} points against {plain.spec.method} in the same engine, both held to the schema"
-    metric = learnt.metric
-    value = max(0.0, metric.value - loss)
-    return Candidate(
-        student=kind,
-        method=variant.spec.method,
-        held=Metric(value, max(0.0, metric.low - loss), min(1.0, metric.high - loss), metric.n),
-        p50=variant.timing.p50,
-        p99=variant.timing.p99,
-        texts_per_second=variant.timing.texts_per_second,
-        tokens_per_second=variant.timing.tokens_per_second,
-        size_mb=variant.size_mb,
-        seconds=learnt.final.seconds,
-        agreement=same,
-        unfit=unfit,
-        baseline=baseline,
-    )
-
-
-def _not_asked(candidate: Candidate) -> Candidate:
-    return replace(candidate, unfit="trained as the teacher; another student was asked for")
-
-
-def _of_the_asked_method(candidates: list[Candidate], asked: str) -> list[Candidate]:
-    """Where a method was named, what was made small by it is shipped or nothing: a student that cannot be has no place either."""
-    if asked in ("auto", "none"):
-        return candidates
-    return [
-        candidate
-        if candidate.method == asked or candidate.baseline
-        else replace(candidate, unfit=candidate.unfit or f"{asked} was asked for")
-        for candidate in candidates
-    ]
 
 
 @dataclass(frozen=True)
