@@ -47,7 +47,7 @@ def run(context: Context) -> None:
         "All texts of a data set, train and test, once each in random order, as requests to a gateway that has no label at first. What it "
         "escalates the large model answers (gold, or gold with errors at random), and that is what it learns from, whenever labels have "
         "grown by three tenths; it certifies with α = δ = 0.05 and audits 2 % of its answers. The rules are the product's, its student is "
-        "`kernel` with 2,048 landmarks on the frozen starter encoder, taught in seconds; nothing goes over HTTP. “As served”: of what is "
+        "`kernel` on the frozen starter encoder, taught in seconds; nothing goes over HTTP. “As served”: of what is "
         "escalated, a fifth "
         f"is held out. “Held out aside”: {ASIDE:.0%} of all texts are held out and always escalated, so that what certifies is like all of "
         "the traffic. Medians over the seeds, and in brackets the 5th and the 95th of a hundred; seeds over α: those in which more than α "

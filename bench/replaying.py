@@ -1,9 +1,8 @@
 """One replay of a data set as traffic: a gateway that begins without a label, learns from what it escalates, certifies, and is audited.
 
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
-`flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). What is not the product's is the
-student's size, that of `kernel` with fewer landmarks (`stats/kernel_ridge.py`), which is fitted in seconds, and that nothing goes over
-HTTP.
+`flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student, `kernel`, which is
+fitted in seconds (`stats/kernel_ridge.py`). What is not the product's is that nothing goes over HTTP, and that vectors are not rounded.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ LEVEL, MARGIN = 0.05, 0.02
 FEWEST = 100
 """Rows that choose from which on they are a version's test rows, as of `smidgen learn`; until then the curve is of the rows learnt from,
 each as it would be had it been left out."""
-LANDMARKS = 2048
 LOCAL, UPSTREAM = 1, 0
 
 
@@ -160,7 +158,7 @@ class Gateway:
         if len(learning) < 2 or len(certifying) == 0:
             return False
         said = traffic.said
-        challenger = fit(traffic.vectors[learning], np.eye(traffic.classes, dtype=np.float32)[said[learning]], landmarks=LANDMARKS)
+        challenger = fit(traffic.vectors[learning], np.eye(traffic.classes, dtype=np.float32)[said[learning]])
         scores, labels = answered(challenger.scores(traffic.vectors))
         fought, more = None, False
         if self.champion is not None:
