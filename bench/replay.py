@@ -70,10 +70,9 @@ def run(context: Context) -> None:
         for how, more in (("as served", {}), ("held out aside", {"held_out": ASIDE, "aside": True})):
             found = traces[f"{name}, {how}"] = play(seeds, **more)
             section.goals += _goals(name, how, found)
+            (context.results.parent / replay_plot.FILE).write_text(replay_plot.draw(traces), encoding="utf-8")
+            section.facts["plot"] = f"![share answered locally, and disagreement, over time]({replay_plot.FILE})"
             told(name, how, found)
-    picture = replay_plot.draw(traces)
-    (context.results.parent / replay_plot.FILE).write_text(picture, encoding="utf-8")
-    section.facts["plot"] = f"![share answered locally, and disagreement, over time]({replay_plot.FILE})"
     for name, play in played.items():
         for how, shift in (("new intents", "new_intents"), ("a changed meaning", "changed_meaning")):
             for forget in (False, True):
