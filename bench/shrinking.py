@@ -41,8 +41,8 @@ class Taught:
 TAUGHT = (
     Taught("whole vocabulary", ("--vocabulary", "whole")),
     Taught("trimmed", ("--vocabulary", "trimmed")),
-    Taught("trimmed, 4 layers less", ("--vocabulary", "trimmed", "--drop-layers", "4")),
-    Taught("trimmed, 8 layers less", ("--vocabulary", "trimmed", "--drop-layers", "8")),
+    Taught("trimmed, 6 layers less", ("--vocabulary", "trimmed", "--drop-layers", "6")),
+    Taught("trimmed, 27 % of neurons less", ("--vocabulary", "trimmed", "--drop-neurons", "0.27")),
 )
 QUICK_TAUGHT = (TAUGHT[1], TAUGHT[2])
 

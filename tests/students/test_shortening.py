@@ -25,7 +25,7 @@ from smidgen.students.decoder_weights import weights_of
 from smidgen.students.gguf_weights import read
 from smidgen.students.lessons import Lesson
 from smidgen.students.llama import Block, Guide, Llama
-from smidgen.students.shortening import healer, lasting
+from smidgen.students.shortening import healer, lasting, shortened
 from smidgen.students.teaching import Course, Teacher
 from smidgen.students.workers import Workers
 
@@ -113,7 +113,7 @@ def test_a_layer_that_does_nothing_has_no_influence_and_its_loss_changes_nothing
     before = teacher.held_loss()
     layers = lasting(influences, 1)
     assert layers == [0, 1, 3, 4]
-    healed = healer(teacher, layers, teacher.course)
+    healed = healer(teacher, shortened(change, layers), teacher.course)
     assert healed.held_loss() == pytest.approx(before, rel=1e-5)
     healed.run(lambda _: None)
     assert min(healed.losses) < before

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _CHECKPOINT, _HEALING = "checkpoint.safetensors", "healing.safetensors"
 _WHOLE = 2 / 3
-"""Of the time for teaching: the share for the whole model, where layers are dropped then."""
+"""Of the time for teaching: the share for the whole model, where something of it is left out then."""
 _ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _UNROUNDED = 2 / 3
@@ -72,20 +72,20 @@ class Decoder:
         if training.guide is not None:
             share = f"{settings.on_policy:.0%} of answers drawn by the student" if settings.on_policy else "on the examples' answers"
             space.progress.say(f"guided by {training.guide.name}, {share}")
-        files, layers = [space.folder / _CHECKPOINT], None
+        files, layers, neurons = [space.folder / _CHECKPOINT], None, None
         seconds = _seconds(settings.time_budget) if settings.time_budget is not None else None
         try:
-            if settings.drop_layers:
-                from smidgen.students.shortening import healer, lasting
+            if settings.pruned:
+                from smidgen.students.pruning import pruned
+                from smidgen.students.shortening import healer
 
                 _run(teacher, files[0], settings, space, "teach decoder", None if seconds is None else seconds * _WHOLE)
-                layers = lasting(teacher.influences().tolist(), settings.drop_layers)
-                space.progress.say(f"{len(layers)} of {teacher.model.shape.layers} layers stay: {', '.join(map(str, layers))}")
+                change, layers, neurons = pruned(teacher, settings, space.progress)
                 course = replace(teacher.course, steps=max(1, teacher.course.steps // 2), rate=teacher.course.rate / 2)
-                teacher = healer(teacher, layers, replace(course, rounded_from=_rounded_from(settings)))
+                teacher = healer(teacher, change, replace(course, rounded_from=_rounded_from(settings)))
                 files.append(space.folder / _HEALING)
                 seconds = None if seconds is None else seconds * (1 - _WHOLE)
-            _run(teacher, files[-1], settings, space, "heal decoder" if layers else "teach decoder", seconds)
+            _run(teacher, files[-1], settings, space, "heal decoder" if settings.pruned else "teach decoder", seconds)
         finally:
             teacher.workers.close()
         most = _most(training, lessons)
@@ -104,7 +104,7 @@ class Decoder:
             "instruction": training.form.get("instruction", ""),
             "schema": training.form.get("schema"),
         }
-        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers)
+        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers, neurons)
         for file in files:
             file.unlink(missing_ok=True)
 
@@ -183,7 +183,7 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
     if teacher.unmoved:
         rounded = ", rounded as it is stored" if teacher.change.rounded else ""
         space.progress.say(f"no step was better on the held-out rows than what it began with{rounded}: that is what stays")
-    if settings.drop_layers:
+    if settings.pruned:
         store(teacher.state(), file)
 
 
@@ -244,10 +244,13 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
     """Refuse what would fail only once all is taught. Raises TrainError for settings, BaseError for a base that could not be served."""
     from smidgen.students.decoder_shape import shape_of
     from smidgen.students.gguf_vocabulary import vocabulary_of
+    from smidgen.students.narrowing import width
     from smidgen.students.shortening import enough
 
     shape = shape_of(base)
     enough(shape.layers, settings.drop_layers)
+    if settings.drop_neurons:
+        width(shape.inner, settings.drop_neurons)
     vocabulary_of(base, shape.vocabulary)
 
 
@@ -342,8 +345,8 @@ def _teacher(
         block_tokens=settings.block_tokens,
         seed=training.seed,
         checks=max(2, min(10, math.ceil(epochs))),
-        # Where layers are dropped, what is left is rounded.
-        rounded_from=None if settings.drop_layers else _rounded_from(settings),
+        # Where something is left out, what is left is rounded.
+        rounded_from=None if settings.pruned else _rounded_from(settings),
     )
     guide, drawing = _guide(training, settings, space, kept, list(prompt.before), dtype), None
     if guide is not None and settings.on_policy:

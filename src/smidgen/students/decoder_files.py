@@ -40,6 +40,7 @@ class Stored:
     settings: Mapping[str, Any]
     kept: Sequence[int] | None
     layers: Sequence[int] | None = None
+    neurons: Sequence[Sequence[int]] | None = None
 
 
 def described(folder: Path, base: Path, kept: Sequence[int] | None = None) -> None:
@@ -60,8 +61,10 @@ def saved(
     settings: Mapping[str, Any],
     kept: Sequence[int] | None = None,
     layers: Sequence[int] | None = None,
+    neurons: Sequence[Sequence[int]] | None = None,
 ) -> None:
-    """Store what was taught, beside what `described` put there; `layers` are those of the base's that are left. The base's own weights are
+    """Store what was taught, beside what `described` put there; `layers` are those of the base's that are left, `neurons` those of each of
+    these layers. The base's own weights are
     not copied: they are verified, and lie where bases lie."""
     from safetensors.torch import save_file
 
@@ -69,9 +72,14 @@ def saved(
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / _CHANGE)
     told = {"base": str(base), "facts": dict(facts), "settings": dict(settings), "taught": change is not None}
     told |= {} if kept is None else {"kept": list(kept)}
-    if layers is not None:
-        told["layers"] = list(layers)
-        config = {**config_of(folder), "num_hidden_layers": len(layers)}
+    if layers is not None or neurons is not None:
+        config = dict(config_of(folder))
+        if layers is not None:
+            told["layers"] = list(layers)
+            config["num_hidden_layers"] = len(layers)
+        if neurons is not None:
+            told["neurons"] = [list(kept) for kept in neurons]
+            config["intermediate_size"] = len(neurons[0])
         (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / FACTS).write_text(json.dumps(told), encoding="utf-8")
 
@@ -83,11 +91,15 @@ def opened(folder: Path) -> Stored:
     if not base.is_dir():
         raise BaseError("the base that this was taught on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew.")
     settings = told["settings"] if told["taught"] else {}
-    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, told.get("kept"), told.get("layers"))
+    left = {name: told.get(name) for name in ("kept", "layers", "neurons")}
+    return Stored(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, **left)
 
 
-def base_weights(base: Path, kept: Sequence[int] | None, layers: Sequence[int] | None = None) -> dict[str, Tensor]:
-    """The weights of a base, in 32 bits, its tables cut down to the tokens `kept` and its layers to `layers` where they are given."""
+def base_weights(
+    base: Path, kept: Sequence[int] | None, layers: Sequence[int] | None = None, neurons: Sequence[Sequence[int]] | None = None
+) -> dict[str, Tensor]:
+    """The weights of a base, in 32 bits, its tables cut down to the tokens `kept`, its layers to `layers`, and the feed-forward part of
+    each of these to its `neurons`, where they are given."""
     weights = weights_of(base)
     if layers is not None:
         number = {old: new for new, old in enumerate(layers)}
@@ -97,29 +109,37 @@ def base_weights(base: Path, kept: Sequence[int] | None, layers: Sequence[int] |
             for name, found in parts.items()
             if found is None or int(found[1]) in number
         }
+    for place, left in enumerate(neurons or ()):
+        at, some = f"model.layers.{place}.mlp.", torch.tensor(list(left))
+        weights |= {at + name: weights[at + name][some] for name in ("gate_proj.weight", "up_proj.weight")}
+        weights[at + "down_proj.weight"] = weights[at + "down_proj.weight"][:, some]
     if kept is not None:
         rows = torch.tensor(list(kept))
         weights |= {name: weights[name][rows] for name in _TABLES if name in weights}
     return weights
 
 
+def _weights(stored: Stored) -> dict[str, Tensor]:
+    return base_weights(stored.base, stored.kept, stored.layers, stored.neurons)
+
+
 def taught(stored: Stored) -> dict[str, Tensor]:
     """All weights by their names in transformers, in 32 bits, with what was learnt."""
-    weights = base_weights(stored.base, stored.kept, stored.layers)
+    weights = _weights(stored)
     change = _change(stored, weights)
     return weights if change is None else unfolded(weights, change)
 
 
 def adapter(stored: Stored) -> tuple[dict[str, tuple[Tensor, Tensor]], float] | None:
     """(down, up) by the name in transformers of each matrix, and alpha; None where no adapter was taught."""
-    weights = base_weights(stored.base, stored.kept, stored.layers)
+    weights = _weights(stored)
     change = _change(stored, weights)
     return (factors(weights, change), change.alpha) if isinstance(change, Adapters) else None
 
 
 def model_in(stored: Stored, workers: Workers) -> Llama:
     """The decoder to compute with, in the precision that it was taught in."""
-    weights = base_weights(stored.base, stored.kept, stored.layers)
+    weights = _weights(stored)
     asked = stored.settings.get("precision", "auto")
     dtype = {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[asked]
     change = _change(stored, weights)

@@ -59,6 +59,14 @@ class DecoderSettings(Settings):
         flag="--drop-layers",
         ge=0,
     )
+    drop_neurons: float = setting(
+        0.0,
+        "What share of the feed-forward neurons to leave out once all is taught: those that say least in the answers. What is left is then "
+        "taught again, as with fewer layers.",
+        flag="--drop-neurons",
+        ge=0,
+        le=0.75,
+    )
     qat: Literal["auto", "none", "q4-0"] = setting(
         "auto",
         "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
@@ -127,6 +135,11 @@ class DecoderSettings(Settings):
             raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
         if wanted and info.data.get("qat") == "q4-0":
             raise ValueError("qat rounds the base's matrices with what is taught in them, and an adapter keeps the two apart")
-        if wanted and info.data.get("drop_layers"):
-            raise ValueError("an adapter is laid over all layers of the base: with drop_layers it would fit no other model")
+        if wanted and (info.data.get("drop_layers") or info.data.get("drop_neurons")):
+            raise ValueError("an adapter is laid over all of the base: with drop_layers or drop_neurons it would fit no other model")
         return wanted
+
+    @property
+    def pruned(self) -> bool:
+        """Whether something of the taught decoder is left out, and the rest taught again."""
+        return bool(self.drop_layers or self.drop_neurons)

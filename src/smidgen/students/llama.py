@@ -113,6 +113,16 @@ class Llama:
             x = y
         return torch.stack(found)
 
+    def activity(self, block: Block) -> Tensor:
+        """(layers, inner) how strongly each neuron of the feed-forward layers is active on the answers' tokens, without its sign, summed
+        over them."""
+        x, ground = self._begun(block)
+        places, found = block.answers + len(self.before), []
+        for layer in self.layers:
+            x, kept = self._forward(x, layer, ground)
+            found.append(kept.act[places].float().abs().sum(0))
+        return torch.stack(found)
+
     def _begun(self, block: Block) -> tuple[Tensor, Ground]:
         """What goes into the first layer."""
         return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), self._ground(block)

@@ -1,4 +1,4 @@
-"""Drops the layers of a taught decoder that change least, and teaches the rest again from what the whole model says.
+"""Drops the layers of a taught decoder that change least, and teaches what is left of it again from what the whole model says.
 
 Which ones: those that turn the vectors of the answers' tokens least (block influence; ShortGPT, Men et al. 2024). The first and the last
 layer stay. What is left starts from what was taught, and learns the answers and the whole model's chances of them, half and half.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from smidgen.core.errors import TrainError
-from smidgen.students.adapters import Adapters, Change, Frozen, Matrices
+from smidgen.students.adapters import Adapters, Change, Frozen, Matrices, sizes
 from smidgen.students.blocks import Guide, Layer
 from smidgen.students.llama import PLACES, Llama
 from smidgen.students.teaching import Course, Teacher
@@ -37,24 +37,25 @@ def enough(count: int, drop: int) -> None:
         raise TrainError("too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - 3)} at most.")
 
 
-def healer(teacher: Teacher, layers: Sequence[int], course: Course) -> Teacher:
-    """A teacher of the same decoder with `layers` alone, guided by the whole one, or by the guide that there was. It takes over the
+def healer(teacher: Teacher, change: Change, course: Course) -> Teacher:
+    """A teacher of what is left of the decoder, `change`, guided by the whole one, or by the guide that there was. It takes over the
     lessons and the workers."""
     whole = teacher.model
-    change = _of(teacher.change, layers)
-    model = Llama(
-        change.shape,
-        whole.table,
-        whole.output,
-        [Layer(**{place: getattr(whole.layers[n], place).clone() for place in PLACES}, bias=whole.layers[n].bias) for n in layers],
-        whole.before,
-    )
+    layers = [
+        Layer(
+            **{place: torch.empty(size, dtype=whole.dtype) for place, size in sizes(change.shape).items()},
+            bias=None if bias is None else bias.to(whole.dtype),
+        )
+        for bias in change.frozen.biases
+    ]
+    model = Llama(change.shape, whole.table, whole.output, layers, whole.before)
+    change.merge(model, teacher.workers)
     lessons, held = ([lesson for group in groups for lesson in group] for groups in (teacher.groups, teacher.held))
     # A larger guide knows better than the whole model what is to be written.
     return Teacher(model, change, lessons, held, course, teacher.workers, teacher.guide or Guide(whole, GUIDED), teacher.drawing)
 
 
-def _of(change: Change, layers: Sequence[int]) -> Change:
+def shortened(change: Change, layers: Sequence[int]) -> Change:
     """The change of those layers, numbered anew, from where it stands."""
     whole = change.frozen
     frozen = Frozen([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.biases[n] for n in layers])

@@ -150,16 +150,24 @@ class Teacher:
 
     def influences(self, most: int = 256) -> Tensor:
         """(layers,) the mean influence of each layer on the answers of up to `most` groups of lessons; see `llama.Llama.influences`."""
+        return self._seen(self.model.influences, most)
+
+    def activity(self, most: int = 256) -> Tensor:
+        """(layers, inner) the mean activity of each neuron on the same answers; see `llama.Llama.activity`."""
+        return self._seen(self.model.activity, most)
+
+    def _seen(self, of: Callable[[Block], Tensor], most: int) -> Tensor:
+        """What is seen of a block, summed over blocks and divided by their answers' tokens."""
         some = self.groups[:: math.ceil(len(self.groups) / most)]
         hands = [some[worker :: self.workers.count] for worker in range(self.workers.count)]
 
-        def work(worker: int) -> Tensor:
+        def work(worker: int) -> Tensor | None:
             with torch.no_grad():
-                blocks = [block_of(part) for part in self._cut(sorted(hands[worker], key=length_of, reverse=True))]
-                return sum((self.model.influences(block) for block in blocks), torch.zeros(self.model.shape.layers))
+                seen = [of(block_of(part)) for part in self._cut(sorted(hands[worker], key=length_of, reverse=True))]
+                return torch.stack(seen).sum(0) if seen else None
 
         answers = sum(lesson.answer for group in some for lesson in group)
-        return torch.stack(self.workers.map(work)).sum(0) / answers
+        return torch.stack([found for found in self.workers.map(work) if found is not None]).sum(0) / answers
 
     def state(self) -> dict[str, Tensor]:
         """All that a resumed run needs, for a file."""
