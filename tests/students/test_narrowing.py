@@ -7,19 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.students.test_shortening import ROWS, Stopping, tiny
+from tests.students.test_shortening import ROWS, exported, taught_twice, tiny
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.finding import find
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
-from smidgen.engines import llama
 from smidgen.students import decoder
 from smidgen.students.adapters import Adapters, Change, Matrices
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_files import opened
-from smidgen.students.gguf_weights import read
 from smidgen.students.lessons import Lesson
 from smidgen.students.narrowing import lasting, narrowed, width
 from smidgen.students.shortening import healer
@@ -67,29 +64,10 @@ def test_as_many_stay_as_packed_forms_can_store() -> None:
 
 @pytest.mark.parametrize("layers", [0, 2])
 def test_a_narrowed_student_is_taught_stopped_resumed_and_exported(tmp_path: Path, layers: int) -> None:
-    base = find(str(tiny_decoder(tmp_path / "tiny", layers=6)), family="decoder")
-    settings = DecoderSettings(epochs=4, batch_rows=4, precision="f32", drop_neurons=0.5, drop_layers=layers)
-    training, changes = Training(ROWS, ROWS, {}, base, settings), []
-    for stop in (None, "heal decoder"):
-        folder = tmp_path / str(stop)
-        folder.mkdir()
-        if stop is not None:
-            with pytest.raises(KeyboardInterrupt):
-                decoder.part.fit(training, Workspace(folder, 1, Stopping(stop)))
-        decoder.part.fit(training, Workspace(folder, 1, Silent()))
-        changes.append(opened(folder))
-    one, other = changes
+    one, other = taught_twice(tmp_path, drop_neurons=0.5, drop_layers=layers)
     assert one.neurons == other.neurons and one.neurons is not None and len(one.neurons) == 6 - layers
-    assert (one.folder / "change.safetensors").read_bytes() == (other.folder / "change.safetensors").read_bytes()
-    out = tmp_path / "out"
-    out.mkdir()
-    spec = decoder.part.export(one.folder, out)
-    tensors = read(out / str(spec.options["model"]))
+    tensors = exported(one, tmp_path / "out")
     assert tensors["model.layers.0.mlp.down_proj.weight"].shape[1] == one.shape.inner == len(one.neurons[0])
-    runner = llama.part.open(out, spec.options, 1)
-    text = [row.input for row in ROWS[:2]]
-    assert runner.run(text)["texts"] == decoder.part.raw(one.folder, text, 1)["texts"]
-    runner.close()
 
 
 def test_what_cannot_be_left_out_is_refused_before_teaching(tmp_path: Path) -> None:

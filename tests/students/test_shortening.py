@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from smidgen.engines import llama
 from smidgen.students import decoder
 from smidgen.students.adapters import Adapters, Frozen, frozen_of, model_of
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_files import opened
+from smidgen.students.decoder_files import Stored, opened
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
 from smidgen.students.gguf_weights import read
@@ -121,8 +122,18 @@ def test_a_layer_that_does_nothing_has_no_influence_and_its_loss_changes_nothing
 
 
 def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Path) -> None:
+    one, other = taught_twice(tmp_path, drop_layers=2)
+    assert one.layers == other.layers and one.layers is not None and len(one.layers) == 4
+    assert one.shape.layers == 4
+    names = {name.split(".")[2] for name in exported(one, tmp_path / "out") if name.startswith("model.layers")}
+    assert names == {"0", "1", "2", "3"}
+    assert math.isfinite(min(one.facts["held_loss"]))
+
+
+def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[Stored, Stored]:
+    """A decoder of six layers that is taught in one go, and one that is stopped while it is taught again; both are the same."""
     base = find(str(tiny_decoder(tmp_path / "tiny", layers=6)), family="decoder")
-    training = Training(ROWS, ROWS, {}, base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", drop_layers=2))
+    training = Training(ROWS, ROWS, {}, base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", **left_out))
     changes = []
     for stop in (None, "heal decoder"):
         folder = tmp_path / str(stop)
@@ -135,20 +146,20 @@ def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Pa
         assert not list(folder.glob("*ing.safetensors")) and not (folder / "checkpoint.safetensors").exists()
         changes.append(opened(folder))
     one, other = changes
-    assert one.layers == other.layers and one.layers is not None and len(one.layers) == 4
-    assert one.shape.layers == 4
     assert (one.folder / "change.safetensors").read_bytes() == (other.folder / "change.safetensors").read_bytes()
-    out = tmp_path / "out"
+    return one, other
+
+
+def exported(stored: Stored, out: Path) -> dict[str, torch.Tensor]:
+    """The tensors of its file, which the engine writes the same texts with as torch does."""
     out.mkdir()
-    spec = decoder.part.export(one.folder, out)
+    spec = decoder.part.export(stored.folder, out)
     assert spec.engine == decoder.part.engine
-    names = {name.split(".")[2] for name in read(out / str(spec.options["model"])) if name.startswith("model.layers")}
-    assert names == {"0", "1", "2", "3"}
     runner = llama.part.open(out, spec.options, 1)
     text = [row.input for row in ROWS[:2]]
-    assert runner.run(text)["texts"] == decoder.part.raw(one.folder, text, 1)["texts"]
+    assert runner.run(text)["texts"] == decoder.part.raw(stored.folder, text, 1)["texts"]
     runner.close()
-    assert math.isfinite(min(one.facts["held_loss"]))
+    return read(out / str(spec.options["model"]))
 
 
 class Stopping(Silent):

@@ -45,6 +45,10 @@ class Change(ABC):
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """See `llama.Taught`."""
 
+    @abstractmethod
+    def fresh(self, shape: Shape, frozen: Frozen) -> Change:
+        """One of the same kind over another decoder, whose numbers are still to be set."""
+
     def stored(self, place: str, number: int) -> Tensor:
         """The changed matrix in 32 bits as it is stored: without its norm, and rounded where it is to be."""
         plain = self.matrix(place, number) / self.frozen.norms[number][place]
@@ -97,6 +101,10 @@ class Adapters(Change):
         down, up = self.tensors[(place, number)]
         return torch.addmm(self.frozen.layers[number][place], up, down, alpha=self.scale)
 
+    def fresh(self, shape: Shape, frozen: Frozen) -> Adapters:
+        """See `Change`."""
+        return Adapters(shape, frozen, self.rank, self.alpha, torch.Generator().manual_seed(0), self.dtype)
+
     def merge(self, model: Llama, workers: Workers) -> None:
         """See `Change`."""
         super().merge(model, workers)
@@ -123,6 +131,10 @@ class Matrices(Change):
     def matrix(self, place: str, number: int) -> Tensor:
         """See `Change`."""
         return self.tensors[(place, number)][0]
+
+    def fresh(self, shape: Shape, frozen: Frozen) -> Matrices:
+        """See `Change`."""
+        return Matrices(shape, frozen)
 
     def collect(self, gradients: Gradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
         """See `llama.Taught`."""

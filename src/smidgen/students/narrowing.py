@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from smidgen.core.errors import TrainError
-from smidgen.students.adapters import Adapters, Change, Frozen, Matrices
+from smidgen.students.adapters import Change, Frozen
 from smidgen.students.llama import DOWN, GATE_UP
 
 STEP = 32
@@ -52,10 +52,7 @@ def narrowed(change: Change, neurons: Sequence[Sequence[int]]) -> Change:
         {place: _part(place, matrix, kept) for place, matrix in layer.items()} for layer, kept in zip(frozen.layers, neurons, strict=True)
     ]
     less = Frozen(layers, frozen.norms, frozen.biases)
-    if isinstance(change, Adapters):
-        made: Change = Adapters(shape, less, change.rank, change.alpha, torch.Generator().manual_seed(0), change.dtype)
-    else:
-        made = Matrices(shape, less)
+    made = change.fresh(shape, less)
     for (place, number), tensors in change.tensors.items():
         for mine, theirs in zip(made.tensors[place, number], tensors, strict=True):
             # Of an adapter one of the two factors has the neurons; of a matrix the one that there is.

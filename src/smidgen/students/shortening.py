@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from smidgen.core.errors import TrainError
-from smidgen.students.adapters import Adapters, Change, Frozen, Matrices, sizes
+from smidgen.students.adapters import Change, Frozen, sizes
 from smidgen.students.blocks import Guide, Layer
 from smidgen.students.llama import PLACES, Llama
 from smidgen.students.teaching import Course, Teacher
@@ -59,11 +59,7 @@ def shortened(change: Change, layers: Sequence[int]) -> Change:
     """The change of those layers, numbered anew, from where it stands."""
     whole = change.frozen
     frozen = Frozen([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.biases[n] for n in layers])
-    shape = replace(change.shape, layers=len(layers))
-    if isinstance(change, Adapters):
-        made: Change = Adapters(shape, frozen, change.rank, change.alpha, torch.Generator().manual_seed(0), change.dtype)
-    else:
-        made = Matrices(shape, frozen)
+    made = change.fresh(replace(change.shape, layers=len(layers)), frozen)
     for at, number in enumerate(layers):
         for place in PLACES:
             for mine, theirs in zip(made.tensors[(place, at)], change.tensors[(place, number)], strict=True):
