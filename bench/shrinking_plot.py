@@ -48,9 +48,10 @@ def draw(points: Sequence[Point]) -> str:
         left = LEFT + number * (PANEL + GAP)
         most = max(of(point) for point, _, _ in measured) * 1.08
         parts.append(_axes(left, label, most, low, high, first=number == 0))
+        places = [(point, left + PANEL * of(point) / most, _up(value, low, high)) for point, value, _ in measured]
         for at, model in enumerate(models):
-            line = [(point, left + PANEL * of(point) / most, _up(value, low, high)) for point, value, _ in measured if point.model == model]
-            parts.append(_line(at, line, joined=number == 0))
+            parts.append(_line(at, [place for place in places if place[0].model == model], joined=number == 0))
+        parts.append(_names(models, places))
     told = f"ROUGE-L between {low:.2f} and {high:.2f}"
     style = f"{PLAIN}{_coloured(LIGHT)}\n@media (prefers-color-scheme: dark) {{ {NIGHT}{_coloured(DARK)} }}"
     return (
@@ -102,13 +103,27 @@ def _line(at: int, line: Sequence[tuple[Point, float, float]], joined: bool) -> 
     """A model's points; joined where the forms stand in order, as they do by size, and not by speed."""
     path = " ".join(f"{'L' if number else 'M'}{x:.1f} {y:.1f}" for number, (_, x, y) in enumerate(line))
     marks = [f"<g><title>{escape(f'{point.model}, {point.form}')}</title>{_mark(at, x, y)}</g>" for point, x, y in line]
-    # The first and the last say which is which; more names would lie over one another.
-    marks += [
-        f'<text class="quiet" x="{x:.1f}" y="{y - 9:.1f}" text-anchor="middle" style="font-size:11px">{point.form}</text>'
-        for point, x, y in (line[0], line[-1])
-    ]
     drawn = f'<path class="line" d="{path}"/>' if joined else ""
     return f'<g class="m{at % 4}">{drawn}{"".join(marks)}</g>\n'
+
+
+def _names(models: Sequence[str], places: Sequence[tuple[Point, float, float]]) -> str:
+    """The form beside the first and the last point of each model, above it or below, where it lies over no point and no other name; left
+    out where there is no such place: hovering tells it."""
+    taken = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in places]
+    parts = []
+    for model in models:
+        line = [place for place in places if place[0].model == model]
+        for point, x, y in (line[0], line[-1]):
+            half = 3.1 * len(point.form)
+            for middle, base in ((x, y - 9), (x, y + 18), (x + half + 9, y + 4), (x - half - 9, y + 4)):
+                box = (middle - half, base - 9, middle + half, base + 2)
+                if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+                    taken.append(box)
+                    at = f'x="{middle:.1f}" y="{base:.1f}"'
+                    parts.append(f'<text class="quiet" {at} text-anchor="middle" style="font-size:11px">{point.form}</text>')
+                    break
+    return "\n".join(parts) + "\n"
 
 
 def _mark(at: int, x: float, y: float) -> str:

@@ -16,6 +16,10 @@ WITHIN = 0.01
 ALIKE = 2.0
 """Median times up to this many times the shortest are taken as equal."""
 
+CLEAR = 1.1
+"""A time or a speed keeps a limit where it would with this much to spare: measured again, with other programs about, it is some
+hundredths worse (`bench shrinking`: over 130 tokens/s while building, 122 after)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -51,10 +55,15 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], wanted: StudentSettings, headline: str = "accuracy") -> tuple[Candidate, str, dict[str, str]]:
     """The candidate to ship, why, and for each other one (by name) why not, in words for the metric `headline`.
 
+    Those that keep a limit of time only just are taken where nothing keeps it clearly, and the reason says so.
+
     Raises GateError, with every candidate's numbers, where none meets the limits.
     """
-    limited = [_limited(candidate, wanted) for candidate in candidates]
-    fit = [candidate for candidate in limited if not candidate.unfit and not candidate.baseline]
+    for spare in (CLEAR, 1.0):
+        limited = [_limited(candidate, wanted, spare) for candidate in candidates]
+        fit = [candidate for candidate in limited if not candidate.unfit and not candidate.baseline]
+        if fit:
+            break
     if not fit:
         raise GateError(
             "no model meets what was asked",
@@ -83,6 +92,8 @@ def choose(candidates: Sequence[Candidate], wanted: StudentSettings, headline: s
         chosen = _fastest(good) if good else best
         reason = f"{_lead(chosen, good)} at least {as_good}" if good else f"nothing beats the baseline; this is {most}"
     reason = f"{reason}; asked: {_asked(wanted)}"
+    if _limited(chosen, wanted, CLEAR).unfit:
+        reason = f"{reason}, which it keeps by less than {CLEAR - 1:.0%}: it may not at every moment"
     why_not = {c.name: c.unfit or _why_not(c, chosen, wanted, headline) for c in limited if c.name != chosen.name}
     return chosen, reason, why_not
 
@@ -119,17 +130,22 @@ def _lead(chosen: Candidate, among: Sequence[Candidate]) -> str:
     return "the fastest" if fastest.p50 >= chosen.p50 else "the best of the fast ones"
 
 
-def _limited(candidate: Candidate, wanted: StudentSettings) -> Candidate:
+def _limited(candidate: Candidate, wanted: StudentSettings, spare: float) -> Candidate:
+    """The candidate, unfit where it does not keep a limit, of time and speed with as much to `spare`."""
     if candidate.unfit:
         return candidate
-    if wanted.max_latency_ms is not None and candidate.p50 > wanted.max_latency_ms:
-        return replace(candidate, unfit=f"{candidate.p50:.2f} ms is over the {wanted.max_latency_ms:g} ms asked for")
-    if wanted.max_size_mb is not None and candidate.size_mb > wanted.max_size_mb:
-        return replace(candidate, unfit=f"{candidate.size_mb:.1f} MB is over the {wanted.max_size_mb:g} MB asked for")
+    most, size = wanted.max_latency_ms, wanted.max_size_mb
+    if most is not None and candidate.p50 * spare > most:
+        found = f"over the {most:g} ms asked for" if candidate.p50 > most else f"too near the {most:g} ms asked for"
+        return replace(candidate, unfit=f"{candidate.p50:.2f} ms is {found}")
+    if size is not None and candidate.size_mb > size:
+        return replace(candidate, unfit=f"{candidate.size_mb:.1f} MB is over the {size:g} MB asked for")
     least, speed = wanted.min_tokens_per_second, candidate.tokens_per_second
-    if least is not None and (speed is None or speed < least):
-        found = "it writes no tokens" if speed is None else f"{speed:.0f} tokens/s are under the {least:g} asked for"
-        return replace(candidate, unfit=found)
+    if least is not None and speed is None:
+        return replace(candidate, unfit="it writes no tokens")
+    if least is not None and speed is not None and speed < least * spare:
+        found = f"under the {least:g} asked for" if speed < least else f"too near the {least:g} asked for"
+        return replace(candidate, unfit=f"{speed:.0f} tokens/s are {found}")
     return candidate
 
 
