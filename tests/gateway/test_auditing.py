@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,22 +79,64 @@ def test_rare_audits_count_by_their_weight(folder: Path) -> None:  # noqa: F811
     """Five errors among requests of which one in twenty is audited stand for more than five among those of which every second is."""
     rare, often = given(folder), given(folder, id="0" * 31 + "2")
     for paper, probability in ((rare, 0.05), (often, 0.5)):
+        auditing.declare(paper, 0.05)
         for _ in range(5):
-            auditing.observe(folder, paper, 1.0, probability, least_probability=0.05)
+            auditing.observe(folder, paper, 1.0, probability)
     assert auditing.audited(often).evidence < 10 < 1000 < auditing.audited(rare).evidence
-    with pytest.raises(ValueError, match="probability"):
-        auditing.observe(folder, often, 1.0, probability=0.01, least_probability=0.05)
+    with pytest.raises(ValueError, match=r"0\.01, under the least that was declared: 0\.05\. Declare the least"):
+        auditing.observe(folder, often, 1.0, probability=0.01)
     assert auditing.audited(often).audits == 5
+
+
+def test_the_least_probability_is_declared_once(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    auditing.declare(paper, 0.05)
+    auditing.observe(folder, paper, 1.0, 0.05)
+    auditing.declare(paper, 0.05)
+    before = auditing.audited(paper).json()
+    with pytest.raises(ValueError, match=r"was declared as 0\.05, and is not 0\.5\. Keep to it"):
+        auditing.declare(paper, 0.5)
+    assert auditing.audited(paper).json() == before
+    auditing.declare(paper, 0.5, anew=True)
+    assert auditing.audited(paper).json() == {**before, "least_probability": 0.5}
+
+
+def test_without_a_declaration_all_have_the_same_probability(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    for _ in range(2):
+        auditing.observe(folder, paper, 0.0, 0.1)
+    for other in (0.02, 0.5):
+        with pytest.raises(ValueError, match=f"is {other}, and that of the audits before was 0.1. Where it varies, declare"):
+            auditing.observe(folder, paper, 1.0, other)
+    assert auditing.audited(paper).audits == 2
+    auditing.declare(paper, 0.02)
+    auditing.observe(folder, paper, 1.0, 0.5)
+    assert auditing.audited(paper).audits == 3
+
+
+def test_a_state_from_before_this_could_be_declared_goes_on_as_it_was(folder: Path) -> None:  # noqa: F811
+    old, new = given(folder), given(folder, id="0" * 31 + "2")
+    for paper in (old, new):
+        auditing.observe(folder, paper, 1.0, 0.02)
+    state = json.loads(auditing.place(old.id).read_bytes())
+    assert state.pop("declared") is False
+    auditing.place(old.id).write_text(json.dumps(state))
+    for paper in (old, new):
+        auditing.observe(folder, paper, 0.0, 0.02)
+    assert auditing.audited(old).json() == auditing.audited(new).json()
+    with pytest.raises(ValueError, match="declare the least"):
+        auditing.observe(folder, old, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("least", [0.0, -1.0, float("nan"), 2.0])
 def test_a_least_probability_that_cannot_be_takes_nothing_in(folder: Path, least: float) -> None:  # noqa: F811
     """With none at all, an audit would be no evidence; below that, errors would speak for the claim."""
     paper = given(folder)
-    for probability in (0.0, 0.5, 1.0):
-        with pytest.raises(ValueError, match="probability"):
-            auditing.observe(folder, paper, 1.0, probability, least_probability=least)
-    assert auditing.audited(paper).audits == 0
+    with pytest.raises(ValueError, match="probability"):
+        auditing.declare(paper, least)
+    with pytest.raises(ValueError, match="probability"):
+        auditing.observe(folder, paper, 1.0, least)
+    assert auditing.audited(paper).audits == 0 and not auditing.place(paper.id).exists()
 
 
 def test_a_disk_that_is_full_keeps_no_revocation_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -175,6 +175,96 @@ def test_only_so_many_are_under_way_and_the_rest_is_dropped_and_counted(gateway:
     assert auditing.audited(paper).audits == MOST_IN_FLIGHT
 
 
+def slow_first(first: threading.Event) -> Callable[[Seen], Said]:
+    """An upstream that answers all but the first text at once."""
+    return lambda seen: Said(status=500) if b"number 0" in seen.body and not first.wait(20) else right(seen)
+
+
+def asked_above(upstream: UpstreamStub, times: int) -> None:
+    deadline = time.monotonic() + 10
+    while len(upstream.seen) < times and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(upstream.seen) == times
+
+
+def test_a_slow_one_leaves_out_none_that_is_drawn_after_it(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    first = threading.Event()
+    upstream.answer = slow_first(first)
+    running = gateway()
+    drawn = 2 * MOST_IN_FLIGHT + 1
+    for number in range(drawn):
+        running.post(CHAT, asking(text(3, number)))
+        asked_above(upstream, number + 1)
+    assert counts(running) == {} and auditing.audited(paper).audits == 0
+    first.set()
+    until(running, {"agreed": float(drawn)})
+    assert auditing.audited(paper).audits == drawn
+
+
+def test_those_that_wait_are_bounded_and_the_rest_is_dropped(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
+    certify(model, reference=AGAINST_MODEL)
+    monkeypatch.setattr("smidgen.server.auditor.MOST_WAITING", 2)
+    first = threading.Event()
+    upstream.answer = slow_first(first)
+    running = gateway()
+    for number in range(MOST_IN_FLIGHT):  # in no hurry: each has its answer before the next is drawn
+        running.post(CHAT, asking(text(3, number)))
+        asked_above(upstream, min(number + 1, 3))
+        time.sleep(0.1)
+    until(running, {"dropped": MOST_IN_FLIGHT - 3.0})
+    first.set()
+    until(running, {"dropped": MOST_IN_FLIGHT - 3.0, "agreed": 3.0})
+
+
+def test_one_that_takes_too_long_is_left_out_and_those_behind_it_go_on(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any
+) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    monkeypatch.setattr("smidgen.server.auditor.LONGEST_SECONDS", 0.3)
+    first = threading.Event()
+    upstream.answer = slow_first(first)
+    running = gateway()
+    try:
+        for number in range(3):
+            running.post(CHAT, asking(text(3, number)))
+        until(running, {"unanswered": 1.0, "agreed": 2.0})
+    finally:
+        first.set()
+    assert auditing.audited(paper).audits == 2
+
+
+def test_a_share_over_the_declared_one_counts_by_that(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+    running = gateway()
+    running.post(CHAT, asking(text(3, 0)))
+    until(running, {"agreed": 1.0})
+    assert auditing.audited(paper).declared and auditing.audited(paper).least_probability == 1.0
+    auditing.declare(paper, 0.5, anew=True)
+    running.post(CHAT, asking(text(3, 1)))
+    until(running, {"agreed": 2.0})
+    assert auditing.audited(paper).least_probability == 0.5
+
+
+def test_a_share_under_the_declared_one_loses_a_loss_and_is_declared_then(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any
+) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    monkeypatch.setattr("smidgen.server.auditor.random.SystemRandom.random", lambda self: 0.0)
+    upstream.answer = right
+    running = gateway(audit_share=0.2)
+    for number, (least, wanted) in enumerate(
+        [(0.2, {"agreed": 1.0}), (0.5, {"agreed": 1.0, "failed": 1.0}), (0.2, {"agreed": 2.0, "failed": 1.0})]
+    ):
+        if number == 1:
+            auditing.declare(paper, 0.5, anew=True)
+        running.post(CHAT, asking(text(3, number)))
+        until(running, wanted)
+        assert auditing.audited(paper).least_probability == least
+    assert auditing.audited(paper).audits == 2
+
+
 def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: Any) -> None:
     certify(model, reference=AGAINST_MODEL)
     first = threading.Event()

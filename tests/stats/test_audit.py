@@ -105,8 +105,9 @@ def test_what_cannot_be_is_refused_and_changes_nothing():
         with pytest.raises(ValueError):
             audit.observe(loss, probability)
     assert audit.json() == before
-    with pytest.raises(ValueError):
-        Audit(0.0, 0.05)
+    for made in ((0.0, 0.05), (0.05, 1.0), (0.05, 0.05, 0.0)):
+        with pytest.raises(ValueError):
+            Audit(*made)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,10 @@ def test_what_cannot_be_is_refused_and_changes_nothing():
         {"losses": 5},
         {"alpha": 2},
         {"alpha": None},
+        {"least_probability": 0.0},
+        {"least_probability": "x"},
+        {"declared": True},
+        {"audits": 1},
     ],
 )
 def test_a_damaged_state_is_refused(change):

@@ -31,6 +31,21 @@ class Evidence:
     revoked: bool
 
 
+def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
+    """Say, once and before the audits, the least probability with which any request under this certificate is audited: needed where
+    requests are audited with different ones, and then each loss is weighted by `least_probability` over its own. It is kept with the
+    evidence.
+
+    Args:
+        least_probability: over 0, at most 1. The rarest requests count in full, the others less.
+        anew: whether it takes the place of one that was declared before, from the next request on that is drawn. What was drawn under that
+            one is taken in first. With one that goes by the request, the test would say nothing.
+
+    Raises ValueError for one that cannot be, and for another than was declared before; OSError where it cannot be written.
+    """
+    auditing.declare(paper, least_probability, anew=anew)
+
+
 def take_in(bundle: Path, paper: Certificate, loss: float, probability: float) -> bool:
     """Take in one audited answer; returns whether the certificate is revoked by its audits. From then on every request escalates.
 
@@ -39,11 +54,12 @@ def take_in(bundle: Path, paper: Certificate, loss: float, probability: float) -
         paper: the certificate that the answer was given under.
         loss: of the answer against the certificate's reference, 0..1; where answers are right or wrong, 1 for a wrong one.
         probability: with which this request was chosen to be audited, decided before its loss was known. What people say of their own
-            accord was not chosen in any such way, and is no audit: who complains is not a random client.
+            accord was not chosen in any such way, and is no audit: who complains is not a random client. Where `declare` was not called,
+            it is the same for every request; else none is under what was declared.
 
     Raises ValueError for a loss or a probability that cannot be, OSError where the state cannot be written; then nothing is taken in.
     """
-    revoked = auditing.observe(bundle, paper, loss, probability, least_probability=probability)
+    revoked = auditing.observe(bundle, paper, loss, probability)
     if revoked:
         _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
     return revoked

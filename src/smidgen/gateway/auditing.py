@@ -23,33 +23,54 @@ _LOCK_SECONDS = 10
 _MOST_BYTES = 65_536
 
 
-def observe(
-    bundle: Path, paper: Certificate, loss: float, probability: float = 1.0, least_probability: float = 1.0, now: datetime | None = None
-) -> bool:
+def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
+    """Say the least probability with which any request under this certificate is audited, before the requests are drawn that it is of.
+    It is kept with the evidence, and each loss weighs the less, the more its request's probability is above it. The same again changes
+    nothing; a state that cannot be read is left to the next audit, which revokes.
+
+    Args:
+        least_probability: over 0, at most 1.
+        anew: whether one that was declared before is replaced: losses of requests that were drawn under that one must be taken in by now.
+
+    Raises ValueError for a probability that cannot be, and for another one than was declared before; OSError where it cannot be written.
+    """
+    with _turn(file := place(paper.id)):
+        try:
+            audit = _read(file, paper)
+        except (OSError, ValueError):
+            return
+        if audit.declared and audit.least_probability == least_probability:
+            return
+        if audit.declared and not anew:
+            raise ValueError(
+                f"the least probability of an audit under this certificate was declared as {audit.least_probability}, and is not "
+                f"{least_probability}. Keep to it; or take in the audits drawn so far, and then declare it anew."
+            )
+        audit.declare(least_probability)
+        _write(file, audit)
+
+
+def observe(bundle: Path, paper: Certificate, loss: float, probability: float = 1.0, now: datetime | None = None) -> bool:
     """Take in one audited answer, and revoke the certificate where the evidence against it is in; returns whether it is revoked by audits.
 
     Args:
         bundle: folder of the bundle whose certificate `paper` is.
         loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one.
-        probability: with which this request was chosen to be audited, decided before the loss was known.
-        least_probability: no request is audited with a smaller one. It may change from one audit to another.
+        probability: with which this request was chosen to be audited, decided before the loss was known: none under what was declared, or
+            where nothing was, always the same.
 
     Raises ValueError for a loss or a probability that cannot be, and then takes nothing in; OSError where the state cannot be written.
     """
-    file = place(paper.id)
-    file.parent.mkdir(exist_ok=True)
     now = now or datetime.now(UTC)
-    with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+    with _turn(file := place(paper.id)):
         try:
             audit = _read(file, paper)
         except (OSError, ValueError) as error:
             _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
             return True
-        # How small a probability may be scales the stakes of the next bet, which may be chosen anew before each.
-        audit.least_probability = least_probability
         revoked = audit.observe(loss, probability)
         try:
-            atomic.write(file, (json.dumps(audit.json()) + "\n").encode("ascii"))
+            _write(file, audit)
         finally:
             if revoked:
                 # Every time, not the first alone: a process that was killed between the two writes leaves the second to the next. And where
@@ -82,6 +103,16 @@ def place(certificate: str) -> Path:
 def words(audit: Audit) -> str:
     """A state for a reader."""
     return f"a loss of {audit.losses:.4g} in {audit.audits:,} audits, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
+
+
+def _turn(file: Path) -> filelock.BaseFileLock:
+    """Of those who write to a state, one at a time."""
+    file.parent.mkdir(exist_ok=True)
+    return filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS)
+
+
+def _write(file: Path, audit: Audit) -> None:
+    atomic.write(file, (json.dumps(audit.json()) + "\n").encode("ascii"))
 
 
 def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:

@@ -1,7 +1,9 @@
 """The auditor: a random share of what bundles answered is also asked of the large model, behind the client's back and time.
 
 It begins when the client has its answer. Which requests are audited is drawn before anything is known of how they go. Losses are taken in
-in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first.
+in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first. An
+audit that has its answer and waits for its turn keeps no other from being asked, or one slow call would leave out all that is drawn
+meanwhile.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 
@@ -34,9 +37,15 @@ from smidgen.server.upstream import Call
 from smidgen.store.account import Entry, Key
 
 MOST_IN_FLIGHT = 8
+"""Audits whose upstream is being asked."""
+MOST_WAITING = 256
+"""Audits that have their answer, and wait for the one drawn before them."""
+LONGEST_SECONDS = 60.0
+"""Nobody waits for an audit but those that were drawn after it: one that takes longer is left out."""
 _AGAINST = "model"
 _EACH_SECONDS = 60.0
 _DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
+_Found: TypeAlias = tuple[float, str]
 _log = logging.getLogger("smidgen.audit")
 
 
@@ -48,7 +57,7 @@ class Auditor:
         escalation: the upstream that audits ask: the first one, for another's model is not the reference.
         metering: counts audits by what became of them.
         share: of the answers given under a certificate against the large model, 0..1.
-        seconds: longest that an audit may take.
+        seconds: longest that a request to an upstream may take; an audit no longer than `LONGEST_SECONDS`.
         chance: draws.
         bookkeeper: adds up what audits take; None where no account is kept.
     """
@@ -63,11 +72,14 @@ class Auditor:
         chance: random.Random | None = None,
         bookkeeper: Bookkeeper | None = None,
     ) -> None:
-        self._models, self._escalation, self._metering, self._share, self._seconds = models, escalation, metering, share, seconds
+        self._models, self._escalation, self._metering, self._share = models, escalation, metering, share
+        self._seconds = min(seconds, LONGEST_SECONDS)
         self._chance = chance or random.SystemRandom()
         self._bookkeeper = bookkeeper
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[_Found]] = set()
+        self._turns: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
+        self._declared: set[str] = set()
         self._said = -_EACH_SECONDS
 
     def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str) -> None:
@@ -86,53 +98,66 @@ class Auditor:
         folder = getattr(model, "folder", None)
         if folder is None:
             return
-        if len(self._tasks) >= MOST_IN_FLIGHT:
+        if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING:
             self._count(bundle, _DROPPED)
             return
-        work = self._audit(model, folder, paper, replies[0], call, asked, self._last)
-        self._last = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(self._last)
-        self._last.add_done_callback(self._tasks.discard)
+        slip = Slip(budgets.today())  # of its own: the client's request is counted by now
+        loop = asyncio.get_running_loop()
+        asking = loop.create_task(self._loss(model, replies[0], call, asked, slip))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        self._last = loop.create_task(self._taken_in(bundle, folder, paper, asking, slip, self._last))
+        self._turns.add(self._last)
+        self._last.add_done_callback(self._turns.discard)
 
     async def close(self) -> None:
         """End what is under way. It is dropped, whatever it would have said."""
-        waiting = list(self._tasks)
+        waiting = [*self._turns, *self._asking]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _audit(
-        self,
-        model: Served,
-        folder: Path,
-        paper: Certificate,
-        reply: Reply,
-        call: Call,
-        asked: str,
-        before: asyncio.Task[None] | None,
-    ) -> None:
-        bundle, slip = model.name, Slip(budgets.today())  # of its own: the client's request is counted by now
+    async def _loss(self, model: Served, reply: Reply, call: Call, asked: str, slip: Slip) -> _Found:
+        """Ask: the loss; else what the audit is counted as. When it is over the request is let go: many may wait for their turn."""
         if not call.renamed and isinstance(call.body, bytes):  # taken from another model, which is asked under its own name
-            slip.meant(bundle, (parsed(call.body) or {}).get("model"))
+            slip.meant(model.name, (parsed(call.body) or {}).get("model"))
+        with slips.opened(slip):
+            said, without = await self._said_of(call)
+        if without:
+            return 0.0, without
+        return 1.0 if said is None else await asyncio.to_thread(disagreement.loss, model.task, model.form, asked, reply, said), ""
+
+    async def _taken_in(
+        self, bundle: str, folder: Path, paper: Certificate, asking: asyncio.Task[_Found], slip: Slip, before: asyncio.Task[None] | None
+    ) -> None:
+        """Take it in when it is its turn: after the one drawn before it, however that ended."""
         try:
-            with slips.opened(slip):
-                said, without = await self._said_of(call)
+            await asyncio.wait({asking})
             if before is not None and not before.done():
                 await asyncio.wait({before})
+            loss, without = asking.result()
             if without:
                 self._count(bundle, without, slip)
                 return
-            loss = 1.0 if said is None else await asyncio.to_thread(disagreement.loss, model.task, model.form, asked, reply, said)
-            await asyncio.to_thread(auditing.take_in, folder, paper, loss, self._share)
+            await asyncio.to_thread(self._take_in, folder, paper, loss)
             self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded", slip)
         except asyncio.CancelledError:
             self._account(bundle, _STOPPED, slip)
             raise
         except Exception as error:  # noqa: BLE001 nobody waits for it: what fails here is counted and told, or it would be lost
+            self._declared.discard(paper.id)
             self._count(bundle, "failed", slip)
             if time.monotonic() - self._said >= _EACH_SECONDS:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
+
+    def _take_in(self, folder: Path, paper: Certificate, loss: float) -> None:
+        """Take it in. The share was chosen before any request came, so that it can be declared with the first loss; where a server beside
+        this one has another share and said so since, this one fails, and the next declares its own."""
+        if paper.id not in self._declared:
+            auditing.declare(paper, self._share, anew=True)
+            self._declared.add(paper.id)
+        auditing.take_in(folder, paper, loss, self._share)
 
     async def _said_of(self, call: Call) -> tuple[str | None, str]:
         """The large model's text, None where it answered with something else than one whole text; else what the audit is counted as, for
