@@ -25,7 +25,7 @@ def test_good_audits_keep_it_and_bad_ones_revoke_it_through_restarts(folder: Pat
     assert 20 < first < 100 and all(told[first:])
     found = standing(folder, SUBJECT, NOW)
     assert (found.state, found.decide(1.0, now=NOW)) == (State.REVOKED, Decision.ESCALATE)
-    assert "the audit found too many disagreements" in found.why and revocation.samples(folder) == {"d" * 64}
+    assert "the audit found too many disagreements" in found.why and [gone.sample for gone in revocation.refuted(folder)] == ["d" * 64]
     assert auditing.audited(paper).audits == 320
 
 

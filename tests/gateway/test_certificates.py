@@ -254,7 +254,7 @@ def test_the_key_is_its_owners_alone(own_home: Path) -> None:
 def test_one_record_of_a_revocation_is_enough(folder: Path, own_home: Path) -> None:
     signed = given(folder)
     files = revocation.revoke(folder, signed.id, "drift", NOW, signed.calibration.rows_sha256)
-    assert len(files) == 2 and revocation.samples(folder) == {"d" * 64}
+    assert len(files) == 2 and [gone.sample for gone in revocation.refuted(folder)] == ["d" * 64]
     beside = revocation.place(folder)
     kept = beside.read_bytes()
     beside.unlink()
@@ -320,7 +320,7 @@ def test_what_no_certificate_says_is_refused(change: dict[str, Any]) -> None:
 
 def test_a_judge_comes_with_its_error_and_nothing_else_does() -> None:
     judged = Reference(kind="judge", judge=JudgeError(wrong=3, reviewed=400, bound=0.02))
-    assert "3 of 400" in judged.words and Reference(kind="model").words == "the large model"
+    assert "3 of 400" in judged.words and Reference(kind="model").words == "the large model (no name of it is known)"
     for wrong in ({"kind": "judge"}, {"kind": "gold", "judge": JudgeError(wrong=0, reviewed=1, bound=1.0)}):
         with pytest.raises(ValueError):
             Reference(**wrong)

@@ -33,6 +33,14 @@ def certify(
             help="Whose the outputs are: gold labels, the large model's, reviews by people, or those of a judge that errs itself."
         ),
     ] = "gold",
+    reference_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --reference model: what the large model is called, as --fallback-model has it. A server before another one then "
+            "answers nothing under the certificate.",
+        ),
+    ] = None,
     judge_errors: Annotated[
         str | None, typer.Option(metavar="K/N", help="With --reference judge: of N reviewed verdicts, K were wrong.")
     ] = None,
@@ -68,7 +76,7 @@ def certify(
         from smidgen.flows.certifying import certify as run
         from smidgen.flows.live import load
 
-        terms = Terms(alpha, delta, reference, _judge(judge_errors), valid_days, segment)
+        terms = Terms(alpha, delta, reference, _judge(judge_errors), valid_days, segment, model=reference_model or "")
         try:
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
                 done = run(model, str(data), terms, input=input, label=label, progress=screen)
@@ -92,7 +100,7 @@ def _judge(errors_of: str | None) -> Judge | None:
 
 def _given(done: Certified, as_json: bool) -> None:
     if as_json:
-        print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.facts()})
+        print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.told()})
         return
     _print(done.certificate)
     for name, why in done.refused.items():

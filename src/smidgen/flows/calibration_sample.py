@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Graded, most_columns, placing
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row, Text, joined
+from smidgen.data import near
 from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance
 from smidgen.flows.live import Model
-from smidgen.gateway import revocation
+from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Calibration
+from smidgen.gateway.marks import Marks
 from smidgen.parts import registry
 from smidgen.stats.intervals import Floats
 from smidgen.stats.patterns import same
@@ -27,6 +30,8 @@ from smidgen.store.hashing import file_hash, rows_hash
 BY_LABEL = "label"
 _BATCH = 512
 _KNOWN_WELL = 0.5
+MOST_REFUTED = 0.1
+"""Of a sample's rows, those that may be of one whose certificate was revoked."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +93,16 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
 def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | None, progress: Progress) -> Sample:
     """The pairs, answered and compared, but for those that the bundle knows.
 
-    Raises InputError for a sample that the bundle was made from, whose certificate was revoked, or that cannot be divided into segments.
+    Raises InputError for a sample that the bundle was made from, that has much of one in it whose certificate was revoked, or that cannot
+    be divided into segments; CertificateError where this machine's key, which rows are marked with, cannot be read.
     """
     task = model.task
-    rows_sha256 = rows_hash([*((row.input, row.output) for row in drawn.rows), *((text, None) for text in drawn.unread)])
+    listed = [*((row.input, row.output) for row in drawn.rows), *((text, None) for text in drawn.unread)]
+    rows_sha256 = rows_hash(listed)
     file_sha256 = drawn.file_sha256 or rows_sha256
     friend.refuse(file_sha256, rows_sha256, drawn.name)
-    if rows_sha256 in revocation.samples(model.folder):
-        raise InputError(
-            "this is the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",
-            value=drawn.name,
-            todo="Draw a new calibration sample from the traffic as it is now.",
-        )
+    marks = Marks.of(((near.folded(joined(text)), output) for text, output in listed), signing.key())
+    _refuse_refuted(model.folder, rows_sha256, marks, drawn.name)
     given = task.gathered(drawn.rows) if isinstance(task, Graded) else list(drawn.rows)
     read = [row for row in given if not friend.knows(row.input)]
     rows = [*read, *(Row(text) for text in drawn.unread if not friend.knows(text))]
@@ -129,8 +132,24 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | No
             left_out=total - len(rows),
             unusable=drawn.unusable,
             jobs=tuple(sorted({id for row in rows for id in drawn.jobs.get(row.input, ())})),
+            marks=marks.text,
         ),
     )
+
+
+def _refuse_refuted(folder: Path, rows_sha256: str, marks: Marks, name: str) -> None:
+    """Raise InputError for the sample of a certificate that was revoked, and for one that has too much of such a one in it."""
+    for gone in revocation.refuted(folder):
+        share = 1.0 if gone.sample == rows_sha256 else 0.0
+        with suppress(ValueError):
+            share = max(share, marks.share_in(Marks.read(gone.marks)))
+        if share > MOST_REFUTED:
+            whose = "this is" if share == 1 else f"{share:.0%} of the rows are of"
+            raise InputError(
+                f"{whose} the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",
+                value=name,
+                todo="Draw a new calibration sample from the traffic as it is now, with none of those rows in it.",
+            )
 
 
 def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Reply]:

@@ -17,14 +17,14 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.parts import Graded
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.version import VERSION
-from smidgen.flows import calibration_sample, lines
+from smidgen.flows import calibration_sample, lines, renewing
 from smidgen.flows.acquaintance import acquainted
 from smidgen.flows.calibration_sample import Drawn, Sample
 from smidgen.flows.live import Model
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
-from smidgen.gateway.certificate import Answered, Certificate, JudgeError, Reference
+from smidgen.gateway.certificate import MOST_NAME, Answered, Certificate, JudgeError, Reference
 from smidgen.gateway.standing import Standing, standing
 from smidgen.judge import report
 from smidgen.stats.binomial import least
@@ -43,6 +43,7 @@ class Terms:
         alpha: the share of local answers that may disagree with the reference.
         delta: the chance that this does not hold.
         reference: what the outputs in the calibration file are.
+        model: what the large model is called by those who ask it, where it is the reference; empty where that is not known.
         judge: how often that reference is wrong itself, where it is a judge.
         valid_days: how long the certificate holds.
         segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
@@ -57,6 +58,7 @@ class Terms:
     valid_days: int = 90
     segment: str | None = None
     look: int | None = None
+    model: str = ""
 
     @property
     def level(self) -> float:
@@ -100,7 +102,8 @@ def certify(
     """Test on the pairs of a file, sign, and write the certificate beside the bundle, in the place of an older one.
 
     Raises:
-        InputError: terms that cannot be; a file that the bundle was made from; a sample whose certificate was revoked.
+        InputError: terms that cannot be; a file that the bundle was made from; a sample with much of one in it whose certificate was
+            revoked; one on which as much cannot be claimed anew, for the audits speak against it.
         DataError: a file that cannot be read, or has no such column.
         BundleError: the bundle has no report.
         CertificateError: no threshold can be certified, and `facts` say how far it is; or the file cannot be written. What was there
@@ -133,7 +136,7 @@ def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | N
         raise _failure(terms, graded, sample, failed)
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     until = now + timedelta(days=terms.valid_days)
-    reference = Reference(kind=terms.reference, judge=_judge_error(terms))
+    reference = Reference(kind=terms.reference, judge=_judge_error(terms), model=terms.model)
     paper = Certificate(
         id=uuid.uuid4().hex,
         statement=papers.statement(terms.alpha, terms.delta, until),
@@ -154,6 +157,7 @@ def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | N
         unchecked=unchecked,
         smidgen_version=VERSION,
     ).signed()
+    renewing.go_on(model.folder, paper)
     return Certified(paper, papers.write(paper, model.folder), refused)
 
 
@@ -174,7 +178,8 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
     folder = lines.folder_of(folder)
     found = papers.read(papers.place(folder))
     try:
-        return revocation.revoke(folder, found.id, reason.strip(), now or datetime.now(UTC), found.calibration.rows_sha256)
+        sample = found.calibration
+        return revocation.revoke(folder, found.id, reason.strip(), now or datetime.now(UTC), sample.rows_sha256, sample.marks)
     except OSError as error:
         raise CertificateError(
             "the revocation could not be written down",
@@ -189,6 +194,12 @@ def _check(terms: Terms) -> None:
             raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give --{name} 0.05, for 5 %.")
     if not 1 <= terms.valid_days <= _LONGEST_DAYS:
         raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
+    if terms.model and (terms.reference != "model" or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
+        raise InputError(
+            "the large model's name is one line, and is said where it is the reference",
+            value=terms.model[:MOST_NAME],
+            todo="Give --reference model --reference-model NAME, as --fallback-model has it, or leave it out.",
+        )
     if (terms.reference == "judge") != (terms.judge is not None):
         raise InputError(
             "a judge, and no other reference, comes with its measured error",

@@ -84,6 +84,18 @@ def audited(paper: Certificate) -> Audit:
     return _read(place(paper.id), paper)
 
 
+def go_on(before: Certificate, paper: Certificate) -> None:
+    """Let a certificate go on with the audits of the one before it, which claims as much of the same bundle: a claim that is made once more
+    is not tested anew. A state that cannot be read stays so, and the certificate does not hold. Raises OSError where it cannot be written.
+    """
+    source, target = place(before.id), place(paper.id)
+    if not source.exists():
+        return
+    with filelock.FileLock(source.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+        content = source.read_bytes()
+    atomic.write(target, content)
+
+
 def mend(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
     """Revoke a certificate whose audits said so, where a process was killed before it wrote that down. Raises OSError where it cannot be
     written; a state that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
@@ -117,7 +129,7 @@ def _write(file: Path, audit: Audit) -> None:
 
 def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:
     if revocation.revoked(bundle, paper.id) is None:
-        revocation.revoke(bundle, paper.id, reason, now, paper.calibration.rows_sha256)
+        revocation.revoke(bundle, paper.id, reason, now, paper.calibration.rows_sha256, paper.calibration.marks)
 
 
 def _read(file: Path, paper: Certificate) -> Audit:

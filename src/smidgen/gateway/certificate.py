@@ -11,10 +11,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from smidgen.core.errors import CertificateError
 from smidgen.gateway import signing
+from smidgen.gateway.marks import MOST_SIGNS as MOST_MARKS
 from smidgen.store import atomic
 
 FORMAT_VERSION = 1
 SUFFIX = ".certificate.json"
+MOST_NAME = 200
+"""Characters of a large model's name."""
 _MOST_BYTES = 16 * 1024 * 1024
 _AGAIN = "Certify the bundle again: smidgen certify DIR --data calibration.csv."
 
@@ -46,22 +49,29 @@ class JudgeError(_Part):
 
 
 class Reference(_Part):
-    """What the answers were compared with. `judge` is there where the reference errs itself."""
+    """What the answers were compared with. `judge` is there where the reference errs itself. `model` is what the large model is called by
+    those who ask it, where it is the reference and its name is known; it is written only then, so that older certificates keep their
+    signature."""
 
     kind: Literal["gold", "model", "reviews", "judge"]
     judge: JudgeError | None = None
+    model: str = Field(default="", max_length=MOST_NAME)
 
     @property
     def words(self) -> str:
         """As it is said to a reader."""
         if self.judge is not None:
             return f"a judge that was wrong in {self.judge.wrong} of {self.judge.reviewed} reviewed verdicts"
-        return {"gold": "gold labels", "model": "the large model", "reviews": "human reviews", "judge": "a judge"}[self.kind]
+        if self.kind == "model":
+            return f"the large model {self.model}" if self.model else "the large model (no name of it is known)"
+        return {"gold": "gold labels", "reviews": "human reviews", "judge": "a judge"}[self.kind]
 
     @model_validator(mode="after")
-    def _judged(self) -> Reference:
+    def _sound(self) -> Reference:
         if (self.kind == "judge") != (self.judge is not None):
             raise ValueError("a judge, and nothing else, comes with its measured error")
+        if self.model and self.kind != "model":
+            raise ValueError("the large model, and nothing else, has a model's name")
         return self
 
 
@@ -93,7 +103,8 @@ class Answered(_Part):
 class Calibration(_Part):
     """The sample: the SHA-256 of its file and of its rows as they were read, how many rows were used, and how many left out because the
     bundle knows their texts. `jobs` are the scopes of the recurring jobs whose captured requests are among the rows that were used; nobody
-    knows of others, nor of a file's. They are written only where there are any, so that older certificates keep their signature."""
+    knows of others, nor of a file's. `marks` are of the rows, by which another sample is compared with it; see gateway/marks.py. Both are
+    written only where there are any, so that older certificates keep their signature."""
 
     file_sha256: Sha256
     rows_sha256: Sha256
@@ -101,6 +112,7 @@ class Calibration(_Part):
     left_out: int = Field(default=0, ge=0)
     unusable: int = Field(default=0, ge=0)
     jobs: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = ()
+    marks: str = Field(default="", max_length=MOST_MARKS)
 
 
 class Certificate(_Part):
@@ -173,7 +185,17 @@ class Certificate(_Part):
 
     def facts(self) -> dict[str, Any]:
         """As it stands in the file, JSON-ready."""
-        return self.model_dump(mode="json", exclude=None if self.calibration.jobs else {"calibration": {"jobs"}})
+        facts = self.model_dump(mode="json")
+        for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
+            if not facts[part][name]:
+                del facts[part][name]
+        return facts
+
+    def told(self) -> dict[str, Any]:
+        """The same for a reader: without the marks of the rows, which are long and say nothing to anybody."""
+        facts = self.facts()
+        facts["calibration"].pop("marks", None)
+        return facts
 
 
 def statement(alpha: float, delta: float, until: datetime) -> str:

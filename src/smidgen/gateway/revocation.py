@@ -6,6 +6,7 @@ that it outlives what is done to the bundle's folder. Both only grow. A record t
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from smidgen.store import atomic
 from smidgen.store.home import home
+from smidgen.store.line import line_of
 
 SUFFIX = ".revocations.json"
 _LOCK_SECONDS = 10
@@ -22,7 +24,7 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 
 class Revocation(BaseModel):
-    """Which certificate, of which calibration sample (the hash of its rows), why, and when."""
+    """Which certificate, of which calibration sample (the hash of its rows, and their marks), why, and when."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,6 +32,7 @@ class Revocation(BaseModel):
     reason: str
     sample: str = ""
     at: AwareDatetime | None = None
+    marks: str = ""
 
 
 class Revocations(BaseModel):
@@ -47,12 +50,12 @@ def place(bundle: Path) -> Path:
     return folder.parent / f"{folder.name}{SUFFIX}"
 
 
-def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "") -> list[Path]:
+def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "", marks: str = "") -> list[Path]:
     """Revoke a certificate of a bundle, given on this sample; returns where that was written down. A second time changes nothing.
 
     Raises OSError where it could not be written in either place.
     """
-    entry = Revocation(certificate=certificate, reason=reason, sample=sample, at=at)
+    entry = Revocation(certificate=certificate, reason=reason, sample=sample, at=at, marks=marks)
     done, fault = [], None
     for write in (_at_home, _beside):
         try:
@@ -128,13 +131,17 @@ def carry(source: Path, target: Path) -> None:
         _write(there, Revocations(revoked=(*before, *(entry for entry in more if entry not in before))))
 
 
-def samples(bundle: Path) -> frozenset[str]:
-    """The samples whose certificates were revoked, as far as the record beside the bundle can be read: what they say of today's traffic was
-    found to be wrong."""
-    try:
-        return frozenset(entry.sample for entry in _read(place(bundle)).revoked if entry.sample)
-    except (OSError, ValueError):
-        return frozenset()
+def refuted(bundle: Path) -> tuple[Revocation, ...]:
+    """The revocations of the bundle, and of the other versions of its line, as far as the records beside them can be read: what their
+    samples say of today's traffic was found to be wrong."""
+    records = [place(bundle)]
+    if line_of(bundle) is not None:
+        records = sorted(bundle.resolve().parent.glob(f"*{SUFFIX}"))
+    found: list[Revocation] = []
+    for record in records:
+        with contextlib.suppress(OSError, ValueError):
+            found += _read(record).revoked
+    return tuple(found)
 
 
 def _at_home(bundle: Path, entry: Revocation) -> Path:
@@ -159,7 +166,11 @@ def _home_file(certificate: str) -> Path:
 
 
 def _write(file: Path, record: Revocations) -> None:
-    atomic.write(file, (json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+    facts = record.model_dump(mode="json")
+    for entry in facts["revoked"]:
+        if not entry["marks"]:
+            del entry["marks"]  # an older smidgen knows of none
+    atomic.write(file, (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
 def _read(file: Path) -> Revocations:

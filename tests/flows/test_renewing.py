@@ -1,0 +1,95 @@
+"""Certifying again: a refuted sample is not taken in another shape, and the audits of a claim go on where it is made once more."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+
+from smidgen.core.errors import InputError
+from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown
+from smidgen.flows.live import load
+from smidgen.gateway import auditing, revocation
+from smidgen.gateway.standing import State
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ROWS = pairs(1500, 3, start=20_000)
+
+
+def run(bundle: Path, file: Path, **terms: Any) -> Certified:
+    with closing(load(bundle, 1)) as model:
+        return certify(model, file, Terms(**terms), now=NOW)
+
+
+def test_a_refuted_sample_with_other_rows_beside_it_is_the_refuted_one(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS))
+    revoke(certified_bundle, "the audit found it", NOW)
+    new = pairs(1500, 4, start=60_000)
+    spaced = [(given.upper() + " !", wanted) for given, wanted in ROWS]
+    for name, rows in {
+        "more": [*ROWS, *new[:20]],
+        "less": ROWS[1:],
+        "turned": ROWS[::-1],
+        "half": [*ROWS[:750], *new],
+        "spaced": spaced,
+    }.items():
+        with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+            run(certified_bundle, write_pairs(tmp_path / f"{name}.csv", rows))
+    assert shown(certified_bundle, NOW).state is State.REVOKED
+    assert run(certified_bundle, write_pairs(tmp_path / "new.csv", [*new, *ROWS[:100]])).certificate.n == 1600
+    (gone,) = revocation.refuted(certified_bundle)
+    assert gone.marks and "message" not in revocation.place(certified_bundle).read_text(encoding="utf-8")
+
+
+def test_what_the_audits_refuted_is_known_too(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    paper = run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS)).certificate
+    while not auditing.observe(certified_bundle, paper, 1.0, now=NOW):
+        pass
+    with pytest.raises(InputError, match="99% of the rows are of the sample of a certificate that was revoked"):
+        run(certified_bundle, write_pairs(tmp_path / "more.csv", [*ROWS, *pairs(20, 4, start=60_000)]))
+
+
+def test_a_claim_that_is_made_once_more_goes_on_with_its_audits(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    first = run(certified_bundle, file).certificate
+    for number in range(12):
+        auditing.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
+    assert not auditing.audited(first).revoked and auditing.audited(first).evidence > 1
+    again = run(certified_bundle, file).certificate
+    grown = run(certified_bundle, write_pairs(tmp_path / "grown.csv", [*ROWS, *pairs(300, 4, start=60_000)])).certificate
+    for renewed in (again, grown):
+        assert renewed.id != first.id and auditing.audited(renewed).json() == auditing.audited(first).json()
+    asked = 12
+    while not auditing.observe(certified_bundle, grown, float(asked % 4 == 0), now=NOW):
+        asked += 1
+        grown = run(certified_bundle, file).certificate
+        assert asked < 200, "a slow breach is revoked though it is certified again after every audit"
+
+
+def test_other_terms_do_not_make_the_audits_forgotten(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    first = run(certified_bundle, file).certificate
+    assert auditing.audited(run(certified_bundle, file, alpha=0.06).certificate).audits == 0  # nothing speaks against it yet
+    first = run(certified_bundle, file).certificate
+    for number in range(12):
+        auditing.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
+    with pytest.raises(InputError, match="the audits since then speak against it"):
+        run(certified_bundle, file, alpha=0.06)
+    assert shown(certified_bundle, NOW).certificate == first
+    new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000)), alpha=0.06).certificate
+    assert auditing.audited(new).audits == 0, "rows of their own are a claim of its own"
+
+
+def test_another_reference_is_another_claim(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    first = run(certified_bundle, file, reference="model", model="big").certificate
+    assert first.reference.words == "the large model big"
+    auditing.observe(certified_bundle, first, 1.0, now=NOW)
+    assert auditing.audited(run(certified_bundle, file, reference="model").certificate).audits == 1
+    assert auditing.audited(run(certified_bundle, file, reference="gold").certificate).audits == 0
+    with pytest.raises(InputError, match="--reference-model"):
+        run(certified_bundle, file, reference="gold", model="big")
