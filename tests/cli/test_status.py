@@ -54,7 +54,7 @@ def test_what_is_known_of_a_bundle_and_of_the_day(certified_bundle: Path, capsys
     book.hold(today(), {"all": None}, NANO)
     found = told(capsys)
     (bundle,) = found["bundles"]
-    assert bundle["certificate"]["state"] == "valid" and bundle["certificate"]["reference"] == "the large model"
+    assert bundle["certificate"]["state"] == "valid" and bundle["certificate"]["reference"] == "the large model (no name of it is known)"
     assert (bundle["audits"]["audits"], bundle["audits"]["losses"], bundle["audits"]["needed"]) == (1, 1.0, 20.0)
     assert found["spending"]["scopes"] == {
         "all": {"usd": 0.25, "of_that_estimated_usd": 0.25, "set_aside_usd": 1.0, "requests": 1},

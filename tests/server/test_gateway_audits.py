@@ -399,8 +399,8 @@ def test_an_expired_one_is_not_revived_by_a_clock_that_is_set_back(
     moment = [now]
 
     class Set(Watch):
-        def __init__(self, bundle: Path, subject: Any) -> None:
-            super().__init__(bundle, subject, lambda: moment[0])
+        def __init__(self, bundle: Path, subject: Any, **more: Any) -> None:
+            super().__init__(bundle, subject, lambda: moment[0], **more)
 
     monkeypatch.setattr("smidgen.flows.vouching.Watch", Set)
     certify(model, reference=AGAINST_MODEL)

@@ -191,8 +191,8 @@ def test_what_was_judged_by_one_certificate_is_answered_by_its_bundle(
     papers = [certify(load(line.version(id), 1), id="0" * 31 + str(number)) for number, id in enumerate(ids)]
     looked, go, real = threading.Event(), threading.Event(), vouchers.voucher
 
-    def held(folder: Path, manifest: Any) -> Any:
-        look = real(folder, manifest)
+    def held(folder: Path, manifest: Any, large: Any) -> Any:
+        look = real(folder, manifest, large)
 
         def looking() -> Any:
             standing = look()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import InputError
 from smidgen.flows import lines
-from smidgen.flows.learning import enthroning
+from smidgen.flows.learning import enthroning, freshness
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway.standing import Standing, standing
 from smidgen.store.line import Line, earlier
@@ -30,7 +30,8 @@ class RolledBack:
 
 
 def roll_back(folder: Path, to: str | None = None, reason: str | None = None, now: datetime | None = None) -> RolledBack:
-    """Point the line to an earlier champion: the one before the present one, or the version `to`, whose every hash is verified first.
+    """Point the line to an earlier champion: the one before the present one, or the version `to`, whose every hash is verified first. What
+    was revoked of any version until now is remembered by the line: a certificate from before that does not hold.
 
     Raises InputError where there is none, or it serves already; BundleError where it must not be opened: the pointer then stays. LineBusy
     where the champion was changed meanwhile.
@@ -50,5 +51,7 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
     if wanted == pointer.champion:
         raise InputError("this version serves already", value=wanted, todo="Name another with --to, or leave it out.")
     bundle = lines.version(line, wanted)
+    # Before it serves: a certificate that the latest revocation has outdated must not hold for a moment.
+    freshness.remembered(line, freshness.revocations(line), now or datetime.now(UTC))
     line.point(wanted, by="rollback", why=reason or f"back from {pointer.champion}", instead_of=pointer.champion, now=now)
     return RolledBack(pointer.name, wanted, pointer.champion, standing(bundle.folder, subject_of(bundle.manifest), now))

@@ -28,13 +28,14 @@ def subject_of(manifest: Manifest) -> Subject:
     )
 
 
-def voucher(folder: Path | None, manifest: Manifest | None) -> Voucher:
+def voucher(folder: Path | None, manifest: Manifest | None, large: frozenset[str] | None = None) -> Voucher:
     """Of a bundle that was opened from this folder. What counts is what was opened: a bundle put in its place meanwhile is another one, and
-    so is its certificate."""
+    so is its certificate. `large`: the names of the large model that requests escalate to; a certificate against another one does not
+    hold."""
     if folder is None or manifest is None:
         none = Standing(State.NONE, "the model is in no folder that a certificate could be beside")
         return lambda: none
-    watch = Watch(folder, subject_of(manifest))
+    watch = Watch(folder, subject_of(manifest), large=large)
     paper = watch().certificate
     if paper is not None:
         # A home that cannot be written is no reason not to serve: then it was not this machine that audited.

@@ -9,10 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import CertificateError
+from smidgen.core.errors import BundleError, CertificateError, InputError
 from smidgen.gateway import auditing, clock, revocation, signing
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Answered, Certificate, Subject
+from smidgen.store.line import line_of
+
+_ANEW = "what it was tested on says nothing of the traffic now. Let the line learn, or certify on a sample drawn since"
 
 
 class State(StrEnum):
@@ -25,6 +28,8 @@ class State(StrEnum):
     BASE = "base changed"
     BUNDLE = "bundle changed"
     REVOKED = "revoked"
+    STALE = "stale"
+    REFERENCE = "another large model"
     EARLY = "not yet valid"
     EXPIRED = "expired"
     SET_BACK = "clock set back"
@@ -77,7 +82,7 @@ class Standing:
         return {
             "state": self.state.value,
             "why": self.why,
-            "certificate": self.certificate.facts() if self.certificate is not None else None,
+            "certificate": self.certificate.told() if self.certificate is not None else None,
         }
 
 
@@ -94,8 +99,11 @@ def standing(bundle: Path, subject: Subject, now: datetime | None = None) -> Sta
     return at(found, now or datetime.now(UTC), seen)
 
 
-def written(bundle: Path, subject: Subject) -> Standing:
-    """How the certificate stands by all that is written in files. One that is `VALID` still needs its time: see `at`. Raises nothing."""
+def written(bundle: Path, subject: Subject, large: frozenset[str] | None = None) -> Standing:
+    """How the certificate stands by all that is written in files. One that is `VALID` still needs its time: see `at`. Raises nothing.
+
+    `large`: the names of the large model that requests escalate to; None where that is not asked.
+    """
     file = papers.place(bundle)
     try:
         found = papers.read(file)
@@ -107,6 +115,8 @@ def written(bundle: Path, subject: Subject) -> Standing:
         state, why = _state(found, bundle, subject)
     except OSError as error:
         state, why = State.DAMAGED, f"it cannot be checked ({error})"
+    if state is State.VALID and not _against(found, large):
+        state, why = State.REFERENCE, f"it is against {found.reference.words}, and requests escalate to {', '.join(sorted(large or ()))}"
     return Standing(state, why, found)
 
 
@@ -146,7 +156,25 @@ def _state(found: Certificate, bundle: Path, subject: Subject) -> tuple[State, s
         return State.REVOKED, f"the state of its audits cannot be read ({error})"
     if audit.revoked:
         return State.REVOKED, f"the audits found too many disagreements: {auditing.words(audit)}"
+    since = _fresh_since(bundle)
+    if since is not None and found.created < since.replace(microsecond=0):
+        when = f"{since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return State.STALE, f"it is of before {when}, when a certificate of its line was revoked: {_ANEW}"
     return State.VALID, f"until {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, or until it is revoked"
+
+
+def _fresh_since(bundle: Path) -> datetime | None:
+    """Since when held-out rows say something of the traffic, of a version of a line. Raises OSError where the line cannot be read."""
+    line = line_of(bundle)
+    try:
+        return line.read().fresh_since if line is not None else None
+    except (BundleError, InputError) as error:
+        raise OSError(f"what its line remembers of revocations cannot be read: {error}") from error
+
+
+def _against(found: Certificate, large: frozenset[str] | None) -> bool:
+    """Whether the large model, where it is the reference, is the one that is asked. An older certificate knows no name."""
+    return large is None or not found.reference.model or found.reference.model in large
 
 
 def _outside(found: Certificate, now: datetime) -> tuple[State, str] | None:

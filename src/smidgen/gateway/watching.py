@@ -1,9 +1,9 @@
 """Watching a certificate: as often as it is asked for, for the price of a few looks at the disk.
 
-All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, the state
-of its audits. Reading and verifying them costs about a millisecond. What the system says of each (when it was changed, its size, which file
-it is) costs a thousandth of that, and tells whether anything is different: then all is read anew. The state of the audits changes with each
-of them, and is read alone, for whether it revokes. The time is looked at on every call.
+All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, of a
+line's version the line's pointer, the state of its audits. Reading and verifying them costs about a millisecond. What the system says of
+each (when it was changed, its size, which file it is) costs a thousandth of that, and tells whether anything is different: then all is read
+anew. The state of the audits changes with each of them, and is read alone, for whether it revokes. The time is looked at on every call.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Subject
 from smidgen.gateway.clock import Clock
 from smidgen.gateway.standing import Standing, State
+from smidgen.store.line import line_of
 
 _SETTLED_NS = 2_000_000_000
 """Coarsest times of files in use. A file that was changed less than this ago could be changed again and look the same: it is read anew."""
@@ -56,10 +57,19 @@ class Watch:
         bundle: its folder. A link is followed once: what is put in its place later is another bundle.
         subject: its manifest, as it was opened.
         now: the time, for tests.
+        large: the names of the large model that requests escalate to; None where that is not asked.
     """
 
-    def __init__(self, bundle: Path, subject: Subject, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._bundle, self._subject, self._now = bundle.resolve(), subject, now
+    def __init__(
+        self,
+        bundle: Path,
+        subject: Subject,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        large: frozenset[str] | None = None,
+    ) -> None:
+        self._bundle, self._subject, self._now, self._large = bundle.resolve(), subject, now, large
+        line = line_of(self._bundle)
+        self._pointers = (line.file,) if line is not None else ()
         self._held: _Held | None = None
         self._clock: Clock | None = None
 
@@ -95,11 +105,11 @@ class Watch:
         except CertificateError:
             name = ""
         # All before the reading that counts: what is changed in the midst of it is seen the next time.
-        for path in (*signing.watched(), *(revocation.watched(self._bundle, name) if name else ())):
+        for path in (*signing.watched(), *self._pointers, *(revocation.watched(self._bundle, name) if name else ())):
             stamps[str(path)] = stamp(path)
         audits = auditing.place(name) if name else None
         audited = (str(audits), stamp(audits)) if audits is not None else None
-        found = standing.written(self._bundle, self._subject)
+        found = standing.written(self._bundle, self._subject, self._large)
         clock = None
         if found.valid and found.certificate is not None:
             try:
@@ -110,7 +120,7 @@ class Watch:
         same = (found.certificate.id if found.certificate is not None else "") == name
         fresh = any(isinstance(part, int) and part > began - _SETTLED_NS for mark in stamps.values() for part in mark[:2])
         # What does not hold may be for want of a file handle, or of a disk that answers: it is read anew until it does.
-        sound = found.state in (State.VALID, State.NONE)
+        sound = found.state in (State.VALID, State.NONE, State.REFERENCE)
         self._held = held if sound and same and not fresh else None
         return held
 

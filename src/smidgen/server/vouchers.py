@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from smidgen.flows.vouching import Voucher, voucher
 from smidgen.server.served import Served
 from smidgen.server.service import Service
+from smidgen.server.settings import ServeSettings
 
 _NOTE = "voucher"
 
@@ -40,6 +41,7 @@ class Vouchers(Mapping[str, Voucher]):
 
     def __init__(self, service: Service) -> None:
         self._service, self._answering = service, Answering(service)
+        self._large = large_of(service.settings)
         self.present()
 
     def __getitem__(self, name: str) -> Voucher:
@@ -61,8 +63,13 @@ class Vouchers(Mapping[str, Voucher]):
         return {name: self._of(model) for name, model in list(self._service.models.items())}
 
     def _of(self, model: Served) -> Voucher:
-        return self._service.noted(model, _NOTE, _made)
+        return self._service.noted(model, _NOTE, self._made)
+
+    def _made(self, model: Served) -> Voucher:
+        return voucher(getattr(model, "folder", None), model.manifest, self._large)
 
 
-def _made(model: Served) -> Voucher:
-    return voucher(getattr(model, "folder", None), model.manifest)
+def large_of(settings: ServeSettings) -> frozenset[str] | None:
+    """The names of the large model that audits ask and requests escalate to: the first fallback's, and others that are said to be its; None
+    without a fallback."""
+    return frozenset({settings.fallback_model[0], *settings.reference_model}) if settings.fallback_model else None

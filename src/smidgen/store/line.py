@@ -295,6 +295,14 @@ class Line:
         )
 
 
+def line_of(version: Path) -> Line | None:
+    """The line that the version in this folder is of; None for a bundle by itself."""
+    folder = version.resolve()
+    line = Line(folder.parent.parent)
+    there = folder.parent.name == "versions" and _is_id(folder.name) and (line.file.exists() or line.file.is_symlink())
+    return line if there else None
+
+
 def is_line(folder: Path) -> bool:
     """Whether a folder is a line."""
     return (folder / POINTER).exists()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import LABELS, make, pairs, write_pairs
-from tests.line_versions import line_of
+from tests.line_versions import line_of, version
 
 from smidgen.core.errors import BundleError, CertificateError, InputError
 from smidgen.flows import certifying
@@ -20,6 +20,7 @@ from smidgen.flows import learn as flow
 from smidgen.flows.learn import Ask, Learned, learn
 from smidgen.flows.learning import challenger
 from smidgen.flows.learning.attesting import Asked
+from smidgen.flows.learning.enthroning import install
 from smidgen.flows.learning.gathering import Capture
 from smidgen.flows.live import load
 from smidgen.flows.rollback import roll_back
@@ -28,6 +29,7 @@ from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
 from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
 from smidgen.gateway.standing import State
+from smidgen.gateway.watching import Watch
 from smidgen.store.home import home
 from smidgen.store.line import Line, LineBusy
 
@@ -278,3 +280,36 @@ def test_a_bundle_whose_revocations_cannot_be_read_is_not_taken_in(tmp_path: Pat
     with pytest.raises(BundleError, match="cannot be taken in"):
         learn(line.folder, Ask(start=bundle, capture=Capture(use=False), task="classify", threads=1))
     assert line.read().champion is None
+
+
+def test_going_back_brings_back_no_certificate_of_before_a_revocation(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    assert run(line, NOW, data(tmp_path)).promoted
+    first = line.read().champion or ""
+    with closing(load(line.folder, 1)) as champion:
+        watch = Watch(champion.folder, subject_of(champion.manifest), lambda: NOW + 3 * DAY)
+    assert watch().valid
+    second = install(line, version(line, 8), by="learn", why="another", instead_of=first)
+    revocation.revoke(line.version(second), "cd" * 16, "the audit found it", NOW + 2 * DAY)
+    done = roll_back(line.folder, now=NOW + 3 * DAY)
+    assert done.champion == first and line.read().fresh_since == NOW + 2 * DAY
+    assert done.standing.state is State.STALE and "2026-06-03" in done.standing.why and "was revoked" in done.standing.why
+    assert watch().state is State.STALE, "nor for a server that has it open"
+    assert certifying.shown(line.folder, NOW + 3 * DAY).state is State.STALE
+    # A new one, on rows from since then, holds; and for `learn` the champion is one without a certificate.
+    again = run(line, NOW + 4 * DAY, data(tmp_path))
+    assert again.promoted and "which the champion is not" in again.why
+    assert certifying.shown(line.folder, NOW + 4 * DAY).valid
+
+
+def test_a_line_that_cannot_be_read_vouches_for_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    assert run(line, NOW, data(tmp_path)).promoted
+    with closing(load(line.folder, 1)) as champion:
+        watch = Watch(champion.folder, subject_of(champion.manifest), lambda: NOW)
+    assert watch().valid
+    kept = line.file.read_bytes()
+    line.file.write_bytes(b"{")
+    assert watch().state is State.DAMAGED and "what its line remembers" in watch().why
+    line.file.write_bytes(kept)
+    assert watch().valid
