@@ -10,7 +10,7 @@ from smidgen.core.errors import InputError
 from smidgen.parts import recipe as recipes
 from smidgen.server.settings import ServeSettings
 
-_OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "price_in", "price_out"})
+_OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "reference_model", "price_in", "price_out"})
 """What a recipe says of its own fallbacks, and of no others: a key must not go to another's host."""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +16,9 @@ from smidgen.cli.routes import told_of, with_route
 from smidgen.cli.screen import errors, out
 from smidgen.core.errors import InputError
 from smidgen.server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from smidgen.flows.live import Model
 
 
 @with_flags(ServeSettings)
@@ -57,6 +61,11 @@ def serve(
         with told_of(recipe):
             targets(chosen)  # what it cannot be is said before any weights are loaded
             plan(chosen)
+    if chosen.held_out_aside:
+        from smidgen.server.aside import check as check_aside
+
+        with told_of(recipe):
+            check_aside(chosen)
     if any(name.startswith("cache") for name in chosen.model_fields_set):
         from smidgen.server.cached import check
 
@@ -84,7 +93,7 @@ def serve(
             if as_json:
                 print(json.dumps({"url": url, "models": names, "pid": os.getpid()}), flush=True)  # noqa: T201
             else:
-                _welcome(url, names, chosen)
+                _welcome(url, models, chosen)
 
         run(app, bound, chosen, ready)
 
@@ -113,7 +122,33 @@ def _private(settings: ServeSettings) -> bool:
     return settings.privacy != "off" or bool(settings.privacy_kind) or settings.privacy_bundle is not None
 
 
-def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
+def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
+    """Which certificates hold now, and what watches them, in lines."""
+    from smidgen.flows.vouching import voucher
+    from smidgen.gateway.standing import State
+    from smidgen.server.vouchers import large_of
+
+    watched: list[str] = []
+    for model in models:
+        found = voucher(model.folder, model.manifest, large_of(settings))()
+        if not found.valid or found.certificate is None:
+            other = found.certificate.reference.model if found.certificate is not None and found.state is State.REFERENCE else ""
+            todo = f". Where both are one model: --reference-model {other}" if other else ""
+            yield f"{model.name}: everything escalates, for its certificate does not hold ({found.state.value}): {found.why}{todo}"
+        elif found.certificate.reference.kind == "model" and settings.audit_share:
+            watched.append(model.name)
+        else:
+            what = "audits compare with the large model alone" if settings.audit_share else "no answers are audited (--audit-share 0)"
+            yield f"{model.name}: nothing watches its certificate, which is against {found.certificate.reference.words}: {what}"
+    if watched:
+        yield (
+            f"audits: {settings.audit_share:.3g} of the answers of {', '.join(watched)}, certified against the large model, are sent to "
+            "it, too (--audit-share)"
+        )
+
+
+def _welcome(url: str, models: Sequence[Model], settings: ServeSettings) -> None:
+    names = [model.name for model in models]
     key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
     body = json.dumps({"model": (*names, *settings.fallback_model)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback:
@@ -123,15 +158,16 @@ def _welcome(url: str, names: list[str], settings: ServeSettings) -> None:
         out.print(f"personal data in it: {leaves}", markup=False, soft_wrap=True)
         if settings.cache != "off":
             out.print(_cached(settings), markup=False, soft_wrap=True)
+        if settings.held_out_aside:
+            out.print("texts that are held out always go to the fallback (--held-out-aside)", markup=False, soft_wrap=True)
         if settings.take:
             out.print(
                 "requests of the jobs that a line's certificate knows are answered by it, whatever model they name (--take)",
                 markup=False,
                 soft_wrap=True,
             )
-        if names and settings.audit_share:
-            audited = f"{settings.audit_share:.3g} of the answers certified against the large model are sent to it, too (--audit-share)"
-            out.print(f"audits: {audited}", markup=False, soft_wrap=True)
+        for line in _watched(models, settings):
+            out.print(line, markup=False, soft_wrap=True)
     out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":

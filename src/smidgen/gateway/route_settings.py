@@ -36,6 +36,11 @@ class RouteSettings(Settings):
         "SMIDGEN_FALLBACK_KEY, of the second one SMIDGEN_FALLBACK_KEY_2, and so on.",
         hidden=True,
     )
+    reference_model: Several = setting(
+        (),
+        "Another name of the first fallback's model: a certificate that names it counts, too; one that names any other model does not. May "
+        "be repeated.",
+    )
     fallback_connect_seconds: float = setting(5.0, "Longest to wait for a connection to the fallback.", gt=0, le=600)
     fallback_seconds: float = setting(300.0, "Longest to wait for the fallback's next byte.", gt=0, le=3600)
     fallback_retry_seconds: float = setting(20.0, "Longest that a request waits between tries, at all fallbacks together.", ge=0, le=600)
@@ -64,6 +69,11 @@ class RouteSettings(Settings):
     )
     capture_held_out: float | None = setting(
         None, "Share of the texts that is never learnt from; of a new store, 0.2 where this is not given.", ge=0, lt=1
+    )
+    held_out_aside: bool = setting(
+        False,
+        "Send the texts that capture holds out to the fallback always, also where a bundle could answer: what certifies the next version "
+        "is then like all of the traffic. Costs that share of the local answers.",
     )
     privacy: Literal["off", "mask", "block", "health", "card"] = setting(
         "off",

@@ -17,6 +17,7 @@ QUALITY = "quality"
 SCORE = "score"
 SEGMENT = "segment"
 JOB = "job"
+HELD_OUT = "held out"
 UNANSWERED = "no local answer"
 """Why a request escalates whose certificate holds; where it does not, the reason is the certificate's state."""
 
@@ -49,6 +50,11 @@ class Ruling:
     def local(self) -> bool:
         """Whether the small model answers."""
         return not self.why
+
+
+def aside(known: Ruling) -> Ruling:
+    """Of a request that the small model could have been asked, whose text is one to measure on."""
+    return Ruling(why=HELD_OUT, detail="its text is kept to measure on", certificate=known.certificate)
 
 
 def before(standing: Standing, asked: Wanted) -> Ruling:

@@ -163,6 +163,7 @@ def _add_gateway(
     app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None, cache: Caching | None
 ) -> None:
     """Put the gateway's door before the faces, and show its certificates and its money."""
+    from smidgen.server.aside import aside_of
     from smidgen.server.budget_gauge import Spending
     from smidgen.server.routing import Gateway
     from smidgen.server.saving import listed
@@ -187,6 +188,7 @@ def _add_gateway(
         quality=settings.quality,
         taking=taking(service.models.values()) if settings.take else None,
         cache=cache,
+        aside=aside_of(service),
     )
 
 

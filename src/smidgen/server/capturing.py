@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from smidgen.flows.captured import Scrubber
@@ -42,7 +43,10 @@ def recorder_of(service: Service) -> Recorder:
     def reading(taken: Taken) -> Exchange | None:
         for known in taken.models.values():
             names.note(known)
-        return exchange(taken, saved_at)
+        found = exchange(taken, saved_at)
+        if found is None or found.input is None or not settings.held_out_aside:
+            return found
+        return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it
 
     return Recorder(traffic, scrubber, reading, settings.capture_days, service.metering.captured, service.metering.capture_failures)
 

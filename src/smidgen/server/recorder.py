@@ -77,6 +77,10 @@ class Recorder:
         elif refused := self._backlog.add(taken):
             self._drop(refused, "requests come faster than they are stored", taken)
 
+    def holds_out(self, input: str) -> bool:
+        """Whether a text is held out, by the key and the share of the store. Any thread may ask; nothing is read for it."""
+        return self._traffic.holds_out(input)
+
     def told(self, said: Feedback) -> Future[bool]:
         """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
         RequestError, 503, where too much waits."""

@@ -24,6 +24,7 @@ from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import judging, local_answer, model_list, observation, unstored
 from smidgen.server import slip as slips
 from smidgen.server.answers import tokens
+from smidgen.server.aside import Aside
 from smidgen.server.auditor import Auditor
 from smidgen.server.caching import FROM_CACHE, Caching, Given
 from smidgen.server.errors import refused, unrouted
@@ -78,6 +79,7 @@ class Gateway:
         quality: the least that certificates must say, whatever a request asks for; None for what it asks for.
         taking: which bundle takes a request that names none, if any; None where none is to.
         cache: gives upstreams' answers again; None where each is asked for.
+        aside: says of a text whether it always escalates, for it is held out; None where none does.
     """
 
     def __init__(
@@ -94,10 +96,12 @@ class Gateway:
         quality: float | None = None,
         taking: Taking | None = None,
         cache: Caching | None = None,
+        aside: Aside | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
         self._auditor, self._quality, self._taking, self._cache = auditor, quality, taking, cache
+        self._aside = aside
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,6 +189,8 @@ class Gateway:
         odd = unsuited(scope["path"], read)
         if ruling.local and odd is not None:
             ruling = Ruling(why=rulings.SUITED, detail=odd)
+        if ruling.local and self._aside is not None and self._aside(text_of(scope["path"], read)):
+            ruling = rulings.aside(ruling)
         local: LocalAnswer | None = None
         if ruling.local:
             clock = asyncio.get_running_loop().time

@@ -128,4 +128,5 @@ def _pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whole", 
         state=state,
         corrected=corrected,
         altered=row.altered,
+        why=row.why,
     )

@@ -57,6 +57,7 @@ class Exchange:
         truncated: whether a text was too long to be kept whole.
         altered: whether personal data was taken out of the input: it is not the text that was asked any more.
         answer_state: how the upstream answered; see core/answer_state.py.
+        held_out: its side, where that was drawn before personal data was taken out; None: by the input as it stands here.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Exchange:
     truncated: bool = False
     altered: bool = False
     answer_state: AnswerState = ""
+    held_out: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Pair:
         state: how the upstream answered. To learn from, `whole` alone comes.
         corrected: of a held-out request that the upstream answered: what a person put in the place of some answer to it.
         altered: whether personal data was taken out of the input.
+        why: why the small model did not answer under its certificate; empty where it did, or there was none to ask.
     """
 
     id: str
@@ -133,6 +136,7 @@ class Pair:
     state: AnswerState = "whole"
     corrected: str | None = None
     altered: bool = False
+    why: str = ""
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -92,6 +92,10 @@ class Traffic:
         """The share of texts that is never learnt from."""
         return self._sides.share
 
+    def holds_out(self, input: str) -> bool:
+        """Whether a text falls on the side of those that are never learnt from."""
+        return self._sides.held_out(_text(input)[:MOST_TEXT], "")
+
     def close(self) -> None:
         """Let the connections go."""
         self._database.close()
@@ -281,7 +285,7 @@ class Traffic:
             "system_hash": self._sides.hashed("system", one.system),
             "template_hash": self._sides.hashed("template", one.template),
             "key_hash": one.key[:MOST_NAME],
-            "held_out": self._sides.held_out(cut[0], one.id),
+            "held_out": self._sides.held_out(cut[0], one.id) if one.held_out is None else one.held_out,
             "truncated": one.truncated or cut != texts,
         }
 
