@@ -69,5 +69,7 @@ def test_learning_is_told_of_an_alarm_in_words(bundle: Path, capsys: Any, monkey
     assert looks()
     looks()
     assert asked[0] is None and asked[1] is not None, "what was looked at is not looked at again"
-    assert f"{NEW} (34)" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "meaning moved by" in told and "words moved by" in told
+    assert NEW not in told, "what is deleted from the store does not live on in a log"
     assert code(["learn", str(bundle.parent / "line"), "--when-drift", "--no-traffic"]) == 2

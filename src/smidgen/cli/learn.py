@@ -87,6 +87,12 @@ def learn(
         Literal["gold", "model", "reviews"] | None,
         typer.Option(help="Whose outputs certify (default: as the champion's certificate, else whose most are)."),
     ] = None,
+    reference_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The large model whose answers certify, where they do (default: who answered most of the newest 100 rows)."
+        ),
+    ] = None,
     valid_days: Annotated[int, typer.Option(help="Days until the certificate expires.")] = 90,
     likely: Annotated[
         float,
@@ -99,6 +105,10 @@ def learn(
     ] = 0.8,
     uncertified: Annotated[
         Literal["keep", "promote"], typer.Option(help="What becomes of a better one that could not be certified.")
+    ] = "keep",
+    fewer_labels: Annotated[
+        Literal["keep", "promote"],
+        typer.Option(help="What becomes of one that does not know every label of the champion any more, for want of rows."),
     ] = "keep",
     every: Annotated[str | None, typer.Option(help="Learn again and again, so far apart: 30m, 1h, 7d.")] = None,
     when_new: Annotated[
@@ -148,8 +158,9 @@ def learn(
         max_rows=max_rows,
         level=level,
         margin=margin,
-        certificate=Asked(alpha, delta, reference, valid_days, likely),
+        certificate=Asked(alpha, delta, reference, valid_days, likely, reference_model),
         anyway=uncertified == "promote",
+        fewer_labels=fewer_labels == "promote",
         threads=threads,
     )
     if when_grown is not None and when_new is None:
@@ -250,7 +261,9 @@ class _Looks:
         self._after = found.windows.last
         if found.judgement is None:
             return False
-        moved = "; ".join(f"{test.what} moved by {test.size:.1%}: {test.says}" for test in found.judgement.tests if test.alarm)
+        # What may live on alone: of words these are words of texts, and a log outlives what is deleted from the store.
+        tests = [test for test in found.judgement.json(examples=False)["tests"] if test["alarm"]]
+        moved = "; ".join(f"{test['what']} moved by {test['size']:.1%}" + (f": {test['says']}" if "says" in test else "") for test in tests)
         errors.print(f"drift, look {found.judgement.look}: {escape(moved) or 'no alarm'}")
         return found.alarm
 

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from smidgen.bundles.open import open_bundle
+from smidgen.bundles.open import open_bundle, read_manifest
 from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.certifying import Terms, shown
 from smidgen.flows.embedding import embedder
 from smidgen.flows.jobs import taking_up
-from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, picking, reach, recipes
+from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, lost_labels, picking, reach, recipes
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.gathering import Capture, Names
@@ -61,6 +61,7 @@ class Ask:
         margin: by how much one that is certified may be worse than one that is not.
         certificate: its terms.
         anyway: whether a better one is promoted without a certificate.
+        fewer_labels: whether one may be promoted that does not know every label of the champion.
         threads: threads to compute with; None for one a core.
     """
 
@@ -79,6 +80,7 @@ class Ask:
     margin: float = 0.02
     certificate: Asked = field(default_factory=Asked)
     anyway: bool = False
+    fewer_labels: bool = False
     threads: int | None = None
 
 
@@ -187,6 +189,9 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         if champion is None:
             raise
         return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
+    lost = lost_labels.lost(champion.form, read_manifest(built.folder).form) if champion is not None else ()
+    if lost and champion is not None and not ask.fewer_labels:  # before any look is spent on it
+        return _kept(line, pointer, began, lost_labels.why(lost, champion.form), ask, known)
     standing = shown(champion.folder, started.now) if champion is not None else None
     holds = standing is not None and standing.valid
     before = standing.certificate if standing is not None else None
@@ -320,7 +325,7 @@ def _the_same(last: Learning | None, ask: Ask, material: Material) -> bool:
 
 def _asked(ask: Ask) -> str:
     """The hash of what the outcome depends on beside the rows."""
-    return content_hash([ask.overrides, ask.max_rows, ask.level, ask.margin, asdict(ask.certificate), ask.anyway])
+    return content_hash([ask.overrides, ask.max_rows, ask.level, ask.margin, asdict(ask.certificate), ask.anyway, ask.fewer_labels])
 
 
 def _kept(line: Line, pointer: Pointer, began: datetime, why: str, ask: Ask, material: Material) -> Learned:

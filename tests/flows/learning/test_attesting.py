@@ -29,7 +29,7 @@ def rows(n: int, source: Source = "upstream", start: int = 20_000, worst: float 
     return [taken(given, wanted, source, **more) for given, wanted in pairs(n, 3, 0.0, worst, start)]  # type: ignore[arg-type]
 
 
-def attest(model: Model, some: list[Taken], before: Certificate | None = None, look: int = 1, **asked: object) -> Attested:
+def attest(model: Model, /, some: list[Taken], before: Certificate | None = None, look: int = 1, **asked: object) -> Attested:
     return attested(model, some, Asked(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
 
 
@@ -116,6 +116,30 @@ def test_texts_that_were_altered_are_told_of(model: Model) -> None:
     assert any("25 of 400 texts had it replaced; the traffic has not" in said for said in done.certificate.unchecked)
     plain = attest(model, some)
     assert plain.certificate is not None and not any("replaced" in said for said in plain.certificate.unchecked)
+
+
+def test_only_what_the_named_model_answered_certifies(model: Model) -> None:
+    old, new = rows(300, model="old"), rows(150, start=40_000, worst=0.0, model="new", days=1)
+    found = attest(model, [*old, *new], reference="model")
+    assert found.certificate is not None and found.certificate.reference.words == "the large model new" and found.n == 150
+    asked = attest(model, [*old, *new], reference="model", model="old")
+    assert asked.certificate is not None and asked.certificate.reference.model == "old" and asked.n == 300
+    unnamed = attest(model, rows(300), reference="model")
+    assert unnamed.certificate is not None and "no name of it is known" in unnamed.certificate.reference.words
+    assert "model" not in unnamed.certificate.facts()["reference"]
+    gold = attest(model, rows(300, "data"))
+    assert gold.certificate is not None and gold.certificate.reference.model == ""
+
+
+def test_rows_that_escalated_for_doubt_are_told_of(model: Model) -> None:
+    some = rows(400)
+    picked = [taken(one.row.input, one.row.output, "upstream", unsure=place < 300) for place, one in enumerate(some)]  # type: ignore[arg-type]
+    done = attest(model, picked, alpha=0.1)
+    assert done.certificate is not None
+    (said,) = [one for one in done.certificate.unchecked if "escalated because it was not sure" in one]
+    assert "300 of 400 texts" in said and "--capture-days" in said and "--held-out-aside" in said
+    plain = attest(model, some)
+    assert plain.certificate is not None and not any("--held-out-aside" in one for one in plain.certificate.unchecked)
 
 
 def test_a_judges_error_is_not_carried_over_to_answers_that_it_did_not_give(model: Model) -> None:

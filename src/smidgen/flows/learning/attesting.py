@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,8 @@ _OF: Mapping[Reference, frozenset[Source]] = {
 own verdicts, and tells of no other answers."""
 _NAME = "the held-out rows"
 _HANDFUL = 20
+_NEWEST = 100
+"""Rows by which it is told which large model answers now."""
 LIKELY = 0.8
 """How likely a certificate must be to be tested for. What a test in vain costs is paid by all that come after it."""
 
@@ -38,13 +41,15 @@ LIKELY = 0.8
 @dataclass(frozen=True)
 class Asked:
     """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it. `likely`: how likely one must be
-    for a test; see `stats/prospect.py`."""
+    for a test; see `stats/prospect.py`. `model`: which large model's answers certify, where they are the reference; None for the one that
+    answered most of the newest."""
 
     alpha: float | None = None
     delta: float | None = None
     reference: Literal["gold", "model", "reviews"] | None = None
     valid_days: int = 90
     likely: float = LIKELY
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Attested:
         """JSON-ready."""
         if self.certificate is None:
             return {"certified": False, "why": self.why, "n": self.n, "looked": self.looked}
-        return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.facts()}
+        return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.told()}
 
 
 UNTESTED = Attested(None, "none was tested for: it would change nothing, and each test makes the next one stricter", 0)
@@ -73,10 +78,12 @@ def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken], lo
     plain = Terms()
     from_model = sum(taken.source == "upstream" for taken in rows)
     guessed: Reference = "model" if 2 * from_model >= len(rows) > 0 else "gold"
+    reference = asked.reference or (before.reference.kind if before is not None else guessed)
     return Terms(
         alpha=asked.alpha if asked.alpha is not None else before.alpha if before is not None else plain.alpha,
         delta=asked.delta if asked.delta is not None else before.delta if before is not None else plain.delta,
-        reference=asked.reference or (before.reference.kind if before is not None else guessed),
+        reference=reference,
+        model=(asked.model or _answering(rows)) if reference == "model" else "",
         valid_days=asked.valid_days,
         segment=BY_LABEL if before is not None and before.by == BY_LABEL else None,
         look=look,
@@ -100,7 +107,10 @@ def attested(
     terms = terms_of(asked, before, rows, look)
     if terms.reference == "judge":
         return Attested(None, "the champion's is against a judge, whose verdicts are not among the rows: give --reference", 0)
-    fit = newest(taken for taken in rows if taken.source in _OF[terms.reference])
+    given = newest(taken for taken in rows if taken.source in _OF[terms.reference])
+    fit = [taken for taken in given if taken.model == terms.model] if terms.reference == "model" else given
+    if len(fit) < len(given):
+        progress.say(f"{len(given) - len(fit):,} rows do not certify, for another than {terms.model or 'the unnamed'} model answered them")
     expected = expecting(challenger, len(fit), terms)
     if expected is not None and expected.chance < asked.likely and len(fit) >= least(terms.alpha, terms.level):
         why = (
@@ -153,13 +163,25 @@ def _heard(challenger: Model, taken: Taken) -> Row:
     return Row(taken.row.input, challenger.task.heard(taken.row.output, challenger.form, taken.row.input))
 
 
+def _answering(rows: Sequence[Taken]) -> str:
+    """The large model that answered most of the newest rows, as it was asked for: it is the one that answers now. Empty where that is not
+    known."""
+    newest_first = sorted((taken for taken in rows if taken.source == "upstream"), key=lambda taken: taken.at, reverse=True)
+    names = Counter(taken.model for taken in newest_first[:_NEWEST])
+    return max(names, key=lambda name: names[name], default="")
+
+
 def _unchecked(rows: Sequence[Taken]) -> tuple[str, ...]:
     """In what the rows may be unlike the traffic, in words that a certificate repeats."""
     n = len(rows)
     altered = sum(taken.altered for taken in rows)
     corrected = sum(taken.source == "human" for taken in rows)
     repeated = sum(taken.times - 1 for taken in rows)
+    unsure = sum(taken.unsure for taken in rows)
     said = {
+        f"whether what the champion answers is like these rows: {unsure:,} of {n:,} texts escalated because it was not sure of them; what "
+        "it answered has no reference here, and what was captured before that goes with --capture-days (--held-out-aside holds out texts "
+        "of both kinds)": unsure,
         f"whether texts with personal data are answered as well: {altered:,} of {n:,} texts had it replaced; the traffic has not": altered,
         f"whether corrections are like the traffic: who corrects an answer chooses which ({corrected:,} of {n:,} texts)": corrected,
         f"how often each text comes: each stands once here, and {repeated:,} times that one came again are left out": repeated,

@@ -18,6 +18,7 @@ from smidgen.core.settings import Settings
 from smidgen.data.sides import Side, held_side
 from smidgen.flows import disagreement
 from smidgen.flows.learning.material import Source, Taken
+from smidgen.gateway.ruling import SCORE, SEGMENT, UNANSWERED
 from smidgen.store.traffic.database import url_of
 from smidgen.store.traffic.shapes import Pair
 from smidgen.store.traffic.store import opened
@@ -26,6 +27,8 @@ from smidgen.store.traffic.stretches import Heard
 LEAST_OF_A_NEW_LABEL = 5
 """Rows to learn from that a label must have which the champion does not know: a large model's slip is no new label."""
 _LONGEST_LABEL = 60
+_UNSURE = frozenset({SCORE, SEGMENT, UNANSWERED})
+"""Why requests escalated that were picked by what the champion said of them. Where no certificate held, all did."""
 
 
 class Stored(Protocol):
@@ -98,7 +101,17 @@ def taken(pairs: Iterable[tuple[Pair, tuple[str, ...]]], task: Task, form: Form 
         if pair.whose == "upstream":
             found.teachers.add(pair.model)
         for source, said in _said(pair):
-            one = Taken(Row(pair.input), source, pair.time, pair.local_score, pair.local_output, altered=pair.altered, jobs=jobs)
+            one = Taken(
+                Row(pair.input),
+                source,
+                pair.time,
+                pair.local_score,
+                pair.local_output,
+                altered=pair.altered,
+                jobs=jobs,
+                model=pair.model if source == "upstream" else "",
+                unsure=pair.why in _UNSURE,
+            )
             try:
                 output = _heard(said, pair, task, form, settings)
             except ValueError:

@@ -34,6 +34,8 @@ class Taken:
         altered: whether personal data was taken out of its input.
         times: how often its text came, of which this is the newest.
         jobs: of a captured row, the scopes of those of the line's recurring jobs that it is of.
+        model: the large model that its output is of, as it was asked for; empty where it is of none, or that is not known.
+        unsure: of a captured row, whether it escalated because the champion of that time was not sure enough of it.
     """
 
     row: Row
@@ -46,6 +48,8 @@ class Taken:
     altered: bool = False
     times: int = 1
     jobs: tuple[str, ...] = ()
+    model: str = ""
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
