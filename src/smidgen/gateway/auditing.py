@@ -91,7 +91,7 @@ def go_on(before: Certificate, paper: Certificate) -> None:
     source, target = place(before.id), place(paper.id)
     if not source.exists():
         return
-    with filelock.FileLock(source.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+    with _turn(source):
         content = source.read_bytes()
     atomic.write(target, content)
 
