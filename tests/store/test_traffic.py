@@ -384,6 +384,8 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
     with sqlite3.connect(home / "traffic.db") as raw:
         raw.execute("ALTER TABLE requests DROP COLUMN altered")
         raw.execute("ALTER TABLE requests DROP COLUMN answer_state")
+        raw.execute("ALTER TABLE requests DROP COLUMN audit_answer")
+        raw.execute("ALTER TABLE requests DROP COLUMN audit_model")
         raw.execute("DROP TABLE aliases")
         raw.execute("UPDATE smidgen_meta SET value = '1' WHERE name = 'version'")
     raw.close()

@@ -12,7 +12,7 @@ from smidgen.core.errors import RedactionError
 from smidgen.data.teacher.leaves import changed, leaves
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows.redaction import Found, finder
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
 
 Names = Callable[[str], Collection[str]]
 """Of a bundle by its name: the names that it answers with, labels and fields, which are nobody's."""
@@ -57,6 +57,18 @@ class Scrubber:
             lambda: dataclasses.replace(said, corrected=_masked(said.corrected, redactor), comment=_masked(said.comment, redactor))
         )
         return dataclasses.replace(safe, altered=said.altered or safe.corrected != said.corrected)
+
+    def audited(self, found: Audited, asked: str) -> Audited | None:
+        """The same where there is no personal data in it; None where there is, or it cannot be made safe: the request's own stand-ins are
+        not known any more, so that it would not fit its text. Raises EngineError where the model cannot run."""
+        texts = _readable((found.answer,))
+        if texts is None:
+            return None
+        redactor = self._redactor(asked, self._finding.many(texts))
+        try:
+            return found if redactor.twice(lambda: _masked(found.answer, redactor)) == found.answer else None
+        except (RedactionError, RecursionError):
+            return None
 
     def _exchange(self, one: Exchange, found: Mapping[str, Found]) -> Exchange | None:
         redactor = self._redactor(one.asked, found)

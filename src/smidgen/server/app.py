@@ -138,7 +138,13 @@ def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) 
 
     asking = escalation.aside()
     return Auditor(
-        Answering(service), asking, service.metering, settings.audit_share, settings.fallback_seconds, bookkeeper=service.bookkeeper
+        Answering(service),
+        asking,
+        service.metering,
+        settings.audit_share,
+        settings.fallback_seconds,
+        bookkeeper=service.bookkeeper,
+        keep=service.recorder.audited if service.recorder is not None else None,
     )
 
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -35,6 +35,7 @@ from smidgen.server.served import Served
 from smidgen.server.slip import Slip
 from smidgen.server.upstream import Call
 from smidgen.store.account import Entry, Key
+from smidgen.store.traffic.shapes import Audited
 
 MOST_IN_FLIGHT = 8
 """Audits whose upstream is being asked."""
@@ -60,6 +61,7 @@ class Auditor:
         seconds: longest that a request to an upstream may take; an audit no longer than `LONGEST_SECONDS`.
         chance: draws.
         bookkeeper: adds up what audits take; None where no account is kept.
+        keep: is told what the large model answered, to learn from; None where nothing is stored.
     """
 
     def __init__(
@@ -71,18 +73,19 @@ class Auditor:
         seconds: float,
         chance: random.Random | None = None,
         bookkeeper: Bookkeeper | None = None,
+        keep: Callable[[Audited], None] | None = None,
     ) -> None:
         self._models, self._escalation, self._metering, self._share = models, escalation, metering, share
         self._seconds = min(seconds, LONGEST_SECONDS)
         self._chance = chance or random.SystemRandom()
-        self._bookkeeper = bookkeeper
+        self._bookkeeper, self._keep = bookkeeper, keep
         self._asking: set[asyncio.Task[_Found]] = set()
         self._turns: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
         self._declared: set[str] = set()
         self._said = -_EACH_SECONDS
 
-    def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str) -> None:
+    def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str, id: str = "") -> None:
         """Draw, and audit this answer where it is drawn. Returns at once.
 
         Args:
@@ -91,6 +94,7 @@ class Auditor:
             replies: what was answered.
             call: the request as it would have escalated.
             asked: the text that it is about.
+            id: of the request, where no other can have it; empty where one could: then the answer is not kept.
         """
         if paper is None or paper.reference.kind != _AGAINST or len(replies) != 1 or self._chance.random() >= self._share:
             return
@@ -103,7 +107,7 @@ class Auditor:
             return
         slip = Slip(budgets.today())  # of its own: the client's request is counted by now
         loop = asyncio.get_running_loop()
-        asking = loop.create_task(self._loss(model, replies[0], call, asked, slip))
+        asking = loop.create_task(self._loss(model, replies[0], call, asked, slip, id))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         self._last = loop.create_task(self._taken_in(bundle, folder, paper, asking, slip, self._last))
@@ -117,14 +121,18 @@ class Auditor:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _loss(self, model: Served, reply: Reply, call: Call, asked: str, slip: Slip) -> _Found:
+    async def _loss(self, model: Served, reply: Reply, call: Call, asked: str, slip: Slip, id: str) -> _Found:
         """Ask: the loss; else what the audit is counted as. When it is over the request is let go: many may wait for their turn."""
+        named: object = self._escalation.upstreams[0].model
         if not call.renamed and isinstance(call.body, bytes):  # taken from another model, which is asked under its own name
-            slip.meant(model.name, (parsed(call.body) or {}).get("model"))
+            named = (parsed(call.body) or {}).get("model")
+            slip.meant(model.name, named)
         with slips.opened(slip):
             said, without = await self._said_of(call)
         if without:
             return 0.0, without
+        if said is not None and id and self._keep is not None and isinstance(named, str):
+            self._keep(Audited(id, said, named))
         return 1.0 if said is None else await asyncio.to_thread(disagreement.loss, model.task, model.form, asked, reply, said), ""
 
     async def _taken_in(

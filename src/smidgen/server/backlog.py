@@ -9,17 +9,17 @@ from concurrent.futures import Future
 from typing import TypeAlias
 
 from smidgen.server.collecting import Taken
-from smidgen.store.traffic.shapes import Feedback
+from smidgen.store.traffic.shapes import Audited, Feedback
 
 Said: TypeAlias = tuple[Feedback, "Future[bool]"]
 """Feedback, and what tells the one who waits for it whether its request is known."""
-Entry: TypeAlias = Taken | Said
+Entry: TypeAlias = Taken | Audited | Said
 
 FULL, STOPPED = "queue_full", "stopped"
 """Why a request is not taken on."""
 
 _MOST_WAITING = 1024
-"""Requests, and as many pieces of feedback."""
+"""Requests, what was audited of them among these, and as many pieces of feedback."""
 _BATCH = 16
 """Entries that are taken out at a time: the work on them is what a request that comes meanwhile may have to share its core with."""
 
@@ -28,13 +28,13 @@ class Backlog:
     """The line. Somebody waits for feedback: it goes before all requests but its own, which is then stored first."""
 
     def __init__(self) -> None:
-        self._requests: deque[Taken] = deque()
+        self._requests: deque[Taken | Audited] = deque()
         self._said: deque[Said] = deque()
         self._changed = threading.Condition()
         self._closing = False
 
-    def add(self, taken: Taken) -> str:
-        """Put a request at the end. Returns why it was not: FULL or STOPPED; empty where it was."""
+    def add(self, taken: Taken | Audited) -> str:
+        """Put a request at the end, or what was audited of one. Returns why it was not: FULL or STOPPED; empty where it was."""
         with self._changed:
             if self._closing:
                 return STOPPED

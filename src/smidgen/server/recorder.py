@@ -18,14 +18,14 @@ from smidgen.server.backlog import FULL, STOPPED, Backlog, Entry
 from smidgen.server.collecting import Room, Taken
 from smidgen.server.giving_way import GivingWay
 from smidgen.server.wall_clock import TRUSTED_SECONDS, WallClock
-from smidgen.store.traffic.shapes import Exchange, Feedback, TrafficError
+from smidgen.store.traffic.shapes import MOST_TEXT, Audited, Exchange, Feedback, TrafficError
 from smidgen.store.traffic.store import Traffic
 
 STORED = "stored"
 OUTCOMES = (STORED, FULL, "too_large", "unreadable", "unredacted", "unwritten", "duplicate", STOPPED)
 """What becomes of a request that was to be stored; of all but the first nothing is kept."""
-FAILURES = ("retention", "feedback", "thread")
-"""What can fail that is about no request: deleting what is old, storing feedback, whatever else the thread does."""
+FAILURES = ("retention", "feedback", "audit", "thread")
+"""What can fail that is about no request: deleting what is old, storing feedback, or an audit's answer, whatever else the thread does."""
 
 _MOST_BYTES = 64_000_000
 _FORGET_SECONDS = 3600.0
@@ -80,6 +80,12 @@ class Recorder:
     def holds_out(self, input: str) -> bool:
         """Whether a text is held out, by the key and the share of the store. Any thread may ask; nothing is read for it."""
         return self._traffic.holds_out(input)
+
+    def audited(self, found: Audited) -> None:
+        """Store what the large model answered in an audit, some time after its request; it is let go where too much waits, and where it is
+        too long. Raises nothing."""
+        if len(found.answer) <= MOST_TEXT:
+            self._backlog.add(found)
 
     def told(self, said: Feedback) -> Future[bool]:
         """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
@@ -143,8 +149,21 @@ class Recorder:
                 continue
             self._store(rows)
             rows = []
-            self._answer(*one)
+            if isinstance(one, Audited):
+                self._keep(one)
+            else:
+                self._answer(*one)
         self._store(rows)
+
+    def _keep(self, found: Audited) -> None:
+        """Keep an audit's answer with its request; without it there is a row less to learn from, and no more than that."""
+        try:
+            row = self._traffic.find(found.id)
+            safe = found if self._scrubber is None or row is None else self._scrubber.audited(found, row["asked"])
+            if row is not None and safe is not None:
+                self._traffic.audited(safe)
+        except (TrafficError, EngineError) as error:
+            self._failed("audit", str(error))
 
     def _store(self, rows: Sequence[Taken]) -> None:
         if not rows:
@@ -229,7 +248,7 @@ class Recorder:
     def _let_go(self, one: Entry, outcome: str, why: str) -> None:
         if isinstance(one, Taken):
             self._drop(outcome, why, one)
-        elif one[1].set_running_or_notify_cancel():
+        elif not isinstance(one, Audited) and one[1].set_running_or_notify_cancel():
             one[1].set_exception(_unavailable("feedback cannot be stored now"))
 
     def _failed(self, what: str, why: str) -> None:

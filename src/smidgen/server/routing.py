@@ -207,7 +207,8 @@ class Gateway:
             await self._send(local, asked, ruling, read, send)
             if self._auditor is not None:
                 said = text_of(scope["path"], read)
-                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said)
+                own = "" if header(scope, b"x-request-id") else scope.get(REQUEST_ID, "")  # a client may choose one twice
+                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said, own)
             return
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))

@@ -1,7 +1,8 @@
 """Labels that a line would forget: those that its champion has, and that no row to learn from has any more.
 
-Once a label is answered locally nothing of it escalates, so that nothing of it is captured, and what was captured before goes with
-`--capture-days`. A version without the label may win and be certified all the same: the rows that compare and certify are escalations, too.
+Once a label is answered locally nothing of it escalates, so that nothing of it comes anew but what is audited, and what was captured
+before goes with `--capture-days`. A version without the label may win and be certified all the same: the rows that compare and certify are
+escalations, too.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def why(labels: Sequence[str], champion: Form) -> str:
     return (
         f"it does not know {len(labels):,} of the champion's {len(_labels(champion)):,} labels any more "
         f"({', '.join(labels[:_SHOWN])}{more}), for too few rows to learn from have them: what is answered locally has no answer of the "
-        "large model, and captured rows go after --capture-days. Give rows of these labels with --data, keep captured ones longer, or let "
-        "it forget them (--fewer-labels promote)"
+        "large model but for audits, and captured rows go after --capture-days. Give rows of these labels with --data, keep captured ones "
+        "longer, audit more (--audit-share), or let it forget them (--fewer-labels promote)"
     )
 
 

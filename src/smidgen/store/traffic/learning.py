@@ -78,9 +78,12 @@ def pair(row: Any, said: Judgement | None) -> Pair | None:
 
 
 def _teaching(row: Any, said: Judgement) -> Pair | None:
-    """A correction that cannot be used still says that the upstream's answer is wrong."""
+    """A correction that cannot be used still says that the upstream's answer is wrong. What a thumb down says of a local answer it does not
+    say of what the upstream answered in its audit."""
     if said.corrected is not None:
         return _pair(row, said.corrected, "human") if said.usable and said.corrected.strip() else None
+    if row.answered_by == "local" and row.audit_answer is not None and row.audit_answer.strip():
+        return _pair(row, row.audit_answer, "upstream")
     return _pair(row, row.answer, "upstream") if _state(row) == "whole" and not said.down else None
 
 
@@ -124,7 +127,7 @@ def _pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whole", 
         answered_by=row.answered_by,
         local_output=row.local_output,
         local_score=row.local_score,
-        model=row.model,
+        model=row.audit_model if row.answered_by == "local" else row.model,
         state=state,
         corrected=corrected,
         altered=row.altered,

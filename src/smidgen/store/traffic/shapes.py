@@ -109,6 +109,15 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class Audited:
+    """What the large model (`model`) answered, in an audit, to the request with this id, which a small one had answered."""
+
+    id: str
+    answer: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """A text with an answer to learn from, or, of a held-out request, to measure by.
 

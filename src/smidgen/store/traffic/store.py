@@ -25,6 +25,7 @@ from smidgen.store.traffic.shapes import (
     MOST_COMMENT,
     MOST_NAME,
     MOST_TEXT,
+    Audited,
     Counts,
     Deleted,
     Exchange,
@@ -128,6 +129,15 @@ class Traffic:
         self._still_there()
         return True
 
+    def audited(self, found: Audited) -> bool:
+        """Keep what the large model answered in an audit with its request, to learn from; False, and nothing kept, where that is not
+        stored, was not answered here, or is held out: audits are drawn with a share of their own, and must neither choose nor certify."""
+        one = REQUESTS.c
+        mine = sql.and_(one.id == found.id, one.answered_by == "local", sql.not_(one.held_out))
+        kept = {"audit_answer": _text(found.answer), "audit_model": _text(found.model)[:MOST_NAME]}
+        with self._writing() as connection:
+            return connection.execute(sql.update(REQUESTS).where(mine).values(kept)).rowcount > 0
+
     def pairs(
         self,
         asked: str | None = None,
@@ -138,10 +148,11 @@ class Traffic:
     ) -> Iterator[Pair]:
         """Texts with answers, the oldest first. All are of requests that a small model can answer alone, and no text was cut.
 
-        To learn from: the reference is the newest correction by a person where there is one, else the upstream's whole answer. A request
-        that got a thumb down and no correction is left out, until someone takes it back with a thumb up. Of held-out requests nothing is
-        left out for how it went: the reference is what the upstream answered, whatever people said of it, and empty where that was no whole
-        text (`Pair.state`); a correction stands beside it. What a small model said itself is never a reference.
+        To learn from: the reference is the newest correction by a person where there is one, else the upstream's whole answer, be it to the
+        request or to an audit of it. A request that got a thumb down and no correction is left out, until someone takes it back with a
+        thumb up. Of held-out requests nothing is left out for how it went: the reference is what the upstream answered, whatever people
+        said of it, and empty where that was no whole text (`Pair.state`); a correction stands beside it. What a small model said itself is
+        never a reference.
 
         Args:
             asked: the bundle, or the model, that requests named; None for all.
@@ -285,6 +296,8 @@ class Traffic:
             "system_hash": self._sides.hashed("system", one.system),
             "template_hash": self._sides.hashed("template", one.template),
             "key_hash": one.key[:MOST_NAME],
+            "audit_answer": None,
+            "audit_model": "",
             "held_out": self._sides.held_out(cut[0], one.id) if one.held_out is None else one.held_out,
             "truncated": one.truncated or cut != texts,
         }

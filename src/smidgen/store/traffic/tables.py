@@ -67,6 +67,8 @@ REQUESTS = Table(
     Column("truncated", Boolean, nullable=False),
     Column("altered", Boolean, nullable=False),
     Column("answer_state", String, nullable=False),
+    Column("audit_answer", Text),
+    Column("audit_model", String, nullable=False),
     Index("requests_time", "time", "id"),
     Index("requests_asked", "asked", "time", "id"),
     Index("requests_user", "user_hash"),
@@ -108,6 +110,10 @@ CHANGES: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE aliases (request_id VARCHAR NOT NULL REFERENCES requests (id) ON DELETE CASCADE, "
         "user_hash VARCHAR NOT NULL, PRIMARY KEY (request_id, user_hash))",
         "CREATE INDEX aliases_user ON aliases (user_hash)",
+    ),
+    (
+        "ALTER TABLE requests ADD COLUMN audit_answer TEXT",
+        "ALTER TABLE requests ADD COLUMN audit_model VARCHAR DEFAULT '' NOT NULL",
     ),
 )
 """What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
