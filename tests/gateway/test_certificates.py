@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,16 @@ def test_what_names_another_model_stays_here_only_where_the_certificate_knows_it
         assert ruling.before(held, asked).why == "job"
         assert ruling.after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
     assert ruling.before(older, Wanted("s")).local
+
+
+def test_what_names_another_large_model_than_the_certificate_goes_there() -> None:
+    calibration = Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("aaaaaaaaaaaaaaaa",))
+    held = Standing(State.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model", model="big")))
+    asked = Wanted("s", named=False, jobs=frozenset(["aaaaaaaaaaaaaaaa"]), model="big")
+    assert ruling.before(held, asked).local and ruling.before(held, Wanted("s")).local
+    assert ruling.before(held, replace(asked, model="another")).why == "another large model"
+    unnamed = Standing(State.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model")))
+    assert ruling.before(unnamed, replace(asked, model="another")).local
 
 
 def test_it_decides_by_its_threshold(folder: Path) -> None:

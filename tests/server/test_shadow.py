@@ -269,9 +269,8 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
     assert two(CHAT, body) is None and one(CHAT, {**body, "response_format": {"type": "json_object"}}) is None
     assert one(CHAT, {"messages": body["messages"]}) is None
     assert one("/v1/responses", {"model": LUNA, "input": "hello"}) is None
-    assert found.at_least(0.95) == Wanted(
-        "a", 0.95, named=False, jobs=frozenset([job.scope])
-    )  # what it may answer is asked of it as of any other
+    # What it may answer is asked of it as of any other.
+    assert found.at_least(0.95) == Wanted("a", 0.95, named=False, jobs=frozenset([job.scope]), model=LUNA)
     assert code(["serve", str(shadow.line.folder), "--take"]) == 2
 
 

@@ -14,13 +14,14 @@ _ROUNDING = 1e-9
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A bundle, and the share of its local answers that must agree with the reference at least (0..1); None where none is asked for.
-    `named`: whether the request names it; else it names another model, which it goes to where the bundle does not answer, and is of the
+    `named`: whether the request names it; else it names another `model`, which it goes to where the bundle does not answer, and is of the
     recurring `jobs` of these scopes, of which the bundle's certificate must know one."""
 
     bundle: str
     quality: float | None = None
     named: bool = True
     jobs: frozenset[str] = frozenset()
+    model: str = ""
 
     def allows(self, alpha: float) -> bool:
         """Whether a certificate of this alpha is good enough."""

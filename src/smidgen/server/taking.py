@@ -52,7 +52,7 @@ class Taking:
         if len(takers) != 1:
             return None
         ((name, scopes),) = takers.items()
-        return Wanted(name, named=False, jobs=frozenset(scopes))
+        return Wanted(name, named=False, jobs=frozenset(scopes), model=body["model"])
 
 
 def taking(models: Iterable[Served]) -> Taking:
