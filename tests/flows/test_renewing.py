@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+from tests.line_versions import line_of
 
 from smidgen.core.errors import InputError
 from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown
@@ -93,3 +94,13 @@ def test_another_reference_is_another_claim(certified_bundle: Path, tmp_path: Pa
     assert auditing.audited(run(certified_bundle, file, reference="gold").certificate).audits == 0
     with pytest.raises(InputError, match="--reference-model"):
         run(certified_bundle, file, reference="gold", model="big")
+
+
+def test_of_a_line_what_refuted_one_version_certifies_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    line, ids = line_of(tmp_path / "support", 3)
+    run(line.version(ids[2]), write_pairs(tmp_path / "c.csv", ROWS))
+    revoke(line.version(ids[2]), "the audit found it", NOW)
+    with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+        run(line.version(ids[0]), write_pairs(tmp_path / "less.csv", ROWS[1:]))
+    assert run(line.version(ids[0]), write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate.n == 1500
