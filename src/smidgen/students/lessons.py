@@ -17,8 +17,8 @@ from smidgen.stats.rouge import rouge_l
 from smidgen.students.prompts import Prompt, plain_ids
 
 _MOST_LEFT_OUT = 0.05
-_MOST_COMPARED = 12
-"""References of one input that are compared with one another."""
+_MOST_COMPARED = 100
+"""References of one input that are compared with one another: as many as may be asked for."""
 
 
 @dataclass(frozen=True)
