@@ -197,11 +197,20 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_weights(
             assert done.returncode != 0
             assert not out.exists()
             assert list((own / "steps").glob("fit-encoder-*.part/checkpoint.safetensors"))
+            (note,) = (own / "steps").glob("fit-encoder-*.part/smidgen_spent.json")
+            spent = json.loads(note.read_text(encoding="utf-8"))
+            assert spent["seconds"] > 0
+            # As if the run had gone on for an hour before it was killed: what it took counts.
+            note.write_text(json.dumps({"seconds": 3600 + spent["seconds"], "watt_hours": 20 + spent["watt_hours"]}), encoding="utf-8")
             build(wanted(tiny, student={"kind": "encoder"}, compress={"method": "none"}, seed=5), out, threads=1)
         else:
             assert done.returncode == 0, done.stderr
         made[name] = (out / "model.onnx").read_bytes()
     assert made["whole"] == made["torn"]
+    took = {name: read(tmp_path / f"{name}-bundle" / "report.json").training for name in made}
+    whole, torn = took["whole"], took["torn"]
+    assert whole is not None and torn is not None and whole.seconds < 3600 < torn.seconds and whole.energy_wh < 20 < torn.energy_wh
+    assert not list(tmp_path.glob("torn/steps/*/smidgen_spent.json"))
 
 
 def test_predict_keeps_order_survives_bad_rows_and_goes_on(bundle: Path, tmp_path: Path) -> None:

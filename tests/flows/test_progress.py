@@ -1,13 +1,26 @@
-"""Beside the bar of a training stands the energy that it has taken so far."""
+"""Beside the bar of a training stands the energy that it has taken so far, and what stopped tries took is not forgotten."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from smidgen.core.rows import Row
 from smidgen.flows import training
+from smidgen.flows.spent import Spent
 from smidgen.machine.energy import Energy, Meter
+from smidgen.parts import registry
+from smidgen.store.steps import Steps
+
+
+class Constant(Meter):
+    """Two watt hours, whenever it is read."""
+
+    def read(self) -> Energy:
+        return Energy(2.0, "rapl: counters")
 
 
 class Heard:
@@ -28,7 +41,7 @@ class Heard:
     def say(self, text: str) -> None: ...
 
 
-def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     read = 0
 
     def so_far(self: Meter) -> Energy:
@@ -40,10 +53,45 @@ def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatc
     clock = iter((100.0, 100.0, 100.4, 101.5, 101.5))  # looked at once a step, and once more where the meter is read
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
     heard = Heard()
-    titled = training._Titled(heard, "train decoder", Meter())
+    titled = training._Titled(heard, "train decoder", Spent(tmp_path, Meter()))
     titled.start("whatever the student calls it", 3)
     for _ in range(3):
         titled.advance(1, loss=2.0)
     assert heard.steps == ["train decoder"]
     assert [facts["energy"] for facts in heard.told] == ["0.25 Wh (estimate)", "0.25 Wh (estimate)", "0.50 Wh (estimate)"]
     assert all(facts["loss"] == 2.0 for facts in heard.told) and read == 2
+
+
+def test_what_stopped_tries_took_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((100.0, 160.0, 500.0, 507.0, 900.0, 901.0))
+    monkeypatch.setattr("smidgen.flows.spent.time.perf_counter", lambda: next(clock))
+    first = Spent(tmp_path, Constant())
+    first.noted()
+    # Killed here: another process goes on.
+    second = Spent(tmp_path, Constant())
+    assert second.taken() == (67.0, Energy(4.0, "rapl: counters; and what stopped tries took"))
+    second.forget()
+    assert Spent(tmp_path, Constant()).taken() == (1.0, Energy(2.0, "rapl: counters"))
+
+
+def test_a_training_that_breaks_off_leaves_what_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not killed but interrupted, between two readings of the meter: the next try adds it all the same."""
+    steps = Steps(tmp_path / "steps")
+    bench = training.Bench(steps, registry.find("tasks", "classify"), {}, 0, 1, Heard())
+    linear = registry.find("students", "linear")
+    rows = [Row("where is my parcel", "x"), Row("please send an invoice", "y")] * 8
+    form = {"labels": ["x", "y"], "multi_label": False, "unknown": None}
+
+    def broken(self: Any, given: Any, space: Any) -> None:
+        (space.folder / "smidgen_spent.json").write_text('{"seconds": 50, "watt_hours": 3}', encoding="utf-8")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(linear), "fit", broken)
+        bench.fit("linear", linear.settings(), rows, (), form, None, "train linear")
+    (note,) = steps._root.glob("*.part/smidgen_spent.json")
+    assert 0 < json.loads(note.read_text(encoding="utf-8"))["seconds"] < 50, "what is told in the end is the step's own account"
+    note.write_text('{"seconds": 540, "watt_hours": 9}', encoding="utf-8")
+    fitted = bench.fit("linear", linear.settings(), rows, (), form, None, "train linear")
+    assert fitted.seconds > 540 and fitted.energy.watt_hours >= 9
+    assert not (fitted.folder / "smidgen_spent.json").exists()

@@ -21,6 +21,7 @@ from smidgen.parts import registry
 from smidgen.store.hashing import code_hash
 from smidgen.store.home import home
 from smidgen.store.steps import Steps
+from smidgen.store.weights import described_hashes
 
 Embed = Callable[[Sequence[Text]], NDArray[np.float32]]
 """Texts in, (n, width) unit vectors out."""
@@ -39,9 +40,8 @@ def embedder(base: Base | None = None, threads: int | None = None) -> Embed | No
         if not starter.here():
             return None
         base = starter.verify()
-    folder = Steps(home() / "steps").run(
-        "embed", {"base": base.sha256, "max_length": _MAX_LENGTH, "code": code_hash()}, lambda out: _export(base, out)
-    )
+    inputs = {"base": base.sha256, "described": described_hashes(base.folder), "max_length": _MAX_LENGTH, "code": code_hash()}
+    folder = Steps(home() / "steps").run("embed", inputs, lambda out: _export(base, out))
     spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
     runner = registry.find("engines", spec["engine"]).open(folder, spec["options"], thread_count(threads))
 

@@ -22,12 +22,14 @@ from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
 from smidgen.flows.attempts import checks, improved
 from smidgen.flows.runners import asked, opened
+from smidgen.flows.spent import Spent
 from smidgen.flows.timing import Timing, measure
 from smidgen.machine.energy import Energy, Meter
 from smidgen.parts import registry
 from smidgen.stats.blending import blend
 from smidgen.store.hashing import code_hash, content_hash, rows_hash
 from smidgen.store.steps import Steps
+from smidgen.store.weights import described_hashes
 
 _FACTS = "smidgen_step.json"
 _SAMPLE = 256
@@ -109,6 +111,13 @@ class Bench:
         family = registry.find("students", student.partition("+")[0]).base_family
         return self.bases.get(family) if family else None
 
+    def rows_for(self, name: str, rows: Sequence[Row], form: Form) -> Sequence[Row]:
+        """The rows as a student learns from them."""
+        family = registry.find("students", name).base_family
+        if isinstance(self.task, Worded) and family == "decoder":
+            return [replace(row, output=self.task.worded(row.output, form)) for row in rows]
+        return self.task.marked(rows, form) if isinstance(self.task, Marking) and family == "encoder" else rows
+
     def fit(
         self, name: str, settings: Settings, rows: Sequence[Row], held: Sequence[Row], form: Form, teacher: Fitted | None, label: str
     ) -> Fitted:
@@ -116,10 +125,7 @@ class Bench:
         student: Student = registry.find("students", name)
         base = self.base(name)
         guide = self.guide if getattr(settings, "guide", None) else None
-        if isinstance(self.task, Worded) and student.base_family == "decoder":
-            rows, held = ([replace(row, output=self.task.worded(row.output, form)) for row in some] for some in (rows, held))
-        if isinstance(self.task, Marking) and student.base_family == "encoder":
-            rows, held = (self.task.marked(some, form) for some in (rows, held))
+        rows, held = (self.rows_for(name, some, form) for some in (rows, held))
         inputs = {
             "code": code_hash(),
             "student": name,
@@ -128,20 +134,25 @@ class Bench:
             "held": rows_hash((row.input, row.output) for row in held),
             "form": form,
             "base": base.sha256 if base else None,
+            "described": described_hashes(base.folder) if base else None,
             "seed": self.seed,
             "threads": self.threads,
             "teacher": teacher.key if teacher else None,
             "guide": guide.sha256 if guide else None,
+            "guide_described": described_hashes(guide.folder) if guide else None,
         }
 
         def work(folder: Path) -> None:
-            meter, began = Meter(), time.perf_counter()
+            spent = Spent(folder, Meter())
             self.progress.start(label)
             training = Training(rows, held, form, base, settings, self.seed, None, teacher.folder if teacher else None, guide)
-            student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label, meter)))
-            seconds, energy = time.perf_counter() - began, meter.read()
-            before = _facts(folder)
-            _write(folder, {"seconds": seconds + before.get("seconds", 0.0), "watt_hours": energy.watt_hours, "method": energy.method})
+            try:
+                student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label, spent)))
+            finally:
+                spent.noted()
+            seconds, energy = spent.taken()
+            _write(folder, {"seconds": seconds, "watt_hours": energy.watt_hours, "method": energy.method})
+            spent.forget()
             self.progress.finish()
 
         folder = self.steps.run(f"fit-{name}", inputs, work)
@@ -237,10 +248,10 @@ class Bench:
 
 class _Titled:
     """A progress under the build's own title for a step, whatever the student calls it: one student is trained twice, on fewer and on all
-    rows, and the two must not look the same. Beside the bar it says what energy the training has taken so far."""
+    rows, and the two must not look the same. Beside the bar it says what energy the training has taken so far, and writes it down."""
 
-    def __init__(self, inner: Progress, title: str, meter: Meter) -> None:
-        self._inner, self._title, self._meter = inner, title, meter
+    def __init__(self, inner: Progress, title: str, spent: Spent) -> None:
+        self._inner, self._title, self._spent = inner, title, spent
         self._read, self._energy = -math.inf, ""
 
     def start(self, step: str, total: int | None = None) -> None:
@@ -249,7 +260,7 @@ class _Titled:
     def advance(self, units: int = 1, **facts: float | str) -> None:
         if time.monotonic() - self._read >= _ENERGY_SECONDS:
             self._read = time.monotonic()
-            self._energy = self._meter.read().short()
+            self._energy = self._spent.noted().short()
         self._inner.advance(units, **facts, energy=self._energy)
 
     def finish(self, note: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Which files of a folder are a model's weights, and what they hash to: what is hashed is what is read."""
+"""Which files of a folder are a model's weights, which describe them, and what they hash to: what is hashed is what is read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from smidgen.core.errors import BaseError
 from smidgen.store.hashing import content_hash, file_hash
 
 _INDEX = "model.safetensors.index.json"
+_DESCRIBES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+"""What says how weights are run, and what they are given: small files, which a folder's owner may edit."""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -46,3 +48,8 @@ def safetensors_of(folder: Path) -> list[Path]:
 def weights_hash(files: list[Path]) -> str:
     """SHA-256 of a model's weights, hex: of the one file, or over the names and hashes of several."""
     return file_hash(files[0]) if len(files) == 1 else content_hash({file.name: file_hash(file) for file in files})
+
+
+def described_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 by name of each file beside a model's weights that says how it is run and asked, of those that are there."""
+    return {name: file_hash(folder / name) for name in _DESCRIBES if (folder / name).is_file()}
