@@ -55,7 +55,8 @@ def run(context: Context) -> None:
         "Smaller models",
         f"E2E's devset: {len(wanted)} inputs are kept apart with all their texts, and the other inputs are taught for "
         f"{QUICK_BUDGET if context.quick else BUDGET}, whatever is taught (healing after layers are left out is part of it). Each model is "
-        "taught once and packed in every form. ROUGE-L is of the likeliest text against the best reference, on the inputs kept apart; "
+        "taught once, in the end with its matrices rounded as q4-0 stores them (`--qat q4-0`, as a build does that may ship few bits), and "
+        "packed in every form. ROUGE-L is of the likeliest text against the best reference, on the inputs kept apart; "
         f"speed is of {TIMED} of them, one at a time, reading the prompt included, in turns. `build --max-size-mb` and "
         "`--min-tokens-per-second` are then asked for what some forms meet and others do not; they choose on rows of their own.",
         COLUMNS,
@@ -111,7 +112,7 @@ def _build(context: Context, key: str, train: Path, test: Path, flags: Sequence[
 
 def _taught(context: Context, section: results.Section, taught: Taught, train: Path, test: Path) -> Path | None:
     """The bundle in 16 bits; None, with a note, where it could not be built."""
-    folder, made = _build(context, f"{NAME}-{_key(taught.name)}", train, test, ("--compress", "none", *taught.flags))
+    folder, made = _build(context, f"{NAME}-{_key(taught.name)}", train, test, ("--compress", "none", "--qat", "q4-0", *taught.flags))
     if made["trouble"]:
         section.notes.append(f"{taught.name}: {made['trouble']}")
         return None

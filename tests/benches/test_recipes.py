@@ -71,8 +71,51 @@ def test_all_good_is_no_error(folder: Path, context: Context) -> None:
     assert "**no**" not in context.results.read_text(encoding="utf-8")
 
 
+def test_data_that_is_not_kept_is_made_first(folder: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "bad.toml").unlink()
+    monkeypatch.setattr(recipes, "MADE", {"theirs": ("tools.theirs", ("--rows", "9"), ("--rows", "1"))})
+    build, asked = Context.run, []
+
+    def run(self: Context, command: list[str], name: str, limit: float) -> Ran:
+        asked.append(name)
+        if "tools.theirs" not in command:
+            return build(self, command, name, limit)
+        assert command[3:] == ["--rows", "9", "--out", str(folder.resolve())]
+        (folder / "not_here.csv").write_text("input,output\na,b\n", encoding="utf-8")
+        return Ran((), 0, 1.0, 1.0, 1.0, False, "", "")
+
+    monkeypatch.setattr(Context, "run", run)
+    recipes.run(context)
+    page = context.results.read_text(encoding="utf-8")
+    assert "not built here" not in page and page.count("| theirs |") == 2
+    assert asked == [
+        "recipes-good-0-build",
+        "recipes-good-1-build",
+        "recipes-theirs-data",
+        "recipes-theirs-0-build",
+        "recipes-theirs-1-build",
+    ]
+
+
+def test_data_that_cannot_be_made_is_a_recipe_that_fails(folder: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "bad.toml").unlink()
+    monkeypatch.setattr(recipes, "MADE", {"theirs": ("tools.theirs", (), ())})
+    build = Context.run
+
+    def run(self: Context, command: list[str], name: str, limit: float) -> Ran:
+        if "tools.theirs" in command:
+            return Ran((), 1, 1.0, 1.0, 1.0, False, "", "No module named faker")
+        return build(self, command, name, limit)
+
+    monkeypatch.setattr(Context, "run", run)
+    with pytest.raises(recipes.GateNotMet, match=r"theirs \(seed 0\), theirs \(seed 1\)"):
+        recipes.run(context)
+    assert "No module named faker" in context.results.read_text(encoding="utf-8")
+
+
 def test_the_shipped_recipes_are_found() -> None:
     found = sorted(recipes.FOLDER.glob("*.toml"))
     complete = {file.stem for file in found if recipes.complete(file)}
     assert len(found) >= 8
-    assert complete >= {"grammar-correction", "product-descriptions", "summaries", "support"}
+    assert complete >= {"field-extraction", "grammar-correction", "product-descriptions", "summaries", "support"}
+    assert {*recipes.MADE} == {"redaction"} and {*recipes.MADE} <= {file.stem for file in found}
