@@ -31,23 +31,23 @@ CONFIG = {
 }
 
 
-def tiny_decoder(folder: Path, kind: str = "llama", layers: int = 2) -> Path:
+def tiny_decoder(folder: Path, kind: str = "llama", layers: int = 2, inner: int = 96) -> Path:
     """Write it, and give the folder. `kind` is `llama`, or `qwen2`, which adds biases to queries, keys and values."""
     folder.mkdir(parents=True, exist_ok=True)
     starter = find("smollm2").folder
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(starter / name, folder / name)
     config = CONFIG if kind == "llama" else {**CONFIG, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
-    config = {**config, "num_hidden_layers": layers}
+    config = {**config, "num_hidden_layers": layers, "intermediate_size": inner}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file(weights(biased=kind == "qwen2", layers=layers), folder / "model.safetensors")
+    save_file(weights(biased=kind == "qwen2", layers=layers, inner=inner), folder / "model.safetensors")
     return folder
 
 
-def weights(seed: int = 0, biased: bool = False, layers: int = 2) -> dict[str, torch.Tensor]:
+def weights(seed: int = 0, biased: bool = False, layers: int = 2, inner: int = 96) -> dict[str, torch.Tensor]:
     """Random weights by their names in transformers; norms are far from one, so that folding them wrongly shows."""
     random = torch.Generator().manual_seed(seed)
-    width, inner, head = CONFIG["hidden_size"], CONFIG["intermediate_size"], CONFIG["head_dim"]
+    width, head = CONFIG["hidden_size"], CONFIG["head_dim"]
     q, kv = CONFIG["num_attention_heads"] * head, CONFIG["num_key_value_heads"] * head
     shapes = {
         "self_attn.q_proj": (q, width),

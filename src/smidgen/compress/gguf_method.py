@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -36,7 +37,15 @@ class GgufMethod:
 
     def __init__(self, name: str, kind: Kind, file_type: int, summary: str) -> None:
         self.name, self.summary = name, summary
+        self.bits = (kind.high - kind.low).bit_length()
         self._kind, self._file_type = kind, file_type
+
+    def stored(self, shape: Sequence[int], table: bool) -> int:
+        """Bytes of a tensor of this shape, norms and biases included; `table`: of token vectors, or the output layer."""
+        count = math.prod(shape)
+        if len(shape) < 2:
+            return 4 * count
+        return 2 * count if shape[-1] % BLOCK else count // BLOCK * (Q8_0 if table else self._kind).size
 
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
         """Write the packed file and what belongs to it; the metadata goes over as it is. `sample` is not looked at.

@@ -28,6 +28,7 @@ from smidgen.flows import entrants, live, shipping
 from smidgen.flows.candidates import candidate_of, not_asked, of_the_asked_method
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
+from smidgen.flows.fitting import fittings
 from smidgen.flows.guides import guide_of
 from smidgen.flows.selection import selected
 from smidgen.flows.teaching import teach
@@ -93,7 +94,7 @@ def build(
 
     Raises:
         InputError: data or settings that cannot be used.
-        GateError: the model is not the one that was trained, or not good enough; nothing is shipped.
+        GateError: the model is not the one that was trained, not good enough, or cannot be as small as was asked; nothing is shipped.
     """
     began = time.perf_counter()
     progress = progress or Silent()
@@ -138,8 +139,9 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     final_teacher: Fitted | None = None
     fits: list[Fitted] = []
     probes: dict[str, tuple[Fitted, Raw]] = {}
+    fitting = fittings(recipe, examples, bench, kinds)
     for kind in kinds:
-        settings = entrants.settings_of(recipe, kind, task)
+        settings = fitting[kind].settings
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
         shown = writes(task) and kind == task.baseline and asked.kind != kind
@@ -160,7 +162,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         if examples.refit:
             final = bench.fit(kind, settings, examples.train, (), examples.form, final_teacher, f"train {kind} on every row")
             fits.append(final)
-        learnt[kind] = Learnt(final, form, raw, replies, metric)
+        learnt[kind] = Learnt(final, form, raw, replies, metric, settings, fitting[kind].why)
         if kind == "encoder":
             probe_teacher, final_teacher = probe, final
         bench.progress.start(f"export and time {kind}")
@@ -258,6 +260,8 @@ def _kept(
     for number in range(len(trained.candidates)):
         chosen, reason, why_not = choose(trained.candidates, recipe.settings(StudentSettings), task.headline)
         progress.say(f"chosen: {chosen.name}, {reason}")
+        if why := trained.learnt[chosen.student].why:
+            reason = f"{reason}; {why}"
         story = shipping.Story(recipe, task, examples, bench, trained, chosen, reason, why_not, loaded, lineage)
         draft = _measured(story, box / f"draft-{number}")
         if draft.facts.passed:

@@ -13,9 +13,14 @@ from smidgen.core.errors import BaseError, RecipeError
 from smidgen.core.parts import Form, Marking, Task
 from smidgen.core.progress import Progress
 from smidgen.core.settings import Settings
+from smidgen.core.sizes import Foretelling
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
+from smidgen.students.decoder_settings import DecoderSettings
 from smidgen.students.settings import StudentSettings
+
+_FEW_BITS = 5
+"""A form of so many bits a weight gains from teaching that ends rounded."""
 
 
 def students(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more: bool = False) -> list[str]:
@@ -93,7 +98,17 @@ def settings_of(recipe: Recipe, kind: str, task: Task) -> Settings:
             value=", ".join(sorted(given.model_fields_set)),
             todo=f'Name it: kind = "{kind}" in [student], or --student {kind}.',
         )
-    return given if kind == owner and isinstance(given, settings) else settings()
+    return _rounding(recipe, given if kind == owner and isinstance(given, settings) else settings())
+
+
+def _rounding(recipe: Recipe, settings: Settings) -> Settings:
+    """The settings, without rounding in 4 bits where that was left to the build and nothing of so few bits may be shipped."""
+    if not isinstance(settings, DecoderSettings) or settings.qat != "auto":
+        return settings
+    able = [registry.find("compress", name) for name in methods(recipe)]
+    if any(isinstance(method, Foretelling) and method.bits <= _FEW_BITS for method in able):
+        return settings
+    return settings.model_copy(update={"qat": "none"})
 
 
 def methods(recipe: Recipe) -> list[str]:

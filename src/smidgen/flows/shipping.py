@@ -85,6 +85,12 @@ class Story:
         return self.bench.base(self.chosen.student)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """`[train]`, with what the build chose where that was left to it, if the section is that of the chosen student."""
+        given, own = self.recipe.sections["train"], self.trained.learnt[self.chosen.student].settings
+        return (own if isinstance(own, type(given)) else given).model_dump(mode="json", exclude_none=True)
+
+    @property
     def guide(self) -> Base | None:
         """The larger decoder that guided the chosen student."""
         return self.bench.guide if not self.chosen.baseline else None
@@ -143,7 +149,7 @@ def _manifest(story: Story, form: Form, variant: Variant, metrics: Mapping[str, 
         ),
         licences=tuple(chain),
         student=story.chosen.student,
-        settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),
+        settings=story.settings,
         metrics=dict(metrics),
         headline=story.task.headline,
         lineage=story.lineage,
@@ -214,7 +220,7 @@ def _assembled(
             guide_sha256=guide.sha256 if guide else None,
             method=story.chosen.method,
             engine=model.manifest.engine.engine,
-            settings=story.recipe.sections["train"].model_dump(mode="json", exclude_none=True),
+            settings=story.settings,
             chosen_because=story.reason,
         ),
         baseline=_baseline(story, served, form),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
+from smidgen.core.settings import Settings
 from smidgen.flows.choosing import Candidate
 from smidgen.flows.training import Fitted, Variant
 from smidgen.machine.energy import Energy
@@ -21,6 +22,8 @@ class Learnt:
         form: with its decision fitted on the held-out rows, by a model that never saw them.
         held: its replies on the held-out rows, by that same model.
         metric: its headline metric there.
+        settings: what it was taught by; None for students that answer together.
+        why: a clause, where the build chose to leave something of it out.
     """
 
     final: Fitted
@@ -28,6 +31,8 @@ class Learnt:
     raw: Raw
     held: list[Reply]
     metric: Metric
+    settings: Settings | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
-from smidgen.core.rows import Text, joined
+from smidgen.core.rows import Text
 from smidgen.students.decoder_settings import DecoderSettings
 from smidgen.students.pace import Pace
 
@@ -57,13 +57,14 @@ class Decoder:
         need_torch()
         from smidgen.students.decoder_files import described, saved
         from smidgen.students.drafting import chosen
+        from smidgen.students.keeping import kept_tokens
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
         base = training.base
         if base is None:
             raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
         _possible(base.folder, settings)
-        kept = _kept(training, settings, space)
+        kept = kept_tokens(training, settings, space.progress)
         described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
         drafting = chosen(settings.draft, lessons.lessons, prompt, settings.adapter, bool(training.form.get("schema")))
@@ -252,36 +253,6 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
     if settings.drop_neurons:
         width(shape.inner, settings.drop_neurons)
     vocabulary_of(base, shape.vocabulary)
-
-
-def _kept(training: Training, settings: DecoderSettings, space: Workspace) -> list[int] | None:
-    """The token ids to keep of the base's; None: all of them."""
-    from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
-    from smidgen.students.tokens import kept_as
-    from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids, trimmable
-
-    assert training.base is not None
-    folder = training.base.folder
-    if settings.adapter or settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
-        return None
-    if training.guide is not None and (own := kept_as(folder, training.guide.folder)) is not None:
-        space.progress.say(f"the {len(own):,} tokens of the guide are kept")
-        return own
-    prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
-    used = {*prompt.before, *prompt.after, *prompt.stop}
-    inputs = {text: set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}}
-    choices = FREQUENT if settings.frequent_tokens is None else (settings.frequent_tokens,)
-    frequent, new = frequent_for(folder, inputs.values(), used, choices)
-    if frequent is None and settings.vocabulary == "auto":
-        space.progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
-        return None
-    used.update(*inputs.values())
-    for row in training.rows:
-        for answer in row.output if isinstance(row.output, list) else [row.output]:
-            used.update(plain_ids(tokenizer, answer))
-    kept = kept_ids(folder, used, choices[-1] if frequent is None else frequent)
-    space.progress.say(f"{len(kept):,} of {tokenizer.get_vocab_size():,} tokens are kept")
-    return kept
 
 
 def _lessons(training: Training, settings: DecoderSettings, space: Workspace) -> tuple[Prompt, Lessons, Lessons | None]:

@@ -70,7 +70,8 @@ class DecoderSettings(Settings):
     qat: Literal["auto", "none", "q4-0"] = setting(
         "auto",
         "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
-        "loses next to nothing. auto: so, but where an adapter is kept apart, or every matrix is taught (method full).",
+        "loses next to nothing. auto: so where a form of 4 or 5 bits may be shipped (compress.method auto, or one of them), but where an "
+        "adapter is kept apart, or every matrix is taught (method full).",
         flag="--qat",
     )
     precision: Literal["auto", "bf16", "f32"] = setting(

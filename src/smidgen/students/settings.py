@@ -20,7 +20,13 @@ class StudentSettings(Settings):
     max_latency_ms: float | None = setting(
         None, "Longest median time for one text, in milliseconds on this machine.", flag="--max-latency-ms", gt=0
     )
-    max_size_mb: float | None = setting(None, "Largest size of the model's files, in MB of 10^6 bytes.", flag="--max-size-mb", gt=0)
+    max_size_mb: float | None = setting(
+        None,
+        "Largest size of the model's files, in MB of 10^6 bytes. A model that writes, and that would be larger in its smallest form, is "
+        "taught with as many neurons less as that needs.",
+        flag="--max-size-mb",
+        gt=0,
+    )
 
     min_tokens_per_second: float | None = setting(
         None, "Least tokens a second that a model that writes must reach here, one text at a time.", flag="--min-tokens-per-second", gt=0
