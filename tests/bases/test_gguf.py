@@ -211,7 +211,7 @@ def test_every_cut_of_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "shapes", "message"),
     [
-        ({"general.architecture": "mamba"}, {}, "'mamba' is not known here; known: llama, qwen2, qwen3"),
+        ({"general.architecture": "mamba"}, {}, "'mamba' is not known here; known: llama, qwen2, qwen3, gemma3"),
         ({"general.architecture": "llama"}, {}, r"token_embd\.weight"),
         ({"general.architecture": "llama"}, {"rope_freqs.weight": (32,)}, "rope scaling"),
         ({"general.architecture": "llama"}, {"token_embd.weight": (9, 4)}, r"llama\.embedding_length"),

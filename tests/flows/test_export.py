@@ -88,7 +88,7 @@ def pack_writer(
     return folder / "bundle"
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2"])
+@pytest.fixture(scope="module", params=["llama", "qwen2", "gemma3"])
 def tiny_writer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pack_writer(tmp_path_factory.mktemp("writer"), request.param)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.students.tiny_decoder import tiny_decoder
+from tests.students.tiny_decoder import KINDS, tiny_decoder
 
 from smidgen.core.errors import BaseError
 from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, parts, unfolded
@@ -24,7 +24,7 @@ LENGTHS = (9, 7, 5)
 ANSWER = 3
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2"])
+@pytest.fixture(scope="module", params=list(KINDS))
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_decoder(tmp_path_factory.mktemp("tiny"), request.param)
 
@@ -85,11 +85,12 @@ def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list
     assert alone == pytest.approx(loss, rel=1e-5)
     assert weight == pytest.approx(float(block.weights.sum()))
     named = dict(reference.named_parameters())
-    norms = {"qkv": "input_layernorm", "gate_up": "post_attention_layernorm"}
+    gemma = shape.gemma
+    norms = {"qkv": "input_layernorm", "gate_up": "pre_feedforward_layernorm" if gemma else "post_attention_layernorm"}
     for (place, number), found in gradients.sums.items():
         # The gradient of a folded matrix is that of the plain one over the norm's weights.
         whole = torch.cat([named[name].grad for name, _ in parts(shape, place, number)])
-        whole = whole / weights[f"model.layers.{number}.{norms[place]}.weight"] if place in norms else whole
+        whole = whole / (weights[f"model.layers.{number}.{norms[place]}.weight"] + gemma) if place in norms else whole
         if isinstance(change, Adapters):
             down, up = change.tensors[(place, number)]
             wanted = change.scale * up.T @ whole, change.scale * whole @ down.T
@@ -163,7 +164,13 @@ def test_writing_ends_at_the_end_token(base: Path) -> None:
 
 def test_a_base_that_would_be_computed_wrongly_is_refused(base: Path, tmp_path: Path) -> None:
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    for change in ({"model_type": "mistral"}, {"model_type": "llama", "attention_bias": True}, {"rope_scaling": {"rope_type": "yarn"}}):
+    odd: list[dict[str, object]] = [{"model_type": "mistral"}, {"model_type": "llama", "attention_bias": True}]
+    odd += [{"rope_parameters": None, "rope_scaling": {"rope_type": "yarn"}}]
+    if config["model_type"] == "gemma3_text":
+        odd += [{"final_logit_softcapping": 30.0}, {"query_pre_attn_scalar": 64}, {"layer_types": ["full_attention"] * 7}]
+    else:
+        odd += [{"use_sliding_window": True}, {"hidden_act": "gelu"}]
+    for change in odd:
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
         with pytest.raises(BaseError, match="cannot be taught"):
             shape_of(tmp_path)
@@ -174,7 +181,7 @@ def test_an_adapter_for_others_is_the_change_that_was_taught(base: Path) -> None
     assert isinstance(change, Adapters)
     taught = unfolded(weights, change)
     found = factors(weights, change)
-    assert len(found) == 2 * 7
+    assert len(found) == shape_of(base).layers * 7
     for name, (down, up) in found.items():
         torch.testing.assert_close(weights[name] + change.scale * up @ down, taught[name], rtol=1e-4, atol=1e-5)
         assert not torch.equal(taught[name], weights[name])

@@ -31,20 +31,45 @@ CONFIG = {
 }
 
 
-def tiny_decoder(folder: Path, kind: str = "llama", layers: int = 2, inner: int = 96) -> Path:
-    """Write it, and give the folder. `kind` is `llama`, or `qwen2`, which adds biases to queries, keys and values."""
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LLAMA3 |= {"original_max_position_embeddings": 32}
+KINDS: dict[str, dict[str, object]] = {
+    "llama": {},
+    "llama3": {"rope_parameters": LLAMA3},
+    # As Qwen 2.5 has it: a window that is not used.
+    "qwen2": {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "sliding_window": 32, "use_sliding_window": False},
+    "qwen3": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"},
+    "gemma3": {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": 16,
+        "sliding_window": 4,
+        "rope_theta": 1e6,
+        "rope_local_base_freq": 10000.0,
+    },
+}
+LAYERS = {"gemma3": 7}
+"""Every sixth layer of a Gemma sees all tokens."""
+
+
+def tiny_decoder(folder: Path, kind: str = "llama", layers: int | None = None, inner: int = 96) -> Path:
+    """Write one of `KINDS`, and give the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     starter = find("smollm2").folder
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(starter / name, folder / name)
-    config = CONFIG if kind == "llama" else {**CONFIG, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
-    config = {**config, "num_hidden_layers": layers, "intermediate_size": inner}
+    layers = layers or LAYERS.get(kind, 2)
+    config = {**CONFIG, **KINDS[kind], "num_hidden_layers": layers, "intermediate_size": inner}
+    if kind == "gemma3":
+        del config["hidden_act"]
+        config["layer_types"] = ["sliding_attention" if number % 6 != 5 else "full_attention" for number in range(layers)]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file(weights(biased=kind == "qwen2", layers=layers, inner=inner), folder / "model.safetensors")
+    save_file(weights(kind=kind, layers=layers, inner=inner), folder / "model.safetensors")
     return folder
 
 
-def weights(seed: int = 0, biased: bool = False, layers: int = 2, inner: int = 96) -> dict[str, torch.Tensor]:
+def weights(seed: int = 0, kind: str = "llama", layers: int = 2, inner: int = 96) -> dict[str, torch.Tensor]:
     """Random weights by their names in transformers; norms are far from one, so that folding them wrongly shows."""
     random = torch.Generator().manual_seed(seed)
     width, head = CONFIG["hidden_size"], CONFIG["head_dim"]
@@ -56,13 +81,22 @@ def weights(seed: int = 0, biased: bool = False, layers: int = 2, inner: int = 9
         "self_attn.o_proj": (width, q),
     }
     shapes |= {"mlp.gate_proj": (inner, width), "mlp.up_proj": (inner, width), "mlp.down_proj": (width, inner)}
+    less = 1.0 if kind == "gemma3" else 0.0
+
+    def norm(size: int) -> torch.Tensor:
+        return torch.empty(size).uniform_(0.5, 1.5, generator=random) - less
+
     found = {"model.embed_tokens.weight": torch.randn(CONFIG["vocab_size"], width, generator=random) * 0.05}
     for number in range(layers):
         for name, shape in shapes.items():
             found[f"model.layers.{number}.{name}.weight"] = torch.randn(shape, generator=random) * 0.1
-            if biased and name[-6] in "qkv" and name.startswith("self_attn"):
+            if kind == "qwen2" and name[-6] in "qkv" and name.startswith("self_attn"):
                 found[f"model.layers.{number}.{name}.bias"] = torch.randn(shape[0], generator=random) * 0.2
-        for name in ("input_layernorm", "post_attention_layernorm"):
-            found[f"model.layers.{number}.{name}.weight"] = torch.empty(width).uniform_(0.5, 1.5, generator=random)
-    found["model.norm.weight"] = torch.empty(width).uniform_(0.5, 1.5, generator=random)
+        names = ["input_layernorm", "post_attention_layernorm"]
+        names += ["pre_feedforward_layernorm", "post_feedforward_layernorm"] if kind == "gemma3" else []
+        for name in names:
+            found[f"model.layers.{number}.{name}.weight"] = norm(width)
+        for name in ("q_norm", "k_norm") if kind in ("qwen3", "gemma3") else ():
+            found[f"model.layers.{number}.self_attn.{name}.weight"] = norm(head)
+    found["model.norm.weight"] = norm(width)
     return found

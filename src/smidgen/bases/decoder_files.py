@@ -20,7 +20,10 @@ _FAMILIES = {
     "llama": ("LlamaForCausalLM", "llama"),
     "qwen2": ("Qwen2ForCausalLM", "qwen2"),
     "qwen3": ("Qwen3ForCausalLM", "qwen3"),
+    "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
 }
+_STRETCH = "smidgen.rope_scaling"
+"""A key of a GGUF's metadata: how a model stretches its positions, as JSON; the factors alone do not tell it in full."""
 _SAFETENSORS = "Take the same model as safetensors (hf:owner/name), or name another base."
 
 
@@ -57,7 +60,8 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
     kind = str(facts.get("general.architecture", "none"))
     if kind not in _FAMILIES:
         raise BaseError(f"the architecture {kind!r} is not known here; known: {', '.join(_FAMILIES)}", value=name, todo=_SAFETENSORS)
-    if "rope_freqs.weight" in shapes or facts.get(f"{kind}.rope.scaling.type", "none") != "none":
+    stretch = facts.get(_STRETCH)
+    if ("rope_freqs.weight" in shapes and not stretch) or facts.get(f"{kind}.rope.scaling.type", "none") != "none":
         raise BaseError(
             "the model stretches its positions (rope scaling), which a GGUF does not tell in full", value=name, todo=_SAFETENSORS
         )
@@ -68,15 +72,16 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
     width, heads = _number(facts, f"{kind}.embedding_length", name), _number(facts, f"{kind}.attention.head_count", name)
     beginning, end = _id(facts, "bos"), _id(facts, "eos")
     padding = _id(facts, "padding")
+    layers, head = int(_number(facts, f"{kind}.block_count", name)), int(facts.get(f"{kind}.attention.key_length", width // heads))
     config = {
         "architectures": [architecture],
         "model_type": model_type,
         "hidden_size": int(width),
         "intermediate_size": int(_number(facts, f"{kind}.feed_forward_length", name)),
-        "num_hidden_layers": int(_number(facts, f"{kind}.block_count", name)),
+        "num_hidden_layers": layers,
         "num_attention_heads": int(heads),
         "num_key_value_heads": int(facts.get(f"{kind}.attention.head_count_kv", heads)),
-        "head_dim": int(facts.get(f"{kind}.attention.key_length", width // heads)),
+        "head_dim": head,
         "hidden_act": "silu",
         "rms_norm_eps": _short(_number(facts, f"{kind}.attention.layer_norm_rms_epsilon", name)),
         "rope_theta": _short(facts.get(f"{kind}.rope.freq_base", 10000.0)),
@@ -87,10 +92,26 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
         "eos_token_id": end,
         "pad_token_id": end if padding is None else padding,
     }
+    if stretch:
+        config["rope_scaling"] = json.loads(str(stretch))
+    if kind == "gemma3":
+        config |= _gemma(facts, head, layers, name)
+        del config["hidden_act"]
     if kind == "llama":
         config["attention_bias"] = "blk.0.attn_q.bias" in shapes
         config["mlp_bias"] = "blk.0.ffn_gate.bias" in shapes
     return config
+
+
+def _gemma(facts: Mapping[str, Any], head: int, layers: int, name: str) -> dict[str, Any]:
+    """What a Gemma 3 of text alone has besides: which layers see the nearest tokens alone llama.cpp has fixed."""
+    return {
+        "hidden_activation": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": head,
+        "sliding_window": int(_number(facts, "gemma3.attention.sliding_window", name)),
+        "rope_local_base_freq": _short(facts.get("gemma3.rope.freq_base_swa", 10000.0)),
+        "layer_types": ["full_attention" if number % 6 == 5 else "sliding_attention" for number in range(layers)],
+    }
 
 
 def _tokenizer_config(facts: Mapping[str, Any]) -> dict[str, Any]:

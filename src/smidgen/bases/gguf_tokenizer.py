@@ -1,4 +1,5 @@
-"""The tokenizer of a GGUF file, as the library `tokenizers` runs it: byte-level BPE with the splits that the model was trained with.
+"""The tokenizer of a GGUF file, as the library `tokenizers` runs it: byte-level BPE with the splits that the model was trained with, or
+SentencePiece's BPE with a token for each byte, as Gemma has it.
 
 Which split is meant, a GGUF says by a name (`tokenizer.ggml.pre`); the rule behind each name is the one of llama.cpp (llama-vocab.cpp),
 written as the model's own tokenizer.json has it where that is known.
@@ -17,7 +18,7 @@ _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)
 _LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _PUNCTUATION = r"[\p{P}\$\+<=>\^~\|]+"
-_CONTROL, _USER_DEFINED = 3, 4  # of tokenizer.ggml.token_type
+_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # of tokenizer.ggml.token_type
 
 
 def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
@@ -31,6 +32,8 @@ def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
     """
     name = str(facts.get("general.name", "GGUF"))
     kind, pre = facts.get("tokenizer.ggml.model"), pre_of(facts)
+    if kind == "llama" and facts.get("general.architecture") == "gemma3":
+        return _of_pieces(facts, name)
     if kind != "gpt2":
         raise BaseError(f"the tokenizer of {name} is of the kind {kind!r}, not byte-level BPE ('gpt2')", value=name, todo=_OTHER)
     if pre not in _SPLITS:
@@ -49,6 +52,37 @@ def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
     _add(tokenizer, tokens, facts.get("tokenizer.ggml.token_type") or [])
     _begin(tokenizer, tokens, facts)
     return tokenizer
+
+
+def _of_pieces(facts: Mapping[str, Any], name: str) -> Tokenizer:
+    """SentencePiece's BPE, as transformers' converter has it: each way to part a token in two is a merge, those of high scores first."""
+    tokens, scores = _texts(facts, "tokens"), facts.get("tokenizer.ggml.scores")
+    kinds = facts.get("tokenizer.ggml.token_type") or []
+    if not tokens or not isinstance(scores, list) or not len(scores) == len(tokens) == len(kinds) == len(set(tokens)):
+        raise BaseError("the file's lists of tokens, kinds and scores cannot be used: they do not fit together", value=name, todo=_OTHER)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    plain = [number for number, kind in enumerate(kinds) if kind == _NORMAL]
+    merges = [
+        (left, right)
+        for number in sorted(plain, key=lambda number: (-scores[number], number))
+        for left, right in _halves(tokens[number], vocabulary)
+    ]
+    unknown = facts.get("tokenizer.ggml.unknown_token_id")
+    fallback = tokens[unknown] if isinstance(unknown, int) and 0 <= unknown < len(tokens) else None
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token=fallback, fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    _add(tokenizer, tokens, kinds)
+    _begin(tokenizer, tokens, facts)
+    return tokenizer
+
+
+def _halves(token: str, vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
+    """All ways to part a token into two, those of low numbers first."""
+    cuts = [(token[:at], token[at:]) for at in range(1, len(token))]
+    known = [(left, right) for left, right in cuts if left in vocabulary and right in vocabulary]
+    return sorted(known, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
 
 
 def pre_of(facts: Mapping[str, Any]) -> str:

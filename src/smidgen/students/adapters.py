@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smidgen.students.blocks import Gradients, Layer
+from smidgen.students.blocks import Beside, Gradients, Layer
 from smidgen.students.decoder_shape import Shape
 from smidgen.students.llama import DOWN, GATE_UP, OUT, PLACES, QKV, Llama
 from smidgen.students.rounding import rounded
@@ -21,11 +21,12 @@ from smidgen.students.workers import Workers
 
 @dataclass
 class Frozen:
-    """The base in 32 bits, fused and with its norms folded in: what was there before anything was taught. `norms` are what was folded."""
+    """The base in 32 bits, fused and with its norms folded in: what was there before anything was taught. `norms` are what was folded,
+    `beside` what else a layer has."""
 
     layers: list[dict[str, Tensor]]
     norms: list[dict[str, Tensor]]
-    biases: list[Tensor | None]
+    beside: list[Beside]
 
 
 class Change(ABC):
@@ -155,26 +156,42 @@ def sizes(shape: Shape) -> dict[str, tuple[int, int]]:
 def frozen_of(weights: dict[str, Tensor], shape: Shape) -> Frozen:
     """The layers' matrices fused, with the weights of the norms before them folded in, in 32 bits."""
     found = [fused(weights, shape, number) for number in range(shape.layers)]
-    return Frozen([matrices for matrices, _, _ in found], [norms for _, norms, _ in found], [bias for _, _, bias in found])
+    return Frozen([matrices for matrices, _, _ in found], [norms for _, norms, _ in found], [beside for _, _, beside in found])
 
 
-def fused(weights: Mapping[str, Tensor], shape: Shape, number: int) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None]:
-    """One layer: its matrices by place with their norms folded in, these norms, and the bias of queries, keys and values."""
-    norms = {place: _norm(weights, place, number) for place in PLACES}
+def fused(weights: Mapping[str, Tensor], shape: Shape, number: int) -> tuple[dict[str, Tensor], dict[str, Tensor], Beside]:
+    """One layer: its matrices by place with their norms folded in, these norms, and what it has beside them."""
+    norms = {place: _norm(weights, shape, place, number) for place in PLACES}
     matrices = {place: torch.cat([weights[name] for name, _ in parts(shape, place, number)]) * norms[place] for place in PLACES}
-    names = [f"model.layers.{number}.self_attn.{name}_proj.bias" for name in "qkv"]
-    return matrices, norms, torch.cat([weights[name] for name in names]) if names[0] in weights else None
+    at = f"model.layers.{number}."
+    names = [f"{at}self_attn.{name}_proj.bias" for name in "qkv"]
+    bias = torch.cat([weights[name] for name in names]) if names[0] in weights else None
+    heads, after, more = None, None, float(shape.gemma)
+    if shape.head_norms:
+        q, k = (weights[f"{at}self_attn.{name}_norm.weight"] + more for name in "qk")
+        heads = torch.cat([q.expand(shape.heads, -1), k.expand(shape.kv_heads, -1)])
+    if shape.gemma:
+        after = weights[f"{at}post_attention_layernorm.weight"] + more, weights[f"{at}post_feedforward_layernorm.weight"] + more
+    return matrices, norms, Beside(bias, heads, after)
 
 
 def model_of(weights: dict[str, Tensor], frozen: Frozen, shape: Shape, before: list[int], dtype: torch.dtype) -> Llama:
     """The decoder to compute with, in `dtype`, as the base is."""
-    table = weights["model.embed_tokens.weight"]
-    output = weights.get("lm_head.weight", table) * weights["model.norm.weight"]
     layers = [
-        Layer(**{place: matrices[place].to(dtype, copy=True) for place in PLACES}, bias=None if bias is None else bias.to(dtype))
-        for matrices, bias in zip(frozen.layers, frozen.biases, strict=True)
+        Layer(**{place: matrices[place].to(dtype, copy=True) for place in PLACES}, beside=beside.to(dtype))
+        for matrices, beside in zip(frozen.layers, frozen.beside, strict=True)
     ]
+    table, output = ends(weights, shape)
     return Llama(shape, table.to(dtype), output.to(dtype), layers, torch.tensor(before, dtype=torch.long))
+
+
+def ends(weights: Mapping[str, Tensor], shape: Shape, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The token vectors as they go into the first layer, and the output matrix with the last norm folded in; of these `rows` alone, where
+    they are given."""
+    table = weights["model.embed_tokens.weight"]
+    output = weights.get("lm_head.weight", table)
+    table, output = (table, output) if rows is None else (table[rows], output[rows])
+    return table * shape.width**0.5 if shape.gemma else table, output * (weights["model.norm.weight"] + float(shape.gemma))
 
 
 def unfolded(weights: dict[str, Tensor], change: Change) -> dict[str, Tensor]:
@@ -196,7 +213,7 @@ def factors(weights: dict[str, Tensor], adapters: Adapters) -> dict[str, tuple[T
     """(down, up) by the name in transformers of the matrix that each pair is laid over, for an adapter that other programs load."""
     found = {}
     for (place, number), (down, up) in adapters.tensors.items():
-        outer = down / _norm(weights, place, number)
+        outer = down / _norm(weights, adapters.shape, place, number)
         for name, rows in parts(adapters.shape, place, number):
             found[name] = outer, up[rows]
     return found
@@ -218,11 +235,11 @@ def parts(shape: Shape, place: str, number: int) -> list[tuple[str, slice]]:
     }[place]
 
 
-def _norm(weights: Mapping[str, Tensor], place: str, number: int) -> Tensor:
+def _norm(weights: Mapping[str, Tensor], shape: Shape, place: str, number: int) -> Tensor:
     """The weights of the norm before a matrix; 1 where there is none. None is nearer to zero than can be divided by."""
-    names = {QKV: "input_layernorm", GATE_UP: "post_attention_layernorm"}
+    names = {QKV: "input_layernorm", GATE_UP: "pre_feedforward_layernorm" if shape.gemma else "post_attention_layernorm"}
     if place not in names:
         return torch.ones(1)
-    found = weights[f"model.layers.{number}.{names[place]}.weight"]
+    found = weights[f"model.layers.{number}.{names[place]}.weight"] + float(shape.gemma)
     least = torch.full_like(found, 1e-6)
     return torch.where(found.abs() < least, torch.where(found < 0, -least, least), found)

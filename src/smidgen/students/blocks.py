@@ -11,13 +11,33 @@ from torch import Tensor
 
 @dataclass
 class Layer:
-    """The matrices of one layer, (outputs, inputs), and the bias of queries, keys and values where there is one."""
+    """The matrices of one layer, (outputs, inputs), and what stands beside them."""
 
     qkv: Tensor
     out: Tensor
     gate_up: Tensor
     down: Tensor
+    beside: Beside
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a layer has besides its matrices, which is not taught; None for what it has not.
+
+    Attributes:
+        bias: of queries, keys and values.
+        head_norms: (heads and key heads, head) weights of the norm of each query's and key's head.
+        after: (width,) weights of the norms of what attention gives, and of what feed-forward gives, before they are added.
+    """
+
     bias: Tensor | None = None
+    head_norms: Tensor | None = None
+    after: tuple[Tensor, Tensor] | None = None
+
+    def to(self, dtype: torch.dtype) -> Beside:
+        """The same in another precision."""
+        bias, head_norms = (None if one is None else one.to(dtype) for one in (self.bias, self.head_norms))
+        return Beside(bias, head_norms, None if self.after is None else (self.after[0].to(dtype), self.after[1].to(dtype)))
 
 
 @dataclass
@@ -55,17 +75,21 @@ class Ground:
         rows, length: the block's size.
         turns: cosines and sines of the rows' positions, (length, head / 2), or (rows, length, head / 2) where rows differ.
         mask: (rows or 1, length, keys) 0 where a token may look and minus infinity where it may not.
+        first_turns, first_mask: the same of the tokens that all rows begin with.
     """
 
     rows: int
     length: int
     turns: tuple[Tensor, Tensor]
     mask: Tensor
+    first_turns: tuple[Tensor, Tensor]
+    first_mask: Tensor
 
 
 @dataclass
 class Kept:
-    """What the backward pass needs of a layer."""
+    """What the backward pass needs of a layer. `raw`: queries and keys before they are normed by head; `told`: what attention and
+    feed-forward give before it is normed; None where it is not."""
 
     x: Tensor
     x_scale: Tensor
@@ -79,6 +103,8 @@ class Kept:
     mid_scale: Tensor
     gate_up: Tensor
     act: Tensor
+    raw: Tensor | None = None
+    told: tuple[Tensor, Tensor] | None = None
 
 
 class Seer(Protocol):

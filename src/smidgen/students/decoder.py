@@ -249,6 +249,9 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
     from smidgen.students.shortening import enough
 
     shape = shape_of(base)
+    if shape.near and settings.drop_layers:
+        todo = "Leave neurons out instead: --drop-neurons 0.2."
+        raise TrainError("of a Gemma no layer can be left out: every sixth sees all tokens", value=settings.drop_layers, todo=todo)
     enough(shape.layers, settings.drop_layers)
     if settings.drop_neurons:
         width(shape.inner, settings.drop_neurons)

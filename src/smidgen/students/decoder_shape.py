@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,26 @@ from typing import Any
 
 from smidgen.core.errors import BaseError
 
-_KNOWN = ("llama", "qwen2")
-_ACT = "silu"
-"""The one activation that is computed here."""
+_ACTS = {"llama": "silu", "qwen2": "silu", "qwen3": "silu", "gemma3_text": "gelu_pytorch_tanh"}
+"""The architectures that are computed here, each with the one activation of its feed-forward layers."""
+GEMMA_FAR = 6
+"""Every so many layers of a Gemma 3 see all tokens, the others the nearest; llama.cpp has it fixed."""
+_TODO = "Name another base: smollm2, or a Llama, Qwen2, Qwen3 or Gemma 3 model of text alone."
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a decoder is made of: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers
-    each, an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied`: its output shares the token table."""
+    each, an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied`: its output shares the token table.
+
+    What some have and others have not:
+        stretch: a factor for each rotary pair's period; empty where none is stretched.
+        head_norms: queries and keys are normed by head before they are turned (Qwen3, Gemma 3).
+        gemma: norms behind attention and feed-forward too, with weights that count from one, token vectors times the root of the width,
+            and GELU in place of SiLU.
+        near: for each layer whether it sees the nearest `window` tokens alone, with positions turned by `near_theta`; empty where all see
+            all.
+    """
 
     layers: int
     width: int
@@ -31,6 +43,12 @@ class Shape:
     eps: float
     theta: float
     tied: bool
+    stretch: tuple[float, ...] = ()
+    head_norms: bool = False
+    gemma: bool = False
+    near: tuple[bool, ...] = ()
+    window: int = 0
+    near_theta: float = 10000.0
 
     @property
     def group(self) -> int:
@@ -40,46 +58,98 @@ class Shape:
 
 def shape_of(folder: Path) -> Shape:
     """The shape of the decoder in `folder`. Raises BaseError for an architecture or an activation that is not taught here."""
-    config = config_of(folder)
-    kind = config.get("model_type")
-    if kind not in _KNOWN:
+    config, name = config_of(folder), str(folder)
+    shape, kind = shape_in(config, name), config.get("model_type")
+    if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
+        raise BaseError(f"a {kind} with biases in its layers cannot be taught here", value=name, todo=_TODO)
+    return shape
+
+
+def shape_in(config: Mapping[str, Any], name: str) -> Shape:
+    """The shape that a config of transformers tells; `name` is whose it is, for errors. Raises as `shape_of`."""
+    kind = str(config.get("model_type"))
+    if kind not in _ACTS:
         raise BaseError(
-            f"a decoder of the architecture {kind!r} cannot be taught here; those that can: {', '.join(_KNOWN)}",
-            value=str(folder),
-            todo="Name another base, such as smollm2, or a Llama or Qwen2 model.",
+            f"a decoder of the architecture {kind!r} cannot be taught here; those that can: {', '.join(_ACTS)}", value=name, todo=_TODO
         )
-    act = config.get("hidden_act", _ACT)
-    if act != _ACT:
-        raise BaseError(
-            f"a decoder with the activation {act!r} cannot be taught here; those that can have {_ACT!r}",
-            value=str(folder),
-            todo="Name another base, such as smollm2, or a Llama or Qwen2 model.",
-        )
-    if kind == "llama" and (config.get("attention_bias") or config.get("mlp_bias")):
-        raise BaseError(
-            "a Llama with biases in its layers cannot be taught here", value=str(folder), todo="Name another base, such as smollm2."
-        )
-    rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-    if rope.get("rope_type", rope.get("type", "default")) != "default" or config.get("use_sliding_window") or config.get("sliding_window"):
-        raise BaseError(
-            "a decoder that stretches its positions or attends in windows cannot be taught here",
-            value=str(folder),
-            todo="Name another base, such as smollm2.",
-        )
-    heads = int(config["num_attention_heads"])
+    act = config.get("hidden_act") or config.get("hidden_activation") or _ACTS[kind]
+    if act != _ACTS[kind]:
+        raise BaseError(f"a {kind} with the activation {act!r} cannot be taught here, only with {_ACTS[kind]!r}", value=name, todo=_TODO)
+    heads, gemma, layers = int(config["num_attention_heads"]), kind == "gemma3_text", int(config["num_hidden_layers"])
+    head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+    # Qwen writes down a window that it does not use.
+    if not gemma and config.get("use_sliding_window"):
+        raise BaseError(f"a {kind} that attends in windows cannot be taught here", value=name, todo=_TODO)
+    if gemma:
+        _plain_gemma(config, head, name)
+    rope = rope_of(config)
     return Shape(
-        layers=int(config["num_hidden_layers"]),
+        layers=layers,
         width=int(config["hidden_size"]),
         heads=heads,
         kv_heads=int(config.get("num_key_value_heads") or heads),
-        head=int(config.get("head_dim") or int(config["hidden_size"]) // heads),
+        head=head,
         inner=int(config["intermediate_size"]),
         vocabulary=int(config["vocab_size"]),
         context=int(config["max_position_embeddings"]),
         eps=float(config["rms_norm_eps"]),
-        theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
-        tied=bool(config.get("tie_word_embeddings", False)),
+        theta=float(rope.get("rope_theta") or 10000.0),
+        tied=bool(config.get("tie_word_embeddings", gemma)),
+        stretch=stretch_of(config, head, name),
+        head_norms=kind in ("qwen3", "gemma3_text"),
+        gemma=gemma,
+        near=tuple(number % GEMMA_FAR != GEMMA_FAR - 1 for number in range(layers)) if gemma else (),
+        window=int(config.get("sliding_window") or 0) if gemma else 0,
+        near_theta=float(rope_of(config, "sliding_attention").get("rope_theta") or 10000.0)
+        if gemma and "sliding_attention" in (config.get("rope_parameters") or {})
+        else float(config.get("rope_local_base_freq") or 10000.0),
     )
+
+
+def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
+    """Refuse, with BaseError, what no published Gemma 3 of text alone has, and llama.cpp would compute otherwise."""
+    kinds = config.get("layer_types") or ()
+    far = [number for number, kind in enumerate(kinds) if kind == "full_attention"]
+    odd = {
+        "softcapped logits": config.get("final_logit_softcapping") or config.get("attn_logit_softcapping"),
+        "attention both ways": config.get("use_bidirectional_attention"),
+        "attention of another scale": float(config.get("query_pre_attn_scalar") or head) != head,
+        "layers that see all in other places": bool(kinds) and far != list(range(GEMMA_FAR - 1, len(kinds), GEMMA_FAR)),
+        "layers that see all in other steps": config.get("sliding_window_pattern", GEMMA_FAR) != GEMMA_FAR,
+        "no window": not config.get("sliding_window"),
+    }
+    if found := [what for what, there in odd.items() if there]:
+        raise BaseError(f"a gemma3_text with {found[0]} cannot be taught here", value=name, todo=_TODO)
+
+
+def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str, Any]:
+    """How positions are turned: newer configs keep it in one place, or in one for each kind of layer, older ones in two."""
+    told = dict(config.get("rope_parameters") or {})
+    found = dict(config.get("rope_scaling") or {}) | (dict(told[kind] or {}) if kind in told else told)
+    if "rope_theta" not in found and config.get("rope_theta") is not None:
+        found["rope_theta"] = config["rope_theta"]
+    return found
+
+
+def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, ...]:
+    """The factor of each pair's period in a model whose positions are stretched as in Llama 3.1; empty where they are not.
+
+    Raises BaseError for other ways to stretch.
+    """
+    rope = rope_of(config)
+    kind = rope.get("rope_type") or rope.get("type") or "default"
+    if kind == "default":
+        return ()
+    if kind != "llama3":
+        raise BaseError(f"a decoder that stretches its positions as {kind!r} does cannot be taught here", value=name, todo=_TODO)
+    factor, low, high = float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
+    theta, trained = float(rope.get("rope_theta") or 10000.0), float(rope["original_max_position_embeddings"])
+    found = []
+    for number in range(0, head, 2):
+        # Periods much shorter than the trained context stay, much longer ones are stretched in full, those between in part.
+        share = min(1.0, max(0.0, (trained / (2 * math.pi * theta ** (number / head)) - low) / (high - low)))
+        found.append(1 / ((1 - share) / factor + share))
+    return tuple(found)
 
 
 def config_of(folder: Path) -> Mapping[str, Any]:

@@ -118,20 +118,24 @@ class _Batch:
         pad = self.pad[alive][:, None]
         # The padding lies between what is shared and what is the row's own.
         positions = torch.where(place[None] < self.shared, place[None], (place[None] - pad).clamp(min=self.shared))
-        cos, sin = model.turns(int(positions.max()) + 1)
-        cos, sin = cos[positions][:, None], sin[positions][:, None]
         hidden = (seen[None, None] > place[None, :, None]) | ((seen >= self.shared) & (seen < self.shared + pad))[:, None]
         # A place of the padding sees itself, so that its softmax is defined; nothing looks at it.
         hidden &= seen[None, None] != place[None, :, None]
-        mask = torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, float("-inf"))
-        mask = mask[:, None, None].expand(-1, shape.kv_heads, shape.group, -1, -1).reshape(rows * shape.kv_heads, shape.group * n, -1)
+        far = self._stand(positions, hidden)
+        near = far
+        if any(shape.near):
+            own = torch.where(seen[None] < self.shared, seen[None], seen[None] - pad)
+            near = self._stand(positions, hidden | (positions[:, :, None] - own[:, None, :] >= shape.window), near=True)
         everyone = len(alive) == len(self.ids)
         x = model.table[ids].flatten(0, 1)
         q_end, k_end = shape.heads * shape.head, (shape.heads + shape.kv_heads) * shape.head
         for number, layer in enumerate(model.layers):
+            cos, sin, mask = near if shape.near and shape.near[number] else far
             qkv = (x * model.scale_of(x)) @ layer.qkv.T
-            if layer.bias is not None:
-                qkv += layer.bias
+            if layer.beside.bias is not None:
+                qkv += layer.beside.bias
+            if layer.beside.head_norms is not None:
+                qkv, _ = model.heads_normed(qkv, layer.beside.head_norms)
             q = _turned(qkv[:, :q_end].view(rows, n, shape.heads, shape.head).transpose(1, 2), cos, sin)
             k = _turned(qkv[:, q_end:k_end].view(rows, n, shape.kv_heads, shape.head).transpose(1, 2), cos, sin)
             v = qkv[:, k_end:].view(rows, n, shape.kv_heads, shape.head).transpose(1, 2)
@@ -142,11 +146,19 @@ class _Batch:
             values = self.values[number][mine, :, : at + n].reshape(rows * shape.kv_heads, at + n, shape.head)
             scores = torch.baddbmm(mask, q.reshape(rows * shape.kv_heads, -1, shape.head), keys.transpose(1, 2), alpha=shape.head**-0.5)
             heads = (torch.softmax(scores, -1) @ values).view(rows, shape.heads, n, shape.head)
-            x = torch.addmm(x, heads.transpose(1, 2).reshape(rows * n, -1), layer.out.T)
+            x, _ = model.added(x, heads.transpose(1, 2).reshape(rows * n, -1), layer.out, layer.beside, 0)
             gate_up = (x * model.scale_of(x)) @ layer.gate_up.T
-            x = torch.addmm(x, torch.nn.functional.silu(gate_up[:, : shape.inner]) * gate_up[:, shape.inner :], layer.down.T)
+            x, _ = model.added(x, model.active(gate_up[:, : shape.inner]) * gate_up[:, shape.inner :], layer.down, layer.beside, 1)
         last = x.view(rows, n, -1)[:, -1]
         return ((last * model.scale_of(last)) @ model.output.T).float()
+
+    def _stand(self, positions: Tensor, hidden: Tensor, near: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Cosines and sines of positions (rows, n), and the mask by head of what is `hidden` (rows, n, keys)."""
+        model, shape, (rows, n) = self.model, self.model.shape, positions.shape
+        cos, sin = model.positions.turns(int(positions.max()) + 1, near)
+        mask = torch.zeros(hidden.shape, dtype=model.dtype).masked_fill_(hidden, float("-inf"))
+        mask = mask[:, None, None].expand(-1, shape.kv_heads, shape.group, -1, -1).reshape(rows * shape.kv_heads, shape.group * n, -1)
+        return cos[positions][:, None], sin[positions][:, None], mask
 
 
 def _seed(seeds: Sequence[int]) -> int:

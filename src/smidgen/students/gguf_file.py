@@ -6,7 +6,7 @@ the file, so that it stands by itself; the layout is the one of llama.cpp's own 
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from smidgen.core.errors import BaseError, TrainError
-from smidgen.students.gguf_names import architecture_of, gguf_name, heads_of, interleaved, rotary_heads
+from smidgen.students.decoder_shape import Shape, rope_of, shape_in
+from smidgen.students.gguf_names import GEMMA, architecture_of, counted_from_one, gguf_name, heads_of, interleaved, rotary_heads
 from smidgen.students.gguf_vocabulary import vocabulary_of
 
 KINDS: dict[str, tuple[str, int]] = {"f32": ("F32", 0), "f16": ("F16", 1), "bf16": ("BF16", 32)}
 """What matrices may be stored as: ggml's name of the type, and the number of such a file (`general.file_type`)."""
 
+_STRETCH = "smidgen.rope_scaling"
+"""How positions are stretched, in full, for who draws a config out of the file (`bases.decoder_files`)."""
 _EVERY_LAYER = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
+_HEAD_NORMS = ("attn_q_norm", "attn_k_norm")
+_AFTER_NORMS = ("post_attention_norm", "post_ffw_norm")
 
 
 def write(
@@ -55,8 +60,8 @@ def write(
     """
     import gguf
 
-    architecture = architecture_of(config.get("model_type"))
-    named = _named(weights, config, architecture)
+    architecture, shape = architecture_of(config.get("model_type")), shape_in(config, name)
+    named = _named(weights, config, architecture, shape)
     type_name, file_type = KINDS[kind]
     rows = int(named["token_embd.weight"].shape[0])
     writer = gguf.GGUFWriter(out, architecture)
@@ -65,10 +70,12 @@ def write(
     writer.add_size_label(f"{sum(tensor.numel() for tensor in named.values()) / 1e6:.0f}M")
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    _add_sizes(writer, config, rows)
+    _add_sizes(writer, shape, rows)
     _add_tokens(writer, config, tokenizer_folder, rows, eos_id)
     if template:
         writer.add_chat_template(template)
+    if shape.stretch:
+        writer.add_string(_STRETCH, json.dumps(rope_of(config)))
     _write_tensors(writer, named, gguf.GGMLQuantizationType[type_name])
 
 
@@ -94,7 +101,7 @@ def adapter_write(
     architecture = architecture_of(config.get("model_type"))
     named = {}
     for long, (first, second) in factors.items():
-        short = gguf_name(long)
+        short = gguf_name(long, architecture)
         if first.dim() != 2 or second.dim() != 2 or first.shape[0] != second.shape[1]:
             raise BaseError(f"the factors of {long} do not fit", value=(*first.shape, *second.shape), todo="Give (r, in) and (out, r).")
         heads = rotary_heads(short, architecture, *heads_of(config))
@@ -108,53 +115,55 @@ def adapter_write(
     _write_tensors(writer, named, gguf.GGMLQuantizationType[KINDS[kind][0]])
 
 
-def _named(weights: Mapping[str, Tensor], config: Mapping[str, Any], architecture: str) -> dict[str, Tensor]:
+def _named(weights: Mapping[str, Tensor], config: Mapping[str, Any], architecture: str, shape: Shape) -> dict[str, Tensor]:
     """The weights by their names in a GGUF, rows of queries and keys in its order, and the factors of stretched positions."""
-    tied = bool(config.get("tie_word_embeddings", False))
     named = {}
     for long, tensor in weights.items():
-        if long == "lm_head.weight" and tied:
+        if long == "lm_head.weight" and shape.tied:
             continue
-        short = gguf_name(long)
+        short = gguf_name(long, architecture)
         heads = rotary_heads(short, architecture, *heads_of(config))
-        named[short] = interleaved(tensor, heads) if heads else tensor
-    wanted = ["token_embd.weight", "output_norm.weight"] + ([] if tied else ["output.weight"])
-    wanted += [f"blk.{layer}.{stem}.weight" for layer in range(int(config["num_hidden_layers"])) for stem in _EVERY_LAYER]
+        named[short] = interleaved(tensor, heads) if heads else tensor + 1 if counted_from_one(short, architecture) else tensor
+    wanted = ["token_embd.weight", "output_norm.weight"] + ([] if shape.tied else ["output.weight"])
+    stems = [*_EVERY_LAYER, *(_HEAD_NORMS if shape.head_norms else ()), *(_AFTER_NORMS if architecture == GEMMA else ())]
+    wanted += [f"blk.{layer}.{stem}.weight" for layer in range(shape.layers) for stem in stems]
     missing = [short for short in wanted if short not in named]
     if missing:
         raise BaseError(f"{len(missing)} weights of the model are missing", value=", ".join(missing[:5]), todo="Fetch or save it anew.")
-    stretch = _stretch(config, architecture)
-    if stretch is not None:
-        named["rope_freqs.weight"] = stretch
+    if shape.stretch:
+        named["rope_freqs.weight"] = torch.tensor(shape.stretch)
     return named
 
 
-def _add_sizes(writer: Any, config: Mapping[str, Any], rows: int) -> None:
-    heads, kv_heads = heads_of(config)
-    width = int(config["hidden_size"])
-    head = int(config.get("head_dim") or width // heads)
+def _add_sizes(writer: Any, shape: Shape, rows: int) -> None:
     writer.add_vocab_size(rows)
-    writer.add_context_length(int(config["max_position_embeddings"]))
-    writer.add_embedding_length(width)
-    writer.add_block_count(int(config["num_hidden_layers"]))
-    writer.add_feed_forward_length(int(config["intermediate_size"]))
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
-    writer.add_layer_norm_rms_eps(float(config["rms_norm_eps"]))
-    writer.add_rope_dimension_count(head)
-    writer.add_rope_freq_base(float(_rope(config).get("rope_theta", 10000.0)))
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.inner)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head)
+    writer.add_value_length(shape.head)
+    writer.add_layer_norm_rms_eps(shape.eps)
+    writer.add_rope_dimension_count(shape.head)
+    writer.add_rope_freq_base(shape.theta)
+    if shape.window:
+        writer.add_sliding_window(shape.window)
+        writer.add_rope_freq_base_swa(shape.near_theta)
 
 
 def _add_tokens(writer: Any, config: Mapping[str, Any], folder: Path, rows: int, eos_id: int) -> None:
     vocabulary = vocabulary_of(folder, rows)
     first, padding = config.get("bos_token_id"), config.get("pad_token_id")
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)
     writer.add_token_list(list(vocabulary.tokens))
     writer.add_token_types(list(vocabulary.kinds))
-    writer.add_token_merges(list(vocabulary.merges))
+    if vocabulary.scores:
+        writer.add_token_scores(list(vocabulary.scores))
+    else:
+        writer.add_token_merges(list(vocabulary.merges))
     writer.add_bos_token_id(first if isinstance(first, int) else eos_id)
     writer.add_eos_token_id(eos_id)
     writer.add_pad_token_id(padding if isinstance(padding, int) else eos_id)
@@ -185,34 +194,3 @@ def _stored(name: str, tensor: Tensor, kind: str) -> NDArray[Any]:
     if not bool(torch.isfinite(stored).all()):
         raise TrainError(f"a weight is not a number, or too large to be stored as {kind}", value=name, todo="Train with a lower rate.")
     return np.asarray((stored.view(torch.int16) if kind == "BF16" else stored).numpy())
-
-
-def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How positions are turned: newer configs keep it in one place, older ones in two."""
-    found = dict(config.get("rope_scaling") or {}) | dict(config.get("rope_parameters") or {})
-    if "rope_theta" not in found and config.get("rope_theta") is not None:
-        found["rope_theta"] = config["rope_theta"]
-    return found
-
-
-def _stretch(config: Mapping[str, Any], architecture: str) -> Tensor | None:
-    """The factor of each pair's period in a model whose positions are stretched as in Llama 3.1; None where they are not.
-
-    Raises BaseError for other ways to stretch, for sliding windows and for other activations: llama.cpp would compute something else.
-    """
-    rope = _rope(config)
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if config.get("use_sliding_window") or config.get("hidden_act", "silu") != "silu":
-        raise BaseError("the model attends in windows, or its activation is not SiLU", value=architecture, todo="Name another base.")
-    if kind == "default":
-        return None
-    if kind != "llama3":
-        raise BaseError("the model stretches its positions in a way that is not written here", value=str(kind), todo="Name another base.")
-    heads, _ = heads_of(config)
-    size = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
-    factor, low, high = float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
-    trained = float(rope["original_max_position_embeddings"])
-    periods = 2 * math.pi * float(rope.get("rope_theta", 10000.0)) ** (torch.arange(0, size, 2, dtype=torch.float64) / size)
-    # Periods much shorter than the trained context stay, much longer ones are stretched in full, those between in part.
-    share = ((trained / periods - low) / (high - low)).clamp(0, 1)
-    return (1 / ((1 - share) / factor + share)).float()

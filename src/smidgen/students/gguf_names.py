@@ -10,8 +10,9 @@ from torch import Tensor
 
 from smidgen.core.errors import BaseError
 
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
-"""Names that are `model_type` in transformers and `general.architecture` in a GGUF. Their tensors have the same names."""
+ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3"}
+"""What is `model_type` in transformers, and `general.architecture` in a GGUF."""
+GEMMA = "gemma3"
 
 _WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 _LAYER = {
@@ -27,36 +28,50 @@ _LAYER = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+_GEMMA_LAYER = _LAYER | {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+"""A Gemma norms behind attention and feed-forward as well: what comes behind attention elsewhere is no norm of the feed-forward there."""
 _WHOLE_BACK = {short: long for long, short in _WHOLE.items()}
-_LAYER_BACK = {short: long for long, short in _LAYER.items()}
+_LAYER_BACK, _GEMMA_BACK = ({short: long for long, short in names.items()} for names in (_LAYER, _GEMMA_LAYER))
 
 
 def architecture_of(kind: Any) -> str:
-    """The architecture, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
+    """The name in a GGUF of an architecture of transformers, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
     if kind not in ARCHITECTURES:
         raise BaseError(
             f"weights of the architecture {kind!r} are not known here; known: {', '.join(ARCHITECTURES)}",
             value=str(kind),
             todo="Name a base of one of these: --base smollm2, or hf:owner/name.",
         )
-    return str(kind)
+    return ARCHITECTURES[kind]
 
 
-def gguf_name(name: str) -> str:
+def known(architecture: Any) -> str:
+    """The architecture that a GGUF names, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
+    back = {short: long for long, short in ARCHITECTURES.items()}
+    return architecture_of(back.get(architecture, architecture))
+
+
+def gguf_name(name: str, architecture: str = "llama") -> str:
     """`model.layers.3.self_attn.q_proj.weight` -> `blk.3.attn_q.weight`. Raises BaseError for a name of another model."""
     stem, _, end = name.rpartition(".")
     found = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", stem)
-    short = _LAYER.get(found[2]) if found else _WHOLE.get(stem)
+    layer = _GEMMA_LAYER if architecture == GEMMA else _LAYER
+    short = layer.get(found[2]) if found else _WHOLE.get(stem)
     if short is None or end not in ("weight", "bias"):
         raise _stranger(name)
     return f"blk.{found[1]}.{short}.{end}" if found else f"{short}.{end}"
 
 
-def transformers_name(name: str) -> str:
+def transformers_name(name: str, architecture: str = "llama") -> str:
     """The way back of `gguf_name`."""
     stem, _, end = name.rpartition(".")
     found = re.fullmatch(r"blk\.(\d+)\.(.+)", stem)
-    long = _LAYER_BACK.get(found[2]) if found else _WHOLE_BACK.get(stem)
+    layer = _GEMMA_BACK if architecture == GEMMA else _LAYER_BACK
+    long = layer.get(found[2]) if found else _WHOLE_BACK.get(stem)
     if long is None or end not in ("weight", "bias"):
         raise _stranger(name)
     return f"model.layers.{found[1]}.{long}.{end}" if found else f"{long}.{end}"
@@ -71,6 +86,11 @@ def rotary_heads(name: str, architecture: str, heads: int, kv_heads: int) -> int
     if architecture != "llama":
         return 0
     return {"attn_q": heads, "attn_k": kv_heads}.get(name.split(".")[2] if name.startswith("blk.") else "", 0)
+
+
+def counted_from_one(name: str, architecture: str) -> bool:
+    """Whether a tensor, by its name in a GGUF, holds a norm's weights that transformers has less one."""
+    return architecture == GEMMA and name.endswith("_norm.weight")
 
 
 def interleaved(rows: Tensor, heads: int) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from smidgen.core.errors import BaseError
-from smidgen.students.gguf_names import architecture_of, halved, rotary_heads, transformers_name
+from smidgen.students.gguf_names import counted_from_one, halved, known, rotary_heads, transformers_name
 
 
 def read(file: Path) -> dict[str, torch.Tensor]:
@@ -32,18 +32,20 @@ def readers(file: Path) -> dict[str, Callable[[], torch.Tensor]]:
 
     try:
         reader = gguf.GGUFReader(file)
-        kind = architecture_of(_fact(reader, "general.architecture"))
+        kind = known(_fact(reader, "general.architecture"))
         heads = int(_fact(reader, f"{kind}.attention.head_count"))
         kv_heads = int(_fact(reader, f"{kind}.attention.head_count_kv", heads))
         return {
-            transformers_name(entry.name): functools.partial(_tensor, file, entry, rotary_heads(entry.name, kind, heads, kv_heads))
+            transformers_name(entry.name, kind): functools.partial(
+                _tensor, file, entry, rotary_heads(entry.name, kind, heads, kv_heads), counted_from_one(entry.name, kind)
+            )
             for entry in reader.tensors
         }
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise _unreadable(file, error) from error
 
 
-def _tensor(file: Path, entry: Any, rotary: int | None) -> torch.Tensor:
+def _tensor(file: Path, entry: Any, rotary: int | None, from_one: bool) -> torch.Tensor:
     from gguf.quants import dequantize
 
     try:
@@ -51,7 +53,7 @@ def _tensor(file: Path, entry: Any, rotary: int | None) -> torch.Tensor:
         array = np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(shape)  # a copy: the file is only mapped
     except (ValueError, KeyError, IndexError, NotImplementedError) as error:
         raise _unreadable(file, error) from error
-    tensor = torch.from_numpy(array)
+    tensor = torch.from_numpy(array - 1 if from_one else array)
     return halved(tensor, rotary) if rotary else tensor
 
 
@@ -76,7 +78,7 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
     changed = dict(weights)
     try:
         reader = gguf.GGUFReader(file)
-        kind, alpha = architecture_of(_fact(reader, "general.architecture")), float(_fact(reader, "adapter.lora.alpha"))
+        kind, alpha = known(_fact(reader, "general.architecture")), float(_fact(reader, "adapter.lora.alpha"))
         factors = {
             entry.name: torch.from_numpy(
                 np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(tuple(int(size) for size in reversed(entry.shape)))
@@ -86,7 +88,7 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
         for short in [name.removesuffix(".lora_a") for name in factors if name.endswith(".lora_a")]:
             first, second = factors[f"{short}.lora_a"], factors[f"{short}.lora_b"]
             moved, rotary = second @ first * (alpha / first.shape[0]), rotary_heads(short, kind, *heads)
-            name = transformers_name(short)
+            name = transformers_name(short, kind)
             changed[name] = changed[name] + (halved(moved, rotary) if rotary else moved)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
         raise BaseError(f"the adapter cannot be laid over the model ({error})", value=str(file), todo="Build the bundle again.") from error

@@ -9,14 +9,12 @@ from pathlib import Path
 import torch
 
 from smidgen.core.errors import TrainError
-from smidgen.students.adapters import fused
+from smidgen.students.adapters import ends, fused
 from smidgen.students.blocks import Layer
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import opened_weights
 from smidgen.students.llama import Llama
 from smidgen.students.tokens import identity
-
-_TABLE, _OUTPUT, _NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 
 
 def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | None, before: list[int], dtype: torch.dtype) -> Llama:
@@ -47,14 +45,10 @@ def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | No
         raise TrainError("the guide's table of tokens is smaller than the student's", value=f"{shape.vocabulary} rows", todo=OTHER_TOKENS)
     layers = []
     for number in range(shape.layers):
-        matrices, _, bias = fused(weights, shape, number)
-        layers.append(
-            Layer(**{place: matrix.to(dtype) for place, matrix in matrices.items()}, bias=None if bias is None else bias.to(dtype))
-        )
-    table = weights[_TABLE][places].to(dtype)
-    # As `adapters.model_of` makes it: the last norm is folded into the output.
-    output = (weights[_OUTPUT if _OUTPUT in weights else _TABLE][places] * weights[_NORM]).to(dtype)
-    return Llama(replace(shape, vocabulary=count), table, output, layers, torch.tensor(before, dtype=torch.long))
+        matrices, _, beside = fused(weights, shape, number)
+        layers.append(Layer(**{place: matrix.to(dtype) for place, matrix in matrices.items()}, beside=beside.to(dtype)))
+    table, output = ends(weights, shape, places)
+    return Llama(replace(shape, vocabulary=count), table.to(dtype), output.to(dtype), layers, torch.tensor(before, dtype=torch.long))
 
 
 OTHER_TOKENS = (

@@ -6,8 +6,8 @@ computed once a block and not once a row: all rows see the same keys and values 
 the weights once a step, so that forward and backward run plain matrices, and their gradients are products with a thin side. The output
 layer, a fifth of the model, is computed where an answer stands and nowhere else.
 
-The mathematics is that of transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU); tests hold the two
-against each other.
+The mathematics is that of transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU), and of Qwen2,
+Qwen3 and Gemma 3, which differ from it in what `decoder_shape.Shape` names; tests hold each against transformers.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from smidgen.students.blocks import Block, Gradients, Ground, Guide, Kept, Layer
+from smidgen.students.blocks import Beside, Block, Gradients, Ground, Guide, Kept, Layer
 from smidgen.students.decoder_shape import Shape
 from smidgen.students.divergences import pulled
+from smidgen.students.positions import Positions
 
 QKV, OUT, GATE_UP, DOWN = "qkv", "out", "gate_up", "down"
 PLACES = (QKV, OUT, GATE_UP, DOWN)
@@ -33,27 +34,27 @@ class Llama:
 
     Attributes:
         shape: its sizes.
-        table: (vocabulary, width) token vectors.
+        table: (vocabulary, width) token vectors, as they go into the first layer.
         output: (vocabulary, width) the output matrix with the last norm folded in.
         layers: the matrices with their norms folded in; adapters are merged into these.
         before: ids of the tokens that all rows begin with.
+        positions: where tokens stand, and which see which.
     """
 
     def __init__(self, shape: Shape, table: Tensor, output: Tensor, layers: list[Layer], before: Tensor) -> None:
         self.shape, self.table, self.output, self.layers, self.before = shape, table, output, layers, before
         self.dtype = table.dtype
-        self._turns: dict[int, tuple[Tensor, Tensor]] = {}
-        self._masks: dict[tuple[int, int], Tensor] = {}
+        self.positions = Positions(shape, len(before), self.dtype)
 
     def loss(
         self, block: Block, gradients: Gradients | None, taught: Taught | None, rate: float, guide: Guide | None = None
     ) -> tuple[float, float]:
         """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, those of what is
         taught are added to it, of the sum times `rate`. With a `guide` what is wanted is mixed of the answers and of its chances."""
-        x, ground = self._begun(block)
+        x, grounds = self._begun(block)
         keep = gradients is not None
         kept: list[Kept] = []
-        for layer in self.layers:
+        for layer, ground in zip(self.layers, grounds, strict=True):
             x, saved = self._forward(x, layer, ground)
             if keep:
                 kept.append(saved)
@@ -91,13 +92,13 @@ class Llama:
             # Answers to one input are all predicted from its last token: their gradients add up.
             dx.index_add_(0, places, self._norm_back(dlast, last, scale))
             for number in range(len(self.layers) - 1, -1, -1):
-                dx = self._backward(dx, kept.pop(), number, ground, gradients, taught)
+                dx = self._backward(dx, kept.pop(), number, grounds[number], gradients, taught)
         return total, float(block.weights.sum())
 
     def last(self, block: Block) -> Tensor:
         """(answers, width) what the output layer is given for each answer's token."""
-        x, ground = self._begun(block)
-        for layer in self.layers:
+        x, grounds = self._begun(block)
+        for layer, ground in zip(self.layers, grounds, strict=True):
             x, _ = self._forward(x, layer, ground)
         x = x[block.answers + len(self.before)]
         return x * self.scale_of(x)
@@ -105,9 +106,9 @@ class Llama:
     def influences(self, block: Block) -> Tensor:
         """(layers,) how much each layer turns the vectors of the answers' tokens: 1 - cosine of what goes in and what comes out, summed
         over them (block influence, Men et al. 2024)."""
-        x, ground = self._begun(block)
+        x, grounds = self._begun(block)
         places, found = block.answers + len(self.before), []
-        for layer in self.layers:
+        for layer, ground in zip(self.layers, grounds, strict=True):
             y, _ = self._forward(x, layer, ground)
             found.append((1 - torch.cosine_similarity(x[places].float(), y[places].float(), dim=-1)).sum())
             x = y
@@ -116,16 +117,29 @@ class Llama:
     def activity(self, block: Block) -> Tensor:
         """(layers, inner) how strongly each neuron of the feed-forward layers is active on the answers' tokens, without its sign, summed
         over them."""
-        x, ground = self._begun(block)
+        x, grounds = self._begun(block)
         places, found = block.answers + len(self.before), []
-        for layer in self.layers:
+        for layer, ground in zip(self.layers, grounds, strict=True):
             x, kept = self._forward(x, layer, ground)
             found.append(kept.act[places].float().abs().sum(0))
         return torch.stack(found)
 
-    def _begun(self, block: Block) -> tuple[Tensor, Ground]:
-        """What goes into the first layer."""
-        return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), self._ground(block)
+    def _begun(self, block: Block) -> tuple[Tensor, list[Ground]]:
+        """What goes into the first layer, and what the tokens stand on in each."""
+        far = self.positions.ground(block)
+        near = self.positions.ground(block, near=True) if any(self.shape.near) else far
+        grounds = [near if self.shape.near and self.shape.near[number] else far for number in range(len(self.layers))]
+        return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), grounds
+
+    def heads_normed(self, qkv: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries, keys and values (n, qkv) with queries and keys normed by head, and what these were: (n, heads and key heads, head)."""
+        edge = norms.numel()
+        raw = qkv[:, :edge].view(len(qkv), *norms.shape)
+        return torch.cat([(raw * self.scale_of(raw) * norms).flatten(1), qkv[:, edge:]], dim=1), raw
+
+    def active(self, gate: Tensor) -> Tensor:
+        """The activation of the feed-forward layers."""
+        return torch.nn.functional.gelu(gate, approximate="tanh") if self.shape.gemma else torch.nn.functional.silu(gate)
 
     def scale_of(self, x: Tensor) -> Tensor:
         """One over the root mean square of each token, (n, 1)."""
@@ -139,45 +153,43 @@ class Llama:
         s = scale.float()
         return torch.addcmul(dy * scale, x, (along * s * s * s).to(self.dtype), value=-1)
 
-    def _ground(self, block: Block) -> Ground:
-        """Positions and mask of a block."""
-        first, (rows, length) = len(self.before), block.ids.shape
-        if block.parts is None or block.positions is None:
-            cos, sin = self.turns(first + length)
-            return Ground(rows, length, (cos[first : first + length], sin[first : first + length]), self._mask(length, first)[None])
-        cos, sin = self.turns(first + int(block.positions.max()) + 1)
-        own, seen = block.parts[:, :, None], block.parts[:, None, :]
-        hidden = (seen != 0) & (seen != own)
-        mask = torch.zeros(rows, length, first + length, dtype=self.dtype)
-        mask[:, :, first:].masked_fill_(hidden, float("-inf"))
-        mask += self._mask(length, first)
-        return Ground(rows, length, (cos[first + block.positions], sin[first + block.positions]), mask)
-
     def _forward(self, x: Tensor, layer: Layer, ground: Ground) -> tuple[Tensor, Kept]:
         shape, first, rows, length = self.shape, len(self.before), ground.rows, ground.length
         x_scale = self.scale_of(x)
         qkv = (x * x_scale) @ layer.qkv.T
-        if layer.bias is not None:
-            qkv += layer.bias
+        beside, raw, told = layer.beside, None, None
+        if beside.bias is not None:
+            qkv += beside.bias
+        if beside.head_norms is not None:
+            qkv, raw = self.heads_normed(qkv, beside.head_norms)
         q, k, v = self._split(qkv, first, ground)
         heads = torch.empty(len(x), shape.heads * shape.head, dtype=self.dtype)
         own_chances = None
         if first:
             out = heads[:first].view(1, first, shape.kv_heads, shape.group, shape.head)
-            own_chances = self._attend(q[0], k[0], v[0], self._mask(first, 0)[None], out)
+            own_chances = self._attend(q[0], k[0], v[0], ground.first_mask, out)
             k_all, v_all = (torch.cat([head.expand(-1, rows, -1, -1), tail], dim=2) for head, tail in ((k[0], k[1]), (v[0], v[1])))
         else:
             k_all, v_all = k[1], v[1]
         out = heads[first:].view(rows, length, shape.kv_heads, shape.group, shape.head)
         chances = self._attend(q[1], k_all, v_all, ground.mask, out)
-        mid = torch.addmm(x, heads, layer.out.T)
+        mid, attended = self.added(x, heads, layer.out, beside, 0)
         mid_scale = self.scale_of(mid)
         gate_up = (mid * mid_scale) @ layer.gate_up.T
-        act = torch.nn.functional.silu(gate_up[:, : shape.inner])
+        act = self.active(gate_up[:, : shape.inner])
         act *= gate_up[:, shape.inner :]
-        y = torch.addmm(mid, act, layer.down.T)
+        y, thought = self.added(mid, act, layer.down, beside, 1)
+        if attended is not None and thought is not None:
+            told = attended, thought
         q_all = q[1] if not first else torch.cat([q[0].flatten(1, 3), q[1].flatten(1, 3)], dim=1)
-        return y, Kept(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act)
+        return y, Kept(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act, raw, told)
+
+    def added(self, x: Tensor, inner: Tensor, matrix: Tensor, beside: Beside, which: int) -> tuple[Tensor, Tensor | None]:
+        """x with what a matrix makes of `inner`, normed where the layer norms it, and that before it was normed."""
+        if beside.after is None:
+            return torch.addmm(x, inner, matrix.T), None
+        told = inner @ matrix.T
+        return torch.addcmul(x, told * self.scale_of(told), beside.after[which]), told
 
     def _split(self, qkv: Tensor, first: int, ground: Ground) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), turned to their positions: of the shared
@@ -185,7 +197,7 @@ class Llama:
         s = self.shape
         edge, end = s.heads * s.head, (s.heads + s.kv_heads) * s.head
         found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-        stretches = ((slice(0, first), 1, first, self._first_turns()), (slice(first, None), ground.rows, ground.length, ground.turns))
+        stretches = ((slice(0, first), 1, first, ground.first_turns), (slice(first, None), ground.rows, ground.length, ground.turns))
         for part, n, size, turns in stretches:
             q = qkv[part, :edge].view(n, size, s.kv_heads, s.group, s.head).permute(2, 0, 3, 1, 4)
             k = qkv[part, edge:end].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3)
@@ -194,33 +206,6 @@ class Llama:
             found[1].append(_turned(k, turns))
             found[2].append(v)
         return found
-
-    def _first_turns(self) -> tuple[Tensor, Tensor]:
-        first = len(self.before)
-        cos, sin = self.turns(first)
-        return cos[:first], sin[:first]
-
-    def turns(self, size: int) -> tuple[Tensor, Tensor]:
-        """(size, head / 2) cosines and sines of the positions' angles."""
-        known = max(self._turns, default=0)
-        if known < max(1, size):
-            size = max(256, 1 << max(0, size - 1).bit_length())
-            periods = self.shape.theta ** (torch.arange(0, self.shape.head, 2, dtype=torch.float64) / self.shape.head)
-            angles = torch.arange(size, dtype=torch.float64)[:, None] / periods
-            self._turns[size] = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
-            known = size
-        return self._turns[known]
-
-    def _mask(self, length: int, first: int) -> Tensor:
-        """(length, first + length) 0 where a token may look and minus infinity where it may not: behind itself. The padding lies behind
-        every token that counts."""
-        if (length, first) not in self._masks:
-            if len(self._masks) > 64:
-                self._masks.clear()
-            own = torch.full((length, length), float("-inf")).triu(1)
-            mask = torch.cat([torch.zeros(length, first), own], dim=1)
-            self._masks[(length, first)] = mask.to(self.dtype)
-        return self._masks[(length, first)]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, out: Tensor) -> Tensor:
         """Write into `out` (rows, length, kv, group, head) what the queries find; the chances (kv * rows, group * length, keys)."""
@@ -247,18 +232,22 @@ class Llama:
 
     def _backward(self, dy: Tensor, kept: Kept, number: int, ground: Ground, gradients: Gradients, taught: Taught) -> Tensor:
         shape, first, layer, rows, length = self.shape, len(self.before), self.layers[number], ground.rows, ground.length
-        taught.collect(gradients, DOWN, number, kept.act, dy)
-        dact = dy @ layer.down
+        after, told = layer.beside.after, kept.told
+        dthought = dy if after is None or told is None else self._norm_back(dy * after[1], told[1], self.scale_of(told[1]))
+        taught.collect(gradients, DOWN, number, kept.act, dthought)
+        dact = dthought @ layer.down
         gate, up = kept.gate_up[:, : shape.inner], kept.gate_up[:, shape.inner :]
         dgate_up = torch.empty_like(kept.gate_up)
-        torch.mul(dact, torch.nn.functional.silu(gate), out=dgate_up[:, shape.inner :])
+        torch.mul(dact, self.active(gate), out=dgate_up[:, shape.inner :])
         dact *= up
-        dgate_up[:, : shape.inner] = torch.ops.aten.silu_backward(dact, gate)
+        back = torch.ops.aten.gelu_backward(dact, gate, approximate="tanh") if shape.gemma else torch.ops.aten.silu_backward(dact, gate)
+        dgate_up[:, : shape.inner] = back
         taught.collect(gradients, GATE_UP, number, kept.mid * kept.mid_scale, dgate_up)
         dmid = self._norm_back(dgate_up @ layer.gate_up, kept.mid, kept.mid_scale)
         dmid += dy
-        taught.collect(gradients, OUT, number, kept.heads, dmid)
-        dheads = dmid @ layer.out
+        dattended = dmid if after is None or told is None else self._norm_back(dmid * after[0], told[0], self.scale_of(told[0]))
+        taught.collect(gradients, OUT, number, kept.heads, dattended)
+        dheads = dattended @ layer.out
         size = (shape.kv_heads, shape.group, shape.head)
         if first:
             inner = shape.group * first
@@ -273,8 +262,12 @@ class Llama:
             own = self._attend_back(dheads[:first].view(1, first, *size), q_first, k_first, v_first, kept.own_chances)
             dk_first = own[1] + dk[:, :, :first].sum(1, keepdim=True)
             dv_first = own[2] + dv[:, :, :first].sum(1, keepdim=True)
-            self._joined(dqkv[:first], own[0], dk_first, dv_first, self._first_turns())
+            self._joined(dqkv[:first], own[0], dk_first, dv_first, ground.first_turns)
         self._joined(dqkv[first:], dq, dk[:, :, first:], dv[:, :, first:], ground.turns)
+        norms, raw = layer.beside.head_norms, kept.raw
+        if norms is not None and raw is not None:
+            own_part = dqkv[:, : norms.numel()].view(len(dqkv), *norms.shape)
+            own_part.copy_(self._norm_back(own_part * norms, raw, self.scale_of(raw)))
         taught.collect(gradients, QKV, number, kept.x * kept.x_scale, dqkv)
         dx = self._norm_back(dqkv @ layer.qkv, kept.x, kept.x_scale)
         dx += dmid

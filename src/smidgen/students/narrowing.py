@@ -51,7 +51,7 @@ def narrowed(change: Change, neurons: Sequence[Sequence[int]]) -> Change:
     layers = [
         {place: _part(place, matrix, kept) for place, matrix in layer.items()} for layer, kept in zip(frozen.layers, neurons, strict=True)
     ]
-    less = Frozen(layers, frozen.norms, frozen.biases)
+    less = Frozen(layers, frozen.norms, frozen.beside)
     made = change.fresh(shape, less)
     for (place, number), tensors in change.tensors.items():
         for mine, theirs in zip(made.tensors[place, number], tensors, strict=True):

@@ -44,9 +44,9 @@ def healer(teacher: Teacher, change: Change, course: Course) -> Teacher:
     layers = [
         Layer(
             **{place: torch.empty(size, dtype=whole.dtype) for place, size in sizes(change.shape).items()},
-            bias=None if bias is None else bias.to(whole.dtype),
+            beside=beside.to(whole.dtype),
         )
-        for bias in change.frozen.biases
+        for beside in change.frozen.beside
     ]
     model = Llama(change.shape, whole.table, whole.output, layers, whole.before)
     change.merge(model, teacher.workers)
@@ -58,7 +58,7 @@ def healer(teacher: Teacher, change: Change, course: Course) -> Teacher:
 def shortened(change: Change, layers: Sequence[int]) -> Change:
     """The change of those layers, numbered anew, from where it stands."""
     whole = change.frozen
-    frozen = Frozen([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.biases[n] for n in layers])
+    frozen = Frozen([whole.layers[n] for n in layers], [whole.norms[n] for n in layers], [whole.beside[n] for n in layers])
     made = change.fresh(replace(change.shape, layers=len(layers)), frozen)
     for at, number in enumerate(layers):
         for place in PLACES:

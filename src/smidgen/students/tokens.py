@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.store.hashing import content_hash
-from smidgen.students.trimming import pair, read_json, trimmable, trimmed
+from smidgen.students.trimming import pair, read_json, specials, trimmable, trimmed
 
 
 def identity(folder: Path) -> str:
@@ -29,9 +29,8 @@ def kept_as(folder: Path, other: Path) -> list[int] | None:
     if len(names) >= len(number) or not all(name in number for name in names):
         return None
     kept = [number[name] for name in names]
-    specials = {int(added["id"]) for added in whole.get("added_tokens") or ()}
     # Every special token is kept in a trimmed tokenizer; one that lacks some is not this one trimmed.
-    if kept != sorted(kept) or not specials <= set(kept) or _hash(trimmed(whole, kept)) != _hash(part):
+    if kept != sorted(kept) or not specials(whole) <= set(kept) or _hash(trimmed(whole, kept)) != _hash(part):
         return None
     return kept
 

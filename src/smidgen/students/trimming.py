@@ -5,6 +5,9 @@ tokens a narrow job uses some two thousand. What is kept: the tokens of the task
 special ones, all single bytes, and the most frequent of the rest (byte-pair encoding learns the frequent ones first, so theirs are the
 low ranks).
 
+Two kinds can be trimmed: byte-level byte-pair encoding, and SentencePiece's with a token for each byte. Of the latter's single characters,
+some ten thousand of all scripts, those are kept that the kept tokens are made of: any other falls to its bytes.
+
 A text all of whose tokens are kept is tokenised as before: its merges are a part of those that are left, and the strongest merge that
 applies is the same at every step. Any other text falls to smaller pieces, at the smallest to bytes, and loses nothing but length.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import BaseError
+from smidgen.students.gguf_vocabulary import bytewise, sentencewise
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """What describes a decoder, beside its weights."""
@@ -29,13 +34,15 @@ FREQUENT = (4096, 8192, 16384)
 """How many of the most frequent tokens may be kept though no example uses them: more are surer, fewer are quicker to write with."""
 NEWCOMERS = 0.05
 """Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_UNUSED = re.compile(r"<unused\d+>")
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder_start_token_id")
 
 
 def trimmable(folder: Path) -> bool:
-    """Whether the tokenizer in a folder is of the kind that can be trimmed: byte-level byte-pair encoding."""
+    """Whether the tokenizer in a folder is of a kind that can be trimmed: byte-pair encoding that falls to bytes."""
     told = read_json(folder / "tokenizer.json")
-    return (told.get("model") or {}).get("type") == "BPE" and (told.get("decoder") or {}).get("type") == "ByteLevel"
+    return bytewise(told) or sentencewise(told)
 
 
 def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
@@ -58,7 +65,7 @@ def frequent_for(
     `NEWCOMERS` tokens that are not kept; and how many it would bring then. None, and how many with the last, where there is no such.
 
     Args:
-        folder: holds tokenizer.json, a byte-level BPE.
+        folder: holds tokenizer.json, one that is `trimmable`.
         inputs: token ids of each input that is known.
         used: ids that every prompt has.
         choices: not empty.
@@ -77,7 +84,7 @@ def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:
     """The token ids to keep, ascending; their number is a multiple of 64 where there are so many.
 
     Args:
-        folder: holds tokenizer.json, a byte-level BPE.
+        folder: holds tokenizer.json, one that is `trimmable`.
         used: ids of the task's texts.
         frequent: how many of the strongest merges are kept whether used or not.
 
@@ -85,14 +92,16 @@ def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:
     """
     told = read_json(folder / "tokenizer.json")
     if not trimmable(folder):
-        raise BaseError("the tokenizer is not byte-level BPE, the only kind that can be trimmed", value=str(folder), todo=_WHOLE)
+        raise BaseError(
+            "the tokenizer is not byte-pair encoding that falls to bytes, the kind that can be trimmed", value=str(folder), todo=_WHOLE
+        )
     model = told["model"]
     number: dict[str, int] = model["vocab"]
     token = {at: text for text, at in number.items()}
     merges = [pair(merge) for merge in model["merges"]]
     ranks = {pair: rank for rank, pair in enumerate(merges)}
-    kept = {int(added["id"]) for added in told.get("added_tokens") or ()}
-    kept |= {at for text, at in number.items() if len(text) == 1}
+    kept = specials(told)
+    kept |= {at for text, at in number.items() if (_BYTE.fullmatch(text) if sentencewise(told) else len(text) == 1)}
     names = {token[at] for at in used if at in token} | {left + right for left, right in merges[:frequent]}
     kept |= {at for at in used if at not in token}
     for name in names:
@@ -127,7 +136,9 @@ def trim(folder: Path, out: Path, kept: Sequence[int]) -> None:
     if (folder / "tokenizer_config.json").is_file():
         told = read_json(folder / "tokenizer_config.json")
         if "added_tokens_decoder" in told:
-            told["added_tokens_decoder"] = {str(new[int(at)]): value for at, value in told["added_tokens_decoder"].items()}
+            told["added_tokens_decoder"] = {
+                str(new[int(at)]): value for at, value in told["added_tokens_decoder"].items() if int(at) in new
+            }
         _write(out / "tokenizer_config.json", told)
 
 
@@ -143,10 +154,15 @@ def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
     left_over = model["vocab"].keys()
     pairs = [(merge, pair(merge)) for merge in model["merges"]]
     model["merges"] = [merge for merge, (a, b) in pairs if a in left_over and b in left_over and a + b in left_over]
-    for added in made.get("added_tokens") or ():
-        added["id"] = new[int(added["id"])]
+    if made.get("added_tokens"):
+        made["added_tokens"] = [{**added, "id": new[int(added["id"])]} for added in made["added_tokens"] if int(added["id"]) in new]
     renumber_processor(made.get("post_processor"), new)
     return made
+
+
+def specials(told: Mapping[str, Any]) -> set[int]:
+    """The added tokens of a tokenizer.json that are kept whether used or not: all but the thousands that Gemma holds ready unused."""
+    return {int(added["id"]) for added in told.get("added_tokens") or () if not _UNUSED.fullmatch(str(added["content"]))}
 
 
 def renumber_processor(step: Any, new: Mapping[int, int]) -> None:
