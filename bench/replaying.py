@@ -2,7 +2,7 @@
 
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
 `flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student, `kernel`, which is
-fitted in seconds (`stats/kernel_ridge.py`). What is not the product's is that nothing goes over HTTP, and that vectors are not rounded.
+fitted in seconds (`stats/kernel_ridge.py`). What the large model says in an audit is learnt from, as there. What is not the product's is that nothing goes over HTTP, and that vectors are not rounded.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ class Gateway:
         self.traffic, self.policy = traffic, policy
         self.rng = np.random.default_rng([seed, 11])
         self.captured: list[int] = []
+        self.told: list[tuple[int, int]] = []  # audited ones on the side that is learnt from, and how many were captured before each
         self.new = 0
         self.champion: KernelRidge | None = None
         self.threshold: float | None = None
@@ -131,6 +132,8 @@ class Gateway:
                 trace.wrong[at] = self.labels[at] != traffic.gold[at]
                 if self.audit is not None and self.rng.random() < self.policy.audit:
                     trace.audited.append(at)
+                    if traffic.sides[at] is Side.LEARNING:
+                        self.told.append((len(self.captured), at))
                     if self.audit.observe(float(trace.disagrees[at]), self.policy.audit):
                         trace.revocations.append(at)
                         self.threshold, self.since = None, len(self.captured)
@@ -151,9 +154,10 @@ class Gateway:
         traffic, policy = self.traffic, self.policy
         recent = self.captured[self.since :]
         known = recent if policy.forget and self.since else self.captured
+        audited = [at for place, at in self.told if not policy.forget or place >= self.since]
         learning, choosing, certifying = (
             np.array([at for at in rows if traffic.sides[at] is side], dtype=np.int64)
-            for rows, side in ((known, Side.LEARNING), (recent, Side.CHOOSING), (recent, Side.CERTIFYING))
+            for rows, side in (([*known, *audited], Side.LEARNING), (recent, Side.CHOOSING), (recent, Side.CERTIFYING))
         )
         if len(learning) < 2 or len(certifying) == 0:
             return False
