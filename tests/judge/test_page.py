@@ -333,6 +333,9 @@ def test_a_teacher_has_a_section_of_its_own(make_report):
         "too long 20",
         "17 texts before they left",
         "$1.25",
+        "on 308 of your training rows, not the test rows",
+        "Not among them: the teacher, large-<b>model</b>. Its accuracy is 91.0 % (88.0 to 93.0)",
+        "on 308 of the training rows, not the test rows: other texts, so the two are no comparison",
     ):
         assert words in reader.text.replace("\xa0", " "), words
     local = Reader(page.render(make_report().model_copy(update={"teacher": TeacherFacts(source="my-bundle", local=True, kept=5, pool=9)})))

@@ -108,7 +108,8 @@ def _teacher(report: Report) -> None:
     lines = []
     if teacher.quality is not None:
         lines.append(
-            f"its {teacher.unit} on {teacher.quality.n:,} of your rows: {teacher.quality.value:.1%} ({_interval(teacher.quality)})"
+            f"its {teacher.unit} on {teacher.quality.n:,} of your training rows, not the test rows: {teacher.quality.value:.1%} "
+            f"({_interval(teacher.quality)})"
         )
     if teacher.pool:
         changed = f", {teacher.corrected:,} with another label than it gave" if teacher.corrected else ""
