@@ -44,6 +44,8 @@ class TeacherServer:
         times: when each request came, in monotonic seconds.
         usage: whether answers say what they took.
         schemas: whether a request with a `response_format` is taken; where not, it is answered with 400.
+        refuses: from a request's body to the failure that it is answered with; None where it is taken.
+        whole: from an answer to what a completion says of it: the message, why it ended, and more of what it took.
     """
 
     url: str = ""
@@ -55,6 +57,8 @@ class TeacherServer:
     times: list[float] = field(default_factory=list)
     usage: bool = True
     schemas: bool = True
+    refuses: Callable[[dict[str, Any]], Fault | None] = lambda body: None
+    whole: Callable[[str], tuple[dict[str, Any], str, dict[str, Any]]] = lambda text: ({"content": text}, "stop", {})
     most_at_once: int = 0
     running: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -90,6 +94,7 @@ def teacher_server(answer: Callable[[Messages], str] | None = None) -> Iterator[
                 fault = state.faults.pop(0) if state.faults else None
                 if "response_format" in body and not state.schemas:
                     fault = Fault(400, body=b'{"error": {"message": "response_format is not known here"}}')
+                fault = fault or state.refuses(body)
                 state.running += 1
                 state.most_at_once = max(state.most_at_once, state.running)
             try:
@@ -102,11 +107,10 @@ def teacher_server(answer: Callable[[Messages], str] | None = None) -> Iterator[
                     return
                 text = state.answer(body["messages"])
                 used = {"prompt_tokens": sum(len(m["content"]) // 4 + 4 for m in body["messages"]), "completion_tokens": len(text) // 4 + 1}
-                whole: dict[str, Any] = {
-                    "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]
-                }
+                message, end, more = state.whole(text)
+                whole: dict[str, Any] = {"choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": end}]}
                 if state.usage:
-                    whole["usage"] = used
+                    whole["usage"] = {**used, **more}
                 with state.lock:
                     state.seen.append(body)
                     state.bills.append(used)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -115,6 +116,25 @@ def test_wishes_go_where_rows_are_few_and_errors_many() -> None:
     assert next(wish for wish in found if wish.label == "mixed").rivals == ("taken",)
     assert "None of them may fit taken" in generating.asked(next(wish for wish in found if wish.label == "mixed"), str)
     assert all(seed.output == wish.label for wish in found for seed in wish.seeds)
+
+
+def test_wishes_without_labels_go_where_texts_are_thin() -> None:
+    rng = np.random.default_rng(0)
+    lies_in = np.repeat(np.arange(4), [150, 100, 40, 10])
+    vectors = rng.normal(size=(4, 16))[lies_in] + 0.2 * rng.normal(size=(300, 16))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    rows = [Row(f"text {number}", "a text", number) for number in range(300)]
+    found = generating.wishes(rows, 480, vectors, False, 0)
+    shown = [Counter(int(lies_in[row.number]) for row in wish.seeds).most_common(1)[0] for wish in found]
+    assert len(found) == 60 and all(len(set(wish.seeds)) == 6 and wish.label is None for wish in found)
+    assert sum(most == 6 for _, most in shown) > 50, "a wish is of one region"
+    each = Counter(region for region, _ in shown)
+    assert set(each) == {0, 1, 2, 3} and each[3] >= 5 > 60 * 10 / 300, "twice and more what chance would give the thinnest"
+    assert found == generating.wishes(rows, 480, vectors, False, 0) != generating.wishes(rows, 480, vectors, False, 1)
+    words = [Row(f"{word} {number}", "", number) for word, count in (("red lamp", 40), ("late parcel", 6)) for number in range(count)]
+    by_words = generating.wishes(words, 48, None, False, 0)
+    assert any(sum("parcel" in str(row.input) for row in wish.seeds) >= 5 for wish in by_words) and len(by_words) == 6
+    assert [len(wish.seeds) for wish in generating.wishes(words[:3], 30, None, False, 0)] == [3] * 4
 
 
 def test_the_sieve_says_what_it_dropped_and_why() -> None:

@@ -82,6 +82,16 @@ def taught(wanted: recipe.Recipe, progress: Any = None) -> tuple[Examples, Examp
     return before, teach(wanted, task, before, base=None, fresh=False, threads=1, progress=progress or Silent())
 
 
+class Told(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
 def test_a_build_learns_from_the_teachers_labels(server: TeacherServer, tmp_path: Path) -> None:
     built = build(made(tmp_path, server.url), tmp_path / "out", threads=1)
     found = built.report.teacher
@@ -262,19 +272,14 @@ def test_labels_go_to_a_teacher_whole_or_as_one_stand_in_and_the_build_says_whic
         lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
         lines = [lines[0], *(",".join([text, named[label]]) for text, label in (line.split(",") for line in lines[1:]))]
         (tmp_path / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
-    told: list[str] = []
-
-    class Told(Silent):
-        def say(self, text: str) -> None:
-            told.append(text)
-
-    _, after = taught(wanted, Told())
+    told = Told()
+    _, after = taught(wanted, told)
     system = server.seen[0]["messages"][0]["content"]
     assert {"Paris", "activate_my_card", "[EMAIL_1]", "[PERSON_1]"} <= set(system.split("Labels:\n")[1].splitlines())
     assert "Holloway" not in json.dumps(server.seen) and "help@" not in json.dumps(server.seen)
     assert after.teacher is not None and after.teacher.quality is not None and after.teacher.quality.value == 1.0
     assert after.fit[-1].output == "Margaret Holloway"
-    assert any("2 names look personal" in line and "Margaret Holloway" in line for line in told)
+    assert any("2 names look personal" in line and "Margaret Holloway" in line for line in told.said)
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -453,6 +458,45 @@ def test_new_examples_are_made_labelled_again_and_sieved(server: TeacherServer, 
     told = next(body["messages"] for body in server.seen if "training examples" in body["messages"][0]["content"])
     assert "Messages to a shop." in told[0]["content"]
     assert max(Counter(joined(row.input) for row in after.fit).values()) == 1
+
+
+def test_what_new_examples_cost_is_told_before_any_is_made(server: TeacherServer, tmp_path: Path) -> None:
+    class Stopped(Told):
+        def start(self, step: str, total: int | None = None) -> None:
+            if "examples made" in step or "labelled" in step:
+                raise InterruptedError(step)
+
+    server.answer = maker
+    told, prices = Stopped(), {"price_in": 5.0, "price_out": 20.0}
+    with pytest.raises(InterruptedError, match="examples made"):
+        taught(made(tmp_path, server.url, uses=["generate", "score"], generate=48, votes=2, budget_usd=0.08, **prices), told)
+    assert len(server.seen) == 32, "the trial, and no more"
+    line, room, outlook = told.said[-3:]
+    found = re.fullmatch(
+        r"to make 48 examples and answer them again and mark them takes about 150 requests and ([\d,]+) tokens, about (0\.\d\d) dollars",
+        line,
+    )
+    assert found is not None, line
+    assert re.fullmatch(r"the budget has room for about \d+% of that", room)
+    assert "with up to 48 examples that it makes, the student is expected between" in outlook
+    whole = Told()
+    with pytest.raises(InterruptedError, match="labelled"):
+        taught(made(tmp_path, server.url, uses=["label", "generate"], generate=48), told)
+    assert "to make 48 examples and answer them again takes about 54 requests" in told.said[-3]
+    assert "to label all 120 inputs takes about 120 requests" in told.said[-2]
+    assert "with 120 rows of it and up to 48 examples that it makes" in told.said[-1]
+    before = server.tokens()
+    taught(made(tmp_path, server.url, uses=["generate"], generate=48), whole)
+    stated = next(re.findall(r"and ([\d,]+) tokens", line) for line in whole.said if "to make 48" in line)
+    assert 0.5 < int(stated[0].replace(",", "")) / (server.tokens() - before) < 2
+
+
+def test_a_teacher_that_cannot_make_examples_is_refused_before_it_is_paid(server: TeacherServer, tmp_path: Path) -> None:
+    wanted = made(tmp_path, server.url, uses=["label", "generate"])
+    several = recipe.make({**wanted.given(), "classify": {"multi_label": True}}, folder=wanted.folder)
+    with pytest.raises(RecipeError, match="examples can be made for"):
+        taught(several)
+    assert server.times == []
 
 
 def test_new_examples_are_marked_where_answers_are_to_be(server: TeacherServer, tmp_path: Path) -> None:

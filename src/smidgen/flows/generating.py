@@ -14,12 +14,14 @@ from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.teacher import generating
+from smidgen.data.teacher import trial as trials
 from smidgen.data.teacher.exchange import Question
 from smidgen.data.teacher.generating import Sieve, Wish
 from smidgen.data.teacher.leaves import changed
 from smidgen.data.teacher.privacy import Redactor
 from smidgen.data.teacher.prompts import Embed, answer_tokens, written
 from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.data.teacher.trial import Plan
 from smidgen.flows.examples import Examples
 from smidgen.flows.teachers import Remote
 from smidgen.parts.recipe import Recipe
@@ -36,15 +38,24 @@ class Sieved:
     dropped: Counter[str]
 
 
-def generate(
-    recipe: Recipe, task: Task, examples: Examples, teacher: Remote, embed: Embed | None, taught: Sequence[Row], progress: Progress
-) -> tuple[list[Row], Sieved]:
-    """New rows that passed every sieve.
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a teacher that makes examples.
 
-    A row is kept only where the teacher, shown its text alone, gives the output again that it made it for: a label the same, a text with a
-    ROUGE-L, spans and fields with an F1, of `min_agreement` at least.
+    Attributes:
+        known: the user's rows that the new ones are to be like.
+        asked: wishes with their questions; without those whose rows cannot be made safe to send, of which there are `unsafe`.
+        plan: what it will take, with answering all of the new rows again and, where that is wanted, marking them.
     """
-    settings = recipe.settings(TeacherSettings)
+
+    known: list[Row]
+    asked: list[tuple[Wish, Question]]
+    unsafe: int
+    plan: Plan
+
+
+def require_single(task: Task, examples: Examples) -> None:
+    """Raises RecipeError for a task that no examples can be made for."""
     if (
         not isinstance(task, Teachable)
         or examples.form.get("multi_label")
@@ -55,17 +66,43 @@ def generate(
             value=task.name,
             todo="Take generate out of data.teacher.uses.",
         )
+
+
+def order_of(recipe: Recipe, task: Task, examples: Examples, teacher: Remote, embed: Embed | None) -> Order:
+    """What to ask of a teacher that was tried, and what that will take."""
+    settings = recipe.settings(TeacherSettings)
     labelled = "labels" in examples.form
     known = [row for row in examples.fit if not labelled or row.output in examples.form["labels"]]
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
     wishes = generating.wishes(known, settings.generate, vectors, labelled, recipe.seed)
     questions = [_question(wish, number, task, examples, teacher, settings) for number, wish in enumerate(wishes)]
     asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
-    answers = teacher.ask([question for _, question in asked], "have new examples made", progress)
-    sieve = Sieve([*known, *taught], [*examples.held, *examples.test], embed, labelled)
-    sieve.dropped["personal data could not be redacted"] += len(questions) - len(asked)
+    again = settings.generate * (settings.votes + ("score" in settings.uses))
+    making = generating.plan([question for _, question in asked], teacher.took, teacher.rate, teacher.thinks)
+    return Order(known, asked, len(questions) - len(asked), making + Plan(again, trials.plan(teacher.took, again)))
+
+
+def generate(
+    order: Order,
+    recipe: Recipe,
+    task: Task,
+    examples: Examples,
+    teacher: Remote,
+    embed: Embed | None,
+    taught: Sequence[Row],
+    progress: Progress,
+) -> tuple[list[Row], Sieved]:
+    """New rows that passed every sieve.
+
+    A row is kept only where the teacher, shown its text alone, gives the output again that it made it for: a label the same, a text with a
+    ROUGE-L, spans and fields with an F1, of `min_agreement` at least.
+    """
+    settings = recipe.settings(TeacherSettings)
+    answers = teacher.ask([question for _, question in order.asked], "have new examples made", progress)
+    sieve = Sieve([*order.known, *taught], [*examples.held, *examples.test], embed, "labels" in examples.form)
+    sieve.dropped["personal data could not be redacted"] += order.unsafe
     found: list[Row] = []
-    for (wish, _), answer in zip(asked, answers, strict=True):
+    for (wish, _), answer in zip(order.asked, answers, strict=True):
         if answer.why_not is not None:
             sieve.dropped[str(answer.why_not)] += 1
             continue
@@ -102,9 +139,9 @@ def _question(wish: Wish, number: int, task: Task, examples: Examples, teacher: 
         return None
     system = generating.told(opening.description, task.lesson(opening.form))
     entries = [f"{joined(row.input)}{content(row) if wish.label is None else ''}" for row in wish.seeds]
-    most = generating.PER_ANSWER * (answer_tokens(entries) + 24)
+    most = teacher.room(generating.PER_ANSWER * (answer_tokens(entries) + 24))
     heat = settings.temperature if settings.temperature is not None else _HEAT
-    return Question((("system", system), ("user", text)), min(most, 16_384), heat, number)
+    return Question((("system", system), ("user", text)), most, heat, number)
 
 
 def _agreed(

@@ -37,6 +37,8 @@ from smidgen.tasks import quoting
 
 _BATCH = 64
 _LEAST_SHARE = 0.01
+_LONGEST = 16_384
+"""Tokens of any answer."""
 
 
 class Teacher(Protocol):
@@ -62,7 +64,12 @@ class Teacher(Protocol):
 
 
 class Remote:
-    """A teacher over HTTP."""
+    """A teacher over HTTP.
+
+    Attributes:
+        thinks: whether it has shown that it thinks before it answers.
+        rate: tokens for each byte of the questions of the last round.
+    """
 
     def __init__(self, asker: Asker, settings: TeacherSettings, task: Task, form: Form, prompts: Prompts) -> None:
         self.opening = prompts.opening
@@ -71,6 +78,8 @@ class Remote:
         self.asker, self.budget = asker, asker.budget
         self.took: list[Tokens] = []
         self.redacted = 0
+        self.thinks = False
+        self.rate = 0.0
         self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
         self._lesson = task.lesson(self.opening.form)
 
@@ -96,7 +105,7 @@ class Remote:
             redactor = self.redactor()
             try:
                 asked = redactor.twice(functools.partial(_marking, text, answer, self.opening.safe(redactor)))
-                questions.append(Question((("system", system), ("user", asked)), scoring.MAX_TOKENS))
+                questions.append(Question((("system", system), ("user", asked)), self.room(scoring.MAX_TOKENS)))
             except RedactionError:  # it cannot be made safe to send
                 questions.append(None)
         answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
@@ -105,8 +114,20 @@ class Remote:
     def ask(self, questions: Sequence[Question], title: str, progress: Progress) -> list[Answer]:
         """Plain questions."""
         answers = self.asker.ask(questions, title, progress)
-        self.took = [Tokens(answer.tokens_in, answer.tokens_out) for answer in answers if answer.why_not is None]
+        heard = [(question, answer) for question, answer in zip(questions, answers, strict=True) if answer.why_not is None]
+        self.took = [Tokens(answer.tokens_in, answer.tokens_out) for _, answer in heard]
+        self.rate = sum(took.given for took in self.took) / max(1, sum(question.most_tokens_in for question, _ in heard))
+        self.thinks = self.thinks or any(answer.thought for answer in answers)
         return answers
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of an answer to a row."""
+        return self._prompts.max_tokens
+
+    def room(self, tokens: int) -> int:
+        """The most tokens of another answer, which takes so many: with room to think, where it thinks."""
+        return min(_LONGEST, tokens + (self.max_tokens if self.thinks else 0))
 
     def redactor(self) -> Redactor:
         """What the texts of a new conversation with this teacher go through, where they leave this machine."""

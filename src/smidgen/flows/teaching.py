@@ -3,21 +3,15 @@ the rows to learn from. The held-out and the test rows stay the user's own."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import numpy as np
 
 from smidgen.core.bases import Base
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
-from smidgen.core.metrics import Metric
 from smidgen.core.parts import Graded, Marking, Overlapping, Task
 from smidgen.core.progress import Progress
-from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data import leaks, selecting
 from smidgen.data.read import open_table
@@ -27,20 +21,18 @@ from smidgen.data.teacher.doubting import doubted
 from smidgen.data.teacher.exchange import Why
 from smidgen.data.teacher.prompts import Embed
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.data.teacher.trial import Trial
-from smidgen.data.teacher.verdicts import Verdict
+from smidgen.data.teacher.trial import Plan, Trial
 from smidgen.flows.embedding import embedder
 from smidgen.flows.examples import Examples, few, path_of
-from smidgen.flows.generating import generate
+from smidgen.flows.generating import Order, generate, order_of, require_single
 from smidgen.flows.teachers import Local, Remote, modelled, open_teacher
+from smidgen.flows.trying import outlook, tried, unit
 from smidgen.judge.sections import measured
 from smidgen.judge.teacher_facts import TeacherFacts
 from smidgen.parts.recipe import Recipe
 
 _NAMES = 5
 """Labels and the like that are named where the teacher is told stand-ins for them."""
-_LEAST_ALONE = 2.0
-"""Rows a label that it takes for a head on frozen vectors to say anything of rows that it has not seen."""
 
 
 @dataclass
@@ -84,19 +76,23 @@ def teach(
     embed = _embed(base, threads, progress)
     with closing(open_teacher(recipe, task, examples.form, examples.fit, embed, fresh, threads)) as teacher:
         _tell_names(teacher, progress)
-        trial = _tried(recipe, task, examples, teacher, embed, progress)
+        maker = _maker(settings, task, examples, teacher)
+        trial = tried(recipe, task, examples, teacher, embed, progress)
         tally = _Tally()
-        taught = _labelled(recipe, task, examples, teacher, trial, embed, tally, progress) if "label" in settings.uses else []
+        order = order_of(recipe, task, examples, maker, embed) if maker is not None else None
+        if order is not None:
+            _tell_order(order, settings, teacher, progress)
+        pool = _wanted(recipe, examples, teacher, embed, tally, progress) if "label" in settings.uses else []
+        expected = outlook(task, examples, embed, trial, len(pool) + (settings.generate if order else 0), recipe.seed)
+        more = [f"{len(pool):,} rows of it"] if pool else []
+        more += [f"up to {settings.generate:,} examples that it makes"] if order else []
+        if more:
+            progress.say(f"with {' and '.join(more)}, the student is expected between {expected[0]:.0%} and {expected[1]:.0%}")
+        taught = _labelled(recipe, task, examples, teacher, pool, embed, tally, progress) if pool else []
         made: list[Row] = []
-        facts = _facts(settings, task, trial, teacher, _outlook(task, examples, embed, trial, tally.asked, recipe.seed))
-        if "generate" in settings.uses:
-            if not isinstance(teacher, Remote):
-                raise RecipeError(
-                    "a bundle labels, and cannot make examples",
-                    value=settings.source,
-                    todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
-                )
-            made, sieved = generate(recipe, task, examples, teacher, embed, taught, progress)
+        facts = _facts(settings, task, trial, teacher, expected)
+        if maker is not None and order is not None:
+            made, sieved = generate(order, recipe, task, examples, maker, embed, taught, progress)
             if "score" in settings.uses:
                 made = _scored(made, teacher, settings, sieved.dropped, progress)
             facts = facts.model_copy(
@@ -116,6 +112,29 @@ def teach(
     return _joined(task, examples, [*taught, *made], facts)
 
 
+def _maker(settings: TeacherSettings, task: Task, examples: Examples, teacher: Remote | Local) -> Remote | None:
+    """The teacher as one that makes examples; None where it is not to. Raises RecipeError where it cannot, before anything is paid for."""
+    if "generate" not in settings.uses:
+        return None
+    if not isinstance(teacher, Remote):
+        raise RecipeError(
+            "a bundle labels, and cannot make examples",
+            value=settings.source,
+            todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
+        )
+    require_single(task, examples)
+    return teacher
+
+
+def _tell_order(order: Order, settings: TeacherSettings, teacher: Remote | Local, progress: Progress) -> None:
+    """Say what it takes to have examples made, and to have each answered again and marked, before any of it is paid for."""
+    again = "answer them again and mark them" if "score" in settings.uses else "answer them again"
+    progress.say(f"to make {settings.generate:,} examples and {again} takes {order.plan.told(teacher.budget.price)}")
+    share = teacher.budget.share_left(order.plan.tokens)
+    if share < 1:
+        progress.say(f"the budget has room for about {share:.0%} of that")
+
+
 def _tell_names(teacher: Remote | Local, progress: Progress) -> None:
     """Say which labels, fields and choices the teacher does not know by their names: it may do worse with them."""
     redactor = teacher.opening.redactor if isinstance(teacher, Remote) else None
@@ -133,80 +152,13 @@ def _embed(base: Base | None, threads: int | None, progress: Progress) -> Embed 
         return None
 
 
-def _tried(recipe: Recipe, task: Task, examples: Examples, teacher: Remote | Local, embed: Embed | None, progress: Progress) -> Trial:
-    """The teacher on the user's own rows. Raises TeacherError for one that cannot do the job."""
-    settings = recipe.settings(TeacherSettings)
-    own = [*examples.fit, *examples.held]
-    rows = [own[place] for place in trials.draw(own, task.strata(own), settings.trial_rows, recipe.seed)]
-    verdicts = teacher.verdicts(rows, 1, "try the teacher on your own rows", progress)
-    tried = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.agreement or verdict.why_not not in _NOT_ASKED]
-    if not tried:
-        raise TeacherError(
-            "the teacher could not be tried on any of your own rows",
-            value=verdicts[0].why_not if verdicts else "no rows",
-            todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
-        )
-    quality = _quality(task, tried, examples)
-    alone, needed, reason = _bar(task, examples, embed, recipe)
-    if settings.min_quality is not None:
-        needed, reason = settings.min_quality, "data.teacher.min_quality"
-    found = Trial(quality, sum(verdict.output is None for _, verdict in tried), needed, reason, alone)
-    progress.say(f"the teacher's {_unit(task)} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})")
-    trials.require(found, settings.source or "", _unit(task))
-    return found
-
-
-_NOT_ASKED = (Why.BUDGET, Why.PRIVATE)
-
-
-def _unit(task: Task) -> str:
-    """What is measured of a teacher: the mean grade, F1 of the parts of its answers, or how many of its answers are the user's own."""
-    return task.headline if isinstance(task, Graded | Overlapping) else "accuracy"
-
-
-def _quality(task: Task, tried: Sequence[tuple[Row, Verdict]], examples: Examples) -> Metric:
-    """How well the teacher did, with a 95 % interval. What could not be used is wrong: of answers in parts, all are missing."""
-    if isinstance(task, Overlapping):
-        return _in_parts(task, [row for row, _ in tried], [verdict.output for _, verdict in tried], examples)
-    return trials.quality([_value(task, row, verdict, examples) for row, verdict in tried], isinstance(task, Graded))
-
-
-def _in_parts(task: Task, rows: Sequence[Row], outputs: Sequence[Any], examples: Examples) -> Metric:
-    """The headline metric of outputs that may be right in part; 0 where there is nothing to find."""
-    nothing: Any = [] if "kinds" in examples.form else None
-    replies = [Reply(nothing if output is None else output, 1.0) for output in outputs]
-    found = task.measure(rows, replies, examples.form)[task.headline]
-    return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
-
-
-def _value(task: Task, row: Row, verdict: Verdict, examples: Examples) -> float:
-    if verdict.output is None:
-        return 0.0
-    if isinstance(task, Graded):
-        return task.grades([row], [Reply(verdict.output, 1.0)], examples.form)[0]
-    return float(verdict.output == row.output)
-
-
-def _bar(task: Task, examples: Examples, embed: Embed | None, recipe: Recipe) -> tuple[float | None, float, str]:
-    """What the user's rows teach without a teacher (None where that is not known), what a teacher must reach, and why."""
-    rows = examples.fit
-    if isinstance(task, Graded):
-        # Any text of the house scores something against any other; a teacher must do better than that.
-        others = [rows[(place + 1) % len(rows)] for place in range(len(rows))][: recipe.settings(TeacherSettings).trial_rows]
-        pairs = list(zip(rows, others, strict=False))
-        gathered = [task.gathered([other])[0].output for _, other in pairs]
-        replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in gathered]
-        grades = task.grades([row for row, _ in pairs], replies, examples.form)
-        return None, float(np.mean(grades)), "what the answer to another of your texts would get"
-    if isinstance(task, Overlapping):
-        found = _in_parts(task, rows, task.by_heart(rows, examples.form), examples)
-        return None, found.value, "what knowing your rows by heart would get"
-    strata = task.strata(rows)
-    if examples.form.get("multi_label") or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
-        commonest = Counter(strata).most_common(1)[0][1] / len(rows)
-        return None, commonest, "what the commonest answer would get"
-    alone = trials.alone(embed([joined(row.input) for row in rows]), strata)
-    return alone, alone, "what a linear model learns from your rows without it"
+def _wanted(
+    recipe: Recipe, examples: Examples, teacher: Remote | Local, embed: Embed | None, tally: _Tally, progress: Progress
+) -> list[Row]:
+    """The unlabelled inputs that are to be labelled."""
+    pool = _affordable(recipe, teacher, examples, _pool(recipe, examples, tally), embed, tally, progress)
+    tally.asked = len(pool)
+    return pool
 
 
 def _labelled(
@@ -214,17 +166,13 @@ def _labelled(
     task: Task,
     examples: Examples,
     teacher: Remote | Local,
-    trial: Trial,
+    pool: Sequence[Row],
     embed: Embed | None,
     tally: _Tally,
     progress: Progress,
 ) -> list[Row]:
-    """The unlabelled inputs with the teacher's outputs, as far as they are believed."""
+    """These inputs with the teacher's outputs, as far as they are believed."""
     settings = recipe.settings(TeacherSettings)
-    pool = _affordable(recipe, teacher, examples, _pool(recipe, examples, tally), embed, tally, progress)
-    tally.asked = len(pool)
-    low, high = _outlook(task, examples, embed, trial, len(pool), recipe.seed)
-    progress.say(f"with {len(pool):,} rows of it, the student is expected between {low:.0%} and {high:.0%}")
     verdicts = teacher.verdicts(pool, settings.votes, "have the unlabelled inputs labelled", progress)
     if all(verdict.why_not == Why.BUDGET for verdict in verdicts):
         raise _no_room(f"{teacher.budget.spent.total} tokens spent")
@@ -273,14 +221,15 @@ def _affordable(
 ) -> list[Row]:
     """The inputs that the budget, and the recipe, have room for: where those are not all, the ones that teach most."""
     settings = recipe.settings(TeacherSettings)
-    each = trials.plan(teacher.took, settings.votes * (2 if "score" in settings.uses else 1))
-    whole = trials.plan(teacher.took, settings.votes * (2 if "score" in settings.uses else 1) * len(pool))
+    questions = settings.votes + ("score" in settings.uses)
+    each = trials.plan(teacher.took, questions)
+    whole = trials.plan(teacher.took, questions * len(pool))
     share = teacher.budget.share_left(whole)
     most = min(len(pool), settings.rows or len(pool), int(share * len(pool)))
-    cost = teacher.budget.price.of(whole.given, whole.got)
     if teacher.took:
-        dollars = f", about {cost:.2f} dollars" if cost else ""
-        progress.say(f"to label all {len(pool):,} inputs takes about {whole.total:,} tokens{dollars}")
+        marked = " and mark its answers" if "score" in settings.uses else ""
+        plan = Plan(questions * len(pool), whole)
+        progress.say(f"to label all {len(pool):,} inputs{marked} takes {plan.told(teacher.budget.price)}")
     if most < 1:
         raise _no_room(f"{each.total} tokens a row")
     if most == len(pool):
@@ -349,7 +298,7 @@ def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote 
         redaction="" if settings.local else "model" if modelled(settings) else "patterns",
         uses=settings.uses,
         votes=settings.votes if settings.url else 1,
-        unit=_unit(task),
+        unit=unit(task),
         quality=quality,
         unheard=trial.unheard,
         needed=trial.needed,
@@ -360,16 +309,6 @@ def _facts(settings: TeacherSettings, task: Task, trial: Trial, teacher: Remote 
         budget_usd=settings.budget_usd,
         budget_tokens=settings.budget_tokens,
     )
-
-
-def _outlook(task: Task, examples: Examples, embed: Embed | None, trial: Trial, more: int, seed: int) -> tuple[float, float]:
-    """Between which values the student is expected: from what a kernel head would make of so many more rows, where the teacher is not worse
-    than that, to the teacher itself."""
-    low = trial.quality.low
-    if trial.alone is not None and embed is not None:
-        rows = examples.fit
-        low = min(low, trials.outlook(embed([joined(row.input) for row in rows]), task.strata(rows), more, seed))
-    return low, max(low, trial.quality.high)
 
 
 def _spent(teacher: Remote | Local) -> dict[str, object]:

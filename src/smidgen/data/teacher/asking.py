@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 from smidgen.core.errors import TeacherError
@@ -15,6 +16,7 @@ from smidgen.data.teacher.cache import Cache
 from smidgen.data.teacher.exchange import Answer, Question, Why
 from smidgen.data.teacher.pace import Pace
 from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.data.teacher.thinking import spoken
 from smidgen.data.teacher.wire import Busy, Refused, Wire
 from smidgen.store.hashing import content_hash
 
@@ -58,7 +60,7 @@ class Asker:
         )
         self._lock = threading.Lock()
         self._refused = self._taken = 0
-        self._told = False
+        self._told: set[str] = set()
 
     def close(self) -> None:
         """Let the connections go, and the oldest answers where there are too many."""
@@ -84,11 +86,19 @@ class Asker:
                 if len(found) < len(distinct):  # one failed, or the user stopped it: no other is begun
                     self._stop.set()
                     pool.shutdown(wait=True, cancel_futures=True)
-        if not self._wire.holds and not self._told:
-            self._told = True
-            progress.say("the teacher's server takes no schema: its answers are held to it by words alone")
+        self._tell(progress)
         progress.finish(f"{sum(answer.why_not is None for answer in found.values())} answers")
         return [found[key] for key in keys]
+
+    def _tell(self, progress: Progress) -> None:
+        """Say once what the server does not take of what it is asked."""
+        lines = {
+            "the teacher's server takes no schema: its answers are held to it by words alone": not self._wire.holds,
+            "the teacher's server takes no temperature: it samples as it always does": not self._wire.dialect.heated,
+        }
+        for line in [line for line, holds in lines.items() if holds and line not in self._told]:
+            self._told.add(line)
+            progress.say(line)
 
     def _key(self, question: Question) -> str:
         """All that an answer depends on."""
@@ -121,7 +131,7 @@ class Asker:
                     self.budget.charge(paid)
                 with self._lock:
                     self.stored += 1
-                return answer
+                return spoken(answer)  # older ones were kept with what was thought
         most = Tokens(question.most_tokens_in, question.max_tokens)
         lost = self._cache.marked(key)
         if lost.total and not again:
@@ -166,7 +176,7 @@ class Asker:
             self._taken += 1
         given = answer.tokens_in if answer.tokens_in >= 0 else most.given
         got = answer.tokens_out if answer.tokens_out >= 0 else most.got
-        return Answer(answer.text, given, got, answer.finished)
+        return replace(answer, tokens_in=given, tokens_out=got)
 
     def _gave_up(self, key: str, most: Tokens, took: Tokens, lost: Tokens) -> None:
         """A try without an answer: what it may have cost is spent, and stays marked."""

@@ -37,7 +37,8 @@ class Cache:
         if found is None or not isinstance(found.get("text"), str):
             return None
         took = _tokens(found, "in", "out")
-        answer = Answer(found["text"], took.given, took.got, found.get("finished") is not False, stored=True)
+        finished, thought = found.get("finished") is not False, found.get("thought") is True
+        answer = Answer(found["text"], took.given, took.got, finished, stored=True, thought=thought)
         return answer, took + _tokens(found, "lost_in", "lost_out")
 
     def put(self, key: str, answer: Answer, lost: Tokens) -> None:
@@ -49,6 +50,7 @@ class Cache:
             "finished": answer.finished,
             "lost_in": lost.given,
             "lost_out": lost.got,
+            **({"thought": True} if answer.thought else {}),
         }
         _write(self._file(key, "json"), entry)
         self._file(key, "sent").unlink(missing_ok=True)

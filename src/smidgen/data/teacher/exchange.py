@@ -55,6 +55,7 @@ class Answer:
         tokens_in, tokens_out: what it took.
         finished: False where it was cut at `max_tokens`.
         stored: True where it came from an earlier run.
+        thought: True where its model shows that it thought first: that counts in what it took, and is not in the text.
         why_not: why there is no answer; None where there is one.
     """
 
@@ -63,4 +64,5 @@ class Answer:
     tokens_out: int = 0
     finished: bool = True
     stored: bool = False
+    thought: bool = False
     why_not: Why | None = None

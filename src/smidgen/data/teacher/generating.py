@@ -1,7 +1,8 @@
 """New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept.
 
 Asked for are rows where the user has few, and where a stand-in for the student errs (a kernel head, on rows it has not seen), beside the
-labels that it takes them for. Nothing generated is believed for being fluent: see `Sieve`.
+labels that it takes them for. Where outputs are no labels, the rows are few whose texts lie far from the others. Nothing generated is
+believed for being fluent: see `Sieve`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,19 @@ from numpy.typing import NDArray
 from smidgen.core.rows import Row, joined
 from smidgen.data import leaks
 from smidgen.data.frozen_head import fitted
+from smidgen.data.teacher.budget import Tokens
+from smidgen.data.teacher.exchange import Question
 from smidgen.data.teacher.leaves import leaves
+from smidgen.data.teacher.prompts import bag_of_words
+from smidgen.data.teacher.regions import parted, regions
+from smidgen.data.teacher.trial import Plan
 
 PER_ANSWER = 8
 """New rows asked for at once: more repeat one another."""
 SEEDS = 6
 _RIVALS = 3
+_REGIONS, _SEEN = 32, 4_000
+"""Most regions of the user's texts that wishes are spread over, and rows that are looked at for them."""
 _LENGTHS = 3.0
 """How far outside of the user's own lengths a new text may be, as a factor."""
 _FENCE = re.compile(r"^```[a-z]*\n(.*?)\n?```$", re.DOTALL)
@@ -48,13 +56,13 @@ def wishes(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None,
     Args:
         rows: the user's own rows.
         count: new rows wanted.
-        vectors: of the rows, (n, width); without them thin labels alone decide.
+        vectors: of the rows, (n, width); without them thin labels alone decide, and where there are none, the words of the texts.
         labelled: whether outputs are labels.
     """
     rng = np.random.default_rng([seed, 47])
     questions = -(-count // PER_ANSWER)
     if not labelled:
-        return [Wish(None, tuple(rows[place] for place in rng.permutation(len(rows))[:SEEDS].tolist())) for _ in range(questions)]
+        return _spread(rows, questions, vectors, rng)
     names = sorted({str(row.output) for row in rows})
     targets = np.array([names.index(str(row.output)) for row in rows])
     counts = np.bincount(targets, minlength=len(names))
@@ -65,17 +73,48 @@ def wishes(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None,
     errors = confused.sum(axis=1) / np.maximum(counts, 1)
     # A label with no error and the usual number of rows still gets a tenth of the wishes that a bad one gets.
     worth = (0.1 + errors) * np.sqrt(np.median(counts) / np.maximum(counts, 1))
-    whole = np.floor(worth / worth.sum() * questions).astype(int)
-    for place in np.argsort(-(worth / worth.sum() * questions - whole), kind="stable")[: questions - int(whole.sum())]:
-        whole[place] += 1
+    whole = parted(worth, questions)
     found = []
     for number, name in enumerate(names):
         own = np.flatnonzero(targets == number)
         rivals = [names[other] for other in np.argsort(-confused[number], kind="stable")[:_RIVALS] if confused[number, other] > 0]
-        for _ in range(int(whole[number])):
+        for _ in range(whole[number]):
             seeds = tuple(rows[place] for place in rng.permutation(own)[:SEEDS].tolist())
             found.append(Wish(name, seeds, tuple(rivals)))
     return found
+
+
+def _spread(rows: Sequence[Row], questions: int, vectors: NDArray[np.float32] | None, rng: np.random.Generator) -> list[Wish]:
+    """Wishes all over the user's texts, more of them where these are thin: each shows rows of one region."""
+    places = np.sort(rng.permutation(len(rows))[:_SEEN])
+    known = bag_of_words([joined(rows[place].input) for place in places]) if vectors is None else vectors[places]
+    centres, lies_in, thin = regions(known, min(questions, _REGIONS, max(1, len(places) // (2 * SEEDS))), rng)
+    found = []
+    for number, (centre, more) in enumerate(zip(centres, parted(thin, questions - len(centres)), strict=True)):
+        own = np.flatnonzero(lies_in == number)
+        if len(own) < SEEDS:  # and what is nearest to them
+            own = np.argsort(-(known @ known[centre]), kind="stable")[:SEEDS]
+        for _ in range(1 + more):
+            found.append(Wish(None, tuple(rows[places[place]] for place in rng.permutation(own)[:SEEDS].tolist())))
+    return found
+
+
+def plan(questions: Sequence[Question], trial: Sequence[Tokens], rate: float, thinks: bool) -> Plan:
+    """What it takes to have wishes met.
+
+    Args:
+        questions: that ask for them.
+        trial: what the questions of the trial took.
+        rate: tokens for each byte of those.
+        thinks: whether the teacher does so before it answers; as much as in the trial, then.
+    """
+    given = rate * sum(question.most_tokens_in for question in questions)
+    # An answer has more rows than its question shows, of the same form.
+    shown = sum(len(question.messages[-1][1].encode("utf-8", "replace")) for question in questions)
+    got = rate * shown * PER_ANSWER / SEEDS
+    if thinks and trial:
+        got += len(questions) * sum(took.got for took in trial) / len(trial)
+    return Plan(len(questions), Tokens(round(given), round(got)))
 
 
 def told(description: str, lesson: str) -> str:

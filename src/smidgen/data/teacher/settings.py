@@ -49,7 +49,11 @@ class TeacherSettings(Settings):
     temperature: float | None = setting(None, "Sampling temperature (default: 0 for one vote, 0.7 for several).", ge=0.0, le=2.0)
     examples: int = setting(8, "How many of your own rows, near to the input, are shown with each question.", ge=0, le=64)
     max_tokens: int | None = setting(
-        None, "The most tokens of one answer (default: what the longest of your own answers takes, and somewhat more).", ge=1, le=16_384
+        None,
+        "The most tokens of one answer, with what a model thinks before it (default: what the longest of your own answers takes, and "
+        "somewhat more: too few for a model that thinks).",
+        ge=1,
+        le=16_384,
     )
     min_agreement: float = setting(
         0.5, "Share of the votes that the commonest answer must have; other inputs are left out.", ge=0.0, le=1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from smidgen.core.errors import TeacherError
 from smidgen.core.metrics import Metric
 from smidgen.core.rows import Row
 from smidgen.data.frozen_head import fitted
-from smidgen.data.teacher.budget import Tokens
+from smidgen.data.teacher.budget import Price, Tokens
 from smidgen.stats.intervals import mean_share, wilson
 
 
@@ -27,6 +27,9 @@ class Trial:
         needed: what it must be able to reach.
         reason: where that comes from, in words.
         alone: what the user's rows teach without it; None where that was not found out.
+        cut: how many of its answers were cut off; they are among the unheard.
+        most: tokens at which an answer of it is cut off; None where that is not ours to say.
+        thinks: whether it shows that it thinks before it answers.
     """
 
     quality: Metric
@@ -34,6 +37,14 @@ class Trial:
     needed: float
     reason: str
     alone: float | None
+    cut: int = 0
+    most: int | None = None
+    thinks: bool = False
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether most of its answers were cut off, so that what it can do was not seen."""
+        return 2 * self.cut > self.quality.n
 
     @property
     def feasible(self) -> bool:
@@ -89,17 +100,46 @@ def outlook(vectors: NDArray[np.float32], labels: Sequence[str], more: int, seed
 
 
 def require(trial: Trial, name: str, unit: str) -> None:
-    """Raises TeacherError for a teacher that cannot do the job."""
-    if trial.feasible:
-        return
+    """Raises TeacherError for a teacher that cannot do the job, and for one that finished none of its answers."""
     found = trial.quality
+    if trial.feasible and (trial.cut < found.n or not trial.cut):
+        return
     unheard = f"; {trial.unheard} of its answers could not be used" if trial.unheard else ""
+    cut = f"; {cut_off(trial)}" if trial.cut else ""
+    what = "could not finish its answers" if trial.cut_short else "cannot do this job"
+    todo = "Take a larger model, say more of the job in data.teacher.description, or build without a teacher."
+    if trial.cut_short and trial.most is not None:
+        todo = "Set data.teacher.max_tokens to what an answer takes with what is thought before it, such as 4000, or have it think less."
     raise TeacherError(
-        f"the teacher cannot do this job: on {found.n} of your own rows its {unit} is {found.value:.1%} (95 %: {found.low:.1%} to "
-        f"{found.high:.1%}), and {trial.needed:.1%} is needed ({trial.reason}){unheard}",
+        f"the teacher {what}: on {found.n} of your own rows its {unit} is {found.value:.1%} (95 %: {found.low:.1%} to "
+        f"{found.high:.1%}), and {trial.needed:.1%} is needed ({trial.reason}){unheard}{cut}",
         value=name,
-        todo="Take a larger model, say more of the job in data.teacher.description, or build without a teacher.",
+        todo=todo,
     )
+
+
+def cut_off(trial: Trial) -> str:
+    """How many of its answers were cut off, and at what, in words."""
+    at = f" at {trial.most:,} tokens (data.teacher.max_tokens)" if trial.most is not None else ""
+    thought = "; it thinks before it answers, and that counts" if trial.thinks else ""
+    return f"{trial.cut} of {trial.quality.n} answers were cut off{at}{thought}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What something will take: requests to the teacher, and their tokens."""
+
+    requests: int = 0
+    tokens: Tokens = field(default_factory=Tokens)
+
+    def __add__(self, other: Plan) -> Plan:
+        return Plan(self.requests + other.requests, self.tokens + other.tokens)
+
+    def told(self, price: Price) -> str:
+        """In words, with its cost where tokens have a price."""
+        cost = price.of(self.tokens.given, self.tokens.got)
+        dollars = f", about {cost:.2f} dollars" if cost else ""
+        return f"about {self.requests:,} requests and {self.tokens.total:,} tokens{dollars}"
 
 
 def plan(trial: Sequence[Tokens], questions: int) -> Tokens:

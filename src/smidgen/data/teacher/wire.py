@@ -6,6 +6,7 @@ Certificates are verified, redirects are not followed, and no message repeats th
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import httpx
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.http_failures import reason, retry_after
+from smidgen.data.teacher import thinking
+from smidgen.data.teacher.dialect import Dialect, refused
 from smidgen.data.teacher.exchange import Answer, Question
 
 _LIMIT_BYTES = 2_000_000
@@ -41,9 +44,15 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A question that the server does not take; another one it may."""
+    """A question that the server does not take; another one it may.
+
+    Attributes:
+        why: in a few words.
+        of: settings of the request that it names, and that a request can do without.
+    """
 
     why: str
+    of: frozenset[str] = frozenset()
 
 
 class Wire:
@@ -73,6 +82,8 @@ class Wire:
         self._again = again
         self._url = f"{url}/chat/completions"
         self._model, self._key, self._timeout = model, key, timeout
+        self.dialect = Dialect()  # what it takes of a request, as far as it has shown
+        self._lock = threading.Lock()
         self.holds = True  # to a schema, until it shows that it does not
         self._held = False  # it took one
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -101,14 +112,23 @@ class Wire:
         return plain
 
     def _sent(self, question: Question, schema: str) -> Answer | Busy | Refused:
+        """Sent as the server takes it. Where it refuses a setting by its name, it is asked once more without that; what helped is kept."""
+        dialect = self.dialect
+        found = self._posted(question, schema, dialect)
+        while isinstance(found, Refused) and found.of - dialect.refused and self._again():
+            dialect = dialect.without(found.of)
+            found = self._posted(question, schema, dialect)
+        if isinstance(found, Answer):
+            with self._lock:
+                self.dialect = self.dialect.without(dialect.refused)
+        return found
+
+    def _posted(self, question: Question, schema: str, dialect: Dialect) -> Answer | Busy | Refused:
         body: dict[str, Any] = {
             "model": self._model,
             "messages": [{"role": role, "content": content} for role, content in question.messages],
-            "max_tokens": question.max_tokens,
-            "temperature": question.temperature,
+            **dialect.settings(question),
         }
-        if question.temperature > 0:
-            body["seed"] = question.vote
         if schema:
             told = json.loads(schema)
             held = {"name": "answer", "schema": told, "strict": _strict(told)}
@@ -144,7 +164,7 @@ class Wire:
         if status in _PASSING:
             return Busy(f"HTTP {status}{said}", retry_after(headers), paid=status in _UNKNOWN_END)
         if status in _OF_THIS_QUESTION:
-            return Refused(f"HTTP {status}{said}")
+            return Refused(f"HTTP {status}{said}", refused(read))
         todo = "Check the URL, and the model's name."
         if status in (401, 403):
             todo = "Put a valid key into the environment variable that data.teacher.key_env names."
@@ -166,17 +186,26 @@ def _answer(read: bytes) -> Answer | Busy:
     try:
         found: Any = json.loads(read)
         choice = found["choices"][0]
-        content = choice["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        message, cut = choice["message"], choice.get("finish_reason") == "length"
+        # One that was cut while it thought may have no content at all.
+        content = message.get("content") if cut else message["content"]
+        usage = found.get("usage")
+        thought = thinking.shows(message, usage)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return Busy("the answer is not a chat completion", paid=True)
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict) and isinstance(part.get("text"), str | None))
     text = content if isinstance(content, str) else ""
-    usage = found.get("usage")
-    taken = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
-    # A server that does not say is taken to have charged all that was set aside: -1 stands for that.
-    given, got = (number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else -1 for number in taken)
-    return Answer(text, given, got, choice.get("finish_reason") != "length")
+    return thinking.spoken(Answer(text, *_taken(usage), finished=not cut, thought=thought))
+
+
+def _taken(usage: Any) -> tuple[int, int]:
+    """Tokens in and out. A server that does not say is taken to have charged all that was set aside: -1 stands for that."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    numbers = [usage.get(name) if isinstance(usage, dict) else None for name in names]
+    given, got, total = (number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else -1 for number in numbers)
+    # Some count what was thought in the total alone.
+    return given, max(got, total - given) if given >= 0 and got >= 0 else got
 
 
 def _plain(error: Exception) -> str:
