@@ -2,8 +2,8 @@
 
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
 `flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student, `kernel`, which is
-fitted in seconds (`stats/kernel_ridge.py`). What the large model says in an audit is learnt from, as there. What is not the product's is that
-nothing goes over HTTP, and that vectors are not rounded.
+fitted in seconds (`stats/kernel_ridge.py`). What the large model says in an audit is learnt from, as there. What is not the product's is
+that nothing goes over HTTP, and that vectors are not rounded.
 """
 
 from __future__ import annotations
