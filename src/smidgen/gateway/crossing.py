@@ -92,15 +92,29 @@ def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return kept
 
 
-def marks(answered_by: str, model: str, ruling: Ruling | None = None, uncertified: str = "") -> Headers:
-    """Who answered, with what score, under which certificate, or why it was not answered locally."""
+def marks(
+    answered_by: str,
+    model: str,
+    ruling: Ruling | None = None,
+    uncertified: str = "",
+    *,
+    cost: float | None = None,
+    saved: float | None = None,
+) -> Headers:
+    """Who answered, with what score, under which certificate, or why it was not answered locally; what it cost and saved in US dollars,
+    where that is known."""
     said = {"answered-by": answered_by, "model": model}
     if ruling is not None:
         said["score"] = "" if ruling.score is None else f"{ruling.score:.6f}"
         said["certificate"] = ruling.certificate if not uncertified else ""
         said["escalated"] = ruling.told
     said["uncertified"] = uncertified
-    return [(f"x-smidgen-{name}".encode("ascii"), plain(value)) for name, value in said.items() if value]
+    return [*((f"x-smidgen-{name}".encode("ascii"), plain(value)) for name, value in said.items() if value), *prices(cost, saved)]
+
+
+def prices(cost: float | None = None, saved: float | None = None) -> Headers:
+    """What a reply cost and saved, of which that is known."""
+    return [(name, b"%.9f" % usd) for name, usd in ((b"x-smidgen-cost", cost), (b"x-smidgen-saved", saved)) if usd is not None]
 
 
 def plain(text: str) -> bytes:

@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from smidgen.server.succession import Succession
 
 
-_SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in ("answered-by", "model", "score", "certificate", "escalated", "uncertified"))]
+_MARKS = ("answered-by", "model", "score", "certificate", "escalated", "uncertified", "cost", "saved")
+_SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in _MARKS)]
 """Headers of replies that a page of another origin may read: feedback needs the first."""
-_SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached", "x-smidgen-saved"]
+_SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached"]
 
 
 def create_app(models: Sequence[Served], settings: ServeSettings | None = None, patience: Patience | None = None) -> FastAPI:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.replies import Reply
 from smidgen.gateway.crossing import Headers
+from smidgen.server import last_event
 from smidgen.server.errors import as_json
 from smidgen.server.witness import witnessed
 
@@ -38,10 +39,13 @@ class LocalAnswer:
         """Whether it is one object, and no stream of events."""
         return any(name == b"content-type" and value.startswith(b"application/json") for name, value in self.headers)
 
-    def within(self, facts: Mapping[str, Any], parsed: dict[str, Any]) -> LocalAnswer:
-        """The same with these facts in the field `smidgen` of the object, which is `parsed`."""
-        held = parsed.get("smidgen")
-        whole = as_json({**parsed, "smidgen": {**(held if isinstance(held, dict) else {}), **facts}})
+    def within(self, facts: Mapping[str, Any], parsed: dict[str, Any] | None) -> LocalAnswer:
+        """The same with these facts in the field `smidgen` of the object, which is `parsed`, or of a stream's last event."""
+        if parsed is None:
+            whole = last_event.with_facts(self.body, facts)
+        else:
+            held = parsed.get("smidgen")
+            whole = as_json({**parsed, "smidgen": {**(held if isinstance(held, dict) else {}), **facts}})
         headers = [(name, value) for name, value in self.headers if name != b"content-length"]
         return LocalAnswer(self.status, [*headers, (b"content-length", str(len(whole)).encode())], whole, self.replies)
 

@@ -24,7 +24,7 @@ from smidgen.server.metering import Metering
 from smidgen.server.saving import listed, spelt
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream
-from smidgen.server.watched import watched
+from smidgen.server.watched import WHOLE, costing, watched
 from smidgen.store import ledger as ledgers
 from smidgen.store.account import Entry
 from smidgen.store.ledger import NANO, Full, Held, Ledger
@@ -213,16 +213,19 @@ class Hold:
 
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
         """The response, which settles when it is closed. `taken` tries before it may have been taken on."""
-        reading = Reading("" if response.headers.get("content-encoding") else response.headers.get("content-type", ""))
+        kind = "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
+        reading = Reading(kind)
+        if kind.startswith(WHOLE) and not taken:
+            costing(response, lambda: self._price.nano(usage.given, usage.got) if (usage := _counted(reading)) is not None else None)
         return watched(response, reading, lambda: self._read(response, reading, taken))
 
     def _read(self, response: httpx.Response, reading: Reading, taken: int) -> None:
         """Settle by what was read, where it came to its end. What broke off may have been written on, and counts in full."""
-        before, usage = taken * self._held.nano, reading.usage
-        if not 200 <= response.status_code < 300 and usage is None:
+        before, usage = taken * self._held.nano, _counted(reading)
+        if not 200 <= response.status_code < 300 and reading.usage is None:
             before += self._held.nano if response.status_code in TAKEN else 0
             self._settle(before or None, estimated=True)
-        elif reading.ended and usage is not None and (usage.got or not reading.written):
+        elif usage is not None:
             self._settle(before + self._price.nano(usage.given, usage.got), estimated=bool(before), counted=usage)
         elif reading.ended and reading.written:
             got = max(reading.events, -(-reading.written // BYTES_A_TOKEN))
@@ -253,6 +256,12 @@ class Hold:
                     spent_estimated=nano if estimated else 0,
                 )
             )
+
+
+def _counted(reading: Reading) -> Usage | None:
+    """What an answer took as its upstream counted, once it has ended: whoever wrote something took more than nothing for it."""
+    usage = reading.usage if reading.ended else None
+    return usage if usage is not None and (usage.got or not reading.written) else None
 
 
 def _nano(usd: float | None) -> int | None:

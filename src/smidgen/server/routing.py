@@ -31,6 +31,7 @@ from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.ids import fresh
 from smidgen.server.judging import Judge
+from smidgen.server.last_event import text_of as text_of_stream
 from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
@@ -237,15 +238,18 @@ class Gateway:
     ) -> None:
         """The small model's answer, with who it is from."""
         found = json.loads(local.body) if local.is_json else None
-        slips.instead(tokens(read_of(read)), tokens(written_of(found)) if found is not None else None)
-        if found is not None:
-            facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else ruling.certificate}
-            if uncertified:
-                facts |= {"uncertified": uncertified, "escalated": ruling.why}
-            if self._price is not None:
-                facts["saved"] = self._price.saved(read_of(read), written_of(found))
-            local = local.within(facts, found)
-        await local.send(send, marks("local", asked.bundle, ruling, uncertified))
+        asks, price = read_of(read), self._price
+        says = written_of(found) if found is not None else text_of_stream(local.body) if price is not None else None
+        slips.instead(tokens(asks), tokens(says) if says is not None else None)
+        facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else ruling.certificate}
+        if uncertified:
+            facts |= {"uncertified": uncertified, "escalated": ruling.why}
+        else:
+            facts["cost"] = {"usd": 0.0}  # no upstream was asked
+        if price is not None and says is not None:
+            facts["saved"] = price.saved(asks, says)
+        cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
+        await local.within(facts, found).send(send, marks("local", asked.bundle, ruling, uncertified, cost=cost, saved=saved))
 
     def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope) -> Call:
         """A request as it goes upstream."""
@@ -274,7 +278,8 @@ class Gateway:
         by = "cache" if given.cached else "upstream"
         self._metering.routed.labels(bundle, by, why).inc()
         named = given.upstream.model if _renamed(asked) else (read or {}).get("model")
-        said = marks(by, named if isinstance(named, str) else "", ruling, FROM_CACHE if given.cached else "")
+        cost = 0.0 if given.cached else None
+        said = marks(by, named if isinstance(named, str) else "", ruling, FROM_CACHE if given.cached else "", cost=cost)
         if given.took is not None and named == given.upstream.model:  # the account knows the price of that model alone
             slips.instead(given.took.given, given.took.got)
         try:

@@ -15,11 +15,11 @@ from smidgen.server.saving import listed, spelt
 from smidgen.server.settings import ServeSettings
 from smidgen.server.slip import OTHER
 from smidgen.server.upstream import Call
-from smidgen.server.watched import unpacked, watched
+from smidgen.server.watched import WHOLE, costing, unpacked, watched
 from smidgen.store import account
 from smidgen.store.account import Entry
 
-_READ = ("application/json", "text/event-stream")
+_READ = (WHOLE, "text/event-stream")
 _MOST_READ = 500_000
 """Bytes of a body that is read at its end, while others wait: a longer one has its tokens estimated."""
 _NAMES = 256
@@ -81,6 +81,12 @@ class Tariff:
         def over() -> None:
             slip.upstream(self._taken(response.status_code, call.tail, size, model, reading))
 
+        def cost() -> int | None:
+            usage = reading.usage if reading.ended else None
+            return self.cost(model, usage.given, usage.got) if usage is not None and _believed(reading) else None
+
+        if reader is not None and kind.startswith(WHOLE):
+            costing(response, cost)
         return watched(response, reader or _Blind(), over)
 
     def _taken(self, status: int, tail: bytes, size: int, model: str, reading: Reading) -> Entry:
@@ -89,7 +95,7 @@ class Tariff:
         if usage is None and (not 200 <= status < 300 or reading.failed):
             return Entry()
         exact = usage is not None and reading.ended
-        if usage is not None and (usage.got or not reading.written):
+        if usage is not None and _believed(reading):
             given, got = usage.given, usage.got
         elif size and (reading.written or tail in worst_case.READING):
             given, got = -(-size // BYTES_A_TOKEN), max(reading.events, -(-reading.written // BYTES_A_TOKEN))
@@ -107,6 +113,11 @@ class Tariff:
             spent_estimated=0 if exact else nano,
             unpriced=int(cost is None),
         )
+
+
+def _believed(reading: Reading) -> bool:
+    """Whether what it says of its size can be: whoever wrote something took more than nothing for it."""
+    return reading.usage is not None and (reading.usage.got > 0 or not reading.written)
 
 
 class _Blind:

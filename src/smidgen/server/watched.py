@@ -9,7 +9,11 @@ from typing import Protocol
 import httpx
 
 from smidgen.gateway.answer_text import ANY_ZLIB, ZLIB_ENCODINGS
+from smidgen.store.ledger import NANO
 
+WHOLE = "application/json"
+"""Of such answers alone it may be known what they cost before their head goes out."""
+_COST = "smidgen.cost"
 _MOST_PLAIN = 1_000_000
 """Bytes that one piece may be unpacked to: one that becomes more is not read on."""
 
@@ -31,6 +35,24 @@ def watched(response: httpx.Response, reader: Reader, over: Callable[[], None]) 
     assert isinstance(response.stream, httpx.AsyncByteStream)
     response.stream = _Watched(response.stream, reader, over)
     return response
+
+
+def costing(response: httpx.Response, cost: Callable[[], int | None]) -> httpx.Response:
+    """The response, of which `cost` knows what it cost, once it is read to its end."""
+    response.extensions[_COST] = cost
+    return response
+
+
+def tells_cost(response: httpx.Response) -> bool:
+    """Whether it may be known what it cost."""
+    return _COST in response.extensions
+
+
+def cost_of(response: httpx.Response) -> float | None:
+    """What it cost in US dollars, of one that is read to its end; None where its upstream did not count, or nobody knows the price."""
+    cost = response.extensions.get(_COST)
+    nano = cost() if cost is not None else None
+    return None if nano is None else nano / NANO
 
 
 class _Watched(httpx.AsyncByteStream):
