@@ -71,7 +71,7 @@ def run(context: Context) -> None:
             found = traces[f"{name}, {how}"] = play(seeds, **more)
             section.goals += _goals(name, how, found)
             (context.results.parent / replay_plot.FILE).write_text(replay_plot.draw(traces), encoding="utf-8")
-            section.facts["plot"] = f"![share answered locally, and disagreement, over time]({replay_plot.FILE})"
+            section.facts["plot"] = f"![share answered locally, disagreement and cost over time]({replay_plot.FILE})"
             told(name, how, found)
     for name, play in played.items():
         for how, shift in (("new intents", "new_intents"), ("a changed meaning", "changed_meaning")):

@@ -74,10 +74,17 @@ def test_noise_is_of_the_share_that_was_asked_for_and_always_wrong() -> None:
     assert (said != gold).mean() == pytest.approx(0.09, abs=0.01) and said.max() < 77
 
 
-def test_the_plot_has_two_panels_for_each_entry_and_says_nothing_where_nothing_is_answered() -> None:
+def test_the_plot_has_three_panels_for_each_entry_and_says_nothing_where_nothing_is_answered() -> None:
     def trace(local: bool) -> Any:
         who = np.repeat([0, int(local)], 520)
         return Trace(who, np.zeros(1040, dtype=bool), np.zeros(1040, dtype=bool))
 
     picture = replay_plot.draw({"a, as served": [trace(True), trace(True)], "b": [trace(False)]})
-    assert picture.count("<g ") == 4 and "a, as served" in picture and picture.count('class="curve"') == 3
+    assert picture.count("<g ") == 6 and "a, as served" in picture and picture.count('class="curve"') == 5
+    assert picture.count("Paid so far") == 2
+
+
+def test_what_was_paid_is_of_all_that_went_up_so_far_audits_with_it() -> None:
+    who = np.repeat([0, 1], 50)
+    trace = Trace(who, np.zeros(100, dtype=bool), np.zeros(100, dtype=bool), audited=[60, 70, 80])
+    assert [replay_plot._paid(trace, slice(0, stop)) for stop in (50, 75, 100)] == [1.0, 52 / 75, 0.53]
