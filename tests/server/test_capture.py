@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -25,6 +27,8 @@ from smidgen.flows.live import Model
 from smidgen.server import backlog
 from smidgen.server import recorder as recorders
 from smidgen.server.app import create_app
+from smidgen.server.capture import Capture
+from smidgen.server.collecting import Room, Taken
 from smidgen.server.settings import ServeSettings
 from smidgen.store.traffic import database
 from smidgen.store.traffic.shapes import Exchange, TrafficError
@@ -372,3 +376,28 @@ def test_a_store_that_cannot_be_opened_stops_the_start(model: Model, home: Path)
     (home / "traffic.db").write_bytes(b"no database" * 100)
     with pytest.raises(TrafficError):
         create_app([model], ServeSettings(**ON))
+
+
+def test_a_request_is_handed_on_when_its_answer_went_and_not_when_its_door_closes() -> None:
+    """A quick client says what it thinks of an answer while its upstream's connection is still given back."""
+    offered: list[Taken] = []
+    seen: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
+        seen.append(len(offered))
+        await send({"type": "http.response.body", "body": b"}", "more_body": False})
+        seen.append(len(offered))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    door = Capture(app, SimpleNamespace(room=Room(1000), offer=offered.append), {})  # type: ignore[arg-type]
+    asyncio.run(door({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, receive, send))
+    assert seen == [0, 1] and len(offered) == 1
+    assert offered[0].complete and b"".join(offered[0].answered) == b"{}"

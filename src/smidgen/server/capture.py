@@ -33,8 +33,16 @@ class Capture:
             await self._app(scope, receive, send)
             return
         collector = Collector(scope, self._recorder.room)
+        handed = False
         with witnessed() as replies:
+
+            def hand_on() -> None:
+                nonlocal handed
+                if not handed:
+                    handed = True
+                    self._recorder.offer(collector.done(tuple(replies), at_hand(self._models)))
+
             try:
-                await self._app(scope, collector.receiving(receive), collector.sending(send))
+                await self._app(scope, collector.receiving(receive), collector.sending(send, hand_on))
             finally:
-                self._recorder.offer(collector.done(tuple(replies), at_hand(self._models)))
+                hand_on()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Message, Receive, Scope, Send
@@ -116,8 +116,9 @@ class Collector:
 
         return kept
 
-    def sending(self, send: Send) -> Send:
-        """A send that keeps what goes."""
+    def sending(self, send: Send, ended: Callable[[], None]) -> Send:
+        """A send that keeps what goes, and says when all of it went: at once, for what comes after an answer (its upstream's connection is
+        given back) may take longer than a client takes to say what it thinks of it."""
 
         async def kept(message: Message) -> None:
             await send(message)
@@ -126,6 +127,8 @@ class Collector:
             elif message["type"] == "http.response.body":
                 self._keep(message.get("body", b""))
                 self.taken.complete = not message.get("more_body", False)
+                if self.taken.complete:
+                    ended()
 
         return kept
 

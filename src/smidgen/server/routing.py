@@ -282,12 +282,14 @@ class Gateway:
         said = marks(by, named if isinstance(named, str) else "", ruling, FROM_CACHE if given.cached else "", cost=cost)
         if given.took is not None and named == given.upstream.model:  # the account knows the price of that model alone
             slips.instead(given.took.given, given.took.got)
-        try:
-            await relay(given.response, send, [*said, *given.said], given.upstream.waits)
-        finally:
-            seen.saved_usd = given.saved_usd
+        seen.saved_usd = given.saved_usd
+
+        async def timed(message: Message) -> None:
             if not given.cached:
                 seen.upstream_seconds = clock() - began
+            await send(message)
+
+        await relay(given.response, timed, [*said, *given.said], given.upstream.waits)
 
     async def _given(self, call: Call, scope: Scope) -> Given:
         """The upstream's answer, or one that it gave before. Raises Unreachable."""
