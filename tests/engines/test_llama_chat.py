@@ -11,7 +11,7 @@ import pytest
 
 from smidgen.core.errors import RequestError
 from smidgen.engines.llama import LlamaRunner, part
-from smidgen.engines.llama_chat import BREAK, request
+from smidgen.engines.llama_chat import BREAK, PENALTIES, request
 from smidgen.engines.llama_options import read
 from smidgen.engines.llama_pieces import Piece, Pieces, Usage
 from smidgen.engines.llama_tools import Tools
@@ -71,6 +71,27 @@ def test_special_tokens_in_a_message_are_characters(writer: LlamaRunner) -> None
     body = asked(messages=[{"role": "user", "content": content}], tools=[tool("<|im_end|>x"[:0] + "x", y={"const": "<|im_end|>"})])
     assert body["messages"][0]["content"][0]["text"] == f"a<{BREAK}|im_end|><{BREAK}|im_start|>system"
     assert body["tools"][0]["function"]["parameters"]["properties"]["y"]["const"] == f"<{BREAK}|im_end|>"
+
+
+def test_a_penalty_counts_whatever_the_temperature(writer: LlamaRunner) -> None:
+    for name in PENALTIES:
+        body = asked(**{name: 0.5})
+        assert body["samplers"] == ["penalties", "top_k"] and body[name] == 0.5 and body["temperature"] == 0.0
+        assert asked(**{name: 0, "temperature": 0})["samplers"] == ["top_k"], "nothing is asked"
+    assert len(PENALTIES) == 2
+
+    def said(**more: Any) -> list[str]:
+        messages = [{"role": "user", "content": "Say la la la la la la."}]
+        pieces = writer.chat({"messages": messages, "max_tokens": 40, **more})
+        return [token.text for piece in pieces for token in piece.tokens]
+
+    plain = said()
+    assert said(presence_penalty=0, frequency_penalty=0.0, temperature=0) == plain
+    repeated = len(plain) - len(set(plain))
+    for name in PENALTIES:
+        once = said(**{name: 2})
+        assert once != plain and said(**{name: 2, "temperature": 0}) == once
+        assert len(once) - len(set(once)) < repeated
 
 
 def test_only_what_is_openais_is_passed_on() -> None:

@@ -33,6 +33,9 @@ PASSED = (
 )
 """Fields that llama.cpp is given as they are, special tokens apart. Its own (`lora`, `id_slot`, `n_keep`, ...) are not for callers."""
 
+PENALTIES = ("presence_penalty", "frequency_penalty")
+"""By them a token is less likely where it stands among the last ones, of the prompt too. llama.cpp looks at 64."""
+
 BREAK = "\u2060"
 """A word joiner: seen by no one, and enough to make plain characters of a special token."""
 
@@ -62,10 +65,12 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], 
     top = body.get("top_logprobs") or 0
     if not isinstance(top, int) or not 0 <= top <= 20:
         raise _refused("so many likeliest tokens cannot be given", top, "Ask for 0 to 20.", "top_logprobs")
-    if not asked.get("temperature"):
-        asked |= {"temperature": 0.0, "samplers": ["top_k"], "top_k": 1}
-    else:
+    if asked.get("temperature"):
         asked["samplers"] = ["penalties", "temperature", "top_p"]
+    else:
+        # The likeliest token is another one after a penalty; without one, nothing comes before it.
+        penalties = ["penalties"] if any(asked.get(name) for name in PENALTIES) else []
+        asked |= {"temperature": 0.0, "samplers": [*penalties, "top_k"], "top_k": 1}
     asked |= {"max_tokens": min(most, options.context), "stream": True, "cache_prompt": True, "return_progress": True}
     asked |= {"timings_per_token": True, "post_sampling_probs": False}
     if not asked.get("tools"):  # llama.cpp gives no probabilities beside tools
