@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from smidgen.core.errand import CalledOff, Errand
 from smidgen.core.errors import EngineError
 from smidgen.engines.llama import LlamaRunner, part
 from smidgen.engines.llama_process import Process
@@ -178,3 +180,36 @@ def test_one_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "broken").chmod(0o755)
     with pytest.raises(EngineError, match="ended with code 3; it last said: no room left"):
         Process({"model": "m"}).mailbox()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_errand_that_is_called_off_waits_for_nothing_more(whole: bool, babbler: Path) -> None:
+    """It is in line in the process, of which nothing is heard before its turn."""
+    runner = part.open(babbler, options(slots=1, max_tokens=4000), 1)
+    errand, ended = Errand(), threading.Event()
+
+    def ask() -> None:
+        with suppress(CalledOff), errand.bound():
+            _ = runner.run(["Say hi."]) if whole else list(runner.write("Say hi."))
+            return
+        ended.set()
+
+    try:
+        other = runner.write("Count.", grammar=ENDLESS)
+        next(other)
+        child = runner._process._child
+        assert child is not None
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while len(child._boxes) < 2:
+            time.sleep(0.005)
+        errand.call_off()
+        assert ended.wait(0.5), "not at the next look at the clock"
+        assert len(child._boxes) == 1 and next(other).text
+        thread.join(10)
+        other.close()
+        with pytest.raises(CalledOff), errand.bound():
+            runner.run(["Say hi."])
+        assert runner.run(["Say hi."])["texts"][0] and not child._boxes
+    finally:
+        runner.close()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from smidgen.core.errand import CalledOff, current
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.server.scribe import Scribe, as_they_come
@@ -92,3 +93,39 @@ def test_what_one_raises_ends_the_others() -> None:
 
     asyncio.run(read())
     assert turns.ended == [1, 0]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_one_that_has_not_begun_to_come_is_called_off_too(late: bool) -> None:
+    """It waits in an engine, or its prompt is read there: no piece comes at which it could be ended."""
+    ended, begun = list[str](), threading.Event()
+
+    def waiting() -> Iterator[Reply]:
+        errand, heard = current(), threading.Event()
+        assert errand is not None
+        errand.listen(heard.set)
+        begun.set()
+        assert heard.wait(20)
+        ended.append("waiting")
+        raise CalledOff
+        yield
+
+    def short() -> Iterator[Reply]:
+        yield Reply("there", 1.0)
+
+    async def leave() -> None:
+        scribe = Scribe("writer", 1, 8)
+        (first,) = scribe.begin([waiting], 0.05 if late else 20)
+        (second,) = scribe.begin([short], 20)
+        await asyncio.to_thread(begun.wait)
+        if late:
+            with pytest.raises(RequestError, match="not done in time"):
+                await anext(first)
+        else:
+            first.close()
+        assert [reply.output async for reply in second] == ["there"], "the place is free"
+        assert scribe.depth == 0 and [reply async for reply in first] == []
+        await asyncio.to_thread(scribe.close)
+
+    asyncio.run(leave())
+    assert ended == ["waiting"]

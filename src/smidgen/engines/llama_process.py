@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
+from smidgen.core import errand
 from smidgen.core.errors import EngineError
 from smidgen.engines.llama_wire import Message, packed, receive
 
@@ -95,32 +96,42 @@ class Process:
 
 
 class Mailbox:
-    """The requests of one caller, and their replies in the order in which they come. Used by one thread."""
+    """The requests of one caller, and their replies in the order in which they come. Used by one thread, and only for the errand that it is
+    on: when that is called off, what waits for a reply waits no longer."""
 
     def __init__(self, child: Child, silent_seconds: float) -> None:
         self._child, self._silent_seconds = child, silent_seconds
         self._box: SimpleQueue[Message] = SimpleQueue()
         self._open: set[int] = set()
         self._asked = time.monotonic()
+        self._errand = errand.current()
+        if self._errand is not None:
+            self._errand.listen(self._wake)
 
     def ask(self, message: Message) -> int:
         """Send a request. Returns its number, which is the `id` of its replies.
 
-        Raises EngineError where the process has ended, ValueError where the request is too long to be sent.
+        Raises EngineError where the process has ended, ValueError where the request is too long to be sent, CalledOff where nobody waits
+        for it any more.
         """
+        self._still_wanted()
         number = self._child.ask(message, self._box)
         self._open.add(number)
         self._asked = time.monotonic()
         return number
 
     def take(self) -> Message:
-        """The next reply to any of the requests. Raises EngineError where the process has ended, or hangs: it is then ended."""
+        """The next reply to any of the requests. Raises EngineError where the process has ended, or hangs: it is then ended; CalledOff at
+        once, whatever there is to wait for, where nobody waits for it any more."""
         while True:
+            self._still_wanted()
             try:
                 message = self._box.get(timeout=min(1.0, self._silent_seconds))
             except Empty:
                 if time.monotonic() - max(self._child.heard, self._asked) > self._silent_seconds:
                     self._child.end(f"it had said nothing for {self._silent_seconds:g} seconds")
+                continue
+            if "off" in message:
                 continue
             if "dead" in message:
                 self._open.clear()
@@ -131,9 +142,18 @@ class Mailbox:
 
     def close(self) -> None:
         """Cancel what is still open. What it has written of it is dropped."""
+        if self._errand is not None:
+            self._errand.leave(self._wake)
         for number in self._open:
             self._child.cancel(number)
         self._open.clear()
+
+    def _wake(self) -> None:
+        self._box.put({"off": True})
+
+    def _still_wanted(self) -> None:
+        if self._errand is not None and self._errand.off:
+            raise errand.CalledOff
 
 
 class Child:

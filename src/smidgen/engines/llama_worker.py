@@ -97,7 +97,8 @@ class Desk:
         self._pool.submit(self._answer, number, request)
 
     def _answer(self, number: int, request: Request) -> None:
-        slot = self._slots.take(request.adapter) if self._slots else None
+        # One that was cancelled in line takes none: what another adapter has read there would be lost for nothing.
+        slot = self._slots.take(request.adapter) if self._slots and not request.cancelled else None
         try:
             request.answer(self._server, slot)
         finally:

@@ -1,4 +1,5 @@
-"""Texts being written by one model: as many at a time as it has places, the others wait in line; each is read piece by piece."""
+"""Texts being answered by one model, each for itself: as many at a time as it has places, the others wait in line; each is read piece by
+piece, and called off wherever it is when nobody reads on."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from smidgen.core.errand import CalledOff, Errand
 from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.replies import Reply
 
@@ -18,12 +20,12 @@ _log = logging.getLogger("smidgen.server")
 
 
 class Scribe:
-    """The line before one model that writes.
+    """The line before one model that takes texts one by one.
 
     Args:
         name: the model's name, for errors.
-        at_once: texts that it writes side by side; each has a thread of its own while it is written.
-        max_queue: most texts taken on at a time, waiting and being written.
+        at_once: texts that it answers side by side; each has a thread of its own meanwhile.
+        max_queue: most texts taken on at a time, waiting and being answered.
     """
 
     def __init__(self, name: str, at_once: int, max_queue: int) -> None:
@@ -75,7 +77,8 @@ class Sheet:
         self._deadline = self._loop.time() + seconds
         self._queue: asyncio.Queue[Reply | BaseException] = asyncio.Queue()
         self._future: Future[None] | None = None
-        self._begun = self._dropped = False
+        self._begun = False
+        self._errand = Errand()
         self._held: Reply | None = None
 
     def start(self, pool: ThreadPoolExecutor) -> None:
@@ -84,8 +87,8 @@ class Sheet:
         self._future.add_done_callback(self._over)
 
     def close(self) -> None:
-        """Nobody reads on: it ends with its next piece, or is not begun at all. May be called twice."""
-        self._dropped = True
+        """Nobody reads on: it ends now, whatever it waits for, or is not begun at all. May be called twice."""
+        self._errand.call_off()
         if self._future is not None:
             self._future.cancel()
         self._on_close(self)
@@ -102,7 +105,7 @@ class Sheet:
         if (held := self._held) is not None:
             self._held = None
             return held
-        if self._dropped:
+        if self._errand.off:
             raise StopAsyncIteration
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -122,15 +125,16 @@ class Sheet:
     def _write(self) -> None:
         """In a thread of the pool: read the source to its end, or until nobody wants it any more."""
         self._begun = True
-        replies = self._source()
-        try:
-            for reply in replies:
-                if self._dropped:
-                    return
-                self._say(reply)
-        finally:
-            if isinstance(replies, Generator):
-                replies.close()
+        with contextlib.suppress(CalledOff), self._errand.bound():
+            replies = self._source()
+            try:
+                for reply in replies:
+                    if self._errand.off:
+                        return
+                    self._say(reply)
+            finally:
+                if isinstance(replies, Generator):
+                    replies.close()
 
     def _over(self, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()

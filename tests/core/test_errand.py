@@ -1,0 +1,49 @@
+"""Errands: whoever works on one hears when nobody waits for it any more, and nobody else does."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from smidgen.core.errand import CalledOff, Errand, current
+
+
+def test_who_listens_is_told_once_and_who_comes_late_at_once() -> None:
+    errand, told = Errand(), list[str]()
+    errand.listen(lambda: told.append("early"))
+    assert not errand.off and told == []
+    errand.call_off()
+    errand.call_off()
+    assert errand.off and told == ["early"]
+    errand.listen(lambda: told.append("late"))
+    assert told == ["early", "late"]
+
+
+def test_who_left_is_not_told() -> None:
+    class Listener:
+        told = 0
+
+        def hear(self) -> None:
+            self.told += 1
+
+    errand, gone, there = Errand(), Listener(), Listener()
+    errand.listen(gone.hear)
+    errand.listen(there.hear)
+    errand.leave(gone.hear)
+    errand.leave(gone.hear)
+    errand.call_off()
+    assert (gone.told, there.told) == (0, 1)
+
+
+def test_it_is_bound_to_the_thread_that_does_it() -> None:
+    errand, seen = Errand(), list[Errand | None]()
+    with pytest.raises(CalledOff), errand.bound():
+        assert current() is errand
+        with Errand().bound():
+            assert current() is not errand
+        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread.start()
+        thread.join()
+        raise CalledOff
+    assert current() is None and seen == [None]
