@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,17 @@ def test_what_cannot_be_handed_over_is_refused_with_what_to_do(
     said = capsys.readouterr().err
     assert "cannot be exported" in said and instead in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("task", "engine", "student"), [("classify", "blend", "encoder"), ("extract", "lexical", "tagger")])
+def test_what_no_page_can_run_is_refused_with_the_student_to_build(
+    task: str, engine: str, student: str, bundle: Path, tmp_path: Path
+) -> None:
+    opened = open_bundle(bundle)
+    named = {"task": task, "engine": opened.manifest.engine.model_copy(update={"engine": engine})}
+    with pytest.raises(InputError, match=f"cannot be exported to onnx-web.*--student {student}"):
+        onnx_web.part.write(replace(opened, manifest=opened.manifest.model_copy(update=named)), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_on_the_command_line(

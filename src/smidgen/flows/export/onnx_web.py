@@ -25,10 +25,13 @@ EXTRACT = ("index.html", "extract.js", "tag.js", "tokens.js")
 CLASSIFIED = ("labels", "multi_label", "temperature", "threshold", "unknown", "unknown_threshold")
 EXTRACTED = ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift")
 """What of a form is decided by."""
+_GRAPHS = {"extract": "tagger"}
+"""The student of a task whose bundle is one graph, where that is not the encoder."""
 _INSTEAD = {
     "llama": "A writer is a decoder in a GGUF: export it --to ollama or lmstudio, or serve it: smidgen serve.",
 }
-_OTHERWISE = "Build one that has a graph alone: smidgen build with --student encoder. Or serve it: smidgen serve."
+_OTHERWISE = "Build one that has a graph alone: smidgen build with --student {student}. Or serve it: smidgen serve."
+_FIELDS = "Build it with --student decoder and export that --to ollama, lmstudio or hf. Or serve it: smidgen serve."
 
 
 class OnnxWeb:
@@ -39,8 +42,12 @@ class OnnxWeb:
     def write(self, bundle: Bundle, out: Path) -> Told:
         """See `Target`. Raises InputError for a bundle that is not one ONNX graph, or whose tokenizer the page cannot run."""
         engines = ("onnx", "tagger")
-        manifest = engine_of(bundle, engines, "onnx-web", _INSTEAD.get(bundle.manifest.engine.engine, _OTHERWISE))
+        todo = _INSTEAD.get(bundle.manifest.engine.engine, _OTHERWISE.format(student=_GRAPHS.get(bundle.manifest.task, "encoder")))
+        manifest = engine_of(bundle, engines, "onnx-web", todo)
         tags = manifest.engine.engine == "tagger"
+        if "schema" in manifest.form:
+            what = "a tagger that fills in fields cannot be exported to onnx-web: its page gives spans, and no object of them"
+            raise InputError(what, value=str(bundle.folder), todo=_FIELDS)
         if ("kinds" if tags else "labels") not in manifest.form:
             raise InputError(
                 "only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo="Serve it: smidgen serve."
