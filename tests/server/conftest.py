@@ -36,7 +36,7 @@ class WordModel:
     ) -> None:
         self.name = name
         self.id = "0123456789ab"
-        self.at_once = 0
+        self.slots = self.at_once = 0
         self.pid: int | None = None
         self.manifest = None
         self.task = Classify()

@@ -75,7 +75,7 @@ class Llama:
 
 
 class LlamaRunner:
-    """A loaded decoder. `run` is for one thread at a time; `write` and `chat` may be used by many at once, beside it too."""
+    """A loaded decoder. Many threads may ask it at once, each for itself; what one asks on an errand ends when that is called off."""
 
     def __init__(self, folder: Path, options: Options, process: Process, adapters: Adapters) -> None:
         self.options = options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Model:
         self.name, self.id = name or manifest.name, manifest.id
         self.form: Form = manifest.form
         self.task: Task = formed(registry.find("tasks", manifest.task), self.form)
-        self._one_at_a_time = threading.Lock()
+        self._turn: AbstractContextManager[Any] = nullcontext() if isinstance(runner, Writer) else threading.Lock()
 
     @property
     def columns(self) -> tuple[str | None, str | None]:
@@ -54,27 +55,27 @@ class Model:
         return (names if isinstance(names, str) else ",".join(names)), self.manifest.columns.label
 
     def predict(self, texts: Sequence[Text]) -> list[Reply]:
-        """One reply a text, in order. May be called from several threads; they take turns.
+        """One reply a text, in order. May be called from several threads: they take turns, but for a decoder, which answers them together.
 
-        Raises InputError for a single text where a list of texts is expected.
+        Raises InputError for a single text where a list of texts is expected, CalledOff where the errand that it is was called off.
         """
         if isinstance(texts, str):
             raise InputError("a list of texts is expected, not one text", value=texts[:80], todo="Write: model.predict([text]).")
         if not texts:
             return []
-        with self._one_at_a_time:
+        with self._turn:
             raw = improved(self.task, self.form, self.runner, texts, self.runner.run(texts))
         return self.task.decode(raw, self.form)
 
     def first(self, texts: Sequence[Text]) -> list[Reply]:
         """Replies as the model first gives them, nothing written anew."""
-        with self._one_at_a_time:
+        with self._turn:
             raw = self.runner.run(texts)
         return self.task.decode(asked(raw, texts), self.form)
 
     def first_and_best(self, texts: Sequence[Text]) -> tuple[list[Reply], list[Reply]]:
         """Replies as the model first gives them, and as `predict` does; the same ones where nothing may be written anew."""
-        with self._one_at_a_time:
+        with self._turn:
             raw = self.runner.run(texts)
             anew = any(checks(self.task, self.form, text) for text in texts)
             better = improved(self.task, self.form, self.runner, texts, raw) if anew else raw
@@ -87,10 +88,15 @@ class Model:
         return getattr(self.runner, "pid", None)
 
     @cached_property
+    def slots(self) -> int:
+        """How many texts a decoder answers side by side, each begun when it comes; 0 for any other model, which takes them in batches."""
+        return self.runner.options.slots if isinstance(self.runner, Writer) else 0
+
+    @cached_property
     def at_once(self) -> int:
         """How many texts it writes side by side; 0 for a model that does not write, and has neither `write` nor `converse`. One that fills
-        in fields does not: half an object is no answer, so it is given whole or not at all."""
-        return self.runner.options.slots if isinstance(self.runner, Writer) and not isinstance(self.task, Worded) else 0
+        in fields does not: half an object is no answer, so it is given whole or not at all, by `predict`."""
+        return 0 if isinstance(self.task, Worded) else self.slots
 
     def write(self, text: Text, **options: Any) -> Generator[Reply, None, None]:
         """The answer to a text as it is written: replies that each add a piece, then the whole one, with its score. Closing the iterator
@@ -136,7 +142,7 @@ class Model:
             return []
         if isinstance(self.runner, Writer):
             raise self._without_vectors()
-        with self._one_at_a_time:
+        with self._turn:
             raw = self.runner.run(texts)
         if "embedding" not in raw:
             raise self._without_vectors()

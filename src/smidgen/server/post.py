@@ -43,7 +43,7 @@ class Post:
         model: the model.
         batcher: the queue of texts before it.
         embedder: the same for vectors; its thread starts with the first one that is asked for.
-        scribe: the line before a model that writes.
+        scribe: the line before a model that takes each text for itself, in place of the batcher; None before one that does not.
         labels: all that it can answer with, where those are labels.
         notes: what others know of this model, by their own names for it. It goes with the post.
         unused: set while no request holds it.
@@ -54,7 +54,7 @@ class Post:
         self.model = model
         self.batcher = Batcher(model, settings.max_batch, settings.max_queue, metering.batches.labels(model.name).observe)
         self.embedder = Batcher(Vectors(model), settings.max_batch, settings.max_queue)
-        self.scribe = Scribe(model.name, model.at_once, settings.max_queue) if model.at_once else None
+        self.scribe = Scribe(model.name, model.slots, settings.max_queue) if model.slots else None
         named = [*model.form.get("labels", ()), model.form.get("unknown")]
         self.labels = frozenset(label for label in named if isinstance(label, str))
         self.notes: dict[str, Any] = {}
@@ -93,7 +93,7 @@ class Post:
         await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in (self.batcher, self.embedder)))
 
     async def end(self) -> None:
-        """End the model, and the threads that it wrote in."""
+        """End the model, and the threads that it answered in."""
         await asyncio.to_thread(self.model.close)
         if self.scribe is not None:
             self.scribe.close()

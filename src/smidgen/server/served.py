@@ -57,6 +57,11 @@ class Served(Protocol):
         ...
 
     @property
+    def slots(self) -> int:
+        """How many single texts `predict` answers side by side, when it is called from as many threads; 0 where it takes batches."""
+        ...
+
+    @property
     def at_once(self) -> int:
         """How many texts it writes side by side; 0 for a model that does not write."""
         ...

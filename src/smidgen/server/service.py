@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
-from smidgen.core.errors import EngineError, InputError, RequestError
-from smidgen.core.parts import Worded
+from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.server import slip as slips
@@ -23,7 +23,7 @@ from smidgen.server.memory_gauge import Memory
 from smidgen.server.metering import Metering
 from smidgen.server.post import Post
 from smidgen.server.request_content import while_there
-from smidgen.server.scribe import Sheet, Source, unavailable
+from smidgen.server.scribe import Scribe, Sheet, Source, read
 from smidgen.server.served import Served, takes_pairs
 from smidgen.server.settings import ServeSettings
 
@@ -100,10 +100,14 @@ class Service:
     async def ask(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
         """Replies of a bundle to texts, in their order. `param` is the field of the request that they came in, for errors.
 
-        Raises RequestError: 422 for texts past the limits, and whatever the batcher raises.
+        Raises RequestError: 422 for texts past the limits, and whatever the batcher raises, or the scribe of a model that has one.
         """
+        self.check(model, texts, param)
         post = self._post(model)
-        replies = await self._run(post.batcher, model, texts, request, param)
+        if post.scribe is not None:
+            replies = await self._one_by_one(post.scribe, model, texts, request)
+        else:
+            replies = await self._run(post.batcher, texts, request)
         self.metering.answered(model.name, post.labels, replies)
         witness.saw(replies)
         said = [tokens(model.task.content(reply)) for reply in replies]
@@ -112,7 +116,8 @@ class Service:
 
     async def embed(self, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[list[float]]:
         """Vectors of texts, in their order. Raises as `ask` does, and RequestError, 422, where the model has no vectors."""
-        replies = await self._run(self._post(model).embedder, model, texts, request, param)
+        self.check(model, texts, param)
+        replies = await self._run(self._post(model).embedder, texts, request)
         slips.local(model.name, [tokens(joined(text)) for text in texts], [])
         return [reply.output for reply in replies]
 
@@ -134,14 +139,17 @@ class Service:
         """What some work gives. Raises RequestError, 499, and cancels the work, as soon as the client hangs up."""
         return await while_there(request.receive, b"", work)
 
-    async def _run(self, batcher: Batcher, model: Served, texts: Sequence[Text], request: Request, param: str) -> list[Reply]:
-        self.check(model, texts, param)
+    async def _run(self, batcher: Batcher, texts: Sequence[Text], request: Request) -> list[Reply]:
+        return await batcher.ask(texts, self.settings.request_seconds, lambda: _gone(request))
+
+    async def _one_by_one(self, scribe: Scribe, model: Served, texts: Sequence[Text], request: Request) -> list[Reply]:
+        sources: list[Source] = [partial(_answered, model, text) for text in texts]
+        sheets = scribe.begin(sources, self.settings.request_seconds)
         try:
-            return await batcher.ask(texts, self.settings.request_seconds, lambda: _gone(request))
-        except EngineError as error:
-            if model.at_once or isinstance(model.task, Worded):  # its process starts again with the next request
-                raise unavailable(error) from error
-            raise
+            return [reply for (reply,) in await self.while_there(request, read(sheets))]
+        finally:
+            for sheet in sheets:
+                sheet.close()
 
     def replace(self, model: Served) -> Post:
         """Put a model in the place of the one with its name, for all requests from now on. Returns the old one's post: it goes on answering
@@ -217,6 +225,11 @@ class Service:
 
     def _names(self) -> str:
         return ", ".join(sorted(self.models))
+
+
+def _answered(model: Served, text: Text) -> Iterator[Reply]:
+    """A whole answer, in one piece."""
+    yield from model.predict([text])
 
 
 async def _gone(request: Request) -> None:
