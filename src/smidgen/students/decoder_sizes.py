@@ -76,8 +76,9 @@ def sizes_of(base: Path, kept: Sequence[int] | None) -> Sizes:
         described(folder, base, kept)
         told = vocabulary_of(folder, rows)
         names = sum(8 + len(name.encode("utf-8")) for name in (*told.tokens, *told.merges))
-        # A kind for each token; and a score, where there are no merges.
-        each = len(told.tokens) * (4 if told.merges else 8)
+        each = 4 * (len(told.kinds) + len(told.scores))
         template = len((chat_template(folder) or "").encode("utf-8"))
         beside = (folder / "tokenizer.json").stat().st_size + names + each + template + _HEAD
-    return Sizes(shape.layers, shape.inner, tuple(tables), tuple(ends), layer, beside, max(0, shape.layers - _LEAST))
+    # Which layers of a Gemma see all tokens goes by their numbers.
+    most = 0 if shape.near else max(0, shape.layers - _LEAST)
+    return Sizes(shape.layers, shape.inner, tuple(tables), tuple(ends), layer, beside, most)
