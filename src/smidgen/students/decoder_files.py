@@ -24,8 +24,8 @@ from smidgen.students.trimming import FILES, trim
 from smidgen.students.workers import Workers
 
 _CHANGE = "change.safetensors"
-_LAYER = re.compile(r"model\.layers\.(\d+)\.(.*)")
-_TABLES = ("model.embed_tokens.weight", "lm_head.weight")
+LAYER = re.compile(r"model\.layers\.(\d+)\.(.*)")
+TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def base_weights(
     weights = weights_of(base)
     if layers is not None:
         number = {old: new for new, old in enumerate(layers)}
-        parts = {name: _LAYER.match(name) for name in weights}
+        parts = {name: LAYER.match(name) for name in weights}
         weights = {
             name if found is None else f"model.layers.{number[int(found[1])]}.{found[2]}": weights[name]
             for name, found in parts.items()
@@ -115,7 +115,7 @@ def base_weights(
         weights[at + "down_proj.weight"] = weights[at + "down_proj.weight"][:, some]
     if kept is not None:
         rows = torch.tensor(list(kept))
-        weights |= {name: weights[name][rows] for name in _TABLES if name in weights}
+        weights |= {name: weights[name][rows] for name in TABLES if name in weights}
     return weights
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.core.sizes import Stored
-from smidgen.students.decoder_files import described
+from smidgen.students.decoder_files import LAYER, TABLES, described
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import opened_weights
 from smidgen.students.gguf_vocabulary import vocabulary_of
 from smidgen.students.prompts import chat_template
+from smidgen.students.shortening import LEAST
 
-_LAYER = re.compile(r"model\.layers\.(\d+)\.(.*)")
-_TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 _NEURONS = {"mlp.gate_proj.weight": 0, "mlp.up_proj.weight": 0, "mlp.down_proj.weight": 1}
 """The tensors of a layer that have neurons, and in which dimension."""
-_LEAST = 3
-"""Layers that stay at least."""
 _ENTRY, _HEAD = 100, 4096
 """Bytes in a GGUF for what a tensor is called, and for all that is told once; rounded up."""
 
@@ -63,9 +59,9 @@ def sizes_of(base: Path, kept: Sequence[int] | None) -> Sizes:
     rows = shape.vocabulary if kept is None else len(kept)
     tables, ends, layer = [], [], {}
     for name in weights:
-        found = _LAYER.fullmatch(name)
-        if name in _TABLES:
-            if name == _TABLES[0] or not shape.tied:
+        found = LAYER.fullmatch(name)
+        if name in TABLES:
+            if name == TABLES[0] or not shape.tied:
                 tables.append((rows, shape.width))
         elif found is None:
             ends.append(tuple(weights[name].shape))
@@ -80,5 +76,5 @@ def sizes_of(base: Path, kept: Sequence[int] | None) -> Sizes:
         template = len((chat_template(folder) or "").encode("utf-8"))
         beside = (folder / "tokenizer.json").stat().st_size + names + each + template + _HEAD
     # Which layers of a Gemma see all tokens goes by their numbers.
-    most = 0 if shape.near else max(0, shape.layers - _LEAST)
+    most = 0 if shape.near else max(0, shape.layers - LEAST)
     return Sizes(shape.layers, shape.inner, tuple(tables), tuple(ends), layer, beside, most)

@@ -61,7 +61,7 @@ def write(
     import gguf
 
     architecture, shape = architecture_of(config.get("model_type")), shape_in(config, name)
-    named = _named(weights, config, architecture, shape)
+    named = _named(weights, architecture, shape)
     type_name, file_type = KINDS[kind]
     rows = int(named["token_embd.weight"].shape[0])
     writer = gguf.GGUFWriter(out, architecture)
@@ -115,14 +115,14 @@ def adapter_write(
     _write_tensors(writer, named, gguf.GGMLQuantizationType[KINDS[kind][0]])
 
 
-def _named(weights: Mapping[str, Tensor], config: Mapping[str, Any], architecture: str, shape: Shape) -> dict[str, Tensor]:
+def _named(weights: Mapping[str, Tensor], architecture: str, shape: Shape) -> dict[str, Tensor]:
     """The weights by their names in a GGUF, rows of queries and keys in its order, and the factors of stretched positions."""
     named = {}
     for long, tensor in weights.items():
         if long == "lm_head.weight" and shape.tied:
             continue
         short = gguf_name(long, architecture)
-        heads = rotary_heads(short, architecture, *heads_of(config))
+        heads = rotary_heads(short, architecture, shape.heads, shape.kv_heads)
         named[short] = interleaved(tensor, heads) if heads else tensor + 1 if counted_from_one(short, architecture) else tensor
     wanted = ["token_embd.weight", "output_norm.weight"] + ([] if shape.tied else ["output.weight"])
     stems = [*_EVERY_LAYER, *(_HEAD_NORMS if shape.head_norms else ()), *(_AFTER_NORMS if architecture == GEMMA else ())]

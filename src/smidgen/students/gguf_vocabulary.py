@@ -22,7 +22,8 @@ NORMAL, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 3, 4, 5, 6
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _PATTERNS = {_WORDS % "": "qwen2", _WORDS % "{1,3}": "llama-bpe"}
 _TODO = "Name a base with a byte-level BPE tokenizer of the GPT-2, SmolLM, Llama 3 or Qwen kind, or one of Gemma's."
-_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+SINGLE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+"""What a token of a single byte is called in SentencePiece."""
 SPACE = "▁"
 """What stands for a space in the tokens of SentencePiece."""
 _NEVER = -1e9
@@ -75,7 +76,7 @@ def vocabulary_of(folder: Path, size: int) -> Vocabulary:
     pieces = sentencewise(told)
     if not pieces and not bytewise(told):
         raise BaseError("the tokenizer is not of a kind that can be written as GGUF", value=str(file), todo=_TODO)
-    by_id = {int(number): (token, BYTE if pieces and _BYTE.fullmatch(token) else NORMAL) for token, number in model["vocab"].items()}
+    by_id = {int(number): (token, BYTE if pieces and SINGLE_BYTE.fullmatch(token) else NORMAL) for token, number in model["vocab"].items()}
     for added in told.get("added_tokens") or ():
         by_id[int(added["id"])] = added["content"], CONTROL if added["special"] else USER_DEFINED
     if max(by_id) >= size:

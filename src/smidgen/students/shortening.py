@@ -18,6 +18,8 @@ from smidgen.students.blocks import Guide, Layer
 from smidgen.students.llama import PLACES, Llama
 from smidgen.students.teaching import Course, Teacher
 
+LEAST = 3
+"""Layers that stay at least."""
 GUIDED = 0.5
 """The share of what the healed model learns that comes from the whole one."""
 
@@ -33,8 +35,8 @@ def lasting(influences: Sequence[float], drop: int) -> list[int]:
 
 def enough(count: int, drop: int) -> None:
     """Refuse to drop so many of `count` layers that fewer than three would stay, with TrainError. To drop none is always possible."""
-    if drop and count - drop < 3:
-        raise TrainError("too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - 3)} at most.")
+    if drop and count - drop < LEAST:
+        raise TrainError("too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - LEAST)} at most.")
 
 
 def healer(teacher: Teacher, change: Change, course: Course) -> Teacher:

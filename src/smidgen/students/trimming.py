@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import BaseError
-from smidgen.students.gguf_vocabulary import bytewise, sentencewise
+from smidgen.students.gguf_vocabulary import SINGLE_BYTE, bytewise, sentencewise
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """What describes a decoder, beside its weights."""
@@ -34,7 +34,6 @@ FREQUENT = (4096, 8192, 16384)
 """How many of the most frequent tokens may be kept though no example uses them: more are surer, fewer are quicker to write with."""
 NEWCOMERS = 0.05
 """Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
-_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _UNUSED = re.compile(r"<unused\d+>")
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder_start_token_id")
 
@@ -101,7 +100,7 @@ def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:
     merges = [pair(merge) for merge in model["merges"]]
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     kept = specials(told)
-    kept |= {at for text, at in number.items() if (_BYTE.fullmatch(text) if sentencewise(told) else len(text) == 1)}
+    kept |= {at for text, at in number.items() if (SINGLE_BYTE.fullmatch(text) if sentencewise(told) else len(text) == 1)}
     names = {token[at] for at in used if at in token} | {left + right for left, right in merges[:frequent]}
     kept |= {at for at in used if at not in token}
     for name in names:
