@@ -19,12 +19,12 @@ from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance
 from smidgen.flows.live import Model
+from smidgen.flows.losses import Loss
 from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Calibration
 from smidgen.gateway.marks import Marks
 from smidgen.parts import registry
 from smidgen.stats.intervals import Floats
-from smidgen.stats.patterns import same
 from smidgen.store.hashing import file_hash, rows_hash
 
 BY_LABEL = "label"
@@ -90,8 +90,8 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
     return Drawn(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table)
 
 
-def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | None, progress: Progress) -> Sample:
-    """The pairs, answered and compared, but for those that the bundle knows.
+def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segment: str | None, progress: Progress) -> Sample:
+    """The pairs, answered and compared, but for those that the bundle knows. A text whose reference is unread has the loss 1.
 
     Raises InputError for a sample that the bundle was made from, that has much of one in it whose certificate was revoked, or that cannot
     be divided into segments; CertificateError where this machine's key, which rows are marked with, cannot be read.
@@ -117,10 +117,7 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | No
         progress.say(f"{total - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
     replies = _replies(model, rows, progress)
     losses = np.ones(len(rows), dtype=np.float64)
-    if isinstance(task, Graded):
-        losses[: len(read)] -= np.asarray(task.grades(read, replies[: len(read)], model.form), dtype=np.float64)
-    else:
-        losses[: len(read)] -= same([row.output for row in read], [reply.output for reply in replies[: len(read)]])
+    losses[: len(read)] = loss.of(read, replies[: len(read)])
     return Sample(
         np.array([reply.score for reply in replies], dtype=np.float64),
         np.clip(losses, 0.0, 1.0),

@@ -159,6 +159,18 @@ class Write:
         """ROUGE-L of each reply and its best reference."""
         return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
 
+    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Form) -> list[float | None]:
+        """Of each text's attributes the share that its output leaves out or makes up: (missing + unsupported) / (all +
+        unsupported). None for a text without attributes, and where none are checked.
+
+        Attributes that the examples mostly left out do not count. Those under a key that no example had count as left out: nobody knows how
+        they are said.
+        """
+        return [
+            None if facts is None else _missed(text, facts, form)
+            for text, facts in zip(texts, self._facts(texts, outputs, form), strict=True)
+        ]
+
     def gathered(self, rows: Sequence[Row]) -> list[Row]:
         """One row for each input, with the number and the weight of its first, and all its references."""
         first: dict[Text, Row] = {}
@@ -274,6 +286,14 @@ def _no_attributes(rows: Sequence[Row]) -> DataError:
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [(joined(row.input), reference) for row in rows for reference in references(row)]
+
+
+def _missed(text: Text, facts: Facts, form: Form) -> float | None:
+    """The share of a text's attributes that an output misses; None where there are none to be checked."""
+    strange = sum(key not in form["lexicon"]["keys"] for key, _ in attributes(joined(text)))
+    faults = len(facts.missing) + strange + len(facts.unsupported)
+    total = len(facts.covered) + faults
+    return faults / total if total else None
 
 
 def _signs(checked: Sequence[Facts | None]) -> Floats:
