@@ -95,8 +95,7 @@ class Graded(Protocol):
 
 @runtime_checkable
 class Stating(Protocol):
-    """A task whose replies state what their texts say, so that a reply can be held against its text alone: what a task may be able to do
-    beyond `Task`."""
+    """A task whose replies can be held against their texts alone: what a task may be able to do beyond `Task`."""
 
     def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Form) -> list[float | None]:
         """For each text the share of what it says that its output leaves out or makes up, 0..1; None where that cannot be told of it."""
