@@ -31,6 +31,15 @@ def test_a_slow_writer_is_weighed_on_as_many_as_half_a_minute_allows(p50: float,
     assert len(weighed(HELD, LEARNT, variant(p50))) == count
 
 
+@pytest.mark.parametrize(("p50", "count"), [(100.0, 96), (500.0, 60), (2_000.0, 48), (60_000.0, 48)])
+def test_of_many_held_out_rows_some_will_do(p50: float, count: int) -> None:
+    held = [Row(f"held {number}", "x", number, 1.0) for number in range(1000)]
+    rows = weighed(held, LEARNT, variant(p50))
+    assert len(rows) == count and rows[0] is held[0]
+    assert [row.number for row in rows] == sorted({row.number for row in rows}) and rows[-1].number > 970
+    assert len(weighed(held[:60], LEARNT, variant(60_000.0))) == 48 and len(weighed(held[:40], LEARNT, variant(60_000.0))) == 40
+
+
 def test_few_learnt_rows_are_all_taken() -> None:
     assert [row.input for row in weighed(HELD, LEARNT[:3], variant(1.0))][22:] == ["learnt 0", "learnt 1", "learnt 2"]
 
