@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from smidgen.core.rows import Row
+from smidgen.flows import shipping
 from smidgen.flows.weighing import MOST, weighed
+from smidgen.tasks import classify, write
 
 HELD = [Row(f"held {number}", "x", number, 1.0) for number in range(22)]
 LEARNT = [Row(f"learnt {number}", "x", number, 1.0) for number in range(500)]
@@ -46,3 +48,11 @@ def test_few_learnt_rows_are_all_taken() -> None:
 
 def test_who_does_not_write_is_weighed_on_what_was_held_out() -> None:
     assert weighed(HELD, LEARNT, variant(1.0, writes=False)) is HELD
+
+
+@pytest.mark.parametrize(("p50", "count"), [(10.0, 64), (600.0, 50), (60_000.0, 24)])
+def test_alternatives_are_shown_on_as_many_test_rows_as_half_a_minute_allows(p50: float, count: int) -> None:
+    variants = {"decoder q4-0": variant(p50)}
+    story: Any = SimpleNamespace(task=write.part, chosen=SimpleNamespace(name="decoder q4-0"), trained=SimpleNamespace(variants=variants))
+    assert len(shipping._compared(story, LEARNT)) == count and len(shipping._compared(story, LEARNT[:10])) == 10
+    assert shipping._compared(SimpleNamespace(task=classify.part), LEARNT) is LEARNT  # type: ignore[arg-type]
