@@ -138,7 +138,8 @@ def certify_drawn(
     unchecked = (*friend.unchecked, *drawn.unchecked)
     for sentence in unchecked:
         progress.say(f"not checked: {sentence}")
-    sample = calibration_sample.answered(model, drawn, friend, loss, terms.segment, progress)
+    fewest = least(terms.alpha, terms.delta)
+    sample = calibration_sample.answered(model, drawn, friend, loss, terms.segment, fewest, progress)
     given, refused, failed = _tested(sample, terms, loss.graded, tries)
     if not given:
         raise _failure(terms, loss.graded, sample, failed)
