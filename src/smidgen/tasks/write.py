@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from smidgen.core.errors import DataError
+from smidgen.core.loops import unlooped
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
@@ -122,12 +123,13 @@ class Write:
         return {**form, "score": score}
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
-        """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off.
+        """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off. One that was cut
+        because it went round in circles has what it said over and over once.
 
         Facts: `tokens`, `finished`; and where `raw` has the `inputs`, which are attributes, `missing` and `unsupported` ones.
         """
-        texts: list[str] = list(raw["texts"])
         tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
+        texts = [text if whole else unlooped(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
         checked = self._facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
         scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form["score"]), 0.0, 1.0)
         replies = []
