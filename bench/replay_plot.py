@@ -35,10 +35,11 @@ def draw(traces: Mapping[str, Sequence[Any]]) -> str:
             )
         ):
             frame = Frame(Scale(0, n), Scale(0.0, top), height=height, width=440.0)
-            low, middle, high = np.nanquantile([[of(trace, part) for part in parts] for trace in found], (0.05, 0.5, 0.95), axis=0)
-            known = [place for place, value in enumerate(middle) if not np.isnan(value)]
-            line = [(places[place], min(top, float(middle[place]))) for place in known]
-            band = [[(places[place], min(top, float(side[place]))) for place in known] for side in (low, high)]
+            values = np.array([[of(trace, part) for part in parts] for trace in found])
+            known = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
+            sides = np.nanquantile(values[:, known], (0.05, 0.5, 0.95), axis=0) if known else np.empty((3, 0))
+            low, line, high = ([(places[place], min(top, float(one))) for place, one in zip(known, side, strict=True)] for side in sides)
+            band = (low, high)
             content = [frame.axes("requests", f"{label}: {name}" if at == 0 else label, _whole, _percent)]
             if at == 1:
                 content.append(frame.line([(0, ALPHA), (n, ALPHA)], "ideal"))

@@ -1,4 +1,5 @@
-"""What the certificate's promises come to in simulation: `python -m tools.certificate` prints the tables of docs/certificate.md.
+"""What the certificate's promises come to in simulation: `python -m tools.certificate` prints the tables of docs/certificate.md; with
+`--bundle DIR --data FILE`, the one of a real model's scores and errors.
 
 A request has a strangeness u, drawn evenly from 0..1, the score 1 - u, and is answered wrongly with probability r(u): so that the true risk
 of answering the share c that scores best is the mean of r over 0..c, and known exactly. Each seed draws a report's test rows, which the
@@ -7,7 +8,10 @@ thresholds come from, and a calibration sample, which they are tested on.
 
 from __future__ import annotations
 
+import argparse
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +67,54 @@ def drawn(model: str, n: int, claim: Claim, seeds: int) -> list[Drawn]:
     return found
 
 
+@dataclass(frozen=True)
+class Population:
+    """A real model's answers to rows that stand for all the traffic there is: what it scores and gets wrong of them is known, and so is the
+    true risk of any threshold.
+
+    Attributes:
+        scores, losses: (rows,) of each row.
+        tries: the thresholds of the model's own report, whose rows are not among these.
+    """
+
+    scores: Floats
+    losses: Floats
+    tries: list[Step]
+
+    @classmethod
+    def of(cls, bundle: Path, file: Path) -> Population:
+        """A bundle's answers to a data file."""
+        from smidgen.core.progress import Silent
+        from smidgen.flows import calibration_sample, losses
+        from smidgen.flows.live import load
+        from smidgen.judge import report
+
+        with closing(load(bundle, 1)) as model:
+            rows = calibration_sample.of_file(model, file, None, None, Silent()).rows
+            replies = model.predict([row.input for row in rows])
+            lost = losses.chosen("likeness", model.task, model.form).of(rows, replies)
+            known = report.read(model.folder / "report.json").risk_coverage
+        assert known is not None
+        scores = np.array([reply.score for reply in replies], dtype=np.float64)
+        return cls(scores, lost, steps([(point.threshold, point.coverage) for point in known.points]))
+
+    def drawn(self, n: int, claim: Claim, seeds: int) -> list[Drawn]:
+        """Certify on `n` of the rows, drawn evenly and put back, once a seed."""
+        found = []
+        for seed in range(seeds):
+            at = np.random.default_rng([seed, n]).integers(0, len(self.scores), n)
+            threshold = certified(self.scores[at], self.losses[at], self.tries, claim).threshold
+            above = self.scores >= threshold if threshold is not None else np.zeros(len(self.scores), dtype=np.bool_)
+            found.append(Drawn(float(above.mean()), float(self.losses[above].mean()) if above.any() else 0.0))
+        return found
+
+    def best(self, alpha: float) -> float:
+        """The largest share that could be answered within a risk of alpha, were it known which."""
+        order = np.argsort(-self.scores, kind="stable")
+        within = np.flatnonzero(np.cumsum(self.losses[order]) / np.arange(1, len(order) + 1) <= alpha)
+        return float((within[-1] + 1) / len(order)) if len(within) else 0.0
+
+
 def delay(before: float, after: float, good: int, most: int, seed: int, claim: Claim) -> int | None:
     """Audits from the moment the risk rises until the certificate is revoked; None where it is not within `most`, 0 where it was before."""
     rng = np.random.default_rng([seed, good])
@@ -74,16 +126,30 @@ def delay(before: float, after: float, good: int, most: int, seed: int, claim: C
     return None
 
 
+def _row(name: str, n: int, found: list[Drawn], claim: Claim) -> str:
+    shares = np.array([one.share for one in found])
+    over = np.mean([one.risk > claim.alpha for one in found])
+    return f"| {name} | {n:,} | {(shares > 0).mean():.1%} | {np.median(shares):.0%} | {over:.1%} |"
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     claim, seeds = Claim(0.05, 0.05), 500
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, help="a real model, in place of the simulated ones")
+    parser.add_argument("--data", type=Path, help="labelled rows that it has not seen: all its traffic")
+    given = parser.parse_args()
+    if given.bundle is not None:
+        all_there_is = Population.of(given.bundle, given.data)
+        wrong, best = all_there_is.losses.mean(), all_there_is.best(claim.alpha)
+        for n in (300, 1000, 3000):
+            name = f"{given.bundle.name}: {wrong:.1%} wrong in all, 5 % of the best {best:.0%}"
+            print(_row(name, n, all_there_is.drawn(n, claim, seeds), claim))
+        return
     print("| model | pairs | certified at all | of the requests, at the median | certificates over α |\n|---|---|---|---|---|")
     for model, (words, _) in MODELS.items():
         for n in (300, 1000, 3000):
-            found = drawn(model, n, claim, seeds)
-            shares = np.array([one.share for one in found])
-            over = np.mean([one.risk > claim.alpha for one in found])
-            print(f"| {model}: {words} | {n:,} | {(shares > 0).mean():.1%} | {np.median(shares):.0%} | {over:.1%} |")
+            print(_row(f"{model}: {words}", n, drawn(model, n, claim, seeds), claim))
     print("\n| risk | audits before it | revoked, at the median | in nine of ten | within 4,000 |\n|---|---|---|---|---|")
     for before in (0.035, 0.05):
         for rise in (0.02, 0.05, 0.10):

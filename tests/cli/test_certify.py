@@ -53,7 +53,22 @@ def test_no_certificate_is_exit_1_with_what_is_missing(
         ["--data", "x.csv", "--reference", "rumour"],
         ["--data", "no-such.csv"],
         ["--data", "x.csv", "--alpha", "2"],
+        ["--data", "x.csv", "--loss", "judge", "--judge-errors", "0/50"],
+        ["--data", "x.csv", "--judge", "http://127.0.0.1:1/v1"],
+        ["--data", "x.csv", "--loss", "judge", "--judge", "http://api.example.com/v1", "--judge-errors", "0/50"],
+        ["--data", "x.csv", "--loss", "attributes", "--reference", "gold"],
+        ["--data", "x.csv", "--loss", "attributes"],
     ],
 )
 def test_wrong_usage_is_exit_2(certified_bundle: Path, flags: list[str]) -> None:  # noqa: F811
     assert code(["certify", str(certified_bundle), *flags]) == 2
+
+
+def test_a_judge_whose_texts_would_go_unencrypted_is_refused_by_its_flag(
+    certified_bundle: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = ["--data", "x.csv", "--loss", "judge", "--judge", "http://api.example.com/v1", "--judge-errors", "0/50"]
+    assert code(["certify", str(certified_bundle), *asked]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--judge cannot be used" in said and "unencrypted" in said

@@ -120,3 +120,13 @@ def test_likeliest_tokens_come_only_where_asked_for() -> None:
 def test_a_chunk_that_cannot_be_read_is_no_end_of_a_text() -> None:
     said = answers(Scripted(chunk("Hi", 1, (10, "Hi")), {"timings": {"other": 1}}, chunk("", 1, finish="stop")))
     assert said[-1]["error"]["code"] == 500 and not any("end" in message for message in said)
+
+
+def test_a_text_that_goes_round_in_circles_is_cut() -> None:
+    """Each chunk is a sentence of 20 characters that says the same; eight of them are 160."""
+    chunks = [chunk(" He has had a cough.", number, (10, "x")) for number in range(1, 100)]
+    server = Scripted(*chunks)
+    got = pieces(server, loop=160)
+    assert server.said == 8 and got[-1].finish == "length" and "".join(one.text for one in got) == " He has had a cough." * 8
+    whole = Scripted(*chunks)
+    assert len(pieces(whole)) > 90 and whole.said == 99

@@ -58,7 +58,8 @@ def test_drafting_is_chosen_said_and_shipped(tmp_path: Path) -> None:
     assert report.parity is not None and report.parity.passed and report.speed.tokens_per_second
     model = load(tmp_path / "out", 1)
     try:
-        pieces = [reply.piece for reply in model.write(texts[0])]
+        # Which of them the little model copies is a matter of its processor.
+        pieces = [reply.piece for text in texts[:10] for reply in model.write(text)]
     finally:
         model.close()
     assert sum(len(piece.tokens) for piece in pieces) < sum(piece.count for piece in pieces), "no guess, no test"

@@ -11,11 +11,11 @@ from smidgen.parts import registry
 from .conftest import Fresh
 
 VERBS = (
-    *("demo", "init", "check", "build", "eval", "certify", "predict", "redact"),
+    *("demo", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
     *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
 )
 WITH_JSON = (
-    *("check", "build", "eval", "certify", "redact", "chat", "pull", "models"),
+    *("check", "build", "eval", "certify", "audit", "redact", "chat", "pull", "models"),
     *("doctor", "serve", "traffic", "drift", "status", "export", "cost", "learn", "rollback"),
 )
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.certified_bundle import answer, text
+from tests.tasks.test_write import products
 from tests.upstream_stub import Said, Seen, UpstreamStub, chunk
 
+from smidgen.core.replies import Reply
 from smidgen.flows.live import Model
 from smidgen.gateway import auditing, revocation
 from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
 from smidgen.gateway.patience import Patience
 from smidgen.gateway.watching import Watch
-from smidgen.server.auditor import MOST_IN_FLIGHT
+from smidgen.server.auditor import MOST_IN_FLIGHT, Auditor
+from smidgen.server.metering import Metering
+from smidgen.tasks import write
+from smidgen.tasks.write import WriteSettings
 
 from .test_gateway_door import CHAT, SURE, asking, certify
 
@@ -421,3 +428,24 @@ def test_audits_spend_from_the_same_budget_and_are_dropped_where_it_is_full(gate
         until(running, wanted)
     assert len(upstream.seen) == auditing.audited(paper).audits == 1
     assert float(value(running, 'smidgen_budget_spent_usd{kind="estimated",scope="all"}')) > 0
+
+
+@pytest.mark.parametrize(("said", "loss"), [("Lamp 7: A red lamp, with a plug.", 0.0), ("Lamp 7: A red lamp.", 1 / 3)])
+def test_where_the_request_is_the_reference_nobody_is_asked(model: Model, said: str, loss: float) -> None:
+    """The auditor of a writer: its escalation would fail whoever used it."""
+    form = write.part.form(products(), WriteSettings())
+    served: Any = SimpleNamespace(task=write.part, form=form, folder=model.folder, name="writer")
+    paper = certify(model, reference=Reference(kind="request"), measure="attributes")
+    metering = Metering()
+    call: Any = object()
+
+    async def audited() -> None:
+        auditor = Auditor({"writer": served}, None, metering, 1.0, 1.0)  # type: ignore[arg-type]
+        auditor.consider("writer", paper, [Reply(said, 0.9)], call, "name: Lamp 7; colour: red; plug: yes")
+        while not auditing.audited(paper).audits:
+            await asyncio.sleep(0.005)
+        await auditor.close()
+
+    asyncio.run(asyncio.wait_for(audited(), 10))
+    found = auditing.audited(paper)
+    assert found.audits == 1 and found.losses == pytest.approx(loss)

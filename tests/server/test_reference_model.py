@@ -61,6 +61,8 @@ def test_the_start_says_which_certificates_nothing_watches(model: Model) -> None
     assert lines(model) == [
         "support: nothing watches its certificate, which is against gold labels: audits compare with the large model alone"
     ]
+    (said,) = lines(model, capture="answers")
+    assert said.endswith(f"; smidgen audit {model.folder} has people do it")
     certify(model, reference=Reference(kind="model", model="big"))
     (said,) = lines(model)
     assert said.startswith("audits: 0.02 of the answers of support, certified against the large model, are sent to it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,10 +14,14 @@ from smidgen.cli.screen import Screen, errors, out, print_json
 from smidgen.core.errors import CertificateError, InputError
 
 if TYPE_CHECKING:
+    from smidgen.data.teacher.settings import TeacherSettings
     from smidgen.flows.certifying import Certified
     from smidgen.gateway.certificate import Certificate
     from smidgen.gateway.standing import Standing
     from smidgen.stats.certified import Judge
+
+_REFERENCES: dict[str, Literal["gold", "judge", "request"]] = {"likeness": "gold", "attributes": "request", "judge": "judge"}
+"""Of each loss, what the reference is where nothing else is said."""
 
 
 def certify(
@@ -28,11 +32,26 @@ def certify(
     alpha: Annotated[float, typer.Option(help="Share of the local answers that may disagree with the reference.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Chance that this does not hold.")] = 0.05,
     reference: Annotated[
-        Literal["gold", "model", "reviews", "judge"],
+        Literal["gold", "model", "reviews", "judge"] | None,
         typer.Option(
-            help="Whose the outputs are: gold labels, the large model's, reviews by people, or those of a judge that errs itself."
+            help="Whose the outputs are: gold labels (the default), the large model's, reviews by people, or those of a judge that errs "
+            "itself. With another --loss that says it."
         ),
-    ] = "gold",
+    ] = None,
+    loss: Annotated[
+        Literal["likeness", "attributes", "judge"],
+        typer.Option(
+            help="Of texts, what alpha bounds the mean of: 1 − ROUGE-L of the reference's outputs; the share of the request's attributes "
+            "that the text leaves out or makes up; or 1 − the mark of --judge."
+        ),
+    ] = "likeness",
+    judge: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --loss judge: an OpenAI-compatible server whose model marks the texts.")
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="What that model is called there.")] = None,
+    judge_says: Annotated[str, typer.Option(metavar="TEXT", help="What the judge is told that the job is, in a few sentences.")] = "",
+    budget_usd: Annotated[float | None, typer.Option(help="The most that the judge's marks may cost, in dollars.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="The most tokens, in and out together, that they may take.")] = None,
     reference_model: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +61,8 @@ def certify(
         ),
     ] = None,
     judge_errors: Annotated[
-        str | None, typer.Option(metavar="K/N", help="With --reference judge: of N reviewed verdicts, K were wrong.")
+        str | None,
+        typer.Option(metavar="K/N", help="With --reference or --loss judge: of N reviewed verdicts, K were wrong (of marks: too high)."),
     ] = None,
     valid_days: Annotated[int, typer.Option(help="Days until it expires.")] = 90,
     segment: Annotated[
@@ -76,15 +96,55 @@ def certify(
         from smidgen.flows.certifying import certify as run
         from smidgen.flows.live import load
 
-        terms = Terms(alpha, delta, reference, _judge(judge_errors), valid_days, segment, model=reference_model or "")
+        whose: Literal["gold", "model", "reviews", "judge", "request"] = reference or _REFERENCES[loss]
+        asked = _judged(loss, judge, judge_model, judge_says, budget_usd, budget_tokens)
+        named = asked.model if asked is not None else reference_model or ""
+        terms = Terms(alpha, delta, whose, _judge(judge_errors), valid_days, segment, model=named, loss=loss)
         try:
-            with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
-                done = run(model, str(data), terms, input=input, label=label, progress=screen)
+            with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model, ExitStack() as stack:
+                marking = None
+                if asked is not None:
+                    from smidgen.flows.marking import marking as opened
+
+                    marking = stack.enter_context(opened(model, asked, threads, screen))
+                done = run(model, str(data), terms, input=input, label=label, marking=marking, progress=screen)
         except CertificateError as error:
             if as_json and error.facts:
                 print_json(error.facts)
             raise
         _given(done, as_json)
+
+
+def _judged(
+    loss: str, source: str | None, model: str | None, says: str, budget_usd: float | None, budget_tokens: int | None
+) -> TeacherSettings | None:
+    """How a judge is asked for its marks; None where there is none to be asked."""
+    from pydantic import ValidationError
+
+    from smidgen.data.teacher.settings import TeacherSettings
+
+    if (loss == "judge") != (source is not None):
+        raise InputError(
+            "a judge is named where its marks are the loss",
+            value=source or "--loss judge",
+            todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N.",
+        )
+    if source is None:
+        return None
+    try:
+        return TeacherSettings(
+            source=source,
+            model=model or "default",
+            key_env="SMIDGEN_JUDGE_KEY",
+            uses=("score",),
+            description=says,
+            budget_usd=budget_usd,
+            budget_tokens=budget_tokens,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = {"source": "--judge", "description": "--judge-says"}.get(str(first["loc"][0]), f"--{str(first['loc'][0]).replace('_', '-')}")
+        raise InputError(f"{name} cannot be used: {first['msg']}", value=first["input"], todo="See smidgen certify --help.") from None
 
 
 def _judge(errors_of: str | None) -> Judge | None:

@@ -137,9 +137,16 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
             yield f"{model.name}: everything escalates, for its certificate does not hold ({found.state.value}): {found.why}{todo}"
         elif found.certificate.reference.kind == "model" and settings.audit_share:
             watched.append(model.name)
+        elif found.certificate.reference.kind == "request" and settings.audit_share:
+            yield (
+                f"audits: {settings.audit_share:.3g} of the answers of {model.name} are held against the attributes of their requests "
+                "(--audit-share)"
+            )
         else:
             what = "audits compare with the large model alone" if settings.audit_share else "no answers are audited (--audit-share 0)"
-            yield f"{model.name}: nothing watches its certificate, which is against {found.certificate.reference.words}: {what}"
+            kind = found.certificate.reference.kind
+            people = f"; smidgen audit {model.folder} has people do it" if kind in ("gold", "reviews") and settings.capture != "off" else ""
+            yield f"{model.name}: nothing watches its certificate, which is against {found.certificate.reference.words}: {what}{people}"
     if watched:
         yield (
             f"audits: {settings.audit_share:.3g} of the answers of {', '.join(watched)}, certified against the large model, are sent to "

@@ -94,6 +94,15 @@ class Graded(Protocol):
 
 
 @runtime_checkable
+class Stating(Protocol):
+    """A task whose replies can be held against their texts alone: what a task may be able to do beyond `Task`."""
+
+    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Form) -> list[float | None]:
+        """For each text the share of what it says that its output leaves out or makes up, 0..1; None where that cannot be told of it."""
+        ...
+
+
+@runtime_checkable
 class Teachable(Protocol):
     """A task that a larger model can be asked to do: what a task may be able to do beyond `Task`. An answer of the larger model looks like
     `content` of a reply, or as `Quoting` says."""

@@ -23,6 +23,7 @@ from smidgen.engines.llama_process import Mailbox, Process
 from smidgen.engines.llama_prompt import Prompt
 from smidgen.engines.llama_schema import TOKENS, Schemas, compact
 from smidgen.engines.llama_wire import Message
+from smidgen.engines.llama_written import Written
 
 MOST_LOGPROBS = 20
 MOST_STOPS = 16
@@ -101,21 +102,22 @@ class LlamaRunner:
             steps without a guess, for llama.cpp tells no others;
         `likelihood`: their product, 0 where there is none;
         `tokens`: how many were written, the end token not counted;
-        `finished`: 1 where the model ended by itself, 0 where `max_tokens` or the context cut it.
+        `finished`: 1 where the model ended by itself, 0 where `max_tokens`, the context or `loop` cut it: then `texts` has once what
+            it said over and over in the end.
 
         A text that the context cannot hold gets an empty text and zeros. Where the bundle has a schema, what is written fits it or was cut.
         Raises EngineError where the process dies.
         """
-        return self._written(texts, [_Row() for _ in texts], {})
+        return self._written(texts, [Written() for _ in texts], {})
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
         """What the model writes for each text, drawn by chance and not greedily; else as `run`. The same seed draws the same."""
-        return self._written(texts, [_Row() for _ in texts], _drawn(temperature, 1.0, seed))
+        return self._written(texts, [Written() for _ in texts], _drawn(temperature, 1.0, seed))
 
     def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
         """What the model adds, greedily, to the beginnings of its answers, behind which it may not end at once; as `run`, but of what is
         added alone. Where there is no room for more, nothing is, and `finished` is 0."""
-        rows = [_Row(answer) for answer in begun]
+        rows = [Written(answer) for answer in begun]
         self._written(texts, rows, self._no_end())
         return self._written(texts, rows, {})
 
@@ -123,7 +125,7 @@ class LlamaRunner:
         """A few tokens, none of which ends the text."""
         return {"ignore_eos": True, "logit_bias": [[number, False] for number in self.options.stop], "n_predict": _NO_END}
 
-    def _written(self, texts: Sequence[Text], rows: Sequence[_Row], more: Mapping[str, Any]) -> Raw:
+    def _written(self, texts: Sequence[Text], rows: Sequence[Written], more: Mapping[str, Any]) -> Raw:
         if texts:
             mailbox = self._mailbox()
             try:
@@ -131,15 +133,15 @@ class LlamaRunner:
             finally:
                 mailbox.close()
         return {
-            "texts": ["".join(row.text) for row in rows],
+            "texts": [row.whole() for row in rows],
             "probability": _floats([float(np.mean(row.chances)) if row.chances else 0.0 for row in rows]),
             "likelihood": _floats([math.prod(row.chances) if row.chances else 0.0 for row in rows]),
             "tokens": _floats([row.count for row in rows]),
             "finished": _floats([row.finished for row in rows]),
         }
 
-    def _fill(self, texts: Sequence[Text], rows: Sequence[_Row], mailbox: Mailbox, more: Mapping[str, Any]) -> None:
-        asked: dict[int, _Row] = {}
+    def _fill(self, texts: Sequence[Text], rows: Sequence[Written], mailbox: Mailbox, more: Mapping[str, Any]) -> None:
+        asked: dict[int, Written] = {}
         waiting = iter(zip(texts, rows, strict=True))
         left = True
         while left or asked:
@@ -255,7 +257,7 @@ class LlamaRunner:
             self._need_all_probabilities("logprobs", body["logprobs"])
         knows_tools = bool(self._process.facts.get("tools"))
         asked, tools = llama_chat.request(body, self.options, self._prompt.specials, knows_tools)
-        sent = {**asked, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}}
+        sent = {**asked, "loop": self.options.loop, "body": {**asked["body"], "lora": self._adapters.scales(adapter)}}
         pieces = self._pieces(sent, llama_chat.schema(asked["body"]))
         return pieces if tools is None else tools.read(pieces)
 
@@ -298,7 +300,7 @@ class LlamaRunner:
             **more,
         }
         body["n_predict"] = min(most, body["n_predict"])
-        return {"do": "write", "body": body, "stop_ids": self.options.stop, "context": self.options.context}
+        return {"do": "write", "body": body, "stop_ids": self.options.stop, "context": self.options.context, "loop": self.options.loop}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":
@@ -346,22 +348,6 @@ _STREAM_SECONDS = 0.012
 
 _NO_END = 3
 """Tokens that an answer which goes on has at least: enough for the model to be in another sentence."""
-
-
-class _Row:
-    """What has been written for one text, behind the beginning that was given."""
-
-    def __init__(self, begun: str = "") -> None:
-        self.begun = begun
-        self.text: list[str] = []
-        self.chances: list[float] = []
-        self.count, self.finished = 0, 0.0
-
-    def add(self, written: Piece) -> None:
-        self.text.append(written.text)
-        self.chances += [token.probability for token in written.tokens]
-        self.count += written.count
-        self.finished = float(written.finish == "stop")
 
 
 def _drawn(temperature: float, top_p: float, seed: int | None) -> dict[str, Any]:

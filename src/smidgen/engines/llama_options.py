@@ -34,6 +34,9 @@ class Options(Settings):
         16, "For `lookup`: how many tokens are guessed at most; fewer than `draft_after` are not guessed.", ge=1, le=64
     )
     schema_of_answers: dict[str, Any] = setting({}, "JSON schema that all that is written must fit; empty for free text.")
+    loop: int = setting(
+        0, "Characters that a text may go round in circles before it is cut, as copies of one run of characters; 0: any number.", ge=0
+    )
     adapters: dict[str, str] = setting({}, "LoRA adapters, by name: GGUF files in the bundle's folder.")
     adapter: str | None = setting(None, "The adapter that a request has where it names none; none: the model itself.")
 

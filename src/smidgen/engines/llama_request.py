@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from smidgen.core.loops import Loops
 from smidgen.engines.llama_parcels import Parcels
 from smidgen.engines.llama_stops import Stops
 from smidgen.engines.llama_wire import Message
@@ -18,9 +19,9 @@ class Request:
     """A request and what has come of it so far.
 
     The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, in `context` how many tokens
-    prompt and answer may have together, and in `together` how many seconds of an answer may go in one message, as one piece or, with
-    `apart`, as several. The replies are messages with the request's `id`: pieces, then one with `end` and `usage`, or one with `error`;
-    `busy` while a prompt is read.
+    prompt and answer may have together, in `loop` how many characters an answer may go round in circles, and in `together` how many seconds
+    of an answer may go in one message, as one piece or, with `apart`, as several. The replies are messages with the request's `id`: pieces,
+    then one with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
     """
 
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
@@ -29,6 +30,7 @@ class Request:
         self._stops = Stops(message.get("stops", ()))
         self._say, self._parcels = say, Parcels(say, message.get("together", 0.0), message.get("apart", False))
         self._top, self._context = message.get("top", 0), message.get("context", 0)
+        self._loops = Loops(message.get("loop", 0))
         self._error: dict[str, Any] | None = None
         self._end: str | None = None
         self._by_id = False  # whether one of `stop_ids` ended it
@@ -121,6 +123,9 @@ class Request:
             self._show(text, tokens, delta)
         if self._stops.hit is not None:
             self._end = "stop"
+            return True
+        if self._loops.feed(text):
+            self._end = "length"
             return True
         return False
 

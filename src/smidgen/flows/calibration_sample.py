@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,12 +20,12 @@ from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance
 from smidgen.flows.live import Model
+from smidgen.flows.losses import Loss
 from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Calibration
 from smidgen.gateway.marks import Marks
 from smidgen.parts import registry
 from smidgen.stats.intervals import Floats
-from smidgen.stats.patterns import same
 from smidgen.store.hashing import file_hash, rows_hash
 
 BY_LABEL = "label"
@@ -90,8 +91,11 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
     return Drawn(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table)
 
 
-def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | None, progress: Progress) -> Sample:
-    """The pairs, answered and compared, but for those that the bundle knows.
+def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segment: str | None, fewest: int, progress: Progress) -> Sample:
+    """The pairs, answered and compared, but for those that the bundle knows. A text whose reference is unread has the loss 1.
+
+    `fewest`: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that they
+    have here: one of a row or two says nothing of a job that may be most of what comes.
 
     Raises InputError for a sample that the bundle was made from, that has much of one in it whose certificate was revoked, or that cannot
     be divided into segments; CertificateError where this machine's key, which rows are marked with, cannot be read.
@@ -117,10 +121,7 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | No
         progress.say(f"{total - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
     replies = _replies(model, rows, progress)
     losses = np.ones(len(rows), dtype=np.float64)
-    if isinstance(task, Graded):
-        losses[: len(read)] -= np.asarray(task.grades(read, replies[: len(read)], model.form), dtype=np.float64)
-    else:
-        losses[: len(read)] -= same([row.output for row in read], [reply.output for reply in replies[: len(read)]])
+    losses[: len(read)] = loss.of(read, replies[: len(read)])
     return Sample(
         np.array([reply.score for reply in replies], dtype=np.float64),
         np.clip(losses, 0.0, 1.0),
@@ -131,10 +132,21 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, segment: str | No
             n=len(rows),
             left_out=total - len(rows),
             unusable=drawn.unusable,
-            jobs=tuple(sorted({id for row in rows for id in drawn.jobs.get(row.input, ())})),
+            jobs=_jobs(drawn, rows, fewest, progress),
             marks=marks.text,
         ),
     )
+
+
+def _jobs(drawn: Drawn, rows: Sequence[Row], fewest: int, progress: Progress) -> tuple[str, ...]:
+    """The jobs that enough rows are of."""
+    counts = Counter(id for row in rows for id in drawn.jobs.get(row.input, ()))
+    for id, count in sorted(counts.items()):
+        if count < fewest:
+            progress.say(
+                f"the certificate does not know the job {id}: {count:,} of its requests are in the sample, and it takes {fewest:,}"
+            )
+    return tuple(sorted(id for id, count in counts.items() if count >= fewest))
 
 
 def _refuse_refuted(folder: Path, rows_sha256: str, marks: Marks, name: str) -> None:

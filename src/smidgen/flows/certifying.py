@@ -14,13 +14,13 @@ import numpy as np
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import CertificateError, InputError
-from smidgen.core.parts import Graded
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.version import VERSION
-from smidgen.flows import calibration_sample, lines, renewing
+from smidgen.flows import calibration_sample, lines, losses, renewing
 from smidgen.flows.acquaintance import acquainted
 from smidgen.flows.calibration_sample import Drawn, Sample
 from smidgen.flows.live import Model
+from smidgen.flows.losses import Choice, Marking
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
@@ -32,7 +32,6 @@ from smidgen.stats.certified import Claim, Judge, Outcome, Step, certified, leve
 from smidgen.stats.spending import share
 
 _LONGEST_DAYS = 3650
-_LOSSES = {"classify": "the answer is not the reference's", "write": "1 − ROUGE-L of the best reference"}
 
 
 @dataclass(frozen=True)
@@ -43,22 +42,24 @@ class Terms:
         alpha: the share of local answers that may disagree with the reference.
         delta: the chance that this does not hold.
         reference: what the outputs in the calibration file are.
-        model: what the large model is called by those who ask it, where it is the reference; empty where that is not known.
+        model: what the large model is called by those who ask it, where it is the reference, or the judge; empty where that is not known.
         judge: how often that reference is wrong itself, where it is a judge.
         valid_days: how long the certificate holds.
         segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
         look: which look at these rows it is, where more of them are looked at again and again: all looks together then spend delta. None
             where a sample is looked at once.
+        loss: of texts, what alpha bounds the mean of: see `flows/losses.py`. With `attributes` the reference is the request itself.
     """
 
     alpha: float = 0.05
     delta: float = 0.05
-    reference: Literal["gold", "model", "reviews", "judge"] = "gold"
+    reference: Literal["gold", "model", "reviews", "judge", "request"] = "gold"
     judge: Judge | None = None
     valid_days: int = 90
     segment: str | None = None
     look: int | None = None
     model: str = ""
+    loss: Choice = "likeness"
 
     @property
     def level(self) -> float:
@@ -96,14 +97,17 @@ def certify(
     *,
     input: str | None = None,
     label: str | None = None,
+    marking: Marking | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> Certified:
-    """Test on the pairs of a file, sign, and write the certificate beside the bundle, in the place of an older one.
+    """Test on the pairs of a file, sign, and write the certificate beside the bundle, in the place of an older one. `marking`: the judge,
+    where its marks are the loss.
 
     Raises:
-        InputError: terms that cannot be; a file that the bundle was made from; a sample with much of one in it whose certificate was
-            revoked; one on which as much cannot be claimed anew, for the audits speak against it.
+        InputError: terms that cannot be, or not of this task; a file that the bundle was made from; a sample with much of one in it
+            whose certificate was revoked; one on which as much cannot be claimed anew, for the audits speak against it; a judge that marks
+            too few answers.
         DataError: a file that cannot be read, or has no such column.
         BundleError: the bundle has no report.
         CertificateError: no threshold can be certified, and `facts` say how far it is; or the file cannot be written. What was there
@@ -111,12 +115,17 @@ def certify(
     """
     _check(terms)
     progress = progress or Silent()
-    return certify_drawn(model, calibration_sample.of_file(model, file, input, label, progress), terms, now=now, progress=progress)
+    losses.chosen(terms.loss, model.task, model.form, marking)  # before a file is read
+    drawn = calibration_sample.of_file(model, file, input, label, progress)
+    return certify_drawn(model, drawn, terms, marking=marking, now=now, progress=progress)
 
 
-def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | None = None, progress: Progress) -> Certified:
+def certify_drawn(
+    model: Model, drawn: Drawn, terms: Terms, *, marking: Marking | None = None, now: datetime | None = None, progress: Progress
+) -> Certified:
     """The same on pairs that are at hand. Raises as `certify` does."""
     _check(terms)
+    loss = losses.chosen(terms.loss, model.task, model.form, marking)
     known = report.read(model.folder / "report.json")
     tries = steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
     if not tries:
@@ -129,11 +138,11 @@ def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | N
     unchecked = (*friend.unchecked, *drawn.unchecked)
     for sentence in unchecked:
         progress.say(f"not checked: {sentence}")
-    sample = calibration_sample.answered(model, drawn, friend, terms.segment, progress)
-    graded = isinstance(model.task, Graded)
-    given, refused, failed = _tested(sample, terms, graded, tries)
+    fewest = least(terms.alpha, terms.delta)
+    sample = calibration_sample.answered(model, drawn, friend, loss, terms.segment, fewest, progress)
+    given, refused, failed = _tested(sample, terms, loss.graded, tries)
     if not given:
-        raise _failure(terms, graded, sample, failed)
+        raise _failure(terms, loss.graded, sample, failed)
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     until = now + timedelta(days=terms.valid_days)
     reference = Reference(kind=terms.reference, judge=_judge_error(terms), model=terms.model)
@@ -142,14 +151,15 @@ def certify_drawn(model: Model, drawn: Drawn, terms: Terms, *, now: datetime | N
         statement=papers.statement(terms.alpha, terms.delta, until),
         bundle=subject_of(model.manifest),
         task=model.manifest.task,
-        loss=_LOSSES.get(model.manifest.task, "the answer is not exactly the reference"),
+        loss=loss.words,
+        measure="" if terms.loss == "likeness" else terms.loss,
         reference=reference,
         alpha=terms.alpha,
         delta=terms.delta,
         by=terms.segment or "",
         answering=tuple(given),
         method="fixed-sequence testing; "
-        + ("betting (Waudby-Smith and Ramdas)" if graded else "exact binomial (Clopper–Pearson)")
+        + ("betting (Waudby-Smith and Ramdas)" if loss.graded else "exact binomial (Clopper–Pearson)")
         + terms.spent,
         calibration=sample.calibration,
         created=now,
@@ -194,7 +204,19 @@ def _check(terms: Terms) -> None:
             raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give --{name} 0.05, for 5 %.")
     if not 1 <= terms.valid_days <= _LONGEST_DAYS:
         raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
-    if terms.model and (terms.reference != "model" or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
+    if (terms.loss == "attributes") != (terms.reference == "request"):
+        raise InputError(
+            "of attributes the request itself is the reference, and of nothing else",
+            value=f"--loss {terms.loss} --reference {terms.reference}",
+            todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
+        )
+    if terms.loss == "judge" and terms.reference != "judge":
+        raise InputError(
+            "where a judge's marks are the loss, the judge is the reference",
+            value=f"--loss judge --reference {terms.reference}",
+            todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N and leave --reference out.",
+        )
+    if terms.model and (terms.reference not in ("model", "judge") or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
         raise InputError(
             "the large model's name is one line, and is said where it is the reference",
             value=terms.model[:MOST_NAME],

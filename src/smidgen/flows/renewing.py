@@ -48,9 +48,11 @@ def go_on(bundle: Path, paper: Certificate) -> None:
 
 
 def _renews(before: Certificate, paper: Certificate) -> bool:
-    """Whether both are of the same bundle against the same reference, and most of the rows are the same."""
+    """Whether both are of the same bundle and loss against the same reference, and most of the rows are the same."""
     names = {before.reference.model, paper.reference.model} - {""}
-    if before.bundle.sha256 != paper.bundle.sha256 or before.reference.kind != paper.reference.kind or len(names) > 1:
+    if before.bundle.sha256 != paper.bundle.sha256 or before.measure != paper.measure:
+        return False
+    if before.reference.kind != paper.reference.kind or len(names) > 1:
         return False
     first, second = before.calibration, paper.calibration
     if first.rows_sha256 == second.rows_sha256 or first.file_sha256 == second.file_sha256:

@@ -31,6 +31,7 @@ from smidgen.flows.live import Model, load
 from smidgen.flows.timing import Timing, measure
 from smidgen.flows.trained import Learnt, Trained
 from smidgen.flows.training import Bench, Variant
+from smidgen.flows.weighing import SECONDS
 from smidgen.judge import cost, extraction, filling, learning_curve, quality, writing
 from smidgen.judge.page import render
 from smidgen.judge.report import Report
@@ -52,7 +53,9 @@ from smidgen.parts.recipe import Recipe
 
 _Item = TypeVar("_Item")
 _MOST_COMPARED = 64
-"""Test rows that the alternatives of a writer are shown on, and its baseline."""
+"""Test rows that the alternatives of a writer are shown on, and its baseline, where it is quick."""
+_LEAST_COMPARED = 24
+"""The same of a slow one: each alternative writes them."""
 UNAIDED = "base, no examples"
 """The base asked without examples, among the alternatives."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
@@ -303,8 +306,11 @@ def _shown(name: str, variant: Variant, accuracy: Metric, seconds: float, **told
 
 
 def _compared(story: Story, items: Sequence[_Item]) -> Sequence[_Item]:
-    """Of the test rows, or of the answers to them, those that alternatives are shown on."""
-    return evenly(items, _MOST_COMPARED) if writes(story.task) else items
+    """Of the test rows, or of the answers to them, those that alternatives are shown on: of a writer as many as it writes in `SECONDS`."""
+    if not writes(story.task):
+        return items
+    in_time = int(1e3 * SECONDS / max(1.0, story.trained.variants[story.chosen.name].timing.p50))
+    return evenly(items, min(_MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
 
 
 def _unaided(story: Story) -> list[Alternative]:

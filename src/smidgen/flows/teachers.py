@@ -252,6 +252,14 @@ def open_teacher(
         return Local(recipe.folder / Path(settings.source).expanduser(), task, form, threads)
     if not isinstance(task, Teachable):
         raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
+    return remote(settings, task, form, shown, embed, fresh, threads)
+
+
+def remote(
+    settings: TeacherSettings, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
+) -> Remote:
+    """The model over HTTP that the settings name, for a task that is Teachable. Raises as `open_teacher` does."""
+    assert isinstance(task, Teachable)
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")

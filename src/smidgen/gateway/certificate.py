@@ -50,10 +50,10 @@ class JudgeError(_Part):
 
 class Reference(_Part):
     """What the answers were compared with. `judge` is there where the reference errs itself. `model` is what the large model is called by
-    those who ask it, where it is the reference and its name is known; it is written only then, so that older certificates keep their
-    signature."""
+    those who ask it, where it is the reference and its name is known, or what a judge is that gave marks; it is written only then, so that
+    older certificates keep their signature. `request`: the attributes of the request itself."""
 
-    kind: Literal["gold", "model", "reviews", "judge"]
+    kind: Literal["gold", "model", "reviews", "judge", "request"]
     judge: JudgeError | None = None
     model: str = Field(default="", max_length=MOST_NAME)
 
@@ -61,17 +61,19 @@ class Reference(_Part):
     def words(self) -> str:
         """As it is said to a reader."""
         if self.judge is not None:
-            return f"a judge that was wrong in {self.judge.wrong} of {self.judge.reviewed} reviewed verdicts"
+            named = f"the judge {self.model}, which" if self.model else "a judge that"
+            return f"{named} was wrong in {self.judge.wrong} of {self.judge.reviewed} reviewed verdicts"
         if self.kind == "model":
             return f"the large model {self.model}" if self.model else "the large model (no name of it is known)"
-        return {"gold": "gold labels", "reviews": "human reviews", "judge": "a judge"}[self.kind]
+        names = {"gold": "gold labels", "reviews": "human reviews", "judge": "a judge", "request": "the attributes of the request itself"}
+        return names[self.kind]
 
     @model_validator(mode="after")
     def _sound(self) -> Reference:
         if (self.kind == "judge") != (self.judge is not None):
             raise ValueError("a judge, and nothing else, comes with its measured error")
-        if self.model and self.kind != "model":
-            raise ValueError("the large model, and nothing else, has a model's name")
+        if self.model and self.kind not in ("model", "judge"):
+            raise ValueError("the large model or a judge, and nothing else, has a model's name")
         return self
 
 
@@ -121,7 +123,8 @@ class Certificate(_Part):
     Attributes:
         id: of this certificate; a revocation names it.
         statement: what is promised, in words.
-        loss: name of the loss that alpha bounds.
+        loss: the loss that alpha bounds, in words.
+        measure: of texts, which loss that is, where it is not their likeness to the reference's; it is written only then.
         by: what the segments are: empty for none, `label` for the label that is answered, else a column.
         answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
         method: the test.
@@ -136,6 +139,7 @@ class Certificate(_Part):
     bundle: Subject
     task: str
     loss: str
+    measure: Literal["", "attributes", "judge"] = ""
     reference: Reference
     alpha: Level
     delta: Level
@@ -157,6 +161,8 @@ class Certificate(_Part):
             raise ValueError("segments stand once each, and only where there are segments")
         if any(entry.bound > self.alpha or entry.answered > entry.n or entry.loss > entry.answered for entry in self.answering):
             raise ValueError("no bound is over alpha, and no more is answered or lost than there is")
+        if (self.measure == "attributes") != (self.reference.kind == "request"):
+            raise ValueError("of attributes the request itself is the reference, and of nothing else")
         if self.valid_until <= self.created:
             raise ValueError("it would end before it began")
         return self
@@ -189,6 +195,8 @@ class Certificate(_Part):
         for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
             if not facts[part][name]:
                 del facts[part][name]
+        if not facts["measure"]:
+            del facts["measure"]
         return facts
 
     def told(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The auditor: a random share of what bundles answered is also asked of the large model, behind the client's back and time.
+"""The auditor: a random share of what bundles answered is also asked of the large model, behind the client's back and time. Where the
+request itself is the certificate's reference, nobody is asked: the answer is held against it.
 
 It begins when the client has its answer. Which requests are audited is drawn before anything is known of how they go. Losses are taken in
 in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first. An
@@ -22,7 +23,7 @@ import httpx
 from smidgen.core.answer_state import UNLIKE
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
-from smidgen.flows import auditing, disagreement
+from smidgen.flows import auditing, disagreement, losses
 from smidgen.gateway import budget as budgets
 from smidgen.gateway.answer_reading import MOST_BYTES, Reading
 from smidgen.gateway.certificate import Certificate
@@ -43,7 +44,7 @@ MOST_WAITING = 256
 """Audits that have their answer, and wait for the one drawn before them."""
 LONGEST_SECONDS = 60.0
 """Nobody waits for an audit but those that were drawn after it: one that takes longer is left out."""
-_AGAINST = "model"
+_AGAINST = ("model", "request")
 _EACH_SECONDS = 60.0
 _DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
 _Found: TypeAlias = tuple[float, str]
@@ -96,7 +97,7 @@ class Auditor:
             asked: the text that it is about.
             id: of the request, where no other can have it; empty where one could: then the answer is not kept.
         """
-        if paper is None or paper.reference.kind != _AGAINST or len(replies) != 1 or self._chance.random() >= self._share:
+        if paper is None or paper.reference.kind not in _AGAINST or len(replies) != 1 or self._chance.random() >= self._share:
             return
         model = self._models[bundle]  # the one that answered: it may have been replaced when the audit has its answer
         folder = getattr(model, "folder", None)
@@ -107,7 +108,8 @@ class Auditor:
             return
         slip = Slip(budgets.today())  # of its own: the client's request is counted by now
         loop = asyncio.get_running_loop()
-        asking = loop.create_task(self._loss(model, replies[0], call, asked, slip, id))
+        alone = paper.reference.kind == "request"
+        asking = loop.create_task(_alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, slip, id))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         self._last = loop.create_task(self._taken_in(bundle, folder, paper, asking, slip, self._last))
@@ -208,3 +210,8 @@ class Auditor:
         if slip is not None:
             entry.add(slip.paid)
         self._bookkeeper.take(key, entry)
+
+
+async def _alone(model: Served, reply: Reply, asked: str) -> _Found:
+    """The loss by the request itself."""
+    return await asyncio.to_thread(losses.missed, model.task, model.form, asked, reply), ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
+from smidgen.core.loops import allowed, unlooped
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
-from smidgen.core.rows import Text
+from smidgen.core.rows import Row, Text
 from smidgen.students.decoder_settings import DecoderSettings
 from smidgen.students.pace import Pace
 
@@ -94,6 +95,7 @@ class Decoder:
         facts = {
             **prompt.json(),
             "max_tokens": most,
+            "loop": allowed(_answers(training.rows)),
             "drafting": drafting.options(),
             "context": min(teacher.model.shape.context, max(_LONG, 256 * math.ceil(2 * longest / 256))),
             "precision": settings.precision,
@@ -136,7 +138,7 @@ class Decoder:
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
-        options |= stored.facts.get("drafting", {})
+        options |= {"loop": stored.facts.get("loop", 0), **stored.facts.get("drafting", {})}
         if stored.facts.get("schema"):
             options["schema_of_answers"] = stored.facts["schema"]
         files = ["model.gguf", "tokenizer.json"]
@@ -212,8 +214,8 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) < room]
     try:
         model = model_in(stored, workers)
-        most = facts["max_tokens"]
-        found = dict(zip(fitting, write(model, [prompts[p] for p in fitting], facts["stop"], most, workers), strict=True))
+        most, loop = facts["max_tokens"], facts.get("loop", 0)
+        found = dict(zip(fitting, write(model, [prompts[p] for p in fitting], facts["stop"], most, workers, loop=loop), strict=True))
     finally:
         workers.close()
     rows = [found.get(place) for place in range(len(prompts))]
@@ -224,12 +226,17 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
             if row is not None:
                 row.probability = unguessed([*facts["before"], *prompt], row.ids, row.chances, sizes)
     return {
-        "texts": [tokenizer.decode(row.ids, skip_special_tokens=False) if row else "" for row in rows],
+        "texts": [_text(tokenizer.decode(row.ids, skip_special_tokens=False), row.finished) if row else "" for row in rows],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
         "likelihood": np.array([row.likelihood if row else 0.0 for row in rows], dtype=np.float32),
         "tokens": np.array([len(row.ids) if row else 0 for row in rows], dtype=np.float32),
         "finished": np.array([row.finished if row else 0.0 for row in rows], dtype=np.float32),
     }
+
+
+def _text(text: str, finished: bool) -> str:
+    """A text as the engine gives it."""
+    return text if finished else unlooped(text)
 
 
 def need_torch() -> None:
@@ -344,6 +351,14 @@ def _guide(
 def _most(training: Training, lessons: Lessons) -> int:
     """The most tokens that an answer may have."""
     return int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
+
+
+def _answers(rows: Sequence[Row]) -> Iterator[str]:
+    """The texts of the answers."""
+    for row in rows:
+        for answer in row.output if isinstance(row.output, list) else [row.output]:
+            if isinstance(answer, str):
+                yield answer
 
 
 def _epochs(count: int) -> float:

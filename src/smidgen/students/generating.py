@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smidgen.core.loops import Loops, spelt
 from smidgen.students.llama import Llama
 from smidgen.students.workers import Workers
 
 _ROWS = 32
+_LETTERS = 3
+"""Characters of a token, at the least that there are on average."""
 
 
 @dataclass
@@ -36,9 +39,10 @@ def write(
     most: int,
     workers: Workers,
     seeds: Sequence[int] | None = None,
+    loop: int = 0,
 ) -> list[Written]:
     """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or, with `seeds`, drawing
-    each token by its chance.
+    each token by its chance. With `loop` a text is also cut where it goes round in circles for about so many characters.
 
     Prompts of like length go together; each worker takes batches of its own.
     """
@@ -52,7 +56,7 @@ def write(
             for number in range(worker, len(batches), workers.count):
                 batch = batches[number]
                 random = torch.Generator().manual_seed(_seed([*seeds, number])) if seeds is not None else None
-                written = _Batch(model, [prompts[p] for p in batch], most).run(stop, most, random)
+                written = _Batch(model, [prompts[p] for p in batch], most).run(stop, most, random, math.ceil(loop / _LETTERS))
                 for place, one in zip(batch, written, strict=True):
                     found[place] = one
 
@@ -80,12 +84,13 @@ class _Batch:
             for cache in (*self.keys, *self.values):
                 cache[:, :, : self.shared] = cache[:1, :, : self.shared]
 
-    def run(self, stop: Sequence[int], most: int, random: torch.Generator | None = None) -> list[Written]:
-        """Write until every row has ended, or has `most` tokens: the likeliest ones, or drawn by their chances with `random`."""
+    def run(self, stop: Sequence[int], most: int, random: torch.Generator | None = None, loop: int = 0) -> list[Written]:
+        """Write until every row has ended, has `most` tokens, or goes round in circles for `loop`: the likeliest ones, or drawn by their
+        chances with `random`."""
         rows = len(self.ids)
         written: list[list[int]] = [[] for _ in range(rows)]
         chances: list[list[float]] = [[] for _ in range(rows)]
-        finished = [False] * rows
+        finished, loops = [False] * rows, [Loops(loop) for _ in range(rows)]
         ids, at = self.ids, self.shared
         alive = torch.arange(rows)
         for _ in range(most):
@@ -101,7 +106,8 @@ class _Batch:
                 else:
                     written[row].append(token)
                     chances[row].append(p)
-                    keep.append(place)
+                    if not loops[row].feed(spelt([token])):
+                        keep.append(place)
             if not keep:
                 break
             alive, ids = alive[keep], best[keep][:, None]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smidgen.core.errors import TrainError
+from smidgen.core.loops import LEAST
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
@@ -56,7 +57,13 @@ class Prompted:
         most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
         longest = len(prompt.before) + lessons.longest + most
         schema = training.form.get("schema")
-        facts = {**prompt.json(), "schema": schema, "max_tokens": most, "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512)}
+        facts = {
+            **prompt.json(),
+            "schema": schema,
+            "max_tokens": most,
+            "loop": LEAST,
+            "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512),
+        }
         described(space.folder, folder)
         saved(space.folder, folder, None, facts, {})
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from smidgen.core.errors import DataError
+from smidgen.core.loops import unlooped
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
@@ -122,12 +123,13 @@ class Write:
         return {**form, "score": score}
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
-        """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off.
+        """One reply a text. Its score is the ROUGE-L that can be expected of it, and 0 where it is empty or was cut off. One that was cut
+        because it went round in circles has what it said over and over once.
 
         Facts: `tokens`, `finished`; and where `raw` has the `inputs`, which are attributes, `missing` and `unsupported` ones.
         """
-        texts: list[str] = list(raw["texts"])
         tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
+        texts = [text if whole else unlooped(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
         checked = self._facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
         scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form["score"]), 0.0, 1.0)
         replies = []
@@ -158,6 +160,18 @@ class Write:
     def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
         """ROUGE-L of each reply and its best reference."""
         return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
+
+    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Form) -> list[float | None]:
+        """Of each text's attributes the share that its output leaves out or makes up: (missing + unsupported) / (all +
+        unsupported). None for a text without attributes, and where none are checked.
+
+        Attributes that the examples mostly left out do not count. Those under a key that no example had count as left out: nobody knows how
+        they are said.
+        """
+        return [
+            None if facts is None else _missed(text, facts, form)
+            for text, facts in zip(texts, self._facts(texts, outputs, form), strict=True)
+        ]
 
     def gathered(self, rows: Sequence[Row]) -> list[Row]:
         """One row for each input, with the number and the weight of its first, and all its references."""
@@ -274,6 +288,14 @@ def _no_attributes(rows: Sequence[Row]) -> DataError:
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [(joined(row.input), reference) for row in rows for reference in references(row)]
+
+
+def _missed(text: Text, facts: Facts, form: Form) -> float | None:
+    """The share of a text's attributes that an output misses; None where there are none to be checked."""
+    strange = sum(key not in form["lexicon"]["keys"] for key, _ in attributes(joined(text)))
+    faults = len(facts.missing) + strange + len(facts.unsupported)
+    total = len(facts.covered) + faults
+    return faults / total if total else None
 
 
 def _signs(checked: Sequence[Facts | None]) -> Floats:

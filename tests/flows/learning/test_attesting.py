@@ -89,11 +89,12 @@ def test_an_answer_that_names_nothing_known_is_heard_once_more_and_else_a_disagr
 
 
 def test_the_certificate_names_the_jobs_whose_requests_it_was_tested_on_and_no_others(model: Model) -> None:
-    some = [*rows(300, jobs=("aaaaaaaaaaaaaaaa",)), *rows(40, start=30_000), *rows(20, start=40_000, jobs=("bbbbbbbbbbbbbbbb",))]
+    some = [*rows(300, jobs=("aaaaaaaaaaaaaaaa",)), *rows(40, start=30_000), *rows(59, start=40_000, jobs=("bbbbbbbbbbbbbbbb",))]
+    some += rows(58, start=45_000, jobs=("dddddddddddddddd",))  # with which no claim of its own could be shown
     others = rows(50, "human", start=50_000, jobs=("cccccccccccccccc",))
     found = attest(model, [*some, *others], reference="model")
     assert found.certificate is not None and found.certificate.calibration.jobs == ("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb")
-    assert found.certificate.calibration.n == 360
+    assert found.certificate.calibration.n == 457
 
 
 def test_a_text_that_comes_again_is_one_row(model: Model) -> None:

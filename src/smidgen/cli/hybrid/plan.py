@@ -53,7 +53,7 @@ class Plan:
     seed: int = 0
 
 
-FAST = Plan(learn_at=(600,), requests=800)
+FAST = Plan(learn_at=(800,), requests=1000)
 """One learning in place of three."""
 
 

@@ -21,15 +21,16 @@ from smidgen.judge import report
 from smidgen.stats.binomial import least
 from smidgen.stats.prospect import Prospect, prospect
 
-Reference = Literal["gold", "model", "reviews", "judge"]
+Reference = Literal["gold", "model", "reviews", "judge", "request"]
 _OF: Mapping[Reference, frozenset[Source]] = {
     "gold": frozenset({"original", "data", "human"}),
     "model": frozenset({"upstream"}),
     "reviews": frozenset({"human"}),
     "judge": frozenset(),
+    "request": frozenset({"original", "data", "human", "upstream"}),
 }
-"""Whose outputs are that reference's. What a person corrected is not what the large model said. How often a judge errs was measured on its
-own verdicts, and tells of no other answers."""
+"""Whose outputs are that reference's; a request that is its own reference needs none. What a person corrected is not what the large model
+said. How often a judge errs was measured on its own verdicts, and tells of no other answers."""
 _NAME = "the held-out rows"
 _HANDFUL = 20
 _NEWEST = 100
@@ -87,6 +88,7 @@ def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken], lo
         valid_days=asked.valid_days,
         segment=BY_LABEL if before is not None and before.by == BY_LABEL else None,
         look=look,
+        loss="attributes" if reference == "request" else "likeness",
     )
 
 

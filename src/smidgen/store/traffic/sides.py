@@ -33,5 +33,10 @@ class Sides:
         digest = self._digest("side", f"text {text}" if text is not None else f"id {id}").digest()
         return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < self.share * (1 << _BITS)
 
+    def drawn(self, purpose: str, value: str, share: float) -> bool:
+        """Whether a value is among a share, 0..1, that is drawn for a purpose. Those of a smaller share are among those of a larger one."""
+        digest = self._digest(f"draw {purpose}", value).digest()
+        return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < share * (1 << _BITS)
+
     def _digest(self, purpose: str, value: str) -> hmac.HMAC:
         return hmac.new(self._key, f"{purpose}\0{value}".encode("utf-8", "replace"), hashlib.sha256)

@@ -18,8 +18,9 @@ from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import InputError
 from smidgen.core.frames import UNFRAMED, Frame
-from smidgen.store.traffic import kinds, learning
+from smidgen.store.traffic import given, kinds, learning
 from smidgen.store.traffic.database import Database, url_of
+from smidgen.store.traffic.given import Given, Place
 from smidgen.store.traffic.kinds import Tally, Template
 from smidgen.store.traffic.shapes import (
     MOST_COMMENT,
@@ -188,6 +189,11 @@ class Traffic:
     ) -> list[Heard]:
         """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `stretches.stretch`."""
         return stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
+
+    def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[Given]:
+        """The answers given here under a certificate that people are to audit, the oldest first; see `given.walk`."""
+        self._opened()
+        return given.walk(self._reading, self._sides, certificate, share, after, stamp(until))
 
     def find(self, id: str) -> Mapping[str, Any] | None:
         """What is stored of one request, by the names of its columns; None where there is none."""

@@ -1,0 +1,126 @@
+"""`smidgen audit`: people say what is right of a random share of what was answered here, and the certificate goes by it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.screen import errors, out, print_json
+from smidgen.core.errors import InputError
+
+if TYPE_CHECKING:
+    from smidgen.flows.reviewing import Reviewing
+    from smidgen.store.traffic.given import Given
+
+_UNKNOWN = "?"
+
+
+def audit(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle or line, whose certificate is against gold labels or reviews.")],
+    share: Annotated[
+        float | None, typer.Option(help="Of the answers, drawn at random, that people look at: once for a certificate (default: 0.02).")
+    ] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the texts that wait to this CSV, to be filled in elsewhere.")] = None,
+    take: Annotated[Path | None, typer.Option(help="Take in such a CSV, filled in: as far as its rows have an output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; nobody is asked.")] = False,
+) -> None:
+    """Audit a random share of the answers given here, by people. Whoever answers does not see what the model said.
+
+    Needs what `smidgen serve --capture answers` stored. When the answers speak against the certificate, it is revoked: exit code 1.
+
+    Example: smidgen audit my-model
+    """
+    from smidgen.flows.reviewing import opened
+    from smidgen.store.traffic.store import opened as store_opened
+
+    if export is not None and take is not None:
+        raise InputError("one thing at a time: --export or --take", value=f"{export} and {take}", todo="Give one, then the other.")
+    with store_opened(make=False) as store, opened(bundle, store, share) as review:
+        if export is not None:
+            _exported(review, export, as_json)
+            return
+        before = review.evidence.audits
+        revoked = _taken(review, take) if take is not None else False if as_json else _asked(review)
+        found, waiting = review.evidence, sum(1 for _ in review.waiting())
+        facts = {"certificate": review.paper.id, "share": review.share, "taken_in": found.audits - before, "waiting": waiting}
+        if as_json:
+            print_json({**facts, "audits": found.audits, "losses": found.losses, "evidence": found.evidence, "revoked": found.revoked})
+        else:
+            out.print(
+                f"{found.audits - before:,} taken in, {waiting:,} wait. In all {found.audits:,} audits with a loss of {found.losses:.4g}; "
+                f"evidence against the certificate {found.evidence:.3g} of {found.needed:.3g}",
+                soft_wrap=True,
+            )
+    if revoked or found.revoked:
+        errors.print("The certificate is revoked: everything escalates.")
+        raise typer.Exit(1)
+
+
+def _asked(review: Reviewing) -> bool:
+    """Ask for one after the other, until there are none, someone stops, or the certificate is revoked; whether it is."""
+    labels = review.labels
+    if labels:
+        out.print(", ".join(f"[bold]{number}[/] {escape(label)}" for number, label in enumerate(labels, 1)), soft_wrap=True)
+    out.print(f"[dim]{_UNKNOWN} where none of them is right or it cannot be told (counts as wrong); an empty line stops[/]")
+    while (given := next(review.waiting(), None)) is not None:
+        out.rule(f"{given.time:%Y-%m-%d %H:%M} UTC", style="dim")
+        out.print(given.input, markup=False, soft_wrap=True)
+        while True:
+            try:
+                said = input("right answer: ").strip()
+            except EOFError:
+                said = ""
+            if not said:
+                return False
+            if labels and said.isdecimal() and said not in labels and 1 <= int(said) <= len(labels):
+                said = labels[int(said) - 1]
+            try:
+                if review.take_in(given, None if said == _UNKNOWN else said):
+                    return True
+                break
+            except ValueError as error:
+                near = difflib.get_close_matches(said, labels, 1)
+                errors.print(f"{escape(str(error))}{f'; {escape(near[0])}?' if near else ''}")
+    return False
+
+
+def _exported(review: Reviewing, file: Path, as_json: bool) -> None:
+    from smidgen.flows.review_files import write
+
+    count = write(review.waiting(), file)
+    if as_json:
+        print_json({"out": str(file), "waiting": count, "share": review.share})
+    else:
+        out.print(f"[bold]{escape(str(file))}[/]: {count:,} texts. Fill in the column `output`, then --take it", soft_wrap=True)
+
+
+def _taken(review: Reviewing, file: Path) -> bool:
+    """Take in a file as far as it goes."""
+    from smidgen.flows.review_files import read
+
+    answers = read(file)
+    waiting: list[Given] = list(review.waiting())
+    for given in waiting:
+        if (said := answers.get(given.id, "")) and said != _UNKNOWN:
+            try:
+                review.parsed(said)
+            except ValueError as error:
+                raise InputError(
+                    f"an output cannot be taken in: {error}",
+                    value=f"request {given.id} in {file}",
+                    todo=f"Mend the row, or write {_UNKNOWN} where no known answer is right. Nothing of the file was taken in.",
+                ) from None
+    for given in waiting:
+        said = answers.get(given.id, "")
+        if not said:
+            return False  # in their order, or the hard ones would be left for ever
+        if review.take_in(given, None if said == _UNKNOWN else said):
+            return True
+    return False
+
+
+part = audit
