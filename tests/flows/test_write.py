@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from tests.students.tiny_decoder import tiny_decoder
 
+from smidgen.bundles.open import open_bundle
 from smidgen.cli.main import code
 from smidgen.core.errors import GateError
+from smidgen.core.loops import LEAST
 from smidgen.core.parts import EngineSpec, Form, Raw
 from smidgen.core.rows import Text
 from smidgen.flows import shipping
@@ -72,6 +74,7 @@ def test_the_report_says_how_good_it_is(bundle: Path) -> None:
     assert report.speed.tokens_per_second is None or report.speed.tokens_per_second > 0
     assert report.calibration is not None and not report.calibration.fitted, "seven rows are kept apart, too few to fit a score"
     assert report.student.kind == "decoder" and report.student.method == "f16" and report.student.base is not None
+    assert open_bundle(bundle).manifest.engine.options["loop"] == LEAST, "none of the examples goes round in circles"
 
 
 def test_the_report_says_what_the_base_does_without_examples(bundle: Path) -> None:
