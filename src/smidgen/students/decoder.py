@@ -30,6 +30,13 @@ _WHOLE = 2 / 3
 """Of the time for teaching: the share for the whole model, where something of it is left out then."""
 _ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
+_BATCH, _LEAST_BATCH = 32, 8
+"""Examples of a step where nobody says how many, and the fewest where there is time for few steps."""
+_FEW_STEPS, _ENOUGH_STEPS = 48, 96
+"""Of a budget of time that has not room for the first number of steps, steps are made smaller, towards the second."""
+_ROUNDING_COSTS = 0.05
+"""Nats a token by which the loss of held examples may rise where matrices are rounded for the sake of few bits; where it rises more, few
+bits are too few for what was taught."""
 _UNROUNDED = 2 / 3
 """The share of the steps that are taught with free matrices, where the last ones are rounded."""
 _ROOM = 1.5
@@ -163,7 +170,15 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
         teacher.resume(load_file(str(file)))
     elif seconds is not None:
         pace = Pace(seconds, teacher.course.steps)
-        teacher.limit(pace.before(teacher.seconds_a_step()))
+        took = teacher.seconds_a_step()
+        steps, batch = pace.before(took), teacher.course.batch
+        if settings.batch_rows is None and steps < min(_FEW_STEPS, teacher.course.steps):
+            fewer = min(batch, max(_LEAST_BATCH, batch * steps // _ENOUGH_STEPS))
+            space.progress.say(f"{fewer} examples a step instead of {batch}, for there is time for {steps} steps of so many")
+            teacher.regroup(fewer)
+            pace.stretch(batch / fewer)
+            steps = pace.before(took * fewer / batch)
+        teacher.limit(steps)
     space.progress.start(title, teacher.course.steps)
     if teacher.step:
         space.progress.say(f"going on after step {teacher.step} of {teacher.course.steps}, where an earlier run stopped")
@@ -315,7 +330,7 @@ def _teacher(
     else:
         change = Matrices(shape, frozen)
     count = len(lessons.lessons)
-    batch = min(settings.batch_rows, max(4, count // 8))
+    batch = min(settings.batch_rows or _BATCH, max(4, count // 8))
     epochs = settings.epochs or _epochs(count)
     if settings.time_budget is not None and settings.epochs is None:
         epochs = 4 * epochs  # the time decides, unless overlearning would
@@ -328,6 +343,7 @@ def _teacher(
         checks=max(2, min(10, math.ceil(epochs))),
         # Where something is left out, what is left is rounded.
         rounded_from=None if settings.pruned else _rounded_from(settings),
+        rounding_costs=_ROUNDING_COSTS if settings.qat == "auto" else None,
     )
     guide, drawing = _guide(training, settings, space, kept, list(prompt.before), dtype), None
     if guide is not None and settings.on_policy:

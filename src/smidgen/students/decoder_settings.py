@@ -23,7 +23,9 @@ class DecoderSettings(Settings):
         flag="--time-budget",
     )
     learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)
-    batch_rows: int = setting(32, "Examples of one optimiser step.", ge=1, le=1024)
+    batch_rows: int | None = setting(
+        None, "Examples of one optimiser step (default: 32, fewer where a time budget has room for few steps).", ge=1, le=1024
+    )
     rank: int = setting(16, "Rank of the adapters.", ge=1, le=256)
     alpha: float = setting(32.0, "Scale of the adapters, before it is divided by the rank.", gt=0, le=1024)
     references: int = setting(

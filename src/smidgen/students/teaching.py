@@ -15,6 +15,7 @@ from smidgen.core.errors import TrainError
 from smidgen.students.adapters import Change
 from smidgen.students.blocks import Block, Gradients, Guide
 from smidgen.students.drawing import Drawing, Group
+from smidgen.students.grouping import block_of, grouped, length_of, some, tokens_of
 from smidgen.students.lessons import Lesson
 from smidgen.students.llama import Llama
 from smidgen.students.workers import Workers
@@ -34,6 +35,7 @@ class Course:
         patience: looks without a better loss after which teaching stops.
         shared: whether an input is read once for several answers to it.
         rounded_from: the share of the steps after which matrices are rounded as they will be stored; None: never.
+        rounding_costs: the most by which rounding may raise the held loss (nats a token), or what was best without it stays; None: any.
     """
 
     steps: int
@@ -47,6 +49,7 @@ class Course:
     patience: int = 2
     shared: bool = True
     rounded_from: float | None = None
+    rounding_costs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ class Now:
     steps: int
     loss: float
     tokens_per_second: float
+
+
+_LOOKING = 0.15
+"""Of the time of teaching, what looking at the held examples may take."""
+_READ = 1 / 3
+"""What reading a token takes, of learning from it."""
+_HELD_STEPS = 2
+"""Steps whose tokens the held examples may have that are looked at; more would show little more."""
 
 
 class Teacher:
@@ -77,9 +88,9 @@ class Teacher:
         self.model, self.change, self.course, self.workers = model, change, course, workers
         self.guide, self.drawing = guide, drawing
         most = course.block_tokens if course.shared else 0
-        self.groups, self.held = grouped(lessons, most), grouped(held, most)
-        # Groups of a step: as many as have its number of examples, on average.
-        self._groups_a_step = min(len(self.groups), max(1, round(course.batch * len(self.groups) / max(1, len(lessons)))))
+        self.groups, self._lessons = grouped(lessons, most), len(lessons)
+        self.held = grouped(some(held, _HELD_STEPS * course.batch * tokens_of(self.groups) / max(1, len(lessons))), most)
+        self._groups_a_step = self._groups_of(course.batch)
         self.parameters = change.parameters()
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=course.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=course.decay, fused=True
@@ -89,6 +100,7 @@ class Teacher:
         self.best: dict[str, Tensor] | None = None
         self.done = False
         self._first_loss = 0  # of those that count: losses with and without rounding are not compared
+        self._plain: dict[str, Tensor] | None = None  # what was best before matrices were rounded
 
     @property
     def unmoved(self) -> bool:
@@ -124,6 +136,7 @@ class Teacher:
             rested()
         if self.held and looked < self.step and not self.done:
             self._look()  # the steps were made fewer on the way
+        self._without_rounding()
         if self.best is not None:
             self.change.load(self.best)
         self.change.merge(self.model, self.workers)
@@ -142,6 +155,16 @@ class Teacher:
     def limit(self, steps: int) -> None:
         """Take another number of steps in all."""
         self.course = replace(self.course, steps=max(1, steps))
+
+    def regroup(self, batch: int) -> None:
+        """Take another number of examples a step, and so many more or fewer steps."""
+        steps = math.ceil(self.course.steps * self.course.batch / batch)
+        self.course = replace(self.course, batch=batch, steps=max(1, steps))
+        self._groups_a_step = self._groups_of(batch)
+
+    def _groups_of(self, batch: int) -> int:
+        """Groups of a step: as many as have its number of examples, on average."""
+        return min(len(self.groups), max(1, round(batch * len(self.groups) / max(1, self._lessons))))
 
     def held_loss(self) -> float:
         """Mean cross-entropy (nats a token) of the held answers, in the model as it is merged now."""
@@ -173,10 +196,12 @@ class Teacher:
         """All that a resumed run needs, for a file."""
         state = {f"now.{name}": tensor for name, tensor in self.change.state().items()}
         state |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
+        state |= {f"plain.{name}": tensor for name, tensor in (self._plain or {}).items()}
         for at, parameter in enumerate(self.parameters):
             found = self.optimizer.state.get(parameter, {})
             state |= {f"optimizer.{at}.{name}": value for name, value in found.items()}
         state["step"], state["steps"] = torch.tensor(self.step), torch.tensor(self.course.steps)
+        state["batch"] = torch.tensor(self.course.batch)
         state["rounded"], state["first_loss"] = torch.tensor(int(self.change.rounded)), torch.tensor(self._first_loss)
         state["losses"], state["done"] = torch.tensor(self.losses, dtype=torch.float64), torch.tensor(int(self.done))
         return state
@@ -186,6 +211,9 @@ class Teacher:
         self.change.load({name.removeprefix("now."): tensor for name, tensor in state.items() if name.startswith("now.")})
         best = {name.removeprefix("best."): tensor for name, tensor in state.items() if name.startswith("best.")}
         self.best = best or None
+        plain = {name.removeprefix("plain."): tensor for name, tensor in state.items() if name.startswith("plain.")}
+        self._plain = plain or None
+        self.regroup(int(state["batch"]))
         for at, parameter in enumerate(self.parameters):
             prefix = f"optimizer.{at}."
             found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
@@ -196,7 +224,9 @@ class Teacher:
         self.limit(int(state["steps"]))
 
     def _due(self) -> bool:
-        every = max(1, self.course.steps // self.course.checks)
+        taught = self._groups_a_step * tokens_of(self.groups) / max(1, len(self.groups))
+        affordable = math.ceil(_READ * tokens_of(self.held) / (_LOOKING * max(1.0, taught)))
+        every = max(1, self.course.steps // self.course.checks, affordable)
         return self.step % every == 0 or self.step == self.course.steps
 
     def _look(self) -> None:
@@ -233,9 +263,18 @@ class Teacher:
         """From the best numbers on, teach the rounded matrices."""
         if self.best is not None:
             self.change.load(self.best)
+            if self.course.rounding_costs is not None:
+                self._plain = {name: tensor.clone() for name, tensor in self.best.items()}
         self.change.rounded, self._first_loss = True, len(self.losses)
         if self.held:
             self._look()  # what was best, as it will be stored: rounded teaching has to beat that
+
+    def _without_rounding(self) -> None:
+        """Go back to what was best before matrices were rounded, where rounding costs too much."""
+        most, counted = self.course.rounding_costs, self.losses[self._first_loss :]
+        if most is None or self._plain is None or not counted or min(counted) - min(self.losses[: self._first_loss]) <= most:
+            return
+        self.best, self._plain, self.change.rounded = self._plain, None, False
 
     def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
@@ -305,55 +344,3 @@ class Teacher:
             blocks.append(groups[at : at + rows])
             at += rows
         return blocks
-
-
-def grouped(lessons: Sequence[Lesson], most: int) -> list[Group]:
-    """Lessons with the same input together, in the order of the first of each, but no group longer than `most` tokens (a lesson that is
-    longer by itself is a group by itself)."""
-    by_input: dict[bytes, list[list[Lesson]]] = {}
-    for lesson in lessons:
-        groups = by_input.setdefault(lesson.ids[: len(lesson.ids) - lesson.answer].tobytes(), [])
-        if groups and length_of(groups[-1]) + lesson.answer <= most:
-            groups[-1].append(lesson)
-        else:
-            groups.append([lesson])
-    return [tuple(group) for groups in by_input.values() for group in groups]
-
-
-def length_of(group: Sequence[Lesson]) -> int:
-    """Tokens of a group laid out in a row: the input once, and every answer."""
-    return len(group[0].ids) + sum(lesson.answer for lesson in group[1:])
-
-
-def block_of(groups: Sequence[Group]) -> Block:
-    """Groups side by side, each an input and its answers, padded on the right with token 0, which nothing looks at."""
-    length = max(length_of(group) for group in groups)
-    ids, parts, positions = (np.zeros((len(groups), length), dtype=np.int64) for _ in range(3))
-    answers, targets, weights, drawn = [], [], [], []
-    for row, group in enumerate(groups):
-        source = len(group[0].ids) - group[0].answer
-        ids[row, :source] = group[0].ids[:source]
-        positions[row, :source] = np.arange(source)
-        at = source
-        for number, lesson in enumerate(group, start=1):
-            own = slice(at, at + lesson.answer)
-            ids[row, own] = lesson.ids[source:]
-            parts[row, own] = number
-            positions[row, own] = np.arange(source, source + lesson.answer)
-            # The input's last token predicts an answer's first, and so on: the end token predicts nothing.
-            answers.append(np.concatenate([[source - 1], np.arange(at, at + lesson.answer - 1)]) + row * length)
-            targets.append(lesson.ids[source:])
-            weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
-            drawn.append(np.full(lesson.answer, lesson.drawn, dtype=np.bool_))
-            at += lesson.answer
-        parts[row, at:] = len(group) + 1
-    alone = all(len(group) == 1 for group in groups)
-    return Block(
-        torch.from_numpy(ids),
-        torch.from_numpy(np.concatenate(answers)),
-        torch.from_numpy(np.concatenate(targets)),
-        torch.from_numpy(np.concatenate(weights)),
-        None if alone else torch.from_numpy(parts),
-        None if alone else torch.from_numpy(positions),
-        torch.from_numpy(np.concatenate(drawn)) if any(lesson.drawn for group in groups for lesson in group) else None,
-    )
