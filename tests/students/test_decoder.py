@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from smidgen.students.adapters import Adapters, frozen_of, model_of
 from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
+from smidgen.students.grouping import length_of
 from smidgen.students.lessons import Lesson, check, chosen, lessons_of
 from smidgen.students.pace import Pace
 from smidgen.students.prompts import Prompt, plain_ids, prompt_of, tokenizer_of
@@ -210,6 +212,46 @@ def test_a_time_budget_decides_how_many_steps(
     decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
     told = json.loads((tmp_path / "smidgen_student.json").read_text(encoding="utf-8"))
     assert told["facts"]["steps"] == steps
+
+
+@pytest.mark.parametrize(("budget", "batch", "steps"), [("10s", 8, 20), ("80s", 13, 98), ("100s", 32, 50)])
+def test_where_there_is_time_for_few_steps_they_are_smaller(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, batch: int, steps: int
+) -> None:
+    """A step of 32 examples takes two seconds, a smaller one as much less; 96 steps are wanted, and eight examples in each at least."""
+    now, sizes, learn = [0.0], [], Teacher._learn
+
+    def slow(self: Teacher, batch: Any) -> float:
+        sizes.append(self.course.batch)
+        now[0] += 2.0 * self.course.batch / 32
+        return learn(self, batch)
+
+    monkeypatch.setattr(Teacher, "_learn", slow)
+    monkeypatch.setattr(Teacher, "seconds_a_step", lambda self: 2.0)
+    monkeypatch.setattr(decoder, "Pace", lambda seconds, most: Pace(seconds, most, lambda: now[0]))
+    training = Training(
+        [Row(f"{row.input} {number}", row.output, number) for number, row in enumerate(ROWS * 40)],
+        (),
+        {},
+        find(str(base), family="decoder"),
+        DecoderSettings(time_budget=budget, precision="f32"),
+    )
+    decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
+    told = json.loads((tmp_path / "smidgen_student.json").read_text(encoding="utf-8"))
+    assert set(sizes) == {batch} and told["facts"]["steps"] == len(sizes) and abs(len(sizes) - steps) <= 1
+
+
+def test_looking_at_held_examples_takes_a_small_part_of_the_time(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many held examples as are learnt from, and a look wanted after every step."""
+    taught = teacher(base, 40)
+    lessons = [lesson for group in taught.groups for lesson in group]
+    many = Teacher(taught.model, taught.change, lessons, lessons * 20, Course(steps=40, batch=2, checks=40, patience=99), Workers(1))
+    assert 16 <= sum(map(len, many.held)) < len(lessons * 20)
+    looks: list[int] = []
+    monkeypatch.setattr(many, "held_loss", lambda: float(looks.append(many.step) or 1.0))
+    run(many)
+    read, learnt = (sum(length_of(group) for group in groups) for groups in (many.held, many.batch(0)))
+    assert 2 <= len(looks) < 40 and all(b - a >= read / (3 * 0.15 * learnt) - 1 for a, b in pairwise(looks[1:-1]))
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

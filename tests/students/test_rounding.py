@@ -61,6 +61,32 @@ def test_what_is_taught_rounded_is_packed_without_loss(tmp_path: Path, method: s
     assert errors["q4-0"] < 0.002 < 0.03 < errors["none"]
 
 
+@pytest.mark.parametrize(("most", "rounded_loss", "kept"), [(0.05, 1.02, True), (0.05, 1.2, False), (None, 9.0, True)])
+def test_where_rounding_costs_too_much_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: float | None, rounded_loss: float, kept: bool
+) -> None:
+    """Held losses fall to 1 before matrices are rounded, and are `rounded_loss` from then on."""
+    from smidgen.students.teaching import Teacher
+
+    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    monkeypatch.setattr(decoder, "_ROUNDING_COSTS", most)
+    before = iter([3.0, *[1.0] * 99])
+    monkeypatch.setattr(Teacher, "held_loss", lambda self: rounded_loss if self.change.rounded else next(before))
+    folder = tmp_path / "student"
+    folder.mkdir()
+    said: list[str] = []
+
+    class Heard(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    settings = DecoderSettings(epochs=6, batch_rows=4, precision="f32", qat="auto")
+    decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(folder, 1, Heard()))
+    facts = opened(folder).facts
+    assert facts["rounded"] is kept and rounded_loss in facts["held_loss"]
+    assert any("taught without" in text for text in said) is not kept
+
+
 def test_a_run_that_was_stopped_goes_on_rounded(tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -198,6 +198,8 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
             last = time.monotonic()
 
     teacher.run(stepped, rested)
+    if teacher.rounding_given_up:
+        space.progress.say("rounded for few bits it would lose too much of the held-out rows: taught without")
     if teacher.unmoved:
         rounded = ", rounded as it is stored" if teacher.change.rounded else ""
         space.progress.say(f"no step was better on the held-out rows than what it began with{rounded}: that is what stays")

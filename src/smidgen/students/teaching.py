@@ -101,6 +101,7 @@ class Teacher:
         self.done = False
         self._first_loss = 0  # of those that count: losses with and without rounding are not compared
         self._plain: dict[str, Tensor] | None = None  # what was best before matrices were rounded
+        self.rounding_given_up = False
 
     @property
     def unmoved(self) -> bool:
@@ -275,6 +276,7 @@ class Teacher:
         if most is None or self._plain is None or not counted or min(counted) - min(self.losses[: self._first_loss]) <= most:
             return
         self.best, self._plain, self.change.rounded = self._plain, None, False
+        self._first_loss, self.rounding_given_up = 0, True
 
     def batch(self, step: int) -> list[Group]:
         """The examples of a step: every epoch in an order of its own, the rest of one and the start of the next together."""
