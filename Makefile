@@ -25,7 +25,7 @@ demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show th
 
 test: lint docs ## Every check: lint, types, floors, docs, all tests
 	$(BIN)/smidgen pull $(BASES)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
 	$(BIN)/ruff check .

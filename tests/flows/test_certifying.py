@@ -226,6 +226,7 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
         ({"judge": Judge(1, 10)}, "measured error"),
         ({"reference": "judge", "judge": Judge(11, 10)}, "K wrong of N"),
         ({"reference": "judge", "judge": Judge(0, 0)}, "K wrong of N"),
+        ({"reference": "judge", "judge": Judge(0, 10), "model": "big"}, "large model's name"),
     ],
 )
 def test_terms_that_cannot_be_are_refused(certified_bundle: Path, tmp_path: Path, terms: dict[str, Any], said: str) -> None:  # noqa: F811

@@ -10,7 +10,11 @@ from tests.upstream_stub import UpstreamStub
 
 from smidgen.cli import serve as command
 from smidgen.flows.live import Model
-from smidgen.gateway.certificate import Reference
+from smidgen.flows.vouching import subject_of
+from smidgen.gateway import ruling
+from smidgen.gateway.certificate import JudgeError, Reference
+from smidgen.gateway.standing import standing
+from smidgen.gateway.wanted import Wanted
 from smidgen.server.settings import ServeSettings
 
 from .test_gateway_door import CHAT, PATIENCE, SURE, asking, certify
@@ -44,6 +48,14 @@ def test_another_large_model_is_no_reference(gateway: Any, model: Model, named: 
     assert f"{state} {1.0 if by == 'upstream' else 0.0}" in running.client.get("/metrics").text
     told = " ".join(lines(model, reference_model=accepted))
     assert ("everything escalates" in told and "--reference-model other" in told) is (by == "upstream")
+
+
+def test_the_name_of_a_judge_is_no_large_models(gateway: Any, model: Model) -> None:
+    """Whatever gave the marks, another model is asked where the bundle does not answer."""
+    judge = Reference(kind="judge", judge=JudgeError(wrong=0, reviewed=400, bound=0.01), model="judge-1")
+    certify(model, reference=judge, measure="judge")
+    assert gateway().post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
+    assert ruling.before(standing(model.folder, subject_of(model.manifest)), Wanted("support", model="big")).local
 
 
 def test_a_new_certificate_against_the_right_one_is_taken_up(gateway: Any, model: Model) -> None:

@@ -166,6 +166,14 @@ def test_a_stopped_run_ends_as_one_that_was_not(base: Path) -> None:
         assert torch.equal(tensor, ended[name]), name
 
 
+def test_a_checkpoint_of_before_steps_could_be_smaller_is_taken_up(base: Path) -> None:
+    stored = run(teacher(base), stop_after=7)
+    del stored["batch"]
+    again = teacher(base)
+    again.resume(stored)
+    assert (again.step, again.course.batch) == (7, 5)
+
+
 def test_teaching_stops_when_the_held_loss_has_stopped_falling(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taught = teacher(base, 40)
     taught.course = Course(steps=40, batch=5, rate=1e-2, checks=20, patience=2)

@@ -19,12 +19,12 @@ from smidgen.data import near
 from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance
+from smidgen.flows.cells import reader
 from smidgen.flows.live import Model
 from smidgen.flows.losses import Loss
 from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Calibration
 from smidgen.gateway.marks import Marks
-from smidgen.parts import registry
 from smidgen.stats.intervals import Floats
 from smidgen.store.hashing import file_hash, rows_hash
 
@@ -77,11 +77,8 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
-    settings = registry.find("tasks", model.manifest.task).settings.model_validate(
-        {"multi_label": True} if model.form.get("multi_label") else {}
-    )
     bad: list[DataError] = []
-    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=bad.append, placed=placing(task)))
+    rows = list(table.rows(reader(task, model.form), bad=bad.append, placed=placing(task)))
     if not rows:
         raise bad[0]
     if bad:
@@ -124,7 +121,7 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     losses[: len(read)] = loss.of(read, replies[: len(read)])
     return Sample(
         np.array([reply.score for reply in replies], dtype=np.float64),
-        np.clip(losses, 0.0, 1.0),
+        losses,
         _segments(drawn.table, rows, replies, segment),
         Calibration(
             file_sha256=file_sha256,

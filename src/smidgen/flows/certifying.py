@@ -216,7 +216,8 @@ def _check(terms: Terms) -> None:
             value=f"--loss judge --reference {terms.reference}",
             todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N and leave --reference out.",
         )
-    if terms.model and (terms.reference not in ("model", "judge") or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
+    named = terms.reference == "model" or terms.loss == "judge"
+    if terms.model and (not named or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
         raise InputError(
             "the large model's name is one line, and is said where it is the reference",
             value=terms.model[:MOST_NAME],

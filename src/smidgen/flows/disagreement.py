@@ -7,14 +7,13 @@ certificate would be revoked for what it was given in spite of.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from smidgen.core.parts import Form, Graded, Task, Teachable, Worded
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
-from smidgen.stats.patterns import same
+from smidgen.flows import losses
 
 _LONGEST = 32_768
 
@@ -34,10 +33,7 @@ def loss(task: Task, form: Form, text: Text, reply: Reply, said: str) -> float:
         output = heard(task, form, text, said)
     except ValueError:
         return 1.0
-    if isinstance(task, Graded):
-        (grade,) = task.grades([Row(text, output)], [reply], form)
-        return min(1.0, max(0.0, 1.0 - grade)) if math.isfinite(grade) else 1.0
-    return 0.0 if bool(same([output], [reply.output])[0]) else 1.0
+    return float(losses.chosen("likeness", task, form).of([Row(text, output)], [reply])[0])
 
 
 def heard(task: Task, form: Form, text: Text, said: str) -> Any:

@@ -17,8 +17,8 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.data.read import open_table
+from smidgen.flows.cells import reader
 from smidgen.flows.live import Model
-from smidgen.parts import registry
 from smidgen.stats.calibration import expected_calibration_error
 from smidgen.stats.patterns import same
 
@@ -69,15 +69,12 @@ def evaluate(
     """Measure a loaded bundle. Raises DataError for a file that cannot be read or holds no usable row."""
     progress = progress or Silent()
     task: Task = model.task
-    settings = registry.find("tasks", model.manifest.task).settings.model_validate(
-        {"multi_label": True} if model.form.get("multi_label") else {}
-    )
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
     skipped: list[object] = []
-    rows = list(table.rows(lambda cell: task.parse(cell, settings), bad=skipped.append, placed=placing(task)))
+    rows = list(table.rows(reader(task, model.form), bad=skipped.append, placed=placing(task)))
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
     if isinstance(task, Graded):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Form, Graded, Stating, Task
@@ -31,14 +31,16 @@ class Loss:
     Attributes:
         words: what it is, for a reader.
         graded: whether it lies anywhere in 0..1; else it is 0 or 1.
-        of: from rows with the reference's outputs, and the replies to them, to (n,) losses.
-        alone: whether the texts and their answers tell it, without any reference's output.
+        measure: from rows with the reference's outputs, and the replies to them, to one value each.
     """
 
     words: str
     graded: bool
-    of: Callable[[Sequence[Row], Sequence[Reply]], Floats]
-    alone: bool = False
+    measure: Callable[[Sequence[Row], Sequence[Reply]], ArrayLike]
+
+    def of(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Floats:
+        """(n,) losses in 0..1; 1 where the measure is no number."""
+        return np.clip(np.nan_to_num(np.asarray(self.measure(rows, replies), dtype=np.float64), nan=1.0), 0.0, 1.0)
 
 
 def chosen(choice: Choice, task: Task, form: Form, marking: Marking | None = None) -> Loss:
@@ -62,8 +64,7 @@ def chosen(choice: Choice, task: Task, form: Form, marking: Marking | None = Non
         return Loss(
             "1 − the judge's mark",
             True,
-            lambda rows, replies: 1.0 - np.asarray(judge([row.input for row in rows], replies), dtype=np.float64),
-            alone=True,
+            lambda rows, replies: 1.0 - np.asarray(judge([row.input for row in rows], replies)),
         )
     if not isinstance(task, Stating) or not form.get("attributes"):
         raise InputError(
@@ -74,10 +75,7 @@ def chosen(choice: Choice, task: Task, form: Form, marking: Marking | None = Non
     return Loss(
         "the share of the request's attributes that the text leaves out or makes up, as the bundle's own lexicon reads it",
         True,
-        lambda rows, replies: np.array(
-            [missed(task, form, row.input, reply) for row, reply in zip(rows, replies, strict=True)], dtype=np.float64
-        ),
-        alone=True,
+        lambda rows, replies: [missed(task, form, row.input, reply) for row, reply in zip(rows, replies, strict=True)],
     )
 
 
@@ -86,7 +84,7 @@ def missed(task: Task, form: Form, text: Text, reply: Reply) -> float:
     if not isinstance(task, Stating) or not isinstance(reply.output, str):
         return 1.0
     (share,) = task.misses([text], [reply.output], form)
-    return 1.0 if share is None or not math.isfinite(share) else min(1.0, max(0.0, share))
+    return 1.0 if share is None else share
 
 
 def _likeness(task: Task, form: Form) -> Loss:
@@ -95,10 +93,10 @@ def _likeness(task: Task, form: Form) -> Loss:
         return Loss(
             "1 − ROUGE-L of the best reference",
             True,
-            lambda rows, replies: 1.0 - np.asarray(graded.grades(rows, replies, form), dtype=np.float64),
+            lambda rows, replies: 1.0 - np.asarray(graded.grades(rows, replies, form)),
         )
     words = "the answer is not the reference's" if task.name == "classify" else "the answer is not exactly the reference"
-    return Loss(words, False, lambda rows, replies: 1.0 - np.asarray(same(_outputs(rows), _outputs(replies)), dtype=np.float64))
+    return Loss(words, False, lambda rows, replies: ~same(_outputs(rows), _outputs(replies)))
 
 
 def _outputs(given: Sequence[Row] | Sequence[Reply]) -> list[Any]:

@@ -25,10 +25,10 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.parts import Form, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.core.settings import Settings
 from smidgen.flows import auditing as audits
 from smidgen.flows import lines, losses
 from smidgen.flows.auditing import Evidence
+from smidgen.flows.cells import reader
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import auditing
 from smidgen.gateway.certificate import Certificate
@@ -70,7 +70,7 @@ class Reviewing:
         self.task: Task = registry.find("tasks", manifest.task)
         self.form: Form = manifest.form
         self._loss = losses.chosen("likeness", self.task, self.form)
-        self._settings: Settings = self.task.settings.model_validate({"multi_label": True} if manifest.form.get("multi_label") else {})
+        self._read = reader(self.task, self.form)
         self._state, self._file = state, file
         self._settled()
 
@@ -98,7 +98,7 @@ class Reviewing:
     def parsed(self, said: str) -> Any:
         """What a person says of a text as the task's own value. Raises ValueError with the reason where it is none: of labels, one that the
         bundle does not know."""
-        output = self.task.parse(said, self._settings)
+        output = self._read(said)
         if self.labels and output not in self.labels:
             raise ValueError(f"{output!r} is not one of its labels")
         return output
@@ -122,8 +122,7 @@ class Reviewing:
         loss = 1.0
         if said is not None:
             reply = Reply(json.loads(given.local_output), 1.0)
-            (loss,) = self._loss.of([Row(given.input, self.parsed(said))], [reply]).tolist()
-        loss = min(1.0, max(0.0, float(loss)))
+            loss = float(self._loss.of([Row(given.input, self.parsed(said))], [reply])[0])
         self._write(replace(self._state, pending=(given.place, loss, self.evidence.audits)))
         if said is not None and not given.held_out:
             self.store.feedback(Feedback(given.id, now or datetime.now(UTC), corrected=said.strip(), comment=f"audit of {self.paper.id}"))

@@ -10,7 +10,7 @@ from smidgen.flows.training import Variant
 MOST = 96
 """Rows of a writer, where it is quick."""
 LEAST = 48
-"""Rows of a slow one, where so many were held out: every form writes them, and so does the baseline."""
+"""Rows of a slow one, where so many were held out: every form writes them."""
 SECONDS = 30.0
 """How long writing them may take."""
 
@@ -20,8 +20,8 @@ def weighed(held: Sequence[Row], learnt: Sequence[Row], whole: Variant) -> Seque
     that it learnt from beside them; where more were, some of them, but `LEAST` at least; both spread evenly.
 
     A writer has few held-out rows, and one word that falls otherwise moves a mean of twenty texts by more than its forms differ. Rows that
-    were learnt flatter the trained weights and the small ones alike, and it is the difference that is asked for. Of 130 long rows six forms
-    took twenty-six minutes to write, after ten of teaching.
+    were learnt flatter the trained weights and the small ones alike, and it is the difference that is asked for. 130 long
+    rows took each form six minutes and more to write, after ten of teaching.
 
     Args:
         whole: the student as it was trained, in its engine's files, timed.

@@ -68,6 +68,11 @@ class Reference(_Part):
         names = {"gold": "gold labels", "reviews": "human reviews", "judge": "a judge", "request": "the attributes of the request itself"}
         return names[self.kind]
 
+    @property
+    def large(self) -> str:
+        """The name of the large model that is the reference; empty where another is, or no name is known."""
+        return self.model if self.kind == "model" else ""
+
     @model_validator(mode="after")
     def _sound(self) -> Reference:
         if (self.kind == "judge") != (self.judge is not None):

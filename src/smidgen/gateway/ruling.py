@@ -65,7 +65,7 @@ def before(standing: Standing, asked: Wanted) -> Ruling:
     found = standing.certificate
     if not asked.named and asked.jobs.isdisjoint(found.calibration.jobs):
         return Ruling(why=JOB, detail="its certificate was not tested on requests of this job")
-    if not asked.named and found.reference.model not in ("", asked.model):
+    if not asked.named and found.reference.large not in ("", asked.model):
         return Ruling(why=State.REFERENCE.value, detail="it names another than the certificate does")
     if not asked.allows(found.alpha):
         return Ruling(why=QUALITY, detail=f"{asked.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")

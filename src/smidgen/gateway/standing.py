@@ -174,7 +174,7 @@ def _fresh_since(bundle: Path) -> datetime | None:
 
 def _against(found: Certificate, large: frozenset[str] | None) -> bool:
     """Whether the large model, where it is the reference, is the one that is asked. An older certificate knows no name."""
-    return large is None or not found.reference.model or found.reference.model in large
+    return large is None or not found.reference.large or found.reference.large in large
 
 
 def _outside(found: Certificate, now: datetime) -> tuple[State, str] | None:

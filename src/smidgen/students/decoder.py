@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.loops import allowed, unlooped
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Text
 from smidgen.students.decoder_settings import DecoderSettings
 from smidgen.students.pace import Pace
 
@@ -66,6 +66,7 @@ class Decoder:
         from smidgen.students.decoder_files import described, saved
         from smidgen.students.drafting import chosen
         from smidgen.students.keeping import kept_tokens
+        from smidgen.students.lessons import answers_of
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
         base = training.base
@@ -102,7 +103,7 @@ class Decoder:
         facts = {
             **prompt.json(),
             "max_tokens": most,
-            "loop": allowed(_answers(training.rows)),
+            "loop": allowed(answer for row in training.rows for answer in answers_of(row) if isinstance(answer, str)),
             "drafting": drafting.options(),
             "context": min(teacher.model.shape.context, max(_LONG, 256 * math.ceil(2 * longest / 256))),
             "precision": settings.precision,
@@ -172,8 +173,8 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
         pace = Pace(seconds, teacher.course.steps)
         took = teacher.seconds_a_step()
         steps, batch = pace.before(took), teacher.course.batch
-        if settings.batch_rows is None and steps < min(_FEW_STEPS, teacher.course.steps):
-            fewer = min(batch, max(_LEAST_BATCH, batch * steps // _ENOUGH_STEPS))
+        fewer = max(_LEAST_BATCH, batch * steps // _ENOUGH_STEPS)
+        if settings.batch_rows is None and steps < min(_FEW_STEPS, teacher.course.steps) and fewer < batch:
             space.progress.say(f"{fewer} examples a step instead of {batch}, for there is time for {steps} steps of so many")
             teacher.regroup(fewer)
             pace.stretch(batch / fewer)
@@ -369,14 +370,6 @@ def _guide(
 def _most(training: Training, lessons: Lessons) -> int:
     """The most tokens that an answer may have."""
     return int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
-
-
-def _answers(rows: Sequence[Row]) -> Iterator[str]:
-    """The texts of the answers."""
-    for row in rows:
-        for answer in row.output if isinstance(row.output, list) else [row.output]:
-            if isinstance(answer, str):
-                yield answer
 
 
 def _epochs(count: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,11 @@ class Lessons:
         return max(len(lesson.ids) for lesson in self.lessons)
 
 
+def answers_of(row: Row) -> list[Any]:
+    """The answers of a row, all of equal standing."""
+    return row.output if isinstance(row.output, list) else [row.output]
+
+
 def lessons_of(rows: Sequence[Row], prompt: Prompt, tokenizer: Tokenizer, most: int) -> Lessons:
     """Rows as lessons; a row with several references becomes one for each.
 
@@ -62,7 +68,7 @@ def lessons_of(rows: Sequence[Row], prompt: Prompt, tokenizer: Tokenizer, most: 
     found, left_out = [], 0
     for row in rows:
         source = plain_ids(tokenizer, row.input)
-        for answer in row.output if isinstance(row.output, list) else [row.output]:
+        for answer in answers_of(row):
             written = [*plain_ids(tokenizer, answer), prompt.stop[0]]
             ids = [*source, *prompt.after, *written]
             if len(prompt.before) + len(ids) > most:
@@ -107,7 +113,7 @@ def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:
     lexicon = Lexicon.from_json(form["lexicon"]) if form.get("lexicon") else None
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        for answer in row.output if isinstance(row.output, list) else [row.output]:
+        for answer in answers_of(row):
             groups.setdefault(joined(row.input), []).append(Row(row.input, answer, row.number, row.weight))
     kept: list[Row] = []
     for source, group in groups.items():

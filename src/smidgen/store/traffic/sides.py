@@ -30,12 +30,14 @@ class Sides:
         """Whether a request is held out: by its text, so that the same text, however it is spaced or capitalised, is always on the same
         side; by its id where it has none."""
         text = None if input is None else " ".join(unicodedata.normalize("NFKC", input).casefold().split())
-        digest = self._digest("side", f"text {text}" if text is not None else f"id {id}").digest()
-        return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < self.share * (1 << _BITS)
+        return self._among("side", f"text {text}" if text is not None else f"id {id}", self.share)
 
     def drawn(self, purpose: str, value: str, share: float) -> bool:
         """Whether a value is among a share, 0..1, that is drawn for a purpose. Those of a smaller share are among those of a larger one."""
-        digest = self._digest(f"draw {purpose}", value).digest()
+        return self._among(f"draw {purpose}", value, share)
+
+    def _among(self, purpose: str, value: str, share: float) -> bool:
+        digest = self._digest(purpose, value).digest()
         return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < share * (1 << _BITS)
 
     def _digest(self, purpose: str, value: str) -> hmac.HMAC:
