@@ -96,7 +96,7 @@ def quick(train: Rows, test: Rows) -> tuple[Rows, Rows]:
     )
 
 
-def write(rows: Sequence[tuple[str, str]], file: Path, header: tuple[str, str] = ("text", "category")) -> Path:
+def write(rows: Sequence[tuple[str, ...]], file: Path, header: tuple[str, ...] = ("text", "category")) -> Path:
     """Rows as a CSV file; its path."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8", newline="") as stream:

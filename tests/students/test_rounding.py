@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,22 @@ from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.students import decoder
+from smidgen.students.adapters import Adapters, frozen_of, model_of
 from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_files import opened, taught
+from smidgen.students.decoder_shape import shape_of
+from smidgen.students.decoder_weights import weights_of
 from smidgen.students.gguf_weights import read
+from smidgen.students.lessons import lessons_of
+from smidgen.students.prompts import prompt_of, tokenizer_of
 from smidgen.students.rounding import rounded
+from smidgen.students.teaching import Course, Now, Teacher
+from smidgen.students.workers import Workers
+
+
+class Killed(Exception):
+    """A run's end in its midst."""
+
 
 PAIRS = [(c, t) for c in ("red", "blue") for t in ("vase", "rug", "lamp")]
 ROWS = [Row(f"colour: {c}; thing: {t}", f"A {c} {t}.", n) for n, (c, t) in enumerate(PAIRS, 1)]
@@ -61,13 +74,11 @@ def test_what_is_taught_rounded_is_packed_without_loss(tmp_path: Path, method: s
     assert errors["q4-0"] < 0.002 < 0.03 < errors["none"]
 
 
-@pytest.mark.parametrize(("most", "rounded_loss", "kept"), [(0.05, 1.02, True), (0.05, 1.2, False), (None, 9.0, True)])
+@pytest.mark.parametrize(("most", "rounded_loss", "kept"), [(0.05, 1.02, True), (0.05, 1.12, False), (None, 9.0, True)])
 def test_where_rounding_costs_too_much_it_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: float | None, rounded_loss: float, kept: bool
 ) -> None:
     """Held losses fall to 1 before matrices are rounded, and are `rounded_loss` from then on."""
-    from smidgen.students.teaching import Teacher
-
     base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
     monkeypatch.setattr(decoder, "_ROUNDING_COSTS", most)
     before = iter([3.0, *[1.0] * 99])
@@ -87,33 +98,56 @@ def test_where_rounding_costs_too_much_it_is_given_up(
     assert any("taught without" in text for text in said) is not kept
 
 
-def test_a_run_that_was_stopped_goes_on_rounded(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from smidgen.students.adapters import Adapters, frozen_of, model_of
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.decoder_weights import weights_of
-    from smidgen.students.lessons import lessons_of
-    from smidgen.students.prompts import prompt_of, tokenizer_of
-    from smidgen.students.teaching import Course, Now, Teacher
-    from smidgen.students.workers import Workers
-
-    folder = tiny_decoder(tmp_path)
+def _teacher(folder: Path, **course: object) -> Teacher:
+    """Of a tiny decoder in `folder`, for nine steps."""
     prompt, shape, weights = prompt_of(folder), shape_of(folder), weights_of(folder)
     lessons = lessons_of(ROWS, prompt, tokenizer_of(folder), 256).lessons
+    frozen = frozen_of(weights, shape)
+    model = model_of(weights, frozen, shape, list(prompt.before), torch.float32)
+    change = Adapters(shape, frozen, 4, 8.0, torch.Generator().manual_seed(0), torch.float32)
+    plan = replace(Course(steps=9, batch=3, checks=3, rounded_from=2 / 3, patience=9), **course)  # type: ignore[arg-type]
+    return Teacher(model, change, lessons, lessons, plan, Workers(1))
 
-    def teacher() -> Teacher:
-        frozen = frozen_of(weights, shape)
-        model = model_of(weights, frozen, shape, list(prompt.before), torch.float32)
-        change = Adapters(shape, frozen, 4, 8.0, torch.Generator().manual_seed(0), torch.float32)
-        course = Course(steps=9, batch=3, checks=3, rounded_from=2 / 3)
-        return Teacher(model, change, lessons, lessons, replace(course, patience=9), Workers(1))
 
-    whole, stopped, resumed = teacher(), teacher(), teacher()
+def test_what_is_hopeless_is_given_up_early_and_the_rest_is_taught_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded, the held loss is higher by more than three times what it may be: at the next look matrices are free again."""
+    teacher, seen = _teacher(tiny_decoder(tmp_path), steps=18, checks=9, rounding_costs=0.05), []
+    before = iter([3.0 - 0.1 * look for look in range(99)])
+    monkeypatch.setattr(Teacher, "held_loss", lambda self: 9.0 if self.change.rounded else next(before))
+    teacher.run(lambda now: seen.append(teacher.change.rounded))
+    teacher.workers.close()
+    # Looks after every fifth step and the last; the matrices are rounded after twelve, and seen to be hopeless after fifteen.
+    assert seen == [False] * 12 + [True] * 2 + [False] * 4
+    assert teacher.rounding_given_up
+    assert not teacher.change.rounded
+    assert teacher.losses == pytest.approx([3.0, 2.9, 2.8, 2.7])
+
+
+def test_what_was_given_up_stays_so_in_a_run_that_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_decoder(tmp_path)
+    plan = {"steps": 18, "checks": 9, "rounding_costs": 0.05}
+    stopped, resumed, seen = _teacher(folder, **plan), _teacher(folder, **plan), []
+    before = iter([3.0 - 0.1 * look for look in range(99)])
+    monkeypatch.setattr(Teacher, "held_loss", lambda self: 9.0 if self.change.rounded else next(before))
+
+    def kill(now: Now) -> None:
+        if now.step == 15:
+            raise Killed
+
+    with pytest.raises(Killed):
+        stopped.run(kill)
+    resumed.resume(stopped.state())
+    resumed.run(lambda now: seen.append(resumed.change.rounded))
+    assert seen == [False] * 3
+    assert resumed.rounding_given_up
+    for one in (stopped, resumed):
+        one.workers.close()
+
+
+def test_a_run_that_was_stopped_goes_on_rounded(tmp_path: Path) -> None:
+    folder = tiny_decoder(tmp_path)
+    whole, stopped, resumed = (_teacher(folder) for _ in range(3))
     whole.run(lambda _: None)
-
-    class Killed(Exception):
-        pass
 
     def kill(now: Now) -> None:
         if now.step == 7:

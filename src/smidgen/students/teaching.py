@@ -66,6 +66,8 @@ _LOOKING = 0.15
 """Of the time of teaching, what looking at the held examples may take."""
 _READ = 1 / 3
 """What reading a token takes, of learning from it: 0.26 of it in two long runs."""
+_HOPELESS = 3
+"""Where rounding, once taught until the next look, costs so many times what it may, the rest of the steps are better taught without."""
 _HELD_STEPS = 2
 """Steps whose tokens the held examples may have that are looked at; more would show little more."""
 
@@ -139,7 +141,8 @@ class Teacher:
             rested()
         if self.held and looked < self.step and not self.done:
             self._look()  # the steps were made fewer on the way
-        self._without_rounding()
+        if self._rounding_costs():
+            self._give_rounding_up()
         if self.best is not None:
             self.change.load(self.best)
         self.change.merge(self.model, self.workers)
@@ -206,6 +209,7 @@ class Teacher:
         state["step"], state["steps"] = torch.tensor(self.step), torch.tensor(self.course.steps)
         state["batch"] = torch.tensor(self.course.batch)
         state["rounded"], state["first_loss"] = torch.tensor(int(self.change.rounded)), torch.tensor(self._first_loss)
+        state["given_up"] = torch.tensor(int(self.rounding_given_up))
         state["losses"], state["done"] = torch.tensor(self.losses, dtype=torch.float64), torch.tensor(int(self.done))
         return state
 
@@ -225,6 +229,7 @@ class Teacher:
                 self.optimizer.state[parameter] = found
         self.step, self.losses, self.done = int(state["step"]), state["losses"].tolist(), bool(int(state["done"]))
         self.change.rounded, self._first_loss = bool(int(state["rounded"])), int(state["first_loss"])
+        self.rounding_given_up = bool(int(state.get("given_up", torch.tensor(0))))
         self.limit(int(state["steps"]))
 
     def _due(self) -> bool:
@@ -240,6 +245,10 @@ class Teacher:
         counted = self.losses[self._first_loss :]
         if loss <= min(counted):
             self._keep()
+        if len(counted) > 1 and self._rounding_costs(_HOPELESS):
+            self._give_rounding_up()
+            del self.losses[-len(counted) :]  # of a model that is not taught any more
+            return
         over = len(counted) - 1 - int(np.argmin(counted)) >= self.course.patience
         if over and self._rounding_due(self.course.steps):
             self.step = self._rounding_step()  # what is learnt without rounding is learnt
@@ -260,7 +269,8 @@ class Teacher:
         return round((self.course.rounded_from or 0.0) * self.course.steps)
 
     def _rounding_due(self, step: int) -> bool:
-        return self.course.rounded_from is not None and not self.change.rounded and step >= self._rounding_step()
+        due = self.course.rounded_from is not None and not self.change.rounded and step >= self._rounding_step()
+        return due and not self.rounding_given_up
 
     def _round(self) -> None:
         """From the best numbers on, teach the rounded matrices."""
@@ -272,11 +282,17 @@ class Teacher:
         if self.held:
             self._look()  # what was best, as it will be stored: rounded teaching has to beat that
 
-    def _without_rounding(self) -> None:
-        """Go back to what was best before matrices were rounded, where rounding costs too much."""
+    def _rounding_costs(self, times: float = 1) -> bool:
+        """Whether the held loss of rounded matrices, at its best, is over that before by more than so many times what it may be."""
         most, counted = self.course.rounding_costs, self.losses[self._first_loss :]
-        if most is None or self._plain is None or not counted or min(counted) - min(self.losses[: self._first_loss]) <= most:
-            return
+        if most is None or self._plain is None or not counted:
+            return False
+        return min(counted) - min(self.losses[: self._first_loss]) > times * most
+
+    def _give_rounding_up(self) -> None:
+        """Go back to what was best before matrices were rounded."""
+        assert self._plain is not None
+        self.change.load(self._plain)
         self.best, self._plain, self.change.rounded = self._plain, None, False
         self._first_loss, self.rounding_given_up = 0, True
 
