@@ -65,6 +65,19 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _timed_for_a_moment() -> Iterator[None]:
+    """Builds time each form that they make for seconds; how fast one is here is nothing that a test could hold."""
+    from smidgen.flows import timing
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(timing, "_SECONDS", 0.1)
+    patch.setattr(timing, "_WRITTEN_SINGLES", 2)
+    patch.setattr(timing, "_WRITTEN_BATCH", 4)
+    yield
+    patch.undo()
+
+
 def shop(name: str) -> list[tuple[str, str]]:
     """(text, intent) rows of the sample shop's `support_train` or `support_test`."""
     file = importlib.resources.files("smidgen") / "samples" / "homeware" / f"{name}.csv"

@@ -104,6 +104,23 @@ def test_one_that_hangs_is_ended(runner: LlamaRunner, monkeypatch: pytest.Monkey
     assert runner.run(["Say hi."])["texts"][0]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a process was started with")
+@pytest.mark.parametrize(("own", "wanted"), [(None, "1048576"), ("65536", "65536")])
+def test_what_files_are_read_into_goes_back_to_the_system(
+    babbler: Path, monkeypatch: pytest.MonkeyPatch, own: str | None, wanted: str
+) -> None:
+    """glibc is told from what size on it gives blocks back; whoever set that himself keeps it."""
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    if own is not None:
+        monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", own)
+    runner = part.open(babbler, options(max_tokens=4), 1)
+    try:
+        given = Path(f"/proc/{runner.pid}/environ").read_bytes().split(b"\0")
+    finally:
+        runner.close()
+    assert [line for line in given if line.startswith(b"MALLOC")] == [f"MALLOC_MMAP_THRESHOLD_={wanted}".encode()]
+
+
 def test_a_request_too_large_for_the_wire_hurts_nobody(runner: LlamaRunner) -> None:
     from smidgen.core.errors import RequestError
 
