@@ -72,6 +72,7 @@ def _timed_for_a_moment() -> Iterator[None]:
 
     patch = pytest.MonkeyPatch()
     patch.setattr(timing, "_SECONDS", 0.1)
+    patch.setattr(timing, "_BATCH", 16)
     patch.setattr(timing, "_WRITTEN_SINGLES", 2)
     patch.setattr(timing, "_WRITTEN_BATCH", 4)
     yield

@@ -12,7 +12,7 @@ import numpy as np
 from smidgen.core.parts import Raw, Runner
 from smidgen.core.rows import Text
 
-_SINGLES = 150
+_SINGLES, _BATCH = 150, 256
 _SECONDS = 1.2
 _WRITTEN_SINGLES = 6
 _WRITTEN_BATCH = 16
@@ -36,30 +36,30 @@ class Timing:
         return asdict(self)
 
 
-def measure(runner: Runner, texts: Sequence[Text], batch: int = 256, singles: int = _SINGLES) -> Timing:
+def measure(runner: Runner, texts: Sequence[Text]) -> Timing:
     """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds; more where it writes."""
-    sample = list(texts[:singles]) or [""]
+    sample = list(texts[:_SINGLES]) or [""]
     if "tokens" in runner.run([sample[0]]):
         return _written(runner, sample)
     for text in sample[:10]:
         runner.run([text])
     took: list[float] = []
     began = time.perf_counter()
-    for number in range(singles):
+    for number in range(_SINGLES):
         before = time.perf_counter()
         runner.run([sample[number % len(sample)]])
         took.append(time.perf_counter() - before)
         if time.perf_counter() - began > _SECONDS:
             break
-    pool = [texts[number % len(texts)] for number in range(batch * 4)] if texts else [""] * batch
-    runner.run(pool[:batch])
+    pool = [texts[number % len(texts)] for number in range(_BATCH * 4)] if texts else [""] * _BATCH
+    runner.run(pool[:_BATCH])
     done, began = 0, time.perf_counter()
     while time.perf_counter() - began < _SECONDS / 2:
-        start = done % (len(pool) - batch + 1)
-        runner.run(pool[start : start + batch])
-        done += batch
+        start = done % (len(pool) - _BATCH + 1)
+        runner.run(pool[start : start + _BATCH])
+        done += _BATCH
     rate = done / (time.perf_counter() - began)
-    return Timing(float(np.percentile(took, 50) * 1e3), float(np.percentile(took, 99) * 1e3), rate, batch)
+    return Timing(float(np.percentile(took, 50) * 1e3), float(np.percentile(took, 99) * 1e3), rate, _BATCH)
 
 
 def _written(runner: Runner, sample: Sequence[Text]) -> Timing:
