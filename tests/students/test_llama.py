@@ -11,6 +11,7 @@ import torch
 from tests.students.tiny_decoder import KINDS, tiny_decoder
 
 from smidgen.core.errors import BaseError
+from smidgen.students import generating
 from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, parts, unfolded
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
@@ -149,6 +150,35 @@ def test_it_writes_what_transformers_writes(base: Path, before: list[int]) -> No
         assert written.ids == ids[len(before) + len(prompt) :]
         assert written.probability == pytest.approx(sum(chances) / 8, rel=1e-3)
         assert not written.finished
+
+
+@pytest.mark.parametrize(
+    ("places", "count", "sizes"),
+    [
+        ([100] * 70, 1, [32, 32, 6]),
+        ([100] * 10, 2, [5, 5]),
+        ([2000] * 40, 1, [16, 16, 8]),
+        ([*[100] * 20, *[3000] * 12], 1, [20, 10, 2]),
+        ([40000, 50000], 1, [1, 1]),
+    ],
+)
+def test_batches_of_long_texts_have_fewer_rows(places: list[int], count: int, sizes: list[int]) -> None:
+    found = generating._batches(range(len(places)), places, count)
+    assert [place for batch in found for place in batch] == list(range(len(places)))
+    assert [len(batch) for batch in found] == sizes
+
+
+def test_what_is_written_does_not_depend_on_the_batches(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, change = moved(base, Adapters)
+    model = model_of(weights, change.frozen, shape_of(base), [5, 6], torch.float32)
+    workers, prompts = Workers(1), [[11, 12, 13], [21, 22, 23, 24, 25, 26], [31, 32], [41]]
+    change.merge(model, workers)
+    together = write(model, prompts, [2], 8, workers)
+    monkeypatch.setattr(generating, "_PLACES", 1)
+    alone = write(model, prompts, [2], 8, workers)
+    workers.close()
+    assert [one.ids for one in alone] == [one.ids for one in together]
+    assert len({tuple(one.ids) for one in alone}) == 4
 
 
 def test_writing_ends_at_the_end_token(base: Path) -> None:

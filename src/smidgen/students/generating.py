@@ -16,6 +16,8 @@ from smidgen.students.llama import Llama
 from smidgen.students.workers import Workers
 
 _ROWS = 32
+_PLACES = 32768
+"""Places for keys and values that a batch may have (750 MB of a 135 M model in 16 bits): fewer rows where texts are long."""
 _LETTERS = 3
 """Characters of a token, at the least that there are on average."""
 
@@ -47,8 +49,7 @@ def write(
     Prompts of like length go together; each worker takes batches of its own.
     """
     order = sorted(range(len(prompts)), key=lambda place: (len(prompts[place]), place))
-    size = max(1, min(_ROWS, math.ceil(len(order) / workers.count)))
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    batches = _batches(order, [len(prompts[place]) + len(model.before) + most for place in order], workers.count)
     found: list[Written | None] = [None] * len(prompts)
 
     def work(worker: int) -> None:
@@ -62,6 +63,18 @@ def write(
 
     workers.map(work)
     return [written for written in found if written is not None]
+
+
+def _batches(order: Sequence[int], places: Sequence[int], count: int) -> list[Sequence[int]]:
+    """`order` in pieces for `count` workers: of at most so many rows, and so many places (of the longest, which comes last) in all."""
+    size, found, start = max(1, min(_ROWS, math.ceil(len(order) / count))), [], 0
+    while start < len(order):
+        stop = min(len(order), start + size)
+        while stop > start + 1 and (stop - start) * places[stop - 1] > _PLACES:
+            stop -= 1
+        found.append(order[start:stop])
+        start = stop
+    return found
 
 
 class _Batch:
