@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,18 @@ def test_what_is_rounded_where_nothing_is_asked(settings: dict[str, object], rou
 def test_an_adapter_cannot_be_rounded() -> None:
     with pytest.raises(ValueError, match="keeps the two apart"):
         DecoderSettings(adapter=True, qat="q4-0")
+
+
+def test_looks_are_evenly_apart_though_steps_are_counted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a budget of time the number of steps changes after each of them: looks come every so many steps all the same."""
+    teacher, looks = _teacher(tiny_decoder(tmp_path), steps=60, checks=6, rounded_from=None), []
+
+    def held_loss(self: Teacher) -> float:
+        looks.append(self.step)
+        return 3.0 - self.step / 100
+
+    monkeypatch.setattr(Teacher, "held_loss", held_loss)
+    teacher.run(lambda now: teacher.limit(60 + now.step % 2 * 6))
+    teacher.workers.close()
+    assert len(looks) >= 6
+    assert all(10 <= later - earlier <= 11 for earlier, later in pairwise(looks[:-1]))

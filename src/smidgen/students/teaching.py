@@ -99,7 +99,7 @@ class Teacher:
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=course.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=course.decay, fused=True
         )
-        self.step = 0
+        self.step = self._looked = 0
         self.losses: list[float] = []
         self.best: dict[str, Tensor] | None = None
         self.done = False
@@ -119,7 +119,7 @@ class Teacher:
 
         Raises TrainError where the loss is no number any more.
         """
-        began, tokens, looked = time.perf_counter(), 0, self.step
+        began, tokens = time.perf_counter(), 0
         if self.step == 0 and self.held and not self.losses:
             self._look()
         while self.step < self.course.steps and not self.done:
@@ -135,11 +135,11 @@ class Teacher:
             self.step += 1
             tokens += sum(len(lesson.ids) + len(self.model.before) for group in batch for lesson in group)
             if self.held and self._due():
+                self._looked = self.step
                 self._look()
-                looked = self.step
             stepped(Now(self.step, self.course.steps, loss, tokens / (time.perf_counter() - began)))
             rested()
-        if self.held and looked < self.step and not self.done:
+        if self.held and self._looked < self.step and not self.done:
             self._look()  # the steps were made fewer on the way
         if self._rounding_costs():
             self._give_rounding_up()
@@ -209,6 +209,7 @@ class Teacher:
         state["step"], state["steps"] = torch.tensor(self.step), torch.tensor(self.course.steps)
         state["batch"] = torch.tensor(self.course.batch)
         state["rounded"], state["first_loss"] = torch.tensor(int(self.change.rounded)), torch.tensor(self._first_loss)
+        state["looked"] = torch.tensor(self._looked)
         state["given_up"] = torch.tensor(int(self.rounding_given_up))
         state["losses"], state["done"] = torch.tensor(self.losses, dtype=torch.float64), torch.tensor(int(self.done))
         return state
@@ -230,12 +231,14 @@ class Teacher:
         self.step, self.losses, self.done = int(state["step"]), state["losses"].tolist(), bool(int(state["done"]))
         self.change.rounded, self._first_loss = bool(int(state["rounded"])), int(state["first_loss"])
         self.rounding_given_up = bool(int(state.get("given_up", torch.tensor(0))))
+        self._looked = int(state.get("looked", state["step"]))
         self.limit(int(state["steps"]))
 
     def _due(self) -> bool:
         affordable = math.ceil(self._look_groups / (_LOOKING * self._groups_a_step))
         every = max(1, self.course.steps // self.course.checks, affordable)
-        return self.step % every == 0 or self.step == self.course.steps
+        # Not every so many steps from the first one on: their number is seen anew while they are taken.
+        return self.step - self._looked >= every or self.step == self.course.steps
 
     def _look(self) -> None:
         """Keep the numbers with the least held loss; stop after `patience` looks without a lesser one."""
