@@ -72,6 +72,12 @@ def run(line: Line, now: datetime, *files: Path, **more: Any) -> Learned:
     return learn(line.folder, asked, now=now)
 
 
+@pytest.fixture(autouse=True)
+def _same_rows_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line draws its key by chance, and by that which rows it holds out: one draw in some is too unlucky for what is tested here."""
+    monkeypatch.setattr("smidgen.store.line.secrets.token_hex", lambda size: "5e" * size)
+
+
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
     """A line whose champion answers everything the wrong way round, and has no certificate."""
