@@ -63,34 +63,24 @@ def _headers(context: Context, train: list[dict[str, str]], test: list[dict[str,
 
 
 def _summaries(context: Context, train: list[dict[str, str]], test: list[dict[str, str]], seed: int) -> dict[str, Any]:
-    found = _found(context, test, seed)
-    if not found:
-        return {"seed": seed, "trouble": "the sections of the conversations were not found"}
+    dialogues = data.write([(row["dialogue"], "") for row in test], context.out / "data" / f"{NAME}-dialogues.csv")
+    found = _answers(context, f"{NAME}-headers-{seed}", dialogues)
+    if isinstance(found, str):
+        return {"seed": seed, "trouble": f"the sections of the conversations were not found: {found}"}
     header = ("section", "dialogue", "section_text")
-    sections = ([row["section_header"] for row in train], found)
-    files = [
+    parts = {"train": ([row["section_header"] for row in train], train), "test": (found, test)}
+    taught, tested = (
         data.write(
-            [(section, row["dialogue"], row["section_text"]) for section, row in zip(named, rows, strict=True)],
+            [(section, row["dialogue"], row["section_text"]) for section, row in zip(sections, rows, strict=True)],
             context.out / "data" / f"{NAME}-{part}-{seed}.csv",
             header,
         )
-        for part, rows, named in (("train", train, sections[0]), ("test", test, sections[1]))
-    ]
+        for part, (sections, rows) in parts.items()
+    )
     key = f"{NAME}-summaries-{seed}"
-    folder, answers = classifiers.bundle(context, key), context.out / "answers" / f"{key}.jsonl"
-    build = [
-        *classifiers.CLI,
-        "build",
-        "--task",
-        "write",
-        "--data",
-        str(files[0]),
-        "--test",
-        str(files[1]),
-        "--input",
-        ",".join(header[:2]),
-    ]
-    build += ["--label", header[2], "--instruction", INSTRUCTION, "--time-budget", "30s" if context.quick else BUDGET]
+    folder = classifiers.bundle(context, key)
+    build = [*classifiers.CLI, "build", "--task", "write", "--data", str(taught), "--test", str(tested), "--instruction", INSTRUCTION]
+    build += ["--input", ",".join(header[:2]), "--label", header[2], "--time-budget", "30s" if context.quick else BUDGET]
     build += ["--seed", str(seed), "--out", str(folder), "--fresh", *context.build_flags]
 
     def work() -> dict[str, Any]:
@@ -98,13 +88,10 @@ def _summaries(context: Context, train: list[dict[str, str]], test: list[dict[st
         facts: dict[str, Any] = {"seed": seed, "build": built.costs(), "command": classifiers.shown(build)}
         if built.trouble:
             return {**facts, "trouble": f"build: {built.trouble}"}
-        answers.parent.mkdir(parents=True, exist_ok=True)
-        words = [*classifiers.CLI, "predict", str(folder), "--data", str(files[1]), "--out", str(answers)]
-        told = context.run(words, f"{key}-predict", LIMIT)
-        if told.trouble:
-            return {**facts, "trouble": f"predict: {told.trouble}"}
+        written = _answers(context, key, tested)
+        if isinstance(written, str):
+            return {**facts, "trouble": f"predict: {written}"}
         metrics = json.loads((folder / "report.json").read_text(encoding="utf-8"))["metrics"]
-        written = [json.loads(line)["output"] for line in answers.read_text(encoding="utf-8").splitlines()]
         sources = [row["dialogue"] for row in test]
         return {
             **facts,
@@ -117,19 +104,16 @@ def _summaries(context: Context, train: list[dict[str, str]], test: list[dict[st
             "total_seconds": built.seconds,
         }
 
-    return context.measured(key, {"command": classifiers.shown(build), "rows": len(files[0].read_bytes())}, work, peer=False)
+    return context.measured(key, {"command": classifiers.shown(build), "rows": len(taught.read_bytes())}, work, peer=False)
 
 
-def _found(context: Context, test: list[dict[str, str]], seed: int) -> list[str]:
-    """The section of each conversation, by the first job's model; none where it fails."""
-    key = f"{NAME}-headers-{seed}"
-    texts = data.write([(row["dialogue"], "") for row in test], context.out / "data" / f"{NAME}-dialogues.csv")
-    answers = context.out / "answers" / f"{key}.jsonl"
-    answers.parent.mkdir(parents=True, exist_ok=True)
-    words = [*classifiers.CLI, "predict", str(classifiers.bundle(context, key)), "--data", str(texts), "--out", str(answers)]
-    if context.run(words, f"{key}-predict", LIMIT).trouble:
-        return []
-    return [str(json.loads(line)["output"]) for line in answers.read_text(encoding="utf-8").splitlines()]
+def _answers(context: Context, key: str, file: Path) -> list[str] | str:
+    """What the bundle of a run answers to the rows of a file; what went wrong where it does not."""
+    out = context.out / "answers" / f"{key}.jsonl"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    words = [*classifiers.CLI, "predict", str(classifiers.bundle(context, key)), "--data", str(file), "--out", str(out)]
+    trouble = context.run(words, f"{key}-predict", LIMIT).trouble
+    return str(trouble) if trouble else [json.loads(line)["output"] for line in out.read_text(encoding="utf-8").splitlines()]
 
 
 def unsupported(sources: list[str], texts: list[str]) -> float:
