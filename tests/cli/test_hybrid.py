@@ -29,7 +29,7 @@ from smidgen.store.traffic.store import opened
 from tools import recording as tool
 
 SMALL = Plan(
-    intents=("account/newsletter", "order/gift_wrap", "payment/gift_card", "shop/opening_hours"),
+    intents=("account/newsletter", "order/gift_wrap", "payment/methods", "delivery/late"),
     learn_at=(100,),
     requests=150,
     student="linear",
@@ -37,7 +37,8 @@ SMALL = Plan(
     delta=0.5,
 )
 """Of few messages and words that tell them apart; with a promise so weak, and so little sure, that a hundred messages bear it out whatever
-is held out, which goes by a key of each store's own: with 0.05 for delta three of fourteen runs had no certificate."""
+is held out, which goes by a key of each store's own: with 0.05 for delta three of fourteen runs had no certificate. The recording sorts all
+messages of these intents rightly: where one of the two surest is wrong, nothing is certified, as in one run of seven with other intents."""
 
 
 @dataclass
