@@ -24,7 +24,8 @@ class Workers:
         """`own_threads` is how many threads a worker's torch operations use: 1, but where a single worker has all the cores."""
         self.count = count
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        pinned = cores if count <= len(cores) and own_threads == 1 else []
+        # Where some cores stay free, others may count on them: two that teach with one thread each would meet on the first core.
+        pinned = cores if count == len(cores) and own_threads == 1 else []
         self._pools = [ThreadPoolExecutor(1, initializer=self._start, initargs=(pinned[i : i + 1], own_threads)) for i in range(count)]
 
     @staticmethod
