@@ -8,7 +8,7 @@ that nothing goes over HTTP, and that vectors are not rounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ FEWEST = 100
 """Rows that choose from which on they are a version's test rows, as of `smidgen learn`; until then the curve is of the rows learnt from,
 each as it would be had it been left out."""
 LOCAL, UPSTREAM = 1, 0
+_MARKS, _PLACES = ("who", "disagrees", "wrong"), ("learnings", "promotions", "revocations", "audited")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,17 @@ class Trace:
     def accuracy(self) -> float:
         """Of all answers, those that are right."""
         return 1 - float(self.wrong.mean())
+
+    def json(self) -> dict[str, Any]:
+        """All of it, for a file: what is yes or no of each request as the places of the yeses."""
+        marks = {name: np.flatnonzero(getattr(self, name)).tolist() for name in _MARKS}
+        return {"requests": len(self.who), **marks, **{name: getattr(self, name) for name in _PLACES}}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Trace:
+        """One that `json` gave."""
+        marks = {name: np.isin(np.arange(stored["requests"]), stored[name]) for name in _MARKS}
+        return cls(**{**marks, "who": marks["who"].astype(np.int64)}, **{name: stored[name] for name in _PLACES})
 
 
 class Gateway:

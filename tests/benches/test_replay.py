@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,13 @@ def test_what_was_paid_is_of_all_that_went_up_so_far_audits_with_it() -> None:
     who = np.repeat([0, 1], 50)
     trace = Trace(who, np.zeros(100, dtype=bool), np.zeros(100, dtype=bool), audited=[60, 70, 80])
     assert [replay_plot._paid(trace, slice(0, stop)) for stop in (50, 75, 100)] == [1.0, 52 / 75, 0.53]
+
+
+def test_a_trace_is_the_same_from_a_file() -> None:
+    rng = np.random.default_rng(0)
+    who, disagrees, wrong = (rng.random(200) < share for share in (0.5, 0.1, 0.05))
+    trace = Trace(who.astype(np.int64), disagrees, wrong, [3, 90], [90], [], [120, 130])
+    again = Trace.of(json.loads(json.dumps(trace.json())))
+    assert again.who.tolist() == trace.who.tolist() and again.disagrees.tolist() == trace.disagrees.tolist()
+    assert again.wrong.tolist() == trace.wrong.tolist() and again.share() == trace.share() and again.disagreement() == trace.disagreement()
+    assert (again.learnings, again.promotions, again.revocations, again.audited) == ([3, 90], [90], [], [120, 130])
