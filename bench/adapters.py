@@ -72,7 +72,7 @@ def _measured(context: Context, count: int) -> dict[str, Any]:
     folder = context.out / "bundles" / NAME
     shutil.rmtree(folder, ignore_errors=True)
     bundles = [bundle(folder / f"model-{number:02}", number) for number in range(count)]
-    threads = ["--threads", str(context.threads or 1)]
+    threads = ["--threads", str(context.used_threads)]
     ran = context.run([sys.executable, "-m", "bench.adapters_in_process", *bundles, *threads], NAME, LIMIT)
     shutil.rmtree(folder)  # two gigabytes
     return {**ran.costs(), **(last_json(ran.stdout) if not ran.trouble else {})}

@@ -75,6 +75,7 @@ def run(context: Context) -> None:
         for model, folder in turns if number % 2 == 0 else reversed(turns):
             speeds[model].append(_timed(context, model, folder, list(wanted)[:TIMED], number))
     points = [_point(model, folder, quality[model], speeds[model], wanted) for model, folder in models.items()]
+    _publish(context, section, points, [], [])
     lost = list(_lost(context, models))
     _publish(context, section, points, [], lost)
     _publish(context, section, points, list(_asked(context, section, points, (train, test), list(wanted)[:TIMED])), lost)
