@@ -24,7 +24,7 @@ def test_half_a_copy() -> None:
 def test_free_text_is_written_token_by_token() -> None:
     found = course(PROMPT, [31, 32, 33, 34], TWO)
     assert found == Course(4, 4, 0, 0, (0, 1, 2, 3))
-    assert found.a_step == found.gain == 1.0
+    assert found.a_step == found.gain() == 1.0
 
 
 def test_a_text_that_repeats_itself() -> None:
@@ -47,7 +47,8 @@ def test_no_more_is_guessed_than_there_is_room_for() -> None:
 
 def test_what_a_guess_costs_is_counted_whether_it_is_right_or_wrong() -> None:
     copied, misled = Course(17, 1, 16, 16), Course(2, 2, 16, 0)
-    assert copied.gain == pytest.approx(17 / (1 + 16 * CHECKED)) and misled.gain < 0.25
+    assert copied.gain() == pytest.approx(17 / (1 + 16 * CHECKED)) and misled.gain() < 0.25
+    assert copied.gain(0.1) == pytest.approx(17 / 2.6) and misled.gain(1.0) == pytest.approx(2 / 18)
     assert copied + misled == Course(19, 3, 32, 16)
     assert (copied + misled).a_step == pytest.approx(19 / 3)
-    assert Course().a_step == Course().gain == 1.0
+    assert Course().a_step == Course().gain() == 1.0

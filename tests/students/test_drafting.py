@@ -39,7 +39,10 @@ def test_answers_that_copy_are_guessed_and_others_not() -> None:
     assert copying.options()["draft_after"] == copying.sizes.after and copying.why.startswith(
         f"lookup, up to {copying.sizes.most} tokens guessed"
     )
-    assert free == Drafting(None, "none, at best 1.00 tokens a step, none of guesses right, estimated 1.00 times as fast (12 examples)")
+    assert free == Drafting(
+        None,
+        "none, at best 1.00 tokens a step, none of guesses right, estimated 1.00 times as fast (12 examples, a guess costs 0.38 of a step)",
+    )
     assert free.options() == {}
 
 
@@ -57,10 +60,16 @@ def test_where_it_would_cost_more_than_speed_it_is_not_chosen() -> None:
     assert [chosen("auto", lessons(True), PROMPT, *kind).sizes for kind in ((True, False), (False, True))] == [None, None]
 
 
+def test_where_a_guess_costs_nearly_a_step_few_right_ones_do_not_pay() -> None:
+    cheap, dear = (chosen("auto", lessons(True, length=16), PROMPT, False, False, cost) for cost in (0.1, 1.2))
+    assert cheap.sizes in TRIED and "a guess costs 0.10 of a step here" in cheap.why
+    assert dear.sizes is None and "a guess costs 1.20 of a step here" in dear.why
+
+
 def test_of_many_examples_some_are_looked_at_from_the_first_to_the_last() -> None:
     mixed = [*lessons(False, 300), *lessons(True, 300)]
     found = chosen("auto", mixed, PROMPT, False, False)
-    assert "(200 examples)" in found.why and found.sizes is not None
+    assert "(200 examples, " in found.why and found.sizes is not None
     assert chosen("auto", mixed[:340], PROMPT, False, False).sizes is None
 
 

@@ -21,6 +21,7 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
 from smidgen.flows.attempts import checks, improved
+from smidgen.flows.guess_cost import priced
 from smidgen.flows.runners import asked, opened
 from smidgen.flows.spent import Spent
 from smidgen.flows.timing import Timing, measure
@@ -143,9 +144,10 @@ class Bench:
         }
 
         def work(folder: Path) -> None:
+            given = priced(settings, base, self.threads)
             spent = Spent(folder, Meter())
             self.progress.start(label)
-            training = Training(rows, held, form, base, settings, self.seed, None, teacher.folder if teacher else None, guide)
+            training = Training(rows, held, form, base, given, self.seed, None, teacher.folder if teacher else None, guide)
             try:
                 student.fit(training, Workspace(folder, self.threads, _Titled(self.progress, label, spent)))
             finally:

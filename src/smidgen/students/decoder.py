@@ -76,7 +76,8 @@ class Decoder:
         kept = kept_tokens(training, settings, space.progress)
         described(space.folder, base.folder, kept)
         prompt, lessons, held = _lessons(training, settings, space)
-        drafting = chosen(settings.draft, lessons.lessons, prompt, settings.adapter, bool(training.form.get("schema")))
+        schema = bool(training.form.get("schema"))
+        drafting = chosen(settings.draft, lessons.lessons, prompt, settings.adapter, schema, settings.guess_cost)
         space.progress.say(f"drafting: {drafting.why}")
         teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
         if training.guide is not None:

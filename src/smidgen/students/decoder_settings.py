@@ -85,6 +85,13 @@ class DecoderSettings(Settings):
         "copy from their inputs. auto: where the examples do so enough, and neither an adapter nor a schema stands against it.",
         flag="--draft",
     )
+    guess_cost: float | None = setting(
+        None,
+        "What checking a guess costs, in parts of the step that writes a token (default: as measured on this machine before teaching, "
+        "where the base comes as GGUF; else 0.38).",
+        gt=0,
+        le=10,
+    )
     adapter: bool = setting(
         False,
         "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "

@@ -12,7 +12,7 @@ from typing import Literal
 
 from smidgen.core.errors import TrainError
 from smidgen.core.rows import evenly
-from smidgen.stats.drafting import Course, Sizes, course
+from smidgen.stats.drafting import CHECKED, Course, Sizes, course
 from smidgen.students.lessons import Lesson
 from smidgen.students.prompts import Prompt
 
@@ -20,8 +20,8 @@ TRIED = (Sizes(6, 16), Sizes(4, 8), Sizes(3, 8), Sizes(2, 4), Sizes(2, 3), Sizes
 """From long repeats, which rarely mislead, to short ones, which come back sooner after a corrected word but guess wrong more often. The
 engine guesses no fewer tokens than it has looked up."""
 GAIN = 1.15
-"""The least estimated gain that is taken. It is an estimate: what a guess costs differs with the processor, the form of the weights and how
-many texts are written side by side, and a token that was guessed has no probability to score by."""
+"""The least estimated gain that is taken. It is an estimate: what a guess costs differs with the form of the weights and with how many
+texts are written side by side, and a token that was guessed has no probability to score by."""
 MOST = 200
 """Examples that are looked at, spread evenly."""
 
@@ -40,7 +40,14 @@ class Drafting:
         return {"draft": "lookup", "draft_after": self.sizes.after, "draft_most": self.sizes.most}
 
 
-def chosen(asked: Literal["auto", "none", "lookup"], lessons: Sequence[Lesson], prompt: Prompt, apart: bool, schema: bool) -> Drafting:
+def chosen(
+    asked: Literal["auto", "none", "lookup"],
+    lessons: Sequence[Lesson],
+    prompt: Prompt,
+    apart: bool,
+    schema: bool,
+    cost: float | None = None,
+) -> Drafting:
     """Whether and how far to guess.
 
     Args:
@@ -49,6 +56,7 @@ def chosen(asked: Literal["auto", "none", "lookup"], lessons: Sequence[Lesson], 
         prompt: what stands around their texts.
         apart: whether what is taught is an adapter: bundles of one base are held together only where they guess alike.
         schema: whether answers are held to a schema: the score of such an answer is the product of all its tokens' probabilities.
+        cost: of checking a guess, in steps that write one token; None: as where it was measured once.
 
     Raises TrainError where `lookup` is asked for with a schema.
     """
@@ -66,11 +74,12 @@ def chosen(asked: Literal["auto", "none", "lookup"], lessons: Sequence[Lesson], 
         return Drafting(None, "none, so that adapters of one base can be served together")
     some = evenly(lessons, MOST)
     counted = {sizes: _counted(some, prompt, sizes) for sizes in TRIED}
-    sizes = max(counted, key=lambda each: counted[each].gain)
-    best = counted[sizes]
-    told = f"{best.a_step:.2f} tokens a step, {_share(best)} of guesses right, estimated {best.gain:.2f} times as fast"
-    told = f"{told} ({len(some)} examples)"
-    if asked == "auto" and best.gain < GAIN:
+    checked = CHECKED if cost is None else cost
+    sizes = max(counted, key=lambda each: counted[each].gain(checked))
+    best, gain = counted[sizes], counted[sizes].gain(checked)
+    told = f"{best.a_step:.2f} tokens a step, {_share(best)} of guesses right, estimated {gain:.2f} times as fast"
+    told = f"{told} ({len(some)} examples, a guess costs {checked:.2f} of a step{'' if cost is None else ' here'})"
+    if asked == "auto" and gain < GAIN:
         return Drafting(None, f"none, at best {told}")
     return Drafting(sizes, f"lookup, up to {sizes.most} tokens guessed after {sizes.after} that stand earlier, {told}")
 

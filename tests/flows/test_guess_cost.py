@@ -1,0 +1,119 @@
+"""What checking a guess costs is measured on the base's own file, and only where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen.core.bases import Base
+from smidgen.engines.llama_pieces import Piece
+from smidgen.flows import guess_cost
+from smidgen.flows.guess_cost import LEAST, MOST, SECONDS, WRITTEN, cost, priced
+from smidgen.students.decoder_settings import DecoderSettings
+
+
+class Timed:
+    """A writer with a clock of its own: what it asks for, what it reads and what it writes take their time. It keeps what it has read."""
+
+    def __init__(self, asking: float, reading: float, writing: float, ends: int = WRITTEN) -> None:
+        self.asking, self.reading, self.writing, self.ends = asking, reading, writing, ends
+        self.now, self.known = 0.0, ""
+
+    def clock(self) -> float:
+        return self.now
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def write(self, text: str, max_tokens: int) -> Iterator[Piece]:
+        words, before = text.split(), self.known.split()
+        same = next((place for place, (a, b) in enumerate(zip(words, before, strict=False)) if a != b), min(len(words), len(before)))
+        self.now += self.asking + self.writing + self.reading * (len(words) - min(same, len(words) - 1) - 1)
+        self.known = text
+        for number in range(min(max_tokens, self.ends)):
+            self.now += self.writing if number else 0.0
+            yield Piece("word ", 1)
+
+
+@pytest.mark.parametrize("asking", [0.0, 0.5])
+@pytest.mark.parametrize("reading", [0.1, 0.4, 0.9])
+def test_it_is_what_a_token_more_takes_whatever_else_an_answer_takes(asking: float, reading: float) -> None:
+    timed = Timed(asking / 100, reading / 100, 0.01)
+    assert cost(timed, timed.clock) == pytest.approx(reading, abs=0.001)
+
+
+def test_what_cannot_be_is_not_believed_and_too_little_tells_nothing() -> None:
+    free, dear, silent = Timed(0.01, 0.0, 0.01), Timed(0.01, 0.09, 0.01), Timed(0.01, 0.004, 0.01, ends=2)
+    assert [cost(timed, timed.clock) for timed in (free, dear, silent)] == [None, None, None]
+
+
+def test_a_machine_that_is_too_busy_is_not_waited_for() -> None:
+    slow = Timed(0.1, 0.4, 3.0)
+    assert cost(slow, slow.clock) is None
+    assert SECONDS < slow.now < 2 * SECONDS
+
+
+def _base(folder: Path) -> Base:
+    return Base("some", folder, "0" * 64, "unknown", "here", "decoder")
+
+
+def test_nothing_is_measured_where_nothing_turns_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guess_cost, "opened", lambda *given: pytest.fail("a model was loaded"))
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    asked: list[dict[str, Any]] = [{"draft": "none"}, {"draft": "lookup"}, {"guess_cost": 0.5}, {"adapter": True}]
+    for given in asked:
+        settings = DecoderSettings(**given)
+        assert priced(settings, _base(tmp_path), 1) is settings
+    open_ended = DecoderSettings()
+    assert priced(open_ended, None, 1) is open_ended
+    (tmp_path / "model.gguf").unlink()
+    assert priced(open_ended, _base(tmp_path), 1) is open_ended
+
+
+def test_a_base_that_cannot_be_served_as_it_is_is_taught_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF and nothing else")
+    settings = DecoderSettings()
+    assert priced(settings, _base(tmp_path), 1) is settings
+
+
+def test_a_build_chooses_by_what_was_measured_and_is_not_taught_anew_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from tests.students.tiny_decoder import tiny_decoder
+
+    from smidgen.bases.finding import find
+    from smidgen.core.progress import Silent
+    from smidgen.core.rows import Row
+    from smidgen.flows import training
+    from smidgen.parts import registry
+    from smidgen.store.steps import Steps
+
+    said: list[str] = []
+
+    class Heard(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    words = ["the", "red", "vase", "on", "our", "old", "table", "is", "nice", "and", "a", "blue", "lamp", "by", "my", "new", "door"]
+    texts = [" ".join(words[(number + place) % len(words)] for place in range(24)) for number in range(16)]
+    rows = [Row(text, text.replace("nice", "fine"), number) for number, text in enumerate(texts, 1)]
+    base, task = find(str(tiny_decoder(tmp_path / "base")), family="decoder"), registry.find("tasks", "write")
+    form = task.form(rows, task.settings())
+    settings = DecoderSettings(epochs=1, batch_rows=8, precision="f32", qat="none")
+    bench = training.Bench(Steps(tmp_path / "steps"), task, {"decoder": base}, 0, 1, Heard())
+    keys = []
+    for found in (0.1, 1.4):
+        monkeypatch.setattr(training, "priced", lambda given, *_, found=found: given.model_copy(update={"guess_cost": found}))
+        keys.append(bench.fit("decoder", settings, rows, (), form, None, "teach").key)
+    assert keys[0] == keys[1] and len(told := [text for text in said if text.startswith("drafting: ")]) == 1
+    assert "lookup" in told[0] and "a guess costs 0.10 of a step here" in told[0]
+
+
+def test_on_the_starter_it_is_a_number_of_this_machine() -> None:
+    from smidgen.bases import finding
+
+    settings = priced(DecoderSettings(), finding.find("smollm2", family="decoder"), 1)
+    assert isinstance(settings, DecoderSettings) and settings.guess_cost is not None
+    assert LEAST <= settings.guess_cost <= MOST
