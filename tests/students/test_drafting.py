@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.students.tiny_decoder import tiny_decoder
+from tests.students.tiny_decoder import copying_rows, tiny_decoder
 
 from smidgen.bases.finding import find
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
-from smidgen.core.rows import Row
 from smidgen.engines.llama import part as engine
 from smidgen.stats.drafting import Sizes
 from smidgen.students import decoder
@@ -86,9 +85,8 @@ def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_
         def say(self, text: str) -> None:
             said.append(text)
 
-    words = ["the", "red", "vase", "on", "our", "old", "table", "is", "nice", "and", "a", "blue", "lamp", "by", "my", "new", "door"]
-    texts = [" ".join(words[(number + place) % len(words)] for place in range(24)) for number in range(16)]
-    rows = [Row(text, text.replace("nice", "fine"), number) for number, text in enumerate(texts, 1)]
+    rows = copying_rows()
+    texts = [row.input for row in rows]
     folder, out = tmp_path / "fit", tmp_path / "out"
     folder.mkdir(), out.mkdir()
     settings = DecoderSettings(epochs=4, learning_rate=1e-2, batch_rows=4, precision="f32", qat="none")

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from smidgen.bases.finding import find
+from smidgen.core.rows import Row
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -67,6 +68,13 @@ def tiny_decoder(folder: Path, kind: str = "llama", layers: int | None = None, i
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_file(weights(kind=kind, layers=layers, inner=inner), folder / "model.safetensors")
     return folder
+
+
+def copying_rows() -> list[Row]:
+    """Rows whose answers are their inputs but for one word: what is guessed from the input is mostly right."""
+    words = ["the", "red", "vase", "on", "our", "old", "table", "is", "nice", "and", "a", "blue", "lamp", "by", "my", "new", "door"]
+    texts = [" ".join(words[(number + place) % len(words)] for place in range(24)) for number in range(16)]
+    return [Row(text, text.replace("nice", "fine"), number) for number, text in enumerate(texts, 1)]
 
 
 def weights(seed: int = 0, kind: str = "llama", layers: int = 2, inner: int = 96) -> dict[str, torch.Tensor]:

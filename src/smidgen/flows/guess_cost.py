@@ -1,8 +1,8 @@
 """What checking a guessed token costs on this machine, beside writing one: whether a writer should guess ahead turns on it.
 
-A guess is checked by reading it. Some processors read several tokens at once for little more than they write one for, others for nearly as
-much each; drafting that makes answers a quarter faster on the one makes them slower on the other. So it is measured before a decoder is
-taught, on the base's own file: its vocabulary, the number of its layers and the form of its weights may still change, so it is an estimate.
+A guess is checked by reading it. Drafting that made answers a quarter faster on one processor made them slower on another, so what a guess
+costs is measured before a decoder is taught, on the base's own file. It is an estimate: the vocabulary, the number of layers and the form
+of the weights may still change.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import statistics
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from smidgen.core.bases import Base
@@ -53,14 +55,21 @@ def priced(settings: Settings, base: Base | None, threads: int) -> Settings:
     files = sorted(base.folder.glob("*.gguf"))
     if len(files) != 1:
         return settings
-    options = {"model": files[0].name, "max_tokens": WRITTEN, "context": 512, "slots": 1}
-    try:
-        with opened("llama", base.folder, options, threads) as runner:
-            assert isinstance(runner, Reader)
-            found = cost(runner)
-    except EngineError:  # the base is not served as it is: what is taught of it may be all the same
-        return settings
+    found = measured(files[0], threads)
     return settings if found is None else settings.model_copy(update={"guess_cost": found})
+
+
+@cache
+def measured(file: Path, threads: int) -> float | None:
+    """The cost where this file is served, None where it cannot be or the cost cannot be told. Measured once in a process: a build may teach
+    a student twice, on some rows and then on all, and what is fitted on the one must hold for the other."""
+    options = {"model": file.name, "max_tokens": WRITTEN, "context": 512, "slots": 1}
+    try:
+        with opened("llama", file.parent, options, threads) as runner:
+            assert isinstance(runner, Reader)
+            return cost(runner)
+    except EngineError:  # the base is not served as it is: what is taught of it may be all the same
+        return None
 
 
 def cost(runner: Reader, clock: Callable[[], float] = time.perf_counter) -> float | None:
