@@ -76,13 +76,13 @@ def run(context: Context) -> None:
         return [Trace.of(trace) for trace in found["traces"]]
 
     def told(name: str, how: str, found: Sequence[Any], alpha: float = 0.05) -> None:
-        section.rows.append(_row(name, how, found, alpha))
+        section.rows.append(row(name, how, found, alpha))
         results.publish(context, section)
 
     for name in played:
         for how, more in (("as served", {}), ("held out aside", {"held_out": ASIDE, "aside": True})):
             found = traces[f"{name}, {how}"] = play(name, how, seeds, **more)
-            section.goals += _goals(name, how, found)
+            section.goals += goals(name, how, found)
             (context.results.parent / replay_plot.FILE).write_text(replay_plot.draw(traces), encoding="utf-8")
             section.facts["plot"] = f"![share answered locally, disagreement and cost over time]({replay_plot.FILE})"
             told(name, how, found)
@@ -143,14 +143,11 @@ def _given(*what: Any) -> None:
 
 def _one(seed: int, held_out: float, noise: float, shift: str, policy: dict[str, Any]) -> Any:
     """One seed, on one core."""
-    import numpy as np
-
     from bench import replaying
     from smidgen.data.sides import side
 
     texts, vectors, gold, classes = _GIVEN
-    rng = np.random.default_rng([seed, 7])
-    order = rng.permutation(len(texts))
+    rng, order = drawn(len(texts), seed)
     right = gold
     if shift:
         right, order = getattr(replaying, shift)(gold, order, rng)
@@ -160,7 +157,16 @@ def _one(seed: int, held_out: float, noise: float, shift: str, policy: dict[str,
     return replaying.Gateway(traffic, replaying.Policy(**policy), seed).run()
 
 
-def _row(name: str, how: str, traces: Sequence[Any], alpha: float) -> list[str]:
+def drawn(n: int, seed: int) -> tuple[Any, Any]:
+    """A seed's source of chance, and the order in which texts come."""
+    import numpy as np
+
+    rng = np.random.default_rng([seed, 7])
+    return rng, rng.permutation(n)
+
+
+def row(name: str, how: str, traces: Sequence[Any], alpha: float) -> list[str]:
+    """A line of the table."""
     half = slice(len(traces[0].who) // 2, None)
     over = sum(trace.disagreement() > alpha for trace in traces)
     return [
@@ -178,7 +184,8 @@ def _row(name: str, how: str, traces: Sequence[Any], alpha: float) -> list[str]:
     ]
 
 
-def _goals(name: str, how: str, traces: Sequence[Any]) -> list[results.Goal]:
+def goals(name: str, how: str, traces: Sequence[Any]) -> list[results.Goal]:
+    """What is asked of it."""
     half = slice(len(traces[0].who) // 2, None)
     kept = sum(trace.disagreement() <= 0.05 for trace in traces) / len(traces)
     goals = [results.at_least(f"{name}, {how}: seeds within α", 0.95, kept, ".1%")]

@@ -1,9 +1,9 @@
 """One replay of a data set as traffic: a gateway that begins without a label, learns from what it escalates, certifies, and is audited.
 
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
-`flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student, `kernel`, which is
-fitted in seconds (`stats/kernel_ridge.py`). What the large model says in an audit is learnt from, as there. What is not the product's is
-that nothing goes over HTTP, and that vectors are not rounded.
+`flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student: `kernel`, which is
+fitted in seconds (`stats/kernel_ridge.py`), or what is taught by `teach`. What the large model says in an audit is learnt from, as there.
+What is not the product's is that nothing goes over HTTP, and that the vectors of `kernel` are not rounded.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from smidgen.flows.learning.verdict import judged, matters
 from smidgen.stats.audit import Audit
 from smidgen.stats.calibration import softmax
 from smidgen.stats.certified import Claim, certified, steps
-from smidgen.stats.kernel_ridge import SHARP, KernelRidge, fit
+from smidgen.stats.kernel_ridge import SHARP, fit
 from smidgen.stats.paired import better, not_worse
 from smidgen.stats.prospect import prospect
-from smidgen.stats.selective import risk_coverage
+from smidgen.stats.selective import Selection, risk_coverage
 from smidgen.stats.spending import share
 
 LEVEL, MARGIN = 0.05, 0.02
@@ -117,16 +117,36 @@ class Trace:
         return cls(**{**marks, "who": marks["who"].astype(np.int64)}, **{name: stored[name] for name in _PLACES})
 
 
+@dataclass(frozen=True)
+class Taught:
+    """What a student answers.
+
+    Attributes:
+        scores, labels: (n,) of every text of the traffic, how sure its answer is, and the answer.
+        curve: risk over coverage of rows of its own, for where too few choose.
+        measured: how many these rows are.
+    """
+
+    scores: Any
+    labels: Any
+    curve: Sequence[Selection]
+    measured: int
+
+
+Teach = Callable[[Traffic, Any, Any], Taught | None]
+"""A student, from the traffic and the places of the rows that it learns from and of those that choose; None where it could not be made."""
+
+
 class Gateway:
     """The state between two requests."""
 
-    def __init__(self, traffic: Traffic, policy: Policy, seed: int) -> None:
-        self.traffic, self.policy = traffic, policy
+    def __init__(self, traffic: Traffic, policy: Policy, seed: int, teach: Teach | None = None) -> None:
+        self.traffic, self.policy, self.teach = traffic, policy, teach or kernel
         self.rng = np.random.default_rng([seed, 11])
         self.captured: list[int] = []
         self.told: list[tuple[int, int]] = []  # audited ones on the side that is learnt from, and how many were captured before each
         self.new = 0
-        self.champion: KernelRidge | None = None
+        self.champion = False
         self.threshold: float | None = None
         self.audit: Audit | None = None
         self.since = 0  # the place among the captured from which on rows choose and certify
@@ -175,18 +195,20 @@ class Gateway:
         if len(learning) < 2 or len(certifying) == 0:
             return False
         said = traffic.said
-        challenger = fit(traffic.vectors[learning], np.eye(traffic.classes, dtype=np.float32)[said[learning]])
-        scores, labels = answered(challenger.scores(traffic.vectors))
+        challenger = self.teach(traffic, learning, choosing)
+        if challenger is None:
+            return False
+        scores, labels = challenger.scores, challenger.labels
         fought, more = None, False
-        if self.champion is not None:
+        if self.champion:
             self.contests += 1
             fought = contest(self.labels[choosing], labels[choosing], said[choosing], share(LEVEL, self.contests), self.rng)
-        few = len(choosing) < FEWEST
-        seen = answered(challenger.left_out) if few else (scores[choosing], labels[choosing])
-        points = risk_coverage(seen[0], (seen[1] == said[learning if few else choosing]).astype(np.float64))
+        points, measured = challenger.curve, challenger.measured
+        if len(choosing) >= FEWEST:
+            points, measured = risk_coverage(scores[choosing], (labels[choosing] == said[choosing]).astype(np.float64)), len(choosing)
         claim = Claim(policy.alpha, share(policy.delta, self.looks + 1))
         curve = [(point.coverage, point.risk) for point in points]
-        hoped = prospect(curve, len(seen[0]), len(certifying), claim.alpha, claim.delta)
+        hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta)
         if fought is not None and self.threshold is not None and not (fought.won or fought.behind):
             now = self.scores[choosing] >= self.threshold
             more = len(now) > 0 and hoped.share > float(now.mean()) + MARGIN
@@ -202,10 +224,19 @@ class Gateway:
             reached = compared(*(one.astype(np.float64) for one in both), fought.level)
         if not judged(fought, threshold is not None, self.threshold is not None, anyway=False, reach=reached).promote:
             return False
-        self.champion, self.threshold = challenger, threshold
+        self.champion, self.threshold = True, threshold
         self.audit = Audit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None
         self.scores, self.labels = scores, labels
         return True
+
+
+def kernel(traffic: Traffic, learning: Any, choosing: Any) -> Taught:
+    """The student `kernel` on frozen vectors."""
+    said = traffic.said[learning]
+    fitted = fit(traffic.vectors[learning], np.eye(traffic.classes, dtype=np.float32)[said])
+    sure, labels = answered(fitted.left_out)
+    points = risk_coverage(sure, (labels == said).astype(np.float64))
+    return Taught(*answered(fitted.scores(traffic.vectors)), points, len(learning))
 
 
 def answered(scores: Any) -> tuple[Any, Any]:

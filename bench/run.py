@@ -32,6 +32,7 @@ from bench import (
     recipes,
     redaction,
     replay,
+    replay_encoder,
     routers,
     selection,
     serving,
@@ -68,6 +69,7 @@ BENCHES = {
         border,
         cache,
         replay,
+        replay_encoder,
         routers,
         adapters,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from bench import replay_plot
-from bench.replaying import LOCAL, Gateway, Policy, Trace, Traffic, changed_meaning, new_intents, noisy
+from bench.replaying import LOCAL, Gateway, Policy, Taught, Trace, Traffic, changed_meaning, kernel, new_intents, noisy
 
 from smidgen.data.sides import Side
 
@@ -32,6 +33,29 @@ def test_it_begins_with_nothing_and_ends_local_within_alpha() -> None:
     assert 0 <= trace.disagreement() <= 0.05
     assert trace.accuracy() > 0.97
     assert not trace.revocations
+
+
+def test_a_learning_that_fails_changes_nothing_and_the_next_one_takes_over() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def teach(given: Traffic, learning: Any, choosing: Any) -> Taught | None:
+        asked.append((len(learning), len(choosing)))
+        return kernel(given, learning, choosing) if len(asked) > 2 else None
+
+    trace = Gateway(traffic(), Policy(), 0, teach).run()
+    assert len(trace.learnings) == len(asked) > 3 and trace.promotions[0] == trace.learnings[2]
+    assert not trace.who[: trace.promotions[0]].any() and trace.share(slice(2000, None)) > 0.6
+    assert [rows for rows, _ in asked] == sorted(rows for rows, _ in asked)
+
+
+def test_until_enough_rows_choose_the_students_own_curve_says_what_to_hope_for() -> None:
+    def modest(given: Traffic, learning: Any, choosing: Any) -> Taught:
+        found = kernel(given, learning, choosing)
+        return replace(found, curve=[replace(point, risk=0.5) for point in found.curve])
+
+    trace, plain = (Gateway(traffic(), Policy(), 0, teach).run() for teach in (modest, kernel))
+    assert 0 < plain.who.argmax() < trace.who.argmax(), "while few rows choose, no certificate is asked for"
+    assert trace.share(slice(2000, None)) > 0.6
 
 
 def test_what_cannot_be_learnt_is_never_answered() -> None:

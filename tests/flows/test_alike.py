@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from smidgen.core.parts import EngineSpec
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
+from smidgen.flows import live
 from smidgen.flows.build import _alike
 from smidgen.flows.timing import Timing
 from smidgen.flows.training import Variant
@@ -22,12 +24,13 @@ ANSWERS = [f"answer {n}" for n in range(40)]
 
 
 class Bundle:
-    """What `_alike` asks of a model."""
+    """What `_alike` asks of a model. `alone`: what it answers to one text at a time when it has read nothing else before."""
 
     def __init__(
         self, answers: Sequence[str], sha256: str = "a", options: str = "plain", form: str = "form", alone: Sequence[str] | None = None
     ) -> None:
         self.answers, self.alone = answers, answers if alone is None else alone
+        self.folder, self.fresh, self.closed = Path(f"bundle-{id(self)}"), False, 0
         files = {"model.gguf": SimpleNamespace(sha256=sha256)}
         self.manifest = SimpleNamespace(files=files, engine=SimpleNamespace(files=("model.gguf",), options=options), form=form)
 
@@ -37,18 +40,35 @@ class Bundle:
     def first(self, texts: Sequence[str]) -> list[Reply]:
         if len(texts) > 1:
             return self.predict(texts)
-        return [Reply(output=self.alone[int(texts[0].rpartition(" ")[2])], score=1.0)]
+        number = int(texts[0].rpartition(" ")[2])
+        return [Reply(output=self.alone[number] if self.fresh else f"{self.answers[number]}, as it is rounded now", score=1.0)]
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 def alike(student: str, final: Bundle, measured: Bundle) -> bool:
     measured.manifest.engine.options = "plain"
     same = measured.manifest.engine if final.manifest.engine.options == "plain" else final.manifest.engine
     final.manifest.engine = same
-    story: Any = SimpleNamespace(task=registry.find("tasks", "extract"), examples=SimpleNamespace(test=ROWS))
+    bench = SimpleNamespace(threads=1)
+    story: Any = SimpleNamespace(task=registry.find("tasks", "extract"), examples=SimpleNamespace(test=ROWS), bench=bench)
     timing = Timing(1.0, 1.0, 1.0, 1, 100.0 if student == "decoder" else None)
     variant = Variant(student, EngineSpec("none", ()), Path(), "", timing, 1.0)
     served = measured.predict(ROWS)
-    return _alike(story, SimpleNamespace(model=measured, first=served, served=served, variant=variant), final)  # type: ignore[arg-type]
+    opened = []
+
+    def load(folder: Path, threads: int) -> Bundle:
+        opened.append(copy(next(bundle for bundle in (measured, final) if bundle.folder == folder)))
+        opened[-1].fresh = True
+        return opened[-1]
+
+    draft: Any = SimpleNamespace(model=measured, first=served, served=served, variant=variant)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "load", load)
+        found = _alike(story, draft, final)  # type: ignore[arg-type]
+    assert all(bundle.closed == 1 for bundle in opened)
+    return found
 
 
 @pytest.mark.parametrize("student", ["tagger", "decoder"])

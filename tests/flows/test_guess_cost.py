@@ -75,6 +75,7 @@ def test_nothing_is_measured_where_nothing_turns_on_it(tmp_path: Path, monkeypat
         assert priced(settings, _base(tmp_path), 1) is settings
     open_ended = DecoderSettings()
     assert priced(open_ended, None, 1) is open_ended
+    assert priced(open_ended, _base(tmp_path), 1, schema=True) is open_ended
     (tmp_path / "model.gguf").unlink()
     assert priced(open_ended, _base(tmp_path), 1) is open_ended
 

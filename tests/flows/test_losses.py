@@ -18,10 +18,14 @@ from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, InputError, RecipeError, TeacherError
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import losses, marking, renewing
 from smidgen.flows.certifying import Certified, Terms, certify
-from smidgen.flows.learning.attesting import Asked, terms_of
+from smidgen.flows.learn import Ask, learn
+from smidgen.flows.learning.attesting import Asked, attested, terms_of
+from smidgen.flows.learning.gathering import Capture
+from smidgen.flows.learning.material import Taken
 from smidgen.gateway import auditing
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Reference
@@ -205,6 +209,39 @@ def test_the_loop_goes_on_with_the_measure_of_the_champions_certificate(writer: 
     terms = terms_of(Asked(), before, [], 1)
     assert (terms.loss, terms.reference, terms.alpha) == ("attributes", "request", 0.1)
     assert terms_of(Asked(reference="gold"), before, [], 1).loss == "likeness"
+
+
+def test_the_loop_can_be_told_another_measure_than_the_champions(writer: Any, tmp_path: Path) -> None:
+    by_attributes = by_request(writer, tmp_path).certificate
+    back = terms_of(Asked(loss="likeness"), by_attributes, [], 1)
+    assert (back.loss, back.reference) == ("likeness", "gold")
+    forth = terms_of(Asked(loss="attributes"), None, [], 1)
+    assert (forth.loss, forth.reference) == ("attributes", "request")
+    with pytest.raises(InputError, match="the request itself is the reference"):
+        Asked(loss="attributes", reference="gold")
+
+
+def told(texts: list[str]) -> list[Taken]:
+    """Captured rows of these requests, whatever was answered."""
+    return [Taken(Row(text, "A lamp."), "upstream", NOW) for text in texts]
+
+
+def test_the_loop_certifies_attributes_whatever_the_report_says_of_likeness(writer: Any) -> None:
+    found = attested(writer, told(lamps(800)), Asked(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent())
+    assert found.certificate is not None and found.looked
+    assert (found.certificate.measure, found.certificate.reference.kind) == ("attributes", "request")
+
+
+def test_a_challenger_that_checks_no_attributes_is_not_certified_by_them(writer: Any) -> None:
+    without = SimpleNamespace(**{**vars(writer), "form": {**FORM, "attributes": False}})
+    found = attested(without, told(lamps(400)), Asked(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent())
+    assert found.certificate is None and not found.looked and "does not check attributes" in found.why
+
+
+def test_only_lines_that_write_have_a_choice_of_losses(tmp_path: Path) -> None:
+    ask = Ask(task="classify", certificate=Asked(loss="attributes"), capture=Capture(use=False))
+    with pytest.raises(InputError, match="only texts have a choice"):
+        learn(tmp_path / "line", ask)
 
 
 def test_a_certificate_whose_reference_and_measure_do_not_agree_is_not_read(writer: Any, tmp_path: Path) -> None:

@@ -93,6 +93,13 @@ def learn(
             metavar="NAME", help="The large model whose answers certify, where they do (default: who answered most of the newest 100 rows)."
         ),
     ] = None,
+    loss: Annotated[
+        Literal["likeness", "attributes"] | None,
+        typer.Option(
+            help="Of texts, what alpha bounds the mean of: 1 − ROUGE-L of the reference's outputs; or the share of the request's "
+            "attributes that the text leaves out or makes up (default: as the champion's certificate, else likeness)."
+        ),
+    ] = None,
     valid_days: Annotated[int, typer.Option(help="Days until the certificate expires.")] = 90,
     likely: Annotated[
         float,
@@ -158,7 +165,7 @@ def learn(
         max_rows=max_rows,
         level=level,
         margin=margin,
-        certificate=Asked(alpha, delta, reference, valid_days, likely, reference_model),
+        certificate=Asked(alpha, delta, reference, valid_days, likely, reference_model, loss),
         anyway=uncertified == "promote",
         fewer_labels=fewer_labels == "promote",
         threads=threads,

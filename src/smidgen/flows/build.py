@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import WHOLE, Graded, Raw, Task, formed, writes
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, evenly
+from smidgen.core.rows import Row, Text, evenly
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows import entrants, live, shipping
 from smidgen.flows.candidates import candidate_of, not_asked, of_the_asked_method
@@ -323,10 +323,10 @@ def _beside_unpacked(
 def _alike(story: shipping.Story, draft: _Draft, final: live.Model) -> bool:
     """Whether the finished bundle is what was measured: the same files run in the same way, and the same answers.
 
-    A text may turn out otherwise by a rounding where others are written beside it, and which ones are depends on how busy the machine is.
-    A writer's answers may therefore differ here and there, and where many do both are asked again, one text at a time; a bundle that is run
-    wrongly differs nearly everywhere. Held against each other is what is first written: what is written anew is drawn, and one token that
-    is another makes all that follows another.
+    A text may turn out otherwise by a rounding where others are written beside it, which depends on how busy the machine is, and where its
+    prompt was read before. A writer's answers may therefore differ here and there. Where many do, both bundles are opened anew and asked
+    one text at a time, so that both do the same work in the same order; a bundle that is run wrongly still differs. Held against each other
+    is what is first written: what is written anew is drawn, and one token that is another makes all that follows another.
     """
     was, now = draft.model.manifest, final.manifest
     files = all(was.files[name].sha256 == now.files[name].sha256 for name in was.engine.files)
@@ -337,8 +337,13 @@ def _alike(story: shipping.Story, draft: _Draft, final: live.Model) -> bool:
         return _changed(final.predict(texts), draft.served[:_COMPARED]) == 0
     if _changed(final.first(texts), draft.first[:_COMPARED]) <= _ROUNDED * len(texts):
         return True
-    alone = ([reply for text in texts for reply in model.first([text])] for model in (draft.model, final))
-    return _changed(*alone) <= _ROUNDED * len(texts)
+    return _changed(*(_alone(story, model.folder, texts) for model in (draft.model, final))) <= _ROUNDED * len(texts)
+
+
+def _alone(story: shipping.Story, folder: Path, texts: Sequence[Text]) -> list[Reply]:
+    """What a bundle that has read nothing yet first writes, one text after the other."""
+    with closing(live.load(folder, threads=story.bench.threads)) as model:
+        return [reply for text in texts for reply in model.first([text])]
 
 
 def _changed(some: Sequence[Reply], others: Sequence[Reply]) -> int:

@@ -46,10 +46,11 @@ class Reader(Protocol):
         ...
 
 
-def priced(settings: Settings, base: Base | None, threads: int) -> Settings:
+def priced(settings: Settings, base: Base | None, threads: int, schema: bool = False) -> Settings:
     """The settings with `guess_cost` as it is on this machine, where they leave open whether to guess ahead, say nothing of what it costs,
-    and the base comes in a file that can be served as it is. Else the same settings. Takes some five seconds."""
-    undecided = getattr(settings, "draft", None) == "auto" and not getattr(settings, "adapter", False)
+    and the base comes in a file that can be served as it is. Else the same settings, as where answers are held to a `schema`: they are
+    never guessed. Takes some five seconds."""
+    undecided = not schema and getattr(settings, "draft", None) == "auto" and not getattr(settings, "adapter", False)
     if base is None or not undecided or getattr(settings, "guess_cost", 0.0) is not None:
         return settings
     files = sorted(base.folder.glob("*.gguf"))

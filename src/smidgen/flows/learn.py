@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from smidgen.bundles.open import open_bundle, read_manifest
 from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
 from smidgen.core.progress import Progress, Silent
+from smidgen.flows import losses
 from smidgen.flows.certifying import Terms, shown
 from smidgen.flows.embedding import embedder
 from smidgen.flows.jobs import taking_up
@@ -32,6 +33,7 @@ from smidgen.flows.live import Model, load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
 from smidgen.gateway.revocation import Revocation
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 from smidgen.store.hashing import content_hash
 from smidgen.store.line import Job, Learning, Line, Pointer, is_line
@@ -147,6 +149,7 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
         for job in jobs:
             taking_up.remembered(line, job, champion.manifest.task if champion is not None else ask.task)
         recipe = _recipe(line, champion, ask)
+        losses.check(ask.certificate.loss or "likeness", registry.find("tasks", recipe.task))
         names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
         for file in ask.data:
             gathering.given(file, line, recipe, names, began, progress)

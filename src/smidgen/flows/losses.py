@@ -53,10 +53,9 @@ def chosen(choice: Choice, task: Task, form: Form, marking: Marking | None = Non
 
     Raises InputError where it is not known of this task.
     """
+    check(choice, task)
     if choice == "likeness":
         return _likeness(task, form)
-    if not isinstance(task, Graded):
-        raise InputError("only texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
     if choice == "judge":
         if marking is None:
             raise InputError("no judge was named", value="--loss judge", todo="Give --judge URL --judge-model NAME.")
@@ -77,6 +76,12 @@ def chosen(choice: Choice, task: Task, form: Form, marking: Marking | None = Non
         True,
         lambda rows, replies: [missed(task, form, row.input, reply) for row, reply in zip(rows, replies, strict=True)],
     )
+
+
+def check(choice: Choice, task: Task) -> None:
+    """Raises InputError where no bundle of the task has such a loss: what can be said before there is one."""
+    if choice != "likeness" and not isinstance(task, Graded):
+        raise InputError("only texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
 
 
 def missed(task: Task, form: Form, text: Text, reply: Reply) -> float:

@@ -144,7 +144,7 @@ class Bench:
         }
 
         def work(folder: Path) -> None:
-            given = priced(settings, base, self.threads)
+            given = priced(settings, base, self.threads, bool(form.get("schema")))
             spent = Spent(folder, Meter())
             self.progress.start(label)
             training = Training(rows, held, form, base, given, self.seed, None, teacher.folder if teacher else None, guide)

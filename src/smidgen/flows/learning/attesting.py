@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from smidgen.core.errors import CertificateError
+from smidgen.core.errors import CertificateError, InputError
 from smidgen.core.parts import Teachable
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
+from smidgen.flows import losses
 from smidgen.flows.calibration_sample import BY_LABEL, Drawn
 from smidgen.flows.certifying import Terms, certify_drawn
 from smidgen.flows.learning.material import Source, Taken, newest
@@ -43,7 +44,9 @@ LIKELY = 0.8
 class Asked:
     """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it. `likely`: how likely one must be
     for a test; see `stats/prospect.py`. `model`: which large model's answers certify, where they are the reference; None for the one that
-    answered most of the newest."""
+    answered most of the newest. `loss`: of texts, what alpha bounds the mean of; see `flows/losses.py`.
+
+    Raises InputError where the loss and the reference do not go together."""
 
     alpha: float | None = None
     delta: float | None = None
@@ -51,6 +54,15 @@ class Asked:
     valid_days: int = 90
     likely: float = LIKELY
     model: str | None = None
+    loss: Literal["likeness", "attributes"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss == "attributes" and self.reference is not None:
+            raise InputError(
+                "of attributes the request itself is the reference, and of nothing else",
+                value=f"--loss attributes --reference {self.reference}",
+                todo="Leave --reference out; or give --loss likeness with it.",
+            )
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,12 @@ def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken], lo
     plain = Terms()
     from_model = sum(taken.source == "upstream" for taken in rows)
     guessed: Reference = "model" if 2 * from_model >= len(rows) > 0 else "gold"
-    reference = asked.reference or (before.reference.kind if before is not None else guessed)
+    inherited = before.reference.kind if before is not None else guessed
+    if asked.loss == "attributes":
+        inherited = "request"
+    elif asked.loss == "likeness" and inherited == "request":
+        inherited = guessed
+    reference = asked.reference or inherited
     return Terms(
         alpha=asked.alpha if asked.alpha is not None else before.alpha if before is not None else plain.alpha,
         delta=asked.delta if asked.delta is not None else before.delta if before is not None else plain.delta,
@@ -120,6 +137,10 @@ def attested(
             f"{expected.chance:.0%}, and each test makes the next one stricter (--likely 0 tests all the same)"
         )
         return Attested(None, why, len(fit))
+    try:
+        losses.chosen(terms.loss, challenger.task, challenger.form)
+    except InputError as error:
+        return Attested(None, f"{error.what} ({error.value}). {error.todo}", len(fit))
     drawn = _drawn(challenger, fit)
     if not drawn.rows:
         return Attested(None, f"there are no held-out rows to certify on whose outputs are of the reference {terms.reference}", len(fit))
@@ -137,11 +158,11 @@ def attested(
 
 def expecting(challenger: Model, n: int, terms: Terms) -> Prospect | None:
     """What is to be expected of a test on `n` rows, by the challenger's report; None where that does not tell: it has no curve, or one of a
-    handful of rows; or a certificate by label is asked for, which is many tests."""
+    handful of rows; it is of likeness, and another loss is asked for; or a certificate by label is, which is many tests."""
     known = report.read(challenger.folder / "report.json")
     metric = known.metrics.get(known.headline)
     measured = metric.n if metric is not None else known.data.test or 0
-    if known.risk_coverage is None or measured < _HANDFUL or terms.segment is not None:
+    if known.risk_coverage is None or measured < _HANDFUL or terms.segment is not None or terms.loss != "likeness":
         return None
     curve = [(point.coverage, point.risk) for point in known.risk_coverage.points]
     return prospect(curve, measured, n, terms.alpha, terms.level)
