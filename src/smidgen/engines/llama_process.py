@@ -20,6 +20,7 @@ from typing import IO
 
 from smidgen.core import errand
 from smidgen.core.errors import EngineError
+from smidgen.engines import heap
 from smidgen.engines.llama_wire import Message, packed, receive
 
 START_SECONDS = 180.0
@@ -30,10 +31,6 @@ SILENT_SECONDS = 120.0
 
 END_SECONDS = 5.0
 """How long an ended process may take to be gone."""
-
-_MALLOC, _LARGE = "MALLOC_MMAP_THRESHOLD_", "1048576"
-"""What is larger goes back to the system once it is freed. glibc moves that bound up to the largest block it has seen, and what an adapter
-was read into then stays, in pieces that nothing else fits: 4.8 MB of each of twenty."""
 
 _SAID = 20
 """Lines of what it said on its error output that are kept, to tell why it ended."""
@@ -291,12 +288,10 @@ def _next(stream: IO[bytes]) -> Message | None:
 
 
 def _environment() -> dict[str, str]:
-    """The child finds smidgen where this process found it, and nothing in the folder where it happens to be started. What it reads files
-    into goes back to the system once it is read."""
+    """The child finds smidgen where this process found it, and nothing in the folder where it happens to be started."""
     here = str(Path(__file__).parents[2])
     given = os.environ.get("PYTHONPATH")
-    memory = {_MALLOC: _LARGE} if _MALLOC not in os.environ else {}
-    return {**os.environ, **memory, "PYTHONPATH": os.pathsep.join([here, given] if given else [here])}
+    return {**os.environ, **heap.reading(os.environ), "PYTHONPATH": os.pathsep.join([here, given] if given else [here])}
 
 
 def _how(code: int, said: deque[str]) -> str:

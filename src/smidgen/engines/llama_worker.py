@@ -16,6 +16,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
+from smidgen.engines import heap
 from smidgen.engines.llama_request import Request
 from smidgen.engines.llama_slots import Slots
 from smidgen.engines.llama_wire import Message, packed, receive
@@ -45,6 +46,7 @@ def main() -> None:
     except (RuntimeError, ValueError, OSError) as error:
         speaker.say({"refused": str(error)})
         return
+    heap.keep()
     speaker.say({"ready": True, **facts})
     Desk(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0).work(source)
 
