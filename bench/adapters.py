@@ -37,7 +37,8 @@ def run(context: Context) -> None:
         f"{count} models on one base",
         f"The starter decoder as it comes (Q4_1, 98 MB), with {count} LoRA adapters over all its matrices (rank {RANK}, 16 bits, "
         "random numbers: what they cost does not depend on what was taught), each in a bundle of its own, served together as "
-        "`smidgen serve` does. Memory is the resident memory of the engine's process after each has answered. A change is the "
+        "`smidgen serve` does. Memory is the resident memory of the engine's process after each has answered and it has "
+        "rested for some seconds; “at work”, right after the last answer. A change is the "
         "time of an answer of one token: from the same model again and again (its prompt is known), from as many models in turn "
         "as there are slots, and from all in turn, where the prompt is read anew each time. Equal: the likeliest texts of every "
         "model alone in a process, against all together, one model after the other, and all models at once.",
@@ -52,6 +53,7 @@ def run(context: Context) -> None:
         section.facts |= {
             "prompt": f"{found['prompt_tokens']} tokens, of them {found['shared_tokens']} before the text",
             "slots": str(found["slots"]),
+            "resident at work, all": f"{found['busy_mb']:.1f} MB",
             "equal": f"{found['equal']} of {found['compared']} texts as from the model alone",
         }
         section.goals = [

@@ -16,6 +16,8 @@ from pathlib import Path
 
 TEXTS = ("Where is my parcel?", "Write a line about an oak stool.", "The lamp came broken. What now?")
 ROUNDS = 12
+RESTED = 5.0
+"""Seconds after which an engine has given back what it keeps while it works."""
 
 
 def main() -> None:
@@ -32,12 +34,15 @@ def main() -> None:
         alone[model.name] = [reply.output for reply in model.predict(TEXTS)]
         if not one_mb:
             touch(model)
+            time.sleep(RESTED)
             one_mb = resident_mb(model.runner.pid)
         model.close()
     models = load_all(given.bundles, given.threads)
     together = {model.name: [reply.output for reply in model.predict(TEXTS)] for model in models}
     at_once = ask_all(models)
     touch(models[0])
+    busy_mb = resident_mb(models[0].runner.pid)
+    time.sleep(RESTED)
     all_mb = resident_mb(models[0].runner.pid)
     slots = models[0].runner.options.slots
     found = [pair for name, wanted in alone.items() for got in (together, at_once) for pair in zip(got[name], wanted, strict=True)]
@@ -49,6 +54,7 @@ def main() -> None:
                 "adapter_mb": (given.bundles[0] / "adapter.gguf").stat().st_size / 1e6,
                 "one_mb": one_mb,
                 "all_mb": all_mb,
+                "busy_mb": busy_mb,
                 "each_mb": (all_mb - one_mb) / max(1, len(models) - 1),
                 "same_ms": median_ms([models[0]] * len(models)),
                 "turn_ms": median_ms(models[: min(slots, len(models))]),

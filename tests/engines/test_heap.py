@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import queue
 import subprocess
 import sys
 
@@ -53,6 +54,47 @@ def test_blocks_go_back_while_files_are_read_and_are_kept_afterwards() -> None:
 def test_who_says_how_memory_is_held_is_not_overruled(own: str) -> None:
     assert heap.reading({NAME: own}) == {}
     assert run(**{NAME: own})[1] == "False"
+
+
+def test_what_is_kept_goes_back_at_rest_and_not_before() -> None:
+    slept: list[float] = []
+    given: queue.Queue[int] = queue.Queue()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) in (1, 2, 4):
+            rest.worked()  # meanwhile
+
+    rest = heap.Rest(lambda: given.put(len(slept)), sleep)
+    assert not slept, "nothing was done yet"
+    rest.worked()
+    assert given.get(timeout=30) == 3, "nothing was done in the third while"
+    rest.worked()
+    assert given.get(timeout=30) == 5
+    assert given.empty() and set(slept) == {heap.REST_SECONDS}
+
+
+@glibc
+def test_what_is_free_can_be_given_back() -> None:
+    program = """
+import ctypes
+from smidgen.engines import heap
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+heap.keep()
+block, last = library.malloc(16 << 20), library.malloc(1 << 16)
+ctypes.memset(block, 1, 16 << 20)
+library.free(block)
+before = resident()
+print(heap.give(), before - resident())
+"""
+    plain = {name: value for name, value in os.environ.items() if name != NAME} | heap.reading({})
+    gave, less = subprocess.run([sys.executable, "-c", program], env=plain, capture_output=True, text=True, check=True).stdout.split()
+    assert gave == "True" and int(less) > 12 << 20
 
 
 def test_elsewhere_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:

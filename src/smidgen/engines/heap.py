@@ -3,7 +3,8 @@
 Of glibc; elsewhere nothing is changed. A block that is larger than a bound is asked of the system and given back when it is freed. glibc
 moves that bound up to the largest block it has seen, and what an adapter was read into then stays, in pieces that nothing else fits: 4.8 MB
 of each of twenty. So while a model is loaded the bound stays low. Afterwards it is high: llama.cpp makes its graphs anew whenever the
-adapter changes, and 11 MB were given back and asked for each time.
+adapter changes, with room for every adapter that is loaded, and 22 MB were given back and asked for each time where that were twenty. What
+is kept so goes back when the process rests.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 
 _NAME, _READING = "MALLOC_MMAP_THRESHOLD_", "1048576"
+REST_SECONDS = 2.0
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of `mallopt`."""
 _KEPT = 32 * 1024 * 1024
@@ -31,3 +35,30 @@ def keep() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     return mallopt is not None and all(mallopt(option, _KEPT) == 1 for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+
+
+class Rest:
+    """Gives what was kept back once nothing was done for a while."""
+
+    def __init__(self, give: Callable[[], object], sleep: Callable[[float], object] = time.sleep) -> None:
+        self._give, self._sleep = give, sleep
+        self._worked = threading.Event()
+        threading.Thread(target=self._watch, name="rest", daemon=True).start()
+
+    def worked(self) -> None:
+        """Something was done just now."""
+        self._worked.set()
+
+    def _watch(self) -> None:
+        while True:
+            self._worked.wait()
+            while self._worked.is_set():
+                self._worked.clear()
+                self._sleep(REST_SECONDS)
+            self._give()
+
+
+def give() -> bool:
+    """Give what is free back to the system. Whether anything could be."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    return trim is not None and trim(0) == 1

@@ -46,9 +46,9 @@ def main() -> None:
     except (RuntimeError, ValueError, OSError) as error:
         speaker.say({"refused": str(error)})
         return
-    heap.keep()
+    rest = heap.Rest(heap.give) if heap.keep() else None
     speaker.say({"ready": True, **facts})
-    Desk(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0).work(source)
+    Desk(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0, rest).work(source)
 
 
 class Speaker:
@@ -71,8 +71,8 @@ class Speaker:
 class Desk:
     """Takes requests in, as many at a time as there are slots; the others wait in line, where they can be cancelled at once."""
 
-    def __init__(self, server: Server, speaker: Speaker, slots: int, lines: int) -> None:
-        self._server, self._speaker = server, speaker
+    def __init__(self, server: Server, speaker: Speaker, slots: int, lines: int, rest: heap.Rest | None = None) -> None:
+        self._server, self._speaker, self._rest = server, speaker, rest
         # No more at a time than there are slots, whatever the lines: each must have room for its whole context.
         self._slots = Slots(lines) if lines else None  # else llama.cpp chooses
         self._pool = ThreadPoolExecutor(slots, "request")
@@ -106,6 +106,8 @@ class Desk:
         finally:
             if self._slots and slot is not None:
                 self._slots.give(slot)
+            if self._rest:
+                self._rest.worked()
             if not request.answered:
                 self._speaker.say({"id": number, "error": {"code": 500, "message": "llama.cpp said what could not be read"}})
             with self._lock:
