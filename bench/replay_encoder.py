@@ -18,7 +18,6 @@ from smidgen.stats.selective import Selection
 from smidgen.store.hashing import content_hash
 
 NAME = "replay_encoder"
-BUDGET, QUICK_BUDGET = "4m", "20s"
 LIMIT = 1800.0
 GROWN, QUICK_ROWS = 1.0, 1500
 
@@ -29,8 +28,8 @@ def run(context: Context) -> None:
         NAME,
         "The loop, replayed with the whole encoder",
         "As “The loop, replayed”, as served, with the product's own builds: whenever labels have doubled, "
-        f"`smidgen build --student encoder` teaches the starter encoder anew ({BUDGET} at most) and packs it, and the packed bundle "
-        "answers the texts. Where too few rows choose, the build holds some out of those that it learns from.",
+        "`smidgen build --student encoder` teaches the starter encoder anew and packs it, and the packed bundle answers the texts. Where "
+        "too few rows choose, the build holds some out of those that it learns from.",
         replay.COLUMNS,
         facts={"load before": results.load_average()},
     )
@@ -70,7 +69,7 @@ def _kept(context: Context, name: str, rows: data.Rows, seed: int) -> dict[str, 
         trace = replaying.Gateway(traffic, Policy(grown=GROWN), seed, teacher).run()
         return {"trace": trace.json(), "failed": teacher.failed}
 
-    return context.measured(f"{NAME}-{name.lower()}-{seed}", {"rows": len(rows), "grown": GROWN, "budget": BUDGET}, work, peer=False)
+    return context.measured(f"{NAME}-{name.lower()}-{seed}", {"rows": len(rows), "grown": GROWN}, work, peer=False)
 
 
 class Builds:
@@ -93,17 +92,17 @@ class Builds:
         if len(tested) < replaying.FEWEST:
             tested = tested[:0]
         said = [self.labels[label] for label in traffic.said]
-        key = content_hash([[self.texts[at], said[at]] for at in (*learning, *tested)] + [len(tested), self.seed, BUDGET])[:16]
+        key = content_hash([[self.texts[at], said[at]] for at in (*learning, *tested)] + [len(tested), self.seed])[:16]
         file = self.context.out / "answers" / f"{self.key}-{key}.json"
         if not (file.is_file() and self.context.keep == "all"):
             found = self._built(key, [(self.texts[at], said[at]) for at in learning], [(self.texts[at], said[at]) for at in tested])
+            if found["trouble"]:
+                self.context.say(f"{self.key}: {found['trouble'][:300]}")
+                self.failed += 1
+                return None
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(found), encoding="utf-8")
         stored = json.loads(file.read_text(encoding="utf-8"))
-        if stored["trouble"]:
-            self.context.say(f"{self.key}: {stored['trouble'][:300]}")
-            self.failed += 1
-            return None
         curve = [Selection(*point) for point in stored["curve"]]
         labels = np.array([self.labels.index(label) for label in stored["labels"]])
         return Taught(np.array(stored["scores"]), labels, curve, stored["measured"])
@@ -116,8 +115,7 @@ class Builds:
         words = [*classifiers.CLI, "build", "--task", "classify", "--data", str(train), "--input", "text", "--label", "category"]
         if tested:
             words += ["--test", str(data.write(tested, folder / f"{self.key}-tested.csv"))]
-        words += ["--student", "encoder", "--time-budget", QUICK_BUDGET if self.context.quick else BUDGET, "--seed", str(self.seed)]
-        words += ["--out", str(out), "--fresh", *self.context.build_flags]
+        words += ["--student", "encoder", "--seed", str(self.seed), "--out", str(out), "--fresh", *self.context.build_flags]
         built = self.context.run(words, f"{self.key}-{key}-build", LIMIT)
         if built.trouble:
             return {"trouble": f"build on {len(learnt):,} rows: {built.trouble}"}
