@@ -40,7 +40,7 @@ def run(context: Context) -> None:
         "`smidgen serve` does. Memory is the resident memory of the engine's process after each has answered and it has "
         "rested for some seconds; “at work”, right after the last answer. A change is the "
         "time of an answer of one token: from the same model again and again (its prompt is known), from as many models in turn "
-        "as there are slots, and from all in turn, where the prompt is read anew each time. Equal: the likeliest texts of every "
+        "as there are slots, and from all in turn. Equal: the likeliest texts of every "
         "model alone in a process, against all together, one model after the other, and all models at once.",
         COLUMNS,
         facts={"load before": results.load_average()},

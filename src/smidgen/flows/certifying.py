@@ -198,18 +198,23 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
         ) from error
 
 
+def agree(loss: Choice, reference: str) -> None:
+    """Raises InputError where a loss and a reference do not go together."""
+    if (loss == "attributes") != (reference == "request"):
+        raise InputError(
+            "of attributes the request itself is the reference, and of nothing else",
+            value=f"--loss {loss} --reference {reference}",
+            todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
+        )
+
+
 def _check(terms: Terms) -> None:
     for name, value in (("alpha", terms.alpha), ("delta", terms.delta)):
         if not 0 < value < 1:
             raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give --{name} 0.05, for 5 %.")
     if not 1 <= terms.valid_days <= _LONGEST_DAYS:
         raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
-    if (terms.loss == "attributes") != (terms.reference == "request"):
-        raise InputError(
-            "of attributes the request itself is the reference, and of nothing else",
-            value=f"--loss {terms.loss} --reference {terms.reference}",
-            todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
-        )
+    agree(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
         raise InputError(
             "where a judge's marks are the loss, the judge is the reference",

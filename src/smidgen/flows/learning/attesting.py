@@ -14,7 +14,7 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.flows import losses
 from smidgen.flows.calibration_sample import BY_LABEL, Drawn
-from smidgen.flows.certifying import Terms, certify_drawn
+from smidgen.flows.certifying import Terms, agree, certify_drawn
 from smidgen.flows.learning.material import Source, Taken, newest
 from smidgen.flows.live import Model
 from smidgen.gateway.certificate import Certificate
@@ -57,12 +57,8 @@ class Asked:
     loss: Literal["likeness", "attributes"] | None = None
 
     def __post_init__(self) -> None:
-        if self.loss == "attributes" and self.reference is not None:
-            raise InputError(
-                "of attributes the request itself is the reference, and of nothing else",
-                value=f"--loss attributes --reference {self.reference}",
-                todo="Leave --reference out; or give --loss likeness with it.",
-            )
+        if self.loss is not None and self.reference is not None:
+            agree(self.loss, self.reference)
 
 
 @dataclass(frozen=True)
