@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import classifiers, data, replay, replaying, results
+from bench import classifiers, data, replay, replay_cases, replaying, results
 from bench.context import Context
 from bench.replaying import Policy, Taught, Trace, Traffic
 from smidgen.data.sides import side
@@ -30,7 +30,7 @@ def run(context: Context) -> None:
         "As “The loop, replayed”, as served, with the product's own builds: whenever labels have doubled, "
         "`smidgen build --student encoder` teaches the starter encoder anew and packs it, and the packed bundle answers the texts. Where "
         "too few rows choose, the build holds some out of those that it learns from.",
-        replay.COLUMNS,
+        replay_cases.COLUMNS,
         facts={"load before": results.load_average()},
     )
     sets = {"BANKING77": data.banking77(context.data), "CLINC150": data.clinc150(context.data, False)}
@@ -42,7 +42,7 @@ def run(context: Context) -> None:
             stored = _kept(context, name, rows, seed)
             found.append(Trace.of(stored["trace"]))
             failed += stored["failed"]
-            section.rows[_place(section.rows, name) :] = [replay.row(name, "as served, the whole encoder", found, 0.05)]
+            section.rows[_place(section.rows, name) :] = [replay_cases.row(name, "as served, the whole encoder", found, 0.05)]
             section.goals[first:] = replay.goals(name, "the whole encoder", found)
             section.notes = [note for note in section.notes if not note.startswith(name)]
             if failed:
@@ -61,9 +61,9 @@ def _kept(context: Context, name: str, rows: data.Rows, seed: int) -> dict[str, 
     def work() -> dict[str, Any]:
         labels = sorted({label for _, label in rows})
         gold = np.array([labels.index(label) for _, label in rows])
-        _, order = replay.drawn(len(rows), seed)
+        _, order = replay_cases.drawn(len(rows), seed)
         texts = [rows[at][0] for at in order]
-        sides = [side(text, f"seed {seed}", replay.HELD_OUT) for text in texts]
+        sides = [side(text, f"seed {seed}", replay_cases.HELD_OUT) for text in texts]
         teacher = Builds(context, f"{NAME}-{name.lower()}-{seed}", texts, labels, seed)
         traffic = Traffic(np.empty((len(rows), 0)), gold[order], gold[order], sides, len(labels))
         trace = replaying.Gateway(traffic, Policy(grown=GROWN), seed, teacher).run()
