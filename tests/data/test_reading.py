@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import decimal
 import io
 import json
 import subprocess
@@ -16,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smidgen.core.errors import DataError
-from smidgen.core.rows import Row
+from smidgen.core.rows import Cells, Row
 from smidgen.data.read import Table, open_table, sources
 from smidgen.data.settings import DataSettings
+from smidgen.tasks import field_deriving
 
 PAIRS = [("where is my parcel, please", "delivery"), ("naïve café: £5 off?", "price")] * 6
 
@@ -170,6 +173,24 @@ def test_json_cells_stay_as_they_are_and_parse_gets_them(tmp_path: Path) -> None
     outputs = [row.output for row in open_table(file).rows(lambda cell: seen.append(cell) or len(cell))]
     assert seen == [["x", "y"], "z"]
     assert outputs == [2, 1]
+
+
+def test_a_table_says_the_same_of_its_fields_in_every_format(tmp_path: Path) -> None:
+    day, orders = datetime.date(2026, 3, 5), [(f"order {n}", n, decimal.Decimal(n) / 4, n % 2 == 0) for n in range(8)]
+    names = ("text", "count", "price", "paid")
+    frame = polars.DataFrame(orders, schema=names, orient="row").with_columns(day=polars.lit(day))
+    frame.write_parquet(tmp_path / "a.parquet")
+    outputs = [row.output for row in open_table(tmp_path / "a.parquet", input="text", label="count,price,paid,day", most_labels=9).rows()]
+    assert outputs[3] == {"count": 3, "price": 0.75, "paid": False, "day": "2026-03-05"} and outputs[4]["price"] == 1
+    assert isinstance(outputs[4]["price"], int) and json.loads(json.dumps(outputs)) == outputs
+    with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
+        sheet = book.add_worksheet("Data")
+        for number, cells in enumerate([names, *((text, n, float(price), paid) for text, n, price, paid in orders)]):
+            sheet.write_row(number, 0, cells)
+    cells = [row.output for row in open_table(tmp_path / "a.xlsx", input="text", label="count,price,paid", most_labels=9).rows()]
+    assert all(isinstance(one, Cells) for one in cells), "a workbook is read as texts, and what is a number has to be seen"
+    kinds = {name: node["type"] for name, node in field_deriving.derived(cells)["properties"].items()}
+    assert kinds == {"count": "integer", "price": "number", "paid": "boolean"}
 
 
 def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import json
+import os
 import socket
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.teacher_server import Fault, TeacherServer
@@ -104,6 +106,46 @@ def test_what_was_on_its_way_when_a_run_was_killed_counts_as_spent(server: Teach
     again = asker()
     again.ask(asked, "ask", Silent())
     assert again.budget.spent == one.budget.spent, "and it goes on counting"
+
+
+def test_what_was_paid_before_counts_before_anything_new_is_sent(server: TeacherServer, asker: Make) -> None:
+    """Stored answers behind new questions: were they counted in their turn, the new ones would have spent the whole budget already."""
+    asked = questions(40, words=40)
+    asker().ask(asked[20:], "ask", Silent())
+    paid = Tokens(*_billed(server)).total
+    budget = Budget(tokens=paid + 300)
+    answers = asker(budget, concurrency=1).ask(asked, "ask", Silent())
+    assert budget.spent.total == server.tokens() <= paid + 300
+    assert all(answer.text == "yes" for answer in answers[20:]) and any(answer.why_not == Why.BUDGET for answer in answers[:20])
+
+
+def test_a_store_that_is_full_is_said_and_holds_nobody_up(server: TeacherServer, asker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Cache, key: str, most: Tokens) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Cache, "mark", full)
+    asked = questions(12)
+    budget = Budget(tokens=asked[0].most_tokens_in + 8)  # room for one at a time: the others wait for it
+    with pytest.raises(TeacherError, match=r"cannot be kept.*No space left"):
+        asker(budget, concurrency=4).ask(asked, "ask", Silent())
+    assert budget.share_left(Tokens(asked[0].most_tokens_in, 8)) == 1.0 and not server.seen
+
+
+def test_an_answer_that_another_build_takes_away_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path / "answers")
+    for number in range(3):
+        cache.put(f"{number:064x}", Answer("yes"), Tokens())
+    stat, gone = Path.stat, next((tmp_path / "answers").rglob("*.json"))
+
+    def vanished(self: Path, **how: Any) -> os.stat_result:
+        if self == gone:
+            raise FileNotFoundError(gone)
+        return stat(self, **how)
+
+    monkeypatch.setattr(Path, "stat", vanished)
+    cache.prune(0)
+    monkeypatch.undo()
+    assert list((tmp_path / "answers").rglob("*.json")) == [gone]
 
 
 def test_a_torn_or_foreign_entry_is_asked_anew(server: TeacherServer, asker: Make, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.flows.test_teaching import describe, taught, writer
 from tests.teacher_server import words_alone  # noqa: F401
 
+from smidgen.core.errors import RecipeError
 from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
@@ -72,6 +73,17 @@ def test_spans_stay_where_the_bundle_found_them_and_get_the_students_kinds(monke
     known, unknown = opened({"kinds": ["product"]}).verdicts([Row(asked, None) for asked in labels], 1, "ask", Silent())
     assert known.output == [{**second, "label": "product"}]
     assert unknown.output is None and unknown.why_not.endswith("a span has a label that is none of yours")
+
+
+def test_one_of_several_labels_that_is_not_the_students_own_is_not_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: dict[str, list[str]] = {"known": ["a", "b"], "strange": ["a", "c"], "none": []}
+    form = {"labels": ["a", "b"], "multi_label": True}
+    canned(monkeypatch, "classify", {"labels": ["a", "b", "c"], "multi_label": True}, lambda text: Reply(answers[text], 0.9))
+    teacher = Local(Path("large"), registry.find("tasks", "classify"), form, 1)
+    known, strange, none = teacher.verdicts([Row(text, None) for text in answers], 1, "ask", Silent())
+    assert (known.output, none.output, strange.output) == (["a", "b"], [], None) and "none of yours" in strange.why_not
+    with pytest.raises(RecipeError, match="another shape"):
+        Local(Path("large"), registry.find("tasks", "classify"), {"labels": ["a", "b"]}, 1)
 
 
 def test_texts_that_are_cut_empty_or_far_too_long_are_not_taught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.decoder_weights import weights_of
 from smidgen.students.grouping import length_of
-from smidgen.students.lessons import Lesson, check, chosen, lessons_of
+from smidgen.students.lessons import Lesson, check, chosen, held_lessons, lessons_of
 from smidgen.students.pace import Pace
 from smidgen.students.prompts import Prompt, plain_ids, prompt_of, tokenizer_of
 from smidgen.students.teaching import Course, Teacher
@@ -108,6 +108,9 @@ def test_an_answer_is_never_cut(base: Path) -> None:
     assert (len(found.lessons), found.left_out) == (40, 1)
     with pytest.raises(TrainError, match=r"too long.*max_length"):
         lessons_of([*many[:5], long], prompt, tokenizer, 128)
+    held = held_lessons([*many[:5], long], prompt, tokenizer, 128)
+    assert held is not None and (len(held.lessons), held.left_out) == (5, 1), "which rows are held is chance: one long one stops nothing"
+    assert held_lessons([long], prompt, tokenizer, 128) is None and held_lessons([], prompt, tokenizer, 128) is None
 
 
 def test_of_several_answers_the_usual_ones_are_taught() -> None:

@@ -106,6 +106,31 @@ def test_what_is_refused_is_told(given: Any, reason: str) -> None:
     assert mistakes and reason in " ".join(mistakes)
 
 
+def test_only_what_is_a_step_down_counts_as_one() -> None:
+    class Place(BaseModel):
+        name: str
+
+    class Line(BaseModel):
+        place: Place | None = None
+
+    class Order(BaseModel):
+        lines: list[Line] | None = None
+
+    class Letter(BaseModel):
+        order: Order | None = None
+
+    inner = made(Letter.model_json_schema())["properties"]["order"]["properties"]["lines"]["items"]["properties"]["place"]
+    assert inner["properties"] == {"name": {"type": "string"}} and inner["type"] == ["object", "null"]
+    round_about = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
+    _, mistakes = field_schema.normal(of(a=round_about["$defs"]["a"]) | {"$defs": round_about["$defs"]})
+    assert mistakes and "refers to itself" in mistakes[0]
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(9):
+        deep = {"anyOf": [deep, {"type": "null"}]}
+    _, mistakes = field_schema.normal(of(a=deep))
+    assert mistakes and "nested more than" in mistakes[0]
+
+
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "schema.json"
     file.write_text(json.dumps(of(a={"type": "string", "format": "ipv4"}, b={"type": "null"})), encoding="utf-8")
@@ -127,6 +152,7 @@ EVERYTHING = of(
     id={"type": "string", "format": "uuid"},
     count={"type": "integer", "minimum": 1, "exclusiveMaximum": 50},
     price={"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 9.5},
+    latitude={"type": "number", "minimum": 52.5200066, "maximum": 52.5200067},
     choice={"enum": ["a b", "c", None]},
     size={"enum": [1, 2.5]},
     yes={"type": "boolean"},

@@ -83,6 +83,15 @@ def test_columns_of_texts_become_types() -> None:
     assert typed["schema"]["properties"]["count"]["type"] == "string", "JSON says itself what is a number"
 
 
+def test_a_value_has_one_spelling_without_an_exponent() -> None:
+    output = {"a": 0.00005, "b": 52.5200066, "c": 2.0, "d": 1e21, "e": [1, None, True, 'ü "x"'], "f": {"g": -1.5e-7}}
+    task = formed(part, part.form(ROWS, PLAIN))
+    assert isinstance(task, Worded)
+    written = task.worded(output, {})
+    assert written == '{"a":0.00005,"b":52.5200066,"c":2.0,"d":1000000000000000000000,"e":[1,null,true,"ü \\"x\\""],"f":{"g":-0.00000015}}'
+    assert json.loads(written) == output
+
+
 def test_what_cannot_be_learnt_is_refused() -> None:
     with pytest.raises(DataError, match="no row has a value"):
         part.form([Row("t", {}, 1), Row("u", {"a": None}, 2)], ExtractSettings())

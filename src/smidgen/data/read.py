@@ -17,6 +17,7 @@ from smidgen.core.errors import DataError
 from smidgen.core.rows import Cells, Row, Text
 from smidgen.data.columns import Choice, choose_input, choose_label, resolve
 from smidgen.data.encoding import ESCAPED
+from smidgen.data.plain import plain
 from smidgen.data.settings import DataSettings
 from smidgen.data.source import Content, Limits, Origin, Record, Records, Source
 from smidgen.parts import registry
@@ -24,6 +25,8 @@ from smidgen.parts import registry
 STDIN = "-"
 _HEAD = 64 << 10
 _SAMPLE = 2000
+_TEXTS_ALONE = ("csv", "xlsx")
+"""Formats whose cells are read as texts, whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ class Table:
         name, value = self.label.name, record.get(self.label.names[0])
         if len(self.label.names) > 1:
             cells = {column: record.get(column) for column in self.label.names}
-            value = Cells(cells) if self.source.name == "csv" else cells
+            value = Cells(cells) if self.source.name in _TEXTS_ALONE else plain(cells)
+        elif isinstance(value, dict | list):
+            value = plain(value)
         if parse is None:
             return value
         try:

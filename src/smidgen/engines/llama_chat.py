@@ -67,6 +67,7 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], 
         raise _refused("so many likeliest tokens cannot be given", top, "Ask for 0 to 20.", "top_logprobs")
     if asked.get("temperature"):
         asked["samplers"] = ["penalties", "temperature", "top_p"]
+        asked.setdefault("top_p", 1.0)  # llama.cpp's own is less, and a single message is drawn from all
     else:
         # The likeliest token is another one after a penalty; without one, nothing comes before it.
         penalties = ["penalties"] if any(asked.get(name) for name in PENALTIES) else []

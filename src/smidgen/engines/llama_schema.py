@@ -17,7 +17,7 @@ MARK = "#>"
 TOKENS = 4
 """Enough to write the mark, however the model splits it."""
 _KEPT = 256
-_STEP = 1e-6
+_STEP = 1e-9
 
 
 class Schemas:
@@ -54,7 +54,7 @@ def grammar(schema: str) -> str:
 
 def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema with the one spelling of JSON that a model is taught: no blanks, so that there is one way to write a value; and numbers
-    with six decimals at most, for a model that knows nothing better may write nothing but zeros to the end."""
+    with nine decimals at most, for a model that knows nothing better may write nothing but zeros to the end."""
     return {**_bounded(schema), "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}}
 
 

@@ -156,7 +156,9 @@ class Local:
     def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
         self._model = load(folder, threads)
         shape = ("labels", "kinds", "schema")
-        other = [name for name in shape if name in form] != [name for name in shape if name in self._model.manifest.form]
+        own = self._model.manifest.form
+        other = [name for name in shape if name in form] != [name for name in shape if name in own]
+        other = other or bool(form.get("multi_label")) != bool(own.get("multi_label"))
         if self._model.manifest.task != task.name or other:
             made_for = self._model.manifest.task + (" in another shape" if self._model.manifest.task == task.name else "")
             self._model.close()
@@ -206,10 +208,11 @@ class Local:
             except ValueError as error:  # of a text the reason has its words and numbers in it, and cannot be counted
                 said = f": {error}" if isinstance(self._task, Overlapping) else ""
                 return Verdict(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
+        labels = reply.output if isinstance(reply.output, list) else [reply.output]
+        if self._allowed and any(label not in self._allowed for label in labels):
+            return Verdict(None, agreement=0.0, why_not="the teacher's label is none of yours")
         if not isinstance(reply.output, str) or not self._allowed:
             return Verdict(reply.output, agreement=reply.score)
-        if reply.output not in self._allowed:
-            return Verdict(None, agreement=0.0, why_not="the teacher's label is none of yours")
         chances = {label: chance for label, chance in (reply.chances or {}).items() if label in self._allowed and chance >= _LEAST_SHARE}
         chances[reply.output] = max(chances.get(reply.output, 0.0), _LEAST_SHARE)
         total = sum(chances.values())

@@ -32,7 +32,13 @@ class ListenSettings(Settings):
     max_inputs: int = setting(256, "Most texts in one request; more get 422.", ge=1, le=100_000)
     max_chars: int = setting(32_768, "Longest text, in characters; longer ones get 422.", ge=1, le=10_000_000)
     max_body_mb: float = setting(4.0, "Largest request body, in megabytes; larger ones get 413.", gt=0, le=1024)
-    request_seconds: float = setting(30.0, "Longest that a bundle may take for a request (past it, 503 or 504) and that a body may take to arrive (408). What goes upstream has --fallback-seconds.", gt=0, le=3600)
+    request_seconds: float = setting(
+        30.0,
+        "Longest that a bundle may take for a request (past it, 503 or 504) and that a body may take to arrive (408). What goes upstream "
+        "has --fallback-seconds.",
+        gt=0,
+        le=3600,
+    )
     drain_seconds: float = setting(30.0, "Longest that running requests may go on after a stop signal.", gt=0, le=3600)
     secrets: Path | None = setting(
         None, 'A TOML file of your own with keys, as NAME = "value": what is in it counts before the environment. Nobody else may read it.'

@@ -286,7 +286,7 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
 
 def _lessons(training: Training, settings: DecoderSettings, space: Workspace) -> tuple[Prompt, Lessons, Lessons | None]:
     from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.lessons import chosen, lessons_of
+    from smidgen.students.lessons import chosen, held_lessons, lessons_of
     from smidgen.students.prompts import common_words, prompt_of, tokenizer_of
     from smidgen.students.variation import varied
 
@@ -300,7 +300,7 @@ def _lessons(training: Training, settings: DecoderSettings, space: Workspace) ->
     lessons = lessons_of(rows, prompt, tokenizer, most)
     if lessons.left_out:
         space.progress.say(f"{lessons.left_out} examples of more than {most} tokens are left out")
-    held = lessons_of(chosen(training.held, training.form, 1), prompt, tokenizer, most) if training.held else None
+    held = held_lessons(chosen(training.held, training.form, 1), prompt, tokenizer, most)
     return prompt, lessons, held
 
 

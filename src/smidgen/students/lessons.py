@@ -65,6 +65,31 @@ def lessons_of(rows: Sequence[Row], prompt: Prompt, tokenizer: Tokenizer, most: 
 
     Raises TrainError where more than a twentieth would be left out, or a lesson cannot teach: see `check`.
     """
+    lessons = _made(rows, prompt, tokenizer, most)
+    if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
+        raise TrainError(
+            "many examples are too long to be taught whole, and an answer that is cut teaches to stop in the middle",
+            value=f"{lessons.left_out} of {lessons.left_out + len(lessons.lessons)} examples have more than {most} tokens",
+            todo="Shorten them, or allow more: --set train.max_length=2048",
+        )
+    check(lessons.lessons, prompt)
+    return lessons
+
+
+def held_lessons(rows: Sequence[Row], prompt: Prompt, tokenizer: Tokenizer, most: int) -> Lessons | None:
+    """The same of rows that are only measured on, however many are too long: they are few, and which ones is chance. None where none is
+    left.
+
+    Raises TrainError as `check` does.
+    """
+    lessons = _made(rows, prompt, tokenizer, most)
+    if not lessons.lessons:
+        return None
+    check(lessons.lessons, prompt)
+    return lessons
+
+
+def _made(rows: Sequence[Row], prompt: Prompt, tokenizer: Tokenizer, most: int) -> Lessons:
     found, left_out = [], 0
     for row in rows:
         source = plain_ids(tokenizer, row.input)
@@ -75,13 +100,6 @@ def lessons_of(rows: Sequence[Row], prompt: Prompt, tokenizer: Tokenizer, most: 
                 left_out += 1
             else:
                 found.append(Lesson(np.array(ids, dtype=np.int64), len(written), row.weight))
-    if left_out > _MOST_LEFT_OUT * (left_out + len(found)):
-        raise TrainError(
-            "many examples are too long to be taught whole, and an answer that is cut teaches to stop in the middle",
-            value=f"{left_out} of {left_out + len(found)} examples have more than {most} tokens",
-            todo="Shorten them, or allow more: --set train.max_length=2048",
-        )
-    check(found, prompt)
     return Lessons(found, left_out)
 
 

@@ -10,7 +10,11 @@ from smidgen.core.settings import Settings, setting
 class StudentSettings(Settings):
     """Which student, or what it must be like; `build` chooses among those that fit and says why."""
 
-    kind: str = setting("auto", "A student by name (encoder, static, kernel, linear; tagger, lexical; decoder, prompted), or auto: chosen by what is asked below.", flag="--student")
+    kind: str = setting(
+        "auto",
+        "A student by name (encoder, static, kernel, linear; tagger, lexical; decoder, prompted), or auto: chosen by what is asked below.",
+        flag="--student",
+    )
     quality: Literal["best", "balanced", "fast"] = setting(
         "balanced",
         "best: the best by the task's own metric, whatever its size. balanced: the fastest within a point of it. fast: the fastest "

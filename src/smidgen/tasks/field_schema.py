@@ -85,6 +85,7 @@ class _Reading:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._fields = 0
+        self._following: list[str] = []
         self.mistakes: list[str] = []
 
     def node(self, given: Any, place: str, depth: int) -> Schema:
@@ -187,7 +188,12 @@ class _Reading:
         if not isinstance(found, Mapping):
             return self._fault(place or "the schema", f"{reference!r} refers to nothing")
         beside = {name: value for name, value in given.items() if name != "$ref"}
-        return self.node({**found, **beside}, place, depth + 1)
+        if reference in self._following:
+            return self._fault(place or "the schema", f"it is nested more than {_DEEPEST} deep, or refers to itself")
+        self._following.append(reference)
+        made = self.node({**found, **beside}, place, depth)
+        self._following.pop()
+        return made
 
     def _either(self, given: Mapping[str, Any], place: str, depth: int) -> Schema:
         """Something, or null: how Pydantic writes an optional field."""
@@ -196,7 +202,9 @@ class _Reading:
         beside = {key: value for key, value in given.items() if key != name}
         if len(others) != 1 or not isinstance(others[0], Mapping):
             return self._fault(place or "the schema", f"{name} of several types; one type is expected, and null")
-        made = self.node({**others[0], **beside}, place, depth + 1)
+        # A choice in a choice is a step down: a document of nothing else must end somewhere.
+        again = "anyOf" in others[0] or "oneOf" in others[0]
+        made = self.node({**others[0], **beside}, place, depth + again)
         if len(given[name]) == 1 or not made:
             return made
         kind = made["type"] if isinstance(made["type"], str) else made["type"][0]

@@ -22,6 +22,7 @@ from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema,
 from smidgen.tasks.field_filling import Filler
 from smidgen.tasks.field_values import Values
 from smidgen.tasks.field_ways import Fits
+from smidgen.tasks.field_writing import written
 
 MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an answer that cannot be used
@@ -160,8 +161,8 @@ class Fields:
         return "" if reply.output is None else json.dumps(reply.output, ensure_ascii=False)
 
     def worded(self, output: Any, form: Form) -> str:
-        """The object as it is to be written: JSON without blanks, fields in the order of the schema."""
-        return json.dumps(output, ensure_ascii=False, separators=(",", ":"))
+        """The object as it is to be written: JSON without blanks, fields in the order of the schema, numbers without an exponent."""
+        return written(output)
 
     @cached_property
     def _fits(self) -> dict[str, Fits] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -74,10 +74,11 @@ class Asker:
         """
         keys = [self._key(question) for question in questions]
         distinct = dict(zip(keys, questions, strict=True))
+        known = self._begun(distinct)
         found: dict[str, Answer] = {}
         progress.start(title, len(distinct))
         with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teacher") as pool:
-            running = {pool.submit(self._or_stop, key, question): key for key, question in distinct.items()}
+            running = {pool.submit(self._or_stop, key, question, known[key]): key for key, question in distinct.items()}
             try:
                 for done in as_completed(running):
                     found[running[done]] = done.result()
@@ -111,38 +112,45 @@ class Asker:
         ]
         return content_hash({"url": self._settings.source, "model": self._settings.model, "asked": asked})
 
-    def _or_stop(self, key: str, question: Question) -> Answer:
+    def _begun(self, keys: Iterable[str]) -> dict[str, Answer | None]:
+        """What is known of each question. What earlier runs paid for any of them counts before the first new one is sent, so that runs
+        together stay within the budget in whatever order their questions come."""
+        known: dict[str, Answer | None] = {}
+        for key in keys:
+            again = key in self._asked
+            self._asked.add(key)
+            stored = self._cache.get(key) if again or not self._fresh else None
+            known[key] = stored[0] if stored is not None else None
+            if not again:
+                self.budget.charge(stored[1] if stored is not None else self._cache.marked(key))
+        return known
+
+    def _or_stop(self, key: str, question: Question, known: Answer | None) -> Answer:
         """One question; where the server cannot be asked, no other is begun."""
         try:
-            return self._one(key, question)
+            return self._one(key, question, known)
         except TeacherError:
             self._stop.set()
             raise
 
-    def _one(self, key: str, question: Question) -> Answer:
-        with self._lock:
-            again = key in self._asked
-            self._asked.add(key)
-        if again or not self._fresh:
-            known = self._cache.get(key)
-            if known is not None:
-                answer, paid = known
-                if not again:
-                    self.budget.charge(paid)
-                with self._lock:
-                    self.stored += 1
-                return spoken(answer)  # older ones were kept with what was thought
+    def _one(self, key: str, question: Question, known: Answer | None) -> Answer:
+        if known is not None:
+            with self._lock:
+                self.stored += 1
+            return spoken(known)  # older ones were kept with what was thought
         most = Tokens(question.most_tokens_in, question.max_tokens)
         lost = self._cache.marked(key)
-        if lost.total and not again:
-            self.budget.charge(lost)
         why = ""
         for attempt in range(self._settings.attempts):
             if not self._pace.wait():
                 return Answer("", why_not=Why.BUDGET)
             if not self.budget.reserve(most):
                 return Answer("", why_not=Why.BUDGET)
-            self._cache.mark(key, lost + most)
+            try:
+                self._cache.mark(key, lost + most)
+            except OSError as error:  # nothing was sent: what was set aside is for others, who may be waiting for it
+                self.budget.settle(most, Tokens())
+                raise _unkept(error) from error
             try:
                 found = self._sent(question, most)
             except TeacherError:
@@ -150,7 +158,10 @@ class Asker:
                 raise
             if isinstance(found, Answer):
                 self.budget.settle(most, Tokens(found.tokens_in, found.tokens_out))
-                self._cache.put(key, found, lost)
+                try:
+                    self._cache.put(key, found, lost)
+                except OSError as error:
+                    raise _unkept(error) from error
                 return found
             if isinstance(found, Refused):
                 self._gave_up(key, most, Tokens(), lost)
@@ -210,3 +221,11 @@ class Asker:
                 todo="Check the model's name, and whether it takes this many tokens.",
             )
         return Answer("", why_not=Why.REFUSED)
+
+
+def _unkept(error: OSError) -> TeacherError:
+    return TeacherError(
+        "the teacher's answers cannot be kept, and what is not kept would be paid for again",
+        value=str(error),
+        todo="Make room in smidgen's folder, then run the same command again: what was answered is kept.",
+    )

@@ -6,6 +6,7 @@ next one counts it as spent, because it may have been.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -69,7 +70,11 @@ class Cache:
 
     def prune(self, limit: int = LIMIT_BYTES) -> None:
         """Remove the answers that are oldest until the rest takes at most `limit` bytes on disk."""
-        files = [(entry.stat(), entry) for folder in self._folder.iterdir() if folder.is_dir() for entry in folder.iterdir()]
+        files = []
+        for folder in self._folder.iterdir():
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):  # another build took it away, or put it in its place
+                    files.append((entry.stat(), entry))
         kept = 0
         for status, file in sorted(files, key=lambda pair: pair[0].st_mtime, reverse=True):
             kept += -(-status.st_size // _BLOCK) * _BLOCK
