@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -107,8 +107,8 @@ def test_what_fails_or_is_given_up_gives_its_connection_back(connections: Connec
     async def ask() -> bytes:
         straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
         with pytest.raises(httpx.ConnectError):
-            await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=1.0))
-        given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url + "hold", pool=1.0)))
+            await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=20.0))
+        given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url + "hold", pool=20.0)))
         while not connections.opened:
             await asyncio.sleep(0.01)
         given_up.cancel()
@@ -119,6 +119,75 @@ def test_what_fails_or_is_given_up_gives_its_connection_back(connections: Connec
         return said
 
     assert asyncio.run(ask()) == b"2"
+
+
+@pytest.mark.parametrize(
+    ("step", "used", "times"),
+    [
+        ("connection.connect_tcp.complete", False, 1),
+        ("http11.send_request_headers.complete", True, 2),
+        ("http11.response_closed.started", True, 1),
+    ],
+)
+def test_whoever_is_given_up_at_the_wrong_moment_blocks_no_connection_for_the_next(
+    connections: Connections, step: str, used: bool, times: int
+) -> None:
+    """httpcore takes a lock then, and a native cancel that comes in it leaves the connection as it is, for good."""
+
+    async def ask() -> int:
+        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        if used:
+            await _whole(straight, connections.url)
+        given_up, seen = _cancelled_at(straight, connections.url, step, times)
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        for _ in range(3):
+            await _whole(straight, connections.url, pool=20.0)
+        await straight.aclose()
+        assert not straight._closing
+        return len(seen)
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_a_body_whose_reading_was_given_up_twice_gives_its_connection_up(connections: Connections) -> None:
+    """The first cancel has the connection closed, the second leaves that undone, and closing it again would do nothing."""
+
+    async def ask() -> None:
+        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        given_up, _ = _cancelled_at(straight, connections.url + "half", "http11.receive_response_body.started", 2)
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        await _whole(straight, connections.url, pool=20.0)
+        await straight.aclose()
+
+    asyncio.run(ask())
+
+
+def test_a_connection_that_cannot_be_closed_keeps_nobody_waiting_for_ever(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask() -> None:
+        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        ended = []
+
+        async def stuck(_: httpx.AsyncHTTPTransport) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(True)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(transport, "_CLOSING_SECONDS", 0.01)
+            patched.setattr(httpx.AsyncHTTPTransport, "aclose", stuck)
+            with pytest.raises(httpx.ConnectError):
+                await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=20.0))
+            assert len(straight._closing) == 1
+            await _whole(straight, connections.url, pool=30.0)
+        assert ended == [True] and not straight._closing
+        await straight.aclose()
+
+    asyncio.run(ask())
 
 
 def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_place(
@@ -168,7 +237,8 @@ def test_connections_that_nobody_needs_are_closed(connections: Connections) -> N
 
 @dataclass
 class Connections:
-    """A server that answers with a connection's number, and counts how many were opened and closed. It holds back `/hold`."""
+    """A server that answers with a connection's number, and counts how many were opened and closed. It holds back `/hold`, and the end of
+    the answer to `/half`."""
 
     url: str = ""
     opened: int = 0
@@ -200,9 +270,11 @@ def connections() -> Iterator[Connections]:
             body = str(self.number).encode()
             with contextlib.suppress(OSError):
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(body) + (10 if self.path == "/half" else 0)))
                 self.end_headers()
                 self.wfile.write(body)
+                if self.path == "/half":
+                    ended.wait(30)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Nothing is printed."""
@@ -219,8 +291,32 @@ def _request(url: str, pool: float = 5.0) -> httpx.Request:
     return request
 
 
+def _cancelled_at(straight: transport.Straight, url: str, step: str, times: int = 1) -> tuple[asyncio.Task[bytes], list[str]]:
+    """A request that is cancelled so often, at the first await after a step of httpcore's, and then at the next; and the steps seen."""
+    request, seen = _request(url), list[str]()
+
+    async def trace(name: str, _: Any) -> None:
+        if name == step:
+            seen.append(name)
+            _soon(task.cancel, times)
+
+    request.extensions["trace"] = trace
+    task = asyncio.ensure_future(_read(straight, request))
+    return task, seen
+
+
+def _soon(work: Callable[[], Any], times: int) -> None:
+    """Do it at the next turn of the loop, and at those after."""
+    if times:
+        asyncio.get_running_loop().call_soon(lambda: (work(), _soon(work, times - 1)))
+
+
 async def _whole(straight: transport.Straight, url: str, pool: float = 5.0) -> bytes:
-    response = await straight.handle_async_request(_request(url, pool))
+    return await _read(straight, _request(url, pool))
+
+
+async def _read(straight: transport.Straight, request: httpx.Request) -> bytes:
+    response = await straight.handle_async_request(request)
     try:
         return await response.aread()
     finally:
