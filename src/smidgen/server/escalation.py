@@ -77,13 +77,14 @@ class _Failed:
 
 @dataclass
 class _Course:
-    """What has become of a request so far."""
+    """What has become of a request so far. `done`: an upstream may have done what must not be done twice."""
 
     waited: float = 0.0
     kinds: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     after: float | None = None
     taken: int = 0
+    done: bool = False
 
 
 class Escalation:
@@ -139,6 +140,9 @@ class Escalation:
         """The same of a request as it leaves: the guard has let it go, and the response is as it came. Raises Unreachable."""
         course = _Course()
         for upstream in self.upstreams:
+            if course.done:
+                course.reasons[-1] += "; no other is asked, for it may have been done"
+                break
             if isinstance(call.body, Flowing) and call.body.begun:
                 break
             response = await (self._noted(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
@@ -191,6 +195,7 @@ class Escalation:
                 return found
             last = found
             course.taken += found.taken
+            course.done = course.done or (found.taken and not call.repeatable)
             self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
             wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
             if wait is None:

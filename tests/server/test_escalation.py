@@ -1,0 +1,94 @@
+"""Who is asked next where an upstream fails, and who is not: what may have been done is not done twice. Without a network."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from smidgen.gateway.patience import Patience
+from smidgen.server.escalation import Escalation, Unreachable
+from smidgen.server.metering import Metering
+from smidgen.server.request_content import Flowing
+from smidgen.server.upstream import Call, Upstream, Waits
+
+WAITS = Waits(connect=1.0, read=300.0, whole=1.0, most=1000)
+PATIENCE = Patience(tries=3, first=0.0, longest=0.0)
+LOST = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.RemoteProtocolError)
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+DOING = (b"/responses", b"/batches", b"/fine_tuning/jobs", b"/images/generations", b"/audio/speech")
+
+
+class Scripted(Upstream):
+    """One that fails with an error, or answers with a status; and says how often it was asked."""
+
+    def __init__(self, number: int, outcome: type[httpx.TransportError] | int) -> None:
+        super().__init__(number, f"http://up{number}.invalid/v1", "big", None, own_authorization=False, waits=WAITS, connections=1)
+        self.outcome, self.asked = outcome, 0
+
+    async def send(self, call: Call) -> httpx.Response:
+        self.asked += 1
+        if isinstance(call.body, Flowing):
+            async for _ in call.body:
+                break
+        if isinstance(self.outcome, int):
+            return httpx.Response(self.outcome, json={}, request=httpx.Request("POST", "http://up.invalid"))
+        raise self.outcome("it failed")
+
+
+def asked(call: Call, *outcomes: type[httpx.TransportError] | int) -> tuple[list[int], int | Unreachable]:
+    """How often each upstream was asked, and the status of the answer, or the error."""
+
+    async def run() -> tuple[list[int], int | Unreachable]:
+        upstreams = [Scripted(number, outcome) for number, outcome in enumerate(outcomes, 1)]
+        escalation = Escalation(upstreams, PATIENCE, Metering())
+        try:
+            _, response = await escalation.ask(call)
+            found: int | Unreachable = response.status_code
+            await response.aclose()
+        except Unreachable as error:
+            found = error
+        finally:
+            await escalation.close()
+        return [upstream.asked for upstream in upstreams], found
+
+    return asyncio.run(run())
+
+
+def posted(tail: bytes) -> Call:
+    return Call("POST", tail, b"", [], b"{}")
+
+
+@pytest.mark.parametrize("tail", DOING)
+@pytest.mark.parametrize("error", LOST)
+def test_what_one_upstream_may_have_done_no_other_is_asked_for(tail: bytes, error: type[httpx.TransportError]) -> None:
+    times, found = asked(posted(tail), error, 200)
+    assert times == [1, 0]
+    assert isinstance(found, Unreachable) and found.status == (504 if issubclass(error, httpx.TimeoutException) else 502)
+    assert "no other is asked" in str(found) and found.response().headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_what_can_be_done_twice_the_next_is_asked_for(error: type[httpx.TransportError]) -> None:
+    for call in (posted(b"/chat/completions"), Call("GET", b"/files", b"", [], b"")):
+        times, found = asked(call, error, 200)
+        assert times[0] >= 1 and times[1:] == [1] and found == 200
+
+
+@pytest.mark.parametrize("outcome", [*UNSENT, 429, 503])
+def test_what_was_surely_not_done_the_next_is_asked_for_whatever_it_would_do(outcome: type[httpx.TransportError] | int) -> None:
+    assert asked(posted(b"/responses"), outcome, 200) == ([3, 1], 200)
+
+
+def test_the_last_of_them_says_nothing_of_others() -> None:
+    times, found = asked(posted(b"/responses"), httpx.ConnectError, httpx.ReadTimeout)
+    assert times == [3, 1] and "no other is asked" not in str(found)
+
+
+def test_a_body_that_has_begun_to_flow_is_sent_once() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"piece", "more_body": True}
+
+    times, found = asked(Call("POST", b"/files", b"", [], Flowing(receive)), httpx.ConnectError, 200)
+    assert times == [1, 0] and isinstance(found, Unreachable)
