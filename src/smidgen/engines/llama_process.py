@@ -21,6 +21,7 @@ from typing import IO
 from smidgen.core import errand
 from smidgen.core.errors import EngineError
 from smidgen.engines import heap
+from smidgen.engines.llama_files import Files
 from smidgen.engines.llama_wire import Message, packed, receive
 
 START_SECONDS = 180.0
@@ -48,6 +49,7 @@ class Process:
 
     def __init__(self, opening: Message, start_seconds: float = START_SECONDS, silent_seconds: float = SILENT_SECONDS) -> None:
         self._opening, self._start_seconds, self._silent_seconds = opening, start_seconds, silent_seconds
+        self._files = Files([opening["model"], *opening.get("adapters", ())])
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._finalizer: weakref.finalize[..., Process] | None = None
@@ -57,12 +59,13 @@ class Process:
         self.facts: Message = {}
 
     def mailbox(self) -> Mailbox:
-        """Where a caller puts requests and takes the replies. Raises EngineError where the process cannot be started."""
+        """Where a caller puts requests and takes the replies. Raises EngineError where the process cannot be started, or would load other
+        files than the first one did."""
         with self._lock:
             if self._closed:
                 raise EngineError("the model is closed", value=self._opening.get("model"), todo="Open it again.")
             if self._child is None or not self._child.alive:
-                self._child = Child(self._opening, self._start_seconds)
+                self._child = self._started()
                 self.starts += 1
                 self.facts = self._child.facts
                 if self._finalizer is not None:
@@ -70,6 +73,16 @@ class Process:
                 # The child's threads know the child alone, so they do not keep this object.
                 self._finalizer = weakref.finalize(self, self._child.end, "the model was closed")
             return Mailbox(self._child, self._silent_seconds)
+
+    def _started(self) -> Child:
+        self._files.check()
+        child = Child(self._opening, self._start_seconds)
+        try:
+            self._files.check()  # they may have been changed while it read them
+        except EngineError:
+            child.end("the model's files were changed")
+            raise
+        return child
 
     def shared(self) -> Process:
         """The same, with one more who uses it and will close it."""
