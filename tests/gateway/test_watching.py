@@ -153,6 +153,25 @@ def test_every_change_is_seen_at_the_next_look(
     assert watch().state is state
 
 
+def test_a_bundle_that_was_rebuilt_in_its_place_has_no_certificate_until_it_is_opened(folder: Path, time: Time, settled: None) -> None:  # noqa: F811
+    """The certificate is still of the one before; but whatever reads its files once more reads others."""
+    given(folder)
+    manifest = folder / "manifest.json"
+    manifest.write_bytes(b"{}")
+    watch = Watch(folder, SUBJECT, time, manifest=manifest.name)
+    assert watch().valid and watch.known() is not None
+    os.utime(manifest, ns=(1, 1))
+    assert watch.known() is None and watch().valid and watch.known() is not None  # the same content
+    manifest.write_bytes(b"[]")
+    os.utime(manifest, ns=(1, 1))
+    assert watch.known() is None
+    assert (watch().state, "restart" in watch().why) == (State.BUNDLE, True)
+    manifest.unlink()
+    assert watch().state is State.BUNDLE
+    manifest.write_bytes(b"{}")
+    assert watch().valid and Watch(folder, SUBJECT, time, manifest=manifest.name)().valid
+
+
 def test_an_audit_that_does_not_revoke_is_read_alone(
     folder: Path,  # noqa: F811
     time: Time,

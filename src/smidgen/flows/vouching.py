@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.manifest import MANIFEST, Manifest
 from smidgen.gateway import auditing
 from smidgen.gateway.certificate import Subject
 from smidgen.gateway.standing import Standing, State
@@ -29,13 +29,13 @@ def subject_of(manifest: Manifest) -> Subject:
 
 
 def voucher(folder: Path | None, manifest: Manifest | None, large: frozenset[str] | None = None) -> Voucher:
-    """Of a bundle that was opened from this folder. What counts is what was opened: a bundle put in its place meanwhile is another one, and
-    so is its certificate. `large`: the names of the large model that requests escalate to; a certificate against another one does not
+    """Of a bundle that was opened from this folder. What counts is what was opened: a bundle put in its place meanwhile is another one, of
+    which nothing is known. `large`: the names of the large model that requests escalate to; a certificate against another one does not
     hold."""
     if folder is None or manifest is None:
         none = Standing(State.NONE, "the model is in no folder that a certificate could be beside")
         return lambda: none
-    watch = Watch(folder, subject_of(manifest), large=large)
+    watch = Watch(folder, subject_of(manifest), large=large, manifest=MANIFEST)
     paper = watch().certificate
     if paper is not None:
         # A home that cannot be written is no reason not to serve: then it was not this machine that audited.

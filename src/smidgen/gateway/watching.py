@@ -1,13 +1,15 @@
 """Watching a certificate: as often as it is asked for, for the price of a few looks at the disk.
 
 All that a certificate's standing is read from is a handful of small files: itself, two records of revocations, the trusted keys, of a
-line's version the line's pointer, the state of its audits. Reading and verifying them costs about a millisecond. What the system says of
-each (when it was changed, its size, which file it is) costs a thousandth of that, and tells whether anything is different: then all is read
-anew. The state of the audits changes with each of them, and is read alone, for whether it revokes. The time is looked at on every call.
+line's version the line's pointer, the state of its audits, the bundle's manifest. Reading and verifying them costs about a millisecond.
+What the system says of each (when it was changed, its size, which file it is) costs a thousandth of that, and tells whether anything is
+different: then all is read anew. The state of the audits changes with each of them, and is read alone, for whether it revokes. The time is
+looked at on every call.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +27,8 @@ from smidgen.store.line import line_of
 
 _SETTLED_NS = 2_000_000_000
 """Coarsest times of files in use. A file that was changed less than this ago could be changed again and look the same: it is read anew."""
+
+_REBUILT = "the bundle's files were changed since it was opened: restart the server"
 
 Stamp = tuple[int | str, ...]
 
@@ -58,6 +62,7 @@ class Watch:
         subject: its manifest, as it was opened.
         now: the time, for tests.
         large: the names of the large model that requests escalate to; None where that is not asked.
+        manifest: the name of the manifest's file, where another one in its place means another bundle: its files may be read once more.
     """
 
     def __init__(
@@ -66,8 +71,11 @@ class Watch:
         subject: Subject,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         large: frozenset[str] | None = None,
+        manifest: str = "",
     ) -> None:
         self._bundle, self._subject, self._now, self._large = bundle.resolve(), subject, now, large
+        self._manifest = self._bundle / manifest if manifest else None
+        self._opened = _content(self._manifest)
         line = line_of(self._bundle)
         self._pointers = (line.file,) if line is not None else ()
         self._held: _Held | None = None
@@ -105,11 +113,14 @@ class Watch:
         except CertificateError:
             name = ""
         # All before the reading that counts: what is changed in the midst of it is seen the next time.
-        for path in (*signing.watched(), *self._pointers, *(revocation.watched(self._bundle, name) if name else ())):
+        own = (self._manifest,) if self._manifest is not None else ()
+        for path in (*own, *signing.watched(), *self._pointers, *(revocation.watched(self._bundle, name) if name else ())):
             stamps[str(path)] = stamp(path)
         audits = auditing.place(name) if name else None
         audited = (str(audits), stamp(audits)) if audits is not None else None
         found = standing.written(self._bundle, self._subject, self._large)
+        if found.valid and _content(self._manifest) != self._opened:
+            found = replace(found, state=State.BUNDLE, why=_REBUILT)
         clock = None
         if found.valid and found.certificate is not None:
             try:
@@ -145,6 +156,14 @@ class Watch:
         if self._clock is None or self._clock.certificate != found.certificate.id:
             self._clock = Clock(found.certificate.id, found.certificate.valid_until)
         return self._clock
+
+
+def _content(file: Path | None) -> bytes:
+    """The hash of a file; empty where there is none that can be read."""
+    try:
+        return hashlib.sha256(file.read_bytes()).digest() if file is not None else b""
+    except OSError:
+        return b""
 
 
 def stamp(path: Path | str) -> Stamp:
