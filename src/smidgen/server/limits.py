@@ -10,9 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.server.errors import failure
 from smidgen.server.keys import OPEN
 
+LEAST_RATE = 10_000
+"""Bytes a second that a body must come at, in the long run, to take longer than the seconds: a slow line, and no client that holds a place
+with a byte now and then."""
+
 
 class Limits:
-    """Answers 429 past `max_concurrent` requests, 413 past `max_body` bytes, 408 where a body takes longer than `seconds` to arrive.
+    """Answers 429 past `max_concurrent` requests, 413 past `max_body` bytes, 408 where a body takes longer than `seconds` to arrive, and a
+    second more for each `LEAST_RATE` bytes that have come of it; or where none of it comes for `seconds`.
 
     Health and docs are always answered.
     """
@@ -41,19 +46,24 @@ class Limits:
                 self._running -= 1
 
     def _bounded(self, receive: Receive) -> Receive:
-        """A receive that counts what arrives. Bodies of unknown length are only caught here."""
+        """A receive that counts what arrives, and the time that it is waited for; that in which nobody takes what is there is not the
+        client's. Bodies of unknown length are only caught here."""
+        clock = asyncio.get_running_loop().time
         left = self._max_body
+        waited = 0.0
         complete = False
 
         async def bounded() -> Message:
-            nonlocal left, complete
+            nonlocal left, waited, complete
             if complete:
                 return await receive()
+            began, more = clock(), (self._max_body - left) / LEAST_RATE - waited
             try:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(self._seconds + min(0.0, more)):
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "The body did not arrive in time") from None
+            waited += clock() - began
             if message["type"] == "http.request":
                 left -= len(message.get("body", b""))
                 complete = not message.get("more_body", False)

@@ -34,8 +34,8 @@ class ListenSettings(Settings):
     max_body_mb: float = setting(4.0, "Largest request body, in megabytes; larger ones get 413.", gt=0, le=1024)
     request_seconds: float = setting(
         30.0,
-        "Longest that a bundle may take for a request (past it, 503 or 504) and that a body may take to arrive (408). What goes upstream "
-        "has --fallback-seconds.",
+        "Longest that a bundle may take for a request (past it, 503 or 504), and that a body may take to arrive (408), with a second more "
+        "for each 10 kB of it. What goes upstream has --fallback-seconds.",
         gt=0,
         le=3600,
     )
