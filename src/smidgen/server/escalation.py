@@ -236,8 +236,9 @@ class Escalation:
             unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, Flowing) and call.body.begun)
             again = unsent or (call.repeatable and isinstance(call.body, bytes))
             if isinstance(error, httpx.TimeoutException):
+                # One that took it and is silent would be waited for as long again: the next is asked at once.
                 seconds = upstream.waits.connect if unsent else upstream.waits.read
-                return _Failed("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, again, not unsent)
+                return _Failed("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, unsent, not unsent)
             what = "no connection" if unsent else "the connection broke"
             return _Failed("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again, not unsent)
         finally:
