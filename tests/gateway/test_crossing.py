@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.gateway.crossing import known, secret
+from smidgen.gateway.crossing import bare, known, secret, up
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,60 @@ def test_the_key_is_the_one_that_this_server_checks_before_all_others(headers: l
 def test_a_key_against_repetition_may_name_somebody_and_stays() -> None:
     sent = [(b"Idempotency-Key", b"m.holloway@example.org"), (b"accept", b"*/*")]
     assert known(sent) == [(b"accept", b"*/*")]
+
+
+CREDENTIALS = (
+    b"Ocp-Apim-Subscription-Key",
+    b"x-portkey-api-key",
+    b"Helicone-Auth",
+    b"cf-aig-authorization",
+    b"X-Amz-Security-Token",
+    b"Authorization",
+    b"api-key",
+    b"OpenAI-Organization",
+    b"openai-project",
+    b"x-anything",
+)
+PLAIN = (
+    b"accept",
+    b"content-type",
+    b"content-length",
+    b"user-agent",
+    b"openai-beta",
+    b"x-stainless-lang",
+    b"x-smidgen-via",
+    b"idempotency-key",
+    b"range",
+    b"if-none-match",
+    b"traceparent",
+)
+
+
+def test_what_a_client_sends_under_names_that_nobody_knows_goes_no_further_than_it_meant() -> None:
+    sent = [(name, b"1") for name in (*CREDENTIALS, *PLAIN)]
+    plain = [(name, b"1") for name in PLAIN]
+    assert up(sent, None, own_authorization=False, own_headers=False) == plain
+    assert up(sent, None, own_authorization=True, own_headers=False) == plain
+    assert up(sent, "ours", own_authorization=True, own_headers=False) == [*plain, (b"authorization", b"Bearer ours")]
+    assert up([*sent, (b"Connection", b"accept, idempotency-key")], None, own_authorization=True, own_headers=False) == [
+        pair for pair in plain if pair[0] not in (b"accept", b"idempotency-key")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        (b"", b""),
+        (b"limit=2&after=file%2F1&order=", b"limit=2&after=file%2F1&order="),
+        (b"api-version=2024-10-21&api-key=hush&a", b"api-version=2024-10-21&a"),
+        (b"key=hush", b""),
+        (b"KEY=hush&x=1&access_token=hush", b"x=1"),
+        (b"k%65y=hush&api%2Dkey=hush&x=key", b"x=key"),
+        (b"client_secret=hush&X-Amz-Signature=hush&sig=hush&X-Amz-Credential=hush&auth=hush&password=hush", b""),
+        (b"x=1;key=hush&y=2", b"y=2"),
+        (b"x=1;y=2", b"x=1;y=2"),
+        (b"key", b""),
+    ],
+)
+def test_a_query_crosses_to_others_without_its_secrets_and_else_to_the_byte(query: bytes, left: bytes) -> None:
+    assert bare(query) == left

@@ -260,6 +260,39 @@ def test_the_key_goes_up_and_nowhere_else(
     assert [one for one in found if "key-1" in one.text + str(one.headers)] == [] and "key-1" not in caplog.text
 
 
+THEIRS = {
+    **{"Ocp-Apim-Subscription-Key": "hush", "Helicone-Auth": "hush", "x-portkey-api-key": "hush", "x-goog-api-key": "hush"},
+    **{"OpenAI-Organization": "org-hush", "OpenAI-Project": "hush"},
+}
+
+
+def test_a_clients_credentials_go_to_the_first_fallback_alone_whatever_they_are_called(
+    gateway: Any, upstream: UpstreamStub, second: UpstreamStub
+) -> None:
+    upstream.answer = lambda seen: BUSY
+    running = gateway(fallback=(upstream.url, second.url))
+    assert running.post(f"{CHAT}?limit=1&api-key=hush&sig=hush", asking(), headers=THEIRS).content == WHOLE
+    for seen in upstream.seen:
+        assert seen.path == f"{CHAT}?limit=1&api-key=hush&sig=hush"
+        assert {name: seen.headers.get(name.lower()) for name in THEIRS} == THEIRS
+    (seen,) = second.seen
+    assert seen.path == f"{CHAT}?limit=1" and "hush" not in str(seen.headers)
+    assert (seen.headers["content-type"], len(upstream.seen)) == ("application/json", 3)
+
+
+def test_what_goes_under_a_key_of_this_servers_has_no_credential_of_a_clients(
+    gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An organisation of the client's is not that of the key."""
+    monkeypatch.setenv("SMIDGEN_FALLBACK_KEY", "key-1")
+    running = gateway()
+    assert running.post(f"{CHAT}?key=hush", asking("other"), headers=THEIRS).content == WHOLE
+    listed = running.client.get("/v1/models?token=hush", headers=THEIRS)
+    assert listed.status_code == 200 and [seen.path for seen in upstream.seen] == [CHAT, "/v1/models"]
+    assert "hush" not in str([seen.headers for seen in upstream.seen])
+    assert {seen.headers["authorization"] for seen in upstream.seen} == {"Bearer key-1"}
+
+
 def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     def of(**settings: Any) -> list[Any]:
         return targets(ServeSettings(**settings), {"SMIDGEN_FALLBACK_KEY": "k1", "SMIDGEN_FALLBACK_KEY_2": "k2", "BAD": "two words"})
@@ -268,6 +301,10 @@ def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pyt
     made = of(fallback=two, fallback_model=("m",))
     assert [(target.key, target.model, target.own_authorization) for target in made] == [("k1", "m", True), ("k2", "m", False)]
     assert "k1" not in repr(made)
+    same = of(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), secrets=None)
+    assert [(target.key, target.own_headers) for target in same] == [("k1", False), ("k2", False), (None, False)]
+    unkeyed = targets(ServeSettings(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), api_key=("x",)), {})
+    assert [target.own_headers for target in unkeyed] == [True, True, False]
     wrong: list[dict[str, Any]] = [
         {"fallback": two},
         {"fallback": two, "fallback_model": ("a", "b", "c")},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from smidgen.gateway.ruling import Ruling
 
@@ -44,18 +45,40 @@ _KNOWN = _SECRETS | frozenset(
     }
 )
 """What clients of the interface say of themselves and of the body: no one's name, address or number."""
+_PLAIN = (_KNOWN - _SECRETS - {b"openai-organization", b"openai-project"}) | frozenset(
+    {
+        *(b"accept-language", b"cache-control", b"range", b"if-match", b"if-none-match", b"if-range", b"if-modified-since"),
+        *(b"if-unmodified-since", b"idempotency-key", b"traceparent", b"tracestate"),
+    }
+)
+"""Headers that are nobody's credential, and name nobody's account."""
+_SECRET_FIELDS = (b"key", b"token", b"secret", b"sig", b"auth", b"cred", b"passw", b"pwd")
+"""What the names of fields of a query have in them that hold a secret."""
 _LONGEST = 200
 
 
-def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool) -> Headers:
+def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool, own_headers: bool = True) -> Headers:
     """The headers that go upstream. `key` takes the place of the client's own keys, in whichever header, which go only with
-    `own_authorization`."""
+    `own_authorization`. Without `own_headers` none goes but those that surely bear no credential: gateways, proxies and clouds give theirs
+    any name."""
     given = list(headers)
     dropped = _HOP | _NOT_UP | _named(given)
     if key is not None or not own_authorization:
         dropped |= _SECRETS
     kept = [(name.lower(), value) for name, value in given if name.lower() not in dropped]
+    if not own_headers:
+        kept = [(name, value) for name, value in kept if name in _PLAIN]
     return [*kept, (b"authorization", b"Bearer " + key.encode("ascii"))] if key is not None else kept
+
+
+def bare(query: bytes) -> bytes:
+    """A query without the fields whose names say that they hold a secret; what is left stays as it is."""
+    return b"&".join(field for field in query.split(b"&") if not any(_is_secret(part) for part in field.split(b";")))
+
+
+def _is_secret(field: bytes) -> bool:
+    name = unquote_to_bytes(field.partition(b"=")[0]).lower()
+    return any(word in name for word in _SECRET_FIELDS)
 
 
 def secret(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -23,19 +23,22 @@ _WHOLE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One upstream: its base URL, what it calls its model, the key for it (None: none), and whether clients' own keys may go there."""
+    """One upstream: its base URL, what it calls its model, the key for it (None: none), whether clients' own keys may go there, and whether
+    all else that they send may, in which other credentials can be."""
 
     url: str
     model: str
     key: str | None = field(repr=False)
     own_authorization: bool
+    own_headers: bool
 
 
 def targets(settings: ServeSettings, environment: Mapping[str, str] | None = None) -> list[Target]:
     """The upstreams in order. Raises InputError for what cannot be, and for a secrets file that cannot; no message has a key in it.
 
     A client's own `Authorization` goes to the host that the first URL names and to no other. Where this server has keys of its own, the
-    header is one of them, and goes nowhere.
+    header is one of them, and goes nowhere. Other credentials of the client's may be in any header and in the query: these go to that host
+    alone, too, and not with another's key.
     """
     urls = [address.checked(url) for url in settings.fallback]
     if not urls:
@@ -71,7 +74,13 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
     keys = [_key(given, name, wanted=bool(named)) for name in names]
     first = address.origin(urls[0])
     return [
-        Target(url, model, key, own_authorization=not settings.api_key and address.origin(url) == first)
+        Target(
+            url,
+            model,
+            key,
+            own_authorization=not settings.api_key and address.origin(url) == first,
+            own_headers=key is None and address.origin(url) == first,
+        )
         for url, model, key in zip(urls, models, keys, strict=True)
     ]
 
@@ -92,6 +101,7 @@ def opened(settings: ServeSettings, metering: Metering, patience: Patience | Non
             target.model,
             target.key,
             own_authorization=target.own_authorization,
+            own_headers=target.own_headers,
             waits=waits,
             connections=settings.max_concurrent,
         )

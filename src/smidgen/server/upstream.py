@@ -16,7 +16,7 @@ from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import plain, reason
 from smidgen.gateway import address
 from smidgen.gateway.breaker import Breaker
-from smidgen.gateway.crossing import Headers, up
+from smidgen.gateway.crossing import Headers, bare, up
 from smidgen.gateway.request_body import with_model
 from smidgen.server import transport
 from smidgen.server.request_content import Flowing
@@ -74,14 +74,25 @@ class Upstream:
         key: the secret; None for none.
         own_authorization: whether the client's `Authorization` may go to it, where there is no key.
         waits: bounds.
+        connections: at a time.
+        own_headers: whether whatever headers and query a client sends go to it; else only what surely bears no credential.
     """
 
     def __init__(
-        self, number: int, url: str, model: str, key: str | None, *, own_authorization: bool, waits: Waits, connections: int
+        self,
+        number: int,
+        url: str,
+        model: str,
+        key: str | None,
+        *,
+        own_authorization: bool,
+        waits: Waits,
+        connections: int,
+        own_headers: bool = False,
     ) -> None:
         self.model, self.waits = model, waits
         self.breaker = Breaker()
-        self._url, self._key, self._own = httpx.URL(url), key, own_authorization
+        self._url, self._key, self._own, self._own_headers = httpx.URL(url), key, own_authorization, own_headers
         self.name = f"{number}:{self._url.host}"
         self._timeout = httpx.Timeout(waits.read, connect=waits.connect, pool=waits.connect).as_dict()
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15.0)
@@ -109,7 +120,8 @@ class Upstream:
             raise RequestError(
                 "the path is none", value="the request", todo="Send it percent-encoded.", status=400, code="bad_path"
             ) from None
-        request = httpx.Request(call.method, target, headers=up(headers, self._key, own_authorization=self._own), content=flow)
+        crossing = up(headers, self._key, own_authorization=self._own, own_headers=self._own_headers)
+        request = httpx.Request(call.method, target, headers=crossing, content=flow)
         request.extensions["timeout"] = self._timeout
         response = await self._transport.handle_async_request(request)
         response.request = request
@@ -117,6 +129,7 @@ class Upstream:
 
     def _made(self, tail: bytes, query: bytes) -> httpx.URL:
         """Where a request goes. Raises ValueError or httpx.InvalidURL for a path that cannot be one."""
+        query = query if self._own_headers else bare(query)
         return self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + tail + (b"?" + query if query else b""))
 
     async def models(self, headers: Headers, query: bytes) -> bytes:
