@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -24,6 +25,8 @@ from smidgen.core.errors import BundleError, EngineError
 from smidgen.flows.live import Model, load
 from smidgen.flows.rollback import roll_back
 from smidgen.server import succession, vouchers
+from smidgen.server.post import Post
+from smidgen.server.service import Service
 from smidgen.store.line import Line
 
 from .conftest import WordModel, running
@@ -138,6 +141,57 @@ def test_a_champion_that_cannot_be_opened_is_refused_and_the_old_one_stays(
         good = add(line, 3, bad)
         until(lambda: serving(server.client) == good)
         assert metric(server.client, 'smidgen_champion_refused{model="support"}') == 0
+
+
+def test_a_line_whose_new_champion_takes_long_to_open_keeps_no_other_line_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, slow_ids = line_of(tmp_path / "slow", 2, name="slow")
+    quick, quick_ids = line_of(tmp_path / "quick", 2, name="quick")
+    opening, go = threading.Event(), threading.Event()
+
+    def held(folder: Path, threads: int | None) -> Model:
+        if folder == slow.folder:
+            opening.set()
+            assert go.wait(_PATIENCE)
+        return load(folder, threads)
+
+    monkeypatch.setattr(succession.live, "load", held)
+    with running(load(slow.folder, 1), load(quick.folder, 1)) as server:
+        try:
+            roll_back(slow.folder)
+            until(opening.is_set)
+            roll_back(quick.folder)
+            until(lambda: serving(server.client, "quick") == quick_ids[0])
+            assert serving(server.client, "slow") == slow_ids[1]
+        finally:
+            go.set()
+        until(lambda: serving(server.client, "slow") == slow_ids[0])
+
+
+def test_a_line_whose_old_champions_are_still_answering_keeps_no_other_line_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, busy_ids = line_of(tmp_path / "busy", 2, name="busy")
+    free, free_ids = line_of(tmp_path / "free", 2, name="free")
+    go, retire = threading.Event(), Service.retire
+
+    async def held(service: Service, post: Post) -> None:
+        while post.model.name == "busy" and not go.is_set():
+            await asyncio.sleep(0.005)
+        await retire(service, post)
+
+    monkeypatch.setattr(Service, "retire", held)
+    monkeypatch.setattr(succession, "_MOST_RETIRING", 1)
+    with running(load(busy.folder, 1), load(free.folder, 1)) as server:
+        try:
+            roll_back(busy.folder)
+            until(lambda: serving(server.client, "busy") == busy_ids[0])
+            busy.point(busy_ids[1], by="hand", why="", instead_of=busy_ids[0])
+            roll_back(free.folder)
+            until(lambda: serving(server.client, "free") == free_ids[0])
+            assert serving(server.client, "busy") == busy_ids[0]
+        finally:
+            go.set()
+        until(lambda: serving(server.client, "busy") == busy_ids[1])
 
 
 def install_damaged(line: Line, before: str) -> str:

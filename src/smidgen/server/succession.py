@@ -1,5 +1,6 @@
 """New champions while serving: the pointer of each line is looked at, the new champion loaded and warmed beside the old one, then put in
-its place in one step. What cannot be opened is refused, and the old one goes on; what may have failed by chance is tried again."""
+its place in one step. What cannot be opened is refused, and the old one goes on; what may have failed by chance is tried again. Each line
+is watched by itself: a rollback is urgent, whatever another line is busy with."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,28 +54,36 @@ class Succession:
     def __init__(self, service: Service, lines: Mapping[str, Line]) -> None:
         self._service = service
         self._watches = {name: _Watch(line) for name, line in lines.items()}
+        # A thread for each line, and not those that all share: while champions load, requests need these for their certificates.
+        self._threads = ThreadPoolExecutor(max(1, len(lines)), "succession")
         self._stopping = False
         for name in lines:
             service.metering.refusing.labels(name).set(0)
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_SECONDS)
+        """Look until cancelled, at each line by itself."""
+        async with asyncio.TaskGroup() as watching:
             for name, watch in self._watches.items():
-                await self._look(name, watch)
+                watching.create_task(self._watched(name, watch))
 
     async def stop(self, running: asyncio.Task[None]) -> None:
         """Look no more; what is being loaded is closed again. The service ends the models that are on their way out."""
         self._stopping = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
         running.cancel()
         ended = [running, *(task for watch in self._watches.values() for task in watch.retiring)]
         for task in ended:
             task.cancel()
         await asyncio.gather(*ended, return_exceptions=True)
 
+    async def _watched(self, name: str, watch: _Watch) -> None:
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            await self._look(name, watch)
+
     async def _look(self, name: str, watch: _Watch) -> None:
-        stamp = await asyncio.to_thread(_stamp, watch.line.file)
+        loop = asyncio.get_running_loop()
+        stamp = await loop.run_in_executor(self._threads, _stamp, watch.line.file)
         due = watch.again is not None and time.monotonic() >= watch.again
         if stamp == watch.stamp and not due:
             return
@@ -83,7 +93,7 @@ class Succession:
             await asyncio.wait(watch.retiring, return_when=asyncio.FIRST_COMPLETED)
         old = self._service.models[name]
         try:
-            model = await asyncio.to_thread(self._opened, watch.line, name, old.id)
+            model = await loop.run_in_executor(self._threads, self._opened, watch.line, name, old.id)
         except Exception as error:  # noqa: BLE001 whatever a new champion cannot do, the old one can: it must go on, and so must the watch
             why = str(error) if isinstance(error, SmidgenError) else type(error).__name__
             _log.error("%s: the new champion is refused, and %s goes on answering: %s", name, old.id, why)
