@@ -1,4 +1,4 @@
-"""The gateway's policies, which know no network: names, bodies, headers, patience, the breaker."""
+"""The gateway's policies, which know no network: names, bodies, headers, patience."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway import address, ruling
-from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.crossing import down, marks, plain, up
 from smidgen.gateway.patience import Patience
 from smidgen.gateway.request_body import parsed, with_model
@@ -166,28 +165,6 @@ def test_waits_double_within_the_total_and_honour_what_is_asked() -> None:
     assert [low <= (wait or 0) <= high for wait, low, high in zip(waits, (0.5, 1.0, 1.5), (1.0, 2.0, 3.0), strict=False)] == [True] * 3
     assert patient.wait(1, 7.0, 0.0) == 7.0
     assert patient.wait(1, 7.0, 3.5) is None and patient.wait(1, 0.0, 10.0) is None
-
-
-def test_a_breaker_opens_lets_one_probe_and_closes() -> None:
-    now = [0.0]
-    breaker = Breaker(failures=3, seconds=10.0, clock=lambda: now[0])
-    for _ in range(2):
-        breaker.failed()
-    breaker.succeeded()
-    for _ in range(3):
-        assert breaker.allows()
-        breaker.failed()
-    assert (breaker.state, breaker.allows(), breaker.seconds_left) == (Circuit.OPEN, False, 10.0)
-    now[0] = 10.0
-    assert (breaker.state, breaker.allows(), breaker.allows()) == (Circuit.PROBING, True, False)
-    breaker.left()
-    assert breaker.allows()
-    breaker.failed()
-    assert breaker.state is Circuit.OPEN and breaker.seconds_left == 10.0
-    now[0] = 20.0
-    assert breaker.allows()
-    breaker.succeeded()
-    assert breaker.state is Circuit.CLOSED and breaker.allows()
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,33 @@ def test_a_body_that_has_begun_to_flow_is_sent_once() -> None:
 
     times, found = asked(Call("POST", b"/files", b"", [], Flowing(receive)), httpx.ConnectError, 200)
     assert times == [1, 0] and isinstance(found, Unreachable)
+
+
+def test_requests_that_are_lost_long_after_they_were_sent_take_no_upstream_from_others_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, go = Scripted(1, 200), asyncio.Event()
+    send = one.send
+
+    async def slowly(call: Call) -> httpx.Response:
+        if call.body == b"slow":
+            one.asked += 1
+            await go.wait()
+            raise httpx.ReadTimeout("nothing came")
+        return await send(call)
+
+    monkeypatch.setattr(one, "send", slowly)
+
+    async def run() -> list[object]:
+        escalation = Escalation([one], PATIENCE, Metering())
+        slow = [asyncio.ensure_future(escalation.ask(Call("POST", b"/chat/completions", b"", [], b"slow"))) for _ in range(10)]
+        while one.asked < 10:
+            await asyncio.sleep(0)
+        await escalation.ask(posted(b"/chat/completions"))
+        go.set()
+        lost = await asyncio.gather(*slow, return_exceptions=True)
+        _, response = await escalation.ask(posted(b"/chat/completions"))
+        assert response.status_code == 200
+        await escalation.close()
+        return list(lost)
+
+    lost = asyncio.run(run())
+    assert [type(error) for error in lost] == [Unreachable] * 10 and one.asked == 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -15,8 +16,18 @@ class Circuit(StrEnum):
     OPEN = "open"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Try:
+    """A request that was let through, and in which of the breaker's turns: each success and each opening begins another."""
+
+    turn: int
+
+
 class Breaker:
     """Opens after so many failures in a row; so many seconds later one request may try. Used from one event loop.
+
+    What fails says something of the upstream as it was when the request was sent. Where that was before the upstream last answered, or
+    before it was last left alone, it says nothing of now: it neither opens the breaker nor keeps it open.
 
     Args:
         failures: in a row, until it opens.
@@ -26,41 +37,46 @@ class Breaker:
 
     def __init__(self, failures: int = 5, seconds: float = 20.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._seconds, self._clock = failures, seconds, clock
-        self._failed = 0
+        self._failed = self._turn = 0
         self._opened: float | None = None
-        self._probing = False
+        self._probe: Try | None = None
 
     @property
     def state(self) -> Circuit:
         """How it stands now."""
         if self._opened is None:
             return Circuit.CLOSED
-        return Circuit.PROBING if self._probing or self.seconds_left <= 0 else Circuit.OPEN
+        return Circuit.PROBING if self._probe is not None or self.seconds_left <= 0 else Circuit.OPEN
 
     @property
     def seconds_left(self) -> float:
         """Until a request may try; 0 where one may now, or is trying."""
         return 0.0 if self._opened is None else max(0.0, self._opened + self._seconds - self._clock())
 
-    def allows(self) -> bool:
-        """Whether a request may be sent. One that may must be told of: `succeeded`, `failed` or `left`."""
+    def allows(self) -> Try | None:
+        """A request may be sent, where it is given; None where none may. It must be told of: `succeeded`, `failed` or `left`."""
         if self._opened is None:
-            return True
-        if self._probing or self.seconds_left > 0:
-            return False
-        self._probing = True
-        return True
+            return Try(self._turn)
+        if self._probe is not None or self.seconds_left > 0:
+            return None
+        self._probe = Try(self._turn)
+        return self._probe
 
     def succeeded(self) -> None:
-        """The upstream answered: it is there, whatever it said."""
-        self._failed, self._opened, self._probing = 0, None, False
+        """The upstream answered: it is there, whatever it said, and whenever it was asked."""
+        self._turn += 1
+        self._failed, self._opened, self._probe = 0, None, None
 
-    def failed(self) -> None:
-        """The upstream did not answer, or not as one that works."""
+    def failed(self, tried: Try) -> None:
+        """The upstream did not answer this request, or not as one that works."""
+        if tried.turn != self._turn:
+            return
         self._failed += 1
-        if self._probing or self._failed >= self._most:
-            self._opened, self._probing = self._clock(), False
+        if tried is self._probe or self._failed >= self._most:
+            self._turn += 1
+            self._opened, self._probe = self._clock(), None
 
-    def left(self) -> None:
-        """Nobody waited for what would have come."""
-        self._probing = False
+    def left(self, tried: Try) -> None:
+        """Nobody waited for what would have come of this request."""
+        if tried is self._probe:
+            self._probe = None

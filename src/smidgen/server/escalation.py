@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import retry_after
-from smidgen.gateway.breaker import Breaker, Circuit
+from smidgen.gateway.breaker import Breaker, Circuit, Try
 from smidgen.gateway.budget import until_tomorrow
 from smidgen.gateway.crossing import Headers
 from smidgen.gateway.patience import PASSING, TAKEN, UNTAKEN, Patience
@@ -182,14 +182,15 @@ class Escalation:
         tried = 0
         last: _Failed | None = None
         while True:
-            if not upstream.breaker.allows():
+            allowed = upstream.breaker.allows()
+            if allowed is None:
                 left = upstream.breaker.seconds_left
                 course.after = left if course.after is None else min(course.after, left)
                 course.kinds.append("open")
                 told = f"{last.why}, and it" if last else "it"
                 course.reasons.append(f"{upstream.name}: {told} is left alone for {left:.0f} s more, for it failed again and again")
                 return None
-            found = await self._tried(upstream, call)
+            found = await self._tried(upstream, call, allowed)
             tried += 1
             if isinstance(found, httpx.Response):
                 return found
@@ -208,7 +209,7 @@ class Escalation:
             self._metering.upstream_retries.labels(upstream.name).inc()
             await self._sleep(wait)
 
-    async def _tried(self, upstream: Upstream, call: Call) -> httpx.Response | _Failed:
+    async def _tried(self, upstream: Upstream, call: Call, allowed: Try) -> httpx.Response | _Failed:
         """One try. The breaker is told what came of it, whatever that was."""
         told = False
         try:
@@ -216,7 +217,7 @@ class Escalation:
             status = response.status_code
             told = True
             if status >= 500 and status in PASSING:
-                upstream.breaker.failed()
+                upstream.breaker.failed(allowed)
             else:
                 upstream.breaker.succeeded()
             sendable = not (isinstance(call.body, Flowing) and call.body.begun)
@@ -232,7 +233,7 @@ class Escalation:
         except httpx.RequestError as error:
             # That all connections are taken, or that the request is none, says nothing of the upstream.
             if told := not isinstance(error, _OWN):
-                upstream.breaker.failed()
+                upstream.breaker.failed(allowed)
             unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, Flowing) and call.body.begun)
             again = unsent or (call.repeatable and isinstance(call.body, bytes))
             if isinstance(error, httpx.TimeoutException):
@@ -243,7 +244,7 @@ class Escalation:
             return _Failed("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again, not unsent)
         finally:
             if not told:
-                upstream.breaker.left()
+                upstream.breaker.left(allowed)
 
 
 def _number(breaker: Breaker) -> float:
