@@ -61,6 +61,8 @@ def test_what_a_client_sends_under_names_that_nobody_knows_goes_no_further_than_
     assert up(sent, None, own_authorization=False, own_headers=False) == plain
     assert up(sent, None, own_authorization=True, own_headers=False) == plain
     assert up(sent, "ours", own_authorization=True, own_headers=False) == [*plain, (b"authorization", b"Bearer ours")]
+    under = {name.lower() for name, _ in up(sent, "ours", own_authorization=True)}
+    assert under == {name.lower() for name, _ in sent} - {b"api-key", b"openai-organization", b"openai-project"}
     assert up([*sent, (b"Connection", b"accept, idempotency-key")], None, own_authorization=True, own_headers=False) == [
         pair for pair in plain if pair[0] not in (b"accept", b"idempotency-key")
     ]

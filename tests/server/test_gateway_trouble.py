@@ -280,16 +280,18 @@ def test_a_clients_credentials_go_to_the_first_fallback_alone_whatever_they_are_
     assert (seen.headers["content-type"], len(upstream.seen)) == ("application/json", 3)
 
 
-def test_what_goes_under_a_key_of_this_servers_has_no_credential_of_a_clients(
+def test_a_key_of_this_servers_goes_up_without_the_clients_and_without_its_account(
     gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An organisation of the client's is not that of the key."""
     monkeypatch.setenv("SMIDGEN_FALLBACK_KEY", "key-1")
     running = gateway()
-    assert running.post(f"{CHAT}?key=hush", asking("other"), headers=THEIRS).content == WHOLE
-    listed = running.client.get("/v1/models?token=hush", headers=THEIRS)
+    theirs = {name: value for name, value in THEIRS.items() if "openai" in name.lower() or "goog" in name}
+    assert running.post(CHAT, asking("other"), headers={**theirs, "X-Title": "shop"}).content == WHOLE
+    listed = running.client.get("/v1/models", headers=theirs)
     assert listed.status_code == 200 and [seen.path for seen in upstream.seen] == [CHAT, "/v1/models"]
-    assert "hush" not in str([seen.headers for seen in upstream.seen])
+    assert theirs and "hush" not in str([seen.headers for seen in upstream.seen])
+    assert upstream.seen[0].headers["x-title"] == "shop", "what else a client says goes to the host that it meant"
     assert {seen.headers["authorization"] for seen in upstream.seen} == {"Bearer key-1"}
 
 
@@ -302,7 +304,7 @@ def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pyt
     assert [(target.key, target.model, target.own_authorization) for target in made] == [("k1", "m", True), ("k2", "m", False)]
     assert "k1" not in repr(made)
     same = of(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), secrets=None)
-    assert [(target.key, target.own_headers) for target in same] == [("k1", False), ("k2", False), (None, False)]
+    assert [(target.key, target.own_headers) for target in same] == [("k1", True), ("k2", True), (None, False)]
     unkeyed = targets(ServeSettings(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), api_key=("x",)), {})
     assert [target.own_headers for target in unkeyed] == [True, True, False]
     wrong: list[dict[str, Any]] = [

@@ -45,7 +45,9 @@ _KNOWN = _SECRETS | frozenset(
     }
 )
 """What clients of the interface say of themselves and of the body: no one's name, address or number."""
-_PLAIN = (_KNOWN - _SECRETS - {b"openai-organization", b"openai-project"}) | frozenset(
+_ACCOUNT = frozenset({b"openai-organization", b"openai-project"})
+"""Whose account a key is of: the client's is not that of this server's key."""
+_PLAIN = (_KNOWN - _SECRETS - _ACCOUNT) | frozenset(
     {
         *(b"accept-language", b"cache-control", b"range", b"if-match", b"if-none-match", b"if-range", b"if-modified-since"),
         *(b"if-unmodified-since", b"idempotency-key", b"traceparent", b"tracestate"),
@@ -59,12 +61,14 @@ _LONGEST = 200
 
 def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool, own_headers: bool = True) -> Headers:
     """The headers that go upstream. `key` takes the place of the client's own keys, in whichever header, which go only with
-    `own_authorization`. Without `own_headers` none goes but those that surely bear no credential: gateways, proxies and clouds give theirs
+    `own_authorization`, and of the account that they are of. Without `own_headers` none goes but those that surely bear no credential: gateways, proxies and clouds give theirs
     any name."""
     given = list(headers)
     dropped = _HOP | _NOT_UP | _named(given)
     if key is not None or not own_authorization:
         dropped |= _SECRETS
+    if key is not None:
+        dropped |= _ACCOUNT
     kept = [(name.lower(), value) for name, value in given if name.lower() not in dropped]
     if not own_headers:
         kept = [(name, value) for name, value in kept if name in _PLAIN]

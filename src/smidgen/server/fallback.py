@@ -38,7 +38,7 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
 
     A client's own `Authorization` goes to the host that the first URL names and to no other. Where this server has keys of its own, the
     header is one of them, and goes nowhere. Other credentials of the client's may be in any header and in the query: these go to that host
-    alone, too, and not with another's key.
+    alone, too.
     """
     urls = [address.checked(url) for url in settings.fallback]
     if not urls:
@@ -79,7 +79,7 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
             model,
             key,
             own_authorization=not settings.api_key and address.origin(url) == first,
-            own_headers=key is None and address.origin(url) == first,
+            own_headers=address.origin(url) == first,
         )
         for url, model, key in zip(urls, models, keys, strict=True)
     ]
