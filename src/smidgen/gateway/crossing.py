@@ -61,8 +61,8 @@ _LONGEST = 200
 
 def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool, own_headers: bool = True) -> Headers:
     """The headers that go upstream. `key` takes the place of the client's own keys, in whichever header, which go only with
-    `own_authorization`, and of the account that they are of. Without `own_headers` none goes but those that surely bear no credential: gateways, proxies and clouds give theirs
-    any name."""
+    `own_authorization`, and of the account that they are of. Without `own_headers` none goes but those that surely bear no credential:
+    gateways, proxies and clouds give theirs any name."""
     given = list(headers)
     dropped = _HOP | _NOT_UP | _named(given)
     if key is not None or not own_authorization:
