@@ -90,6 +90,20 @@ def test_invisible_characters_hide_no_name_from_the_model(redaction_bundle: Path
     assert redactor.unmask(safe) == f"where is my {hidden} please"
 
 
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        (r"where is my la\u006dp please", "where is my [PERSON_1] please"),
+        (r'so: {"body": "where is my\nlamp please"}', r'so: {"body": "where is my\n[PERSON_1] please"}'),
+        (r"where\tis my lamp\tplease", r"where\tis my [PERSON_1]\tplease"),
+        (r"where is my l\u200bamp please", "where is my [PERSON_1] please"),
+    ],
+)
+def test_the_model_reads_escapes_as_they_are_meant(redaction_bundle: Path, text: str, safe: str) -> None:  # noqa: F811
+    redactor = smidgen.redactor(redaction_bundle)
+    assert redactor.mask(text) == safe and redactor.unmask(safe) == text
+
+
 def test_what_cannot_be_read_whole_is_refused(redaction_bundle: Path) -> None:  # noqa: F811
     redactor = smidgen.redactor(redaction_bundle)
     for text, reason in (("well " * 200_001, "too long"), ("half \ud800", "half a character"), ("mail jane\u200b@example.org", "email")):

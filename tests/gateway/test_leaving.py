@@ -126,6 +126,21 @@ def test_json_in_a_text_is_masked_text_by_text_and_left_alone_where_nothing_is_f
     )
 
 
+def test_a_text_that_is_one_json_text_is_masked_as_such() -> None:
+    seen: list[str] = []
+    text = json.dumps('line\nAnna says "hi"')
+    Walk(lambda text, label: seen.append(text) or text).body({"prompt": text, "stop": [json.dumps(json.dumps({"to": "x\nAnna"}))]})
+    assert seen == ['line\nAnna says "hi"', "x\nAnna"], "what is masked has no escapes in it"
+    assert json.loads(walked({"prompt": text})[0]["prompt"]) == 'line\n[PERSON_1] says "hi"'
+    assert json.loads(json.loads(walked({"prompt": json.dumps(json.dumps({"to": "x\nAnna"}))})[0]["prompt"])) == {"to": "x\n[PERSON_1]"}
+    for said in ('"Anna" and "Bo"', ' "a"  ', '"Anna', '""'):
+        assert walked({"prompt": said})[0]["prompt"] == said.replace("Anna", "[PERSON_1]")
+    deep = "Anna"
+    for _ in range(12):
+        deep = json.dumps(deep)
+    assert "Anna" not in walked({"prompt": deep})[0]["prompt"]
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from smidgen.core.errors import BundleError, InputError
+from smidgen.data import escapes
+from smidgen.data.escapes import Reading
 from smidgen.data.teacher.privacy import HIDDEN, Redactor
 from smidgen.flows.live import Model, load
 
@@ -67,17 +69,22 @@ class Finder:
                 between()
             for part, reply in zip(together, self.model.predict([part.plain for part in together]), strict=True):
                 spans = [(span["label"], span["start"], span["end"]) for span in reply.output if span["label"] in self._wanted]
-                found[part.text].update((kind, part.places[start], part.places[end - 1] + 1) for kind, start, end in spans)
+                found[part.text].update((kind, *part.written(start, end)) for kind, start, end in spans)
         return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A stretch of a text as it is read: for each of its characters the place that it has in the text."""
+    """A stretch of a text as it is read: for each of its characters the place that it has in the text as that is meant."""
 
     text: str
     plain: str
     places: Sequence[int]
+    meant: Reading
+
+    def written(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the text something is that was read from `start` to `end`."""
+        return self.meant.place(self.places[start]), self.meant.place(self.places[end - 1] + 1)
 
 
 def _few(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
@@ -93,15 +100,16 @@ def _few(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
 
 
 def _parts(text: str) -> Iterator[_Part]:
-    """A text in pieces that overlap. It is read as it is seen, for the model as for a reader: without invisible characters, letters of
-    another width as the usual ones."""
-    plain, places = text, cast(Sequence[int], range(len(text)))
-    if not text.isascii() or HIDDEN.search(text):
-        letters = [HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", letter))) for letter in text]
+    """A text in pieces that overlap. It is read as it is seen, for the model as for a reader: its escapes as they are meant, without
+    invisible characters, letters of another width as the usual ones."""
+    meant = escapes.read(text)
+    plain, places = meant.plain, cast(Sequence[int], range(len(meant.plain)))
+    if not plain.isascii() or HIDDEN.search(plain):
+        letters = [HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", letter))) for letter in plain]
         plain = "".join(letters)
         places = [place for place, letter in enumerate(letters) for _ in letter]
     for start in range(0, max(1, len(plain) - OVERLAP), PIECE - OVERLAP):
-        yield _Part(text, plain[start : start + PIECE], places[start : start + PIECE])
+        yield _Part(text, plain[start : start + PIECE], places[start : start + PIECE], meant)
 
 
 def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:

@@ -210,14 +210,14 @@ def _is_tokens(value: Any) -> bool:
 
 
 def _inner(text: str) -> Any:
-    """The object or list that a text is as JSON; None where it is none. One that names a field twice is not read as JSON."""
-    if text.lstrip()[:1] not in ("{", "["):
+    """The object, list or text that a text is as JSON; None where it is none. One that names a field twice is not read as JSON."""
+    if text.lstrip()[:1] not in ("{", "[", '"'):
         return None
     try:
         found = json.loads(text, object_pairs_hook=_pairs)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict | list) else None
+    return found
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from smidgen.core.errors import RedactionError
-from smidgen.data import identifiers
+from smidgen.data import escapes, identifiers, percent
 from smidgen.data.encoding import ESCAPED
 from smidgen.data.teacher.known import Known
 
@@ -192,19 +192,31 @@ class Redactor:
         """A text in which stand-ins are, if nothing is left in it that is only seen once it is normalised."""
         # A break in place of a stand-in: what stands before it and after it is not read as one number.
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
-        half = _HALF.search(rest)
-        # Before as well as after: some characters become others that are not seen.
-        plain = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", rest)))
-        plain = "".join(str(unicodedata.digit(letter, letter)) for letter in plain)
-        # Pieces of allowed kinds are left, and which a model found is not known any more: what was seen before was decided on.
-        kinds = {kind for _, _, kind in self._by_pattern(plain)} if not self.allowed or plain != rest else set()
+        meant = escapes.read(rest).plain
+        half = _HALF.search(meant)
+        plain = _plainly(meant)
+        kinds = self._shown(plain, rest)
         if kinds or half:
             raise RedactionError(
                 "personal data is left in a text, seen only once it is normalised",
-                value=", ".join(sorted(kinds - {"number"})) or ("a part of a value" if half else "a long number"),
+                value=_named(kinds) or ("a part of a value" if half else "a long number"),
                 todo="Take the invisible characters out of it, and write digits and letters plainly.",
             )
+        decoded = percent.decoded(plain)
+        if decoded != plain and (kinds := self._shown(_plainly(decoded), plain)):
+            raise RedactionError(
+                "personal data is left in a text, percent-encoded",
+                value=_named(kinds) or "a long number",
+                todo="Write it without the percent signs, or take it out.",
+            )
         return safe
+
+    def _shown(self, plain: str, before: str) -> set[str]:
+        """The kinds of what is found in a text that is `before` written more plainly; where some are allowed, of what is found there
+        only."""
+        # Pieces of allowed kinds are left, and which a model found is not known any more: what was seen before was decided on.
+        known = {before[start:end] for start, end, _ in self._by_pattern(before)} if self.allowed else set()
+        return {kind for start, end, kind in self._by_pattern(plain) if plain[start:end] not in known}
 
     def _replaced(self, text: str, before: str) -> str:
         pieces, at = [], 0
@@ -227,25 +239,34 @@ class Redactor:
         found = _merged([*checked, *(piece for piece in model if piece[2] not in self.allowed), *patterns])
         own = Known()
         for start, end, kind in found:
-            own.add(text[start:end], kind)
-        return _merged([*found, *self._known.find(text), *own.find(text)])
+            own.add(escapes.read(text[start:end]).plain, kind)
+        seen = escapes.read(text)
+        known = [*self._known.find(seen.plain), *own.find(seen.plain)]
+        return _merged([*found, *((seen.place(start), seen.place(end), kind) for start, end, kind in known)])
 
     def _by_pattern(self, text: str, spared: Iterable[_Piece] = (), before: str = "") -> dict[_Piece, bool]:
         """What has a form, and whether nothing but its form says so: what a check says, first. `spared` are pieces of allowed kinds that
-        the model found. Raises as `readable` does."""
+        the model found. A text is read as its escapes are meant. Raises as `readable` does."""
         readable(text)
-        forms = [*((start, end, kind) for kind, start, end in self.forms(text)), *self._by_name(text, before)]
-        known = [(start, end, KINDS[kind], kind in _LOOSE) for kind, start, end in identifiers.spans(text)]
+        seen = escapes.read(text)
+        forms = [(seen.place(start), seen.place(end), kind) for start, end, kind in self._by_form(seen.plain, before)]
+        known = [(seen.place(start), seen.place(end), KINDS[kind], kind in _LOOSE) for kind, start, end in identifiers.spans(seen.plain)]
         stay = [*spared, *(piece for piece in (*forms, *(entry[:3] for entry in known)) if piece[2] in self.allowed)]
-        numbers = [match.span() for match in _LONG_NUMBER.finditer(text)] if "number" not in self.allowed else []
+        numbers = _LONG_NUMBER.finditer(seen.plain) if "number" not in self.allowed else ()
         covered = _Cover(stay)
-        long = [(*span, "number") for span in numbers if not covered(*span)]
+        long = [
+            (*span, "number") for span in ((seen.place(match.start()), seen.place(match.end())) for match in numbers) if not covered(*span)
+        ]
         sure = [*forms, *((start, end, kind) for start, end, kind, loose in known if not loose)]
         unsure = [*((start, end, kind) for start, end, kind, loose in known if loose), *long]
         found = dict.fromkeys(sure, False)
         for piece in unsure:
             found.setdefault(piece, True)
         return {piece: loose for piece, loose in found.items() if piece[2] not in self.allowed}
+
+    def _by_form(self, text: str, before: str) -> list[_Piece]:
+        """What more patterns find in a text, and what has a form in it only for what stands before it."""
+        return [*((start, end, kind) for kind, start, end in self.forms(text)), *self._by_name(text, before)]
 
     def _by_name(self, text: str, before: str) -> list[_Piece]:
         """What has a form in a text only for what stands before it."""
@@ -266,7 +287,7 @@ class Redactor:
             self._places[value] = place
             self.found[place] = value
             if kind != _WRITTEN:
-                self._known.add(value, kind)
+                self._known.add(escapes.read(value).plain, kind)
         return self._places[value]
 
 
@@ -281,6 +302,18 @@ class _Cover:
     def __call__(self, start: int, end: int) -> bool:
         place = bisect.bisect_right(self._starts, start)
         return place > 0 and self._ends[place - 1] >= end
+
+
+def _plainly(text: str) -> str:
+    """A text as it is seen: without invisible characters, letters of another width and digits of another script as the usual ones."""
+    # Before as well as after: some characters become others that are not seen.
+    plain = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", text)))
+    return "".join(str(unicodedata.digit(letter, letter)) for letter in plain)
+
+
+def _named(kinds: set[str]) -> str:
+    """The names of kinds, but for that of a number of no form; empty where there are none."""
+    return ", ".join(sorted(kinds - {"number"}))
 
 
 def _personal(text: str, piece: str, kind: str, value: bool) -> bool:
