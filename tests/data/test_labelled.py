@@ -6,6 +6,8 @@ import pytest
 
 from smidgen.data import labelled
 
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl-_x"
+
 
 def found(text: str) -> list[tuple[str, str]]:
     return [(kind, text[start:end]) for kind, start, end in labelled.spans(text)]
@@ -39,6 +41,29 @@ def found(text: str) -> list[tuple[str, str]]:
         ("age in years is 94", "age", "94"),
         ("see https://example.org/p?id=1.", "url", "https://example.org/p?id=1"),
         ("(www.example.org)", "url", "www.example.org"),
+        ("Phone: 20123456", "phone", "20123456"),
+        ("fax no. = 12345", "phone", "12345"),
+        ("Tel.: 20 12 34 56", "phone", "20 12 34 56"),
+        ("mobile (home): 0151/2345678", "phone", "0151/2345678"),
+        ('{"homePhone": 20123456}', "phone", "20123456"),
+        ('{"work_phone_number": "20123456"}', "phone", "20123456"),
+        ("phone 2: 20123456", "phone", "20123456"),
+        ("dob: 19530412", "date", "19530412"),
+        ("date of birth 12.04.1953", "date", "12.04.1953"),
+        ('{"birthDate": "1953-04-12T00:00:00Z"}', "date", "1953-04-12"),
+        ("D.O.B. = 041253", "date", "041253"),
+        ("Birthday: 4/12/53", "date", "4/12/53"),
+        ("zip: 12345-6789", "address", "12345-6789"),
+        ('{"zip_code": "02134"}', "address", "02134"),
+        ("postcode 1234", "address", "1234"),
+        ("postal code #123-4567", "address", "123-4567"),
+        ('{"lat": 52.5200066, "lon": 13.404954}', "place", "52.5200066"),
+        ('{"lat": 52.5200066, "lon": 13.404954}', "place", "13.404954"),
+        ("Longitude = -0.127758", "place", "-0.127758"),
+        ('{"geoLng": 13.404}', "place", "13.404"),
+        ("long: 13.404954", "place", "13.404954"),
+        (f"Bearer {JWT}.", "id", JWT),
+        (f"token={JWT}&x=1", "id", JWT),
     ],
 )
 def test_it_is_found(text: str, kind: str, value: str) -> None:
@@ -61,6 +86,21 @@ def test_it_is_found(text: str, kind: str, value: str) -> None:
         "deal 1234",
         "93y+o",
         "stage: 93",
+        "smartphone: 20123456",
+        "phone the 20123456 people",
+        "mobile: 10,000 users of 55.5 %",
+        "cell: 1234",
+        "zip 12345 files",
+        "zip: 123",
+        "unzip: 12345",
+        "date of birth: 1953",
+        "birthday in 1953",
+        "lat: 52.52",
+        "flat: 52.5200066",
+        "2 m long 1.2345",
+        "long: 1.234.5",
+        "plateau: 13.404954",
+        "eyJhbGciOi.eyJz",
     ],
 )
 def test_it_is_not(text: str) -> None:

@@ -186,6 +186,11 @@ def beside(value: dict[str, Any]) -> list[dict[str, Any]]:
         ("health", {"memberId": 90812}, {"id": 1}),
         ("health", {"account": 4455667}, {"id": 1}),
         ("health", {"age": 93}, {"age": 1}),
+        ("mask", {"phone": 20123456, "dob": 19530412, "zip": 12345}, {"phone": 1, "date": 1, "address": 1}),
+        ("mask", {"phone": "20123456", "date_of_birth": "1953-04-12", "postalCode": "12345"}, {"phone": 1, "date": 1, "address": 1}),
+        ("mask", {"zip": 2134, "home_address": {"postCode": 1010}}, {"address": 2}),
+        ("mask", {"lat": 52.5200066, "lon": 13.404954}, {"place": 2}),
+        ("mask", {"at": {"latitude": -52.5200066, "longitude": "13.404954"}}, {"place": 2}),
         ("health", {"patient_age": "93"}, {"age": 1}),
     ],
 )
@@ -204,6 +209,7 @@ def test_a_fields_name_says_what_is_in_it(profile: str, value: dict[str, Any], k
         ("card", {"code": 123}),
         ("health", {"policy": 2023, "tax": 1900, "age": 45, "page": 93, "id": 12}),
         ("mask", {"age": 93}),
+        ("mask", {"lat": 52.52, "account": 4455.667, "tax": 1900.5, "phone": 1, "mobile": 2, "dob": 1953, "phone_count": 20123456}),
     ],
 )
 def test_a_name_that_says_nothing_of_a_person_takes_nothing_out(profile: str, value: dict[str, Any]) -> None:
@@ -214,6 +220,20 @@ def test_a_short_number_is_one_stand_in_and_comes_back() -> None:
     masked = made("health")[0].masked(beside({"age": 93, "n": 93.5, "m": 93})[0], 9)
     assert json.loads(sent(masked.body)[0]) == {"age": "[AGE_1]", "n": 93.5, "m": 93}
     assert masked.stand_ins.restored("[AGE_1]") == "93"
+
+
+def test_a_number_that_is_a_known_value_has_its_stand_in() -> None:
+    tool = {"row": 558812, "sum": 558812.0, "less": -558812, "other": 5588123, "part": 55881, "price": 558812.5, "list": [558812]}
+    body = chat("MRN 558812 please", json.dumps(tool), "cvv 737, aged 12")
+    body.update(max_tokens=558812, temperature=0.5, tools=[{"type": "function", "function": {"parameters": {"maxLength": 558812}}}])
+    masked = made("mask")[0].masked(body, 9)
+    assert sent(masked.body)[0] == "MRN [ID_1] please"
+    assert json.loads(sent(masked.body)[1]) == {**tool, "row": "[ID_1]", "sum": "[ID_1]", "less": "-[ID_1]", "list": ["[ID_1]"]}
+    assert masked.body is not None and masked.body["max_tokens"] == 558812 and masked.body["tools"] == body["tools"]
+    assert masked.counts == {"id": 5, "cvv": 1}
+    later = made("mask")[0].masked(chat('{"row": 558812}', "MRN 558812"), 9)
+    assert sent(later.body) == ['{"row": "[ID_1]"}', "MRN [ID_1]"], "known from a later text"
+    assert made("mask", "id=allow")[0].masked(chat("MRN 558812", '{"row": 558812}'), 9).body is None
 
 
 def test_the_model_is_not_asked_for_short_numbers() -> None:

@@ -207,12 +207,13 @@ def test_every_text_and_number_comes_with_what_is_known_of_it() -> None:
         "metadata": {"mrn": "X90812"},
         "max_tokens": 10,
         "seed": 7,
+        "tomorrow": 10,
     }
     sent = Walk(noted, counted).body(body)
     beside = ("4111 1111 1111 1111",)
     assert ("123", "content card CVV", beside) in seen and ("12345678901", "content n", beside) in seen
     assert ("X9", "a mrn", ()) in seen and ("X90812", "metadata mrn", ()) in seen
-    assert short == [("123", "content cvv"), ("10", "max tokens")]
+    assert short == [("123", "content cvv"), ("1.5", "content at"), ("10", "tomorrow")]
     assert json.loads(sent["messages"][0]["content"])["cvv"] == "[123]"
     assert Walk(noted).body({"cvv": 123}) == {"cvv": 123}
 

@@ -1,4 +1,5 @@
-"""Numbers that the word before them makes personal, and those of a form that only such have: what the rule for health data names.
+"""Numbers that the word before them makes personal, and those of a form that only such have: what the rule for health data names, and where
+somebody lives or can be called.
 
 The words are English. What other languages write is left to the redaction model and to the pattern of long numbers.
 """
@@ -22,6 +23,15 @@ _SAID = rf"\b(?:{_SURE}|{_OTHER}(?:{_NUMBER}{_MOST}|(?=[\s\"'\\)*_]{{0,3}}[:=#])
 _GAP = r"[\s\"'\\()*_]{0,3}(?:[:=#]|is\b|was\b)?[\s\"'\\(*_]{0,4}"
 """Between the word and the number: blanks, a colon, the quotes of JSON, the signs of Markdown."""
 _VALUE = r"((?=(?:[A-Za-z-]{0,24}\d){3})[A-Za-z0-9][A-Za-z0-9-]{2,24})(?![A-Za-z0-9])"
+_COLON = r"(?: ?\([A-Za-z ]{1,12}\))?[\s\"'\\)*_]{0,3}[:=#][\s\"'\\(*_]{0,4}"
+"""The same where there must be a colon or the like: the word has other uses."""
+_BEGIN = r"(?:(?<![^\W_])|(?<=[a-z])(?=[A-Z]))"
+"""Where a word begins, also in the name of a field: `home_phone`, `homePhone`."""
+_PHONE = r"(?:(?:tele|cell[ _-]?|mobile[ _-]?)?phone|tel|cell|mobile|(?:tele)?fax)(?:[ _-]?(?:number|no|nr|num|\d))?\.?"
+_BIRTH = r"(?:dob|d\.o\.b\.?|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day))"
+_DAY = r"(\d{6,8}|\d{1,4}[./ -]\d{1,2}[./ -]\d{1,4})(?![./-]?\d)"
+_POSTCODE = rf"(?:(?:zip|postal|post)[ _-]?code{_GAP}|zip{_COLON})"
+_PLACE = rf"(?:(?:lat(?:itude)?|lon(?:gitude)?|lng)(?![A-Za-z]){_GAP}|long{_COLON})"
 _DEVICE = r"\b(?:serial(?: ?(?:number|no|num)\b\.?)|s/n|imei|imsi|udi|device ?(?:id|identifier|serial)\b)"
 _PATTERNS = (
     ("url", re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
@@ -29,10 +39,16 @@ _PATTERNS = (
     ("id", re.compile(r"\b[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}\b")),
     ("device", re.compile(rf"(?i:{_DEVICE}{_GAP}){_VALUE}")),
     ("device", re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")),
+    ("phone", re.compile(rf"{_BEGIN}(?i:{_PHONE}{_COLON})(\+?\(?\d(?:[ ()./-]{{0,2}}\d){{4,14}})(?!\d)")),
+    ("date", re.compile(rf"{_BEGIN}(?i:{_BIRTH}{_GAP}){_DAY}")),
+    ("address", re.compile(rf"{_BEGIN}(?i:{_POSTCODE})(\d{{4,6}}(?:-\d{{3,4}})?|\d{{3}}-\d{{4}})(?!-?\w)")),
+    ("place", re.compile(rf"{_BEGIN}(?i:{_PLACE})([+-]?\d{{1,3}}\.\d{{3,}})(?!\.?\d)")),
+    ("id", re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")),
     ("age", re.compile(r"(?i)\bage(?:d| of)?(?: (?:in )?years)?[\s:=\"'\\(*]{1,6}(?:is )?((?:9\d|1[012]\d))(?!\d)(?!\.\d)")),
     ("age", re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ /-]?(?:old|of age|o)\b)")),
 )
-"""The third is the form of US Medicare numbers (MBI); the fifth that of hardware addresses (MAC)."""
+"""The third is the form of US Medicare numbers (MBI); the fifth that of hardware addresses (MAC); the tenth that of tokens which say who
+somebody is (JWT). A latitude or a longitude is a place from three decimals on: a hundred metres."""
 _VEHICLE = re.compile(r"\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b")
 _LETTERS = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)

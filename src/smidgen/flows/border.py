@@ -15,6 +15,7 @@ from smidgen.core.errors import EngineError
 from smidgen.data import labelled, payment
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import redaction
+from smidgen.flows.surroundings import masks
 from smidgen.gateway.labels import Label
 from smidgen.gateway.leaving import Mask, Walk
 from smidgen.gateway.privacy import FILE, KINDS, Action, Policy, policy_of
@@ -25,8 +26,6 @@ _MOST_SPANS = 256
 """Of one text that is remembered: a few of texts with more would take the memory of thousands."""
 _TOGETHER = 32
 """Texts that the model reads at once."""
-_AMBIGUOUS = 4
-"""Digits of a number that a word with other uses (`tax`, `policy`) does not make personal: it may be a sum, or a year."""
 
 Span = tuple[str, int, int]
 
@@ -171,24 +170,13 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
 
 def _masking(redactor: Redactor, until: float) -> tuple[Mask, Mask]:
     """What changes the texts, and the short numbers, of a body, as long as there is time."""
+    mask, short = masks(redactor)
 
-    def mask(text: str, label: Label) -> str:
+    def in_time(text: str, label: Label) -> str:
         _late(until)
-        return redactor.mask(text, _before(label, ":"))
+        return mask(text, label)
 
-    def short(number: str, label: Label) -> str:
-        return redactor.named(number, _before(label, ":" if len(number) > _AMBIGUOUS else ""))
-
-    return mask, short
-
-
-def _before(label: Label, colon: str) -> str:
-    """What stands before a text and says what it is: a card's number, where one stands beside it, and the name of its field."""
-    words = label.words
-    if not words:
-        return ""
-    card = next((text[slice(*place)] for text in label.beside for place in payment.numbers(text)), "")
-    return f"{card}; {words}{colon} " if card else f"{words}{colon} "
+    return in_time, short
 
 
 def _late(until: float) -> None:

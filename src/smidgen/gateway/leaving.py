@@ -52,9 +52,17 @@ _DATA_WITHIN = re.compile(r"\bdata:[a-z]{1,20}/[^,\s]{0,200};base64,", re.IGNORE
 _KEPT_UPSTREAM = ("previous_response_id", "conversation")
 """Where a request goes on from what the upstream keeps: stand-ins of then are not known now, and those of now would mean another."""
 _TOKENS = frozenset({"prompt", "input"})
-_COUNTED = frozenset({"seed", "created", "created_at", "expires_at"})
+_COUNTED = frozenset(
+    (
+        *("seed", "created", "created_at", "expires_at", "n", "best_of", "logprobs", "top_logprobs", "top_k", "dimensions", "temperature"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "max_num_results", "compact_threshold", "top_p"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems"),
+        *("minProperties", "maxProperties", "minContains", "maxContains", "presence_penalty", "frequency_penalty", "score_threshold"),
+    )
+)
+"""Numbers of the interface, and of schemas: a text in their place would be refused."""
 _LONG = 99_999_999
-"""A number up to here has eight digits, and is looked at only for what the name of its field says."""
+"""A number up to here has eight digits, and is looked at only for what the name of its field says, and whether it is known."""
 
 Mask = Callable[[str, Label], str]
 """Changes a text, for what is in it and for what is known of it."""
@@ -74,7 +82,7 @@ class Walk:
 
     Args:
         mask: changes a text.
-        short: changes a number of up to eight digits, as a text, for its label alone; by default none is changed.
+        short: changes a number of up to eight digits, or with a fraction, as a text; by default none is changed.
 
     Attributes:
         unread: what cannot be read, in a few words each; empty where all can be.
@@ -172,14 +180,15 @@ class Walk:
         return self._number(value, label) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
     def _number(self, value: float, label: Label) -> Any:
-        """A whole number that may be a card's or an account's if it is long, and whatever its name says if it is short; its stand-in is a
-        text."""
-        if not math.isfinite(value) or value != int(value):
+        """A whole number that may be a card's or an account's if it is long; any other one is what its name says, or a value that is known.
+        Its stand-in is a text."""
+        if not math.isfinite(value):
             return value
-        change = self._mask if abs(value) > _LONG else self._short
+        whole = value == int(value)
+        change = self._mask if whole and abs(value) > _LONG else self._short
         if change is None:
             return value
-        written = str(int(value))
+        written = str(int(value)) if whole else repr(value)
         sent = change(written, label)
         return sent if sent != written else value
 

@@ -132,14 +132,20 @@ class Redactor:
             return self._names[text]
         return self._checked(self._replaced(text, before))
 
-    def named(self, text: str, before: str) -> str:
-        """A short text, as a number is, with one stand-in for the whole of it where `before` makes it personal; else itself. For nothing
-        else is it read."""
-        found = [piece for piece in self._by_name(text, before) if piece[2] not in self.allowed]
+    def named(self, number: str, before: str, but: str = "") -> str:
+        """A number with one stand-in for the whole of it where it is a value that is known, or where `before` makes it personal, of another
+        kind than `but`; else itself. For nothing else is it read."""
+        digits = number.removeprefix("-")
+        known = [kind for start, end, kind in self._known.find(digits) if (start, end) == (0, len(digits))] if len(digits) > 2 else []
+        if known:
+            self.counts[known[0]] += 1
+            return number[: len(number) - len(digits)] + self._place(digits, known[0])
+        found = [kind for start, end, kind in self._by_name(number, before) if number[start:end] in (number, digits)]
+        found = [kind for kind in found if kind not in self.allowed and kind != but]
         if not found:
-            return text
-        self.counts[found[0][2]] += 1
-        return self._place(text, found[0][2])
+            return number
+        self.counts[found[0]] += 1
+        return self._place(number, found[0])
 
     def name(self, text: str, value: bool = False) -> str:
         """A name that the user gave (a label, a field): itself, or one stand-in for the whole of it. From now on a text that is this name
