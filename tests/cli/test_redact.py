@@ -118,8 +118,17 @@ def test_a_number_with_a_fraction_is_none_of_anybody(redaction_bundle: Path, tmp
     polars.DataFrame(columns).write_parquet(tmp_path / "in.parquet")
     assert run(redaction_bundle, tmp_path / "in.parquet", tmp_path / "out.parquet") == 0
     copy = polars.read_parquet(tmp_path / "out.parquet")
-    assert copy.to_dict(as_series=False) == {**columns, "account": ["[NUMBER_1]", None]}
+    assert copy.to_dict(as_series=False) == {**columns, "account": ["[ID_1]", None]}
     assert copy.schema["share"] == polars.Float64
+
+
+def test_the_name_of_a_column_says_what_is_in_it(redaction_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "in.csv").write_text("text,cvv,phone,tax,lat\nCVV 321 MRN 558812,737,20123456,1900,52.5200066\n", encoding="utf-8")
+    assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 0
+    assert cells(tmp_path / "out.csv")[1] == ["CVV [CVV_1] MRN [ID_1]", "[CVV_2]", "[PHONE_1]", "1900", "[PLACE_1]"]
+    (tmp_path / "in.jsonl").write_text(json.dumps({"who": {"cvv": 737, "mrn": 55881}, "n": 737}) + "\n", encoding="utf-8")
+    assert run(redaction_bundle, tmp_path / "in.jsonl", tmp_path / "out.jsonl") == 0
+    assert json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8")) == {"who": {"cvv": "[CVV_1]", "mrn": "[ID_1]"}, "n": "[CVV_1]"}
 
 
 def test_two_runs_to_one_file_do_not_write_into_each_others_draft(

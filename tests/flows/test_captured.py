@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -61,6 +63,35 @@ def test_what_cannot_be_made_safe_is_not_stored_and_the_others_are() -> None:
     safe = scrubber.exchanges(given)
     assert [None if one is None else one.input for one in safe] == ["fine", None, None, None, None, "[PERSON_1]"]
     assert safe[4] is not None and safe[4].input is None
+
+
+def test_no_security_code_is_stored() -> None:
+    inner = {"cvv": 737, "mrn": 55881, "card": {"number": "4111 1111 1111 1111", "exp": "12/27"}, "policy": 2023, "at": 93.5}
+    safe = '{"cvv": "[CVV_1]", "mrn": "[ID_1]", "card": {"number": "[CARD_1]", "exp": "[EXPIRY_1]"}, "policy": 2023, "at": 93.5}'
+    said = "My card 4111 1111 1111 1111 exp 12/27 CVV 737, aged 93, www.example.org"
+    one, two = Scrubber(finding=Names("Ann")).exchanges([asked(said, answer=json.dumps(inner)), asked(json.dumps(inner), answer="737")])
+    assert one is not None and two is not None
+    assert one.input == "My card [CARD_1] exp [EXPIRY_1] CVV [CVV_1], aged 93, www.example.org" and one.answer == safe
+    assert two.input == safe and two.answer == "[CVV_1]" and two.altered
+
+
+def test_what_names_a_field_stays_where_it_is_the_bundles_own() -> None:
+    scrubber = Scrubber(lambda asked: ("mrn", "Ann"), Names("Ann", "mrn", "bob"))
+    (safe,) = scrubber.exchanges([asked("x", answer='{"mrn": "558812", "Ann": "Ann", "bob": 1}')])
+    assert safe is not None and safe.answer == '{"mrn": "[ID_1]", "Ann": "Ann", "[PERSON_1]": 1}'
+
+
+def test_what_is_no_text_is_not_stored() -> None:
+    picture = base64.b64encode(bytes(range(256)) * 4).decode()
+    given = [
+        asked(picture),
+        asked("x", answer=json.dumps({"png": picture})),
+        asked("see data:image/png;base64,iVBORw0KGgo= here"),
+        asked("y"),
+    ]
+    assert [None if one is None else one.input for one in Scrubber(finding=Names("Ann")).exchanges(given)] == [None, None, None, "y"]
+    with pytest.raises(RedactionError, match="cannot be read"):
+        Scrubber(finding=Names("Ann")).feedback(Feedback("r", NOW, comment=picture), "support")
 
 
 def test_a_model_that_cannot_run_is_told() -> None:

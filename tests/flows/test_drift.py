@@ -16,7 +16,7 @@ from tests.line_versions import add, line_of
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
 from smidgen.flows.drift import Ask, due, look, place_of
-from smidgen.flows.drifting import columns
+from smidgen.flows.drifting import columns, windows
 from smidgen.flows.learning import batches
 from smidgen.flows.state import state
 from smidgen.store import shelf
@@ -150,14 +150,17 @@ def test_too_few_held_out_texts_leave_the_answers_untested(line: Line, store: Tr
 
 
 def test_where_little_was_captured_before_the_lines_rows_are_the_reference_redacted_alike(line: Line, store: Traffic) -> None:
-    rows = [Row(f"{text(number)} mail jane.roe{number}@example.com", "yes") for number in range(1000, 1200)]
+    rows = [Row(f"{text(number)} mail jane.roe{number}@example.com CVV 737", "yes") for number in range(1000, 1200)]
     batches.keep(line, rows, "original", learnt=True, now=at(0))
     capture(store, range(300, 420), altered=True)
     found = look(line.folder, Ask(recent=100))
     assert found.windows.words == "the rows that the line keeps" and len(found.windows.reference) == 200
-    assert all("example.com" not in str(entry.text) and "[EMAIL_1]" in str(entry.text) for entry in found.windows.reference)
+    assert all("example.com" not in str(entry.text) and "[EMAIL_1] CVV [CVV_1]" in str(entry.text) for entry in found.windows.reference)
     assert any("redacted" in note for note in found.windows.notes) and any("not drawn as requests" in note for note in found.windows.notes)
     assert found.judgement is not None and "scores" in found.judgement.untested
+    assert windows._masked(['{"cvv": 737}', ("x", "half \ud83d"), ("x", '{"a": 1, "a": 2}'), ("CVV 737", "737"), "fine"], (), 1) == [
+        *('{"cvv": "[CVV_1]"}', None, None, ("CVV [CVV_1]", "[CVV_1]"), "fine"),
+    ]
     (words,) = [test for test in found.judgement.tests if test.what == "words"]
     assert not words.alarm, "a stand-in is no word"
 

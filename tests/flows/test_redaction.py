@@ -55,6 +55,13 @@ def test_what_the_model_and_the_patterns_find_is_one() -> None:
 
 
 @pytest.mark.usefixtures("shipped")
+def test_what_cards_say_and_numbers_that_a_word_makes_personal_are_taken_out() -> None:
+    text = "where is my lamp MRN 558812 card 4111 1111 1111 1111 exp 12/27 CVV 737"
+    assert smidgen.redactor().mask(text) == "where is my [PERSON_1] MRN [ID_1] card [CARD_1] exp [EXPIRY_1] CVV [CVV_1]"
+    assert opened().redactor().mask(text).endswith("MRN [ID_1] card [CARD_1] exp [EXPIRY_1] CVV [CVV_1]")
+
+
+@pytest.mark.usefixtures("shipped")
 def test_kinds_narrow_the_model_and_not_the_patterns() -> None:
     assert smidgen.redactor(kinds=("address",)).mask(TEXT) == "where is my lamp please [EMAIL_1] i want [ADDRESS_1]"
     with pytest.raises(InputError, match=r"knows no such kind: 'people'.*person, address"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from smidgen.core.errors import EngineError
-from smidgen.data import labelled, payment
+from smidgen.data import forms
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import redaction
 from smidgen.flows.surroundings import masks
@@ -88,7 +88,7 @@ class Border:
         if found:
             return Masked(None, StandIns({}), found, (FILE,), unread)
         read = self._read(seen, until)
-        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms, allowed=self._allowed)
+        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms.every, allowed=self._allowed)
         redactor.avoid(place for text in seen for place in alike(text))
         mask, short = _masking(redactor, until)
         safe = redactor.twice(lambda: Walk(mask, short).body(body))
@@ -101,7 +101,7 @@ class Border:
         until = time.monotonic() + seconds
         read = dict.fromkeys(texts)
         by_form = frozenset(coded) - read.keys()
-        redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms, allowed=self._allowed)
+        redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms.every, allowed=self._allowed)
         for text in (*read, *by_form):
             redactor.mask(text)
         return redactor.counts
@@ -148,12 +148,6 @@ def opened(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None
 def _needs_model(policy: Policy) -> bool:
     """Whether it masks or blocks anything that has no form."""
     return any(policy.of(kind) is not Action.ALLOW for kind in ("person", "place", "address", "organisation", "date", "id", "phone"))
-
-
-def forms(text: str) -> Iterator[Span]:
-    """What has a form, besides that which every redaction looks for: what cards say, and numbers that a word makes personal."""
-    yield from payment.spans(text)
-    yield from labelled.spans(text)
 
 
 def _batches(texts: list[str]) -> Iterator[list[str]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from smidgen.core.errors import RedactionError
-from smidgen.data.teacher.leaves import changed, leaves
-from smidgen.data.teacher.privacy import Redactor, readable
+from smidgen.data import forms
+from smidgen.data.teacher.privacy import Redactor
+from smidgen.flows import stored_text
 from smidgen.flows.redaction import Found, finder
 from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
 
@@ -78,7 +78,7 @@ class Scrubber:
             return None
 
     def _redactor(self, asked: str, found: Mapping[str, Found]) -> Redactor:
-        redactor = Redactor(found.__getitem__)
+        redactor = Redactor(found.__getitem__, forms=forms.usual)
         redactor.keep(*self._names(asked))
         return redactor
 
@@ -95,46 +95,12 @@ def _safe(one: Exchange, redactor: Redactor) -> Exchange:
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:
-    """A text with stand-ins. In JSON each text is read for itself: as one text, an escape would stick to the words beside it."""
-    if text is None:
-        return None
-    value = _parsed(text)
-    if value is text:
-        return redactor.mask(text)
-    safe = changed(value, redactor.mask)
-    return text if safe == value else json.dumps(safe, ensure_ascii=False)
-
-
-def _parsed(text: str) -> Any:
-    """The value that a text is as JSON, where that is an object, a list or a text; else the text. Raises RedactionError for an object that
-    has a name twice: only the last would be read."""
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return text
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise RedactionError("an object has a name twice", value=f"{len(pairs)} fields", todo="Give each name once.")
-    return found
+    return None if text is None else stored_text.masked(text, redactor)
 
 
 def _readable(texts: Iterable[str | None]) -> list[str] | None:
     """The texts that the model is to read; None where one of them cannot be read whole."""
     try:
-        found = list(_leaves(texts))
-        for text in found:
-            readable(text)
+        return [leaf for text in texts if text is not None for leaf in stored_text.leaves(text)]
     except (RedactionError, RecursionError):
         return None
-    return found
-
-
-def _leaves(texts: Iterable[str | None]) -> Iterator[str]:
-    for text in texts:
-        if text is not None:
-            yield from leaves(_parsed(text))

@@ -12,10 +12,11 @@ from typing import Any
 
 from smidgen.core.errors import RedactionError
 from smidgen.core.progress import Progress, Silent
+from smidgen.data import forms
 from smidgen.data.copies import may_write
 from smidgen.data.read import STDIN, Table, open_columns
 from smidgen.data.source import Record
-from smidgen.data.teacher.leaves import changed, leaves
+from smidgen.data.teacher.leaves import leaves, masked
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows.redaction import Finder
 
@@ -91,7 +92,7 @@ class _Copier:
         self._all = table.input.how == "all"
         self._chosen = frozenset(table.input.names)
         self._columns, self._late = frozenset(table.columns), set[str]()
-        self._names = Redactor(finder)
+        self._names = Redactor(finder, forms=forms.usual)
         self._known: dict[str, str] = {}
 
     def name(self, column: str) -> str:
@@ -113,7 +114,7 @@ class _Copier:
             for number, record in batch:
                 if number not in texts:
                     continue
-                redactor = Redactor(found.__getitem__)
+                redactor = Redactor(found.__getitem__, forms=forms.usual)
                 try:
                     safe = redactor.twice(functools.partial(self._safe, record, redactor))
                 except RedactionError as error:
@@ -130,7 +131,7 @@ class _Copier:
         safe = {}
         for name, value in record.items():
             called = name if not self._all else self.name(name) if name in self._columns else redactor.mask(name)
-            safe[called] = changed(value, redactor.mask) if self._read(name) else value
+            safe[called] = masked(value, redactor, name) if self._read(name) else value
         return safe
 
     def _tell(self, record: Record) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from smidgen.core.errors import BundleError, InputError
-from smidgen.data import escapes
+from smidgen.data import escapes, forms
 from smidgen.data.escapes import Reading
 from smidgen.data.teacher.privacy import HIDDEN, Redactor
 from smidgen.flows.live import Model, load
@@ -114,7 +114,7 @@ def _parts(text: str) -> Iterator[_Part]:
 
 def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
     """A redactor of one conversation; see `smidgen.redactor`."""
-    return Redactor(finder(bundle, kinds, threads))
+    return Redactor(finder(bundle, kinds, threads), forms=forms.usual)
 
 
 def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Finder:

@@ -5,16 +5,13 @@ A security code is three digits; that they are one says the name before them, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-_APART = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
-"""Where the name of a field has its next word: `card_code`, `card.code`, `card-code`, `cardCode`, `CVVCode`."""
-_LONGEST = 30
-"""Characters of a name that are read, its last ones."""
-_DIGITS, _LONG_TEXT, _MOST = 13, 200, 8
+from smidgen.stats import field_names
+
+_DIGITS, _LONG_NUMBER, _LONG_TEXT, _MOST = 13, 30, 200, 8
 _NAMING = ("name", "key", "field", "label")
 
 
@@ -37,7 +34,7 @@ class Label:
     @property
     def words(self) -> str:
         """The names, as words with blanks between them."""
-        return " ".join(filter(None, (_APART.sub(" ", name[-_LONGEST:]).strip() for name in (self.above, self.name))))
+        return field_names.words(self.above, self.name)
 
     def within(self, value: Mapping[str, Any], name: str) -> Label:
         """Of a field of an object that has this label. In `{"name": "cvv", "value": "123"}` the value has the other field's name."""
@@ -57,4 +54,4 @@ def _scalar(value: Any) -> str:
     """A short text or a whole number as a text; else an empty one."""
     if isinstance(value, str):
         return value if len(value) <= _LONG_TEXT else ""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONGEST else ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONG_NUMBER else ""

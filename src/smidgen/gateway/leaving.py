@@ -83,13 +83,14 @@ class Walk:
     Args:
         mask: changes a text.
         short: changes a number of up to eight digits, or with a fraction, as a text; by default none is changed.
+        names: whether all names of fields in JSON of no known shape are texts, also those that look like such.
 
     Attributes:
         unread: what cannot be read, in a few words each; empty where all can be.
     """
 
-    def __init__(self, mask: Mask, short: Mask | None = None) -> None:
-        self._mask, self._short = mask, short
+    def __init__(self, mask: Mask, short: Mask | None = None, names: bool = False) -> None:
+        self._mask, self._short, self._names = mask, short, names
         self.unread: list[str] = []
 
     def body(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +175,8 @@ class Walk:
         if isinstance(value, list):
             return [self._leaves(inner, label, depth + 1) for inner in value]
         if isinstance(value, dict):
-            named = {key: key if _INNER_FIELD.fullmatch(key) else self._mask(key, Label()) for key in value}
+            kept = frozenset() if self._names else frozenset(filter(_INNER_FIELD.fullmatch, value))
+            named = {key: key if key in kept else self._mask(key, Label()) for key in value}
             own = label.by(value)
             return {named[key]: self._leaves(inner, own.within(value, key), depth + 1) for key, inner in value.items()}
         return self._number(value, label) if isinstance(value, int | float) and not isinstance(value, bool) else value

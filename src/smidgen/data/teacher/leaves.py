@@ -3,10 +3,17 @@ a backslash and a letter that sticks to the next word."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from smidgen.core.errors import RedactionError
+from smidgen.data.teacher.privacy import Redactor
+from smidgen.stats import field_names
+
+_NUMBER = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]+)?")
+_LONG = 8
+"""Digits of a number up to which the name of its field may say too much: `tax` is that of somebody, or a sum."""
 
 
 def leaves(value: Any) -> Iterator[str]:
@@ -38,3 +45,27 @@ def changed(value: Any, change: Callable[[str], str]) -> Any:
         other = change(text)
         return value if other == text else other
     return value
+
+
+def masked(value: Any, redactor: Redactor, name: str = "", above: str = "") -> Any:
+    """The value with its personal data taken out of all that is read of it. What a text or a number is the name of its field may say, with
+    that of the one `above`: `{"cvv": 737}`; of a number, one with a fraction too. Raises as `leaves` does, and RedactionError for what
+    cannot be made safe."""
+    if isinstance(value, dict):
+        return {redactor.mask(str(key)): masked(inner, redactor, str(key), name) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(inner, redactor, name, above) for inner in value]
+    said = field_names.words(above, name)
+    if isinstance(value, float) and not value.is_integer():
+        other = redactor.named(repr(value), said)
+        return value if other == repr(value) else other
+    return changed(value, lambda text: _told(text, redactor, said))
+
+
+def _told(text: str, redactor: Redactor, said: str) -> str:
+    """A text with its personal data taken out. One that is a number is looked at as such: a table's cells are texts."""
+    short = _NUMBER.fullmatch(text) and ("." in text or sum(map(str.isdigit, text)) <= _LONG)
+    if not short:
+        return redactor.mask(text, said and f"{said}: ")
+    other = redactor.named(text, said)
+    return redactor.mask(text) if other == text else other

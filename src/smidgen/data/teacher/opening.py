@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from smidgen.core.parts import Form
-from smidgen.data.teacher.leaves import changed
+from smidgen.data import forms
+from smidgen.data.teacher.leaves import changed, masked
 from smidgen.data.teacher.privacy import Find, Redactor
 
 
@@ -36,7 +37,7 @@ class Opening:
 
     def safe(self, redactor: Redactor) -> Callable[[Any], Any]:
         """What makes a text, or the texts in what JSON can hold, safe to be sent in that conversation. It raises RedactionError."""
-        return _same if self.redactor is None else functools.partial(changed, change=redactor.mask)
+        return _same if self.redactor is None else functools.partial(masked, redactor=redactor)
 
 
 def opened(description: str, form: Form, find: Find | None) -> Opening:
@@ -46,7 +47,7 @@ def opened(description: str, form: Form, find: Find | None) -> Opening:
     """
     if find is None:
         return Opening(description, form)
-    redactor = Redactor(find)
+    redactor = Redactor(find, forms=forms.usual)
     told = dict(form)
     if "kinds" in form:
         redactor.keep("text", "label")  # the names of the answer's own fields

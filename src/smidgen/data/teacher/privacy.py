@@ -59,6 +59,8 @@ _WRITTEN = "stand-in"
 _WORDS = re.compile(r"[^\W_]+")
 _SAID_OF = 200
 """Characters that what stands before a text can say something of: the name of a field speaks of what follows it at once."""
+_AMBIGUOUS = 4
+"""Digits of a number that a word with other uses (`tax`, `policy`) does not make that of somebody: it may be a sum, or a year."""
 _PLACE = re.compile(r"\[([A-Z_]+)_(\d+)\]")
 
 Find = Callable[[str], Iterable[tuple[str, int, int]]]
@@ -132,20 +134,23 @@ class Redactor:
             return self._names[text]
         return self._checked(self._replaced(text, before))
 
-    def named(self, number: str, before: str, but: str = "") -> str:
-        """A number with one stand-in for the whole of it where it is a value that is known, or where `before` makes it personal, of another
-        kind than `but`; else itself. For nothing else is it read."""
+    def named(self, number: str, said: str) -> str:
+        """A number with one stand-in for the whole of it where it is a value that is known, or where `said`, the name of its field, makes
+        it personal; else itself. For nothing else is it read."""
+        if number in self._names:
+            return self._names[number]
         digits = number.removeprefix("-")
         known = [kind for start, end, kind in self._known.find(digits) if (start, end) == (0, len(digits))] if len(digits) > 2 else []
         if known:
             self.counts[known[0]] += 1
             return number[: len(number) - len(digits)] + self._place(digits, known[0])
-        found = [kind for start, end, kind in self._by_name(number, before) if number[start:end] in (number, digits)]
-        found = [kind for kind in found if kind not in self.allowed and kind != but]
-        if not found:
+        told = self._whole(number, f"{said}: ") if said else []
+        if len(number) <= _AMBIGUOUS:
+            told = [kind for kind in told if kind != "id" or kind in self._whole(number, f"{said} ")]
+        if not told:
             return number
-        self.counts[found[0]] += 1
-        return self._place(number, found[0])
+        self.counts[told[0]] += 1
+        return self._place(number, told[0])
 
     def name(self, text: str, value: bool = False) -> str:
         """A name that the user gave (a label, a field): itself, or one stand-in for the whole of it. From now on a text that is this name
@@ -281,6 +286,11 @@ class Redactor:
         whole, shift = before + text[:_SAID_OF], len(before)
         last = len(whole) if len(text) <= _SAID_OF else len(whole) - 1  # what the cut ends may be a piece of a longer one
         return [(start - shift, end - shift, kind) for kind, start, end in self.forms(whole) if start >= shift and end <= last]
+
+    def _whole(self, number: str, before: str) -> list[str]:
+        """The kinds, but for allowed ones, that a number as a whole is of for what stands before it."""
+        wholes = (number, number.removeprefix("-"))
+        return [kind for start, end, kind in self._by_name(number, before) if number[start:end] in wholes and kind not in self.allowed]
 
     def _place(self, value: str, kind: str) -> str:
         """The stand-in of a value: one that it has, or a new one that no text of the conversation has by itself."""

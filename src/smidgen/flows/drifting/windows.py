@@ -6,13 +6,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from smidgen.core.errors import InputError, RedactionError
 from smidgen.core.frames import Frame
 from smidgen.core.rows import Text
+from smidgen.data import forms
 from smidgen.data.sides import Side, side
 from smidgen.data.teacher.privacy import Redactor
+from smidgen.flows import stored_text
 from smidgen.flows.learning import batches, captured
 from smidgen.flows.learning.captured import Stored
 from smidgen.flows.redaction import finder
@@ -208,17 +210,27 @@ def _rows(
     return kept, tuple(notes)
 
 
-def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None) -> list[Any]:
+def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None) -> list[Text | None]:
     """Each text with stand-ins, as capturing would have stored it; None for one that cannot be made safe."""
-    pieces = {piece for text in texts for piece in ((text,) if isinstance(text, str) else text)}
-    known = finder(threads=threads).many(pieces)
+    read = {piece: _leaves(piece) for text in texts for piece in ((text,) if isinstance(text, str) else text)}
+    known = finder(threads=threads).many(dict.fromkeys(leaf for found in read.values() if found is not None for leaf in found))
 
     def masked(text: Text) -> Text | None:
-        redactor = Redactor(known.__getitem__)
+        if any(read[piece] is None for piece in ((text,) if isinstance(text, str) else text)):
+            return None
+        redactor = Redactor(known.__getitem__, forms=forms.usual)
         redactor.keep(*keep)
+        safe = partial(stored_text.masked, redactor=redactor)
         try:
-            return redactor.mask(text) if isinstance(text, str) else (redactor.mask(text[0]), redactor.mask(text[1]))
+            return safe(text) if isinstance(text, str) else redactor.twice(lambda: (safe(text[0]), safe(text[1])))
         except RedactionError:
             return None
 
     return [masked(text) for text in texts]
+
+
+def _leaves(piece: str) -> list[str] | None:
+    try:
+        return stored_text.leaves(piece)
+    except RedactionError:
+        return None

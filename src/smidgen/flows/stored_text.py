@@ -1,0 +1,51 @@
+"""A text that is to be stored: its personal data is taken out, and in JSON that of each of its texts and numbers, which the names of their
+fields tell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from smidgen.core.errors import RedactionError
+from smidgen.data.teacher.privacy import Redactor, readable
+from smidgen.flows.surroundings import masks
+from smidgen.gateway.labels import Label
+from smidgen.gateway.leaving import Walk
+
+
+def leaves(text: str) -> list[str]:
+    """What there is to be read in it: itself, or where it is JSON its texts, names of fields with them.
+
+    Raises RedactionError for what cannot be read whole: a text that is too long, holds half a character or bytes, or is nested too deeply,
+    and an object that has a name twice, for only the last would be kept.
+    """
+    _once(text)
+    found: dict[str, None] = {}
+    walk = Walk(lambda text, _: found.setdefault(text) or text, names=True)
+    walk.text(text, Label())
+    if walk.unread:
+        raise RedactionError("a text holds what cannot be read", value=walk.unread[0], todo="Leave it out.")
+    for one in found:
+        readable(one)
+    return list(found)
+
+
+def masked(text: str, redactor: Redactor) -> str:
+    """The text with stand-ins; JSON stays JSON. Raises RedactionError where one of its texts cannot be made safe."""
+    return Walk(*masks(redactor), names=True).text(text, Label())
+
+
+def _once(text: str) -> None:
+    """Raise RedactionError for JSON in which an object has a name twice."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            json.loads(text, object_pairs_hook=_pairs)
+        except (ValueError, RecursionError):
+            return
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RedactionError("an object has a name twice", value=f"{len(pairs)} fields", todo="Give each name once.")
+    return found
