@@ -22,6 +22,11 @@ def walked(body: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return walk.body(body), walk.unread
 
 
+def stored(**variables: Any) -> dict[str, Any]:
+    """A request by a prompt that the upstream keeps."""
+    return {"prompt": {"id": "pmpt_1", "variables": variables}}
+
+
 TOOL = {
     "type": "function",
     "function": {
@@ -157,6 +162,21 @@ def test_a_text_that_is_one_json_text_is_masked_as_such() -> None:
         ({"input": [1, 2, 3]}, "token numbers in input"),
         ({"prompt": [[1, 2], [3]]}, "token numbers in prompt"),
         ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "the field vector_store_ids"),
+        (stored(receipt={"type": "input_image", "image_url": "https://cdn.example/card.png"}), "a part that is not text"),
+        (stored(doc={"type": "input_file", "file_id": "file-1"}), "a part that is not text"),
+        (stored(docs=[{"type": "a_part_of_tomorrow", "text": "x"}]), "a part that is not text"),
+        (stored(doc={"file_id": "file-1"}), "the field file_id"),
+        ({"input": [{"type": "input_video", "video_url": "https://cdn.example/a.mp4"}]}, "a part that is not text"),
+        ({"input": [{"type": "input_image", "image_url": "https://cdn.example/a.png"}]}, "a part that is not text"),
+        ({"input": [{"type": "an_item_of_tomorrow", "x": "y"}]}, "a part that is not text"),
+        ({"input": [{"type": "message", "role": "user", "video_url": "https://cdn.example/a.mp4"}]}, "the field video_url"),
+        ({"input": [{"type": "computer_call_output", "output": {"type": "computer_screenshot"}}]}, "a part that is not text"),
+        ({"input": [{"type": "code_interpreter_call", "outputs": [{"type": "image", "url": "https://x"}]}]}, "a part that is not text"),
+        ({"messages": [], "a_field_of_tomorrow": [{"pictures": [{"image_url": "https://x"}]}]}, "the field image_url"),
+        ({"messages": [], "a_field_of_tomorrow": {"shown": {"type": "input_image", "x": "https://x"}}}, "a part that is not text"),
+        ({"messages": [], "audio_url": "https://cdn.example/a.mp3"}, "the field audio_url"),
+        ({"messages": [{"role": "tool", "content": {"image_url": "https://x"}}]}, "the field image_url"),
+        ({"messages": [{"role": "user", "content": "a scan: " + "aB3/" * 100 + " of it"}]}, "bytes as a text"),
     ],
 )
 def test_what_cannot_be_read_is_told(body: dict[str, Any], what: str) -> None:
@@ -178,6 +198,80 @@ def test_deep_nesting_is_refused_and_not_passed_unread() -> None:
     for body in ({"x": deep}, {"prompt": json.dumps(deep)}):
         with pytest.raises(RedactionError, match="nested too deeply"):
             walked(body)
+
+
+CARD = "MRN-Anna"
+PATIENT = {"id": CARD, "call_id": CARD, "format": CARD, "role": "Anna", "name": CARD, "Anna": {"$ref": CARD}, "authorization": CARD}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"patient": PATIENT},
+        {"patients": [[PATIENT]]},
+        {"messages": [{"role": "user", "content": "x", "patient": PATIENT}]},
+        {"messages": [{"role": "tool", "content": PATIENT}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": PATIENT}}]}]},
+        {"input": [{"type": "function_call", "call_id": "call_1", "name": "f", "arguments": [PATIENT]}]},
+        {"input": [{"type": "function_call_output", "call_id": "call_1", "output": PATIENT}]},
+        {"input": [{"type": "message", "role": "user", "content": "x", "metadata": PATIENT}]},
+        {"metadata": {"deep": {"metadata": PATIENT}}},
+        *({"tools": [{"type": "function", "function": {"name": "f", "parameters": {key: [PATIENT]}}}]} for key in ("examples", "default")),
+        {"text": {"format": {"type": "json_schema", "schema": {"properties": {"who": {"const": PATIENT}}}}}},
+        {"prompt": {"id": "pmpt_1", "variables": {"who": {"Anna": PATIENT}}}},
+    ],
+)
+def test_the_interfaces_names_are_nothing_where_it_is_not_the_interface(body: dict[str, Any]) -> None:
+    sent, unread = walked(body)
+    assert unread == [] and "Anna" not in json.dumps(sent) and json.dumps(sent).count("[PERSON_1]") >= 8
+
+
+def test_what_the_interface_needs_stays() -> None:
+    """Ids, names, types and numbers are as they came, where the upstream would refuse others."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "default": {"type": "string", "format": "date-Anna"},
+            "metadata": {"type": "object", "required": ["Anna"], "$ref": "#/$defs/Anna"},
+            "arguments": {"type": "array", "items": {"$ref": "#/$defs/Anna"}, "maxItems": 4111111111111111},
+            "output": {"type": "object", "properties": {"const": {"type": "string"}}},
+        },
+        "$defs": {"Anna": {"type": "object", "format": "Anna", "required": ["Anna"]}},
+        "required": ["Anna"],
+    }
+    mcp = {"type": "mcp", "server_label": "Anna", "server_url": "https://Anna.example/mcp", "authorization": "Anna.x-y_z"}
+    body = {
+        "model": "Anna",
+        "messages": [
+            {"role": "user", "id": "msg_Anna", "content": [{"type": "text", "text": "x"}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "audio": {"id": "audio_Anna"},
+                "reasoning_details": [{"type": "reasoning.text", "id": "rs_Anna", "text": "x"}],
+                "tool_calls": [{"id": "call_Anna", "type": "function", "function": {"name": "Anna", "arguments": "{}"}}],
+            },
+            {"role": "tool", "tool_call_id": "call_Anna", "name": "Anna", "content": "{}"},
+        ],
+        "input": [
+            {"type": "reasoning", "id": "rs_Anna", "summary": [], "encrypted_content": "Anna" * 200},
+            {"type": "custom_tool_call", "call_id": "call_Anna", "name": "Anna", "input": "x"},
+            {"type": "shell_call_output", "call_id": "call_Anna", "output": [{"stdout": "x", "outcome": {"type": "exit"}}]},
+            {"type": "code_interpreter_call", "id": "ci_Anna", "outputs": [{"type": "logs", "logs": "x"}]},
+            {"type": "mcp_call", "id": "mcp_Anna", "server_label": "Anna", "arguments": "{}", "output": "x"},
+        ],
+        "tools": [
+            {"type": "function", "function": {"name": "Anna", "strict": True, "parameters": schema}},
+            {**mcp, "headers": {"Authorization": "Bearer Anna.x-y_z"}},
+        ],
+        "tool_choice": {"type": "function", "function": {"name": "Anna"}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "Anna", "schema": schema}},
+        "prompt": {"id": "pmpt_Anna", "version": "2", "variables": {"who": {"type": "input_text", "text": "x"}, "n": "y"}},
+        "logit_bias": {"50256": -100},
+        "max_tokens": 4111111111111111,
+        "stream_options": {"include_usage": True},
+    }
+    assert walked(body) == (body, [])
 
 
 def test_a_body_is_read_in_one_way_only() -> None:

@@ -1,0 +1,110 @@
+"""What of a request's body is the interface's own and no text: names, words, ids, and where the fields of nobody begin."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_TOKEN = re.compile(r"[A-Za-z$#][A-Za-z0-9_.:/$#-]{0,255}")
+"""What ids and names of the interface are made of: no blank, no @, and no number alone."""
+_WORD = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_KEY = re.compile(r"(?:[A-Za-z]{2,10} )?[A-Za-z0-9._~+/=-]{1,8192}")
+FIELD = re.compile(r"(?![^0-9]*(?:[0-9][^0-9]*){5})[A-Za-z_$][A-Za-z0-9_.$-]{0,99}|[0-9]{1,6}")
+"""The name of a field; with five digits and more it may be a number that says who somebody is, but for that of a token."""
+INNER_FIELD = re.compile(rf"(?![A-Z])(?:{FIELD.pattern})")
+"""The same in JSON of no known shape, where one with a capital may be somebody's name."""
+_NAMES = frozenset(
+    ("id", "$ref", "required", "call_id", "tool_call_id", "tool_choice", "server_label", "server_url", "format", "prompt_cache_retention")
+)
+_WORDS = frozenset(
+    (
+        *("role", "type", "object", "status", "service_tier", "reasoning_effort", "effort", "verbosity", "detail", "encoding_format"),
+        *("truncation", "include", "modalities", "voice", "syntax", "search_context_size", "summary", "finish_reason"),
+    )
+)
+"""Fields whose values are names, or words in small letters, of the interface, if they look like such."""
+_SEALED = frozenset(("encrypted_content", "thought_signature"))
+"""What the upstream wrote for itself, about texts that were masked when it read them."""
+
+BODY = frozenset(
+    (
+        *("model", "messages", "prompt", "input", "suffix", "instructions", "tools", "tool_choice", "parallel_tool_calls", "functions"),
+        *("function_call", "response_format", "text", "reasoning", "reasoning_effort", "verbosity", "modalities", "audio", "prediction"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "n", "best_of", "echo", "logprobs", "top_logprobs"),
+        *("logit_bias", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "stop", "stream"),
+        *("stream_options", "store", "background", "include", "metadata", "user", "safety_identifier", "prompt_cache_key", "truncation"),
+        *("prompt_cache_retention", "service_tier", "web_search_options", "dimensions", "encoding_format", "context_management"),
+        *("previous_response_id", "conversation"),
+    )
+)
+"""Fields of a body that the interface knows, of whichever route: in any other one nothing is structure."""
+MESSAGE = frozenset(
+    (
+        *("role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations", "id", "type"),
+        *("status", "reasoning", "reasoning_content", "reasoning_details", "summary"),
+    )
+)
+"""The same of a message."""
+ITEMS = frozenset(
+    (
+        *("message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "compaction"),
+        *("web_search_call", "file_search_call", "tool_search_call", "tool_search_output", "code_interpreter_call", "computer_call"),
+        *("computer_call_output", "image_generation_call", "local_shell_call", "local_shell_call_output", "shell_call", "mcp_call"),
+        *("shell_call_output", "apply_patch_call", "apply_patch_call_output", "mcp_list_tools", "mcp_approval_request"),
+        *("mcp_approval_response", "image_url"),
+    )
+)
+"""Types of what stands directly in `input`, besides texts; what is bytes in them is told by its field."""
+SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Objects whose fields have names that the client chose, and are schemas."""
+VALUES = frozenset({"default", "examples", "const"})
+"""Fields of a schema that hold values, which are anybody's."""
+COUNTED = frozenset(
+    (
+        *("seed", "created", "created_at", "expires_at", "n", "best_of", "logprobs", "top_logprobs", "top_k", "dimensions", "temperature"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "max_num_results", "compact_threshold", "top_p"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems"),
+        *("minProperties", "maxProperties", "minContains", "maxContains", "presence_penalty", "frequency_penalty", "score_threshold"),
+    )
+)
+"""Numbers of the interface, and of schemas: a text in their place would be refused."""
+
+TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
+_FILES = frozenset(
+    (
+        *("file_data", "file_id", "file_url", "file_ids", "image_url", "video_url", "audio_url", "document_url", "input_audio"),
+        "vector_store_ids",
+    )
+)
+_BYTES = frozenset({"url", "data"})
+"""An object in such a field that has none of these describes a field of that name: it is a schema's."""
+_MEDIUM = re.compile(r"(?:(?:input|output)_)?(?:image|audio|video|file|document|media)(?:_url)?|computer_screenshot|input_(?!text\Z).*")
+"""Types of what is no text, and is given by an address or by bytes."""
+
+
+def is_structure(name: str, value: Any, above: str, around: str) -> bool:
+    """Whether a value is a name or a word of the interface, or a list of such. `above` says of which tool or schema the object is, `around`
+    in which field it stands."""
+    if name in _SEALED:
+        return isinstance(value, str)
+    if name.casefold() == "authorization" and around in ("tools", "headers"):
+        return isinstance(value, str) and _KEY.fullmatch(value) is not None
+    shape = _WORD if name in _WORDS else _TOKEN if name in _NAMES or (name == "name" and above) else None
+    words = value if isinstance(value, list) else [value]
+    return shape is not None and all(isinstance(word, str) and shape.fullmatch(word) for word in words)
+
+
+def is_model(value: Any) -> bool:
+    """Whether it looks like the name of a model."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def is_file(name: str, value: Any) -> bool:
+    """Whether a field holds a file, an image or a sound, or says where one is."""
+    return name in _FILES and bool(value) and not (isinstance(value, dict) and not value.keys() & _BYTES)
+
+
+def is_medium(value: Any) -> bool:
+    """Whether an object is, by its type, a part that is no text."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    return isinstance(kind, str) and _MEDIUM.fullmatch(kind) is not None
