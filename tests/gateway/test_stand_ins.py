@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.gateway.stand_ins import Flow, StandIns, alike
@@ -68,6 +68,71 @@ def test_however_it_is_cut_the_text_is_the_same(pieces: list[str], cuts: list[in
     flow = Flow(PLACES, escaped)
     sent = [flow.take(text[start:end]) for start, end in itertools.pairwise(places)]
     assert "".join(sent) + flow.rest() == PLACES.restored(text, bool(escaped)), "and none of these texts begins as JSON does"
+
+
+ODD = {"[ADDRESS_1]": '12 "Elm"\nPath\\x', "[PERSON_1]": r"M\u00fcller\nBo", "[ID_1]": r"CORP\bob", "[EMAIL_1]": "a@example.org"}
+STRANGE = StandIns(ODD)
+ESCAPED = {"[ADDRESS_1]": r"12 \"Elm\"\nPath\\x", "[PERSON_1]": r"M\u00fcller\nBo", "[ID_1]": r"CORP\\bob", "[EMAIL_1]": "a@example.org"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{{"a": "{}", "b": 1}}\n```',
+        'Here: {{"a":"{}"}}',
+        'Here: {{"a":"to {}, x"}} and more',
+        '```json\n{{\n  "n": 1,\n  "who": {{"name": "x", "to" : "{}"}}\n}}\n```',
+        '```json\n["x",\n  "{}"]\n```',
+        'so: {{"names": ["x", 1.5, null, "{}"]}}',
+        'so: {{"{}": 1}}',
+        'a 5" pipe, {{"a":"{}"}}',
+        'He said: "x"\n{{"a":"{}"}}',
+        r'so: {{"a":"x \" y: \"{}"}}',
+        '{{"a":"x"}}\n{{"a":"{}"}}',
+        '"key": "{}"',
+        'so "a" : "{}"',
+    ],
+)
+@pytest.mark.parametrize("place", ODD)
+def test_in_a_string_of_json_in_another_text_values_are_escaped(text: str, place: str) -> None:
+    assert STRANGE.restored(text.format(place)) == text.format(ESCAPED[place])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'He said: "Dear {}"',
+        '"Yes," he said: "Dear {}"',
+        '"Yes", "no" and "Dear {}"',
+        'so: {{"a": "x"}} and he said "Dear {}"',
+        'so: {{"a": "x"}}: {}',
+        'the "name: "{}"',
+        '{{"a": "x\nDear {}',
+        '"key"\n: he said: "{}"',
+        "it's {}",
+        '[the "name"]: "{}"',
+        r"\"key\": \"{}\"",
+    ],
+)
+@pytest.mark.parametrize("place", ODD)
+def test_in_prose_they_are_not(text: str, place: str) -> None:
+    assert STRANGE.restored(text.format(place)) == text.format(ODD[place])
+
+
+QUOTED = st.lists(
+    st.sampled_from([*ODD, '"a": "', '"', '",', "{", "[", ": ", "\\", "\n", "]", "}", "x ", "1", "tr", "ue", " " * 90, "[ADD", "RESS_1]"]),
+    max_size=16,
+)
+
+
+@settings(deadline=None)
+@given(QUOTED, st.lists(st.integers(0, 300), max_size=16))
+def test_however_it_is_cut_a_string_of_json_is_one(pieces: list[str], cuts: list[int]) -> None:
+    text = "".join(pieces)
+    places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+    flow = Flow(STRANGE, False)
+    sent = [flow.take(text[start:end]) for start, end in itertools.pairwise(places)]
+    assert "".join(sent) + flow.rest() == STRANGE.restored(text)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Mapping
 
+from smidgen.gateway.quotes import Quotes
+
 _NAME = r"([A-Z][A-Za-z]*(?:{0}_[A-Z][A-Za-z]*)*){0}_([0-9]{{1,9}})"
 _EXACT = re.compile(rf"\[{_NAME.format('')}\]")
 _WRITTEN = re.compile(rf"\\\[{_NAME.format(chr(92) * 2 + '?')}\\\]|\[{_NAME.format(chr(92) * 2 + '?')}\]")
@@ -21,6 +23,8 @@ _JSON = re.compile(r"\{|(?:\[\s*)+[{\"]")
 _UNTOLD = re.compile(r"(?:\[\s*)*\Z")
 """A beginning that tells nothing yet."""
 _MOST_BEGUN = 100
+_ODD = re.compile(r"\\[bf]")
+"""Escapes that no value has: it is a path."""
 _ANY = re.compile(r"\[([A-Za-z_\\ ]+?)\\?[_ ]([0-9]{1,9})\\?\]")
 
 
@@ -38,15 +42,28 @@ class StandIns:
 
     def __init__(self, found: Mapping[str, str]) -> None:
         self._found = dict(found)
-        self._escaped = {place: json.dumps(value, ensure_ascii=False)[1:-1] for place, value in self._found.items()}
+        self._escaped = {place: _escaped(value) for place, value in self._found.items()}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def restored(self, text: str, escaped: bool = False) -> str:
-        """The text with the values back. `escaped`: it is JSON, whose strings take them escaped."""
-        values = self._escaped if escaped else self._found
-        return (_EXACT if escaped else _WRITTEN).sub(lambda match: values.get(_plain(match[0]), match[0]), text)
+    def restored(self, text: str, escaped: bool = False, before: Quotes | None = None) -> str:
+        """The text with the values back. `escaped`: it is JSON, whose strings take them escaped. In any other text a string of JSON does,
+        as far as what stands before it tells: in this text, and in `before`, which reads on."""
+        if escaped:
+            return _EXACT.sub(lambda match: self._escaped.get(_plain(match[0]), match[0]), text)
+        if self._escaped == self._found:
+            return _WRITTEN.sub(lambda match: self._found.get(_plain(match[0]), match[0]), text)
+        quotes = Quotes() if before is None else before
+        done, at = [], 0
+        for match in _WRITTEN.finditer(text):
+            quotes.read(text[at : match.start()])
+            values = self._escaped if quotes.inside else self._found
+            done += [text[at : match.start()], values.get(_plain(match[0]), match[0])]
+            quotes.read(match[0])
+            at = match.end()
+        quotes.read(text[at:])
+        return "".join([*done, text[at:]])
 
     def held(self, text: str) -> int:
         """How many characters at the end of a text could still become a stand-in of this request, when more comes."""
@@ -66,7 +83,7 @@ class Flow:
     """
 
     def __init__(self, stand_ins: StandIns, escaped: bool | None = False) -> None:
-        self._stand_ins, self._escaped = stand_ins, escaped
+        self._stand_ins, self._escaped, self._quotes = stand_ins, escaped, Quotes()
         self._begun = ""
         self.kept = ""
 
@@ -79,12 +96,24 @@ class Flow:
         text = self.kept + piece
         held = self._stand_ins.held(text)
         self.kept = text[len(text) - held :]
-        return self._stand_ins.restored(text[: len(text) - held], bool(self._escaped))
+        return self._stand_ins.restored(text[: len(text) - held], bool(self._escaped), self._quotes)
 
     def rest(self) -> str:
         """What was held back, where no more comes."""
         rest, self.kept = self.kept, ""
-        return self._stand_ins.restored(rest, bool(self._escaped))
+        return self._stand_ins.restored(rest, bool(self._escaped), self._quotes)
+
+
+def _escaped(value: str) -> str:
+    """A value as a string of JSON takes it. One that stood in such a string, in a text that was not JSON as a whole, stands as it stood."""
+    if "\\" in value and not _ODD.search(value):
+        try:
+            json.loads(f'"{value}"')
+        except ValueError:
+            pass
+        else:
+            return value
+    return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 def _plain(written: str) -> str:
