@@ -191,6 +191,62 @@ def test_a_streamed_answer_that_is_json_unasked_stays_json() -> None:
     assert said(b"".join(through(CHAT, STREAM, [plain]))) == f"{ANNA} says: [1] {ANNA}"
 
 
+FENCED = 'Here:\n```json\n{"who": "[PERSON_1]",\n "all": ["[PERSON_1]"]}\n```\nHe said: "Dear [PERSON_1]"'
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 200])
+def test_json_within_an_answer_stays_json_and_prose_stays_prose(size: int) -> None:
+    pieces = [FENCED[at : at + size] for at in range(0, len(FENCED), size)]
+    streamed = said(b"".join(through(CHAT, STREAM, [sse(*(chunk(content=piece) for piece in pieces), chunk("stop"))])))
+    data = json.dumps({"choices": [{"message": {"content": FENCED}}]}).encode()
+    whole = json.loads(b"".join(through(CHAT, JSON, [data])))["choices"][0]["message"]["content"]
+    for text in (streamed, whole):
+        assert json.loads(text.split("```")[1].removeprefix("json")) == {"who": ANNA, "all": [ANNA]}
+        assert text.endswith(f'He said: "Dear {ANNA}"')
+
+
+def parted(*texts: str, **more: Any) -> dict[str, Any]:
+    return chunk(content=[{"type": "text", "text": text, **more} for text in texts])
+
+
+def listed(stream: bytes) -> list[dict[str, Any]]:
+    """The parts of a streamed answer whose content comes in lists."""
+    contents = [choice["delta"].get("content") for event in events(stream) for choice in event["choices"]]
+    return [part for content in contents if isinstance(content, list) for part in content]
+
+
+def test_content_that_comes_in_lists_of_parts_is_followed_part_by_part() -> None:
+    stream = sse(parted("Dear [PERS"), parted("ON_1], ", "[CARD"), parted("_1] [PER"), chunk("stop"))
+    sent = b"".join(through(CHAT, STREAM, [stream]))
+    assert "".join(part["text"] for part in listed(sent)) == f"Dear {ANNA}, 4111111111111111 [PER"
+    assert all(part["type"] == "text" for part in listed(sent))
+
+
+@pytest.mark.parametrize("last", [[chunk("stop")], [chunk("stop", content="")], [chunk("stop", content=None)], []])
+def test_what_was_held_back_of_a_part_comes_as_one(last: list[dict[str, Any]]) -> None:
+    first = chunk(content=[{"type": "text", "index": 1, "text": "b [CARD"}, {"type": "text", "index": 0, "text": "a [PER"}])
+    sent = b"".join(through(CHAT, STREAM, [sse(first, *last)]))
+    texts = {index: "".join(part["text"] for part in listed(sent) if part.get("index") == index) for index in (0, 1)}
+    assert texts == {0: "a [PER", 1: "b [CARD"} and sent.endswith(b"data: [DONE]\n\n")
+
+
+def test_parts_within_parts_are_followed_too() -> None:
+    def thought(text: str) -> dict[str, Any]:
+        return chunk(content=[{"type": "thinking", "thinking": [{"type": "text", "text": text}]}])
+
+    sent = b"".join(
+        through(CHAT, STREAM, [sse(thought("so [PER"), parted("Dear [CARD"), thought("SON_1] [CA"), parted("_1]"), chunk("stop"))])
+    )
+    parts = listed(sent)
+    assert "".join(inner["text"] for part in parts for inner in part.get("thinking", ())) == f"so {ANNA} [CA"
+    assert "".join(part.get("text", "") for part in parts) == "Dear 4111111111111111"
+
+
+def test_a_last_piece_that_is_a_text_keeps_what_it_says() -> None:
+    sent = b"".join(through(CHAT, STREAM, [sse(parted("a [PER"), chunk("stop", content=" end"))]))
+    assert [part["text"] for part in listed(sent)] == ["a ", " end[PER"]
+
+
 @pytest.mark.parametrize("calls", [None, {}, "x"])
 def test_calls_that_are_none_are_no_reason_to_break_off(calls: Any) -> None:
     """The last piece of a stream may say `"tool_calls": null`, with the end of an argument still held back."""

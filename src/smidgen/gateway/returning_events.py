@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from smidgen.gateway.stand_ins import Flow, StandIns
 
 _CODED = ("arguments",)
 """Fields that are JSON."""
+_PARTS = ("content", "thinking")
+"""Fields that may be lists of parts."""
 _MOST_FLOWS = 4096
 """Texts of one answer that are followed; those of further ones go on with their stand-ins where pieces cut them."""
 
@@ -29,6 +32,29 @@ class Deltas(Protocol):
 def deltas_of(tail: str, stand_ins: StandIns, is_json: bool) -> Deltas:
     """Of the route `tail`, a path behind `/v1`. `is_json` says that the answer's text is to be JSON."""
     return Typed(stand_ins, is_json) if tail == "/responses" else Choices(stand_ins, is_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Which of a list's parts a piece is of: what it says itself, or all parts of its type, one after the other."""
+
+    kind: str
+    index: int | None
+
+    @classmethod
+    def of(cls, part: dict[str, Any]) -> _Part:
+        """Of a piece of it."""
+        kind, index = part.get("type"), part.get("index")
+        return cls(kind if isinstance(kind, str) else "text", index if isinstance(index, int) else None)
+
+    def within(self, parts: list[Any]) -> dict[str, Any]:
+        """The last such part of a list, put there where there is none."""
+        for part in reversed(parts):
+            if isinstance(part, dict) and _Part.of(part) == self:
+                return part
+        parts.append({"type": self.kind} if self.index is None else {"type": self.kind, "index": self.index})
+        found: dict[str, Any] = parts[-1]
+        return found
 
 
 class _Flows:
@@ -94,12 +120,16 @@ class Choices:
             self._end(index, choice)
 
     def _delta(self, place: tuple[Any, ...], delta: dict[str, Any]) -> None:
-        """Every text in it, by its field; tools' by their number."""
+        """Every text in it, by its field; tools' by their number, parts' by theirs."""
         for name, value in delta.items():
             if isinstance(value, str) and name not in ("role", "id", "type", "name"):
                 delta[name] = self._flows.take((*place, name), value)
             elif name in ("function_call", "function", "custom") and isinstance(value, dict):
                 self._delta((*place, name), value)
+            elif name in _PARTS and isinstance(value, list):
+                for part in value:
+                    if isinstance(part, dict):
+                        self._delta((*place, name, _Part.of(part)), part)
             elif name == "tool_calls" and isinstance(value, list):
                 for call in value:
                     if isinstance(call, dict):
@@ -115,9 +145,10 @@ class Choices:
                 choice["text"] = (choice.get("text") or "") + rest
                 continue
             delta = choice.get("delta")
-            choice["delta"] = at = delta if isinstance(delta, dict) else {}
+            choice["delta"] = delta if isinstance(delta, dict) else {}
+            at: Any = choice["delta"]
             for step in place[1:-1]:
-                at = _call(at, step) if isinstance(step, int) else _inner(at, step)
+                at = step.within(at) if isinstance(step, _Part) else _call(at, step) if isinstance(step, int) else _inner(at, step)
             at[place[-1]] = (at.get(place[-1]) or "") + rest
 
 
@@ -186,9 +217,11 @@ class Typed:
 
 
 def _inner(value: dict[str, Any], name: str) -> Any:
+    """What a field holds, a list of calls or parts or an object; put there where it is none. A text that stands there becomes a part."""
     found = value.get(name)
-    if name == "tool_calls":
-        value[name] = found if isinstance(found, list) else []
+    if name in ("tool_calls", *_PARTS):
+        said = [{"type": "text", "text": found}] if name in _PARTS and isinstance(found, str) and found else []
+        value[name] = found if isinstance(found, list) else said
         return value[name]
     value[name] = found if isinstance(found, dict) else {}
     return value[name]
