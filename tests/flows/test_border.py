@@ -236,6 +236,22 @@ def test_a_number_that_is_a_known_value_has_its_stand_in() -> None:
     assert made("mask", "id=allow")[0].masked(chat("MRN 558812", '{"row": 558812}'), 9).body is None
 
 
+@pytest.mark.parametrize("form", ["Reply to: {}", "```json\n{}\n```", "{}\n{}", "{} "])
+def test_what_stands_behind_an_escape_leaves_without_it_and_comes_back(form: str) -> None:
+    written = form.replace("{}", json.dumps({"body": "Contact me at:\nanna@example.org\nNINO:\nAB123456C"}))
+    masked = made()[0].masked(chat(written), 9)
+    assert masked.counts["email"] == masked.counts["id"] == form.count("{}") and "anna" not in sent(masked.body)[0]
+    assert [masked.stand_ins.restored(place) for place in ("[EMAIL_1]", "[ID_1]")] == ["anna@example.org", "AB123456C"]
+    assert masked.stand_ins.restored(sent(masked.body)[0]).strip() == written.strip()
+
+
+def test_what_is_percent_encoded_does_not_leave_but_in_an_address_on_the_web() -> None:
+    said = "GET {}/reset?email=anna%40example.org&tel=030%2F1234567"
+    with pytest.raises(RedactionError, match="percent-encoded"):
+        made()[0].masked(chat(said.format("")), 9)
+    assert sent(made()[0].masked(chat(said.format("https://shop.example")), 9).body) == ["GET [URL_1]"]
+
+
 def test_the_model_is_not_asked_for_short_numbers() -> None:
     keeper, model = made("health")
     keeper.masked(chat('{"age": 93, "account": 12345678901}'), 9)

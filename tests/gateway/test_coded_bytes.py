@@ -38,7 +38,7 @@ JWT = f"eyJhbGciOiJIUzI1NiJ9.eyJ{RUN[:700].replace('+', '-').replace('/', '_')}.
     ],
 )
 def test_bytes_are_told(text: str) -> None:
-    assert coded_bytes.held(text)
+    assert coded_bytes.stretches(text)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_bytes_are_told(text: str) -> None:
         "=" * 500 + "Title 1" + "_" * 500,
         "a\n" + ("-" * 70 + "\n") * 6,
         "| a | B | 1 |\n" + ("|" + "-" * 66 + "|\n") * 6,
-        "/home/anna/projects2/" + "some/long/path-to_a/file/" * 20,
-        "/home/Anna/Projects2/" + "some/long/path-to_a/file/" * 20,
+        "/srv/anna/projects2/" + "some/long/path-to_a/file/" * 20,
+        "/srv/Anna/Projects2/" + "some/long/path-to_a/file/" * 20,
         "ab" * 250,
         ("ab" * 35 + "\n") * 6,
         "\n".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(8)),
@@ -61,7 +61,17 @@ def test_bytes_are_told(text: str) -> None:
     ],
 )
 def test_what_people_write_is_none(text: str) -> None:
-    assert not coded_bytes.held(text)
+    assert coded_bytes.stretches(text) == []
+
+
+def test_a_stretch_is_what_is_no_text() -> None:
+    text = f"Anna: {RUN[:400]} and data:image/png;base64,iVBORw0KGgo= of Bo, {JWT}"
+    assert [text[start:end] for start, end in coded_bytes.stretches(text)] == [RUN[:400], "data:image/png;base64,iVBORw0KGgo="]
+    page = f"  data:text/html,<b>{RUN}</b>"
+    assert coded_bytes.stretches(page) == [(0, len(page))]
+    mail = f"see\n{MIME}bye"
+    ((start, end),) = coded_bytes.stretches(mail)
+    assert mail[:start] == "see\n" and len(mail) - end < 80
 
 
 def test_a_long_text_takes_no_more_than_its_time() -> None:
@@ -73,5 +83,5 @@ def test_a_long_text_takes_no_more_than_its_time() -> None:
         ("eyJ" + "a" * 20 + ".") * 20_000,
         "data:" * 90_000,
     ):
-        coded_bytes.held(text)
+        coded_bytes.stretches(text)
     assert time.process_time() - began < 5

@@ -176,11 +176,37 @@ def test_a_text_that_is_one_json_text_is_masked_as_such() -> None:
         ({"messages": [], "a_field_of_tomorrow": {"shown": {"type": "input_image", "x": "https://x"}}}, "a part that is not text"),
         ({"messages": [], "audio_url": "https://cdn.example/a.mp3"}, "the field audio_url"),
         ({"messages": [{"role": "tool", "content": {"image_url": "https://x"}}]}, "the field image_url"),
+        ({"messages": [{"role": "user", "content": json.dumps({"aB3/" * 100: 1})}]}, "bytes as a text"),
         ({"messages": [{"role": "user", "content": "a scan: " + "aB3/" * 100 + " of it"}]}, "bytes as a text"),
     ],
 )
 def test_what_cannot_be_read_is_told(body: dict[str, Any], what: str) -> None:
     assert walked(body)[1] == [what]
+
+
+def test_what_is_around_a_file_is_masked_all_the_same() -> None:
+    """A server may let files pass unchecked, and not what stands beside them."""
+    scan = "aB3/" * 100
+    body = {
+        "messages": [
+            {"role": "user", "content": f"Anna's scan {scan} of Anna"},
+            {"role": "tool", "content": json.dumps({"Anna": scan, "n": "Anna"})},
+        ],
+        "tomorrow": {
+            "image_url": "https://x/Anna",
+            "note": "Anna",
+            "parts": [{"type": "input_image", "x": "Anna"}, {"type": "text", "x": "Anna"}],
+        },
+        "prompt": {"id": "pmpt_1", "variables": {"who": "Anna", "picture": {"type": "input_image", "file_id": "Anna"}}},
+    }
+    sent, unread = walked(body)
+    assert unread == ["bytes as a text", "bytes as a text", "the field image_url", "a part that is not text", "a part that is not text"]
+    first, second = sent["messages"]
+    assert first["content"] == f"[PERSON_1]'s scan {scan} of [PERSON_1]"
+    assert json.loads(second["content"]) == {"[PERSON_1]": scan, "n": "[PERSON_1]"}
+    parts = [{"type": "input_image", "x": "Anna"}, {"type": "text", "x": "[PERSON_1]"}]
+    assert sent["tomorrow"] == {"image_url": "https://x/Anna", "note": "[PERSON_1]", "parts": parts}
+    assert sent["prompt"]["variables"] == {"who": "[PERSON_1]", "picture": {"type": "input_image", "file_id": "Anna"}}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from smidgen.core.errors import RedactionError
@@ -85,7 +85,7 @@ class Walk:
 
     def _name(self, name: str) -> str:
         """The name of a field; one that may be more than that is masked as a text."""
-        return name if structure.FIELD.fullmatch(name) else self._mask(name, Label())
+        return name if structure.FIELD.fullmatch(name) else self.text(name, Label())
 
     def _field(self, name: str, value: Any, label: Label, above: str, depth: int) -> Any:
         """The value of a field. `above` says in which field the object stands, or of which type it is."""
@@ -113,8 +113,8 @@ class Walk:
             return [self._item(inner, name, label, depth) for inner in value]
         if isinstance(value, dict):
             return self._object(value, name, label.by(value), depth)
-        if isinstance(value, int | float) and not isinstance(value, bool) and name not in structure.COUNTED:
-            return self._number(value, label)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value if name in structure.COUNTED or label.above == "logit_bias" else self._number(value, label)
         return value
 
     def _item(self, value: Any, name: str, label: Label, depth: int) -> Any:
@@ -153,39 +153,48 @@ class Walk:
 
     def _foreign(self, name: str, value: Any, label: Label, depth: int) -> Any:
         """A field that the interface does not know: nothing in it is structure, and what is no text is told all the same."""
-        for key, inner in _within(name, value):
-            if structure.is_file(key, inner):
-                return self._unread(f"the field {key}", value)
-            if structure.is_medium(inner):
-                return self._unread("a part that is not text", value)
-        return self._leaves(value, label, depth)
+        return self._unread(f"the field {name}", value) if structure.is_file(name, value) else self._leaves(value, label, depth, files=True)
 
     def text(self, text: str, label: Label, depth: int = 0) -> str:
-        """A text masked; JSON in it stays JSON, for each of its texts is masked for itself."""
-        if coded_bytes.held(text):
-            return str(self._unread("bytes as a text", text))
+        """A text masked; JSON in it stays JSON, for each of its texts is masked for itself. Bytes in it stay, and what is around them is
+        masked."""
         inner = _inner(text)
-        if inner is None:
+        if inner is not None:
+            done = self._leaves(inner, label, depth)
+            return text if done == inner else json.dumps(done, ensure_ascii=False)
+        coded = coded_bytes.stretches(text)
+        if not coded:
             return self._mask(text, label)
-        done = self._leaves(inner, label, depth)
-        return text if done == inner else json.dumps(done, ensure_ascii=False)
+        self.unread.append("bytes as a text")
+        pieces, at = [], 0
+        for start, end in (*coded, (len(text), len(text))):
+            pieces += [self._mask(text[at:start], label) if text[at:start].strip() else text[at:start], text[start:end]]
+            at = end
+        return "".join(pieces)
 
-    def _leaves(self, value: Any, label: Label, depth: int) -> Any:
-        """JSON of no known shape: all of it is text, names of fields and long numbers too."""
+    def _leaves(self, value: Any, label: Label, depth: int, files: bool = False) -> Any:
+        """JSON of no known shape: all of it is text, names of fields and long numbers too. `files`: it is no text's, and what says in it
+        that it is a file is one."""
         if depth > _DEEPEST:
             raise _deep()
         if isinstance(value, str):
             return self.text(value, label, depth + 1)
         if isinstance(value, list):
-            return [self._leaves(inner, label, depth + 1) for inner in value]
+            return [self._leaves(inner, label, depth + 1, files) for inner in value]
         if isinstance(value, dict):
+            if files and structure.is_medium(value):
+                return self._unread("a part that is not text", value)
             named = {key: self._inner_name(key) for key in value}
             own = label.by(value)
-            return {named[key]: self._leaves(inner, own.within(value, key), depth + 1) for key, inner in value.items()}
+            return {named[key]: self._leaf(key, inner, own.within(value, key), depth + 1, files) for key, inner in value.items()}
         return self._number(value, label) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+    def _leaf(self, name: str, value: Any, label: Label, depth: int, files: bool) -> Any:
+        return self._foreign(name, value, label, depth) if files else self._leaves(value, label, depth)
+
     def _inner_name(self, name: str) -> str:
-        return name if not self._names and structure.INNER_FIELD.fullmatch(name) else self._mask(name, Label())
+        """The name of a field in such JSON; one that may be more than that is masked as a text."""
+        return name if not self._names and structure.INNER_FIELD.fullmatch(name) else self.text(name, Label())
 
     def _number(self, value: float, label: Label) -> Any:
         """A whole number that may be a card's or an account's if it is long; any other one is what its name says, or a value that is known.
@@ -203,19 +212,6 @@ class Walk:
     def _unread(self, what: str, value: Any) -> Any:
         self.unread.append(what)
         return value
-
-
-def _within(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every field with its value, however deep; one of a list has the list's name. Raises RedactionError where that is too deep."""
-    if depth > _DEEPEST:
-        raise _deep()
-    yield name, value
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _within(key, inner, depth + 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _within("", inner, depth + 1)
 
 
 def _deep() -> RedactionError:

@@ -65,6 +65,7 @@ COUNTED = frozenset(
         *("max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "max_num_results", "compact_threshold", "top_p"),
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems"),
         *("minProperties", "maxProperties", "minContains", "maxContains", "presence_penalty", "frequency_penalty", "score_threshold"),
+        *("output_compression", "partial_images", "timeout_ms", "max_output_length"),
     )
 )
 """Numbers of the interface, and of schemas: a text in their place would be refused."""
