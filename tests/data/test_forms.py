@@ -38,6 +38,13 @@ def test_what_goes_to_a_teacher_keeps_no_security_code() -> None:
     assert Opening("", {}).safe(Redactor())({"cvv": 321}) == {"cvv": 321}, "on this machine nothing is changed"
 
 
+def test_a_bank_account_whose_digits_are_like_a_cards_is_one() -> None:
+    account = "GB09YRHY41966356777071"
+    assert [kind for kind, _, _ in forms.usual(account)] == ["card"]
+    assert redactor().mask(f"to {account}, card 4111 1111 1111 1111") == "to [IBAN_1], card [CARD_1]"
+    assert Redactor(forms=forms.every, allowed=frozenset({"iban"})).mask(account) == "GB09YRHY[CARD_1]"
+
+
 @pytest.mark.parametrize(
     ("value", "safe"),
     [

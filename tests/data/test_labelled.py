@@ -42,6 +42,7 @@ def found(text: str) -> list[tuple[str, str]]:
         ("see https://example.org/p?id=1.", "url", "https://example.org/p?id=1"),
         ("(www.example.org)", "url", "www.example.org"),
         ("Phone: 20123456", "phone", "20123456"),
+        ("Phone: (99) 645-791", "phone", "(99) 645-791"),
         ("fax no. = 12345", "phone", "12345"),
         ("Tel.: 20 12 34 56", "phone", "20 12 34 56"),
         ("mobile (home): 0151/2345678", "phone", "0151/2345678"),

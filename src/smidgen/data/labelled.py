@@ -23,7 +23,7 @@ _SAID = rf"\b(?:{_SURE}|{_OTHER}(?:{_NUMBER}{_MOST}|(?=[\s\"'\\)*_]{{0,3}}[:=#])
 _GAP = r"[\s\"'\\()*_]{0,3}(?:[:=#]|is\b|was\b)?[\s\"'\\(*_]{0,4}"
 """Between the word and the number: blanks, a colon, the quotes of JSON, the signs of Markdown."""
 _VALUE = r"((?=(?:[A-Za-z-]{0,24}\d){3})[A-Za-z0-9][A-Za-z0-9-]{2,24})(?![A-Za-z0-9])"
-_COLON = r"(?: ?\([A-Za-z ]{1,12}\))?[\s\"'\\)*_]{0,3}[:=#][\s\"'\\(*_]{0,4}"
+_COLON = r"(?: ?\([A-Za-z ]{1,12}\))?[\s\"'\\)*_]{0,3}[:=#][\s\"'\\(*_]{0,4}?"
 """The same where there must be a colon or the like: the word has other uses."""
 _BEGIN = r"(?:(?<![^\W_])|(?<=[a-z])(?=[A-Z]))"
 """Where a word begins, also in the name of a field: `home_phone`, `homePhone`."""

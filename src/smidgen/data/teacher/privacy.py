@@ -268,7 +268,9 @@ class Redactor:
         long = [
             (*span, "number") for span in ((seen.place(match.start()), seen.place(match.end())) for match in numbers) if not covered(*span)
         ]
-        sure = [*forms, *((start, end, kind) for start, end, kind, loose in known if not loose)]
+        checked = [(start, end, kind) for start, end, kind, loose in known if not loose]
+        # The digits of a bank account may look like a card's, whose check is the weaker one.
+        sure = [*(piece for piece in checked if piece[2] == "iban"), *forms, *checked]
         unsure = [*((start, end, kind) for start, end, kind, loose in known if loose), *long]
         found = dict.fromkeys(sure, False)
         for piece in unsure:
