@@ -168,6 +168,16 @@ def test_a_held_out_correction_stands_beside_what_the_large_model_said() -> None
         ("a", "human", "billing", True),
         ("b", "human", "billing", False),
     ]
+    assert [one.volunteered for _, one in found.rows] == [False, False, True]
+
+
+def test_what_somebody_put_right_by_themselves_certifies_and_does_not_choose() -> None:
+    """It is there because the champion was wrong: any challenger would win by it."""
+    rows = [taken("a", source="human", volunteered=True), taken("b", "shipping", "upstream"), taken("b", source="human", days=1)]
+    found = sort(*((side, one) for side in (Side.CHOOSING, Side.CERTIFYING) for one in rows))
+    assert [one.row.input for one in found.choosing] == ["b"]
+    assert sorted(one.row.input for one in found.certifying) == ["a", "b", "b"]
+    assert dict(found.unusable)["held out to choose, but there only because somebody put the answer right"] == 1
 
 
 def test_an_answer_held_to_a_schema_is_read_as_an_audit_reads_it() -> None:

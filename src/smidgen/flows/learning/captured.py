@@ -111,6 +111,7 @@ def taken(pairs: Iterable[tuple[Pair, tuple[str, ...]]], task: Task, form: Form 
                 jobs=jobs,
                 model=pair.model if source == "upstream" else "",
                 unsure=pair.why in _UNSURE,
+                volunteered=pair.held_out and pair.whose == "human",
             )
             try:
                 output = _heard(said, pair, task, form, settings)

@@ -36,6 +36,8 @@ class Taken:
         jobs: of a captured row, the scopes of those of the line's recurring jobs that it is of.
         model: the large model that its output is of, as it was asked for; empty where it is of none, or that is not known.
         unsure: of a captured row, whether it escalated because the champion of that time was not sure enough of it.
+        volunteered: of a captured row that is held out, whether its output is what somebody put in the place of an answer from here, and
+            the large model was not asked. Nobody drew it: it is there because that answer was wrong.
     """
 
     row: Row
@@ -50,6 +52,7 @@ class Taken:
     jobs: tuple[str, ...] = ()
     model: str = ""
     unsure: bool = False
+    volunteered: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,9 @@ def sorted_out(
     """The rows by their sides.
 
     On each side a text stands once, as it came last: what comes ten times tells of the traffic once, and a test that took it for ten
-    independent rows would be too sure. A text that is learnt from is taken out of the held-out rows.
+    independent rows would be too sure. A text that is learnt from is taken out of the held-out rows. A volunteered row does not choose: the
+    champion is wrong on such rows because they are such, and whatever is compared with it would win. It certifies, for there it can only
+    make the claim stricter.
 
     Args:
         rows: in the order in which they were given.
@@ -114,13 +119,15 @@ def sorted_out(
     held = [(side, taken) for side, taken in rows if side is not Side.LEARNING]
     new = [(side, taken) for side, taken in held if folded(joined(taken.row.input)) not in known]
     fresh = [(side, taken) for side, taken in new if since is None or taken.at > since]
-    choosing = newest(taken for side, taken in fresh if side is Side.CHOOSING)
+    drawn = [(side, taken) for side, taken in fresh if not (side is Side.CHOOSING and taken.volunteered)]
+    choosing = newest(taken for side, taken in drawn if side is Side.CHOOSING)
     certifying = [taken for side, taken in fresh if side is Side.CERTIFYING]
     by_source = [one for source in _RANK for one in newest(taken for taken in certifying if taken.source == source)]
     left_out = {
         "held out, but learnt from before": len(held) - len(new),
         "held out, but too old": len(new) - len(fresh),
-        "held out, and another row has the same text": len(fresh) - len(choosing) - len(by_source),
+        "held out to choose, but there only because somebody put the answer right": len(fresh) - len(drawn),
+        "held out, and another row has the same text": len(drawn) - len(choosing) - len(by_source),
     }
     unusable.update({reason: count for reason, count in left_out.items() if count})
     return Material(tuple(learning), tuple(choosing), tuple(by_source), tuple(sorted(set(teachers))), tuple(unusable.most_common()))
