@@ -28,6 +28,7 @@ from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.gathering import Capture, Names
 from smidgen.flows.learning.material import Material, newest
 from smidgen.flows.learning.reach import Reach
+from smidgen.flows.learning.sides import held_no_more
 from smidgen.flows.learning.verdict import judged, matters
 from smidgen.flows.live import Model, load
 from smidgen.gateway import certificate as papers
@@ -159,6 +160,7 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
         material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since)
         if champion is not None and _the_same(pointer.last, ask, material):
             return _kept(line, pointer, began, "there is nothing new to learn from", ask, material)
+        held_no_more(line, material.joined)
         started = _Started(line, pointer, champion, revoked, recipe, work, began, now)
         return _challenged(started, material, ask, progress)
 

@@ -4,6 +4,7 @@
 support/
   line.json                            the pointer, and how it came to point there
   rows/<sha256>.jsonl                  rows to learn from that were given to the line
+  rows/learnt.txt                      hashes of texts of these that fell on a held-out side, and were learnt from all the same
   versions/<id>/                       a bundle; its certificate and revocations lie beside it
 ```
 

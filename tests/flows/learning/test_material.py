@@ -54,13 +54,31 @@ def test_a_person_counts_before_a_file_before_a_large_model_and_the_newer_before
 def test_what_is_learnt_from_is_held_out_no_more() -> None:
     found = sort(
         (Side.LEARNING, taken("Where is it?")),
-        (Side.CHOOSING, taken("where is  it")),
+        (Side.CHOOSING, taken("where is  it", source="upstream")),
         (Side.CERTIFYING, taken("another")),
         (Side.CHOOSING, taken("a third")),
     )
     assert [one.row.input for one in found.choosing] == ["a third"]
     assert [one.row.input for one in found.certifying] == ["another"]
     assert dict(found.unusable) == {"held out, but learnt from before": 1}
+
+
+def test_what_people_give_of_a_text_that_is_learnt_from_is_learnt_too_wherever_it_fell() -> None:
+    found = sort(
+        (Side.LEARNING, taken("a", "the model's", "upstream", 5)),
+        (Side.CHOOSING, taken("a", "the file's", "data")),
+        (Side.LEARNING, taken("b", "old", "original")),
+        (Side.CERTIFYING, taken("b", "new", "data", 1)),
+        (Side.LEARNING, taken("c", "the file's", "data", 3)),
+        (Side.CERTIFYING, taken("c", "a person's", "human")),
+        (Side.CERTIFYING, taken("c", "the model's", "upstream", 9)),
+        (Side.CHOOSING, taken("a", "a word that nobody knows", "human", heard=False)),
+        (Side.CHOOSING, taken("d", "the file's", "data")),
+    )
+    assert [(one.row.input, one.row.output) for one in found.learning] == [("a", "the file's"), ("b", "new"), ("c", "a person's")]
+    assert [one.row.input for one in (*found.choosing, *found.certifying)] == ["d"]
+    assert dict(found.unusable) == {"held out, but learnt from before": 2}
+    assert found.joined == ("a", "b")
 
 
 def test_a_held_out_text_stands_once_as_it_came_last() -> None:

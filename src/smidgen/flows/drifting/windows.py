@@ -12,11 +12,12 @@ from smidgen.core.errors import InputError, RedactionError
 from smidgen.core.frames import Frame
 from smidgen.core.rows import Text
 from smidgen.data import forms
-from smidgen.data.sides import Side, side
+from smidgen.data.sides import Side
 from smidgen.data.teacher.privacy import Redactor
 from smidgen.flows import stored_text
 from smidgen.flows.learning import batches, captured
 from smidgen.flows.learning.captured import Stored
+from smidgen.flows.learning.sides import Sides
 from smidgen.flows.redaction import finder
 from smidgen.store.line import Line, Pointer
 from smidgen.store.traffic.stretches import Heard
@@ -119,8 +120,9 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
             earlier, recent = _first(first, recent, asked)
             words = "the first that were captured since its promotion"
             return _windows(tuple(_entry(one, line) for one in earlier), recent, words, line)
-    rows, notes = _rows(line, pointer, asked.reference, recent, keep, threads)
-    return _windows(rows, recent, "the rows that the line keeps", line, pointer, notes)
+    sides = Sides(line, pointer)
+    rows, notes = _rows(line, pointer, sides, asked.reference, recent, keep, threads)
+    return _windows(rows, recent, "the rows that the line keeps", line, sides, notes)
 
 
 def waiting(asked: Asked, line: Line, after: datetime | None) -> int:
@@ -172,30 +174,29 @@ def _windows(
     recent: Sequence[Heard],
     words: str,
     line: Line | None,
-    pointer: Pointer | None = None,
+    sides: Sides | None = None,
     notes: tuple[str, ...] = (),
 ) -> Windows:
     times = [one.time for one in recent]
-    entries = tuple(_entry(one, line, pointer) for one in recent)
+    entries = tuple(_entry(one, line, sides) for one in recent)
     return Windows(reference, entries, words, min(times, default=None), max(times, default=None), notes)
 
 
-def _entry(one: Heard, line: Line | None, pointer: Pointer | None = None) -> Entry:
+def _entry(one: Heard, line: Line | None, sides: Sides | None = None) -> Entry:
     """A line's champion may have learnt from any captured text that is not held out. A hash of the text decides which are, in both
     stretches, so those that stay are drawn alike. Where rows of the line are the reference, its own hash decides in both."""
-    fair = line is None or (one.held_out if pointer is None else side(one.input, pointer.key, pointer.held_out) is not Side.LEARNING)
+    fair = line is None or (one.held_out if sides is None else sides.of(one.input) is not Side.LEARNING)
     return Entry(one.id, one.input, fair, one.bundle_id, one.local_score)
 
 
 def _rows(
-    line: Line, pointer: Pointer, most: int, recent: Sequence[Heard], keep: Sequence[str], threads: int | None
+    line: Line, pointer: Pointer, sides: Sides, most: int, recent: Sequence[Heard], keep: Sequence[str], threads: int | None
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """The line's rows, redacted where what was captured is, in an order that is drawn: they came at no time."""
     found: list[tuple[str, Text, bool]] = []
     for batch in pointer.rows:
         for number, (text, _) in enumerate(batches.read(line, batch)):
-            fair = not batch.learnt and side(text, pointer.key, pointer.held_out) is not Side.LEARNING
-            found.append((f"{batch.sha256[:12]} {number}", text, fair))
+            found.append((f"{batch.sha256[:12]} {number}", text, sides.of(text, batch) is not Side.LEARNING))
     random.Random(pointer.key).shuffle(found)
     found = found[:most]
     notes = ["the rows of files are not drawn as requests come: what differs may have differed from the first day on"]

@@ -17,9 +17,10 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Row
 from smidgen.data.read import open_table
 from smidgen.data.settings import DataSettings
-from smidgen.data.sides import Side, side
+from smidgen.data.sides import Side
 from smidgen.flows.learning import batches, captured
 from smidgen.flows.learning.material import Material, Taken, sorted_out
+from smidgen.flows.learning.sides import Sides
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import rows_hash
@@ -94,12 +95,12 @@ def material(
     Raises BundleError where rows of the line are not as they were kept; TrafficError where the store cannot be read.
     """
     rows: list[tuple[Side, Taken]] = []
+    sides = Sides(line, pointer)
     for batch in pointer.rows:
         if capture.since is not None and batch.at < capture.since:
             continue
         for text, output in batches.read(line, batch):
-            where = Side.LEARNING if batch.learnt else side(text, pointer.key, pointer.held_out)
-            rows.append((where, Taken(Row(text, output), batch.source, batch.at)))
+            rows.append((sides.of(text, batch), Taken(Row(text, output), batch.source, batch.at)))
     found = captured.Captured()
     if capture.use:
         plain: Task = registry.find("tasks", recipe.task)

@@ -16,6 +16,7 @@ from smidgen.store.hashing import rows_hash
 Source = Literal["original", "data", "upstream", "human"]
 _RANK: dict[Source, int] = {"upstream": 0, "original": 1, "data": 1, "human": 2}
 """Whose output counts where a text has several: a person's before a file's before a large model's; then the newer one."""
+_OF_PEOPLE = frozenset[Source]({"original", "data", "human"})
 _Weight: TypeAlias = tuple[float, float]
 
 
@@ -58,13 +59,15 @@ class Taken:
 @dataclass(frozen=True)
 class Material:
     """All rows of one learning, by their sides, and the large models that answered some of them. `unusable` counts rows that were left out,
-    by the reason. Of the rows that certify a text may stand twice, with a person's output and another's: a reference is one of them."""
+    by the reason. Of the rows that certify a text may stand twice, with a person's output and another's: a reference is one of them.
+    `joined` are texts of given rows that fell on a held-out side, and are learnt from because their text is."""
 
     learning: tuple[Taken, ...]
     choosing: tuple[Taken, ...]
     certifying: tuple[Taken, ...]
     teachers: tuple[str, ...] = ()
     unusable: tuple[tuple[str, int], ...] = ()
+    joined: tuple[Text, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -106,17 +109,27 @@ def sorted_out(
     """The rows by their sides.
 
     On each side a text stands once, as it came last: what comes ten times tells of the traffic once, and a test that took it for ten
-    independent rows would be too sure. A text that is learnt from is taken out of the held-out rows. A volunteered row does not choose: the
-    champion is wrong on such rows because they are such, and whatever is compared with it would win. It certifies, for there it can only
-    make the claim stricter.
+    independent rows would be too sure. A text that is learnt from is taken out of the held-out rows; what people said of it, in a file or
+    by a correction, joins those to learn from, where it counts for more than the large model's answer.
+
+    A volunteered row does not choose: the champion is wrong on such rows because they are such, and whatever is compared with it would win.
+    It certifies, for there it can only make the claim stricter.
 
     Args:
         rows: in the order in which they were given.
         since: held-out rows from before are not used: what they say of the traffic was found to be wrong since then.
     """
-    learning = _once((taken for side, taken in rows if side is Side.LEARNING and taken.heard), _believed)
-    known = {folded(joined(taken.row.input)) for taken in learning}
-    held = [(side, taken) for side, taken in rows if side is not Side.LEARNING]
+    known = {folded(joined(taken.row.input)) for side, taken in rows if side is Side.LEARNING and taken.heard}
+    teaching, held = list[Taken](), list[tuple[Side, Taken]]()
+    given: dict[Text, None] = {}
+    for side, taken in rows:
+        if side is not Side.LEARNING and not (taken.heard and taken.source in _OF_PEOPLE and folded(joined(taken.row.input)) in known):
+            held.append((side, taken))
+        elif taken.heard:
+            teaching.append(taken)
+            if side is not Side.LEARNING and taken.source != "human":
+                given[taken.row.input] = None
+    learning = _once(teaching, _believed)
     new = [(side, taken) for side, taken in held if folded(joined(taken.row.input)) not in known]
     fresh = [(side, taken) for side, taken in new if since is None or taken.at > since]
     drawn = [(side, taken) for side, taken in fresh if not (side is Side.CHOOSING and taken.volunteered)]
@@ -130,7 +143,9 @@ def sorted_out(
         "held out, and another row has the same text": len(drawn) - len(choosing) - len(by_source),
     }
     unusable.update({reason: count for reason, count in left_out.items() if count})
-    return Material(tuple(learning), tuple(choosing), tuple(by_source), tuple(sorted(set(teachers))), tuple(unusable.most_common()))
+    return Material(
+        tuple(learning), tuple(choosing), tuple(by_source), tuple(sorted(set(teachers))), tuple(unusable.most_common()), tuple(given)
+    )
 
 
 def newest(rows: Iterable[Taken]) -> list[Taken]:

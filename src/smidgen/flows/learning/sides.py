@@ -1,0 +1,79 @@
+"""Sides of the texts that are given to a line: by the line's key, but for those that a version has learnt.
+
+A given row whose text is learnt from anyway, because it was captured or given before, is learnt from wherever it fell. What made its text
+known may go: captured requests are deleted. So the line remembers such texts, by a keyed hash of each: were one held out again, the
+champion would be compared on what it knows by heart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from smidgen.core.errors import BundleError
+from smidgen.core.rows import Text, joined
+from smidgen.data.near import folded
+from smidgen.data.sides import Side, side
+from smidgen.store import atomic
+from smidgen.store.line import Batch, Line, Pointer
+
+_FILE = "learnt.txt"
+
+
+class Sides:
+    """On which side a text falls, as the line's file has it now."""
+
+    def __init__(self, line: Line, pointer: Pointer) -> None:
+        self._key, self._held_out = pointer.key, pointer.held_out
+        self._learnt = frozenset(_read(line))
+
+    def of(self, text: Text, batch: Batch | None = None) -> Side:
+        """Of a text; of one in a batch that the first version learnt, that of the rows to learn from."""
+        if (batch is not None and batch.learnt) or (self._learnt and _name(text, self._key) in self._learnt):
+            return Side.LEARNING
+        return side(text, self._key, self._held_out)
+
+
+def held_no_more(line: Line, texts: Iterable[Text]) -> None:
+    """Texts that were held out are learnt from, from now on for ever. Call it under the line's lock for learning. Raises BundleError where
+    that cannot be written."""
+    key = line.read().key
+    known = _read(line)
+    new = dict.fromkeys(name for text in texts if (name := _name(text, key)) not in known)
+    if not new:
+        return
+    file = _place(line)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        atomic.write(file, "".join(f"{name}\n" for name in (*known, *new)).encode("ascii"))
+    except OSError as error:
+        raise BundleError(
+            "what is learnt from cannot be written down", value=f"{file}: {error.strerror}", todo="Make room on the disk."
+        ) from error
+
+
+def _read(line: Line) -> dict[str, None]:
+    """The names of texts that are remembered, in their order. Raises BundleError where they cannot be read."""
+    file = _place(line)
+    try:
+        return dict.fromkeys(file.read_text(encoding="ascii").split())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            "what the line has learnt of held-out texts cannot be read",
+            value=f"{file}: {error}",
+            todo="Put a copy of the file back. Without it, texts that a version knows by heart would be held out again.",
+            file=file.name,
+        ) from error
+
+
+def _place(line: Line) -> Path:
+    return line.folder / "rows" / _FILE
+
+
+def _name(text: Text, key: str) -> str:
+    """A text, however it is spaced or capitalised, as the line alone can name it."""
+    said = folded(joined(text)).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(said, key=key.encode(), person=b"learnt", digest_size=12).hexdigest()
