@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.certified_bundle import LABELS, answer, text, write_pairs
-from tests.line_versions import line_of
+from tests.certified_bundle import LABELS, answer, pairs, text, write_pairs
+from tests.line_versions import line_of, version
 
 from smidgen.core.progress import Silent
-from smidgen.flows.learning import gathering, sides
+from smidgen.core.rows import Row
+from smidgen.flows.learning import batches, gathering, sides
+from smidgen.flows.learning.enthroning import install
 from smidgen.flows.learning.gathering import Capture, Names
 from smidgen.flows.learning.material import Material
 from smidgen.parts import recipe as recipes
@@ -116,3 +118,48 @@ def test_labels_that_are_put_right_in_a_file_are_learnt_of_every_text(line: Line
     later = material(line)
     assert {taken.row.input for taken in later.learning} == learnt.keys(), "a version has learnt them: they are held out never more"
     assert {taken.row.input for taken in (*later.choosing, *later.certifying)} == held
+
+
+TRAINED = pairs(200, 1)
+"""What every version here says that it was trained on."""
+
+
+def test_what_a_version_was_trained_on_is_held_out_by_no_draw_when_it_is_given(line: Line, tmp_path: Path) -> None:
+    """It knows these rows by heart: on those that were held out no challenger would ever be as good."""
+    (said,) = give(line, write_pairs(tmp_path / "train.csv", TRAINED))
+    assert said == "200 rows of train.csv are what a version of the line was trained on: none of them is held out"
+    assert [(batch.source, batch.learnt) for batch in line.read().rows] == [("original", True)]
+    found = material(line, use=False)
+    assert len(found.learning) == 200 and not (*found.choosing, *found.certifying)
+    assert give(line, write_pairs(tmp_path / "again.csv", TRAINED)) == [said.replace("train.csv", "again.csv")]
+    assert len(line.read().rows) == 1
+
+
+def test_rows_that_were_held_out_wrongly_are_so_no_more_when_they_are_given_again(line: Line, tmp_path: Path) -> None:
+    """As an older smidgen kept them."""
+    rows = [Row(*pair) for pair in TRAINED]
+    batches.keep(line, rows, "data", learnt=False, now=NOW)
+    assert material(line, use=False).choosing
+    give(line, write_pairs(tmp_path / "train.csv", TRAINED), NOW + DAY)
+    assert not material(line, use=False).choosing and [batch.at for batch in line.read().rows] == [NOW]
+    assert not batches.keep(line, rows, "data", learnt=False, now=NOW) and line.read().rows[0].learnt, "what is learnt stays so"
+
+
+def test_it_says_where_the_comparison_may_be_unfair(tmp_path: Path) -> None:
+    line = Line(tmp_path / "taken")
+    line.begin("support")
+    install(line, version(line, 0), by="hand", why="the line begins with a bundle", instead_of=None)
+    more = [*TRAINED, (text(0, 9999), LABELS[0])]
+    first, second = give(line, write_pairs(tmp_path / "more.csv", more))
+    assert first == "201 rows of more.csv are kept with the line"
+    assert "not known to the line" in second and "more.csv" in second and "by heart" in second
+    give(line, write_pairs(tmp_path / "train.csv", TRAINED))
+    assert give(line, write_pairs(tmp_path / "other.csv", pairs(50, 7, start=5000))) == ["50 rows of other.csv are kept with the line"]
+    found = material(line, use=False)
+    known = {given for given, _ in TRAINED}
+    assert not known & {taken.row.input for taken in (*found.choosing, *found.certifying)}, "known now, they are held out in no file"
+
+
+def test_of_a_line_that_began_from_nothing_all_is_known(line: Line, tmp_path: Path) -> None:
+    assert give(line, write_pairs(tmp_path / "a.csv", pairs(50, 7, start=5000))) == ["50 rows of a.csv are kept with the line"]
+    assert give(line, tmp_path / "a.csv") == ["50 rows of a.csv were with the line already"]

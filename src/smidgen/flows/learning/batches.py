@@ -20,7 +20,8 @@ def keep(line: Line, rows: Sequence[Row], source: Literal["original", "data"], *
     """Keep rows with the line; whether they are new to it.
 
     Args:
-        learnt: whether a version has learnt them all already, so that none of them can be held out.
+        learnt: whether a version has learnt them all already, so that none of them can be held out; also of rows that were kept before
+            that was known.
 
     Raises DataError where the line holds too many batches; BundleError where they cannot be written.
     """
@@ -43,9 +44,11 @@ def keep(line: Line, rows: Sequence[Row], source: Literal["original", "data"], *
 
     def added(found: Pointer) -> Pointer:
         nonlocal new
-        if any(known.sha256 == sha256 for known in found.rows):
+        known = next((known for known in found.rows if known.sha256 == sha256), None)
+        if known is not None:
             new = False
-            return found
+            told = known.model_copy(update={"source": source, "learnt": True}) if learnt and not known.learnt else known
+            return found.model_copy(update={"rows": tuple(told if one is known else one for one in found.rows)})
         if len(found.rows) >= MOST_BATCHES:
             raise DataError("the line holds too many batches of rows", value=len(found.rows), todo="Give more rows at a time.")
         return found.model_copy(update={"rows": (*found.rows, batch)})

@@ -5,13 +5,15 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from smidgen.core.errors import DataError
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import BundleError, DataError
 from smidgen.core.parts import Form, Task, formed, most_columns, placing
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row
@@ -65,22 +67,45 @@ def original(recipe: Recipe, line: Line, sha256: str | None, now: datetime, prog
     file = recipe.folder / Path(settings.train).expanduser() if settings.train not in (None, "-") else None
     if file is None or not file.is_file():
         what = settings.train or "its recipe names no file"
-        progress.say(f"the rows of the first version are not at hand ({what}): later ones cannot learn from them. Give them with --data")
+        progress.say(
+            f"the rows of the first version are not at hand ({what}): later ones cannot learn from them. Give that file with --data"
+        )
         return
     rows = _read(file, recipe, settings)
     if sha256 is not None and rows_hash((row.input, row.output) for row in rows) != sha256:
-        progress.say(f"{file.name} is not what the first version was trained on any more: it is left out. Give its rows with --data")
+        progress.say(f"{file.name} is not what the first version was trained on any more: it is left out. Give it as it was with --data")
         return
     batches.keep(line, rows, "original", learnt=True, now=now)
     progress.say(f"the {len(rows):,} rows of the first version are kept with the line, in {line.folder / 'rows'}, for later ones")
 
 
 def given(file: Path, line: Line, recipe: Recipe, names: Names, now: datetime, progress: Progress) -> None:
-    """Keep with the line the rows of a file that is given with the call. Raises DataError for one that cannot be read."""
+    """Keep with the line the rows of a file that is given with the call; says what they are. Those that a version was trained on, to the
+    row, are held out by no draw. Raises DataError for one that cannot be read."""
     asked = recipe.settings(DataSettings).model_copy(update={"input": names.input, "label": names.label, "max_rows": None})
     rows = _read(file, recipe, asked, names.remembered)
+    if rows_hash((row.input, row.output) for row in rows) in _trained_on(line):
+        batches.keep(line, rows, "original", learnt=True, now=now)
+        progress.say(f"{len(rows):,} rows of {file.name} are what a version of the line was trained on: none of them is held out")
+        return
     new = batches.keep(line, rows, "data", learnt=False, now=now)
     progress.say(f"{len(rows):,} rows of {file.name} " + ("are kept with the line" if new else "were with the line already"))
+    pointer = line.read()
+    if pointer.history and pointer.history[0].by == "hand" and all(batch.source != "original" for batch in pointer.rows):
+        progress.say(
+            f"what the line's first version was trained on is not known to the line. Where rows of {file.name} were among it, the "
+            "comparison is unfair: those that are held out that version knows by heart. Give the file that it was trained on as it was"
+        )
+
+
+def _trained_on(line: Line) -> frozenset[str]:
+    """The hashes of the rows that versions of the line were trained on, as their manifests have them."""
+    found = set[str]()
+    for id in line.versions():
+        with suppress(BundleError):  # whoever opens it will say so
+            manifest = read_manifest(line.version(id))
+            found |= {manifest.data.sha256} if manifest.data is not None else set()
+    return frozenset(found)
 
 
 def material(
