@@ -154,10 +154,10 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
         names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
         for file in ask.data:
             gathering.given(file, line, recipe, names, began, progress)
-        revoked = freshness.revocations(line)
-        pointer = freshness.remembered(line, revoked, began)
+        revoked, read = freshness.revocations(line), now or datetime.now(UTC)
+        pointer = freshness.remembered(line, revoked, read)
         form = champion.form if champion is not None else None
-        material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since)
+        material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since, now=read)
         if champion is not None and _the_same(pointer.last, ask, material):
             return _kept(line, pointer, began, "there is nothing new to learn from", ask, material)
         held_no_more(line, material.joined)

@@ -37,6 +37,8 @@ MOST_TURNS = 1000
 MOST_BATCHES = 10_000
 MOST_JOBS = 50
 """Recurring jobs that one line takes the captured requests of."""
+MOST_COUNTED = 10_000
+"""Revocations that the pointer remembers to have counted: the oldest are forgotten first, and counted again."""
 HELD_OUT = 0.3
 """Share of the texts given to a line that it does not learn from, where nothing else is said when it begins."""
 _MOST_BYTES = 8 * 1024 * 1024
@@ -122,7 +124,9 @@ class Pointer(_Part):
 
     Attributes:
         key: the line's own, by which a text falls on the side of the rows to learn from, or of the share `held_out`, for ever.
-        fresh_since: held-out rows from before say nothing of the traffic any more, for a certificate was revoked then. It only grows.
+        fresh_since: held-out rows from before say nothing of the traffic any more, for a certificate was revoked then. It only grows, but
+            for one that is to come, and was written down by a clock that was ahead.
+        counted: the certificates whose revocations it has counted: whatever time their records say, they move it no more.
         looks: how often a certificate was tested for since then, by which each further test is a stricter one.
         contests: how often a challenger was compared since then, likewise.
         jobs: the recurring jobs that it learns from, whatever name their requests asked for; empty for requests that named the line.
@@ -137,6 +141,7 @@ class Pointer(_Part):
     rows: tuple[Batch, ...] = Field(default=(), max_length=MOST_BATCHES)
     last: Learning | None = None
     fresh_since: AwareDatetime | None = None
+    counted: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")], ...] = Field(default=(), max_length=MOST_COUNTED)
     looks: int = Field(default=0, ge=0)
     contests: int = Field(default=0, ge=0)
     jobs: tuple[Job, ...] = Field(default=(), max_length=MOST_JOBS)
@@ -275,7 +280,10 @@ class Line:
             raise LineBusy(what, value=str(self.folder), todo=todo) from None
 
     def _write(self, pointer: Pointer) -> None:
-        content = json.dumps(pointer.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n"
+        facts = pointer.model_dump(mode="json")
+        if not facts["counted"]:
+            del facts["counted"]  # an older smidgen knows of none
+        content = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
         try:
             atomic.write(self.file, content.encode("utf-8"))
         except OSError as error:

@@ -43,7 +43,50 @@ def test_a_revocation_of_any_version_counts_and_the_moment_only_grows(line: Line
     revocation.revoke(line.version(champion), "cd" * 16, "found before", NOW - timedelta(days=1))
     assert (since(line), line.read().looks) == (NOW, 1)
     revocation.revoke(line.version(champion), "ef" * 16, "found again", NOW + timedelta(days=1))
-    assert (since(line), line.read().looks) == (NOW + timedelta(days=1), 0)
+    assert (since(line, NOW + timedelta(days=1)), line.read().looks) == (NOW + timedelta(days=1), 0)
+
+
+def test_a_revocation_of_a_time_to_come_was_when_it_is_first_seen(line: Line) -> None:
+    """A clock that was ahead for a moment must not stop the line until the calendar catches up."""
+    champion = line.version(line.read().champion or "")
+    revocation.revoke(champion, CERTIFICATE, "found by a clock that was ahead", NOW + timedelta(days=365))
+    for later in (0, 1, 30, 364, 365, 400):
+        assert since(line, NOW + timedelta(days=later)) == NOW, "and it does not move with every learning"
+    assert line.read().counted == (CERTIFICATE,)
+    revocation.revoke(champion, "cd" * 16, "found again", NOW + timedelta(days=2))
+    assert since(line, NOW + timedelta(days=3)) == NOW + timedelta(days=2), "another one counts as ever"
+
+
+def test_a_moment_that_was_remembered_by_a_clock_that_was_ahead_is_now(line: Line) -> None:
+    ahead = NOW + timedelta(days=365)
+    revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", ahead)
+    assert since(line, ahead) == ahead
+    line.change(lambda found: found.model_copy(update={"looks": 3}))
+    assert since(line, NOW) == NOW and line.read().looks == 3
+    assert since(line, NOW + timedelta(days=1)) == NOW and since(line, ahead + timedelta(days=1)) == NOW
+
+
+def test_a_moment_that_comes_within_a_day_is_waited_for(line: Line) -> None:
+    """It may be the clock of now that is behind by some hours, and then what was found out must not be forgotten."""
+    soon = NOW + timedelta(hours=14)
+    revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", soon)
+    assert since(line, soon) == soon and since(line, NOW) == soon
+
+
+def test_a_clock_of_before_the_versions_were_made_forgets_nothing(line: Line) -> None:
+    """A machine that has lost its time begins in 1970, or when its firmware was made."""
+    began = datetime(2015, 1, 1, tzinfo=UTC)
+    revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", NOW)
+    assert since(line, began) == NOW and line.read().counted == ()
+    assert since(line, NOW + timedelta(days=9)) == NOW
+    assert since(line, began) == NOW
+
+
+def test_a_pointer_without_revocations_is_one_that_an_older_smidgen_reads(line: Line) -> None:
+    assert "counted" not in line.file.read_text(encoding="utf-8")
+    revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", NOW)
+    since(line)
+    assert "counted" in line.file.read_text(encoding="utf-8")
 
 
 def test_rows_that_were_looked_at_are_not_fresh_for_an_older_revocation_that_is_heard_of_late(line: Line) -> None:
@@ -52,7 +95,7 @@ def test_rows_that_were_looked_at_are_not_fresh_for_an_older_revocation_that_is_
     revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", NOW)
     assert (since(line), line.read().looks, line.read().contests) == (NOW, 4, 7)
     revocation.revoke(line.version(line.read().champion or ""), "cd" * 16, "found", NOW + timedelta(days=2))
-    assert (since(line), line.read().looks, line.read().contests) == (NOW + timedelta(days=2), 0, 0)
+    assert (since(line, NOW + timedelta(days=2)), line.read().looks, line.read().contests) == (NOW + timedelta(days=2), 0, 0)
 
 
 def test_what_is_revoked_in_smidgens_home_alone_counts_and_is_not_swept_up_with_its_version(

@@ -34,8 +34,8 @@ def taken(text: str, output: object = "billing", source: Source = "data", days: 
     return replace(Taken(Row(text, output), source, NOW + timedelta(days=days)), **more)  # type: ignore[arg-type]
 
 
-def sort(*rows: tuple[Side, Taken], since: datetime | None = None) -> Material:
-    return sorted_out(rows, ["big"], Counter(), since=since)
+def sort(*rows: tuple[Side, Taken], since: datetime | None = None, until: datetime | None = None) -> Material:
+    return sorted_out(rows, ["big"], Counter(), since=since, until=until)
 
 
 def test_a_person_counts_before_a_file_before_a_large_model_and_the_newer_before_the_older() -> None:
@@ -103,6 +103,10 @@ def test_after_a_revocation_older_held_out_rows_say_nothing() -> None:
     found = sort(*rows, since=NOW + timedelta(days=1))
     assert [one.row.input for one in found.certifying] == ["2", "3"]
     assert dict(found.unusable) == {"held out, but too old": 2}
+    ahead = sort(*rows, since=NOW, until=NOW + timedelta(days=2))
+    assert [one.row.input for one in ahead.certifying] == ["1", "2"], "what came by a clock that was ahead may be of before"
+    assert dict(ahead.unusable) == {"held out, but too old": 1, "held out, but of a time to come": 1}
+    assert len(sort(*rows, until=NOW).certifying) == 4
 
 
 def pair(text: str, reference: str, held_out: bool = False, whose: str = "upstream", **more: object) -> Pair:

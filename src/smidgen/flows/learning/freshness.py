@@ -2,18 +2,28 @@
 
 A revocation says that what was held out until then is not like the traffic any more. Certificates come and go with their versions, and a
 version may be gone back from; so it is the line that remembers, and the moment only grows.
+
+A clock that was ahead for a while may have dated a revocation, or the moment itself. What is to come cannot have been: it is now, once, and
+is not moved again when its day has come.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import contextlib
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from smidgen.core.errors import CertificateError
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import BundleError, CertificateError
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
 from smidgen.gateway.revocation import Revocation
-from smidgen.store.line import Line, Pointer
+from smidgen.store.line import MOST_COUNTED, Line, Pointer
+
+_PATIENCE = timedelta(days=1)
+"""So far ahead a remembered moment is waited for: it may be the clock of now that is behind, by a time zone."""
+_ID = re.compile("[0-9a-f]{32}")
 
 
 def revocations(line: Line) -> frozenset[Revocation]:
@@ -23,16 +33,41 @@ def revocations(line: Line) -> frozenset[Revocation]:
     return frozenset(found for id in ids if id for found in revocation.known(line.version(id), _certificate(line.version(id))))
 
 
-def remembered(line: Line, found: frozenset[Revocation], began: datetime) -> Pointer:
-    """The pointer, which knows of these revocations from now on. One at a time that is not known was as late as can be: when this began.
+def remembered(line: Line, found: frozenset[Revocation], now: datetime) -> Pointer:
+    """The pointer, which knows of these revocations from now on. Each counts once, at its own time, or now where that is to come. One at a
+    time that is not known was as late as can be: now, each time.
 
     Where the moment grows, rows are fresh, and looks at them are counted anew. Raises as `Line.change` does.
     """
+    told = not _behind(line, now)
     pointer = line.read()
-    latest = max((one.at or began for one in found), default=None)
-    if latest is None or (pointer.fresh_since is not None and pointer.fresh_since >= latest):
+    if _counted(pointer, found, now, told) == pointer:
         return pointer
-    return line.change(lambda before: before.fresh(latest))
+    return line.change(lambda before: _counted(before, found, now, told))
+
+
+def _counted(pointer: Pointer, found: frozenset[Revocation], now: datetime, told: bool) -> Pointer:
+    """What the pointer says then. Where the clock does not tell the time (`told`), every moment stands as it is written, and none is done
+    with."""
+    if told and pointer.fresh_since is not None and pointer.fresh_since - now > _PATIENCE:
+        pointer = pointer.model_copy(update={"fresh_since": now})
+    new = [one for one in found if one.at is None or one.certificate not in pointer.counted]
+    latest = max((min(one.at or now, now) if told else one.at or now for one in new), default=None)
+    if latest is not None:
+        pointer = pointer.fresh(latest)
+    done = sorted({one.certificate for one in new if told and one.at is not None and _ID.fullmatch(one.certificate)})
+    return pointer.model_copy(update={"counted": (*pointer.counted, *done)[-MOST_COUNTED:]})
+
+
+def _behind(line: Line, now: datetime) -> bool:
+    """Whether the clock says a time at which none of the line's versions was made yet. A machine that has lost its time begins long ago; it
+    must not take all that was found out since for what is to come."""
+    made: list[datetime] = []
+    for id in line.versions():
+        with contextlib.suppress(BundleError, ValueError):
+            moment = datetime.fromisoformat(read_manifest(line.version(id)).created)
+            made.append(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+    return bool(made) and now < min(made)
 
 
 def _certificate(bundle: Path) -> str | None:

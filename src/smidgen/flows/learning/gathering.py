@@ -109,13 +109,21 @@ def _trained_on(line: Line) -> frozenset[str]:
 
 
 def material(
-    line: Line, pointer: Pointer, recipe: Recipe, form: Form | None, capture: Capture, *, revoked: datetime | None = None
+    line: Line,
+    pointer: Pointer,
+    recipe: Recipe,
+    form: Form | None,
+    capture: Capture,
+    *,
+    revoked: datetime | None = None,
+    now: datetime | None = None,
 ) -> Material:
     """The rows of the line, and the captured ones, by their sides.
 
     Args:
         form: of the champion; None where there is none.
         revoked: when a certificate of the line was, the last time: held-out rows from before are not used.
+        now: with it, nor are those that say they came later than this.
 
     Raises BundleError where rows of the line are not as they were kept; TrafficError where the store cannot be read.
     """
@@ -136,7 +144,7 @@ def material(
         with captured.store(capture.url) as store:
             if store is not None:
                 found = captured.taken(_pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key)
-    return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked)
+    return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked, until=now)
 
 
 def new_pairs(line: Line, capture: Capture, most: int | None = None, grown: float = 0.0) -> int:

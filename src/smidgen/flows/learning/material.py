@@ -104,7 +104,12 @@ def sources(rows: Iterable[Taken]) -> dict[str, int]:
 
 
 def sorted_out(
-    rows: Sequence[tuple[Side, Taken]], teachers: Iterable[str], unusable: Counter[str], *, since: datetime | None = None
+    rows: Sequence[tuple[Side, Taken]],
+    teachers: Iterable[str],
+    unusable: Counter[str],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Material:
     """The rows by their sides.
 
@@ -118,6 +123,7 @@ def sorted_out(
     Args:
         rows: in the order in which they were given.
         since: held-out rows from before are not used: what they say of the traffic was found to be wrong since then.
+        until: nor are those from after, with `since`: they came while the clock was ahead, and nobody knows when that was.
     """
     known = {folded(joined(taken.row.input)) for side, taken in rows if side is Side.LEARNING and taken.heard}
     teaching, held = list[Taken](), list[tuple[Side, Taken]]()
@@ -131,14 +137,16 @@ def sorted_out(
                 given[taken.row.input] = None
     learning = _once(teaching, _believed)
     new = [(side, taken) for side, taken in held if folded(joined(taken.row.input)) not in known]
-    fresh = [(side, taken) for side, taken in new if since is None or taken.at > since]
+    dated = [(side, taken) for side, taken in new if since is None or until is None or taken.at <= until]
+    fresh = [(side, taken) for side, taken in dated if since is None or taken.at > since]
     drawn = [(side, taken) for side, taken in fresh if not (side is Side.CHOOSING and taken.volunteered)]
     choosing = newest(taken for side, taken in drawn if side is Side.CHOOSING)
     certifying = [taken for side, taken in fresh if side is Side.CERTIFYING]
     by_source = [one for source in _RANK for one in newest(taken for taken in certifying if taken.source == source)]
     left_out = {
         "held out, but learnt from before": len(held) - len(new),
-        "held out, but too old": len(new) - len(fresh),
+        "held out, but of a time to come": len(new) - len(dated),
+        "held out, but too old": len(dated) - len(fresh),
         "held out to choose, but there only because somebody put the answer right": len(fresh) - len(drawn),
         "held out, and another row has the same text": len(drawn) - len(choosing) - len(by_source),
     }
