@@ -193,8 +193,10 @@ def learn(
         return
     later = replace(ask, start=None, data=(), jobs=())
 
+    counted: dict[datetime, int] = {}
+
     def new(most: int) -> int:
-        return new_pairs(Line(line), capture, most, when_grown or 0.0)
+        return new_pairs(Line(line), capture, most, when_grown or 0.0, before=counted)
 
     with _until_stopped() as stop:
         keep_on(

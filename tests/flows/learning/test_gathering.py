@@ -19,7 +19,7 @@ from smidgen.flows.learning.gathering import Capture, Names
 from smidgen.flows.learning.material import Material
 from smidgen.parts import recipe as recipes
 from smidgen.parts.recipe import Recipe
-from smidgen.store.line import Line
+from smidgen.store.line import Learning, Line
 from smidgen.store.traffic.shapes import Exchange, Feedback
 from smidgen.store.traffic.store import Traffic, opened
 
@@ -163,3 +163,47 @@ def test_it_says_where_the_comparison_may_be_unfair(tmp_path: Path) -> None:
 def test_of_a_line_that_began_from_nothing_all_is_known(line: Line, tmp_path: Path) -> None:
     assert give(line, write_pairs(tmp_path / "a.csv", pairs(50, 7, start=5000))) == ["50 rows of a.csv are kept with the line"]
     assert give(line, tmp_path / "a.csv") == ["50 rows of a.csv were with the line already"]
+
+
+def learnt_at(line: Line, moment: datetime) -> None:
+    line.change(lambda found: found.model_copy(update={"last": Learning(at=moment, outcome="kept", why="")}))
+
+
+def answered(store: Traffic, first: int, last: int, **facts: Any) -> None:
+    store.add([exchange(number, answered_by="upstream", answer="yes", model="big", **facts) for number in range(first, last)])
+
+
+def test_it_counts_what_came_since_it_last_learnt(line: Line, store: Traffic) -> None:
+    answered(store, 0, 100)
+    later = NOW + timedelta(seconds=200)
+    assert gathering.new_pairs(line, Capture(), now=later) == 100 and gathering.new_pairs(line, Capture(), 30, now=later) == 30
+    learnt_at(line, NOW + timedelta(seconds=80))
+    assert gathering.new_pairs(line, Capture(), now=later) == 20
+    assert gathering.new_pairs(line, Capture(since=NOW + timedelta(seconds=95)), now=later) == 5
+    assert [gathering.new_pairs(line, Capture(), 10, grown, now=later) for grown in (0.1, 0.25, 0.26)] == [10, 20, 0]
+
+
+def test_a_learning_of_a_time_to_come_does_not_stop_the_count(line: Line, store: Traffic) -> None:
+    """A clock that was ahead for a moment: nothing would be new until the calendar has caught up."""
+    answered(store, 0, 50)
+    answered(store, 50, 60, time=NOW + 300 * DAY)
+    learnt_at(line, NOW + 365 * DAY)
+    assert gathering.new_pairs(line, Capture(), now=NOW + DAY) == 50
+    assert gathering.new_pairs(line, Capture(), 10, 0.3, now=NOW + DAY) == 10
+    learnt_at(line, NOW + DAY)
+    assert gathering.new_pairs(line, Capture(), now=NOW + 2 * DAY) == 0, "nor are requests of a time to come new at every look"
+
+
+def test_what_was_there_before_is_counted_once_and_no_text_is_read(line: Line, store: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered(store, 0, 100)
+    learnt_at(line, NOW + timedelta(seconds=80))
+    asked: list[Any] = []
+    real = Traffic.pair_count
+    monkeypatch.setattr(Traffic, "pairs", lambda *given, **more: pytest.fail("texts are read"))
+    monkeypatch.setattr(Traffic, "pair_count", lambda self, *given: asked.append(given[2]) or real(self, *given))
+    before: dict[datetime, int] = {}
+    now = NOW + timedelta(seconds=200)
+    assert [gathering.new_pairs(line, Capture(), 10, 0.3, before=before, now=now) for _ in range(3)] == [0, 0, 0]
+    assert asked == [NOW + timedelta(seconds=80), now, now, now] and list(before.values()) == [80]
+    learnt_at(line, NOW + timedelta(seconds=90))
+    assert gathering.new_pairs(line, Capture(), 10, 0.1, before=before, now=now) == 10 and list(before.values()) == [80, 90]

@@ -45,6 +45,12 @@ class Stored(Protocol):
         """Texts with answers, the oldest first."""
         ...
 
+    def pair_count(
+        self, asked: str | None, since: datetime | None, until: datetime | None, template: str | None = None, frames: Sequence[Frame] = ()
+    ) -> int:
+        """How many texts with answers there are."""
+        ...
+
     def stretch(
         self,
         asked: str | None,

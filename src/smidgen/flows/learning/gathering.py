@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, DataError
+from smidgen.core.frames import Frame
 from smidgen.core.parts import Form, Task, formed, most_columns, placing
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row
@@ -147,22 +147,48 @@ def material(
     return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked, until=now)
 
 
-def new_pairs(line: Line, capture: Capture, most: int | None = None, grown: float = 0.0) -> int:
-    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet. With `grown`
-    0, where they are fewer than that share of those that were there before."""
+def new_pairs(
+    line: Line,
+    capture: Capture,
+    most: int | None = None,
+    grown: float = 0.0,
+    *,
+    before: dict[datetime, int] | None = None,
+    now: datetime | None = None,
+) -> int:
+    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet, or it learnt
+    by a clock that was ahead: when that was nobody knows. With `grown` 0, where they are fewer than that share of those that were there
+    before.
+
+    Args:
+        before: how many there were before each last learning, for whoever asks again and again; what is counted is put in.
+        now: what says it came later came by a clock that was ahead, and is not counted: it would be new for ever.
+    """
+    now = now or datetime.now(UTC)
     pointer = line.read() if is_line(line.folder) else None
-    last = pointer.last.at if pointer is not None and pointer.last is not None else None
+    last = pointer.last.at if pointer is not None and pointer.last is not None and pointer.last.at <= now else None
     since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
     known = pointer if pointer is not None else Pointer(name=line.folder.resolve().name[:100] or "model", key="0" * 32)
+    counted = {} if before is None else before
     with captured.store(capture.url) as store:
         if store is None:
             return 0
-        old = 0
-        if grown and last is not None:
-            old = sum(1 for _ in _pairs(store, known, capture, capture.since, last))
-        wanted = math.ceil(grown * old)
-        found = sum(1 for _ in islice(_pairs(store, known, capture, since), most and max(most, wanted)))
-        return found if found >= wanted else 0
+        if grown and last is not None and last not in counted:
+            counted[last] = _count(store, known, capture, capture.since, last)
+        wanted = math.ceil(grown * counted.get(last, 0)) if last is not None else 0
+        found = _count(store, known, capture, since, now)
+    return 0 if found < wanted else found if most is None else min(found, max(most, wanted))
+
+
+def _count(store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime) -> int:
+    """How many `_pairs` there are."""
+    if not pointer.jobs:
+        return store.pair_count(capture.asked or pointer.name, since, until, capture.template)
+    frames: dict[str, list[Frame]] = {}
+    for job in pointer.jobs:
+        if capture.template in (None, job.template):
+            frames.setdefault(job.template, []).append(job.frame)
+    return sum(store.pair_count(capture.asked, since, until, template, mine if all(mine) else ()) for template, mine in frames.items())
 
 
 def _pairs(

@@ -42,6 +42,17 @@ def page(
 ) -> sql.Select[Any]:
     """The next requests that could be pairs, behind the time and id of the last one."""
     one = REQUESTS.c
+    wanted = could_be(asked, held_out, since, until, template)
+    if after is not None:
+        wanted.append(behind(after))
+    return sql.select(REQUESTS).where(*wanted).order_by(one.time, one.id).limit(_PAGE)
+
+
+def could_be(
+    asked: str | None, held_out: bool | None, since: float | None, until: float | None, template: str | None
+) -> list[sql.ColumnElement[bool]]:
+    """What is so of every request that could be a pair."""
+    one = REQUESTS.c
     # Of a held-out request that was cut it may be the answer that is too long: that one counts.
     wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.or_(sql.not_(one.truncated), one.held_out)]
     if asked is not None:
@@ -54,9 +65,13 @@ def page(
         wanted.append(one.time < until)
     if template is not None:
         wanted.append(one.template_hash == template)
-    if after is not None:
-        wanted.append(sql.or_(one.time > after[0], sql.and_(one.time == after[0], one.id > after[1])))
-    return sql.select(REQUESTS).where(*wanted).order_by(one.time, one.id).limit(_PAGE)
+    return wanted
+
+
+def behind(place: tuple[float, str]) -> sql.ColumnElement[bool]:
+    """What is so of every request behind this time and id."""
+    one = REQUESTS.c
+    return sql.or_(one.time > place[0], sql.and_(one.time == place[0], one.id > place[1]))
 
 
 def judged(connection: Connection, ids: Sequence[str]) -> dict[str, Judgement]:

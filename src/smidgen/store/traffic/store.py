@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import InputError
 from smidgen.core.frames import UNFRAMED, Frame
-from smidgen.store.traffic import given, kinds, learning
+from smidgen.store.traffic import given, kinds, learning, pair_counts
 from smidgen.store.traffic.database import Database, url_of
 from smidgen.store.traffic.given import Given, Place
 from smidgen.store.traffic.kinds import Tally, Template
@@ -176,6 +176,13 @@ class Traffic:
                 pair = learning.pair(row, said.get(row.id))
                 if pair is not None:
                     yield pair
+
+    def pair_count(
+        self, asked: str | None, since: datetime | None, until: datetime | None, template: str | None = None, frames: Sequence[Frame] = ()
+    ) -> int:
+        """How many pairs of both sides there are, of texts that stand in one of the frames where any are given."""
+        first, last = (stamp(time) if time is not None else None for time in (since, until))
+        return pair_counts.count(self._reading, asked, first, last, template, frames)
 
     def stretch(
         self,
