@@ -237,6 +237,8 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         )
     if promote:
         enthroning.install(line, built.folder, by="learn", why=why, instead_of=champion.id if champion is not None else None)
+        if freshness.overtaken(line, started.revoked, started.now or datetime.now(UTC)):
+            progress.say("a certificate of the line was revoked while the new version was put in its place: its own does not hold")
         remember(line.folder)
     outcome: Literal["promoted", "kept"] = _PROMOTED if promote else _KEPT
     last = Learning(

@@ -52,6 +52,8 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
         raise InputError("this version serves already", value=wanted, todo="Name another with --to, or leave it out.")
     bundle = lines.version(line, wanted)
     # Before it serves: a certificate that the latest revocation has outdated must not hold for a moment.
-    freshness.remembered(line, freshness.revocations(line), now or datetime.now(UTC))
+    revoked = freshness.revocations(line)
+    freshness.remembered(line, revoked, now or datetime.now(UTC))
     line.point(wanted, by="rollback", why=reason or f"back from {pointer.champion}", instead_of=pointer.champion, now=now)
+    freshness.overtaken(line, revoked, now or datetime.now(UTC))
     return RolledBack(pointer.name, wanted, pointer.champion, standing(bundle.folder, subject_of(bundle.manifest), now))

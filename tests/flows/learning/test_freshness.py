@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from tests.certified_bundle import pairs, write_pairs
 from tests.line_versions import line_of
 
-from smidgen.flows.certifying import Terms, certify
+from smidgen.flows.certifying import Terms, certify, shown
 from smidgen.flows.learning import enthroning, freshness
 from smidgen.flows.live import load
-from smidgen.gateway import revocation
+from smidgen.gateway import auditing, revocation
+from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.standing import State
 from smidgen.store.home import home
 from smidgen.store.line import Learning, Line
 
@@ -29,6 +32,13 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
 
 def since(line: Line, began: datetime = NOW) -> datetime | None:
     return freshness.remembered(line, freshness.revocations(line), began).fresh_since
+
+
+def certified(line: Line, tmp_path: Path, now: datetime = NOW) -> Certificate:
+    """The champion's certificate. It answers the other way round."""
+    file = write_pairs(tmp_path / "c.csv", [(given, "no" if wanted == "yes" else "yes") for given, wanted in pairs(1500, 3, 0.0, 0.1)])
+    with closing(load(line.folder, 1)) as model:
+        return certify(model, file, Terms(alpha=0.1), now=now).certificate
 
 
 def test_a_revocation_of_any_version_counts_and_the_moment_only_grows(line: Line) -> None:
@@ -103,9 +113,7 @@ def test_what_is_revoked_in_smidgens_home_alone_counts_and_is_not_swept_up_with_
 ) -> None:
     champion = line.read().champion
     assert champion is not None
-    model = load(line.folder, 1)
-    file = write_pairs(tmp_path / "c.csv", [(given, "no" if wanted == "yes" else "yes") for given, wanted in pairs(1500, 3, 0.0, 0.1)])
-    paper = certify(model, file, Terms(alpha=0.1), now=NOW).certificate
+    paper = certified(line, tmp_path)
     revocation.revoke(line.version(champion), paper.id, "found", NOW)
     revocation.place(line.version(champion)).unlink()
     assert [one.at for one in freshness.revocations(line)] == [NOW]
@@ -116,6 +124,41 @@ def test_what_is_revoked_in_smidgens_home_alone_counts_and_is_not_swept_up_with_
     shutil.rmtree(home() / "revocations")
     assert champion not in line.versions() and freshness.revocations(line) == frozenset()
     assert line.read().fresh_since == NOW
+
+
+def test_a_revocation_that_stands_only_in_the_state_of_the_audits_counts(line: Line, tmp_path: Path) -> None:
+    """The process was killed after it had written the state, and before it wrote the revocation; and no server has opened it since."""
+    version = line.version(line.read().champion or "")
+    paper = certified(line, tmp_path)
+    for _ in range(20):
+        auditing.observe(version, paper, 1.0)
+    revocation.place(version).unlink()
+    (home() / "revocations" / f"{paper.id}.json").unlink()
+    assert {one.certificate for one in freshness.revocations(line)} == {paper.id}
+    assert revocation.revoked(version, paper.id) is not None, "it is written now"
+    assert since(line, NOW + timedelta(days=1)) == NOW + timedelta(days=1)
+
+
+def test_where_it_cannot_be_written_the_line_goes_on(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certified(line, tmp_path)
+
+    def fails(*given: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(auditing, "mend", fails)
+    assert freshness.revocations(line) == frozenset()
+
+
+def test_what_is_revoked_while_a_version_is_put_in_its_place_makes_it_stale(line: Line, tmp_path: Path) -> None:
+    """Also within the second in which it was certified: certificates know no parts of one."""
+    now = NOW + timedelta(milliseconds=300)
+    paper = certified(line, tmp_path, now)
+    assert paper.created == NOW
+    before = freshness.revocations(line)
+    assert not freshness.overtaken(line, before, now) and shown(line.folder, now).valid
+    revocation.revoke(line.version(line.read().history[0].champion), CERTIFICATE, "found", now + timedelta(milliseconds=100))
+    assert freshness.overtaken(line, before, now + timedelta(milliseconds=200))
+    assert shown(line.folder, now + timedelta(seconds=1)).state is State.STALE and line.read().counted == (CERTIFICATE,)
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"format_version": 1, "revoked": [{"certificate": "x", "reason": "y"}]}'])

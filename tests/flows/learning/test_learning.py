@@ -25,8 +25,8 @@ from smidgen.flows.learning.gathering import Capture
 from smidgen.flows.live import load
 from smidgen.flows.rollback import roll_back
 from smidgen.flows.vouching import subject_of
+from smidgen.gateway import auditing, revocation
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation
 from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
 from smidgen.gateway.standing import State
 from smidgen.gateway.watching import Watch
@@ -236,6 +236,38 @@ def test_a_revocation_while_it_learns_keeps_the_challenger_out(line: Line, tmp_p
     trained(monkeypatch)
     later = run(line, NOW + DAY, data(tmp_path))
     assert later.promoted and line.read().fresh_since == NOW + DAY / 2
+
+
+def test_what_the_audits_refuted_certifies_nothing_though_no_revocation_was_written(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two: the state of the audits says so, and nobody has opened the version since."""
+    trained(monkeypatch)
+    first = run(line, NOW, data(tmp_path))
+    assert first.promoted and first.attested is not None and first.attested.certificate is not None
+    paper, version = first.attested.certificate, line.version(line.read().champion or "")
+    for _ in range(40):
+        auditing.observe(version, paper, 1.0)
+    revocation.place(version).unlink()
+    (home() / "revocations" / f"{paper.id}.json").unlink()
+    again = run(line, NOW + DAY, data(tmp_path))
+    assert held(again) == 0 and too_old(again) > 600 and line.read().fresh_since == NOW + DAY
+
+
+def test_a_revocation_while_it_is_put_in_its_place_makes_the_new_one_stale(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = line.read().champion or ""
+
+    def interrupted(*given: Any, **more: Any) -> str:
+        revocation.revoke(line.version(before), "ab" * 16, "found just now", NOW)
+        return install(*given, **more)
+
+    trained(monkeypatch)
+    monkeypatch.setattr("smidgen.flows.learning.enthroning.install", interrupted)
+    done = run(line, NOW, data(tmp_path))
+    assert done.promoted and done.attested is not None and done.attested.certificate is not None
+    assert certifying.shown(line.folder, NOW + DAY).state is State.STALE
 
 
 def test_who_was_compared_with_another_champion_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

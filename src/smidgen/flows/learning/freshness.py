@@ -16,8 +16,8 @@ from pathlib import Path
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, CertificateError
+from smidgen.gateway import auditing, revocation
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation
 from smidgen.gateway.revocation import Revocation
 from smidgen.store.line import MOST_COUNTED, Line, Pointer
 
@@ -27,10 +27,21 @@ _ID = re.compile("[0-9a-f]{32}")
 
 
 def revocations(line: Line) -> frozenset[Revocation]:
-    """Every revocation that is known of any version of the line, also of one that was swept up."""
+    """Every revocation that is known of any version of the line, also of one that was swept up. Where the audits of a version's certificate
+    say that it is revoked, and nobody has written that down yet, it is written first."""
     folder = line.folder / "versions"
     ids = {entry.name.partition(".")[0] for entry in folder.iterdir()} if folder.is_dir() else set()
-    return frozenset(found for id in ids if id for found in revocation.known(line.version(id), _certificate(line.version(id))))
+    return frozenset(found for id in ids if id for found in _of(line.version(id)))
+
+
+def _of(version: Path) -> frozenset[Revocation]:
+    try:
+        paper = papers.read(papers.place(version))
+    except CertificateError:
+        return revocation.known(version)
+    with contextlib.suppress(OSError):  # neither place can be written: then the line cannot be either
+        auditing.mend(version, paper)
+    return revocation.known(version, paper.id)
 
 
 def remembered(line: Line, found: frozenset[Revocation], now: datetime) -> Pointer:
@@ -44,6 +55,18 @@ def remembered(line: Line, found: frozenset[Revocation], now: datetime) -> Point
     if _counted(pointer, found, now, told) == pointer:
         return pointer
     return line.change(lambda before: _counted(before, found, now, told))
+
+
+def overtaken(line: Line, known: frozenset[Revocation], now: datetime) -> bool:
+    """Whether a certificate of the line was revoked since these revocations were all that were known, while a version was put in its place.
+    Then its own certificate, which was given before that, is made stale. Raises as `Line.change` does."""
+    found = revocations(line)
+    if found == known:
+        return False
+    remembered(line, found, now)
+    # Certificates know whole seconds, and it may be of this one.
+    line.change(lambda before: before.fresh(now + timedelta(seconds=1)))
+    return True
 
 
 def _counted(pointer: Pointer, found: frozenset[Revocation], now: datetime, told: bool) -> Pointer:
@@ -68,11 +91,3 @@ def _behind(line: Line, now: datetime) -> bool:
             moment = datetime.fromisoformat(read_manifest(line.version(id)).created)
             made.append(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
     return bool(made) and now < min(made)
-
-
-def _certificate(bundle: Path) -> str | None:
-    """The id of the certificate beside a version; None where there is none that can be read."""
-    try:
-        return papers.read(papers.place(bundle)).id
-    except CertificateError:
-        return None
