@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from smidgen.store.steps import StepBusy, Steps
@@ -64,12 +67,82 @@ def test_two_processes_do_not_work_on_one_step(tmp_path: Path) -> None:
     assert (folder / "result.txt").read_text(encoding="utf-8") == "first"
 
 
-def test_pruning_keeps_the_newest_and_this_run(tmp_path: Path) -> None:
+def made(root: Path, number: int, days: float = 0.0) -> Path:
+    """A result that was last used so many days ago."""
+    folder = Steps(root).run("fit", {"a": number}, lambda folder: write(folder, "x" * 1000))
+    moment = time.time() - days * 86_400
+    os.utime(folder, (moment, moment))
+    return folder
 
-    old = Steps(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "x" * 1000))
-    os.utime(old, (1, 1))
+
+def test_pruning_keeps_the_newest_and_this_run(tmp_path: Path) -> None:
+    old, older = made(tmp_path, 1, 2), made(tmp_path, 3, 20_000)
     steps = Steps(tmp_path)
     new = steps.run("fit", {"a": 2}, lambda folder: write(folder, "y" * 1000))
+    steps.prune(limit=2500)
+    assert new.is_dir() and old.is_dir() and not older.exists()
     steps.prune(limit=500)
-    assert new.is_dir()
-    assert not old.exists()
+    assert new.is_dir() and not old.exists()
+    assert [entry for entry in tmp_path.iterdir() if entry.is_dir()] == [new]
+
+
+def test_what_another_build_uses_stays(tmp_path: Path) -> None:
+    """It found the result and reads it; or it is at work on a step whose folder has been still for long."""
+    used, still = made(tmp_path, 1, 0.9), made(tmp_path, 2, 2)
+    part = still.rename(still.with_name(f"{still.name}.part"))
+    steps = Steps(tmp_path)
+    with filelock.FileLock(tmp_path / f"{still.name}.lock", timeout=0):
+        steps.prune(limit=0)
+        assert used.is_dir() and part.is_dir()
+    steps.prune(limit=0)
+    assert used.is_dir() and not part.exists(), "nobody is at work on it any more"
+
+
+def test_what_was_used_while_it_was_pruned_stays_and_what_was_taken_away_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = made(tmp_path, 1, 2)
+    real = filelock.FileLock
+
+    def late(*given: object, **more: object) -> object:
+        os.utime(old)  # another build found it a moment before
+        return real(*given, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filelock, "FileLock", late)
+        Steps(tmp_path).prune(limit=0)
+    assert old.is_dir()
+
+    def gone(place: Path, *given: object) -> None:
+        shutil.rmtree(place)
+        raise FileNotFoundError(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", gone)
+        again = Steps(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "anew"))
+    assert (again / "result.txt").read_text(encoding="utf-8") == "anew"
+
+
+def test_what_a_killed_pruning_left_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = made(tmp_path, 1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *given, **more: None)
+        Steps(tmp_path).prune(limit=0)
+    assert not old.exists() and len([entry for entry in tmp_path.iterdir() if entry.is_dir()]) == 1
+    Steps(tmp_path).prune()
+    assert not [entry for entry in tmp_path.iterdir() if entry.is_dir()]
+
+
+@pytest.mark.parametrize("what", ["is_dir", "stat", "rglob"])
+def test_a_folder_that_vanishes_while_it_looks_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    gone, kept = made(tmp_path, 1, 3), made(tmp_path, 2, 2)
+    real = getattr(Path, what)
+
+    def vanishing(self: Path, *given: object, **more: object) -> object:
+        if self == gone:
+            shutil.rmtree(gone, ignore_errors=True)
+        return real(self, *given, **more)
+
+    monkeypatch.setattr(Path, what, vanishing)
+    Steps(tmp_path).prune(limit=1500)
+    assert not gone.exists() and kept.is_dir()
