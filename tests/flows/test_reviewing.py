@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,33 @@ def test_a_loss_counts_once_though_the_process_ends_within(
     monkeypatch.setattr(auditing, "take_in", real)
     assert drawn(certified_bundle, store) == [f"req_{number}" for number in range(1, 5)]
     assert (auditing.evidence(paper).audits, auditing.evidence(paper).losses) == (1, 1.0)
+
+
+@pytest.mark.parametrize("fails", ["correction", "state"])
+def test_where_either_cannot_be_written_nothing_is_taken_in_and_it_is_asked_again(
+    certified_bundle: Path,  # noqa: F811
+    store: Traffic,
+    paper: Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+) -> None:
+    fill(store, paper.id, 5, held_out=False)
+
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with reviewing.opened(certified_bundle, store, 1.0) as review:
+        given = next(review.waiting())
+        with monkeypatch.context() as patch:
+            patch.setattr(*((Traffic, "feedback") if fails == "correction" else (reviewing.atomic, "write")), full)
+            with pytest.raises(OSError, match="No space"):
+                review.take_in(given, OTHER[right(given)])
+    assert auditing.evidence(paper).audits == 0
+    with reviewing.opened(certified_bundle, store, 1.0) as review:
+        assert next(review.waiting()).id == given.id
+        review.take_in(given, OTHER[right(given)])
+    assert (auditing.evidence(paper).audits, auditing.evidence(paper).losses) == (1, 1.0)
+    assert [(pair.id, pair.reference) for pair in store.pairs()] == [(given.id, OTHER[right(given)])], "what was said is kept"
 
 
 def test_wrong_answers_revoke_and_then_there_is_nothing_to_audit(certified_bundle: Path, store: Traffic, paper: Certificate) -> None:  # noqa: F811

@@ -114,7 +114,8 @@ class Reviewing:
         It is kept as a correction, too, to learn from; not of a text that is held out, for what was drawn so must neither choose nor
         certify.
 
-        Raises ValueError as `parsed` does, and for another than the next one; OSError where it cannot be written. Then nothing is taken in.
+        Raises ValueError as `parsed` does, and for another than the next one; OSError or TrafficError where it cannot be written. Then
+        nothing is taken in, and the answer still waits.
         """
         expected = next(self.waiting(now), None)
         if expected is None or expected.place != given.place:
@@ -123,9 +124,11 @@ class Reviewing:
         if said is not None:
             reply = Reply(json.loads(given.local_output), 1.0)
             loss = float(self._loss.of([Row(given.input, self.parsed(said))], [reply])[0])
-        self._write(replace(self._state, pending=(given.place, loss, self.evidence.audits)))
+        before = self.evidence.audits
+        # First the correction: once the loss is under way it will count, and nobody is asked again. That it is kept twice is no harm.
         if said is not None and not given.held_out:
             self.store.feedback(Feedback(given.id, now or datetime.now(UTC), corrected=said.strip(), comment=f"audit of {self.paper.id}"))
+        self._write(replace(self._state, pending=(given.place, loss, before)))
         return self._settled()
 
     def _settled(self) -> bool:
