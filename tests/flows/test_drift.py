@@ -239,6 +239,29 @@ def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store:
     assert not due(line.folder.parent, SMALL)
 
 
+def test_moments_to_come_do_not_stop_the_looks(line: Line, store: Traffic) -> None:
+    """A clock was ahead for a moment: at the look, at the promotion, or when requests came."""
+    now, ahead = at(1000), at(500_000)
+    capture(store, range(400))
+    look(line.folder, SMALL, now=now)
+    champion = line.read().champion or ""
+    assert not due(line.folder, SMALL, now=now)
+    record.change(champion, "support", lambda known: known.model_copy(update={"newest": ahead}))
+    assert due(line.folder, SMALL, now=now)
+    look(line.folder, SMALL, now=now)
+    assert not due(line.folder, SMALL, now=now) and record.read(champion, "support").newest == at(399)
+
+    line.change(lambda found: found.model_copy(update={"history": (found.history[-1].model_copy(update={"at": ahead}),)}))
+    capture(store, range(400, 500))
+    assert due(line.folder, SMALL, now=now)
+    found = look(line.folder, SMALL, now=now)
+    assert found.judgement is not None and found.windows.words == "the first that were captured" and found.windows.last == at(499)
+
+    capture(store, range(500_000, 500_150))
+    assert not due(line.folder, SMALL, now=now), "what is to come is not new at every look"
+    assert look(line.folder, SMALL, now=now).windows.last == at(499)
+
+
 def test_a_name_is_found_on_the_shelf(line: Line, certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     shelf.remember(line.folder)
     assert place_of(str(certified_bundle)) == certified_bundle

@@ -42,6 +42,16 @@ def test_of_two_looks_at_once_each_has_its_number_and_the_later_ones_finding_sta
     assert both.sample_sha256 == "b" * 64 and both.next("a" * 64) == 3
 
 
+def test_a_moment_to_come_is_not_remembered_as_the_newest() -> None:
+    """It came by a clock that was ahead, and nothing would be new until the calendar has caught up."""
+    ahead = NOW + timedelta(days=365)
+    fresh = record.Record(bundle_id="0123456789ab", name="support").looking("a" * 64)
+    wrong = fresh.looked(1, ahead, ahead, {"look": 1})
+    assert wrong.newest == ahead
+    assert wrong.looking("b" * 64).looked(2, NOW, NOW + timedelta(hours=1), {"look": 2}).newest == NOW
+    assert fresh.looked(1, ahead, NOW, {"look": 1}).newest == NOW, "nor is that of a request"
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"bundle_id": "x"}', b'{"bundle_id": "x", "name": "y", "looks": -1}', b" " * 300_000])
 def test_a_record_that_cannot_be_read_is_not_made_anew(content: bytes) -> None:
     file = record.place("0123456789ab", "support")

@@ -116,22 +116,23 @@ def look(folder: Path, ask: Ask, progress: Progress | None = None, now: datetime
         BundleError: the bundle or line cannot be opened; rows of the line are not as they were kept.
         TrafficError: the store of traffic cannot be read. DriftError: the look cannot be counted.
     """
-    progress = progress or Silent()
+    progress, now = progress or Silent(), now or datetime.now(UTC)
     _check(ask)
     with closing(load(folder, ask.threads)) as model:
-        asked = _asked(ask, model.name)
+        asked = _asked(ask, model.name, now)
         found = windows(asked, model.line, tuple(model.form.get("labels", ())), ask.threads)
         few = _few(found)
         sample = sampled(found, model, ask.threads, progress) if not few else None
     if sample is None or found.last is None:
         why = few or f"too few different texts: each stretch needs {FEWEST}"
         return Looked(model.name, model.id, found, sample, None, why)
-    return _judged(model, found, sample, ask, progress, now or datetime.now(UTC))
+    return _judged(model, found, sample, ask, progress, now)
 
 
-def due(folder: Path, ask: Ask, after: datetime | None = None) -> bool:
+def due(folder: Path, ask: Ask, after: datetime | None = None, now: datetime | None = None) -> bool:
     """Whether as many requests as a look takes came to a line's champion since the last look at it, and after this moment: one at which
     there was too little to look at is counted nowhere. Raises as `look` does."""
+    now = now or datetime.now(UTC)
     if not is_line(folder):
         return False
     line = Line(folder)
@@ -142,8 +143,8 @@ def due(folder: Path, ask: Ask, after: datetime | None = None) -> bool:
         last = record.read(pointer.champion, pointer.name).newest
     except (OSError, ValueError):
         last = None  # the look will say so
-    since = max((moment for moment in (last, after) if moment is not None), default=None)
-    return waiting(_asked(ask, pointer.name), line, since) >= ask.recent
+    since = max((moment for moment in (last, after) if moment is not None and moment <= now), default=None)
+    return waiting(_asked(ask, pointer.name, now), line, since) >= ask.recent
 
 
 def _judged(model: Model, found: Windows, sample: Sample, ask: Ask, progress: Progress, now: datetime) -> Looked:
@@ -168,8 +169,8 @@ def _few(found: Windows) -> str:
     return ""
 
 
-def _asked(ask: Ask, name: str) -> Asked:
-    return Asked(ask.asked or name, ask.recent, ask.reference, ask.before, ask.since, ask.url, ask.asked is not None)
+def _asked(ask: Ask, name: str, now: datetime) -> Asked:
+    return Asked(ask.asked or name, ask.recent, ask.reference, ask.before, ask.since, ask.url, ask.asked is not None, now)
 
 
 def _check(ask: Ask) -> None:

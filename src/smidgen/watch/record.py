@@ -75,8 +75,10 @@ class Record(BaseModel):
         return self.model_copy(update={"looks": self.next(sample_sha256), "sample_sha256": sample_sha256})
 
     def looked(self, look: int, newest: datetime, at: datetime, found: dict[str, Any]) -> Record:
-        """The record after the look of this number. Where a later one has ended already, that one's finding stays."""
-        latest = newest if self.newest is None else max(self.newest, newest)
+        """The record after the look of this number. Where a later one has ended already, that one's finding stays. What is later than now
+        (`at`) is of a clock that was ahead: it is not remembered, for nothing would be newer until that time has come."""
+        known = self.newest if self.newest is not None and self.newest <= at else newest
+        latest = min(at, max(known, newest))
         before = (self.last or {}).get("look")
         if isinstance(before, int) and before > look:
             return self.model_copy(update={"newest": latest})

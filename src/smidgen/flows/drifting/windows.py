@@ -37,6 +37,8 @@ class Asked:
         before: the reference is what came before this moment.
         since: recent is what came from this moment on.
         url: of the store; None for the one in smidgen's home.
+        now: what says that it was later was so by a clock that was ahead: no such request is meant, and no such promotion tells when it
+            was.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Asked:
     since: datetime | None = None
     url: str | None = None
     told: bool = False
+    now: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
             todo="Let --since be no earlier than --before.",
         )
     pointer = line.read() if line is not None else None
-    until = asked.before or (_promoted(pointer) if pointer is not None else None)
+    until = asked.before or (_promoted(pointer, asked.now) if pointer is not None else None)
     with captured.store(asked.url) as store:
         if store is None:
             return Windows((), (), "nothing was captured")
@@ -128,11 +131,11 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
 def waiting(asked: Asked, line: Line, after: datetime | None) -> int:
     """How many requests came to a line's champion since its promotion, and after a moment, counted up to `asked.recent`."""
     pointer = line.read()
-    promoted = _promoted(pointer)
+    since = max((moment for moment in (_promoted(pointer, asked.now), after) if moment is not None), default=None)
     with captured.store(asked.url) as store:
-        if store is None or promoted is None:
+        if store is None:
             return 0
-        came = _Meant(store, asked, pointer).stretch(asked.recent, since=max(promoted, after) if after is not None else promoted)
+        came = _Meant(store, asked, pointer).stretch(asked.recent, since=since)
     return sum(1 for one in came if after is None or one.time > after)
 
 
@@ -140,7 +143,7 @@ class _Meant:
     """The captured requests that are meant: of the line's jobs, or of those that named the bundle."""
 
     def __init__(self, store: Stored, asked: Asked, pointer: Pointer | None) -> None:
-        self._store = store
+        self._store, self._now = store, asked.now
         jobs = pointer.jobs if pointer is not None else ()
         self._name = asked.name if asked.told or not jobs else None
         self._kinds: dict[str, list[Frame]] | None = {} if jobs else None
@@ -150,12 +153,14 @@ class _Meant:
 
     def stretch(self, most: int, *, since: datetime | None = None, until: datetime | None = None, newest: bool = True) -> list[Heard]:
         """The newest of them, or the first ones, the oldest first."""
-        return self._store.stretch(self._name, most, since=since, until=until, newest=newest, kinds=self._kinds)
+        last = min((moment for moment in (until, self._now) if moment is not None), default=None)
+        return self._store.stretch(self._name, most, since=since, until=last, newest=newest, kinds=self._kinds)
 
 
-def _promoted(pointer: Pointer) -> datetime | None:
-    """When the present champion was, the last time."""
-    return next((turn.at for turn in reversed(pointer.history) if turn.champion == pointer.champion), None)
+def _promoted(pointer: Pointer, now: datetime | None) -> datetime | None:
+    """When the present champion was, the last time; None where that is not known."""
+    at = next((turn.at for turn in reversed(pointer.history) if turn.champion == pointer.champion), None)
+    return at if at is not None and (now is None or at <= now) else None
 
 
 def _first(earlier: list[Heard], recent: list[Heard], asked: Asked) -> tuple[list[Heard], list[Heard]]:
