@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from smidgen.server import bookkeeper
 from smidgen.server.account_metrics import AccountMetrics
 from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.slip import OTHER
+from smidgen.server.wall_clock import WallClock
 from smidgen.store import account
 from smidgen.store.account import Entry, Key, Sums
 
@@ -96,6 +98,29 @@ def test_energy_that_nobody_asked_for_goes_to_the_next_who_ask(book: Bookkeeper,
     book.flush()
     entry = written(file).entries[KEY]
     assert entry.measured + entry.estimated > 0
+
+
+def test_old_days_go_by_a_clock_that_is_believed_alone(registry: CollectorRegistry, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is set two years ahead would take the whole account with it, some seconds later."""
+    now, run = [datetime(2026, 3, 1, tzinfo=UTC).timestamp()], [0.0]
+    monkeypatch.setattr("smidgen.server.bookkeeper.WallClock", lambda: WallClock(lambda: now[0], lambda: run[0]))
+    monkeypatch.setattr("smidgen.gateway.budget.today", lambda: datetime.fromtimestamp(now[0], UTC).date().isoformat())
+    old = KEY._replace(day="2025-01-01")
+    account.add(Sums({old: Entry(requests=1)}), "another", 1, "2025-01-01", file)
+    book = Bookkeeper(AccountMetrics(registry), dict, file, every=3600)
+
+    def days() -> set[str]:
+        book.take(KEY, Entry(requests=1))
+        assert book.flush()
+        return {key.day for key in account.read("2000-01-01", file).entries}
+
+    assert days() == {old.day, DAY}, "it has just begun, and may be put right in the first minutes"
+    run[0] += 7200
+    now[0] += 7200 + 2 * 365 * 86400
+    assert days() == {old.day, DAY}
+    now[0] -= 2 * 365 * 86400
+    assert days() == {DAY}
+    book.close()
 
 
 def test_what_is_taken_last_is_written_when_it_closes(registry: CollectorRegistry, file: Path) -> None:

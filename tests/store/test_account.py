@@ -97,6 +97,16 @@ def test_days_that_are_too_old_go(file: Path) -> None:
         assert base.execute("SELECT id FROM writers ORDER BY 1").fetchall() == [("three",), ("two",)]
 
 
+def test_by_a_clock_that_is_not_believed_no_day_goes(file: Path) -> None:
+    account.add(sums(), "one", 1, DAY, file)
+    ahead = "2028-03-01"
+    for number in range(1, 4):
+        account.add(sums(day=ahead), "two", number, ahead, file, False)
+    assert {key.day for key in account.read("2000-01-01", file).entries} == {DAY, ahead}
+    account.add(sums(), "one", 2, DAY, file)
+    assert account.read(DAY, file).entries[KEY].requests == 2, "nor is it forgotten what was added"
+
+
 def test_there_may_be_no_file_an_empty_one_or_a_strange_one(file: Path) -> None:
     assert account.read(DAY, file) == Sums() and not file.exists()
     file.touch()

@@ -76,6 +76,22 @@ def test_a_killed_process_leaves_what_it_had_set_aside() -> None:
     assert Ledger().spent(DAY)["all"].used == 16
 
 
+def test_days_go_when_it_is_told_to_and_not_by_being_opened() -> None:
+    """The clock of the machine may be a year ahead when a server starts."""
+    book = Ledger()
+    for day in ("2001-01-01", "2025-04-20", DAY):
+        book.settle(held(book, NANO, day), NANO, estimated=False)
+        held(book, NANO, day)
+    book.close()
+    book = Ledger()
+    assert [book.spent(day)["all"].used for day in ("2001-01-01", "2025-04-20", DAY)] == [2 * NANO] * 3
+    book.forget(DAY)
+    assert [day for day in ("2001-01-01", "2025-04-20", DAY) if book.spent(day)] == [DAY]
+    book.forget("2027-07-06")
+    assert book.spent(DAY)["all"].used == 2 * NANO, "400 days old"
+    book.close()
+
+
 @pytest.mark.parametrize(
     "content", [b"no database at all, and long enough to be looked at as one" * 20, b"SQLite format 3\x00" + b"\xff" * 5000]
 )

@@ -19,6 +19,7 @@ from smidgen.machine.consumption import Consumption
 from smidgen.server.account_metrics import AccountMetrics
 from smidgen.server.shares import Work, shared
 from smidgen.server.slip import OTHER
+from smidgen.server.wall_clock import WallClock
 from smidgen.stats.log_buckets import bucket
 from smidgen.store import account
 from smidgen.store.account import Entry, Key, Price, Sums, Wait
@@ -56,7 +57,7 @@ class Bookkeeper:
         self._writer, self._number = uuid.uuid4().hex, 0
         self._open = _Open()
         self._pending: Sums | None = None
-        self._consumption = Consumption()
+        self._consumption, self._clock = Consumption(), WallClock()
         self._loop_before = self._loop_now = 0.0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -134,11 +135,12 @@ class Bookkeeper:
         self._tell(force=True)
 
     def _written(self) -> bool:
-        """Add what waits to the file. What may have been added already is not added twice: its number says so."""
+        """Add what waits to the file. What may have been added already is not added twice: its number says so. Old days go by a clock that
+        is believed alone, for what is deleted does not come back."""
         if self._pending is None:
             return True
         try:
-            account.add(self._pending, self._writer, self._number, budgets.today(), self._file)
+            account.add(self._pending, self._writer, self._number, budgets.today(), self._file, self._clock.believed())
         except OSError as error:
             self._failed(str(error))
             return False

@@ -24,6 +24,7 @@ from smidgen.server.metering import Metering
 from smidgen.server.saving import listed, spelt
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream
+from smidgen.server.wall_clock import WallClock
 from smidgen.server.watched import WHOLE, costing, watched
 from smidgen.store import ledger as ledgers
 from smidgen.store.account import Entry
@@ -119,6 +120,7 @@ class Purse:
         self._scopes = {spelt(name): f"model:{name}" for name in (*models, *limited)}
         self._own = frozenset(models)
         self._settling: set[asyncio.Task[None]] = set()
+        self._clock, self._forgotten = WallClock(), ""
         try:
             self.ledger = Ledger(file)
         except OSError as error:
@@ -162,12 +164,19 @@ class Purse:
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Held | Full:
         """Set it aside. Where the client goes meanwhile, it is let go again."""
-        work = asyncio.ensure_future(asyncio.to_thread(self.ledger.hold, budgets.today(), limits, nano))
+        work = asyncio.ensure_future(asyncio.to_thread(self._set_aside, budgets.today(), limits, nano))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             work.add_done_callback(self._let_go)
             raise
+
+    def _set_aside(self, day: str, limits: Mapping[str, int | None], nano: int) -> Held | Full:
+        """In a thread. Old days go once a day, and by a clock that is believed alone."""
+        if day != self._forgotten and self._clock.believed():
+            self._forgotten = day
+            self.ledger.forget(day)
+        return self.ledger.hold(day, limits, nano)
 
     def _let_go(self, work: asyncio.Future[Held | Full]) -> None:
         if not work.cancelled() and work.exception() is None and isinstance(held := work.result(), Held):

@@ -19,11 +19,18 @@ class WallClock:
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] | None = None) -> None:
         self._wall, self._steady = wall, steady or since_boot
-        self._began = self._wall() - self._steady()
+        self._started = self._steady()
+        self._began = self._wall() - self._started
 
     def ahead(self) -> float:
         """Seconds by which the clock was set ahead since the start; negative where it was set back."""
         return self._wall() - self._steady() - self._began
+
+    def believed(self) -> bool:
+        """Whether it tells the day where something would be lost for good. This process must have run for an hour, and the clock not be off
+        by more than that from what it was at the start, ahead or back: a machine that begins with a wrong time is mostly put right in the
+        first minutes, and what was wrong before that is still to be seen then."""
+        return self._steady() - self._started >= TRUSTED_SECONDS and abs(self.ahead()) <= TRUSTED_SECONDS
 
 
 def since_boot() -> float:

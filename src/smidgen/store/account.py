@@ -149,15 +149,17 @@ def place() -> Path:
     return home() / "account.sqlite3"
 
 
-def add(sums: Sums, writer: str, number: int, day: str, file: Path | None = None) -> None:
+def add(sums: Sums, writer: str, number: int, day: str, file: Path | None = None, forget: bool = True) -> None:
     """Add to what is there, all of it or nothing. What this writer added under this number, or a later one, is not added again.
 
     Args:
         sums: what is added.
         writer: names one process, or one account within it.
         number: of this addition; it grows.
-        day: of now, UTC. What is older than `KEPT_DAYS` before it is deleted.
+        day: of now, UTC.
         file: of the account; its place by default.
+        forget: whether what is older than `KEPT_DAYS` before that day is deleted. By a clock that is not to be believed nothing should be:
+            one that is a year ahead takes the account with it.
 
     Raises OSError where the file cannot be read or written: nothing was added, or all of it; the next call with this number finds out.
     """
@@ -171,7 +173,7 @@ def add(sums: Sums, writer: str, number: int, day: str, file: Path | None = None
                 base.executemany(_ADD_WAIT, [(*wait, count) for wait, count in sums.waits.items()])
                 base.executemany(_ADD_PRICE, sums.prices)
                 base.execute(_ADD_WRITER, (writer, day, number))
-            for table in _DATED:
+            for table in _DATED if forget else ():
                 base.execute(f"DELETE FROM {table} WHERE day < date(?, ?)", (day, f"-{KEPT_DAYS} days"))
             base.execute("COMMIT")
         finally:

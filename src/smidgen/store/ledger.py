@@ -121,6 +121,12 @@ class Ledger:
         with self._lock, _faults(), self._written():
             self._let_go(held)
 
+    def forget(self, day: str) -> None:
+        """Delete what is over 400 days older than this day, which the caller believes to be today's: it does not come back."""
+        with self._lock, _faults(), self._written():
+            for name in ("spent", "held"):
+                self._base.execute(f"DELETE FROM {name} WHERE day < date(?, ?)", (day, f"-{_KEPT_DAYS} days"))
+
     def spent(self, day: str) -> dict[str, Spent]:
         """What was used on a day, by scope."""
         with self._lock, _faults():
@@ -143,8 +149,6 @@ class Ledger:
             for table in _TABLES:
                 self._base.execute(table)
             self._base.execute(f"PRAGMA user_version={VERSION}")
-            for name in ("spent", "held"):
-                self._base.execute(f"DELETE FROM {name} WHERE day < date('now', ?)", (f"-{_KEPT_DAYS} days",))
         (sound,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise OSError(f"it is damaged ({sound})")
