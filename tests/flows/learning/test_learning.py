@@ -32,6 +32,8 @@ from smidgen.gateway.standing import State
 from smidgen.gateway.watching import Watch
 from smidgen.store.home import home
 from smidgen.store.line import Line, LineBusy
+from smidgen.store.traffic.shapes import Exchange
+from smidgen.store.traffic.store import opened
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -268,6 +270,26 @@ def test_a_revocation_while_it_is_put_in_its_place_makes_the_new_one_stale(
     done = run(line, NOW, data(tmp_path))
     assert done.promoted and done.attested is not None and done.attested.certificate is not None
     assert certifying.shown(line.folder, NOW + DAY).state is State.STALE
+
+
+def test_rows_that_the_first_version_was_trained_on_compare_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    done = run(line, NOW, write_pairs(tmp_path / "train.csv", pairs(200, 1)), data(tmp_path, 300))
+    assert done.rows["sources"]["original"] == 200 and 60 < held(done) < 120, "of the other file alone"
+
+
+def test_what_a_version_learnt_of_held_out_texts_is_remembered(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(monkeypatch)
+    monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
+    known = pairs(60, 5, start=70_000)
+    with opened(held_out=0.0) as store:
+        facts: dict[str, Any] = {"time": NOW - DAY, "asked": "support", "path": "/", "answered_by": "upstream", "answer": "no"}
+        store.add([Exchange(id=f"r{number}", input=given, **facts) for number, (given, _) in enumerate(known)])
+        first = run(line, NOW, write_pairs(tmp_path / "right.csv", known), data(tmp_path, 300), capture=Capture())
+        store.delete_older(0, NOW)
+    again = run(line, NOW + DAY, data(tmp_path, 10), capture=Capture(), anyway=True)
+    assert held(first) < 130 and held(again) <= held(first) + 10, "they are not held out for having been deleted from the store"
+    assert len((line.folder / "rows" / "learnt.txt").read_text(encoding="ascii").split()) > 10
 
 
 def test_who_was_compared_with_another_champion_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
