@@ -393,6 +393,16 @@ class raw_server:
             except OSError:
                 return
             with connection:
-                connection.recv(65536)
+                self._read(connection)
                 head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self._body)}\r\nConnection: close\r\n\r\n"
                 connection.sendall(head.encode() + self._body)
+
+    def _read(self, connection: socket.socket) -> None:
+        """All of a request: what is left unread when a connection is closed resets it, and what was sent may be lost."""
+        found = connection.recv(65536)
+        while b"\r\n\r\n" not in found:
+            found += connection.recv(65536)
+        head, _, body = found.partition(b"\r\n\r\n")
+        length = int(next(line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")))
+        while len(body) < length and (more := connection.recv(65536)):
+            body += more
