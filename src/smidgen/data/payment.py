@@ -36,10 +36,13 @@ _EXPIRY_HALF = re.compile(rf"\bexp(?:iry|ires|iration)?\.? ?(?:month|year){_APAR
 _NEAR = 80
 """Characters from a card's number within which a month and a year are those when it runs out."""
 _MOST, _LEAST = 19, 13
+_DIGIT = re.compile(r"\d")
 
 
 def spans(text: str) -> Spans:
     """Stripes, security codes, numbers and, near a number, when it runs out; what a stripe covers is named by it."""
+    if not _DIGIT.search(text):
+        return
     stripes = [match.span() for match in _STRIPE.finditer(text)]
     yield from (("track", *stripe) for stripe in stripes)
     yield from (("cvv", *match.span(1)) for match in _CODE.finditer(text))

@@ -226,6 +226,8 @@ class Redactor:
         """The kinds of what is found in a text that is `before` written more plainly; where some are allowed, of what is found there
         only."""
         # Pieces of allowed kinds are left, and which a model found is not known any more: what was seen before was decided on.
+        if self.allowed and plain == before:
+            return set()
         known = {before[start:end] for start, end, _ in self._by_pattern(before)} if self.allowed else set()
         return {kind for start, end, kind in self._by_pattern(plain) if plain[start:end] not in known}
 
