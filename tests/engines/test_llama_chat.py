@@ -98,6 +98,7 @@ def test_only_what_is_openais_is_passed_on() -> None:
     body = asked(lora=[{"id": 0, "scale": 1}], id_slot=3, n_keep=5, samplers=["x"], cache_prompt=False, temperature=0.7, seed=4)
     assert not body.keys() & {"id_slot", "n_keep", "lora"} and body["cache_prompt"] is True
     assert body["samplers"] == ["penalties", "temperature", "top_p"] and body["seed"] == 4
+    assert body["top_p"] == 1.0 and asked(temperature=0.7, top_p=0.4)["top_p"] == 0.4, "drawn from all, as a single message is"
     assert asked()["samplers"] == ["top_k"] and asked()["max_tokens"] == 12
     assert asked(max_tokens=9_999)["max_tokens"] == 512
     assert "logprobs" in asked() and "logprobs" not in asked(tools=TOOLS), "llama.cpp refuses the two together"
