@@ -33,28 +33,30 @@ _DAY = r"(\d{6,8}|\d{1,4}[./ -]\d{1,2}[./ -]\d{1,4})(?![./-]?\d)"
 _POSTCODE = rf"(?:(?:zip|postal|post)[ _-]?code{_GAP}|zip{_COLON})"
 _PLACE = rf"(?:(?:lat(?:itude)?|lon(?:gitude)?|lng)(?![A-Za-z]){_GAP}|long{_COLON})"
 _DEVICE = r"\b(?:serial(?: ?(?:number|no|num)\b\.?)|s/n|imei|imsi|udi|device ?(?:id|identifier|serial)\b)"
+_NOTHING = re.compile("")
+_DIGIT = re.compile(r"\d")
+_CALLED = re.compile(r"phone|tel|cell|mobile|fax|dob|d\.o\.b|birth|code|zip|lat|lon|lng", re.IGNORECASE)
+"""What a text must have in it before a pattern is looked for: one look spares it many. What must have such a word has a digit, too."""
 _PATTERNS = (
-    ("url", re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
-    ("id", re.compile(rf"(?i:{_SAID}{_GAP}){_VALUE}")),
-    ("id", re.compile(r"\b[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}\b")),
-    ("device", re.compile(rf"(?i:{_DEVICE}{_GAP}){_VALUE}")),
-    ("device", re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")),
-    ("phone", re.compile(rf"{_BEGIN}(?i:{_PHONE}{_COLON})(\+?\(?\d(?:[ ()./-]{{0,2}}\d){{4,14}})(?!\d)")),
-    ("date", re.compile(rf"{_BEGIN}(?i:{_BIRTH}{_GAP}){_DAY}")),
-    ("address", re.compile(rf"{_BEGIN}(?i:{_POSTCODE})(\d{{4,6}}(?:-\d{{3,4}})?|\d{{3}}-\d{{4}})(?!-?\w)")),
-    ("place", re.compile(rf"{_BEGIN}(?i:{_PLACE})([+-]?\d{{1,3}}\.\d{{3,}})(?!\.?\d)")),
-    ("id", re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")),
-    ("age", re.compile(r"(?i)\bage(?:d| of)?(?: (?:in )?years)?[\s:=\"'\\(*]{1,6}(?:is )?((?:9\d|1[012]\d))(?!\d)(?!\.\d)")),
-    ("age", re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ /-]?(?:old|of age|o)\b)")),
+    ("url", _NOTHING, re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
+    ("id", _DIGIT, re.compile(rf"(?i:{_SAID}{_GAP}){_VALUE}")),
+    (
+        "id",
+        _DIGIT,
+        re.compile(r"\b[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}\b"),
+    ),
+    ("device", _DIGIT, re.compile(rf"(?i:{_DEVICE}{_GAP}){_VALUE}")),
+    ("device", _NOTHING, re.compile(r"(?<![0-9A-Fa-f:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")),
+    ("phone", _CALLED, re.compile(rf"{_BEGIN}(?i:{_PHONE}{_COLON})(\+?\(?\d(?:[ ()./-]{{0,2}}\d){{4,14}})(?!\d)")),
+    ("date", _CALLED, re.compile(rf"{_BEGIN}(?i:{_BIRTH}{_GAP}){_DAY}")),
+    ("address", _CALLED, re.compile(rf"{_BEGIN}(?i:{_POSTCODE})(\d{{4,6}}(?:-\d{{3,4}})?|\d{{3}}-\d{{4}})(?!-?\w)")),
+    ("place", _CALLED, re.compile(rf"{_BEGIN}(?i:{_PLACE})([+-]?\d{{1,3}}\.\d{{3,}})(?!\.?\d)")),
+    ("id", _NOTHING, re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")),
+    ("age", _DIGIT, re.compile(r"(?i)\bage(?:d| of)?(?: (?:in )?years)?[\s:=\"'\\(*]{1,6}(?:is )?((?:9\d|1[012]\d))(?!\d)(?!\.\d)")),
+    ("age", _DIGIT, re.compile(r"(?i)(?<![\d.])((?:9\d|1[012]\d))[ -]?(?:years?|yrs?|y)(?:[ /-]?(?:old|of age|o)\b)")),
 )
 """The third is the form of US Medicare numbers (MBI); the fifth that of hardware addresses (MAC); the tenth that of tokens which say who
 somebody is (JWT). A latitude or a longitude is a place from three decimals on: a hundred metres."""
-_DIGIT = re.compile(r"\d")
-_NO_DIGIT = frozenset({0, 4, 9})
-"""Places of the patterns that may fit where there is no digit: an address on the web, that of hardware, a token."""
-_CALLED = re.compile(r"phone|tel|cell|mobile|fax|dob|d\.o\.b|birth|code|zip|lat|lon|lng", re.IGNORECASE)
-_BY_NAME = frozenset({5, 6, 7, 8})
-"""Places of those that fit only where one of these words stands: one look at a text spares it four."""
 _VEHICLE = re.compile(r"\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b")
 _LETTERS = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
@@ -63,9 +65,9 @@ _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 def spans(text: str) -> Iterator[tuple[str, int, int]]:
     """The kind, the start and the end (exclusive) of each. They may overlap."""
     numbered = _DIGIT.search(text) is not None
-    named = numbered and _CALLED.search(text) is not None
-    for place, (kind, pattern) in enumerate(_PATTERNS):
-        if (numbered or place in _NO_DIGIT) and (named or place not in _BY_NAME):
+    there = {_NOTHING: True, _DIGIT: numbered, _CALLED: numbered and _CALLED.search(text) is not None}
+    for kind, needed, pattern in _PATTERNS:
+        if there[needed]:
             yield from ((kind, *match.span(match.lastindex or 0)) for match in pattern.finditer(text))
     if numbered:
         yield from (("id", *match.span()) for match in _VEHICLE.finditer(text) if vehicle(match[0]))
