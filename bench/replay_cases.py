@@ -128,12 +128,13 @@ def _one(seed: int, held_out: float, noise: float, shift: str, policy: dict[str,
 
     texts, vectors, gold, classes = _GIVEN
     rng, order = drawn(len(texts), seed)
-    right = gold
+    right, usual, middle = gold, None, None
     if shift:
-        right, order = getattr(replaying, shift)(gold, order, rng)
+        right, order, usual = getattr(replaying, shift)(gold, order, rng)
+        usual, middle = usual[order], len(order) // 2
     said = replaying.noisy(right, classes, noise, rng) if noise else right
     sides = [side(texts[at], f"seed {seed}", held_out) for at in order]
-    traffic = replaying.Traffic(vectors[order], right[order], said[order], sides, classes)
+    traffic = replaying.Traffic(vectors[order], right[order], said[order], sides, classes, middle, usual)
     return replaying.Gateway(traffic, replaying.Policy(**policy), seed).run()
 
 

@@ -85,12 +85,7 @@ class Builds:
 
     def __call__(self, traffic: Traffic, learning: Any, choosing: Any) -> Taught | None:
         """Build on the rows that are learnt from, with those that choose as its test rows where they are enough."""
-        # As `smidgen learn`: nothing can be learnt of a label that stands once, and nothing tested of one that was not learnt.
-        counts = np.bincount(traffic.said[learning], minlength=traffic.classes)
-        learning = learning[counts[traffic.said[learning]] > 1]
-        tested = choosing[counts[traffic.said[choosing]] > 1]
-        if len(tested) < replaying.FEWEST:
-            tested = tested[:0]
+        tested = choosing if len(choosing) >= replaying.FEWEST else choosing[:0]
         said = [self.labels[label] for label in traffic.said]
         key = content_hash([[self.texts[at], said[at]] for at in (*learning, *tested)] + [len(tested), self.seed])[:16]
         file = self.context.out / "answers" / f"{self.key}-{key}.json"

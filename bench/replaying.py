@@ -3,7 +3,8 @@
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
 `flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student: `kernel`, which is
 fitted in seconds (`stats/kernel_ridge.py`), or what is taught by `teach`. What the large model says in an audit is learnt from, as there.
-What is not the product's is that nothing goes over HTTP, and that the vectors of `kernel` are not rounded.
+What is not the product's is that nothing goes over HTTP, that the vectors of `kernel` are not rounded, and that it does not read the names
+of labels while rows are few.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from smidgen.data.sides import Side
 from smidgen.flows.learning.attesting import LIKELY
+from smidgen.flows.learning.captured import LEAST_OF_A_NEW_LABEL
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.reach import Reach, compared
 from smidgen.flows.learning.verdict import judged, matters
@@ -34,6 +36,10 @@ FEWEST = 100
 """Rows that choose from which on they are a version's test rows, as of `smidgen learn`; until then the curve is of the rows learnt from,
 each as it would be had it been left out."""
 LOCAL, UPSTREAM = 1, 0
+NEVER = -1
+"""Said of a text that would not have come."""
+_LEAST_OF_A_LABEL = 2
+"""Rows to learn from that a label must have which the champion knows, as of `smidgen learn`: it must be learnt and measured."""
 _MARKS, _PLACES = ("who", "disagrees", "wrong"), ("learnings", "promotions", "revocations", "audited")
 
 
@@ -47,6 +53,8 @@ class Traffic:
         said: (n,) what the large model says.
         sides: (n,) the side that a text falls on, were it captured.
         classes: how many labels there are.
+        shift: the place from which on the traffic is another; None where it never is.
+        usual: (n,) what the large model would say, had nothing shifted, or `NEVER`.
     """
 
     vectors: Any
@@ -54,6 +62,8 @@ class Traffic:
     said: Any
     sides: Sequence[Side]
     classes: int
+    shift: int | None = None
+    usual: Any = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,6 @@ class Policy:
         grown: by what share of those that it knew labels must have grown besides.
         likely: how likely a certificate must be to be tested for.
         aside: whether texts that are held out are always escalated, so that the held-out rows are like all the traffic.
-        forget: whether, after a revocation, rows from before it are no longer learnt from (`--since`).
     """
 
     alpha: float = 0.05
@@ -77,12 +86,16 @@ class Policy:
     grown: float = 0.3
     likely: float = LIKELY
     aside: bool = False
-    forget: bool = False
 
 
 @dataclass
 class Trace:
-    """What came of it, request by request: who answered, and whether that was wrong, against the large model and against gold."""
+    """What came of it, request by request: who answered, and whether that was wrong, against the large model and against gold.
+
+    Attributes:
+        rise: by how much a shift made the local answers disagree more, were the version and the threshold that met it left as they were;
+            over all texts that come after it. None where there was no shift, or nothing was answered locally.
+    """
 
     who: Any
     disagrees: Any
@@ -91,6 +104,7 @@ class Trace:
     promotions: list[int] = field(default_factory=list)
     revocations: list[int] = field(default_factory=list)
     audited: list[int] = field(default_factory=list)
+    rise: float | None = None
 
     def share(self, part: slice = slice(None)) -> float:
         """Of these requests, those answered locally."""
@@ -108,13 +122,14 @@ class Trace:
     def json(self) -> dict[str, Any]:
         """All of it, for a file: what is yes or no of each request as the places of the yeses."""
         marks = {name: np.flatnonzero(getattr(self, name)).tolist() for name in _MARKS}
-        return {"requests": len(self.who), **marks, **{name: getattr(self, name) for name in _PLACES}}
+        return {"requests": len(self.who), "rise": self.rise, **marks, **{name: getattr(self, name) for name in _PLACES}}
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Trace:
         """One that `json` gave."""
         marks = {name: np.isin(np.arange(stored["requests"]), stored[name]) for name in _MARKS}
-        return cls(**{**marks, "who": marks["who"].astype(np.int64)}, **{name: stored[name] for name in _PLACES})
+        kept = {name: stored[name] for name in (*_PLACES, "rise")}
+        return cls(**{**marks, "who": marks["who"].astype(np.int64)}, **kept)
 
 
 @dataclass(frozen=True)
@@ -144,9 +159,10 @@ class Gateway:
         self.traffic, self.policy, self.teach = traffic, policy, teach or kernel
         self.rng = np.random.default_rng([seed, 11])
         self.captured: list[int] = []
-        self.told: list[tuple[int, int]] = []  # audited ones on the side that is learnt from, and how many were captured before each
+        self.told: list[int] = []  # audited ones on the side that is learnt from
         self.new = 0
         self.champion = False
+        self.known = np.zeros(traffic.classes, dtype=bool)  # the champion's labels
         self.threshold: float | None = None
         self.audit: Audit | None = None
         self.since = 0  # the place among the captured from which on rows choose and certify
@@ -158,6 +174,8 @@ class Gateway:
         traffic, n = self.traffic, len(self.traffic.gold)
         trace = Trace(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
         for at in range(n):
+            if at == traffic.shift:
+                trace.rise = self.rise(at)
             aside = self.policy.aside and traffic.sides[at] is not Side.LEARNING
             if self.threshold is not None and not aside and self.scores[at] >= self.threshold:
                 trace.who[at] = LOCAL
@@ -166,7 +184,7 @@ class Gateway:
                 if self.audit is not None and self.rng.random() < self.policy.audit:
                     trace.audited.append(at)
                     if traffic.sides[at] is Side.LEARNING:
-                        self.told.append((len(self.captured), at))
+                        self.told.append(at)
                     if self.audit.observe(float(trace.disagrees[at]), self.policy.audit):
                         trace.revocations.append(at)
                         self.threshold, self.since = None, len(self.captured)
@@ -184,18 +202,18 @@ class Gateway:
 
     def learn(self) -> bool:
         """A challenger on what is known now; whether it takes the champion's place."""
-        traffic, policy = self.traffic, self.policy
+        traffic, policy, said = self.traffic, self.policy, self.traffic.said
         recent = self.captured[self.since :]
-        known = recent if policy.forget and self.since else self.captured
-        audited = [at for place, at in self.told if not policy.forget or place >= self.since]
         learning, choosing, certifying = (
             np.array([at for at in rows if traffic.sides[at] is side], dtype=np.int64)
-            for rows, side in (([*known, *audited], Side.LEARNING), (recent, Side.CHOOSING), (recent, Side.CERTIFYING))
+            for rows, side in (([*self.captured, *self.told], Side.LEARNING), (recent, Side.CHOOSING), (recent, Side.CERTIFYING))
         )
-        if len(learning) < 2 or len(certifying) == 0:
+        rows = np.bincount(said[learning], minlength=traffic.classes)
+        learnt = rows >= np.where(self.known, _LEAST_OF_A_LABEL, LEAST_OF_A_NEW_LABEL)
+        if learnt.sum() < 2 or len(certifying) == 0 or (self.known & ~learnt).any():
             return False
-        said = traffic.said
-        challenger = self.teach(traffic, learning, choosing)
+        tested = choosing[learnt[said[choosing]]]
+        challenger = self.teach(traffic, learning[learnt[said[learning]]], tested)
         if challenger is None:
             return False
         scores, labels = challenger.scores, challenger.labels
@@ -204,8 +222,8 @@ class Gateway:
             self.contests += 1
             fought = contest(self.labels[choosing], labels[choosing], said[choosing], share(LEVEL, self.contests), self.rng)
         points, measured = challenger.curve, challenger.measured
-        if len(choosing) >= FEWEST:
-            points, measured = risk_coverage(scores[choosing], (labels[choosing] == said[choosing]).astype(np.float64)), len(choosing)
+        if len(tested) >= FEWEST:
+            points, measured = risk_coverage(scores[tested], (labels[tested] == said[tested]).astype(np.float64)), len(tested)
         claim = Claim(policy.alpha, share(policy.delta, self.looks + 1))
         curve = [(point.coverage, point.risk) for point in points]
         hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta)
@@ -226,17 +244,28 @@ class Gateway:
             return False
         self.champion, self.threshold = True, threshold
         self.audit = Audit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None
-        self.scores, self.labels = scores, labels
+        self.scores, self.labels, self.known = scores, labels, learnt
         return True
+
+    def rise(self, at: int) -> float | None:
+        """By how much more of what the champion would answer from here on disagrees than would have, had nothing shifted."""
+        usual = self.traffic.usual[at:]
+        local, came = self.scores[at:] >= (np.inf if self.threshold is None else self.threshold), usual != NEVER
+        if not (local & came).any():
+            return None
+        now, before = (self.labels[at:] != other for other in (self.traffic.said[at:], usual))
+        return float(now[local].mean() - before[local & came].mean())
 
 
 def kernel(traffic: Traffic, learning: Any, choosing: Any) -> Taught:
     """The student `kernel` on frozen vectors."""
     said = traffic.said[learning]
-    fitted = fit(traffic.vectors[learning], np.eye(traffic.classes, dtype=np.float32)[said])
+    names = np.unique(said)
+    fitted = fit(traffic.vectors[learning], (said[:, None] == names).astype(np.float32))
     sure, labels = answered(fitted.left_out)
-    points = risk_coverage(sure, (labels == said).astype(np.float64))
-    return Taught(*answered(fitted.scores(traffic.vectors)), points, len(learning))
+    points = risk_coverage(sure, (names[labels] == said).astype(np.float64))
+    scores, labels = answered(fitted.scores(traffic.vectors))
+    return Taught(scores, names[labels], points, len(learning))
 
 
 def answered(scores: Any) -> tuple[Any, Any]:
@@ -265,24 +294,37 @@ def noisy(gold: Any, classes: int, share: float, rng: np.random.Generator) -> An
     return said
 
 
-Change = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
-"""From the labels and an order of the texts to those after a shift in mid-stream: (gold, order)."""
+Change = Callable[[Any, Any, np.random.Generator], tuple[Any, Any, Any]]
+"""From the labels and an order of the texts to those after a shift in mid-stream, and what the labels would be without it: (gold, order,
+usual), with labels by text, not by place."""
 
 
-def new_intents(gold: Any, order: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+def new_intents(gold: Any, order: Any, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     """A fifth of the intents comes in the second half alone."""
     intents = np.unique(gold)
-    late = np.isin(gold[order], rng.choice(intents, len(intents) // 5, replace=False))
+    new = np.isin(gold, rng.choice(intents, len(intents) // 5, replace=False))
+    late = new[order]
     early, middle = order[~late], len(order) // 2
     rest = np.concatenate([early[middle:], order[late]])
-    return gold, np.concatenate([early[:middle], rng.permutation(rest)])
+    return gold, np.concatenate([early[:middle], rng.permutation(rest)]), np.where(new, NEVER, gold)
 
 
-def changed_meaning(gold: Any, order: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-    """From the middle on, a fifth of the intents is named as others are: pairs of them change names."""
-    intents = rng.permutation(np.unique(gold))[: 2 * (len(np.unique(gold)) // 10)]
+def changed_meaning(gold: Any, order: Any, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """From the middle on, a fifth of the intents is named as others are."""
+    return _renamed(gold, order, rng, 0.2)
+
+
+def changed_a_little(gold: Any, order: Any, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """The same of a tenth of the intents."""
+    return _renamed(gold, order, rng, 0.1)
+
+
+def _renamed(gold: Any, order: Any, rng: np.random.Generator, share: float) -> tuple[Any, Any, Any]:
+    """From the middle on, pairs of intents change names: of so many of them."""
+    named = np.unique(gold)
+    intents = rng.permutation(named)[: 2 * round(share * len(named) / 2)]
     other = dict(zip(intents.tolist(), intents.reshape(-1, 2)[:, ::-1].ravel().tolist(), strict=True))
     changed = gold.copy()
     for at in order[len(order) // 2 :]:
         changed[at] = other.get(int(gold[at]), int(gold[at]))
-    return changed, order
+    return changed, order, gold

@@ -8,8 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench import replay_plot
-from bench.replaying import LOCAL, Gateway, Policy, Taught, Trace, Traffic, changed_meaning, kernel, new_intents, noisy
+from bench import replay_plot, replay_shifts
+from bench.replaying import (
+    LOCAL,
+    NEVER,
+    Gateway,
+    Policy,
+    Taught,
+    Trace,
+    Traffic,
+    changed_a_little,
+    changed_meaning,
+    kernel,
+    new_intents,
+    noisy,
+)
 
 from smidgen.data.sides import Side
 
@@ -67,13 +80,16 @@ def test_what_cannot_be_learnt_is_never_answered() -> None:
 
 def test_a_changed_meaning_is_found_by_the_audits() -> None:
     given = traffic(6000, blur=0.1)
-    gold, order = changed_meaning(np.repeat(np.arange(20), 300), np.random.default_rng(3).permutation(6000), np.random.default_rng(2))
-    assert (gold[order][:3000] == np.repeat(np.arange(20), 300)[order][:3000]).all(), "the first half means what it meant"
-    assert 0.1 < (gold[order][3000:] != np.repeat(np.arange(20), 300)[order][3000:]).mean() < 0.3
+    for changed, least, most in ((changed_meaning, 0.15, 0.25), (changed_a_little, 0.05, 0.15)):
+        before = np.repeat(np.arange(20), 300)
+        gold, order, usual = changed(before, np.random.default_rng(3).permutation(6000), np.random.default_rng(2))
+        assert (usual == before).all() and (gold[order][:3000] == before[order][:3000]).all(), "the first half means what it meant"
+        assert least < (gold[order][3000:] != before[order][3000:]).mean() < most
     said = given.said.copy()
     said[3000:] = (said[3000:] + 1) % CLASSES
-    trace = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES), Policy(audit=0.2), 0).run()
-    assert trace.share(slice(2000, 3000)) > 0.5
+    trace = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES, 3000, given.said), Policy(audit=0.2), 0).run()
+    assert trace.share(slice(2000, 3000)) > 0.5 and trace.rise is not None and trace.rise > 0.95, "every label changed"
+    assert replay_shifts.stopped(trace) == (sum(3000 <= place <= trace.revocations[0] for place in trace.audited), "revocations")
     at = trace.revocations[0]
     assert at > 3000 and sum(3000 <= place <= at for place in trace.audited) > 5
     assert not trace.who[at + 1 : at + 100].any(), "what is revoked escalates from the next request on"
@@ -88,9 +104,55 @@ def test_held_out_texts_are_never_answered_where_they_are_put_aside() -> None:
 
 def test_new_intents_come_in_the_second_half_alone() -> None:
     gold = np.repeat(np.arange(20), 50)
-    _, order = new_intents(gold, np.random.default_rng(0).permutation(1000), np.random.default_rng(1))
-    assert sorted(order.tolist()) == list(range(1000))
+    after, order, usual = new_intents(gold, np.random.default_rng(0).permutation(1000), np.random.default_rng(1))
+    assert sorted(order.tolist()) == list(range(1000)) and (after == gold).all()
     assert len(np.unique(gold[order[:500]])) == 16 and len(np.unique(gold[order[500:]])) == 20
+    assert len(np.unique(gold[usual == NEVER])) == 4 and (usual[order[:500]] != NEVER).all()
+
+
+def test_the_rise_is_of_what_the_version_that_met_the_shift_would_answer() -> None:
+    given = traffic(1000)
+    said, usual = given.said.copy(), given.said.copy()
+    said[600:700] = (said[600:700] + 1) % CLASSES
+    usual[700:800] = NEVER
+    gateway = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES, 500, usual), Policy(), 0)
+    assert gateway.rise(500) is None, "nothing is answered"
+    gateway.threshold, gateway.scores, gateway.labels = 0.5, np.ones(1000), given.said.copy()
+    assert gateway.rise(500) == pytest.approx(100 / 500), "what had not come does not count as it was before"
+    gateway.scores[650:] = 0
+    assert gateway.rise(500) == pytest.approx(50 / 150)
+
+
+def test_a_version_is_stopped_by_whatever_comes_first_after_the_shift() -> None:
+    def trace(**places: list[int]) -> Trace:
+        return Trace(np.zeros(100), np.zeros(100), np.zeros(100), audited=[10, 55, 60, 70, 90], **places)
+
+    assert replay_shifts.stopped(trace(revocations=[20, 65])) == (2, "revocations")
+    assert replay_shifts.stopped(trace(revocations=[65], promotions=[30, 58])) == (1, "promotions")
+    assert replay_shifts.stopped(trace(promotions=[30])) == (4, None)
+
+
+def test_a_label_is_learnt_from_five_rows_on_and_a_version_that_lost_one_is_kept_out() -> None:
+    given = traffic(800)
+    taught: list[set[int]] = []
+
+    def teach(shown: Traffic, learning: Any, choosing: Any) -> Taught | None:
+        taught.append(set(shown.said[learning].tolist()))
+        assert set(shown.said[choosing].tolist()) <= taught[-1], "what is not learnt does not choose"
+        return kernel(shown, learning, choosing)
+
+    said = given.said % 5
+    learning = [at for at in range(800) if given.sides[at] is Side.LEARNING]
+    said[learning[:4]] = 5
+    gateway = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES), Policy(), 0, teach)
+    gateway.captured = list(range(800))
+    assert gateway.learn() and taught == [{0, 1, 2, 3, 4}]
+    said[learning[:5]] = 5
+    gateway.learn()
+    assert taught[-1] == {0, 1, 2, 3, 4, 5}
+    gateway.known = np.ones(CLASSES, dtype=bool)
+    said[learning[:4]] = 0
+    assert not gateway.learn() and len(taught) == 2, "its champion knew a label that stands once now"
 
 
 def test_noise_is_of_the_share_that_was_asked_for_and_always_wrong() -> None:
@@ -118,8 +180,8 @@ def test_what_was_paid_is_of_all_that_went_up_so_far_audits_with_it() -> None:
 def test_a_trace_is_the_same_from_a_file() -> None:
     rng = np.random.default_rng(0)
     who, disagrees, wrong = (rng.random(200) < share for share in (0.5, 0.1, 0.05))
-    trace = Trace(who.astype(np.int64), disagrees, wrong, [3, 90], [90], [], [120, 130])
+    trace = Trace(who.astype(np.int64), disagrees, wrong, [3, 90], [90], [], [120, 130], 0.25)
     again = Trace.of(json.loads(json.dumps(trace.json())))
     assert again.who.tolist() == trace.who.tolist() and again.disagrees.tolist() == trace.disagrees.tolist()
     assert again.wrong.tolist() == trace.wrong.tolist() and again.share() == trace.share() and again.disagreement() == trace.disagreement()
-    assert (again.learnings, again.promotions, again.revocations, again.audited) == ([3, 90], [90], [], [120, 130])
+    assert (again.learnings, again.promotions, again.revocations, again.audited) == ([3, 90], [90], [], [120, 130]) and again.rise == 0.25

@@ -21,9 +21,7 @@ def plain(x: Floats, y: Floats, at: Floats, gamma: float, ridge: float, weights:
     return np.asarray(there @ np.linalg.solve(kernel + np.diag(ridge / (np.ones(len(x)) if weights is None else weights)), y))
 
 
-def test_it_is_the_textbooks_solution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_ridge, "_JITTER", 1e-6)
-    monkeypatch.setattr(kernel_ridge, "_BLOCK", 7)  # blocks of rows change nothing
+def test_it_is_the_textbooks_solution() -> None:
     rng = np.random.default_rng(1)
     x, at = unit(rng, 30), unit(rng, 11)
     y = np.eye(3, dtype=np.float32)[rng.integers(3, size=30)]
@@ -31,6 +29,31 @@ def test_it_is_the_textbooks_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     for given in (None, weights):
         found = fit(x, y, weights=given, gamma=1.5, ridge=0.3)
         assert np.abs(found.scores(at) - plain(x, y, at, 1.5, 0.3, given)).max() < 1e-3
+
+
+def test_where_rows_are_more_than_landmarks_it_is_the_same_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_ridge, "_JITTER", 1e-6)
+    monkeypatch.setattr(kernel_ridge, "_BLOCK", 7)  # blocks of rows change nothing
+    rng = np.random.default_rng(1)
+    x, at = unit(rng, 30)[[*range(30), *range(12)]], unit(rng, 11)  # twelve come twice, with other labels
+    y = np.eye(3, dtype=np.float32)[rng.integers(3, size=42)]
+    weights = rng.uniform(0.2, 3, 42).astype(np.float32)
+    for given in (None, weights):
+        whole, few = (fit(x, y, weights=given, gamma=1.5, ridge=0.3, landmarks=most) for most in (42, 30))
+        assert len(whole.landmarks) == len(few.landmarks) == 30
+        assert np.abs(few.scores(at) - plain(x, y, at, 1.5, 0.3, given)).max() < 1e-3
+        assert np.abs(whole.scores(at) - few.scores(at)).max() < 1e-3
+        assert np.abs(whole.left_out - few.left_out).max() < 5e-3
+
+
+def test_a_row_of_no_weight_is_answered_and_pulls_nothing() -> None:
+    rng = np.random.default_rng(7)
+    x, y = unit(rng, 20), np.eye(2, dtype=np.float32)[rng.integers(2, size=20)]
+    weights = np.ones(20, np.float32)
+    weights[3] = 0
+    found, rest = fit(x, y, weights=weights), np.arange(20) != 3
+    without = fit(x[rest], y[rest]).scores(x[[3]])[0]
+    assert found.left_out[3] == pytest.approx(without, abs=1e-3) and found.scores(x[[3]])[0] == pytest.approx(without, abs=1e-3)
 
 
 def test_what_it_would_say_of_a_row_left_out_is_what_it_says_when_it_is() -> None:

@@ -86,21 +86,57 @@ def fit(
     w = np.ones(len(x), np.float32) if weights is None else np.asarray(weights, np.float32)
     if not (np.isfinite(x).all() and np.isfinite(y).all() and np.isfinite(w).all()):
         raise ValueError("vectors, targets and weights must be finite numbers")
+    if len(x) <= landmarks:
+        return _of_all_rows(x, y, w, gamma, ridge)
     marks = x[_chosen(x, landmarks, seed)]
     kernel = likeness(marks, marks, gamma)
     kernel[np.diag_indices(len(marks))] += np.float32(_JITTER)
     root = _root(kernel)
-    # Rows as features of which the kernel is the inner product: then it is a ridge regression like any other.
-    features = np.concatenate([_solved(root, likeness(part, marks, gamma).T).T for part in _blocks(x)])
-    weighted = features * w[:, None]
-    inner = weighted.T @ features
+    # Rows as features of which the kernel is the inner product, each drawn out by the root of its weight: then it is a ridge regression
+    # like any other.
+    size = np.sqrt(w)[:, None]
+    features = size * np.concatenate([_solved(root, likeness(part, marks, gamma).T).T for part in _blocks(x)])
+    inner = features.T @ features
     inner[np.diag_indices(len(inner))] += np.float32(ridge)
     half = _root(inner)
-    found = _solved(half, _solved(half, weighted.T @ y), turned=True)
+    found = _solved(half, _solved(half, features.T @ (size * y)), turned=True)
     reach = _solved(half, features.T)
-    pull = w * np.einsum("ij,ij->j", reach, reach)
-    left_out = (features @ found - pull[:, None] * y) / np.maximum(1 - pull, 1e-4)[:, None]
-    return KernelRidge(marks, np.asarray(_solved(root, found, turned=True), np.float32), np.asarray(left_out, np.float32), gamma)
+    weights = _solved(root, found, turned=True)
+    answers = np.concatenate([likeness(part, marks, gamma) @ weights for part in _blocks(x)])
+    return KernelRidge(marks, weights, _left_out(answers, y, 1 - np.einsum("ij,ij->j", reach, reach)), gamma)
+
+
+def _of_all_rows(x: Floats, y: Floats, w: Floats, gamma: float, ridge: float) -> KernelRidge:
+    """Where every row can carry the answers: in place of the kernel's root and the products with it, the root of (n, n) alone."""
+    size = np.sqrt(w)[:, None]
+    kernel = likeness(x, x, gamma)
+    inner = size * kernel * size.T
+    inner[np.diag_indices(len(inner))] += np.float32(ridge)
+    half = _root(inner)
+    carried = size * _solved(half, _solved(half, size * y), turned=True)
+    rest = np.float32(ridge) * _inverse_diagonal(half)
+    # A row that comes twice carries once, what both carry.
+    _, places, which = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(places)
+    weights = np.zeros((len(places), y.shape[1]), np.float32)
+    np.add.at(weights, np.argsort(order)[which.ravel()], carried)
+    return KernelRidge(x[places[order]], weights, _left_out(kernel @ carried, y, rest), gamma)
+
+
+def _left_out(answers: Floats, y: Floats, rest: Floats) -> Floats:
+    """(n, outputs) what would be said of each row without it; `rest` (n,) is 1 less the share that a row has in its own answer."""
+    rest = np.maximum(rest, np.float32(1e-4))[:, None]
+    return np.asarray((answers - (1 - rest) * y) / rest, np.float32)
+
+
+def _inverse_diagonal(root: Floats) -> Floats:
+    """(n,) of the inverse of the matrix whose lower Cholesky factor `root` is."""
+    from scipy.linalg.lapack import strtri
+
+    inverse, trouble = strtri(root, lower=1)
+    if trouble:
+        raise ValueError(f"the root of the rows' kernel has no inverse (LAPACK strtri: {trouble})")
+    return np.asarray(np.einsum("ij,ij->j", inverse, inverse), np.float32)
 
 
 def _chosen(x: Floats, most: int, seed: int) -> NDArray[np.int64]:
@@ -124,7 +160,8 @@ def _root(matrix: Floats) -> Floats:
 
     for more in (0.0, 1e-2, 1e-1):
         try:
-            return np.asarray(cholesky(matrix + np.float32(more) * np.eye(len(matrix), dtype=np.float32), lower=True, check_finite=False))
+            shifted = matrix + np.float32(more) * np.eye(len(matrix), dtype=np.float32) if more else matrix
+            return np.asarray(cholesky(shifted, lower=True, check_finite=False))
         except LinAlgError:
             continue
     raise ValueError("the kernel of the landmarks has no root: are the vectors of length one?")
