@@ -326,6 +326,15 @@ def test_the_list_of_models_has_both(gateway: Any, upstream: UpstreamStub) -> No
     assert [card["id"] for card in alone["data"]] == ["support"] and len(alone["smidgen"]["upstreams_not_listed"]) == 1
 
 
+def test_what_is_to_be_stored_goes_to_who_can_be_asked_for_it(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    certify(model)
+    running = gateway()
+    found = running.post(CHAT, asking(SURE, store=True))
+    assert found.content == WHOLE and found.headers["x-smidgen-escalated"] == "request (the completion is to be stored)"
+    assert running.client.get(f"{CHAT}/{found.json()['id']}").status_code == 200 and upstream.seen[-1].path == f"{CHAT}/chatcmpl-up"
+    assert running.post(CHAT, asking(SURE, store=False)).headers["x-smidgen-answered-by"] == "local"
+
+
 def test_without_bundles_all_passes(upstream: UpstreamStub) -> None:
     with running(fallback=(upstream.url,), fallback_model=("big",)) as gateway:
         assert gateway.client.post(CHAT, json=asking("x", "anything")).content == WHOLE
