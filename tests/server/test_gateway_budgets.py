@@ -136,7 +136,7 @@ def test_many_at_once_do_not_pass_it(gateway: Any, upstream: UpstreamStub) -> No
 def test_keys_and_models_have_their_own(gateway: Any, tmp_path: Path, upstream: UpstreamStub, error: Any) -> None:
     file = tmp_path / "budgets.toml"
     shop = hashlib.sha256(b"sk-shop").hexdigest()[:16]
-    file.write_text(f'[key.shop]\nsha256 = "{shop}"\nday = 0\n[model."GPT-6 Luna"]\nday = 0\n', encoding="utf-8")
+    file.write_text(f'[key.shop]\nsha256 = "{shop}"\nday = 0\n[model."GPT-6 Luna"]\nday = 0\n[others]\nday = 100\n', encoding="utf-8")
     running = gateway(budgets=str(file))
     told = error(running.post(CHAT, asking(), headers={"authorization": "Bearer sk-shop"}), 429)
     assert "key shop" in told["message"] and "sk-shop" not in told["message"]
