@@ -363,9 +363,14 @@ def test_a_small_model_that_fails_escalates(gateway: Any, upstream: UpstreamStub
 
 
 def test_own_faces_are_asked_directly_and_say_so(gateway: Any, upstream: UpstreamStub) -> None:
-    found = gateway().post("/v1/classify", {"model": "support", "input": SURE})
+    running = gateway()
+    found = running.post("/v1/classify", {"model": "support", "input": SURE})
     assert found.json()["results"][0]["output"] == answer(3)
     assert (found.headers["x-smidgen-answered-by"], found.headers["x-smidgen-uncertified"]) == ("local", "asked directly")
+    assert (found.headers["x-smidgen-model"], float(found.headers["x-smidgen-cost"])) == ("support", 0.0)
+    unnamed = running.post("/v1/classify", {"input": SURE})
+    assert unnamed.headers["x-smidgen-model"] == "support", "the only one that there is"
+    assert "x-smidgen-model" not in running.post("/v1/classify", {"model": "other", "input": SURE}).headers
     assert upstream.seen == []
 
 

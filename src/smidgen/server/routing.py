@@ -165,7 +165,7 @@ class Gateway:
             named = with_model(body, asked.bundle) if asked is not None else body
             await self._app(scope, local_answer.replayed(named, receive), send)
         elif isinstance(body, bytes) and face and self._is_ours(path, asked):
-            await self._app(scope, local_answer.replayed(body, receive), _marked(send, marks("local", "", uncertified=_DIRECT)))
+            await self._app(scope, local_answer.replayed(body, receive), _marked(send, self._direct(method, read)))
         else:
             no_face = Ruling(why=rulings.SUITED, detail="no bundle answers at this path") if asked is not None else None
             await while_there(receive, body, self._pass(asked, no_face, read, body, scope, send))
@@ -177,6 +177,13 @@ class Gateway:
         return path not in _BY_MODEL or (asked is not None and asked.quality is None)
 
     def _headers(self, scope: Scope) -> Headers:
+    def _direct(self, method: str, read: Mapping[str, Any] | None) -> Headers:
+        """What the answer of a face that was asked directly says of itself: by which bundle, and that nobody else was asked for it."""
+        named = (read or {}).get("model")
+        alone = next(iter(self._vouchers)) if len(self._vouchers) == 1 and named is None else ""
+        bundle = named if isinstance(named, str) and named in self._vouchers else alone
+        return marks("local", bundle, uncertified=_DIRECT, cost=0.0 if method == "POST" else None)
+
         """The client's headers, with this server's name among those that the request came through: a fallback that leads back here must
         not go round for ever."""
         others = [(name, value) for name, value in scope["headers"] if name != _VIA]
