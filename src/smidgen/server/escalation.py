@@ -66,7 +66,8 @@ class Unreachable(RequestError):
 
 @dataclass
 class _Failed:
-    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work."""
+    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work.
+    `refusal`: what it answered, where it refused this server and others are left to be asked."""
 
     kind: str
     why: str
@@ -75,9 +76,11 @@ class _Failed:
     taken: bool = False
 
 
+    refusal: httpx.Response | None = None
 @dataclass
 class _Course:
-    """What has become of a request so far. `done`: an upstream may have done what must not be done twice."""
+    """What has become of a request so far. `done`: an upstream may have done what must not be done twice. `refusal`: the last answer that
+    refused this server, and whose it is."""
 
     waited: float = 0.0
     kinds: list[str] = field(default_factory=list)
@@ -87,6 +90,7 @@ class _Course:
     done: bool = False
 
 
+    refusal: tuple[Upstream, httpx.Response] | None = None
 class Escalation:
     """The upstreams, in the order in which they are asked.
 
@@ -150,6 +154,8 @@ class Escalation:
                 return upstream, response
         raise _unreachable(course)
 
+        if course.refusal is not None and not (call.replaceable or course.done):
+            return course.refusal
     async def _noted(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
         """The same, for what it takes."""
         response = await self._asked(upstream, call, course)
@@ -196,7 +202,10 @@ class Escalation:
                 return found
             last = found
             course.taken += found.taken
-            course.done = course.done or (found.taken and not call.repeatable)
+            if found.refusal is not None:
+                course.refusal = upstream, found.refusal
+            # One that says that it failed may have failed after it was done.
+            course.done = course.done or (not call.repeatable and (found.taken or found.kind == "status"))
             self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
             wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
             if wait is None:
@@ -221,10 +230,12 @@ class Escalation:
             else:
                 upstream.breaker.succeeded()
             sendable = not (isinstance(call.body, Flowing) and call.body.begun)
-            if status not in PASSING or not sendable or not (call.repeatable or status in UNTAKEN):
+            if status not in PASSING or not sendable or not (call.repeatable or call.replaceable or status in UNTAKEN):
                 return response
             try:
                 said = await upstream.said(response)
+            if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
+                return await _refused(upstream, response)
             finally:
                 await response.aclose()
             again = response.headers.get("x-should-retry", "").lower() != "false"
@@ -252,6 +263,18 @@ def _number(breaker: Breaker) -> float:
 
 
 def _unreachable(course: _Course) -> Unreachable:
+async def _refused(upstream: Upstream, response: httpx.Response) -> _Failed:
+    """The answer of one that refused this server, which is closed."""
+    why = f"HTTP {response.status_code}"
+    try:
+        kept, said = await upstream.kept(response)
+    except (httpx.RequestError, httpx.StreamError, ValueError, TimeoutError):
+        return _Failed("refused", why, again=False)
+    finally:
+        await response.aclose()
+    return _Failed("refused", f"{why}{': ' if said else ''}{said}", again=False, refusal=kept)
+
+
     if course.kinds and set(course.kinds) <= {"budget", "cost"}:
         return _short(course)
     last = course.kinds[-1] if course.kinds else "open"

@@ -219,9 +219,10 @@ class Gateway:
                 self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said, own)
             return
         try:
-            await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
+        replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
+            await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send, replaceable))
         except Unreachable as error:
-            if not self._local_at_last or odd is not None or not asked.named:
+            if not replaceable:
                 raise
             if local is None:
                 bind_anew()  # the model that it held may have been replaced, and ended, while the upstream was waited for
@@ -258,10 +259,10 @@ class Gateway:
         cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
         await local.within(facts, found).send(send, marks("local", asked.bundle, ruling, uncertified, cost=cost, saved=saved))
 
-    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope) -> Call:
-        """A request as it goes upstream."""
+    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope, replaceable: bool = False) -> Call:
+        """A request as it goes upstream. `replaceable`: a bundle answers where no upstream does."""
         tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
-        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=_renamed(asked))
+        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, _renamed(asked), replaceable)
 
     async def _pass(
         self,
@@ -272,8 +273,9 @@ class Gateway:
         scope: Scope,
         send: Send,
     ) -> None:
+        replaceable: bool = False,
         """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
-        call = self._call(asked, body, scope)
+        call = self._call(asked, body, scope, replaceable)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
         clock = asyncio.get_running_loop().time
         began, seen = clock(), observation.of(scope)
