@@ -171,7 +171,7 @@ def test_the_next_upstream_is_asked_where_its_model_has_money_left(gateway: Any,
     ids=["no price", "an image", "another path", "background", "no object"],
 )
 def test_what_has_no_known_price_does_not_leave(gateway: Any, upstream: UpstreamStub, error: Any, path: str, body: Any) -> None:
-    running = gateway(fallback_model=("gpt-6-luna",), price_in=None, price_out=None, budget_day=100.0)
+    running = gateway(fallback_model=("gpt-6-luna",), price_in=(), price_out=(), budget_day=100.0)
     assert error(running.post(path, body), 403)["code"] == "cost_unknown"
     assert upstream.seen == [] and ledger.read(today()) == {}
 
@@ -216,6 +216,14 @@ def test_what_may_have_been_done_counts_in_full(gateway: Any, upstream: Upstream
     cut = settled(1)
     assert cut.estimated == cut.nano > 10_000_000
     running.post(CHAT, asking())
+def test_the_given_price_counts_where_the_list_has_another(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway(budget_day=1.0, fallback_model=("gpt-6-luna",))
+    for number, name in enumerate(("support", "gpt-6-luna", "openai/GPT-6 Luna"), start=1):
+        found = running.post(CHAT, asking(name))
+        assert float(found.headers["x-smidgen-cost"]) == pytest.approx(0.002003)
+        assert settled(number).nano == number * 2_003_000
+
+
     assert settled(2).nano == 2 * cut.nano
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,11 @@ from smidgen.gateway.budget import ALL, Budget
 from smidgen.gateway.crossing import secret
 from smidgen.gateway.leaving import read_once
 from smidgen.gateway.patience import TAKEN
+from smidgen.judge import price_list
 from smidgen.server import slip as slips
 from smidgen.server.metering import Metering
-from smidgen.server.saving import listed, spelt
+from smidgen.server.prices import Price, Prices, spelt
+from smidgen.server.prices import prices as prices_of
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream
 from smidgen.server.wall_clock import WallClock
@@ -34,18 +37,6 @@ BYTES_A_TOKEN = 3
 """Of an answer whose upstream does not count: English has about four, Chinese three."""
 _NONE = Usage(0, 0)
 _log = logging.getLogger("smidgen.budget")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars for a million tokens, in and out."""
-
-    given: float
-    got: float
-
-    def nano(self, given: int, got: int) -> int:
-        """What so many tokens cost, in nanodollars, rounded up."""
-        return math.ceil((given * self.given + got * self.got) * NANO / 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +53,18 @@ class Plan:
 
     Attributes:
         budget: the limits.
-        price: of the fallbacks' own models that the price list does not have; None: they may not be asked.
+        prices: of models; one that has none may not be asked.
         unsaid: the most tokens of an answer where the request does not say.
     """
 
     budget: Budget
-    price: Price | None
+    prices: Prices
     unsaid: int
 
 
 def plan(settings: ServeSettings) -> Plan | None:
     """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
-    price = own_price(settings)
+    prices = prices_of(settings)
     budget = budgets.budget(settings.budget_day, Path(settings.budgets).expanduser() if settings.budgets else None)
     if budget is None:
         return None
@@ -81,25 +72,27 @@ def plan(settings: ServeSettings) -> Plan | None:
         raise InputError(
             "there is a budget, and no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
         )
-    unpriced = [model for model in settings.fallback_model if price is None and listed(model) is None]
+    unpriced = [model for model in settings.fallback_model if prices.of(model) is None]
     if unpriced:
         raise InputError(
             "the budget cannot be kept, for the price list does not have this model",
             value=unpriced[0],
             todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
         )
-    return Plan(budget, price, settings.max_output_tokens)
+    return Plan(budget, prices, settings.max_output_tokens)
 
 
-def own_price(settings: ServeSettings) -> Price | None:
-    """That of the fallbacks' own models, as it was given; None where it was not. Raises InputError for half of one."""
-    given, got = settings.price_in, settings.price_out
-    price = Price(given, got) if given is not None and got is not None else None
-    if price is None and (given is not None or got is not None):
-        raise InputError(
-            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
+def warn_of_old(plan: Plan, models: Sequence[str], today: datetime.date | None = None) -> None:
+    """Log a warning where a price of these models that the budget is kept by was in the list long ago."""
+    dated = [found for model in models if (found := plan.prices.of(model)) is not None and found.date]
+    oldest = max(dated, key=lambda found: price_list.age(found.date, today), default=None)
+    if oldest is not None and price_list.age(oldest.date, today) > price_list.OLD_DAYS:
+        _log.warning(
+            "the budget is kept by the list price of %s on %s, %d days ago: look it up, and give it with --price-in and --price-out",
+            oldest.name,
+            oldest.date,
+            price_list.age(oldest.date, today),
         )
-    return price
 
 
 class Purse:
@@ -107,7 +100,7 @@ class Purse:
 
     Args:
         plan: see there.
-        models: what the upstreams call their models: those that are accounted by name, and that the plan's price is of.
+        models: what the upstreams call their models: those that are accounted by name.
         metering: counts what was refused.
         file: of the ledger; its place by default.
 
@@ -118,7 +111,6 @@ class Purse:
         self._plan, self._metering = plan, metering
         limited = [scope.removeprefix("model:") for scope in plan.budget.usd if scope.startswith("model:")]
         self._scopes = {spelt(name): f"model:{name}" for name in (*models, *limited)}
-        self._own = frozenset(models)
         self._settling: set[asyncio.Task[None]] = set()
         self._clock, self._forgotten = WallClock(), ""
         try:
@@ -143,7 +135,7 @@ class Purse:
         if read is None or not isinstance(call.body, bytes):
             return Short("cost", "it is no JSON that can be read in one way, and what it costs is not known")
         model = upstream.model if call.renamed else read.get("model")
-        price = self._price(model) if isinstance(model, str) else None
+        price = self._plan.prices.of(model) if isinstance(model, str) else None
         if price is None or not isinstance(model, str):
             return Short("cost", "its model has no price")
         most = worst_case.most(call.tail, read, len(call.body), self._plan.unsaid)
@@ -199,13 +191,6 @@ class Purse:
         task = asyncio.get_running_loop().create_task(booked())
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
-
-    def _price(self, model: str) -> Price | None:
-        """Of a model; None where nobody said it. What the settings say is the price of the fallbacks' own models, and of no other."""
-        found = listed(model)
-        if found is not None:
-            return Price(found.input, found.output)
-        return self._plan.price if model in self._own else None
 
 
 class Hold:

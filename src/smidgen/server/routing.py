@@ -36,9 +36,10 @@ from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
 from smidgen.server.post import bind_anew
+from smidgen.server.prices import Price
 from smidgen.server.request_content import Flowing, content, header, while_there
 from smidgen.server.requests import REQUEST_ID
-from smidgen.server.saving import ListPrice, read_of, written_of
+from smidgen.server.saving import read_of, written_of
 from smidgen.server.taking import Taking
 from smidgen.server.upstream import Call
 from smidgen.server.visitors import foreign
@@ -73,7 +74,7 @@ class Gateway:
         vouchers: of each bundle, by its name.
         escalation: the upstreams.
         metering: counts who answered.
-        price: of the first upstream's model; None where it is not listed.
+        price: of the first upstream's model; None where nobody said it.
         local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
         origins: whose pages may call, as `--cors` has it.
         auditor: asks the upstream about some of the answers given here; None for nobody.
@@ -90,7 +91,7 @@ class Gateway:
         vouchers: Mapping[str, Voucher],
         escalation: Escalation,
         metering: Metering,
-        price: ListPrice | None,
+        price: Price | None,
         local_at_last: bool,
         origins: Sequence[str],
         auditor: Auditor | None = None,
@@ -176,7 +177,6 @@ class Gateway:
             return path.removeprefix(f"{_MODELS}/") in self._vouchers
         return path not in _BY_MODEL or (asked is not None and asked.quality is None)
 
-    def _headers(self, scope: Scope) -> Headers:
     def _direct(self, method: str, read: Mapping[str, Any] | None) -> Headers:
         """What the answer of a face that was asked directly says of itself: by which bundle, and that nobody else was asked for it."""
         named = (read or {}).get("model")
@@ -184,6 +184,7 @@ class Gateway:
         bundle = named if isinstance(named, str) and named in self._vouchers else alone
         return marks("local", bundle, uncertified=_DIRECT, cost=0.0 if method == "POST" else None)
 
+    def _headers(self, scope: Scope) -> Headers:
         """The client's headers, with this server's name among those that the request came through: a fallback that leads back here must
         not go round for ever."""
         others = [(name, value) for name, value in scope["headers"] if name != _VIA]
@@ -218,8 +219,8 @@ class Gateway:
                 own = "" if header(scope, b"x-request-id") else scope.get(REQUEST_ID, "")  # a client may choose one twice
                 self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said, own)
             return
-        try:
         replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
+        try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send, replaceable))
         except Unreachable as error:
             if not replaceable:
@@ -227,8 +228,8 @@ class Gateway:
             if local is None:
                 bind_anew()  # the model that it held may have been replaced, and ended, while the upstream was waited for
                 local = await self._local(asked, body, scope, receive)
-            if not local.good:
-                raise
+                if not local.good:
+                    raise
             self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
             await self._send(local, asked, ruling, read, send, uncertified=error.uncertified)
 
@@ -272,8 +273,8 @@ class Gateway:
         body: bytes | Flowing,
         scope: Scope,
         send: Send,
-    ) -> None:
         replaceable: bool = False,
+    ) -> None:
         """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
         call = self._call(asked, body, scope, replaceable)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
