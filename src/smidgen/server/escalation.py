@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
@@ -27,6 +27,8 @@ from smidgen.server.upstream import Call, Upstream
 
 _UNAVAILABLE = 503
 _BROKE = 429
+_MISREAD = frozenset({400, 422})
+"""What is wrong in a request may be what was asked for beside it."""
 _LONGEST_AFTER = 86_400.0
 _OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -74,9 +76,9 @@ class _Failed:
     after: float | None = None
     again: bool = True
     taken: bool = False
-
-
     refusal: httpx.Response | None = None
+
+
 @dataclass
 class _Course:
     """What has become of a request so far. `done`: an upstream may have done what must not be done twice. `refusal`: the last answer that
@@ -88,9 +90,9 @@ class _Course:
     after: float | None = None
     taken: int = 0
     done: bool = False
-
-
     refusal: tuple[Upstream, httpx.Response] | None = None
+
+
 class Escalation:
     """The upstreams, in the order in which they are asked.
 
@@ -152,10 +154,10 @@ class Escalation:
             response = await (self._noted(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
             if response is not None:
                 return upstream, response
-        raise _unreachable(course)
-
         if course.refusal is not None and not (call.replaceable or course.done):
             return course.refusal
+        raise _unreachable(course)
+
     async def _noted(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
         """The same, for what it takes."""
         response = await self._asked(upstream, call, course)
@@ -171,10 +173,13 @@ class Escalation:
             course.reasons.append(f"{upstream.name}: {hold.why}")
             return None
         course.taken = 0
-        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # so that its usage can be read
         response, ended = None, False
         try:
-            response = await self._asked(upstream, replace(call, headers=plain), course)
+            response = await self._asked(upstream, hold.leaving(call), course)
+            if response is not None and response.status_code in _MISREAD and hold.unwished():
+                await response.aclose()
+                response = None
+                response = await self._asked(upstream, hold.leaving(call), course)
             ended = True
         except RequestError:  # it cannot be sent
             ended = True
@@ -229,16 +234,16 @@ class Escalation:
                 upstream.breaker.failed(allowed)
             else:
                 upstream.breaker.succeeded()
+            if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
+                return await _refused(upstream, response)
             sendable = not (isinstance(call.body, Flowing) and call.body.begun)
             if status not in PASSING or not sendable or not (call.repeatable or call.replaceable or status in UNTAKEN):
                 return response
             try:
                 said = await upstream.said(response)
-            if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
-                return await _refused(upstream, response)
             finally:
                 await response.aclose()
-            again = response.headers.get("x-should-retry", "").lower() != "false"
+            again = (call.repeatable or status in UNTAKEN) and response.headers.get("x-should-retry", "").lower() != "false"
             kind = "busy" if status in UNTAKEN else "status"
             return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again, status in TAKEN)
         except httpx.RequestError as error:
@@ -258,11 +263,6 @@ class Escalation:
                 upstream.breaker.left(allowed)
 
 
-def _number(breaker: Breaker) -> float:
-    return float(list(Circuit).index(breaker.state))
-
-
-def _unreachable(course: _Course) -> Unreachable:
 async def _refused(upstream: Upstream, response: httpx.Response) -> _Failed:
     """The answer of one that refused this server, which is closed."""
     why = f"HTTP {response.status_code}"
@@ -275,6 +275,11 @@ async def _refused(upstream: Upstream, response: httpx.Response) -> _Failed:
     return _Failed("refused", f"{why}{': ' if said else ''}{said}", again=False, refusal=kept)
 
 
+def _number(breaker: Breaker) -> float:
+    return float(list(Circuit).index(breaker.state))
+
+
+def _unreachable(course: _Course) -> Unreachable:
     if course.kinds and set(course.kinds) <= {"budget", "cost"}:
         return _short(course)
     last = course.kinds[-1] if course.kinds else "open"

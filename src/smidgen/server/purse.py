@@ -7,7 +7,7 @@ import datetime
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -20,8 +20,10 @@ from smidgen.gateway.budget import ALL, Budget
 from smidgen.gateway.crossing import secret
 from smidgen.gateway.leaving import read_once
 from smidgen.gateway.patience import TAKEN
+from smidgen.gateway.stream_usage import Uncounted, wishing
 from smidgen.judge import price_list
 from smidgen.server import slip as slips
+from smidgen.server.mending import mended
 from smidgen.server.metering import Metering
 from smidgen.server.prices import Price, Prices, spelt
 from smidgen.server.prices import prices as prices_of
@@ -36,6 +38,7 @@ from smidgen.store.ledger import NANO, Full, Held, Ledger
 BYTES_A_TOKEN = 3
 """Of an answer whose upstream does not count: English has about four, Chinese three."""
 _NONE = Usage(0, 0)
+_STREAM = "text/event-stream"
 _log = logging.getLogger("smidgen.budget")
 
 
@@ -152,7 +155,7 @@ class Purse:
             self._metering.over_budget.labels(held.scope).inc()
             whose = "the budget" if held.scope == ALL else f"the budget of {held.scope.replace(':', ' ', 1)}"
             return Short("budget", f"{whose} for today does not hold what it may cost")
-        return Hold(self, held, price, len(call.body))
+        return Hold(self, held, price, call.body, wishing(call.tail, call.body, read))
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Held | Full:
         """Set it aside. Where the client goes meanwhile, it is let go again."""
@@ -194,27 +197,47 @@ class Purse:
 
 
 class Hold:
-    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches."""
+    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches.
 
-    def __init__(self, purse: Purse, held: Held, price: Price, size: int) -> None:
-        self._purse, self._held, self._price, self._size = purse, held, price, size
+    Args:
+        purse: what it is out of.
+        held: how much it is.
+        price: of the model that is asked.
+        body: the request's.
+        wishing: the same with the wish that the stream says its usage, where it does not ask for that itself.
+    """
+
+    def __init__(self, purse: Purse, held: Held, price: Price, body: bytes, wishing: bytes | None) -> None:
+        self._purse, self._held, self._price, self._size, self._wishing = purse, held, price, len(body), wishing
         self._slip = slips.current()
         self._over = False
+
+    def leaving(self, call: Call) -> Call:
+        """The request as it leaves, so that what it takes can be read: not packed, and of a stream with its usage."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
+        return replace(call, headers=plain, body=call.body if self._wishing is None else self._wishing)
+
+    def unwished(self) -> bool:
+        """Leave the wish out from now on, for the upstream may not know it; whether there was one."""
+        wished, self._wishing = self._wishing is not None, None
+        return wished
 
     def lost(self, taken: int) -> None:
         """No answer came. `taken` says how many tries may have been taken on all the same: each counts in full."""
         self._settle(None if not taken else self._held.nano * taken, estimated=True)
 
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
-        """The response, which settles when it is closed. `taken` tries before it may have been taken on."""
+        """The response as it was asked for, which settles when it is closed. `taken` tries before it may have been taken on."""
         kind = "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
         reading = Reading(kind)
         if kind.startswith(WHOLE) and not taken:
             costing(response, lambda: self._price.nano(usage.given, usage.got) if (usage := _counted(reading)) is not None else None)
-        return watched(response, reading, lambda: self._read(response, reading, taken))
+        seen = watched(response, reading, lambda: self._read(response, reading, taken))
+        return mended(seen, Uncounted()) if self._wishing is not None and kind.startswith(_STREAM) else seen
 
     def _read(self, response: httpx.Response, reading: Reading, taken: int) -> None:
-        """Settle by what was read, where it came to its end. What broke off may have been written on, and counts in full."""
+        """Settle by what was read, where it came to its end. What broke off may have been written on, and what does not say its usage may
+        have been thought about long, which nobody sees and the upstream bills: that counts in full, and what is seen is its least."""
         before, usage = taken * self._held.nano, _counted(reading)
         if not 200 <= response.status_code < 300 and reading.usage is None:
             before += self._held.nano if response.status_code in TAKEN else 0
@@ -225,7 +248,7 @@ class Hold:
             got = max(reading.events, -(-reading.written // BYTES_A_TOKEN))
             given = -(-self._size // BYTES_A_TOKEN)
             guess = self._price.nano(given, got)
-            self._settle(before + min(guess, self._held.nano), estimated=True, guessed=Usage(given, got))
+            self._settle(before + max(guess, self._held.nano), estimated=True, guessed=Usage(given, got))
         else:
             self._settle(before + self._held.nano, estimated=True)
 
