@@ -60,7 +60,7 @@ def test_flags_win_and_what_neither_says_has_its_default(recipe: Callable[[str],
 def test_a_key_of_the_recipes_fallback_does_not_go_to_one_of_the_flags(recipe: Callable[[str], Path]) -> None:
     file = recipe('fallback = "http://a.example/v1"\nfallback_model = "m"\nfallback_key_env = "A_KEY"\nprice_in = 1.0\nprice_out = 2.0')
     chosen = with_route(ServeSettings(fallback=("http://b.example/v1",), fallback_model=("n",)), file)
-    assert (chosen.fallback_key_env, chosen.price_in, chosen.price_out) == ((), None, None)
+    assert (chosen.fallback_key_env, chosen.price_in, chosen.price_out) == ((), (), ())
     (target,) = targets(chosen, {"A_KEY": KEY})
     assert (target.url, target.model, target.key) == ("http://b.example/v1", "n", None)
 

@@ -53,6 +53,21 @@ def test_every_mistake_is_named(tmp_path: Path, content: str, says: str) -> None
     assert says in str(caught.value)
 
 
+def test_a_budget_by_key_bounds_every_key_or_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "budgets.toml"
+    shop = f'[key.shop]\nsha256 = "{SHOP[:12]}"\nday = 5\n'
+    file.write_text(f"{shop}[model.big]\nday = 1\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="any other key, or with none, has no limit") as caught:
+        budget(None, file)
+    assert "[others] with day = 1.00" in str(caught.value) and str(file) in str(caught.value)
+    assert budget(20.0, file) is not None, "an overall limit stands"
+    for more in ("[others]\nday = 1\n", "[others]\nday = 1000000000\n"):
+        file.write_text(shop + more, encoding="utf-8")
+        assert budget(None, file) is not None
+    file.write_text(f"day = 20\n{shop}", encoding="utf-8")
+    assert budget(None, file) is not None
+
+
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"day = \xff")

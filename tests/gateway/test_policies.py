@@ -80,6 +80,7 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
         {"stream": True},
         {"metadata": {"a": "b"}},
         {"logit_bias": {}},
+        {"store": False},
     ]
     bad: list[dict[str, Any]] = [
         {"tools": [1]},
@@ -87,6 +88,7 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
         {"n": True},
         {"new": 0},
         {"stop": "x"},
+        {"store": True},
         {"messages": []},
         {"messages": "x"},
         {"messages": [{"role": "user"}]},
@@ -95,8 +97,9 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "image_url": "y"}]}]},
         {"messages": [{"role": "user", "content": "x", "audio": {"id": "y"}}]},
     ]
-    assert [unsuited(CHAT, {**one, **more}) for more in good] == [None] * 7
+    assert [unsuited(CHAT, {**one, **more}) for more in good] == [None] * 8
     assert [more for more in bad if unsuited(CHAT, {**one, **more}) is None] == [{"n": True}]
+    assert unsuited(CHAT, {**one, "store": True}) == "the completion is to be stored"
     assert unsuited(COMPLETIONS, {"prompt": "x"}) is None
     assert unsuited(COMPLETIONS, {"prompt": [1, 2]}) and unsuited(COMPLETIONS, {"prompt": "x", "echo": True})
 

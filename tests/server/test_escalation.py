@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -23,8 +24,9 @@ DOING = (b"/responses", b"/batches", b"/fine_tuning/jobs", b"/images/generations
 class Scripted(Upstream):
     """One that fails with an error, or answers with a status; and says how often it was asked."""
 
-    def __init__(self, number: int, outcome: type[httpx.TransportError] | int) -> None:
-        super().__init__(number, f"http://up{number}.invalid/v1", "big", None, own_authorization=False, waits=WAITS, connections=1)
+    def __init__(self, number: int, outcome: type[httpx.TransportError] | int, key: str | None = None, own: bool = False) -> None:
+        given = {"own_authorization": own, "own_headers": own}
+        super().__init__(number, f"http://up{number}.invalid/v1", "big", key, waits=WAITS, connections=1, **given)
         self.outcome, self.asked = outcome, 0
 
     async def send(self, call: Call) -> httpx.Response:
@@ -33,15 +35,17 @@ class Scripted(Upstream):
             async for _ in call.body:
                 break
         if isinstance(self.outcome, int):
-            return httpx.Response(self.outcome, json={}, request=httpx.Request("POST", "http://up.invalid"))
+            return httpx.Response(self.outcome, stream=httpx.ByteStream(b"{}"), request=httpx.Request("POST", "http://up.invalid"))
         raise self.outcome("it failed")
 
 
-def asked(call: Call, *outcomes: type[httpx.TransportError] | int) -> tuple[list[int], int | Unreachable]:
+def asked(
+    call: Call, *outcomes: type[httpx.TransportError] | int, key: str | None = None, own: bool = False
+) -> tuple[list[int], int | Unreachable]:
     """How often each upstream was asked, and the status of the answer, or the error."""
 
     async def run() -> tuple[list[int], int | Unreachable]:
-        upstreams = [Scripted(number, outcome) for number, outcome in enumerate(outcomes, 1)]
+        upstreams = [Scripted(number, outcome, key, own) for number, outcome in enumerate(outcomes, 1)]
         escalation = Escalation(upstreams, PATIENCE, Metering())
         try:
             _, response = await escalation.ask(call)
@@ -77,6 +81,31 @@ def test_what_can_be_done_twice_the_next_is_asked_for(error: type[httpx.Transpor
         assert asked(call, error, 200) == ([tries, 1], 200)
 
 
+@pytest.mark.parametrize("tail", [b"/chat/completions", b"/responses"])
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_one_that_refuses_this_servers_key_or_account_is_passed_over(tail: bytes, status: int) -> None:
+    for key, own in (("key-1", True), (None, False)):
+        assert asked(posted(tail), status, 200, key=key, own=own) == ([1, 1], 200)
+        assert asked(posted(tail), status, key=key, own=own) == ([1], status), "its own answer, where there is no other"
+        assert asked(posted(tail), status, 503, key=key, own=own) == ([1, 3], status), "and where no other answers"
+        assert asked(posted(tail), status, 401, key=key, own=own) == ([1, 1], 401)
+        times, found = asked(replace(posted(tail), replaceable=True), status, key=key, own=own)
+        assert times == [1] and isinstance(found, Unreachable) and (found.status, f"HTTP {status}" in str(found)) == (502, True)
+
+
+def test_a_refusal_does_not_hide_that_another_may_have_done_it() -> None:
+    times, found = asked(posted(b"/responses"), 402, httpx.ReadTimeout)
+    assert times == [1, 1] and isinstance(found, Unreachable) and found.status == 504 and "HTTP 402" in str(found)
+
+
+def test_what_is_the_clients_own_fault_goes_back_to_it() -> None:
+    for status in (400, 404, 422):
+        assert asked(replace(posted(b"/chat/completions"), replaceable=True), status, 200, key="key-1") == ([1, 0], status)
+    for status in (401, 403):
+        assert asked(replace(posted(b"/chat/completions"), replaceable=True), status, 200, own=True) == ([1, 0], status), "its own key"
+    assert asked(posted(b"/chat/completions"), 402, 200, own=True) == ([1, 1], 200)
+
+
 def test_an_upstream_alone_that_did_not_answer_in_time_is_not_waited_for_again() -> None:
     times, found = asked(posted(b"/chat/completions"), httpx.ReadTimeout)
     assert times == [1] and isinstance(found, Unreachable) and found.status == 504
@@ -85,6 +114,13 @@ def test_an_upstream_alone_that_did_not_answer_in_time_is_not_waited_for_again()
 @pytest.mark.parametrize("outcome", [*UNSENT, 429, 503])
 def test_what_was_surely_not_done_the_next_is_asked_for_whatever_it_would_do(outcome: type[httpx.TransportError] | int) -> None:
     assert asked(posted(b"/responses"), outcome, 200) == ([3, 1], 200)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 504, 520, 522, 524, 529])
+def test_what_may_have_been_done_is_no_answer_where_somebody_else_answers(status: int) -> None:
+    times, found = asked(replace(posted(b"/responses"), replaceable=True), status, 200)
+    assert times == [1, 0] and isinstance(found, Unreachable) and f"HTTP {status}" in str(found) and "no other is asked" in str(found)
+    assert asked(posted(b"/responses"), status, 200) == ([1, 0], status)
 
 
 def test_the_last_of_them_says_nothing_of_others() -> None:

@@ -80,18 +80,52 @@ def test_what_the_upstream_counted_is_what_is_spent(gateway: Any, upstream: Upst
     assert used("model:big") == used("key:others") == used()
 
 
-def test_a_stream_is_counted_by_its_last_chunk_or_estimated(gateway: Any, upstream: UpstreamStub) -> None:
-    usage = b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":4}}\n\n'
-    pieces = [chunk("from "), chunk("above"), usage, b"data: [DONE]\n\n"]
-    upstream.script = [Said(pieces=pieces, headers=SSE), Said(pieces=[chunk("aaa"), chunk("bbbb"), b"data: [DONE]\n\n"], headers=SSE)]
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":4}}\n\n'
+DONE = b"data: [DONE]\n\n"
+COUNTED = 30 * 1_000 + 4_000_000
+
+
+def test_a_stream_is_asked_for_what_it_takes_and_the_client_sees_what_it_asked_for(gateway: Any, upstream: UpstreamStub) -> None:
+    pieces = [chunk("from "), chunk("above"), USAGE, DONE]
+    upstream.answer = lambda seen: Said(pieces=pieces, headers=SSE)
+    running = gateway(budget_day=1.0)
+    for number, options in enumerate(({}, {"stream_options": None}, {"stream_options": {"include_usage": True}}), start=1):
+        body = asking(stream=True, **options)
+        seen = running.client.post(CHAT, json=body).content
+        wanted = body["stream_options"] if options.get("stream_options") else {"include_usage": True}
+        assert upstream.bodies[-1] == {**body, "model": "big", "stream_options": wanted}
+        assert seen == b"".join(pieces if options.get("stream_options") else [*pieces[:2], DONE])
+        assert settled(number) == Spent(nano=number * COUNTED, requests=number)
+    assert gateway().client.post(CHAT, json=asking(stream=True)).content == b"".join(pieces)
+    assert upstream.bodies[-1] == asking("big", stream=True), "without a budget it leaves as it came"
+
+
+def test_what_a_stream_does_not_say_counts_in_full(gateway: Any, upstream: UpstreamStub) -> None:
+    """Hidden reasoning is billed, and nobody sees it."""
+    upstream.script = [Said(pieces=[chunk("aaa"), DONE], headers=SSE), Said(pieces=[chunk("aaa")] * 30 + [DONE], headers=SSE)]
     running = gateway(budget_day=1.0)
     body = asking(stream=True)
-    assert running.client.post(CHAT, json=body).content == b"".join(pieces)
-    assert settled(1) == Spent(nano=30 * 1_000 + 4_000_000, requests=1)
     running.client.post(CHAT, json=body)
-    size = len(json.dumps({**body, "model": "support"}, separators=(",", ":")))
-    guess = -(-size // 3) * 1_000 + 3_000_000  # seven bytes in two events
-    assert settled(2) == Spent(nano=30 * 1_000 + 4_000_000 + guess, estimated=guess, requests=2)
+    size = len(json.dumps(body, separators=(",", ":")))
+    most = (size + 1024) * 1_000 + 10_000_000
+    assert settled(1) == Spent(nano=most, estimated=most, requests=1)
+    running.client.post(CHAT, json=body)
+    seen = -(-size // 3) * 1_000 + 30_000_000  # thirty events, where ten tokens were allowed
+    assert settled(2).nano == most + seen
+
+
+def test_an_upstream_that_knows_no_such_wish_is_asked_without_it(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    strict = Said(status=422, body=b'{"error": {"message": "stream_options: extra inputs are not permitted"}}')
+    upstream.answer = lambda seen: strict if b"stream_options" in seen.body else Said(pieces=[chunk("a"), USAGE, DONE], headers=SSE)
+    running = gateway(budget_day=1.0)
+    found = running.client.post(CHAT, json=asking(stream=True))
+    assert found.content == chunk("a") + USAGE + DONE and upstream.bodies[-1] == asking("big", stream=True)
+    assert settled(1) == Spent(nano=COUNTED, requests=1)
+    refused = Said(status=400, body=b'{"error": {"message": "no"}}')
+    upstream.answer = lambda seen: refused
+    assert running.client.post(CHAT, json=asking(stream=True)).content == refused.body and len(upstream.seen) == 4
+    assert running.client.post(CHAT, json=asking()).content == refused.body and len(upstream.seen) == 5
+    assert settled(1).nano == COUNTED
 
 
 def test_past_the_budget_nothing_leaves_and_the_client_is_told_when_it_may(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
@@ -136,7 +170,7 @@ def test_many_at_once_do_not_pass_it(gateway: Any, upstream: UpstreamStub) -> No
 def test_keys_and_models_have_their_own(gateway: Any, tmp_path: Path, upstream: UpstreamStub, error: Any) -> None:
     file = tmp_path / "budgets.toml"
     shop = hashlib.sha256(b"sk-shop").hexdigest()[:16]
-    file.write_text(f'[key.shop]\nsha256 = "{shop}"\nday = 0\n[model."GPT-6 Luna"]\nday = 0\n', encoding="utf-8")
+    file.write_text(f'[key.shop]\nsha256 = "{shop}"\nday = 0\n[model."GPT-6 Luna"]\nday = 0\n[others]\nday = 100\n', encoding="utf-8")
     running = gateway(budgets=str(file))
     told = error(running.post(CHAT, asking(), headers={"authorization": "Bearer sk-shop"}), 429)
     assert "key shop" in told["message"] and "sk-shop" not in told["message"]
@@ -171,7 +205,7 @@ def test_the_next_upstream_is_asked_where_its_model_has_money_left(gateway: Any,
     ids=["no price", "an image", "another path", "background", "no object"],
 )
 def test_what_has_no_known_price_does_not_leave(gateway: Any, upstream: UpstreamStub, error: Any, path: str, body: Any) -> None:
-    running = gateway(fallback_model=("gpt-6-luna",), price_in=None, price_out=None, budget_day=100.0)
+    running = gateway(fallback_model=("gpt-6-luna",), price_in=(), price_out=(), budget_day=100.0)
     assert error(running.post(path, body), 403)["code"] == "cost_unknown"
     assert upstream.seen == [] and ledger.read(today()) == {}
 
@@ -180,6 +214,14 @@ def test_the_given_price_is_that_of_the_fallbacks_own_model_alone(gateway: Any, 
     running = gateway(budget_day=1.0)
     assert error(running.post(CHAT, asking("gpt-unheard-of")), 403)["code"] == "cost_unknown"
     assert upstream.seen == [] and [running.post(CHAT, asking(name)).status_code for name in ("support", "big", "gpt-6-luna")] == [200] * 3
+
+
+def test_the_given_price_counts_where_the_list_has_another(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway(budget_day=1.0, fallback_model=("gpt-6-luna",))
+    for number, name in enumerate(("support", "gpt-6-luna", "openai/GPT-6 Luna"), start=1):
+        found = running.post(CHAT, asking(name))
+        assert float(found.headers["x-smidgen-cost"]) == pytest.approx(0.002003)
+        assert settled(number).nano == number * 2_003_000
 
 
 def test_the_price_list_is_read_once(gateway: Any, monkeypatch: Any) -> None:

@@ -326,6 +326,15 @@ def test_the_list_of_models_has_both(gateway: Any, upstream: UpstreamStub) -> No
     assert [card["id"] for card in alone["data"]] == ["support"] and len(alone["smidgen"]["upstreams_not_listed"]) == 1
 
 
+def test_what_is_to_be_stored_goes_to_who_can_be_asked_for_it(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    certify(model)
+    running = gateway()
+    found = running.post(CHAT, asking(SURE, store=True))
+    assert found.content == WHOLE and found.headers["x-smidgen-escalated"] == "request (the completion is to be stored)"
+    assert running.client.get(f"{CHAT}/{found.json()['id']}").status_code == 200 and upstream.seen[-1].path == f"{CHAT}/chatcmpl-up"
+    assert running.post(CHAT, asking(SURE, store=False)).headers["x-smidgen-answered-by"] == "local"
+
+
 def test_without_bundles_all_passes(upstream: UpstreamStub) -> None:
     with running(fallback=(upstream.url,), fallback_model=("big",)) as gateway:
         assert gateway.client.post(CHAT, json=asking("x", "anything")).content == WHOLE
@@ -354,9 +363,14 @@ def test_a_small_model_that_fails_escalates(gateway: Any, upstream: UpstreamStub
 
 
 def test_own_faces_are_asked_directly_and_say_so(gateway: Any, upstream: UpstreamStub) -> None:
-    found = gateway().post("/v1/classify", {"model": "support", "input": SURE})
+    running = gateway()
+    found = running.post("/v1/classify", {"model": "support", "input": SURE})
     assert found.json()["results"][0]["output"] == answer(3)
     assert (found.headers["x-smidgen-answered-by"], found.headers["x-smidgen-uncertified"]) == ("local", "asked directly")
+    assert (found.headers["x-smidgen-model"], float(found.headers["x-smidgen-cost"])) == ("support", 0.0)
+    unnamed = running.post("/v1/classify", {"input": SURE})
+    assert unnamed.headers["x-smidgen-model"] == "support", "the only one that there is"
+    assert "x-smidgen-model" not in running.post("/v1/classify", {"model": "other", "input": SURE}).headers
     assert upstream.seen == []
 
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 from tests.certified_bundle import answer, score
 from tests.response_samples import event, events, response
-from tests.upstream_stub import Said, UpstreamStub
+from tests.upstream_stub import Said, UpstreamStub, upstream_stub
 
 from smidgen.flows.live import Model
 from smidgen.gateway import auditing
@@ -134,6 +134,26 @@ def test_where_no_upstream_answers_the_bundle_may(gateway: Any, upstream: Upstre
     found = running.post(RESPONSES, asking(SURE))
     assert found.headers["x-smidgen-uncertified"] == "upstream failed" and found.json()["smidgen"]["uncertified"] == "upstream failed"
     assert error(running.post(RESPONSES, asking(SURE, store=True)), 503)["code"] == "upstream_failed"
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 504, 520, 522, 524, 529])
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_the_upstream_says_that_it_failed_the_bundle_may_and_nobody_else_is_asked(
+    gateway: Any, upstream: UpstreamStub, model: Model, status: int, stream: bool
+) -> None:
+    failed = Said(status=status, body=b'{"error": {"message": "it broke"}}')
+    upstream.answer = lambda seen: failed
+    asked = asking(UNSURE, store=False, stream=stream)
+    with upstream_stub() as second:
+        two = {"fallback": (upstream.url, second.url), "fallback_model": ("big", "bigger")}
+        found = gateway(when_upstream_fails="local", **two).post(RESPONSES, asked)
+        assert (found.status_code, found.headers["x-smidgen-answered-by"]) == (200, "local")
+        assert found.headers["x-smidgen-uncertified"] == "upstream failed" and "x-smidgen-certificate" not in found.headers
+        assert (len(upstream.seen), second.seen) == (1, [])
+        for settings, body in (({}, asked), ({"when_upstream_fails": "local"}, {**asked, "store": True})):
+            kept = gateway(**two, **settings).post(RESPONSES, body)
+            assert (kept.status_code, kept.content) == (status, failed.body), "its own answer, where no bundle may"
+        assert second.seen == []
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -189,6 +189,27 @@ def test_by_policy_the_small_model_answers_and_is_marked_as_uncertified(gateway:
     assert 'smidgen_gateway_requests_total{answered_by="local",model="support",why="upstream failed"} 1.0' in metrics(running)
 
 
+def test_an_account_without_credit_is_no_end(
+    gateway: Any, upstream: UpstreamStub, second: UpstreamStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broke = Said(status=402, body=b'{"error":  {"message": "no credit, key-1"}}')
+    monkeypatch.setenv("SMIDGEN_FALLBACK_KEY", "key-1")
+    upstream.answer = lambda seen: broke
+    two = {"fallback": (upstream.url, second.url), "fallback_model": ("big", "bigger")}
+    for money in ({}, {"budget_day": 1.0, "price_in": 1.0, "price_out": 1.0}):
+        running = gateway(**two, **money)
+        found = running.post(CHAT, asking())
+        assert (found.content, found.headers["x-smidgen-model"]) == (WHOLE, "bigger")
+        assert 'smidgen_upstream_errors_total{kind="refused",upstream="1:127.0.0.1"} 1.0' in metrics(running)
+        alone = gateway(**money)
+        assert (alone.post(CHAT, asking()).status_code, alone.post(CHAT, asking()).content) == (402, broke.body)
+        local = gateway(when_upstream_fails="local", **money).post(CHAT, asking())
+        assert (local.status_code, local.headers["x-smidgen-uncertified"]) == (200, "upstream failed")
+    second.answer = lambda seen: BUSY
+    kept = gateway(**two).post(CHAT, asking())
+    assert (kept.status_code, kept.content, kept.headers["x-smidgen-model"]) == (402, broke.body, "big")
+
+
 def test_an_answer_that_breaks_off_is_never_tried_again_and_never_looks_whole(gateway: Any, upstream: UpstreamStub) -> None:
     running = gateway()
     upstream.script = [Said(pieces=[chunk("half")], headers=SSE, cut=True)]

@@ -9,7 +9,8 @@ import pytest
 
 from smidgen.gateway.budget import Budget
 from smidgen.server.metering import Metering
-from smidgen.server.purse import Plan, Price, Purse
+from smidgen.server.prices import Price, Prices
+from smidgen.server.purse import Plan, Purse
 from smidgen.server.wall_clock import WallClock
 from smidgen.store.ledger import Held, Ledger
 
@@ -27,7 +28,7 @@ def test_old_days_go_by_a_clock_that_is_believed_alone(tmp_path: Path, monkeypat
     book = Ledger(file)
     book.hold(OLD, {"all": None}, 7)
     book.close()
-    purse = Purse(Plan(Budget({"all": 1.0}), Price(1.0, 1.0), 100), ["big"], Metering(), file)
+    purse = Purse(Plan(Budget({"all": 1.0}), Prices([Price("big", 1.0, 1.0)]), 100), ["big"], Metering(), file)
 
     def left() -> bool:
         assert isinstance(asyncio.run(purse._held({"all": None}, 1)), Held)

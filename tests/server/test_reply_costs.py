@@ -166,6 +166,18 @@ def test_the_cache_says_that_it_cost_nothing(gateway: Any) -> None:
     assert float(again.headers["x-smidgen-saved"]) == float(first.headers["x-smidgen-cost"]) == pytest.approx(COST)
 
 
+def test_what_the_operator_says_is_the_price_of_all_that_is_saved(gateway: Any) -> None:
+    for model in ("big", LUNA):
+        server = gateway(fallback_model=(model,), price_in=10.0, price_out=20.0, cache="exact", cache_scope="all")
+        local = server.post(CHAT, asking(SURE))
+        told = local.json()["smidgen"]["saved"]
+        given, got = told["tokens"]["input"], told["tokens"]["output"]
+        assert told["usd"] == pytest.approx((given * 10 + got * 20) / 1e6) == float(local.headers["x-smidgen-saved"])
+        assert told["at_given_price_of"] == model and "at_list_price_of" not in told
+        first, again = (server.post(CHAT, asking(UNSURE, temperature=0)) for _ in range(2))
+        assert float(first.headers["x-smidgen-cost"]) == float(again.headers["x-smidgen-saved"]) == pytest.approx((3 * 10 + 2 * 20) / 1e6)
+
+
 def last(stream: bytes) -> dict[str, Any]:
     """The last event of a stream that holds something."""
     found: dict[str, Any] = json.loads([line for line in stream.splitlines() if line.startswith(b"data: {")][-1].removeprefix(b"data: "))

@@ -24,10 +24,11 @@ def said(text):
 
 def test_body_too_large(serve, error):
     server = serve(max_body_mb=0.001)
-    assert error(server.post("/v1/classify", {"input": "x" * 2000}), 413)["code"] == "body_too_large"
+    told = error(server.post("/v1/classify", {"input": "x" * 2000}), 413)
+    assert told["code"] == "body_too_large" and "larger than 0.001 MB" in told["message"] and "--max-body-mb" in told["message"]
     parts = iter([b'{"input": "', b"x" * 1000, b"x" * 1000, b'"}'])  # without a Content-Length
     response = server.client.post("/v1/classify", content=parts, headers={"Content-Type": "application/json"})
-    assert error(response, 413)["code"] == "body_too_large"
+    assert error(response, 413)["code"] == "body_too_large" and "--max-body-mb" in error(response, 413)["message"]
     assert server.model.batches == []
 
 

@@ -13,13 +13,13 @@ import pytest
 from tests.upstream_stub import WHOLE, chunk
 
 from smidgen.server import slip as slips
-from smidgen.server.purse import Price
+from smidgen.server.prices import Price, Prices
 from smidgen.server.slip import OTHER, Slip
 from smidgen.server.tariff import Tariff
 from smidgen.server.upstream import Call
 from smidgen.store.account import Entry
 
-OWN = Tariff(Price(1.0, 2.0), ["big"])
+OWN = Tariff(Prices([Price("big", 1.0, 2.0)]), ["big"])
 BODY = b"x" * 30
 """Ten tokens, where they are estimated."""
 
@@ -95,12 +95,14 @@ def test_vectors_are_read_and_nothing_is_written() -> None:
 
 def test_names_and_prices() -> None:
     for said in ("gpt-6-luna", "openai/GPT-6 Luna"):
-        assert OWN.name(said) == "GPT-6 Luna" and OWN.price(said) == Price(0.1, 0.5)
-    assert OWN.name("vendor/big") == "big" and OWN.price("big") == Price(1.0, 2.0)
+        assert OWN.name(said) == "GPT-6 Luna" and OWN.price(said) == Price("GPT-6 Luna", 0.1, 0.5, "2026-09-22")
+    assert OWN.name("vendor/big") == "big" and OWN.price("big") == Price("big", 1.0, 2.0)
     for said in ("", "other", "x" * 10_000, "big" + "x" * 10_000):
         assert (OWN.name(said), OWN.price(said), OWN.cost(said, 1, 1), OWN.noted("2026-03-01", said)) == (OTHER, None, None, None)
     listed, given = OWN.noted("2026-03-01", "gpt-6-luna"), OWN.noted("2026-03-01", "big")
     assert listed is not None and listed.source == "list price of GPT-6 Luna on 2026-09-22"
     assert given is not None and (given.read, given.written, given.source) == (1.0, 2.0, "as given: --price-in, --price-out")
-    assert Tariff(None, ["gpt-6-luna"]).name("openai/gpt-6-luna") == "gpt-6-luna"
-    assert Tariff(None, ["big"]).cost("big", 1, 1) is None
+    assert Tariff(Prices(), ["gpt-6-luna"]).name("openai/gpt-6-luna") == "gpt-6-luna"
+    assert Tariff(Prices(), ["big"]).cost("big", 1, 1) is None
+    said = Tariff(Prices([Price("gpt-6-luna", 3.0, 4.0)]), ["gpt-6-luna"]).noted("2026-03-01", "openai/gpt-6-luna")
+    assert said is not None and (said.model, said.read, said.source) == ("gpt-6-luna", 3.0, "as given: --price-in, --price-out")

@@ -22,7 +22,6 @@ SHARE_LOCAL = 0.8
 TEXTS_PER_SECOND = 100.0
 """What a machine is taken to answer where no bundle says: less than classifiers do, more than writers do."""
 BUILD_HOURS = 1.0
-_OLD_DAYS = 120
 _RISK = 0.05
 
 
@@ -236,8 +235,8 @@ def _of_the_calls(asked: Asked, full: Asked, table: Mapping[str, Any], model: Mo
         f"A call to a large model has {count(full.tokens_in)} tokens in and {count(full.tokens_out)} out, {whose}; no reasoning tokens, "
         "list prices, no discount for batches or repeated prompts."
     )
-    age = ((today or datetime.date.today()) - datetime.date.fromisoformat(table["as_of"])).days
-    old = f" That is {age} days ago: look them up." if age > _OLD_DAYS else ""
+    age = price_list.age(table["as_of"], today)
+    old = f" That is {age} days ago: look them up." if age > price_list.OLD_DAYS else ""
     note = f" {model.name}: {model.note}." if model.note else ""
     yield f"Prices as of {table['as_of']}, from {asked.prices or price_list.packaged()}; edit a copy and name it with --prices.{old}{note}"
     if full.growth_percent:

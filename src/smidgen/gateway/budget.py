@@ -34,6 +34,10 @@ ALL = "all"
 OTHERS = "key:others"
 _MOST_BYTES = 1_000_000
 _MOST_USD = 1e9
+_UNBOUNDED = (
+    "others: keys have budgets, and a request with any other key, or with none, has no limit; write [others] with day = 1.00 (or day = "
+    f"{_MOST_USD:.0f} where no limit is meant), or a day for all"
+)
 Usd = Annotated[float, Field(ge=0, le=_MOST_USD, allow_inf_nan=False)]
 
 
@@ -76,11 +80,14 @@ class Budget:
 
 def budget(day: float | None, file: Path | None) -> Budget | None:
     """The budget of `--budget-day` and of a file of budgets; None where there is neither. Where both name an amount for all, the smaller
-    one counts. Raises InputError for a file that cannot be read, RecipeError with every mistake in it."""
+    one counts. Raises InputError for a file that cannot be read, RecipeError with every mistake in it; one is to bound some keys, and
+    nothing else."""
     if day is None and file is None:
         return None
     found = _read(file) if file is not None else _File()
     totals = [amount for amount in (day, found.day) if amount is not None]
+    if found.key and found.others is None and not totals:
+        raise RecipeError("the file of budgets has mistakes", value=str(file), todo="Mend:", mistakes=[_UNBOUNDED])
     usd = {ALL: min(totals)} if totals else {}
     usd |= {f"key:{name}": entry.day for name, entry in found.key.items()}
     usd |= {f"model:{name}": entry.day for name, entry in found.model.items()}

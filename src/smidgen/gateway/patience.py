@@ -12,6 +12,11 @@ UNTAKEN = frozenset({429, 503})
 TAKEN = frozenset({504, 520, 524})
 """Of those, the ones of a server in between that did not wait for the end: the work may have been done, and be billed."""
 
+UNPAID = 402
+"""Says that the account is out of credit."""
+UNKEYED = frozenset({401, 403})
+"""Say that a key is not taken: whoever has another may be asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:

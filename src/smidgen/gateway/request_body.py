@@ -23,14 +23,31 @@ def parsed(body: bytes) -> dict[str, Any] | None:
 
 def with_model(body: bytes, model: str) -> bytes:
     """The body with this as its `model`, and every other byte as it was. Raises ValueError where it is not an object that names one."""
-    text = body.decode("utf-8")
-    pieces, done = [], 0
-    for start, end in _places(text, "model"):
-        pieces += [text[done:start], json.dumps(model)]
-        done = end
-    if not pieces:
+    changed = _replaced(body.decode("utf-8"), "model", model)
+    if changed is None:
         raise ValueError("the body names no model")
-    return "".join([*pieces, text[done:]]).encode("utf-8")
+    return changed.encode("utf-8")
+
+
+def with_value(body: bytes, field: str, value: Any) -> bytes:
+    """The body with this value in a field of its outermost object, a new one at its start where it has none, and every other byte as it
+    was. Raises ValueError where it is no object."""
+    text = body.decode("utf-8")
+    changed = _replaced(text, field, value)
+    if changed is None:
+        at = _after(text, 0, "{")
+        comma = "" if text[_skipped(text, at)] == "}" else ", "
+        changed = f"{text[:at]}{json.dumps(field)}: {json.dumps(value)}{comma}{text[at:]}"
+    return changed.encode("utf-8")
+
+
+def _replaced(text: str, field: str, value: Any) -> str | None:
+    """The text of an object with this value wherever it has the field; None where it has not."""
+    pieces, done = [], 0
+    for start, end in _places(text, field):
+        pieces += [text[done:start], json.dumps(value)]
+        done = end
+    return "".join([*pieces, text[done:]]) if pieces else None
 
 
 def _places(text: str, field: str) -> Iterator[tuple[int, int]]:

@@ -6,17 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from smidgen.core.settings import Settings, setting
 
 
 def _as_several(value: Any) -> Any:
-    """One text stands for a list of one."""
-    return (value,) if isinstance(value, str) else value
+    """One text, or one number, stands for a list of one."""
+    return (value,) if isinstance(value, str | int | float) else value
 
 
 Several = Annotated[tuple[str, ...], BeforeValidator(_as_several)]
+Amounts = Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], BeforeValidator(_as_several)]
 Names = Annotated[tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], BeforeValidator(_as_several)]
 """Names of variables. A key, which is no such name, is refused in its place, and not shown."""
 
@@ -97,10 +98,12 @@ class RouteSettings(Settings):
         None, "US dollars that may be spent on fallbacks in a day (UTC); past it, requests get 429.", ge=0, le=1e9
     )
     budgets: str | None = setting(None, "A TOML file with budgets by key and by model.", min_length=1, file=True)
-    price_in: float | None = setting(
-        None, "US dollars for a million tokens that a fallback reads, of its own model where the price list does not have it.", ge=0, le=1e6
+    price_in: Amounts = setting(
+        (),
+        "US dollars for a million tokens that a fallback reads, of its own model, whatever the price list says; once, or once for each "
+        "fallback's model.",
     )
-    price_out: float | None = setting(None, "The same, of tokens that it writes.", ge=0, le=1e6)
+    price_out: Amounts = setting((), "The same, of tokens that it writes.")
     max_output_tokens: int = setting(
         32_768,
         "Most tokens that a fallback writes where a request does not say: their price is set aside of the budget.",

@@ -60,7 +60,7 @@ _TEXT = ("text", "input_text")
 def unsuited(path: str, body: Mapping[str, Any]) -> str | None:
     """What of a request to one of the faces does not suit, in a few words; None where it does.
 
-    Words to the system change nothing: a bundle has its own instruction.
+    Words to the system change nothing: a bundle has its own instruction. What is to be stored the upstream alone can store.
     """
     if body.get("n") not in (None, 1):
         return "several choices"
@@ -70,6 +70,8 @@ def unsuited(path: str, body: Mapping[str, Any]) -> str | None:
     strange = next((name for name, value in body.items() if name not in known and not is_nothing(value)), None)
     if strange is not None:
         return f"the field {strange}"
+    if body.get("store") not in (None, False):  # what is answered here is kept nowhere, and cannot be fetched
+        return "the completion is to be stored"
     if path == COMPLETIONS:
         return None if isinstance(body.get("prompt"), str) else "not one prompt"
     return odd_messages(body.get("messages"), fields=_MESSAGE, pieces=_PIECE, kinds=_TEXT)

@@ -17,6 +17,8 @@ _NEEDED = ("name", "input", "output", "date")
 _TEXTS = ("provider", "source", "note")
 _KNOWN = (*_NEEDED, *_TEXTS)
 _LIMIT_BYTES = 5_000_000
+OLD_DAYS = 120
+"""Prices that are older are to be looked up."""
 
 
 def packaged() -> Path:
@@ -46,6 +48,11 @@ def read(file: Path | None = None) -> dict[str, Any]:
         todo = f"Mend these; {packaged()} shows the form:"
         raise RecipeError("the price list has mistakes", value=str(place), todo=todo, mistakes=mistakes)
     return {**table, "models": [{**dict.fromkeys(_TEXTS, ""), **entry} for entry in table["models"]]}
+
+
+def age(date: str, today: datetime.date | None = None) -> int:
+    """Days since a day of the list (`2026-11-25`). Raises ValueError where it is none."""
+    return ((today or datetime.date.today()) - datetime.date.fromisoformat(date)).days
 
 
 def _mistakes(table: Any) -> Iterator[str]:

@@ -172,8 +172,8 @@ def _add_gateway(
     """Put the gateway's door before the faces, and show its certificates and its money."""
     from smidgen.server.aside import aside_of
     from smidgen.server.budget_gauge import Spending
+    from smidgen.server.prices import prices
     from smidgen.server.routing import Gateway
-    from smidgen.server.saving import listed
     from smidgen.server.standing_gauge import Standings
     from smidgen.server.taking import taking
     from smidgen.server.vouchers import Vouchers
@@ -188,7 +188,7 @@ def _add_gateway(
         vouchers=vouchers,
         escalation=escalation,
         metering=service.metering,
-        price=listed(escalation.upstreams[0].model),
+        price=prices(settings).of(escalation.upstreams[0].model),
         local_at_last=settings.when_upstream_fails == "local",
         origins=settings.cors,
         auditor=auditor,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,9 +22,10 @@ from smidgen.gateway.address_words import Odd, odd
 from smidgen.gateway.crossing import known, marks
 from smidgen.gateway.leaving import ROUTES, read_once
 from smidgen.gateway.privacy import FILE, Action
-from smidgen.gateway.returning import Mender, mender, written
+from smidgen.gateway.returning import mender, written
 from smidgen.server.escalation import Unreachable
 from smidgen.server.leaving import Leaving
+from smidgen.server.mending import mended
 from smidgen.server.metering import Metering
 from smidgen.server.upstream import Call
 
@@ -128,23 +129,6 @@ class Keeper:
         return _error(what, ", ".join(sorted(kinds)), todo, 422, "personal_data_blocked")
 
 
-class _Mended(httpx.AsyncByteStream):
-    """The body of a response, changed on its way."""
-
-    def __init__(self, response: httpx.Response, change: Mender) -> None:
-        self._response, self._change = response, change
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._response.aiter_raw():
-            if done := self._change.take(piece):
-                yield done
-        if rest := self._change.rest():
-            yield rest
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
 def _back(tail: str, masked: Masked, response: httpx.Response) -> httpx.Response:
     """The response with the values back, where it is understood; else itself."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -152,12 +136,7 @@ def _back(tail: str, masked: Masked, response: httpx.Response) -> httpx.Response
     change = mender(tail, response.headers.get("content-type", ""), masked.stand_ins, masked.body or {})
     if change is None:
         return response
-    return httpx.Response(
-        response.status_code,
-        headers=[(name, value) for name, value in response.headers.raw if name.lower() != b"content-length"],
-        stream=_Mended(response, change),
-        extensions=response.extensions,
-    )
+    return mended(response, change)
 
 
 def _odd(call: Call) -> Odd:

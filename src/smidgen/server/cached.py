@@ -10,6 +10,7 @@ from smidgen.server.cache_meter import CacheMeter
 from smidgen.server.caching import Caching
 from smidgen.server.escalation import Escalation
 from smidgen.server.finding import Finding
+from smidgen.server.prices import prices
 from smidgen.server.settings import ServeSettings
 
 _SHARE = 16
@@ -34,7 +35,7 @@ def opened(settings: ServeSettings, registry: CollectorRegistry, escalation: Esc
     memory = Memory(Bounds(settings.cache_entries, total, min(total // _SHARE, _LARGEST), settings.cache_hours * 3600))
     meter = CacheMeter(registry, memory)
     finding = _finding(settings, meter) if settings.cache == "semantic" else None
-    return Caching(escalation, memory, meter, settings.cache_scope, settings.cache_drawn, finding)
+    return Caching(escalation, memory, meter, settings.cache_scope, settings.cache_drawn, finding, prices=prices(settings))
 
 
 def _finding(settings: ServeSettings, meter: CacheMeter) -> Finding:

@@ -26,7 +26,7 @@ from smidgen.server import cache_meter
 from smidgen.server.cache_meter import CacheMeter
 from smidgen.server.escalation import Escalation
 from smidgen.server.events import HEADERS
-from smidgen.server.saving import listed
+from smidgen.server.prices import Prices
 from smidgen.server.upstream import Call, Upstream
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Caching:
         drawn: whether answers are kept that a request asks to be drawn.
         finding: finds near texts; None: only the same request gets an answer again.
         clock: seconds, never going back.
+        prices: of models; by default those of the list.
     """
 
     def __init__(
@@ -92,10 +93,11 @@ class Caching:
         drawn: bool = False,
         finding: Finding | None = None,
         clock: Callable[[], float] = time.monotonic,
+        prices: Prices | None = None,
     ) -> None:
         self._escalation, self._memory, self._meter, self._finding = escalation, memory, meter, finding
         self._sharing, self._drawn, self._clock = sharing, drawn, clock
-        self._naming = Naming()
+        self._naming, self._prices = Naming(), prices or Prices()
         self._first = escalation.upstreams[0]
 
     def close(self) -> None:
@@ -197,8 +199,8 @@ class Caching:
         return Given(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
 
     def _saved(self, asked: _Asked, call: Call, usage: Usage | None) -> dict[str, Any] | None:
-        """What it would have cost; None where the price list does not have the model, or nobody said how much the answer took."""
-        price = listed(self._first.model if call.renamed else str(asked.body.get("model")))
+        """What it would have cost; None where the model has no price, or nobody said how much the answer took."""
+        price = self._prices.of(self._first.model if call.renamed else str(asked.body.get("model")))
         return price.counted(usage) if price is not None and usage is not None else None
 
     def _watch(self, question: Question, call: Call, response: httpx.Response, request: str) -> None:

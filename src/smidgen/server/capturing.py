@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from smidgen.flows.captured import Scrubber
 from smidgen.server.collecting import Taken
 from smidgen.server.exchange import exchange
+from smidgen.server.prices import prices
 from smidgen.server.recorder import Recorder
-from smidgen.server.saving import listed
 from smidgen.server.served import Identity, identity
 from smidgen.store.traffic import store
 from smidgen.store.traffic.shapes import Exchange
@@ -38,12 +38,13 @@ def recorder_of(service: Service) -> Recorder:
     for model in service.models.values():
         names.note(identity(model))
     scrubber = Scrubber(names) if settings.capture_redact == "mask" else None
-    saved_at = listed(settings.fallback_model[0]) if settings.fallback_model else None
+    priced = prices(settings)
+    saved_at = priced.of(settings.fallback_model[0]) if settings.fallback_model else None
 
     def reading(taken: Taken) -> Exchange | None:
         for known in taken.models.values():
             names.note(known)
-        found = exchange(taken, saved_at)
+        found = exchange(taken, saved_at, priced)
         if found is None or found.input is None or not settings.held_out_aside:
             return found
         return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it

@@ -21,12 +21,13 @@ RETRY_AFTER = "1"
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 _CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
-_TODO = {
+REMEDY = {
     400: "Send one JSON document in UTF-8.",
     404: "GET /docs lists the routes.",
     405: "GET /docs lists the methods of each route.",
-    413: "Send fewer texts at a time.",
+    413: "Send less at a time; who runs the server can start it with a larger --max-body-mb.",
 }
+"""What to do, by status."""
 
 
 class ErrorDetail(BaseModel):
@@ -102,7 +103,7 @@ def refused(error: RequestError) -> Response:
 def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
     """The response to a body that is not of the route's shape; tells the first mistake and where it is, never the value itself."""
     if any(mistake["type"] == "json_invalid" for mistake in mistakes):
-        return failure(400, f"The body is not JSON. {_TODO[400]}", _CODES[400])
+        return failure(400, f"The body is not JSON. {REMEDY[400]}", _CODES[400])
     first = mistakes[0]
     param = ".".join(str(step) for step in first["loc"] if step != "body") or None
     where = f"{param}: " if param else ""
@@ -116,7 +117,7 @@ def unrouted(scope: Scope, error: HTTPException) -> Response:
     """The response to a request that no route takes, or whose body did not come as it should."""
     status = error.status_code
     asked = shown(f"{scope['method']} {scope['path']}", 120)
-    message = f"{error.detail}: {asked}. {_TODO.get(status, '')}".strip()
+    message = f"{error.detail}: {asked}. {REMEDY.get(status, '')}".strip()
     return failure(status, message, _CODES.get(status, "http_error"), headers=error.headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
@@ -27,6 +27,8 @@ from smidgen.server.upstream import Call, Upstream
 
 _UNAVAILABLE = 503
 _BROKE = 429
+_MISREAD = frozenset({400, 422})
+"""What is wrong in a request may be what was asked for beside it."""
 _LONGEST_AFTER = 86_400.0
 _OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -66,18 +68,21 @@ class Unreachable(RequestError):
 
 @dataclass
 class _Failed:
-    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work."""
+    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work.
+    `refusal`: what it answered, where it refused this server and others are left to be asked."""
 
     kind: str
     why: str
     after: float | None = None
     again: bool = True
     taken: bool = False
+    refusal: httpx.Response | None = None
 
 
 @dataclass
 class _Course:
-    """What has become of a request so far. `done`: an upstream may have done what must not be done twice."""
+    """What has become of a request so far. `done`: an upstream may have done what must not be done twice. `refusal`: the last answer that
+    refused this server, and whose it is."""
 
     waited: float = 0.0
     kinds: list[str] = field(default_factory=list)
@@ -85,6 +90,7 @@ class _Course:
     after: float | None = None
     taken: int = 0
     done: bool = False
+    refusal: tuple[Upstream, httpx.Response] | None = None
 
 
 class Escalation:
@@ -148,6 +154,8 @@ class Escalation:
             response = await (self._noted(upstream, call, course) if self.purse is None else self._paid(self.purse, upstream, call, course))
             if response is not None:
                 return upstream, response
+        if course.refusal is not None and not (call.replaceable or course.done):
+            return course.refusal
         raise _unreachable(course)
 
     async def _noted(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
@@ -165,10 +173,13 @@ class Escalation:
             course.reasons.append(f"{upstream.name}: {hold.why}")
             return None
         course.taken = 0
-        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # so that its usage can be read
         response, ended = None, False
         try:
-            response = await self._asked(upstream, replace(call, headers=plain), course)
+            response = await self._asked(upstream, hold.leaving(call), course)
+            if response is not None and response.status_code in _MISREAD and hold.unwished():
+                await response.aclose()
+                response = None
+                response = await self._asked(upstream, hold.leaving(call), course)
             ended = True
         except RequestError:  # it cannot be sent
             ended = True
@@ -196,7 +207,10 @@ class Escalation:
                 return found
             last = found
             course.taken += found.taken
-            course.done = course.done or (found.taken and not call.repeatable)
+            if found.refusal is not None:
+                course.refusal = upstream, found.refusal
+            # One that says that it failed may have failed after it was done.
+            course.done = course.done or (not call.repeatable and (found.taken or found.kind == "status"))
             self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
             wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
             if wait is None:
@@ -220,14 +234,16 @@ class Escalation:
                 upstream.breaker.failed(allowed)
             else:
                 upstream.breaker.succeeded()
+            if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
+                return await _refused(upstream, response)
             sendable = not (isinstance(call.body, Flowing) and call.body.begun)
-            if status not in PASSING or not sendable or not (call.repeatable or status in UNTAKEN):
+            if status not in PASSING or not sendable or not (call.repeatable or call.replaceable or status in UNTAKEN):
                 return response
             try:
                 said = await upstream.said(response)
             finally:
                 await response.aclose()
-            again = response.headers.get("x-should-retry", "").lower() != "false"
+            again = (call.repeatable or status in UNTAKEN) and response.headers.get("x-should-retry", "").lower() != "false"
             kind = "busy" if status in UNTAKEN else "status"
             return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again, status in TAKEN)
         except httpx.RequestError as error:
@@ -245,6 +261,18 @@ class Escalation:
         finally:
             if not told:
                 upstream.breaker.left(allowed)
+
+
+async def _refused(upstream: Upstream, response: httpx.Response) -> _Failed:
+    """The answer of one that refused this server, which is closed."""
+    why = f"HTTP {response.status_code}"
+    try:
+        kept, said = await upstream.kept(response)
+    except (httpx.RequestError, httpx.StreamError, ValueError, TimeoutError):
+        return _Failed("refused", why, again=False)
+    finally:
+        await response.aclose()
+    return _Failed("refused", f"{why}{': ' if said else ''}{said}", again=False, refusal=kept)
 
 
 def _number(breaker: Breaker) -> float:

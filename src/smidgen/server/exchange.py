@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,16 +19,14 @@ from smidgen.server import saving
 from smidgen.server.answers import tokens
 from smidgen.server.client_names import model_name, oddity
 from smidgen.server.collecting import MOST_ANSWERED, Taken
-from smidgen.server.saving import ListPrice
+from smidgen.server.prices import Price, Prices
 from smidgen.server.served import Identity
 from smidgen.store.traffic.shapes import MOST_TEXT, AnsweredBy, Exchange
 
-_PRICES = 256
-_listed = functools.lru_cache(_PRICES)(saving.listed)
 
-
-def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
-    """What is stored of it; None where its body is no request. `saved_at` is the price that local answers are compared to."""
+def exchange(taken: Taken, saved_at: Price | None, prices: Prices) -> Exchange | None:
+    """What is stored of it; None where its body is no request. `saved_at` is the price that local answers are compared to, `prices` are
+    those of upstreams' models."""
     models = taken.models
     body = parsed(b"".join(taken.asked))
     if body is None:
@@ -47,7 +44,7 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
     tokens_in = answer.tokens_in if answer.tokens_in is not None else tokens(read)
     tokens_out = answer.tokens_out if answer.tokens_out is not None else tokens(written)
     model = model_name(taken.header(b"x-smidgen-model")) if by in ("upstream", "cache") else ""
-    price = _listed(model) if by == "upstream" and model and taken.status == 200 else None
+    price = prices.of(model) if by == "upstream" and model and taken.status == 200 else None
     texts = [input, answer.text if not odd else None]
     kept = [text if text is None or len(text) <= MOST_TEXT else None for text in texts]
     users = _users(taken, body)
@@ -71,7 +68,7 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         tokens_estimated=answer.tokens_in is None or answer.tokens_out is None,
-        cost_usd=(tokens_in * price.input + tokens_out * price.output) / 1e6 if price is not None else None,
+        cost_usd=(tokens_in * price.given + tokens_out * price.got) / 1e6 if price is not None else None,
         saved_usd=saved_at.saved(read, written)["usd"] if saved_at is not None and by == "local" else taken.saved_usd,
         local_ms=_ms(taken.local_seconds if by != "local" or taken.local_seconds is not None else taken.seconds),
         upstream_ms=_ms(taken.upstream_seconds),

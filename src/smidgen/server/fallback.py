@@ -12,7 +12,7 @@ from smidgen.server import secrets_file
 from smidgen.server.escalation import Escalation
 from smidgen.server.leaving import Guard
 from smidgen.server.metering import Metering
-from smidgen.server.purse import Purse, plan
+from smidgen.server.purse import Purse, plan, warn_of_old
 from smidgen.server.settings import ServeSettings
 from smidgen.server.tariff import tariff
 from smidgen.server.upstream import Upstream, Waits
@@ -108,6 +108,8 @@ def opened(settings: ServeSettings, metering: Metering, patience: Patience | Non
         for place, target in enumerate(targets(settings), 1)
     ]
     purse = Purse(planned, [upstream.model for upstream in upstreams], metering) if planned is not None else None
+    if planned is not None:
+        warn_of_old(planned, settings.fallback_model)
     return Escalation(
         upstreams,
         patience or Patience(total=settings.fallback_retry_seconds),

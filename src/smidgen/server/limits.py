@@ -7,7 +7,7 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smidgen.server.errors import failure
+from smidgen.server.errors import REMEDY, failure
 from smidgen.server.keys import OPEN
 
 LEAST_RATE = 10_000
@@ -37,7 +37,7 @@ class Limits:
             message = f"There are too many requests at a time: {self._running}. Try again in a second."
             await failure(429, message, "too_many_requests")(scope, receive, send)
         elif _announced(scope) > self._max_body:
-            await failure(413, _too_large(self._max_body), "body_too_large")(scope, receive, send)
+            await failure(413, f"{_too_large(self._max_body)}. {REMEDY[413]}", "body_too_large")(scope, receive, send)
         else:
             self._running += 1
             try:

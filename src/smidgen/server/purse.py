@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -19,9 +20,13 @@ from smidgen.gateway.budget import ALL, Budget
 from smidgen.gateway.crossing import secret
 from smidgen.gateway.leaving import read_once
 from smidgen.gateway.patience import TAKEN
+from smidgen.gateway.stream_usage import Uncounted, wishing
+from smidgen.judge import price_list
 from smidgen.server import slip as slips
+from smidgen.server.mending import mended
 from smidgen.server.metering import Metering
-from smidgen.server.saving import listed, spelt
+from smidgen.server.prices import Price, Prices, spelt
+from smidgen.server.prices import prices as prices_of
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream
 from smidgen.server.wall_clock import WallClock
@@ -33,19 +38,8 @@ from smidgen.store.ledger import NANO, Full, Held, Ledger
 BYTES_A_TOKEN = 3
 """Of an answer whose upstream does not count: English has about four, Chinese three."""
 _NONE = Usage(0, 0)
+_STREAM = "text/event-stream"
 _log = logging.getLogger("smidgen.budget")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars for a million tokens, in and out."""
-
-    given: float
-    got: float
-
-    def nano(self, given: int, got: int) -> int:
-        """What so many tokens cost, in nanodollars, rounded up."""
-        return math.ceil((given * self.given + got * self.got) * NANO / 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +56,18 @@ class Plan:
 
     Attributes:
         budget: the limits.
-        price: of the fallbacks' own models that the price list does not have; None: they may not be asked.
+        prices: of models; one that has none may not be asked.
         unsaid: the most tokens of an answer where the request does not say.
     """
 
     budget: Budget
-    price: Price | None
+    prices: Prices
     unsaid: int
 
 
 def plan(settings: ServeSettings) -> Plan | None:
     """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
-    price = own_price(settings)
+    prices = prices_of(settings)
     budget = budgets.budget(settings.budget_day, Path(settings.budgets).expanduser() if settings.budgets else None)
     if budget is None:
         return None
@@ -81,25 +75,27 @@ def plan(settings: ServeSettings) -> Plan | None:
         raise InputError(
             "there is a budget, and no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
         )
-    unpriced = [model for model in settings.fallback_model if price is None and listed(model) is None]
+    unpriced = [model for model in settings.fallback_model if prices.of(model) is None]
     if unpriced:
         raise InputError(
             "the budget cannot be kept, for the price list does not have this model",
             value=unpriced[0],
             todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
         )
-    return Plan(budget, price, settings.max_output_tokens)
+    return Plan(budget, prices, settings.max_output_tokens)
 
 
-def own_price(settings: ServeSettings) -> Price | None:
-    """That of the fallbacks' own models, as it was given; None where it was not. Raises InputError for half of one."""
-    given, got = settings.price_in, settings.price_out
-    price = Price(given, got) if given is not None and got is not None else None
-    if price is None and (given is not None or got is not None):
-        raise InputError(
-            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
+def warn_of_old(plan: Plan, models: Sequence[str], today: datetime.date | None = None) -> None:
+    """Log a warning where a price of these models that the budget is kept by was in the list long ago."""
+    dated = [found for model in models if (found := plan.prices.of(model)) is not None and found.date]
+    oldest = max(dated, key=lambda found: price_list.age(found.date, today), default=None)
+    if oldest is not None and price_list.age(oldest.date, today) > price_list.OLD_DAYS:
+        _log.warning(
+            "the budget is kept by the list price of %s on %s, %d days ago: look it up, and give it with --price-in and --price-out",
+            oldest.name,
+            oldest.date,
+            price_list.age(oldest.date, today),
         )
-    return price
 
 
 class Purse:
@@ -107,7 +103,7 @@ class Purse:
 
     Args:
         plan: see there.
-        models: what the upstreams call their models: those that are accounted by name, and that the plan's price is of.
+        models: what the upstreams call their models: those that are accounted by name.
         metering: counts what was refused.
         file: of the ledger; its place by default.
 
@@ -118,7 +114,6 @@ class Purse:
         self._plan, self._metering = plan, metering
         limited = [scope.removeprefix("model:") for scope in plan.budget.usd if scope.startswith("model:")]
         self._scopes = {spelt(name): f"model:{name}" for name in (*models, *limited)}
-        self._own = frozenset(models)
         self._settling: set[asyncio.Task[None]] = set()
         self._clock, self._forgotten = WallClock(), ""
         try:
@@ -143,7 +138,7 @@ class Purse:
         if read is None or not isinstance(call.body, bytes):
             return Short("cost", "it is no JSON that can be read in one way, and what it costs is not known")
         model = upstream.model if call.renamed else read.get("model")
-        price = self._price(model) if isinstance(model, str) else None
+        price = self._plan.prices.of(model) if isinstance(model, str) else None
         if price is None or not isinstance(model, str):
             return Short("cost", "its model has no price")
         most = worst_case.most(call.tail, read, len(call.body), self._plan.unsaid)
@@ -160,7 +155,7 @@ class Purse:
             self._metering.over_budget.labels(held.scope).inc()
             whose = "the budget" if held.scope == ALL else f"the budget of {held.scope.replace(':', ' ', 1)}"
             return Short("budget", f"{whose} for today does not hold what it may cost")
-        return Hold(self, held, price, len(call.body))
+        return Hold(self, held, price, call.body, wishing(call.tail, call.body, read))
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Held | Full:
         """Set it aside. Where the client goes meanwhile, it is let go again."""
@@ -200,36 +195,49 @@ class Purse:
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    def _price(self, model: str) -> Price | None:
-        """Of a model; None where nobody said it. What the settings say is the price of the fallbacks' own models, and of no other."""
-        found = listed(model)
-        if found is not None:
-            return Price(found.input, found.output)
-        return self._plan.price if model in self._own else None
-
 
 class Hold:
-    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches."""
+    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches.
 
-    def __init__(self, purse: Purse, held: Held, price: Price, size: int) -> None:
-        self._purse, self._held, self._price, self._size = purse, held, price, size
+    Args:
+        purse: what it is out of.
+        held: how much it is.
+        price: of the model that is asked.
+        body: the request's.
+        wishing: the same with the wish that the stream says its usage, where it does not ask for that itself.
+    """
+
+    def __init__(self, purse: Purse, held: Held, price: Price, body: bytes, wishing: bytes | None) -> None:
+        self._purse, self._held, self._price, self._size, self._wishing = purse, held, price, len(body), wishing
         self._slip = slips.current()
         self._over = False
+
+    def leaving(self, call: Call) -> Call:
+        """The request as it leaves, so that what it takes can be read: not packed, and of a stream with its usage."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
+        return replace(call, headers=plain, body=call.body if self._wishing is None else self._wishing)
+
+    def unwished(self) -> bool:
+        """Leave the wish out from now on, for the upstream may not know it; whether there was one."""
+        wished, self._wishing = self._wishing is not None, None
+        return wished
 
     def lost(self, taken: int) -> None:
         """No answer came. `taken` says how many tries may have been taken on all the same: each counts in full."""
         self._settle(None if not taken else self._held.nano * taken, estimated=True)
 
     def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
-        """The response, which settles when it is closed. `taken` tries before it may have been taken on."""
+        """The response as it was asked for, which settles when it is closed. `taken` tries before it may have been taken on."""
         kind = "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
         reading = Reading(kind)
         if kind.startswith(WHOLE) and not taken:
             costing(response, lambda: self._price.nano(usage.given, usage.got) if (usage := _counted(reading)) is not None else None)
-        return watched(response, reading, lambda: self._read(response, reading, taken))
+        seen = watched(response, reading, lambda: self._read(response, reading, taken))
+        return mended(seen, Uncounted()) if self._wishing is not None and kind.startswith(_STREAM) else seen
 
     def _read(self, response: httpx.Response, reading: Reading, taken: int) -> None:
-        """Settle by what was read, where it came to its end. What broke off may have been written on, and counts in full."""
+        """Settle by what was read, where it came to its end. What broke off may have been written on, and what does not say its usage may
+        have been thought about long, which nobody sees and the upstream bills: that counts in full, and what is seen is its least."""
         before, usage = taken * self._held.nano, _counted(reading)
         if not 200 <= response.status_code < 300 and reading.usage is None:
             before += self._held.nano if response.status_code in TAKEN else 0
@@ -240,7 +248,7 @@ class Hold:
             got = max(reading.events, -(-reading.written // BYTES_A_TOKEN))
             given = -(-self._size // BYTES_A_TOKEN)
             guess = self._price.nano(given, got)
-            self._settle(before + min(guess, self._held.nano), estimated=True, guessed=Usage(given, got))
+            self._settle(before + max(guess, self._held.nano), estimated=True, guessed=Usage(given, got))
         else:
             self._settle(before + self._held.nano, estimated=True)
 

@@ -36,9 +36,10 @@ from smidgen.server.local_answer import GONE, LocalAnswer
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
 from smidgen.server.post import bind_anew
+from smidgen.server.prices import Price
 from smidgen.server.request_content import Flowing, content, header, while_there
 from smidgen.server.requests import REQUEST_ID
-from smidgen.server.saving import ListPrice, read_of, written_of
+from smidgen.server.saving import read_of, written_of
 from smidgen.server.taking import Taking
 from smidgen.server.upstream import Call
 from smidgen.server.visitors import foreign
@@ -73,7 +74,7 @@ class Gateway:
         vouchers: of each bundle, by its name.
         escalation: the upstreams.
         metering: counts who answered.
-        price: of the first upstream's model; None where it is not listed.
+        price: of the first upstream's model; None where nobody said it.
         local_at_last: whether a bundle answers what it may not, marked so, where no upstream answers.
         origins: whose pages may call, as `--cors` has it.
         auditor: asks the upstream about some of the answers given here; None for nobody.
@@ -90,7 +91,7 @@ class Gateway:
         vouchers: Mapping[str, Voucher],
         escalation: Escalation,
         metering: Metering,
-        price: ListPrice | None,
+        price: Price | None,
         local_at_last: bool,
         origins: Sequence[str],
         auditor: Auditor | None = None,
@@ -165,7 +166,7 @@ class Gateway:
             named = with_model(body, asked.bundle) if asked is not None else body
             await self._app(scope, local_answer.replayed(named, receive), send)
         elif isinstance(body, bytes) and face and self._is_ours(path, asked):
-            await self._app(scope, local_answer.replayed(body, receive), _marked(send, marks("local", "", uncertified=_DIRECT)))
+            await self._app(scope, local_answer.replayed(body, receive), _marked(send, self._direct(method, read)))
         else:
             no_face = Ruling(why=rulings.SUITED, detail="no bundle answers at this path") if asked is not None else None
             await while_there(receive, body, self._pass(asked, no_face, read, body, scope, send))
@@ -175,6 +176,13 @@ class Gateway:
         if path.startswith(f"{_MODELS}/"):
             return path.removeprefix(f"{_MODELS}/") in self._vouchers
         return path not in _BY_MODEL or (asked is not None and asked.quality is None)
+
+    def _direct(self, method: str, read: Mapping[str, Any] | None) -> Headers:
+        """What the answer of a face that was asked directly says of itself: by which bundle, and that nobody else was asked for it."""
+        named = (read or {}).get("model")
+        alone = next(iter(self._vouchers)) if len(self._vouchers) == 1 and named is None else ""
+        bundle = named if isinstance(named, str) and named in self._vouchers else alone
+        return marks("local", bundle, uncertified=_DIRECT, cost=0.0 if method == "POST" else None)
 
     def _headers(self, scope: Scope) -> Headers:
         """The client's headers, with this server's name among those that the request came through: a fallback that leads back here must
@@ -211,16 +219,17 @@ class Gateway:
                 own = "" if header(scope, b"x-request-id") else scope.get(REQUEST_ID, "")  # a client may choose one twice
                 self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said, own)
             return
+        replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
         try:
-            await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send))
+            await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send, replaceable))
         except Unreachable as error:
-            if not self._local_at_last or odd is not None or not asked.named:
+            if not replaceable:
                 raise
             if local is None:
                 bind_anew()  # the model that it held may have been replaced, and ended, while the upstream was waited for
                 local = await self._local(asked, body, scope, receive)
-            if not local.good:
-                raise
+                if not local.good:
+                    raise
             self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
             await self._send(local, asked, ruling, read, send, uncertified=error.uncertified)
 
@@ -251,10 +260,10 @@ class Gateway:
         cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
         await local.within(facts, found).send(send, marks("local", asked.bundle, ruling, uncertified, cost=cost, saved=saved))
 
-    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope) -> Call:
-        """A request as it goes upstream."""
+    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope, replaceable: bool = False) -> Call:
+        """A request as it goes upstream. `replaceable`: a bundle answers where no upstream does."""
         tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
-        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, renamed=_renamed(asked))
+        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, _renamed(asked), replaceable)
 
     async def _pass(
         self,
@@ -264,9 +273,10 @@ class Gateway:
         body: bytes | Flowing,
         scope: Scope,
         send: Send,
+        replaceable: bool = False,
     ) -> None:
         """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
-        call = self._call(asked, body, scope)
+        call = self._call(asked, body, scope, replaceable)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
         clock = asyncio.get_running_loop().time
         began, seen = clock(), observation.of(scope)

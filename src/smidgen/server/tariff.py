@@ -10,8 +10,8 @@ import httpx
 from smidgen.gateway import worst_case
 from smidgen.gateway.answer_reading import Reading
 from smidgen.server import slip as slips
-from smidgen.server.purse import BYTES_A_TOKEN, Price, own_price
-from smidgen.server.saving import listed, spelt
+from smidgen.server.prices import Price, Prices, prices, spelt
+from smidgen.server.purse import BYTES_A_TOKEN
 from smidgen.server.settings import ServeSettings
 from smidgen.server.slip import OTHER
 from smidgen.server.upstream import Call
@@ -31,12 +31,12 @@ class Tariff:
     """Prices and names of large models.
 
     Args:
-        own: of the fallbacks' models that the price list does not have; None where it was not said.
+        prices: of models.
         models: what the fallbacks call their models.
     """
 
-    def __init__(self, own: Price | None, models: Sequence[str]) -> None:
-        self._own, self._models = own, {spelt(model): model for model in models}
+    def __init__(self, prices: Prices, models: Sequence[str]) -> None:
+        self._prices, self._models = prices, {spelt(model): model for model in models}
         self._entry = functools.lru_cache(_NAMES)(self._made)
 
     def name(self, model: str) -> str:
@@ -49,16 +49,13 @@ class Tariff:
 
     def noted(self, day: str, model: str) -> account.Price | None:
         """The same as the account has it: with the day, and where it is from."""
-        name, price, source = self._entry(model[:_LONGEST])
-        return account.Price(day, name, price.given, price.got, source) if price is not None else None
+        name, price = self._entry(model[:_LONGEST])
+        return account.Price(day, name, price.given, price.got, price.source) if price is not None else None
 
-    def _made(self, model: str) -> tuple[str, Price | None, str]:
-        """The name, the price, and where that is from."""
-        known, found = self._models.get(spelt(model)), listed(model)
-        name = known or (found.name if found is not None else OTHER)
-        if found is not None:
-            return name, Price(found.input, found.output), f"list price of {found.name} on {found.date}"
-        return name, self._own if model in self._models.values() else None, "as given: --price-in, --price-out"
+    def _made(self, model: str) -> tuple[str, Price | None]:
+        """The name, and the price."""
+        known, found = self._models.get(spelt(model)), self._prices.of(model)
+        return known or (found.name if found is not None else OTHER), found
 
     def cost(self, model: str, given: int, got: int) -> int | None:
         """What so many tokens cost, in nanodollars; None where that is not known."""
@@ -132,4 +129,4 @@ class _Blind:
 
 def tariff(settings: ServeSettings) -> Tariff:
     """As the settings have it."""
-    return Tariff(own_price(settings), settings.fallback_model)
+    return Tariff(prices(settings), settings.fallback_model)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
 import httpx
@@ -17,6 +17,7 @@ from smidgen.core.http_failures import plain, reason
 from smidgen.gateway import address
 from smidgen.gateway.breaker import Breaker
 from smidgen.gateway.crossing import Headers, bare, up
+from smidgen.gateway.patience import UNKEYED, UNPAID
 from smidgen.gateway.request_body import with_model
 from smidgen.server import transport
 from smidgen.server.request_content import Flowing
@@ -24,6 +25,7 @@ from smidgen.server.request_content import Flowing
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
 """Posts that leave nothing behind."""
 _MOST_READ = 4096
+_MOST_KEPT = 1_000_000
 _TARGETS = 64
 """URLs that are kept: most requests go to one of a few, and taking one apart takes long."""
 _LISTED_BYTES = 5_000_000
@@ -39,6 +41,7 @@ class Call:
         headers: of the client.
         body: of the client.
         renamed: whether the model that the body names is to be the upstream's own.
+        replaceable: whether somebody else answers where no upstream does: then an upstream's own word that it failed is no answer.
     """
 
     method: str
@@ -47,6 +50,7 @@ class Call:
     headers: Headers
     body: bytes | Flowing
     renamed: bool = False
+    replaceable: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -104,6 +108,10 @@ class Upstream:
         """Whether clients' own keys go to it."""
         return self._own and self._key is None
 
+    def refuses(self, status: int) -> bool:
+        """Whether it refuses this server, and not what is asked: out of credit, or by a key that is none of the client's."""
+        return status == UNPAID or (status in UNKEYED and (self._key is not None or not self._own_headers))
+
     async def close(self) -> None:
         """Let the connections go."""
         await self._transport.aclose()
@@ -140,15 +148,26 @@ class Upstream:
         try:
             if response.status_code != 200:
                 raise ValueError(f"HTTP {response.status_code}")
-            return await _read(response, _LISTED_BYTES)
+            return await _read(response.aiter_bytes(), _LISTED_BYTES)
         finally:
             await response.aclose()
+
+    async def kept(self, response: httpx.Response) -> tuple[httpx.Response, str]:
+        """A short response that is all there, its bytes as they came, and what it says of its failure as `said` has it. Raises
+        httpx.RequestError, httpx.StreamError, ValueError or TimeoutError where it is too long, or does not come to its end in time."""
+        async with asyncio.timeout(_LISTED_SECONDS):
+            body = await _read(response.aiter_raw(), _MOST_KEPT)
+        one, other = (
+            httpx.Response(response.status_code, headers=response.headers.raw, stream=httpx.ByteStream(body), request=response.request)
+            for _ in range(2)
+        )
+        return one, await self.said(other)
 
     async def said(self, response: httpx.Response) -> str:
         """What a failing response says of its failure, short, without the key in case it repeats it."""
         try:
             async with asyncio.timeout(_LISTED_SECONDS):
-                read = await _read(response, _MOST_READ)
+                read = await _read(response.aiter_bytes(), _MOST_READ)
         except (httpx.RequestError, httpx.StreamError, ValueError, TimeoutError):
             return ""
         return reason(read, self._key)
@@ -158,10 +177,10 @@ class Upstream:
         return plain(text, self._key)
 
 
-async def _read(response: httpx.Response, most: int) -> bytes:
-    """The decoded body. Raises ValueError where it is larger."""
+async def _read(body: AsyncIterator[bytes], most: int) -> bytes:
+    """All of a body. Raises ValueError where it is larger."""
     pieces, size = [], 0
-    async for piece in response.aiter_bytes():
+    async for piece in body:
         size += len(piece)
         if size > most:
             raise ValueError(f"larger than {most} bytes")
