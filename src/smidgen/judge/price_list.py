@@ -6,6 +6,7 @@ import datetime
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,7 @@ _NEEDED = ("name", "input", "output", "date")
 _TEXTS = ("provider", "source", "note")
 _KNOWN = (*_NEEDED, *_TEXTS)
 _LIMIT_BYTES = 5_000_000
+_APART = re.compile(r"[^a-z0-9.]+")
 
 
 def packaged() -> Path:
@@ -46,6 +48,11 @@ def read(file: Path | None = None) -> dict[str, Any]:
         todo = f"Mend these; {packaged()} shows the form:"
         raise RecipeError("the price list has mistakes", value=str(place), todo=todo, mistakes=mistakes)
     return {**table, "models": [{**dict.fromkeys(_TEXTS, ""), **entry} for entry in table["models"]]}
+
+
+def spelt(name: str) -> str:
+    """A model's name as names are compared: without a provider, in one spelling (`openai/gpt-6-luna` is `GPT-6 Luna`)."""
+    return _APART.sub("-", name.rpartition("/")[2].casefold()).strip("-")
 
 
 def _mistakes(table: Any) -> Iterator[str]:

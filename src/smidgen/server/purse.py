@@ -19,9 +19,10 @@ from smidgen.gateway.budget import ALL, Budget
 from smidgen.gateway.crossing import secret
 from smidgen.gateway.leaving import read_once
 from smidgen.gateway.patience import TAKEN
+from smidgen.judge.price_list import spelt
 from smidgen.server import slip as slips
 from smidgen.server.metering import Metering
-from smidgen.server.saving import listed, spelt
+from smidgen.server.saving import listed
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream
 from smidgen.server.wall_clock import WallClock

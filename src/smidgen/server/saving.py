@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 from smidgen.gateway.answer_reading import Usage
 from smidgen.gateway.response_ending import texts_of
 from smidgen.judge import price_list
+from smidgen.judge.price_list import spelt
 from smidgen.server.answers import tokens
-
-_APART = re.compile(r"[^a-z0-9.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,3 @@ def written_of(body: Mapping[str, Any]) -> str:
         return "".join(text for text, told in texts_of(body) if told)
     choices = body.get("choices", ())
     return "".join(str(choice.get("text") or (choice.get("message") or {}).get("content") or "") for choice in choices)
-
-
-def spelt(name: str) -> str:
-    """A model's name as names are compared: without a provider, in one spelling."""
-    return _APART.sub("-", name.rpartition("/")[2].casefold()).strip("-")

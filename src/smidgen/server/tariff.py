@@ -9,9 +9,10 @@ import httpx
 
 from smidgen.gateway import worst_case
 from smidgen.gateway.answer_reading import Reading
+from smidgen.judge.price_list import spelt
 from smidgen.server import slip as slips
 from smidgen.server.purse import BYTES_A_TOKEN, Price, own_price
-from smidgen.server.saving import listed, spelt
+from smidgen.server.saving import listed
 from smidgen.server.settings import ServeSettings
 from smidgen.server.slip import OTHER
 from smidgen.server.upstream import Call
