@@ -54,7 +54,7 @@ _DAY = r"(\d{6,8}|\d{1,4}[./ -]\d{1,2}[./ -]\d{1,4})(?![./-]?\d)"
 _FILES = r"(?=\d{5})(?!\d+ (?:files?|archives?|folders?|documents|entries)\b)"
 _POSTCODE = rf"(?:(?:zip|postal|post)[ _-]?code{_GAP}|zip(?:{_COLON}|{_THEN}(?:(?<=is )|(?<=was )|{_FILES})))"
 _PLACE = rf"(?:(?:lat(?:itude)?|lon(?:gitude)?|lng)(?![A-Za-z]){_GAP}|long{_COLON})"
-_DEVICE = rf"(?:serial(?: ?(?:number|no|num)\b\.?|(?=[\s\"'\\)*_]{{0,3}}[:=#]))|s/n|imei|imsi|udi|device ?(?:id|identifier|serial)\b)"
+_DEVICE = r"(?:serial(?: ?(?:number|no|num)\b\.?|(?=[\s\"'\\)*_]{0,3}[:=#]))|s/n|imei|imsi|udi|device ?(?:id|identifier|serial)\b)"
 _DIGIT = re.compile(r"\d")
 _PATTERNS = (
     ("url", ("http", "www."), False, re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
