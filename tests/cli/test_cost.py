@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import datetime
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
 
 from smidgen.cli.main import code
+from smidgen.core.errors import UnknownPart
+from smidgen.flows.certifying import Terms, certify, revoke
 from smidgen.flows.costing import Asked, reckoned
+from smidgen.flows.live import load
 from smidgen.judge import cost
 from smidgen.judge.report import Report
 from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, Speed, TrainingFacts
@@ -89,6 +95,7 @@ def test_what_the_report_knows_is_not_asked(tmp_path: Path, prices: str, capsys:
     asked = found["asked"]
     assert (asked["tokens_in"], asked["tokens_out"], asked["texts_per_second"], asked["build_hours"]) == (300, 20, 50, 2)
     assert asked["machine_usd_per_hour"] == asked["build_usd_per_hour"] == 0.2 and asked["share_local"] == 0.8
+    assert found["share_local_from"] == {"share": 0.8, "source": "assumed", "said": "assumed", "certificate": ""}
     assert [one["model"] for one in found["against"]] == ["Small", "Big"], "the cheapest first"
     small = found["against"][0]
     assert small["usd_per_request"] == pytest.approx((300 * 0.1 + 20 * 0.5) / 1e6)
@@ -125,6 +132,39 @@ def test_the_chart_is_written(tmp_path: Path, prices: str, capsys: pytest.Captur
     assert code(["cost", *asked, "--plot", str(tmp_path / "none" / "cost.svg")]) == 2
 
 
+@pytest.mark.parametrize("name", ["cost.png", "cost", "cost.svg.pdf"])
+def test_a_chart_whose_name_is_of_another_kind_is_refused(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    asked = ["--requests-per-month", "500000", "--tokens-in", "400", "--tokens-out", "20", "--prices", prices]
+    assert code(["cost", *asked, "--plot", str(tmp_path / name)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the chart is an SVG file" in said and f"Name it {Path(name).stem}.svg" in said and not (tmp_path / name).exists()
+    assert code(["cost", *asked, "--plot", str(tmp_path / "COST.SVG")]) == 0
+
+
+def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, tmp_path: Path, prices: str) -> None:  # noqa: F811
+    asked = Asked(1000, bundle=certified_bundle, tokens_in=1, tokens_out=1, prices=Path(prices))
+    assert reckoned(asked).local.source == "assumed" and reckoned(asked).asked.share_local == 0.8
+    with closing(load(certified_bundle, 1)) as model:
+        paper = certify(model, write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000)), Terms()).certificate
+    found = reckoned(asked)
+    said = f"as its certificate says: {paper.answering[0].answered:,} of the 1,500 requests of its sample may be answered"
+    assert found.asked.share_local == paper.share and said in " ".join(found.assumptions)
+    assert {**found.json()["share_local_from"], "said": ""} == {
+        "share": paper.share,
+        "source": "certificate",
+        "said": "",
+        "certificate": paper.id,
+    }
+    told = reckoned(replace(asked, share_local=0.3))
+    assert (told.local.source, told.asked.share_local) == ("flag", 0.3) and "as you say" in " ".join(told.assumptions)
+    revoke(certified_bundle, "new products")
+    later = reckoned(asked)
+    assert (later.local.source, later.asked.share_local) == ("assumed", 0.8)
+    assert "assumed, for support.certificate.json does not hold (revoked: new products" in " ".join(later.assumptions)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -145,6 +185,33 @@ def test_old_prices_are_said_to_be_old(prices: str) -> None:
     late = " ".join(reckoned(asked, datetime.date(2027, 4, 1)).assumptions)
     assert "That is 132 days ago: look them up." in late
     assert "days ago" not in " ".join(reckoned(asked, datetime.date(2026, 11, 25)).assumptions)
+
+
+def test_an_old_price_in_a_new_list_is_said_to_be_old(tmp_path: Path) -> None:
+    own = tmp_path / "own.json"
+    aged = json.loads(json.dumps(PRICES))
+    aged["models"][0]["date"] = "2020-05-01"
+    own.write_text(json.dumps(aged), encoding="utf-8")
+    asked, day = Asked(1000, tokens_in=1, tokens_out=1, prices=own), datetime.date(2026, 11, 25)
+    assert "Old are the prices of Big of 2020-05-01 (2399 days): look them up." in " ".join(reckoned(asked, day).assumptions)
+    assert "Old" not in " ".join(reckoned(replace(asked, models=("Small",)), day).assumptions), "one that is not used does not matter"
+
+
+@pytest.mark.parametrize("name", ["gpt-6-luna", "openai/gpt-6-luna", "GPT 6 Luna", "gpt_6_luna", "gpt-6 LUNA"])
+def test_a_model_may_be_spelt_as_the_gateway_knows_it(name: str) -> None:
+    found = reckoned(Asked(1000, tokens_in=1, tokens_out=1, models=(name, "GPT-6 Luna")))
+    assert [one.model.name for one in found.against] == ["GPT-6 Luna"]
+
+
+def test_a_spelling_of_two_models_is_none_of_either(tmp_path: Path) -> None:
+    own = tmp_path / "own.json"
+    twins = [{"name": name, "input": 1, "output": 1, "date": "2026-11-20"} for name in ("us/Big", "eu/Big", "\u5927")]
+    own.write_text(json.dumps({"as_of": "2026-11-20", "models": twins}), encoding="utf-8")
+    asked = Asked(1000, tokens_in=1, tokens_out=1, prices=own)
+    assert [one.model.name for one in reckoned(replace(asked, models=("EU/big",))).against] == ["eu/Big"]
+    for name in ("big", "/"):
+        with pytest.raises(UnknownPart):
+            reckoned(replace(asked, models=(name,)))
 
 
 def test_the_packaged_list_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:

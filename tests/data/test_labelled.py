@@ -63,6 +63,23 @@ def found(text: str) -> list[tuple[str, str]]:
         ("Longitude = -0.127758", "place", "-0.127758"),
         ('{"geoLng": 13.404}', "place", "13.404"),
         ("long: 13.404954", "place", "13.404954"),
+        ("driver's license D1234567", "id", "D1234567"),
+        ("my driving licence is d1234567", "id", "d1234567"),
+        ("my account is 4455667", "id", "4455667"),
+        ("account 4455667 shows nothing", "id", "4455667"),
+        ("the MRN of Anna Schmidt is 558812", "id", "558812"),
+        ("the passport number for my son was X1234567", "id", "X1234567"),
+        ("MRN's 558812", "id", "558812"),
+        ("the member is AB12CDE", "id", "AB12CDE"),
+        ("my license plate is ABC123", "id", "ABC123"),
+        ("insurance AB1234567", "id", "AB1234567"),
+        ("pacemaker serial A12345", "device", "A12345"),
+        ("the serial of the pump is 44-12034", "device", "44-12034"),
+        ("serial: SN441", "device", "SN441"),
+        ("my ZIP is 02139", "address", "02139"),
+        ("the zip of my office was 8001", "address", "8001"),
+        ("Cambridge, zip 02139", "address", "02139"),
+        ("the postcode for delivery is 1234", "address", "1234"),
         (f"Bearer {JWT}.", "id", JWT),
         (f"token={JWT}&x=1", "id", JWT),
     ],
@@ -102,7 +119,27 @@ def test_it_is_found(text: str, kind: str, value: str) -> None:
         "long: 1.234.5",
         "plateau: 13.404954",
         "eyJhbGciOi.eyJz",
+        "a tax of 12500 and insurance 20000",
+        "the tax is 12500",
+        "account is 25000 euros",
+        "account 1234.56",
+        "policy 2023-24 review",
+        "certificate ISO27001",
+        "certificate sha256",
+        "license GPLv3",
+        "chart of 10000 patients",
+        "member since 2019",
+        "the account is closed since 12 May",
+        "zip 1234",
+        "zip 12345 archives",
+        "serial port 9600",
+        "serial killer of 1888",
     ],
 )
 def test_it_is_not(text: str) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize("text", ["l\u0131cence D1234567", "L\u0130CENCE D1234567", "in\u017furance AB1234567"])
+def test_letters_that_count_as_others_where_case_does_not_matter_hide_no_word(text: str) -> None:
+    assert [kind for kind, _ in found(text)] == ["id"]

@@ -155,6 +155,47 @@ def test_arguments_of_tools_stay_json_with_their_values_out() -> None:
     assert json.loads(arguments) == {"who": '[PERSON_1] "A"', "n": 2}
 
 
+def parts(*texts: str | None) -> dict[str, Any]:
+    """A message of such parts; an image for None."""
+    image = {"type": "image_url", "image_url": {"url": "https://x.example"}}
+    content = [image if text is None else {"type": "text", "text": text} for text in texts]
+    return {"model": "m", "messages": [{"role": "user", "content": content}]}
+
+
+@pytest.mark.parametrize(
+    ("profile", "texts", "kind"),
+    [
+        ("mask", ["4111 1111", " 1111 1111"], "card"),
+        ("card", ["card 4111 11", "11 1111", " 1111 please"], "card"),
+        ("card", ["My CVV is", " 123"], "cvv"),
+        ("mask", ["anna@exam", "ple.org"], "email"),
+        ("health", ["driver's license", " D1234567"], "id"),
+    ],
+)
+def test_what_stands_in_two_parts_of_a_message_does_not_leave(profile: str, texts: list[str], kind: str) -> None:
+    with pytest.raises(RedactionError, match="two parts of a message") as refused:
+        made(profile)[0].masked(parts(*texts), 9)
+    assert refused.value.value == kind
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text} for text in texts]}
+    for body in ({"input": [item]}, {"input": item["content"]}):
+        with pytest.raises(RedactionError, match="two parts of a message"):
+            made(profile)[0].masked(body, 9)
+
+
+def test_parts_that_have_nothing_between_them_leave_masked() -> None:
+    body = parts("Anna Schmidt, card 4111 1111 1111 1111", "exp 12/27 or 1111 2222", "4111 1111")
+    masked = made("card", "person=mask")[0].masked(body, 9)
+    assert masked.body is not None
+    sent = [part["text"] for part in masked.body["messages"][0]["content"]]
+    assert sent == ["[PERSON_1], card [CARD_1]", "exp 12/27 or 1111 2222", "4111 1111"]
+    apart = parts("4111 1111", None, " 1111 1111")
+    assert made("mask", "file=allow")[0].masked(apart, 9).body is None, "what stands between them is read between them"
+    assert made("mask", "card=allow", "number=allow")[0].masked(parts("4111 1111", " 1111 1111"), 9).body is None
+    strange = [{"type": ["text"], "text": "a"}, {"type": "text", "text": 5}, "b"]
+    odd = {"messages": [{"role": "user", "content": strange}, "c"], "input": "d"}
+    assert made("mask", "file=allow")[0].masked(odd, 9).body is None
+
+
 PAN = "4111 1111 1111 1111"
 
 

@@ -27,7 +27,11 @@ def cost(
     ] = None,
     share_local: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="The share of requests that the small model answers where both are used (default: 0.8)."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="The share of requests that the small model answers where both are used (default: as its certificate says; else 0.8).",
+        ),
     ] = None,
     machine_usd_per_hour: Annotated[
         float | None,
@@ -54,7 +58,9 @@ def cost(
     prices: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A price list of your own, in the form of the one that comes with smidgen.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the months as a chart, an SVG file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the months as a chart: an SVG file, whose name ends in .svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say when a small model of your own has paid for itself: month by month the cost of a large model, of the small one, of both.
@@ -65,6 +71,12 @@ def cost(
     from smidgen.core.errors import InputError
     from smidgen.flows.costing import Asked, reckoned
 
+    if plot is not None and plot.suffix.lower() != ".svg":
+        raise InputError(
+            "the chart is an SVG file, and its name must say so",
+            value=str(plot),
+            todo=f"Name it {plot.stem or 'cost'}.svg; browsers and drawing programs make a PNG or a PDF of it.",
+        )
     found = reckoned(
         Asked(
             requests_per_month=requests_per_month,

@@ -9,6 +9,7 @@ import bisect
 import re
 from collections.abc import Iterator, Sequence
 
+from smidgen.data import split_cards
 from smidgen.data.identifiers import luhn
 
 Spans = Iterator[tuple[str, int, int]]
@@ -20,9 +21,19 @@ _STRIPE = re.compile(r"%?\b[Bb]\d{12,19}\^[^^\n]{2,45}\^\d{4}[^?\n]{0,80}\??|(?<
 """Track 1 and track 2 of ISO/IEC 7813, with their sentinels or without."""
 _APART = r"[^A-Za-z0-9]{0,6}"
 """Between a name and what it names: blanks, a colon, brackets, the quotes of JSON."""
+_CALLED = (
+    r"(?:cvv2?|cvc2?|cvn2?|cav2?|csc|(?-i:CID)|(?:card ?)?(?:security|verification) ?(?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
+    r"|cryptogramme|digits (?:on|from|at) (?:the|its|my) (?:back|front|reverse))"
+)
+"""What a security code is called. CID in capitals alone: what an image in a mail is called has small letters."""
+_PAN = r"\d{4}[ -]?\d{4,6}[ -]?\d{4,5}(?:[ -]?\d{4})?"
+_BETWEEN = (
+    r"(?:number|nummer|codes?|value|is|ist|was|are|of|for|on|at|the|this|that|my|our|your|his|her|its|it|credit|debit|bank|card|karte|visa"
+    rf"|master ?card|amex|back|front|reverse|side|printed|written|reads|says|der|des|auf|ending(?: in| with)? \d{{4}}|{_PAN})"
+)
+"""Words between its name and the code itself: `the CVV for this card is 123`."""
 _CODE = re.compile(
-    r"\b(?:cvv2?|cvc2?|cvn2?|csc|(?:card ?)?(?:security|verification) ?(?:code|value)|(?:karten)?pr(?:ü|ue)f(?:nummer|ziffer)"
-    rf"|cryptogramme)(?:[ -](?:number|nummer|code|value|is|ist|was|of)){{0,4}}{_APART}(?:is |ist )?(\d{{3,4}})(?![\d.]\d|\d)",
+    rf"\b{_CALLED}(?:['\u2019]s\b)?(?:[\s,:(-]{{1,3}}{_BETWEEN}(?![^\W_])){{0,10}}{_APART}(?:is |ist )?(\d{{3,4}})(?![\d.]\d|\d)",
     re.IGNORECASE,
 )
 _EXPIRY = re.compile(r"(?<![\d/.-])(?:0[1-9]|1[0-2]) ?[/.-] ?(?:20)?\d{2}(?![\d/.-]\d|\d)")
@@ -45,8 +56,10 @@ def spans(text: str) -> Spans:
         return
     stripes = [match.span() for match in _STRIPE.finditer(text)]
     yield from (("track", *stripe) for stripe in stripes)
-    yield from (("cvv", *match.span(1)) for match in _CODE.finditer(text))
     cards = [card for card in numbers(text) if not _meets(stripes, card)]
+    # In `the CVV for 4111 1111 1111 1111 is wrong` four digits are a group of the card's, and no code.
+    codes = (match.span(1) for match in _CODE.finditer(text))
+    yield from (("cvv", *code) for code in codes if code[1] - code[0] < 4 or not _meets(cards, code))
     yield from (("card", *card) for card in cards)
     near = 0
     for expiry in sorted(_expiries(text)):
@@ -69,7 +82,21 @@ def _meets(stripes: Sequence[tuple[int, int]], card: tuple[int, int]) -> bool:
 
 
 def numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Where card numbers are: whole groups of digits, 13 to 19 together, that begin as a network's do and whose check digit holds."""
+    """Where card numbers are, in their order and apart: whole groups of digits, 13 to 19 together, that begin as a network's do and whose
+    check digit holds. Groups that stand further apart must be a card's by their lengths, too; see `split_cards`."""
+    far = list(split_cards.numbers(text))
+    if not far:
+        yield from _near(text)
+        return
+    found: list[tuple[int, int]] = []
+    for start, end in sorted({*_near(text), *far}):
+        if found and start < found[-1][1]:
+            start, end = found[-1][0], max(found.pop()[1], end)
+        found.append((start, end))
+    yield from found
+
+
+def _near(text: str) -> Iterator[tuple[int, int]]:
     for run in _RUN.finditer(text):
         groups = [(run.start() + group.start(), run.start() + group.end()) for group in _GROUP.finditer(run[0])]
         place = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from smidgen.core.errors import EngineError
+from smidgen.core.errors import EngineError, RedactionError
 from smidgen.data import forms
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import redaction
@@ -19,6 +19,7 @@ from smidgen.flows.surroundings import masks
 from smidgen.gateway.labels import Label
 from smidgen.gateway.leaving import Mask, Walk
 from smidgen.gateway.privacy import FILE, KINDS, Action, Policy, policy_of
+from smidgen.gateway.seams import seams
 from smidgen.gateway.stand_ins import StandIns, alike
 
 _KEPT = 16_384
@@ -92,6 +93,14 @@ class Border:
         redactor.avoid(place for text in seen for place in alike(text))
         mask, short = _masking(redactor, until)
         safe = redactor.twice(lambda: Walk(mask, short).body(body))
+        for before, after in seams(safe):
+            _late(until)
+            if kinds := redactor.over(before, after):
+                raise RedactionError(
+                    "personal data stands in two parts of a message, which are read as one text",
+                    value=", ".join(sorted(kinds)),
+                    todo="Write what belongs together in one part.",
+                )
         blocked = tuple(kind for kind in redactor.counts if self.policy.of(kind) is Action.BLOCK)
         return Masked(safe if redactor.found else None, StandIns(redactor.found), redactor.counts, blocked, unread)
 

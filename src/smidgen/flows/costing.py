@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import InputError, UnknownPart
+from smidgen.flows.local_share import LocalShare, local_share
 from smidgen.judge import cost, payback_words, price_list
 from smidgen.judge.break_even import HOURS_A_MONTH, BreakEven, Case, reckon
 from smidgen.judge.charts.months import draw
@@ -18,7 +20,6 @@ from smidgen.judge.phrases import count, dollars, duration, rate, watt_hours
 from smidgen.judge.report import Report, read
 from smidgen.judge.sections import ModelPrice
 
-SHARE_LOCAL = 0.8
 TEXTS_PER_SECOND = 100.0
 """What a machine is taken to answer where no bundle says: less than classifiers do, more than writers do."""
 BUILD_HOURS = 1.0
@@ -64,6 +65,7 @@ class Reckoned:
         assumptions: what it rests on, a sentence each.
         as_of: the date of the price list.
         energy: what was measured of energy, with `method`; None where it was not measured.
+        local: what the small model answers where both are used, and who says so.
     """
 
     asked: Asked
@@ -71,6 +73,7 @@ class Reckoned:
     assumptions: tuple[str, ...]
     as_of: str
     energy: Mapping[str, Any] | None
+    local: LocalShare
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -99,6 +102,7 @@ class Reckoned:
             "answer": self.answers[0],
             "answers": list(self.answers),
             "asked": asked,
+            "share_local_from": asdict(self.local),
             "prices_as_of": self.as_of,
             "against": [
                 {
@@ -121,11 +125,12 @@ def reckoned(asked: Asked, today: datetime.date | None = None) -> Reckoned:
         InputError: there is no bundle in the folder, or nobody says how many tokens a request has; a price list that cannot be read.
         RecipeError: a price list with mistakes.
         UnknownPart: a model that the list does not have.
-        BundleError: a report that cannot be read.
+        BundleError: a report that cannot be read, or the manifest of a bundle that has a certificate.
     """
     table = price_list.read(asked.prices)
     report = _report(asked.bundle)
-    full = _filled(asked, report)
+    local = local_share(asked.share_local, asked.bundle)
+    full = replace(_filled(asked, report), share_local=local.share)
     assert full.tokens_in is not None and full.tokens_out is not None and full.machine_usd_per_hour is not None
     priced = cost.estimate(full.tokens_in, full.tokens_out, texts_per_second=None, table=table).models
     case = _case(full, report)
@@ -133,8 +138,12 @@ def reckoned(asked: Asked, today: datetime.date | None = None) -> Reckoned:
     for model in _chosen(priced, asked.models):
         each = model.usd_per_million_texts / 1e6
         against.append(Against(model, each, reckon(replace(case, usd_per_request=each))))
-    said = [*_of_the_machine(asked, full, report, case, against[0]), *_of_the_calls(asked, full, table, against[0].model, today)]
-    return Reckoned(full, tuple(against), (*said, *_of_building(asked, full, report, case)), table["as_of"], _energy(report))
+    said = (
+        *_of_the_machine(asked, report, case, against[0], local),
+        *_of_the_calls(asked, full, table, [one.model for one in against], today),
+        *_of_building(asked, full, report, case),
+    )
+    return Reckoned(full, tuple(against), said, table["as_of"], _energy(report), local)
 
 
 def _report(bundle: Path | None) -> Report | None:
@@ -146,7 +155,7 @@ def _report(bundle: Path | None) -> Report | None:
 
 
 def _filled(asked: Asked, report: Report | None) -> Asked:
-    """What is asked, with nothing left open."""
+    """What is asked, with nothing left open but the share of the small model."""
     costs = report.cost if report else None
     tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
     tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
@@ -162,7 +171,6 @@ def _filled(asked: Asked, report: Report | None) -> Asked:
         asked,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        share_local=_first(asked.share_local, SHARE_LOCAL),
         machine_usd_per_hour=machine,
         texts_per_second=_first(asked.texts_per_second, (report.speed.texts_per_second if report else None) or None, TEXTS_PER_SECOND),
         build_hours=_first(asked.build_hours, None if seconds is None else seconds / 3600, BUILD_HOURS),
@@ -190,17 +198,24 @@ def _case(full: Asked, report: Report | None) -> Case:
 
 
 def _chosen(models: Sequence[ModelPrice], names: Sequence[str]) -> list[ModelPrice]:
-    """The models of these names, in their order; without names all, the cheapest first: it is the hardest to be cheaper than."""
+    """The models of these names, in their order; without names all, the cheapest first: it is the hardest to be cheaper than. A name may be
+    spelt as requests spell it."""
     if not names:
         return sorted(models, key=lambda model: model.usd_per_million_texts)
-    known = {model.name.casefold(): model for model in models}
+    exact = {model.name.casefold(): model for model in models}
+    # In a list of one's own two names may be one in this spelling: then neither is meant.
+    times = Counter(price_list.spelt(model.name) for model in models)
+    alike = {spelling: model for model in models if times[spelling := price_list.spelt(model.name)] == 1 and spelling}
+    found: dict[str, ModelPrice] = {}
     for name in names:
-        if name.casefold() not in known:
+        model = exact.get(name.casefold()) or alike.get(price_list.spelt(name))
+        if model is None:
             raise UnknownPart("model of the price list", name, [model.name for model in models])
-    return [known[name] for name in dict.fromkeys(name.casefold() for name in names)]
+        found.setdefault(model.name, model)
+    return list(found.values())
 
 
-def _of_the_machine(asked: Asked, full: Asked, report: Report | None, case: Case, first: Against) -> Iterator[str]:
+def _of_the_machine(asked: Asked, report: Report | None, case: Case, first: Against, local: LocalShare) -> Iterator[str]:
     speed = f"A machine answers {rate(case.texts_per_second)} texts a second"
     if asked.texts_per_second is not None:
         yield f"{speed}, as you say."
@@ -217,8 +232,7 @@ def _of_the_machine(asked: Asked, full: Asked, report: Report | None, case: Case
         f"{percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
     )
     if 0 < case.share_local < 1:
-        said = "as you say" if asked.share_local is not None else "assumed"
-        yield f"Where both are used the small model answers {percent(case.share_local)}, {said}.{_at_risk(report)}"
+        yield f"Where both are used the small model answers {percent(case.share_local)}, {local.said}.{_at_risk(report)}"
 
 
 def _at_risk(report: Report | None) -> str:
@@ -229,14 +243,21 @@ def _at_risk(report: Report | None) -> str:
     return f" Its report: with at most {percent(_RISK)} of its answers wrong it answers {percent(round(point.coverage, 3))}."
 
 
-def _of_the_calls(asked: Asked, full: Asked, table: Mapping[str, Any], model: ModelPrice, today: datetime.date | None) -> Iterator[str]:
+def _of_the_calls(
+    asked: Asked, full: Asked, table: Mapping[str, Any], models: Sequence[ModelPrice], today: datetime.date | None
+) -> Iterator[str]:
+    model = models[0]
     whose = "as you say" if asked.tokens_in is not None and asked.tokens_out is not None else "as the bundle's report estimates them"
     yield (
         f"A call to a large model has {count(full.tokens_in)} tokens in and {count(full.tokens_out)} out, {whose}; no reasoning tokens, "
         "list prices, no discount for batches or repeated prompts."
     )
-    age = price_list.age(table["as_of"], today)
+    day = today or datetime.date.today()
+    age = price_list.age(table["as_of"], day)
     old = f" That is {age} days ago: look them up." if age > price_list.OLD_DAYS else ""
+    ages = {f"{one.name} of {one.date}": price_list.age(one.date, day) for one in models}
+    aged = [f"{name} ({days} days)" for name, days in ages.items() if days > price_list.OLD_DAYS]
+    old += f" Old are the prices of {', '.join(aged)}: look them up." if aged and not old else ""
     note = f" {model.name}: {model.note}." if model.note else ""
     yield f"Prices as of {table['as_of']}, from {asked.prices or price_list.packaged()}; edit a copy and name it with --prices.{old}{note}"
     if full.growth_percent:

@@ -6,6 +6,7 @@ import datetime
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,7 @@ _NEEDED = ("name", "input", "output", "date")
 _TEXTS = ("provider", "source", "note")
 _KNOWN = (*_NEEDED, *_TEXTS)
 _LIMIT_BYTES = 5_000_000
+_APART = re.compile(r"[^a-z0-9.]+")
 OLD_DAYS = 120
 """Prices that are older are to be looked up."""
 
@@ -53,6 +55,11 @@ def read(file: Path | None = None) -> dict[str, Any]:
 def age(date: str, today: datetime.date | None = None) -> int:
     """Days since a day of the list (`2026-11-25`). Raises ValueError where it is none."""
     return ((today or datetime.date.today()) - datetime.date.fromisoformat(date)).days
+
+
+def spelt(name: str) -> str:
+    """A model's name as names are compared: without a provider, in one spelling (`openai/gpt-6-luna` is `GPT-6 Luna`)."""
+    return _APART.sub("-", name.rpartition("/")[2].casefold()).strip("-")
 
 
 def _mistakes(table: Any) -> Iterator[str]:

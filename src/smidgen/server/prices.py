@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,10 @@ from typing import Any
 from smidgen.core.errors import InputError
 from smidgen.gateway.answer_reading import Usage
 from smidgen.judge import price_list
+from smidgen.judge.price_list import spelt
 from smidgen.server.answers import tokens
 from smidgen.server.settings import ServeSettings
 from smidgen.store.ledger import NANO
-
-_APART = re.compile(r"[^a-z0-9.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,6 @@ def listed(model: str) -> Price | None:
     """The price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without a provider before a slash); None where it is not in
     the list: another model's price would be a guess."""
     return _listed().get(spelt(model))
-
-
-def spelt(name: str) -> str:
-    """A model's name as names are compared: without a provider, in one spelling."""
-    return _APART.sub("-", name.rpartition("/")[2].casefold()).strip("-")
 
 
 @functools.cache

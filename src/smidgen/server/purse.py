@@ -22,10 +22,11 @@ from smidgen.gateway.leaving import read_once
 from smidgen.gateway.patience import TAKEN
 from smidgen.gateway.stream_usage import Uncounted, wishing
 from smidgen.judge import price_list
+from smidgen.judge.price_list import spelt
 from smidgen.server import slip as slips
 from smidgen.server.mending import mended
 from smidgen.server.metering import Metering
-from smidgen.server.prices import Price, Prices, spelt
+from smidgen.server.prices import Price, Prices
 from smidgen.server.prices import prices as prices_of
 from smidgen.server.settings import ServeSettings
 from smidgen.server.upstream import Call, Upstream

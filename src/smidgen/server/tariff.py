@@ -9,8 +9,9 @@ import httpx
 
 from smidgen.gateway import worst_case
 from smidgen.gateway.answer_reading import Reading
+from smidgen.judge.price_list import spelt
 from smidgen.server import slip as slips
-from smidgen.server.prices import Price, Prices, prices, spelt
+from smidgen.server.prices import Price, Prices, prices
 from smidgen.server.purse import BYTES_A_TOKEN
 from smidgen.server.settings import ServeSettings
 from smidgen.server.slip import OTHER
