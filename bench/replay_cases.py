@@ -52,7 +52,7 @@ class Cases:
         sets = {"BANKING77": data.banking77(context.data), "CLINC150": data.clinc150(context.data, False)}
         for data_set, (train, test) in sets.items():
             rows = [*train, *test][: QUICK_ROWS if context.quick else None]
-            self._played[data_set] = partial(_played, [text for text, _ in rows], *_embedded(rows))
+            self._played[data_set] = partial(_played, [text for text, _ in rows], *embedded(rows))
 
     @property
     def names(self) -> list[str]:
@@ -80,7 +80,8 @@ class Cases:
         results.publish(self.context, self.section)
 
 
-def _embedded(rows: data.Rows) -> tuple[Any, Any, int]:
+def embedded(rows: data.Rows) -> tuple[Any, Any, int]:
+    """Of rows the texts' vectors (n, width), of length one, the labels by their numbers (n,), and how many there are."""
     import numpy as np
 
     from smidgen.flows.embedding import embedder

@@ -65,7 +65,8 @@ def _kept(context: Context, name: str, rows: data.Rows, seed: int) -> dict[str, 
         texts = [rows[at][0] for at in order]
         sides = [side(text, f"seed {seed}", replay_cases.HELD_OUT) for text in texts]
         teacher = Builds(context, f"{NAME}-{name.lower()}-{seed}", texts, labels, seed)
-        traffic = Traffic(np.empty((len(rows), 0)), gold[order], gold[order], sides, len(labels))
+        vectors, _, _ = replay_cases.embedded(rows)  # with them rows from before a revocation are compared with newer ones
+        traffic = Traffic(vectors[order], gold[order], gold[order], sides, len(labels))
         trace = replaying.Gateway(traffic, Policy(grown=GROWN), seed, teacher).run()
         return {"trace": trace.json(), "failed": teacher.failed}
 

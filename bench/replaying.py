@@ -24,6 +24,7 @@ from smidgen.flows.learning.verdict import judged, matters
 from smidgen.stats.audit import Audit
 from smidgen.stats.calibration import softmax
 from smidgen.stats.certified import Claim, certified, steps
+from smidgen.stats.contradiction import contradicted
 from smidgen.stats.kernel_ridge import SHARP, fit
 from smidgen.stats.paired import better, not_worse
 from smidgen.stats.prospect import prospect
@@ -165,6 +166,7 @@ class Gateway:
         self.known = np.zeros(traffic.classes, dtype=bool)  # the champion's labels
         self.threshold: float | None = None
         self.audit: Audit | None = None
+        self.revoked = NEVER  # the place of the last revocation
         self.since = 0  # the place among the captured from which on rows choose and certify
         self.looks = self.contests = 0  # since then: each spends its share of delta, and of the level
         self.scores, self.labels = np.zeros(len(traffic.gold)), np.zeros(len(traffic.gold), dtype=np.int64)
@@ -187,7 +189,7 @@ class Gateway:
                         self.told.append(at)
                     if self.audit.observe(float(trace.disagrees[at]), self.policy.audit):
                         trace.revocations.append(at)
-                        self.threshold, self.since = None, len(self.captured)
+                        self.threshold, self.since, self.revoked = None, len(self.captured), at
                         self.looks = self.contests = 0
                 continue
             trace.wrong[at] = traffic.said[at] != traffic.gold[at]
@@ -208,6 +210,7 @@ class Gateway:
             np.array([at for at in rows if traffic.sides[at] is side], dtype=np.int64)
             for rows, side in (([*self.captured, *self.told], Side.LEARNING), (recent, Side.CHOOSING), (recent, Side.CERTIFYING))
         )
+        learning = self.learnt(learning)
         rows = np.bincount(said[learning], minlength=traffic.classes)
         learnt = rows >= np.where(self.known, _LEAST_OF_A_LABEL, LEAST_OF_A_NEW_LABEL)
         if learnt.sum() < 2 or len(certifying) == 0 or (self.known & ~learnt).any():
@@ -246,6 +249,14 @@ class Gateway:
         self.audit = Audit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None
         self.scores, self.labels, self.known = scores, labels, learnt
         return True
+
+    def learnt(self, learning: Any) -> Any:
+        """Of the rows to learn from those that are, as `flows/learning/outdated.py` has it."""
+        vectors, said, old = self.traffic.vectors, self.traffic.said, learning <= self.revoked
+        older, newer = learning[old], learning[~old]
+        gone = np.zeros(len(learning), dtype=bool)
+        gone[old] = contradicted(vectors[older], said[older], vectors[newer], said[newer])
+        return learning[~gone]
 
     def rise(self, at: int) -> float | None:
         """By how much more of what the champion would answer from here on disagrees than would have, had nothing shifted."""

@@ -11,11 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smidgen.bundles.open import open_bundle
@@ -28,6 +32,7 @@ from smidgen.flows.evaluating import evaluate
 from smidgen.flows.learn import Ask, Learned, learn
 from smidgen.flows.learning.attesting import Asked
 from smidgen.flows.learning.gathering import Capture, new_pairs
+from smidgen.flows.learning.outdated import WHY
 from smidgen.flows.live import load
 from smidgen.parts import recipe
 from smidgen.store.line import Line
@@ -267,6 +272,38 @@ def test_after_a_change_of_meaning_the_old_rows_are_left_out_by_since(
     assert done.rows["choosing"] + done.rows["certifying"] == len(held_out("support"))
     assert done.promoted, done.why
     assert shown(line.folder, later).valid
+
+
+def test_after_a_change_of_some_meanings_it_learns_the_new_ones_without_a_hand(
+    traffic: None, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, start = Line(tmp_path / "support"), NOW - timedelta(days=9)
+    ask = Ask(task="classify", overrides=("student.kind=linear",), certificate=Asked(alpha=0.2), threads=1)
+    capture(rows(900, 5), "support", start)
+    assert learn(line.folder, ask, now=start + timedelta(days=1)).promoted
+    for file in revoke(line.folder, "the audit found it", start + timedelta(days=2)):
+        request.addfinalizer(file.unlink)
+    swapped = {**dict(zip(LABELS, LABELS, strict=True)), LABELS[0]: LABELS[1], LABELS[1]: LABELS[0]}
+    capture([(text, swapped[label]) for text, label in rows(1000, 6)], "support", start + timedelta(days=3))
+    monkeypatch.setattr("smidgen.flows.learn.embedder", lambda *_: words)
+    done = learn(line.folder, replace(ask, task=None), now=start + timedelta(days=4))
+    assert done.rows["unusable"][WHY] > 250, "of two of four labels the older rows"
+    assert done.promoted, done.why
+    model = load(line.folder, 1)
+    with closing(model):
+        fresh = rows(200, 7)
+        said = [reply.output for reply in model.predict([text for text, _ in fresh])]
+    right = [answer == swapped[label].capitalize() for answer, (_, label) in zip(said, fresh, strict=True)]
+    assert sum(right) / len(right) > 0.8
+
+
+def words(texts: Sequence[str]) -> Any:
+    """Texts as the words that are in them, of length one."""
+    found = np.zeros((len(texts), 512), np.float32)
+    for row, text in enumerate(texts):
+        for word in text.lower().split():
+            found[row, zlib.crc32(word.encode()) % 512] += 0.2 if word in FILLER else 1
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed")

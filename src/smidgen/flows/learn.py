@@ -22,7 +22,19 @@ from smidgen.flows import losses
 from smidgen.flows.certifying import Terms, shown
 from smidgen.flows.embedding import embedder
 from smidgen.flows.jobs import taking_up
-from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, lost_labels, picking, reach, recipes
+from smidgen.flows.learning import (
+    attesting,
+    challenger,
+    contest,
+    enthroning,
+    freshness,
+    gathering,
+    lost_labels,
+    outdated,
+    picking,
+    reach,
+    recipes,
+)
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.gathering import Capture, Names
@@ -186,6 +198,8 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
     known = material
     if len(material.learning) > ask.max_rows:
         material = picking.picked(material, ask.max_rows, embedder(None, ask.threads), recipe.seed, progress)
+    if recipe.task == "classify":
+        material = outdated.left_out(material, pointer.fresh_since, lambda: embedder(None, ask.threads), progress)
     try:
         built = challenger.built(
             recipe, material, started.work, name=pointer.name, champion=champion, line=line.folder, threads=ask.threads, progress=progress

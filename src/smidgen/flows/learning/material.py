@@ -14,7 +14,7 @@ from smidgen.data.sides import Side
 from smidgen.store.hashing import rows_hash
 
 Source = Literal["original", "data", "upstream", "human"]
-_RANK: dict[Source, int] = {"upstream": 0, "original": 1, "data": 1, "human": 2}
+RANK: dict[Source, int] = {"upstream": 0, "original": 1, "data": 1, "human": 2}
 """Whose output counts where a text has several: a person's before a file's before a large model's; then the newer one."""
 _OF_PEOPLE = frozenset[Source]({"original", "data", "human"})
 _Weight: TypeAlias = tuple[float, float]
@@ -142,7 +142,7 @@ def sorted_out(
     drawn = [(side, taken) for side, taken in fresh if not (side is Side.CHOOSING and taken.volunteered)]
     choosing = newest(taken for side, taken in drawn if side is Side.CHOOSING)
     certifying = [taken for side, taken in fresh if side is Side.CERTIFYING]
-    by_source = [one for source in _RANK for one in newest(taken for taken in certifying if taken.source == source)]
+    by_source = [one for source in RANK for one in newest(taken for taken in certifying if taken.source == source)]
     left_out = {
         "held out, but learnt from before": len(held) - len(new),
         "held out, but of a time to come": len(new) - len(dated),
@@ -179,11 +179,11 @@ def _once(
 
 
 def _believed(taken: Taken) -> _Weight:
-    return _RANK[taken.source], taken.at.astimezone(UTC).timestamp()
+    return RANK[taken.source], taken.at.astimezone(UTC).timestamp()
 
 
 def _recent(taken: Taken) -> _Weight:
-    return taken.at.astimezone(UTC).timestamp(), _RANK[taken.source]
+    return taken.at.astimezone(UTC).timestamp(), RANK[taken.source]
 
 
 def record(text: Text, output: Any, columns: tuple[tuple[str, ...], str]) -> dict[str, Any]:
