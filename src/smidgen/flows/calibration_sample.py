@@ -20,6 +20,7 @@ from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance
 from smidgen.flows.cells import reader
+from smidgen.flows.learning.own import Use
 from smidgen.flows.live import Model
 from smidgen.flows.losses import Loss
 from smidgen.gateway import revocation, signing
@@ -31,6 +32,11 @@ from smidgen.store.hashing import file_hash, rows_hash
 BY_LABEL = "label"
 _BATCH = 512
 _KNOWN_WELL = 0.5
+_UNFIT: Mapping[Use, str] = {
+    "chose": "their texts choose between the versions of the line",
+    "old": "they were held out before the line's latest revocation",
+}
+"""Of a line's version, texts that say nothing of it, though it learnt from none of them."""
 MOST_REFUTED = 0.1
 """Of a sample's rows, those that may be of one whose certificate was revoked."""
 
@@ -62,12 +68,14 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Sample:
-    """The pairs as they were answered: scores, losses, segments (None: of none), all (n,)."""
+    """The pairs as they were answered: scores, losses, segments (None: of none), all (n,). `own` is how many of them the bundle's line
+    tests its versions on."""
 
     scores: Floats
     losses: Floats
     segments: list[str | None]
     calibration: Calibration
+    own: int = 0
 
 
 def of_file(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> Drawn:
@@ -89,7 +97,8 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
 
 
 def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segment: str | None, fewest: int, progress: Progress) -> Sample:
-    """The pairs, answered and compared, but for those that the bundle knows. A text whose reference is unread has the loss 1.
+    """The pairs, answered and compared, but for those that the bundle knows, and of a line's version those that chose between versions or
+    are of before the latest revocation. A text whose reference is unread has the loss 1.
 
     `fewest`: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that they
     have here: one of a row or two says nothing of a job that may be most of what comes.
@@ -105,17 +114,22 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     marks = Marks.of(((near.folded(joined(text)), output) for text, output in listed), signing.key())
     _refuse_refuted(model.folder, rows_sha256, marks, drawn.name)
     given = task.gathered(drawn.rows) if isinstance(task, Graded) else list(drawn.rows)
-    read = [row for row in given if not friend.knows(row.input)]
-    rows = [*read, *(Row(text) for text in drawn.unread if not friend.knows(text))]
-    total = len(given) + len(drawn.unread)
-    if len(rows) < _KNOWN_WELL * total:
+    unread = [Row(text) for text in drawn.unread]
+    total = len(given) + len(unread)
+    strange = [row for row in (*given, *unread) if not friend.knows(row.input)]
+    if len(strange) < _KNOWN_WELL * total:
         raise InputError(
-            "most rows stand in the data that the bundle was made from",
-            value=f"{total - len(rows):,} of {total:,} rows of {drawn.name}",
+            f"most rows stand in the data that {friend.whose} from",
+            value=f"{total - len(strange):,} of {total:,} rows of {drawn.name}",
             todo="Give pairs that were used neither for training nor for choosing the model.",
         )
-    if total > len(rows):
-        progress.say(f"{total - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
+    _say_left_out(total - len(strange), f"their texts stand in the data that {friend.whose} from", progress)
+    uses = Counter(friend.use(row.input) for row in strange)
+    for use, why in _UNFIT.items():
+        _say_left_out(uses[use], why, progress)
+    rows = [row for row in strange if friend.use(row.input) not in _UNFIT]
+    missing = {id(row) for row in unread}
+    read = [row for row in rows if id(row) not in missing]  # they stand before the others
     replies = _replies(model, rows, progress)
     losses = np.ones(len(rows), dtype=np.float64)
     losses[: len(read)] = loss.of(read, replies[: len(read)])
@@ -132,7 +146,13 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
             jobs=_jobs(drawn, rows, fewest, progress),
             marks=marks.text,
         ),
+        own=uses["tests"],
     )
+
+
+def _say_left_out(count: int, why: str, progress: Progress) -> None:
+    if count:
+        progress.say(f"{count:,} rows left out: {why}")
 
 
 def _jobs(drawn: Drawn, rows: Sequence[Row], fewest: int, progress: Progress) -> tuple[str, ...]:

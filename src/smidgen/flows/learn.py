@@ -22,7 +22,19 @@ from smidgen.flows import losses
 from smidgen.flows.certifying import Terms, shown
 from smidgen.flows.embedding import embedder
 from smidgen.flows.jobs import taking_up
-from smidgen.flows.learning import attesting, challenger, contest, enthroning, freshness, gathering, lost_labels, picking, reach, recipes
+from smidgen.flows.learning import (
+    attesting,
+    challenger,
+    contest,
+    enthroning,
+    freshness,
+    gathering,
+    lost_labels,
+    picking,
+    reach,
+    recipes,
+    seen,
+)
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
 from smidgen.flows.learning.gathering import Capture, Names
@@ -194,6 +206,8 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         if champion is None:
             raise
         return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
+    # What a version must not be certified on later is written down before anything is decided.
+    seen.write_down(line, read_manifest(built.folder).id, known)
     lost = lost_labels.lost(champion.form, read_manifest(built.folder).form) if champion is not None else ()
     if lost and champion is not None and not ask.fewer_labels:  # before any look is spent on it
         return _kept(line, pointer, began, lost_labels.why(lost, champion.form), ask, known)
