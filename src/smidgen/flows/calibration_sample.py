@@ -69,13 +69,21 @@ class Drawn:
 @dataclass(frozen=True)
 class Sample:
     """The pairs as they were answered: scores, losses, segments (None: of none), all (n,). `own` is how many of them the bundle's line
-    tests its versions on."""
+    tests its versions on, `repeated` how many were left out because their text comes again."""
 
     scores: Floats
     losses: Floats
     segments: list[str | None]
     calibration: Calibration
     own: int = 0
+    repeated: int = 0
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What the sample cannot tell, in words."""
+        if not self.repeated:
+            return ()
+        return (f"how often each text comes: each stands once here, and {self.repeated:,} times that one came again are left out",)
 
 
 def of_file(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> Drawn:
@@ -98,7 +106,8 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
 
 def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segment: str | None, fewest: int, progress: Progress) -> Sample:
     """The pairs, answered and compared, but for those that the bundle knows, and of a line's version those that chose between versions or
-    are of before the latest revocation. A text whose reference is unread has the loss 1.
+    are of before the latest revocation. A text whose reference is unread has the loss 1. Each text counts once, in each segment by a
+    column, as it came last.
 
     `fewest`: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that they
     have here: one of a row or two says nothing of a job that may be most of what comes.
@@ -127,7 +136,12 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     uses = Counter(friend.use(row.input) for row in strange)
     for use, why in _UNFIT.items():
         _say_left_out(uses[use], why, progress)
-    rows = [row for row in strange if friend.use(row.input) not in _UNFIT]
+    fit = [row for row in strange if friend.use(row.input) not in _UNFIT]
+    cells = _cells(drawn.table, segment)
+    rows = once(fit, cells)
+    _say_left_out(
+        len(fit) - len(rows), "another row further down has the same text, and what comes ten times tells of the model once", progress
+    )
     missing = {id(row) for row in unread}
     read = [row for row in rows if id(row) not in missing]  # they stand before the others
     replies = _replies(model, rows, progress)
@@ -136,18 +150,31 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     return Sample(
         np.array([reply.score for reply in replies], dtype=np.float64),
         losses,
-        _segments(drawn.table, rows, replies, segment),
+        _segments(drawn.table, rows, replies, segment, cells),
         Calibration(
             file_sha256=file_sha256,
             rows_sha256=rows_sha256,
             n=len(rows),
-            left_out=total - len(rows),
+            left_out=total - len(fit),
             unusable=drawn.unusable,
             jobs=_jobs(drawn, rows, fewest, progress),
             marks=marks.text,
         ),
         own=uses["tests"],
+        repeated=len(fit) - len(rows),
     )
+
+
+def once(rows: Sequence[Row], cells: Mapping[int, str] | None = None) -> list[Row]:
+    """Each text once, as it came last, whatever its case, punctuation and spaces: repetitions are one draw of the model's errors, and a test
+    that took them for as many would be too sure.
+
+    Args:
+        cells: by a row's number, the segment by a column that it is of: each segment has its own.
+    """
+    last = {(near.folded(joined(row.input)), cells.get(row.number) if cells is not None else None): row for row in rows}
+    kept = {id(row) for row in last.values()}
+    return [row for row in rows if id(row) in kept]
 
 
 def _say_left_out(count: int, why: str, progress: Progress) -> None:
@@ -192,17 +219,26 @@ def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Repl
     return replies
 
 
-def _segments(table: Table | None, rows: Sequence[Row], replies: Sequence[Reply], by: str | None) -> list[str | None]:
-    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
-    if by is None:
-        return [""] * len(rows)
-    if by == BY_LABEL:
-        if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
-            raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
-        return [reply.output for reply in replies]
+def _cells(table: Table | None, by: str | None) -> dict[int, str] | None:
+    """What a column says of each row, by the rows' numbers; None where segments are by no column. Raises DataError where there is no such
+    column, InputError where these rows have none."""
+    if by is None or by == BY_LABEL:
+        return None
     if table is None:
         raise InputError("these rows have no columns", value=by, todo="Certify on a file that has it, or leave --segment out.")
     (column,) = resolve(by, table.columns, table.name, "--segment", 1)
-    cells = {number: record.get(column) for number, record in table.records()}
-    values = [cells.get(row.number) for row in rows]
-    return [None if value is None or not str(value).strip() else str(value).strip() for value in values]
+    told = ((number, record.get(column)) for number, record in table.records())
+    return {number: str(value).strip() for number, value in told if value is not None and str(value).strip()}
+
+
+def _segments(
+    table: Table | None, rows: Sequence[Row], replies: Sequence[Reply], by: str | None, cells: Mapping[int, str] | None
+) -> list[str | None]:
+    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
+    if cells is not None:
+        return [cells.get(row.number) for row in rows]
+    if by is None:
+        return [""] * len(rows)
+    if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
+        raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
+    return [reply.output for reply in replies]

@@ -176,7 +176,7 @@ def certify_drawn(
         calibration=sample.calibration,
         created=now,
         valid_until=until,
-        unchecked=unchecked,
+        unchecked=(*unchecked, *sample.unchecked),
         smidgen_version=VERSION,
     ).signed()
     renewing.go_on(model.folder, paper)
