@@ -166,8 +166,8 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
 
 
 def once(rows: Sequence[Row], cells: Mapping[int, str] | None = None) -> list[Row]:
-    """Each text once, as it came last, whatever its case, punctuation and spaces: repetitions are one draw of the model's errors, and a test
-    that took them for as many would be too sure.
+    """Each text once, as it came last, whatever its case, punctuation and spaces: repetitions are one draw of the model's errors, and a
+    test that took them for as many would be too sure.
 
     Args:
         cells: by a row's number, the segment by a column that it is of: each segment has its own.

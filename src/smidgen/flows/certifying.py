@@ -177,6 +177,7 @@ def certify_drawn(
         created=now,
         valid_until=until,
         unchecked=(*unchecked, *sample.unchecked),
+        begun=True,
         smidgen_version=VERSION,
     ).signed()
     renewing.go_on(model.folder, paper)

@@ -1,8 +1,10 @@
 """The audit of a certificate in use: takes in losses, remembers them through restarts, and revokes when the evidence is in.
 
-The state is a small file in smidgen's home, one a certificate. Several processes may write to it; they take turns. One that cannot be read
-is evidence that was lost, and the certificate is revoked: it must be given anew. A state that says so counts as a revocation, whether that
-was written down as well or not.
+The state is a small file in smidgen's home, one a certificate, and is there from the moment that it is given. Several processes may write
+to it; they take turns. One that cannot be read, or is gone, is evidence that was lost, and the certificate is revoked: it must be given
+anew. A state that says so counts as a revocation, whether that was written down as well or not.
+
+Two kinds of certificates may have none yet: those of an older smidgen, and those that another machine gave.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import filelock
 
-from smidgen.gateway import revocation
+from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Certificate
 from smidgen.stats.audit import Audit
 from smidgen.store import atomic
@@ -21,6 +23,12 @@ from smidgen.store.home import home
 
 _LOCK_SECONDS = 10
 _MOST_BYTES = 65_536
+
+
+def begin(paper: Certificate) -> None:
+    """Write down, before a certificate is given, that there was no audit under it yet. Raises OSError where that cannot be done."""
+    with _turn(file := place(paper.id)):
+        _write(file, Audit(paper.alpha, paper.delta))
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
@@ -90,6 +98,7 @@ def go_on(before: Certificate, paper: Certificate) -> None:
     """
     source, target = place(before.id), place(paper.id)
     if not source.exists():
+        begin(paper)
         return
     with _turn(source):
         content = source.read_bytes()
@@ -137,6 +146,8 @@ def _read(file: Path, paper: Certificate) -> Audit:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
+        if paper.begun and paper.key == signing.own():
+            raise ValueError("it is gone, and with it what the audits had come to") from None
         return Audit(paper.alpha, paper.delta)
     if len(content) > _MOST_BYTES:
         raise ValueError("it is too large")
