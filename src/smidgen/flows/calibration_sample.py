@@ -137,6 +137,12 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     for use, why in _UNFIT.items():
         _say_left_out(uses[use], why, progress)
     fit = [row for row in strange if friend.use(row.input) not in _UNFIT]
+    if not fit:
+        raise InputError(
+            "no row of the sample says anything of this version",
+            value=f"{total:,} rows of {drawn.name}",
+            todo="Give pairs that were held out since the line's latest revocation, and that choose between no versions.",
+        )
     cells = _cells(drawn.table, segment)
     rows = once(fit, cells)
     _say_left_out(
