@@ -77,7 +77,7 @@ def _extent(audit: Audit) -> tuple[int, float]:
 def _lost(paper: Certificate, error: Exception) -> CertificateError:
     return CertificateError(
         "the audits of the certificate cannot be begun or carried on",
-        value=f"{auditing.place(paper.id)}: {error}",
+        value=f"{error} ({auditing.place(paper.id)})",
         todo="Where they were lost, draw a new calibration sample. Else make room on the disk.",
     )
 
