@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+from tests.certified_bundle import certified_bundle, make, pairs, write_pairs  # noqa: F401
 
 from smidgen.cli.main import code
 
@@ -41,6 +41,19 @@ def test_no_certificate_is_exit_1_with_what_is_missing(
     facts = json.loads(told.out)
     assert facts["certified"] is False and facts["tests"][0]["pairs_missing"] == 19
     assert "59 pairs are needed, 19 more than these 40" in " ".join(told.err.split())
+
+
+def test_what_could_not_be_checked_is_printed_with_the_certificate_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    bundle = str(make(tmp_path / "models", recipe='name = "support"\ntask = "classify"\n[data]\ntrain = "gone/train.csv"\n'))
+    file = str(write_pairs(tmp_path / "calibration.csv", pairs(1500, 3, start=20_000)))
+    assert code(["certify", bundle, "--data", file, "--threads", "1", "--json"]) == 0
+    (sentence,) = json.loads(capsys.readouterr().out)["certificate"]["unchecked"]
+    assert "train.csv is not at hand" in sentence
+    assert code(["certify", bundle, "--show"]) == 0
+    assert f"not checked: {sentence}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.certified_bundle import answer, certified_bundle, make, pairs, score, write_pairs  # noqa: F401
+from tests.certified_bundle import WORDS, answer, certified_bundle, make, pairs, score, write_pairs  # noqa: F401
 
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, DataError, InputError
@@ -139,10 +139,14 @@ def test_a_text_that_comes_again_and_again_is_not_left_out_for_having_been_answe
     reported, _ = pairs(600, 2, start=10_000)[0]
     word = int(reported[1:3])
     wrong = [(reported, "no" if answer(word) == "yes" else "yes")] * 300
-    done = run(certified_bundle, write_pairs(tmp_path / "repeats.csv", [*wrong, *pairs(1500, 3, 0.0, 0.0, start=20_000)]))
-    assert (done.certificate.n, done.certificate.calibration.left_out) == (1800, 0)
+    others = pairs(1500, 3, 0.0, 0.0, start=20_000)
+    done = run(certified_bundle, write_pairs(tmp_path / "repeats.csv", [*wrong, *others]))
+    assert (done.certificate.n, done.certificate.calibration.left_out) == (1501, 0)
+    said = "how often each text comes: each stands once here, and 299 times that one came again are left out"
+    assert done.certificate.unchecked == (said,)
     (entry,) = done.certificate.answering
-    assert entry.loss == 0 and entry.threshold > score(word + 1), "it is not answered"
+    assert entry.answered == sum(score(WORDS.index(given.split()[0])) >= entry.threshold for given, _ in {*wrong, *others})
+    assert entry.loss == (score(word) >= entry.threshold), "it counts, once"
 
 
 def test_what_cannot_be_checked_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
 from tests.line_versions import line_of
 
-from smidgen.core.errors import InputError
+from smidgen.core.errors import CertificateError, InputError
 from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown
 from smidgen.flows.live import load
-from smidgen.gateway import auditing, revocation
+from smidgen.gateway import auditing, register, revocation, signing
+from smidgen.gateway import certificate as papers
+from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.standing import State
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -104,3 +107,105 @@ def test_of_a_line_what_refuted_one_version_certifies_no_other(tmp_path: Path, m
     with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
         run(line.version(ids[0]), write_pairs(tmp_path / "less.csv", ROWS[1:]))
     assert run(line.version(ids[0]), write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate.n == 1500
+
+
+def spoken_against(bundle: Path, file: Path) -> Certificate:
+    """A certificate that audits speak against, and do not revoke yet."""
+    paper = run(bundle, file).certificate
+    for number in range(12):
+        auditing.observe(bundle, paper, float(number % 4 == 0), now=NOW)
+    assert 1 < auditing.audited(paper).evidence < 20
+    return paper
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"format_version": 9}'])
+def test_a_certificate_that_is_deleted_or_damaged_is_not_forgotten(
+    certified_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    content: bytes | None,
+) -> None:
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    paper = spoken_against(certified_bundle, file)
+    place = papers.place(certified_bundle)
+    place.unlink() if content is None else place.write_bytes(content)
+    with pytest.raises(InputError, match="the audits since then speak against it"):
+        run(certified_bundle, file, alpha=0.06)
+    again = run(certified_bundle, file).certificate
+    assert again.id != paper.id and auditing.audited(again).json() == auditing.audited(paper).json()
+    # What came furthest counts, however often it is deleted.
+    for _ in range(3):
+        auditing.observe(certified_bundle, again, 0.0, now=NOW)
+    place.unlink()
+    assert auditing.audited(run(certified_bundle, file).certificate).audits == 15
+
+
+def test_audits_whose_state_was_deleted_are_lost_and_the_certificate_does_not_hold(
+    certified_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    paper = run(certified_bundle, file).certificate
+    assert auditing.place(paper.id).is_file() and shown(certified_bundle, NOW).valid
+    auditing.place(paper.id).unlink()
+    found = shown(certified_bundle, NOW)
+    assert found.state is State.REVOKED and "the state of its audits cannot be read (it is gone" in found.why
+    with pytest.raises(CertificateError, match=r"cannot be begun or carried on.*it is gone"):
+        run(certified_bundle, file)
+    assert auditing.observe(certified_bundle, paper, 0.0, now=NOW), "the next audit revokes it for good"
+    new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate
+    assert shown(certified_bundle, NOW).valid and auditing.audited(new).audits == 0
+
+
+def older(bundle: Path, file: Path) -> Certificate:
+    """A certificate as an older smidgen gave it: without a state of audits, and in no register."""
+    paper = run(bundle, file).certificate
+    auditing.place(paper.id).unlink()
+    shutil.rmtree(tmp_register())
+    old = paper.model_copy(update={"begun": False}).signed()
+    papers.write(old, bundle)
+    assert "begun" not in papers.place(bundle).read_text(encoding="utf-8")
+    return old
+
+
+def tmp_register() -> Path:
+    return signing.folder().parent / "certificates"
+
+
+def test_an_older_certificate_holds_as_it_did_and_its_audits_go_on(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    old = older(certified_bundle, file)
+    assert shown(certified_bundle, NOW).valid and auditing.audited(old).audits == 0
+    auditing.observe(certified_bundle, old, 1.0, now=NOW)
+    new = run(certified_bundle, file).certificate
+    assert new.begun and auditing.audited(new).audits == 1 and [one.id for one in register.given(new.bundle.sha256)] == [new.id]
+
+
+def test_an_older_certificate_that_cannot_be_read_is_not_taken_for_none(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    older(certified_bundle, file)
+    papers.place(certified_bundle).write_bytes(b"{")
+    with pytest.raises(CertificateError, match="what its audits came to would be forgotten"):
+        run(certified_bundle, file)
+
+
+def test_a_register_that_cannot_be_read_forgets_nothing(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "c.csv", ROWS)
+    paper = spoken_against(certified_bundle, file)
+    next((tmp_register() / paper.bundle.sha256).iterdir()).write_bytes(b"{")
+    with pytest.raises(CertificateError, match="the register of the bundle's certificates cannot be read"):
+        run(certified_bundle, file)
+
+
+def test_on_another_machine_that_trusts_its_key_audits_begin_there(
+    certified_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paper = run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS)).certificate
+    given = signing.folder() / "certificate.pub"
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "elsewhere"))
+    (signing.folder() / "trusted").mkdir(parents=True)
+    shutil.copyfile(given, signing.folder() / "trusted" / "first.pub")
+    assert shown(certified_bundle, NOW).valid
+    auditing.observe(certified_bundle, paper, 0.0, now=NOW)
+    assert auditing.audited(paper).audits == 1

@@ -155,3 +155,18 @@ def test_a_disk_that_is_full_keeps_no_revocation_back(folder: Path, monkeypatch:
     with pytest.raises(OSError, match="no space left"):
         auditing.observe(folder, paper, 1.0, now=NOW)
     assert standing(folder, SUBJECT, NOW).state is State.REVOKED and not auditing.audited(paper).revoked
+
+
+def test_of_a_certificate_by_segments_one_that_errs_is_not_hidden_by_the_others(folder: Path) -> None:  # noqa: F811
+    (entry,) = given(folder).answering
+    by = {"by": "label", "answering": tuple(entry.model_copy(update={"segment": name}) for name in ("good", "bad"))}
+    paper = given(folder, id="0" * 31 + "3", **by)
+    for number in range(400):
+        revoked = auditing.observe(folder, paper, 0.0, now=NOW, segment="good")
+        if number % 8 == 0:
+            revoked = auditing.observe(folder, paper, float(number % 16 == 0), now=NOW, segment="bad")
+        if revoked:
+            break
+    found = standing(folder, SUBJECT, NOW)
+    assert found.state is State.REVOKED and "most speaks the segment bad against it" in found.why
+    assert auditing.audited(paper).losses / auditing.audited(paper).audits < 0.08

@@ -134,6 +134,81 @@ def test_a_damaged_state_is_refused(change):
         Audit.from_json({})
 
 
+NAMES = tuple("abcdefgh")
+
+
+def by_segments(risks: dict[str, float], seed: int, audits: int, names: tuple[str, ...] = NAMES) -> Audit:
+    """Audits of segments that come equally often, each with a risk of its own."""
+    rng = np.random.default_rng(seed)
+    audit = Audit(ALPHA, DELTA, segments=names)
+    for name, chance in zip(rng.choice(sorted(risks), audits).tolist(), rng.random(audits).tolist(), strict=True):
+        audit.observe(float(chance < risks[name]), 1.0, name)
+    return audit
+
+
+def test_a_segment_that_is_hidden_by_good_ones_is_seen():
+    """One of eight errs in a quarter of its answers, the others in 1 %: 4 % in all, which is within the promise of all together."""
+    risks = {**dict.fromkeys(NAMES, 0.01), "h": 0.25}
+    found = [by_segments(risks, seed, 2000) for seed in range(20)]
+    assert sum(audit.revoked for audit in found) >= 18
+    assert sum(by_segments(risks, seed, 2000, ()).revoked for seed in range(20)) <= 2, "all in one see nothing"
+    assert all(audit.worst is not None and audit.worst[0] == "h" for audit in found if audit.revoked)
+
+
+def test_false_alarms_of_segments_that_are_all_at_the_stated_risk_stay_under_delta():
+    alarms = [by_segments(dict.fromkeys(NAMES, ALPHA), seed, 1000).revoked for seed in range(200)]
+    assert sum(alarms) <= DELTA * 200
+
+
+def test_a_breach_everywhere_is_seen_as_soon_as_without_segments_or_nearly():
+    audits = [by_segments(dict.fromkeys(NAMES, 0.15), seed, 300) for seed in range(20)]
+    assert sum(audit.revoked for audit in audits) >= 18
+
+
+def test_the_state_of_segments_survives_a_restart_and_is_of_the_segments_that_it_is_asked_for():
+    audit = by_segments({"a": 0.05, "b": 0.4}, 1, 40, ("a", "b"))
+    again = Audit.from_json(json.loads(json.dumps(audit.json())), ("b", "a"))
+    assert again.json() == audit.json() and again.evidence == audit.evidence
+    for segments in ((), ("a",), ("a", "c", "d")):
+        other = Audit.from_json(audit.json(), segments)
+        assert other.evidence == pytest.approx(audit.evidence) and other.most == audit.most and other.segments == segments
+        once_more = Audit.from_json(json.loads(json.dumps(other.json())), segments)
+        assert once_more.evidence == pytest.approx(audit.evidence)
+
+
+def test_a_state_from_before_there_were_segments_goes_on_with_the_evidence_that_it_has():
+    old = by_segments({"a": 0.1}, 2, 30, ())
+    assert "segments" not in old.json()
+    new = Audit.from_json(old.json(), ("a", "b"))
+    assert new.evidence == pytest.approx(old.evidence) and (new.audits, new.losses) == (old.audits, old.losses)
+    while not new.observe(1.0, 1.0, "b"):
+        assert new.audits < 60
+    assert new.worst is not None and new.worst[0] == "b"
+
+
+def test_an_audit_whose_segment_nobody_knows_counts_among_all():
+    audit = Audit(ALPHA, DELTA, segments=("a", "b"))
+    for segment in (None, "c"):
+        audit.observe(1.0, 1.0, segment)
+    assert audit.audits == 2 and audit.worst is None and audit.evidence > 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"segments": {"a": {}}},
+        {"segments": ["a"]},
+        {"share": 0.0},
+        {"each": -1.0},
+        {"each": float("nan")},
+        {"segments": {"a": {"audits": 1}}},
+    ],
+)
+def test_a_damaged_state_of_segments_is_refused(change):
+    with pytest.raises(ValueError):
+        Audit.from_json({**Audit(ALPHA, DELTA, segments=("a", "b")).json(), **change}, ("a", "b"))
+
+
 def test_the_example_of_the_documentation_runs():
     page = Path(__file__).parent.parent.parent / "docs" / "certificate.md"
     (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)

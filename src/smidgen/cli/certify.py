@@ -209,6 +209,8 @@ def _print(paper: Certificate) -> None:
         ]
         table.add_row(*([escape(entry.segment)] if paper.by else []), *row)
     out.print(table)
+    for sentence in paper.unchecked:
+        out.print(f"[bold yellow]not checked:[/] {escape(sentence)}", soft_wrap=True)
 
 
 part = certify

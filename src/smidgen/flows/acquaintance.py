@@ -1,9 +1,11 @@
-"""What a bundle knows of the data it was made from: a sample that it has met says nothing of how it does on others."""
+"""What a bundle knows of the data it was made from: a sample that it has met says nothing of how it does on others. Of a version of a line
+it is the line that knows."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from smidgen.core.errors import DataError, InputError
 from smidgen.core.rows import Text, joined
 from smidgen.data import near
 from smidgen.data.read import open_table
+from smidgen.flows.learning import own as own_texts
+from smidgen.flows.learning.own import Own, Use
 from smidgen.flows.live import Model
 from smidgen.judge.report import Report
 from smidgen.store.hashing import file_hash
@@ -25,11 +29,18 @@ class Acquaintance:
         texts: folded, of rows that it was made from or measured on. Of a file all of them are known, or none: the few that its report
             shows were picked by whether the answers were right, and a sample without those would be an easier one.
         unchecked: what cannot be told, in words.
+        own: what its line knows, of a version of one.
     """
 
     hashes: dict[str, str]
     texts: frozenset[str]
     unchecked: tuple[str, ...]
+    own: Own | None = None
+
+    @property
+    def whose(self) -> str:
+        """Whose data it is that a text stands in, before "from"."""
+        return "the bundle was made" if self.own is None else "the line learns"
 
     def refuse(self, file_sha256: str, rows_sha256: str, name: str) -> None:
         """Raise InputError where a file, or its rows, are those that the bundle was made from or measured on."""
@@ -42,12 +53,19 @@ class Acquaintance:
             )
 
     def knows(self, text: Text) -> bool:
-        """Whether a text, but for case, punctuation and spaces, stands in a file that it was made from or measured on."""
-        return near.folded(joined(text)) in self.texts
+        """Whether a text, but for case, punctuation and spaces, stands in a file that it was made from or measured on, or is one that its
+        line learns from."""
+        return near.folded(joined(text)) in self.texts or self.use(text) == "learnt"
+
+    def use(self, text: Text) -> Use:
+        """What its line has of a text; nothing for a bundle by itself."""
+        return self.own.use(text) if self.own is not None else ""
 
 
-def acquainted(model: Model, report: Report) -> Acquaintance:
-    """What the bundle's manifest, report and recipe say, and what the files that the recipe names hold, where they are still there."""
+def acquainted(model: Model, report: Report, now: datetime) -> Acquaintance:
+    """What the bundle's manifest, report and recipe say, and what the files that the recipe names hold, where they are still there; of a
+    version, what its line has kept and written down. Raises as `learning.own.of_version` does."""
+    own = own_texts.of_version(model.folder, model.manifest, now)
     hashes: dict[str, str] = {}
     unchecked: list[str] = []
     training = model.manifest.data.sha256 if model.manifest.data is not None else report.data.sha256
@@ -58,7 +76,9 @@ def acquainted(model: Model, report: Report) -> Acquaintance:
     if report.data.test_sha256 is not None:
         hashes[report.data.test_sha256] = "the data that the bundle was tested on"
     texts: set[str] = set()
-    for role, name in _named(model.folder).items():
+    # A version that was learnt is built of files that went with the learning.
+    files = _named(model.folder) if own is None or model.manifest.lineage is None else {}
+    for role, name in files.items():
         file = _found(name, model.folder)
         if file is None:
             unchecked.append(f"whether texts stand in the {role} data, for {Path(name).name} is not at hand")
@@ -69,7 +89,7 @@ def acquainted(model: Model, report: Report) -> Acquaintance:
             texts |= {joined(table.text(number, record)) for number, record in table.records() if _whole(record, table.input.names)}
         except DataError as error:
             unchecked.append(f"whether texts stand in the {role} data ({error})")
-    return Acquaintance(hashes, frozenset(map(near.folded, texts)), tuple(unchecked))
+    return Acquaintance(hashes, frozenset(map(near.folded, texts)), tuple(unchecked), own)
 
 
 def _named(folder: Path) -> dict[str, str]:

@@ -46,7 +46,7 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
     auditing.declare(paper, least_probability, anew=anew)
 
 
-def take_in(bundle: Path, paper: Certificate, loss: float, probability: float) -> bool:
+def take_in(bundle: Path, paper: Certificate, loss: float, probability: float, segment: str | None = None) -> bool:
     """Take in one audited answer; returns whether the certificate is revoked by its audits. From then on every request escalates.
 
     Args:
@@ -56,10 +56,12 @@ def take_in(bundle: Path, paper: Certificate, loss: float, probability: float) -
         probability: with which this request was chosen to be audited, decided before its loss was known. What people say of their own
             accord was not chosen in any such way, and is no audit: who complains is not a random client. Where `declare` was not called,
             it is the same for every request; else none is under what was declared.
+        segment: of a certificate by segments, the request's: the label that was answered, or what its column has. None where that is not
+            known: then the audit counts among all of them, and none of its own.
 
     Raises ValueError for a loss or a probability that cannot be, OSError where the state cannot be written; then nothing is taken in.
     """
-    revoked = auditing.observe(bundle, paper, loss, probability)
+    revoked = auditing.observe(bundle, paper, loss, probability, segment=segment)
     if revoked:
         _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
     return revoked

@@ -20,6 +20,7 @@ from smidgen.data.columns import resolve
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.flows.acquaintance import Acquaintance
 from smidgen.flows.cells import reader
+from smidgen.flows.learning.own import Use
 from smidgen.flows.live import Model
 from smidgen.flows.losses import Loss
 from smidgen.gateway import revocation, signing
@@ -31,6 +32,11 @@ from smidgen.store.hashing import file_hash, rows_hash
 BY_LABEL = "label"
 _BATCH = 512
 _KNOWN_WELL = 0.5
+_UNFIT: Mapping[Use, str] = {
+    "chose": "their texts choose between the versions of the line",
+    "old": "they were held out before the line's latest revocation",
+}
+"""Of a line's version, texts that say nothing of it, though it learnt from none of them."""
 MOST_REFUTED = 0.1
 """Of a sample's rows, those that may be of one whose certificate was revoked."""
 
@@ -62,12 +68,22 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Sample:
-    """The pairs as they were answered: scores, losses, segments (None: of none), all (n,)."""
+    """The pairs as they were answered: scores, losses, segments (None: of none), all (n,). `own` is how many of them the bundle's line
+    tests its versions on, `repeated` how many were left out because their text comes again."""
 
     scores: Floats
     losses: Floats
     segments: list[str | None]
     calibration: Calibration
+    own: int = 0
+    repeated: int = 0
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What the sample cannot tell, in words."""
+        if not self.repeated:
+            return ()
+        return (f"how often each text comes: each stands once here, and {self.repeated:,} times that one came again are left out",)
 
 
 def of_file(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> Drawn:
@@ -89,7 +105,9 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
 
 
 def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segment: str | None, fewest: int, progress: Progress) -> Sample:
-    """The pairs, answered and compared, but for those that the bundle knows. A text whose reference is unread has the loss 1.
+    """The pairs, answered and compared, but for those that the bundle knows, and of a line's version those that chose between versions or
+    are of before the latest revocation. A text whose reference is unread has the loss 1. Each text counts once, in each segment by a
+    column, as it came last.
 
     `fewest`: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that they
     have here: one of a row or two says nothing of a job that may be most of what comes.
@@ -105,34 +123,69 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     marks = Marks.of(((near.folded(joined(text)), output) for text, output in listed), signing.key())
     _refuse_refuted(model.folder, rows_sha256, marks, drawn.name)
     given = task.gathered(drawn.rows) if isinstance(task, Graded) else list(drawn.rows)
-    read = [row for row in given if not friend.knows(row.input)]
-    rows = [*read, *(Row(text) for text in drawn.unread if not friend.knows(text))]
-    total = len(given) + len(drawn.unread)
-    if len(rows) < _KNOWN_WELL * total:
+    unread = [Row(text) for text in drawn.unread]
+    total = len(given) + len(unread)
+    strange = [row for row in (*given, *unread) if not friend.knows(row.input)]
+    if len(strange) < _KNOWN_WELL * total:
         raise InputError(
-            "most rows stand in the data that the bundle was made from",
-            value=f"{total - len(rows):,} of {total:,} rows of {drawn.name}",
+            f"most rows stand in the data that {friend.whose} from",
+            value=f"{total - len(strange):,} of {total:,} rows of {drawn.name}",
             todo="Give pairs that were used neither for training nor for choosing the model.",
         )
-    if total > len(rows):
-        progress.say(f"{total - len(rows):,} rows left out: their texts stand in the data that the bundle was made from")
+    _say_left_out(total - len(strange), f"their texts stand in the data that {friend.whose} from", progress)
+    uses = Counter(friend.use(row.input) for row in strange)
+    for use, why in _UNFIT.items():
+        _say_left_out(uses[use], why, progress)
+    fit = [row for row in strange if friend.use(row.input) not in _UNFIT]
+    if not fit:
+        raise InputError(
+            "no row of the sample says anything of this version",
+            value=f"{total:,} rows of {drawn.name}",
+            todo="Give pairs that were held out since the line's latest revocation, and that choose between no versions.",
+        )
+    cells = _cells(drawn.table, segment)
+    rows = once(fit, cells)
+    _say_left_out(
+        len(fit) - len(rows), "another row further down has the same text, and what comes ten times tells of the model once", progress
+    )
+    missing = {id(row) for row in unread}
+    read = [row for row in rows if id(row) not in missing]  # they stand before the others
     replies = _replies(model, rows, progress)
     losses = np.ones(len(rows), dtype=np.float64)
     losses[: len(read)] = loss.of(read, replies[: len(read)])
     return Sample(
         np.array([reply.score for reply in replies], dtype=np.float64),
         losses,
-        _segments(drawn.table, rows, replies, segment),
+        _segments(drawn.table, rows, replies, segment, cells),
         Calibration(
             file_sha256=file_sha256,
             rows_sha256=rows_sha256,
             n=len(rows),
-            left_out=total - len(rows),
+            left_out=total - len(fit),
             unusable=drawn.unusable,
             jobs=_jobs(drawn, rows, fewest, progress),
             marks=marks.text,
         ),
+        own=uses["tests"],
+        repeated=len(fit) - len(rows),
     )
+
+
+def once(rows: Sequence[Row], cells: Mapping[int, str] | None = None) -> list[Row]:
+    """Each text once, as it came last, whatever its case, punctuation and spaces: repetitions are one draw of the model's errors, and a
+    test that took them for as many would be too sure.
+
+    Args:
+        cells: by a row's number, the segment by a column that it is of: each segment has its own.
+    """
+    last = {(near.folded(joined(row.input)), cells.get(row.number) if cells is not None else None): row for row in rows}
+    kept = {id(row) for row in last.values()}
+    return [row for row in rows if id(row) in kept]
+
+
+def _say_left_out(count: int, why: str, progress: Progress) -> None:
+    if count:
+        progress.say(f"{count:,} rows left out: {why}")
 
 
 def _jobs(drawn: Drawn, rows: Sequence[Row], fewest: int, progress: Progress) -> tuple[str, ...]:
@@ -172,17 +225,26 @@ def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Repl
     return replies
 
 
-def _segments(table: Table | None, rows: Sequence[Row], replies: Sequence[Reply], by: str | None) -> list[str | None]:
-    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
-    if by is None:
-        return [""] * len(rows)
-    if by == BY_LABEL:
-        if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
-            raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
-        return [reply.output for reply in replies]
+def _cells(table: Table | None, by: str | None) -> dict[int, str] | None:
+    """What a column says of each row, by the rows' numbers; None where segments are by no column. Raises DataError where there is no such
+    column, InputError where these rows have none."""
+    if by is None or by == BY_LABEL:
+        return None
     if table is None:
         raise InputError("these rows have no columns", value=by, todo="Certify on a file that has it, or leave --segment out.")
     (column,) = resolve(by, table.columns, table.name, "--segment", 1)
-    cells = {number: record.get(column) for number, record in table.records()}
-    values = [cells.get(row.number) for row in rows]
-    return [None if value is None or not str(value).strip() else str(value).strip() for value in values]
+    told = ((number, record.get(column)) for number, record in table.records())
+    return {number: str(value).strip() for number, value in told if value is not None and str(value).strip()}
+
+
+def _segments(
+    table: Table | None, rows: Sequence[Row], replies: Sequence[Reply], by: str | None, cells: Mapping[int, str] | None
+) -> list[str | None]:
+    """Each row's segment. By label it is the label that is answered, not the right one: that is what is known when a request comes."""
+    if cells is not None:
+        return [cells.get(row.number) for row in rows]
+    if by is None:
+        return [""] * len(rows)
+    if not all(isinstance(reply.output, str) for reply in replies) or (table is not None and table.label is None):
+        raise InputError("only single labels can be segments", value=by, todo="Name a column with --segment, or leave it out.")
+    return [reply.output for reply in replies]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from smidgen.core.version import VERSION
 from smidgen.flows import calibration_sample, lines, losses, renewing
 from smidgen.flows.acquaintance import acquainted
 from smidgen.flows.calibration_sample import Drawn, Sample
+from smidgen.flows.learning.own import Look
 from smidgen.flows.live import Model
 from smidgen.flows.losses import Choice, Marking
 from smidgen.flows.vouching import subject_of
@@ -109,7 +111,9 @@ def certify(
             whose certificate was revoked; one on which as much cannot be claimed anew, for the audits speak against it; a judge that marks
             too few answers.
         DataError: a file that cannot be read, or has no such column.
-        BundleError: the bundle has no report.
+        BundleError: the bundle has no report; or it is a version of a line whose records of what it has seen cannot be read.
+        LineBusy: rows are the line's own held-out ones, and another process learns on it.
+        TrafficError: of a line's version, the store of traffic cannot be read.
         CertificateError: no threshold can be certified, and `facts` say how far it is; or the file cannot be written. What was there
             before stays.
     """
@@ -134,16 +138,24 @@ def certify_drawn(
             value=model.name,
             todo="Build it again: a build measures the curve on its test rows.",
         )
-    friend = acquainted(model, known)
+    moment = now or datetime.now(UTC)
+    friend = acquainted(model, known, moment)
     unchecked = (*friend.unchecked, *drawn.unchecked)
     for sentence in unchecked:
         progress.say(f"not checked: {sentence}")
     fewest = least(terms.alpha, terms.delta)
     sample = calibration_sample.answered(model, drawn, friend, loss, terms.segment, fewest, progress)
-    given, refused, failed = _tested(sample, terms, loss.graded, tries)
+    looking: AbstractContextManager[Look | None] = friend.own.look() if friend.own is not None and sample.own else nullcontext()
+    with looking as look:
+        if look is not None:
+            terms = replace(terms, look=look.number)
+            progress.say(f"{sample.own:,} rows are among those that the line tests its versions on: this is a look at them{terms.spent}")
+        given, refused, failed = _tested(sample, terms, loss.graded, tries)
+        if look is not None:
+            look.in_vain = not given and not any(one.outcome.tried for one in failed.values())
     if not given:
         raise _failure(terms, loss.graded, sample, failed)
-    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    now = moment.replace(microsecond=0)
     until = now + timedelta(days=terms.valid_days)
     reference = Reference(kind=terms.reference, judge=_judge_error(terms), model=terms.model)
     paper = Certificate(
@@ -164,7 +176,8 @@ def certify_drawn(
         calibration=sample.calibration,
         created=now,
         valid_until=until,
-        unchecked=unchecked,
+        unchecked=(*unchecked, *sample.unchecked),
+        begun=True,
         smidgen_version=VERSION,
     ).signed()
     renewing.go_on(model.folder, paper)

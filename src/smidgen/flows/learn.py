@@ -34,6 +34,7 @@ from smidgen.flows.learning import (
     picking,
     reach,
     recipes,
+    seen,
 )
 from smidgen.flows.learning.attesting import Asked, Attested
 from smidgen.flows.learning.contest import Contest
@@ -208,6 +209,8 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         if champion is None:
             raise
         return _kept(line, pointer, began, f"the challenger does not meet its gate: {error.what} ({error.value})", ask, known)
+    # What a version must not be certified on later is written down before anything is decided.
+    seen.write_down(line, read_manifest(built.folder).id, known)
     lost = lost_labels.lost(champion.form, read_manifest(built.folder).form) if champion is not None else ()
     if lost and champion is not None and not ask.fewer_labels:  # before any look is spent on it
         return _kept(line, pointer, began, lost_labels.why(lost, champion.form), ask, known)

@@ -10,7 +10,7 @@ A loss is taken in once, whenever the process ends: before it is, what is about 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +32,7 @@ from smidgen.flows.cells import reader
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import auditing
 from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.ruling import segment_of
 from smidgen.gateway.standing import standing
 from smidgen.parts import registry
 from smidgen.store import atomic
@@ -54,12 +55,12 @@ class _State:
     Attributes:
         share: of the answers, that are drawn.
         through: the place of the last one that is taken in.
-        pending: the place of one that is being taken in, with its loss and how many audits there were before it.
+        pending: the place of one that is being taken in, with its loss, how many audits there were before it, and its segment.
     """
 
     share: float
     through: Place | None = None
-    pending: tuple[Place, float, int] | None = None
+    pending: tuple[Place, float, int, str | None] | None = None
 
 
 class Reviewing:
@@ -120,26 +121,26 @@ class Reviewing:
         expected = next(self.waiting(now), None)
         if expected is None or expected.place != given.place:
             raise ValueError("audits are taken in in the order of their requests, and another one is the next")
-        loss = 1.0
+        loss, reply = 1.0, Reply(json.loads(given.local_output), 1.0)
         if said is not None:
-            reply = Reply(json.loads(given.local_output), 1.0)
             loss = float(self._loss.of([Row(given.input, self.parsed(said))], [reply])[0])
         before = self.evidence.audits
         # First the correction: once the loss is under way it will count, and nobody is asked again. That it is kept twice is no harm.
         if said is not None and not given.held_out:
             self.store.feedback(Feedback(given.id, now or datetime.now(UTC), corrected=said.strip(), comment=f"audit of {self.paper.id}"))
-        self._write(replace(self._state, pending=(given.place, loss, before)))
+        segment = segment_of(self.paper.by, reply, {})  # of a column, the store has nothing
+        self._write(replace(self._state, pending=(given.place, loss, before, segment)))
         return self._settled()
 
     def _settled(self) -> bool:
         """Finish what was begun, by this process or one that was killed; whether the certificate is revoked by its audits."""
         if self._state.pending is None:
             return self.evidence.revoked
-        place, loss, before = self._state.pending
+        place, loss, before, segment = self._state.pending
         revoked = self.evidence.revoked
         if self.evidence.audits == before:
             audits.declare(self.paper, self._state.share)
-            revoked = audits.take_in(self.folder, self.paper, loss, self._state.share)
+            revoked = audits.take_in(self.folder, self.paper, loss, self._state.share, segment)
         self._write(replace(self._state, through=place, pending=None))
         return revoked
 
@@ -187,6 +188,11 @@ def opened(folder: Path, store: Traffic, share: float | None = None, now: dateti
         raise InputError("another review of this certificate is under way", value=str(folder), todo="Let it end first.") from None
 
 
+def _segment(pending: Sequence[Any]) -> str | None:
+    """That of an audit which is being taken in; an older smidgen wrote none."""
+    return str(pending[3]) if len(pending) > 3 and pending[3] is not None else None
+
+
 def _declared(paper: Certificate) -> float | None:
     """The share that audits under this certificate, or the one that it renews, were drawn with; None where there were none. A state that
     cannot be read is left to the first audit, which revokes."""
@@ -206,7 +212,9 @@ def _state(file: Path, share: float | None, declared: float | None) -> _State:
         state = _State(
             float(said["share"]),
             None if through is None else (float(through[0]), str(through[1])),
-            None if pending is None else ((float(pending[0][0]), str(pending[0][1])), float(pending[1]), int(pending[2])),
+            None
+            if pending is None
+            else ((float(pending[0][0]), str(pending[0][1])), float(pending[1]), int(pending[2]), _segment(pending)),
         )
     except FileNotFoundError:
         state = _State(declared if declared is not None else SHARE if share is None else share)

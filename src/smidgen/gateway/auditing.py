@@ -1,8 +1,10 @@
 """The audit of a certificate in use: takes in losses, remembers them through restarts, and revokes when the evidence is in.
 
-The state is a small file in smidgen's home, one a certificate. Several processes may write to it; they take turns. One that cannot be read
-is evidence that was lost, and the certificate is revoked: it must be given anew. A state that says so counts as a revocation, whether that
-was written down as well or not.
+The state is a small file in smidgen's home, one a certificate, and is there from the moment that it is given. Several processes may write
+to it; they take turns. One that cannot be read, or is gone, is evidence that was lost, and the certificate is revoked: it must be given
+anew. A state that says so counts as a revocation, whether that was written down as well or not.
+
+Two kinds of certificates may have none yet: those of an older smidgen, and those that another machine gave.
 """
 
 from __future__ import annotations
@@ -13,14 +15,20 @@ from pathlib import Path
 
 import filelock
 
-from smidgen.gateway import revocation
+from smidgen.gateway import revocation, signing
 from smidgen.gateway.certificate import Certificate
 from smidgen.stats.audit import Audit
 from smidgen.store import atomic
 from smidgen.store.home import home
 
 _LOCK_SECONDS = 10
-_MOST_BYTES = 65_536
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+def begin(paper: Certificate) -> None:
+    """Write down, before a certificate is given, that there was no audit under it yet. Raises OSError where that cannot be done."""
+    with _turn(file := place(paper.id)):
+        _write(file, Audit(paper.alpha, paper.delta, segments=_segments(paper)))
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
@@ -50,7 +58,9 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
         _write(file, audit)
 
 
-def observe(bundle: Path, paper: Certificate, loss: float, probability: float = 1.0, now: datetime | None = None) -> bool:
+def observe(
+    bundle: Path, paper: Certificate, loss: float, probability: float = 1.0, now: datetime | None = None, segment: str | None = None
+) -> bool:
     """Take in one audited answer, and revoke the certificate where the evidence against it is in; returns whether it is revoked by audits.
 
     Args:
@@ -58,6 +68,7 @@ def observe(bundle: Path, paper: Certificate, loss: float, probability: float = 
         loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one.
         probability: with which this request was chosen to be audited, decided before the loss was known: none under what was declared, or
             where nothing was, always the same.
+        segment: the request's, where the certificate is by segments and it is known.
 
     Raises ValueError for a loss or a probability that cannot be, and then takes nothing in; OSError where the state cannot be written.
     """
@@ -68,7 +79,7 @@ def observe(bundle: Path, paper: Certificate, loss: float, probability: float = 
         except (OSError, ValueError) as error:
             _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
             return True
-        revoked = audit.observe(loss, probability)
+        revoked = audit.observe(loss, probability, segment)
         try:
             _write(file, audit)
         finally:
@@ -90,6 +101,7 @@ def go_on(before: Certificate, paper: Certificate) -> None:
     """
     source, target = place(before.id), place(paper.id)
     if not source.exists():
+        begin(paper)
         return
     with _turn(source):
         content = source.read_bytes()
@@ -114,7 +126,16 @@ def place(certificate: str) -> Path:
 
 def words(audit: Audit) -> str:
     """A state for a reader."""
-    return f"a loss of {audit.losses:.4g} in {audit.audits:,} audits, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
+    found = f"a loss of {audit.losses:.4g} in {audit.audits:,} audits, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
+    if audit.worst is None:
+        return found
+    name, count, losses = audit.worst
+    return f"{found}; most speaks the segment {name} against it, {losses:.4g} in {count:,}"
+
+
+def _segments(paper: Certificate) -> tuple[str, ...]:
+    """Those that a certificate promises something of, each by itself."""
+    return tuple(entry.segment for entry in paper.answering) if paper.by else ()
 
 
 def _turn(file: Path) -> filelock.BaseFileLock:
@@ -137,13 +158,15 @@ def _read(file: Path, paper: Certificate) -> Audit:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        return Audit(paper.alpha, paper.delta)
+        if paper.begun and paper.key == signing.own():
+            raise ValueError("it is gone, and with it what the audits had come to") from None
+        return Audit(paper.alpha, paper.delta, segments=_segments(paper))
     if len(content) > _MOST_BYTES:
         raise ValueError("it is too large")
     state = json.loads(content)
     if not isinstance(state, dict):
         raise ValueError("it is no object")
-    audit = Audit.from_json(state)
+    audit = Audit.from_json(state, _segments(paper))
     if (audit.alpha, audit.delta) != (paper.alpha, paper.delta):
         raise ValueError("it is of another certificate")
     return audit

@@ -134,6 +134,8 @@ class Certificate(_Part):
         answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
         method: the test.
         unchecked: what could not be checked when it was given, in words.
+        begun: whether the state of its audits was written down, on the machine whose key signed it, before it was given: where that machine
+            has none, it was lost. It is written only where it is so: older certificates keep their signature.
         key: the public key of who signed, base64 of 32 bytes.
         signature: Ed25519, base64, over `content`.
     """
@@ -155,6 +157,7 @@ class Certificate(_Part):
     created: AwareDatetime
     valid_until: AwareDatetime
     unchecked: tuple[str, ...] = ()
+    begun: bool = False
     smidgen_version: str
     key: str = ""
     signature: str = ""
@@ -200,8 +203,9 @@ class Certificate(_Part):
         for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
             if not facts[part][name]:
                 del facts[part][name]
-        if not facts["measure"]:
-            del facts["measure"]
+        for name in ("measure", "begun"):
+            if not facts[name]:
+                del facts[name]
         return facts
 
     def told(self) -> dict[str, Any]:

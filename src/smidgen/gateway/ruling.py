@@ -91,7 +91,7 @@ def after(standing: Standing, asked: Wanted, replies: Sequence[Reply], body: Map
     bound = next((name for name in _BOUNDS if body.get(name)), None)
     if getattr(reply.piece, "finish", None) == "length" and bound is not None:
         return Ruling(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=known.certificate, score=score)
-    segment = _segment(standing.certificate.by, reply, body)
+    segment = segment_of(standing.certificate.by, reply, body)
     if standing.answered(segment) is None:
         return Ruling(why=SEGMENT, detail="its segment is not certified", certificate=known.certificate, score=score)
     if standing.decide(score, segment) is not Decision.ANSWER:
@@ -99,8 +99,9 @@ def after(standing: Standing, asked: Wanted, replies: Sequence[Reply], body: Map
     return Ruling(certificate=known.certificate, score=score)
 
 
-def _segment(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
-    """The segment of a request. A label is what the answer says; of anything else, only the request can tell."""
+def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
+    """The segment of a request, where a certificate is by such (`by`). A label is what the answer says; of anything else, only the request
+    can tell."""
     if not by:
         return None
     if by == BY_LABEL:

@@ -58,6 +58,12 @@ def public(private: Ed25519PrivateKey) -> str:
     return _text(private.public_key())
 
 
+def own() -> str | None:
+    """This machine's public key, as `public` gives it; None where it has none that can be read. Makes none."""
+    found = _private(folder() / "certificate.pem")
+    return _text(found.public_key()) if found is not None else None
+
+
 def sign(private: Ed25519PrivateKey, content: bytes) -> str:
     """The signature, base64."""
     return base64.b64encode(private.sign(content)).decode("ascii")
@@ -65,9 +71,9 @@ def sign(private: Ed25519PrivateKey, content: bytes) -> str:
 
 def trusted() -> frozenset[str]:
     """The public keys that this machine trusts. Makes no key."""
-    own = _private(folder() / "certificate.pem")
+    mine = own()
     found = [other for other in map(_public, _others()) if other is not None]
-    return frozenset(map(_text, [*([own.public_key()] if own else []), *found]))
+    return frozenset([*([mine] if mine is not None else []), *map(_text, found)])
 
 
 def watched() -> list[Path]:

@@ -28,6 +28,7 @@ from smidgen.gateway import budget as budgets
 from smidgen.gateway.answer_reading import MOST_BYTES, Reading
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.request_body import parsed
+from smidgen.gateway.ruling import segment_of
 from smidgen.server import slip as slips
 from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.escalation import Escalation, Unreachable
@@ -112,7 +113,9 @@ class Auditor:
         asking = loop.create_task(_alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, slip, id))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
-        self._last = loop.create_task(self._taken_in(bundle, folder, paper, asking, slip, self._last))
+        read = parsed(call.body) if paper.by and isinstance(call.body, bytes) else None
+        segment = segment_of(paper.by, replies[0], read or {})
+        self._last = loop.create_task(self._taken_in(bundle, folder, paper, segment, asking, slip, self._last))
         self._turns.add(self._last)
         self._last.add_done_callback(self._turns.discard)
 
@@ -138,7 +141,14 @@ class Auditor:
         return 1.0 if said is None else await asyncio.to_thread(disagreement.loss, model.task, model.form, asked, reply, said), ""
 
     async def _taken_in(
-        self, bundle: str, folder: Path, paper: Certificate, asking: asyncio.Task[_Found], slip: Slip, before: asyncio.Task[None] | None
+        self,
+        bundle: str,
+        folder: Path,
+        paper: Certificate,
+        segment: str | None,
+        asking: asyncio.Task[_Found],
+        slip: Slip,
+        before: asyncio.Task[None] | None,
     ) -> None:
         """Take it in when it is its turn: after the one drawn before it, however that ended."""
         try:
@@ -149,7 +159,7 @@ class Auditor:
             if without:
                 self._count(bundle, without, slip)
                 return
-            await asyncio.to_thread(self._take_in, folder, paper, loss)
+            await asyncio.to_thread(self._take_in, folder, paper, loss, segment)
             self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded", slip)
         except asyncio.CancelledError:
             self._account(bundle, _STOPPED, slip)
@@ -161,13 +171,13 @@ class Auditor:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
 
-    def _take_in(self, folder: Path, paper: Certificate, loss: float) -> None:
+    def _take_in(self, folder: Path, paper: Certificate, loss: float, segment: str | None) -> None:
         """Take it in. The share was chosen before any request came, so that it can be declared with the first loss; where a server beside
         this one has another share and said so since, this one fails, and the next declares its own."""
         if paper.id not in self._declared:
             auditing.declare(paper, self._share, anew=True)
             self._declared.add(paper.id)
-        auditing.take_in(folder, paper, loss, self._share)
+        auditing.take_in(folder, paper, loss, self._share, segment)
 
     async def _said_of(self, call: Call) -> tuple[str | None, str]:
         """The large model's text, None where it answered with something else than one whole text; else what the audit is counted as, for

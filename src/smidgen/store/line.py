@@ -5,6 +5,7 @@ support/
   line.json                            the pointer, and how it came to point there
   rows/<sha256>.jsonl                  rows to learn from that were given to the line
   rows/learnt.txt                      hashes of texts of these that fell on a held-out side, and were learnt from all the same
+  rows/seen.txt                        hashes of all texts that versions learnt from, were chosen by or tested on
   versions/<id>/                       a bundle; its certificate and revocations lie beside it
 ```
 
@@ -306,10 +307,14 @@ class Line:
 
 def line_of(version: Path) -> Line | None:
     """The line that the version in this folder is of; None for a bundle by itself."""
-    folder = version.resolve()
-    line = Line(folder.parent.parent)
-    there = folder.parent.name == "versions" and _is_id(folder.name) and (line.file.exists() or line.file.is_symlink())
-    return line if there else None
+    line = Line(version.resolve().parent.parent)
+    return line if is_version(version) and (line.file.exists() or line.file.is_symlink()) else None
+
+
+def is_version(folder: Path) -> bool:
+    """Whether a folder lies where a line has its versions, be the line there or not."""
+    place = folder.resolve()
+    return place.parent.name == "versions" and _is_id(place.name)
 
 
 def is_line(folder: Path) -> bool:

@@ -103,13 +103,13 @@ def test_each_learning_counts_what_it_looked_at_and_tests_for_nothing_in_vain(
     trained(monkeypatch)
     first = run(line, NOW, data(tmp_path))
     assert first.promoted and first.attested is not None and first.attested.certificate is not None
-    assert "look 1" in first.attested.certificate.method and first.contest is not None and first.contest.level == 0.025
+    assert "look 1" in first.attested.certificate.method and first.contest is not None and first.contest.level == 0.0125
     assert (line.read().looks, line.read().contests) == (1, 1)
     second = run(line, NOW + DAY, data(tmp_path))
     # Alike, and the champion's certificate holds: a certificate would change nothing.
     assert second.outcome == "kept" and "none was tested for" in second.why and "could not be shown to be better" in second.why
     assert (line.read().looks, line.read().contests) == (1, 2)
-    assert second.contest is not None and second.contest.level == pytest.approx(0.05 / 6)
+    assert second.contest is not None and second.contest.level == pytest.approx(0.05 / 12)
     trained(monkeypatch, (LABELS[1], LABELS[0]))
     assert run(line, NOW + 2 * DAY, data(tmp_path)).outcome == "kept"
     assert (line.read().looks, line.read().contests) == (1, 3)

@@ -89,7 +89,7 @@ def model(*answers: str) -> Any:
 
 def test_the_contest_counts_rows_and_tests_what_differs() -> None:
     rows = [taken(f"text {number}", "a") for number in range(20)]
-    found = contest.fought(model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10), rows, level=0.05, margin=0.02, seed=0)
+    found = contest.fought(model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10), rows, level=0.1, margin=0.02, seed=0)
     assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (20, 0.5, 0.9, 10, 2)
     assert found.p == pytest.approx((1 + 12 + 66) / 2**12) and found.won
     none = contest.fought(model(), model(), [], level=0.05, margin=0.02, seed=0)
@@ -216,11 +216,27 @@ def test_each_comparison_spends_its_share_of_the_level() -> None:
 
     def won(look: int) -> bool:
         champion, challenger = model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10)
-        found = contest.fought(champion, challenger, rows, level=0.05, margin=0.02, seed=0, look=look)
-        assert (found.look, found.level) == (look, pytest.approx(0.05 / (look * (look + 1))))
+        found = contest.fought(champion, challenger, rows, level=0.1, margin=0.02, seed=0, look=look)
+        assert (found.look, found.level) == (look, pytest.approx(0.1 / (2 * look * (look + 1))))
         return found.won
 
     assert [won(look) for look in (1, 2, 3)] == [True, False, False]  # p = 0.019
+
+
+def test_one_that_is_no_better_in_either_way_is_promoted_no_more_often_than_the_look_allows() -> None:
+    """A challenger is promoted for being better, or for answering more: were each tested at the whole level, either would come twice as
+    often. Here it is alike in both."""
+    rows = [taken(f"text {number}", "a") for number in range(200)]
+    either = whole = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        said = ["a" if wrong < 0.5 else "b" for wrong in rng.random(400)]
+        found = contest.fought(model(*said[:200]), model(*said[200:]), rows, level=0.5, margin=0.02, seed=seed)
+        answered = (rng.random((2, 200)) < 0.5).astype(float)
+        reached = compared(answered[0], answered[1], found.level)
+        either += found.won or reached.more
+        whole += found.p <= 0.25 or reached.p <= 0.25
+    assert either / 400 <= 0.25 < whole / 400
 
 
 def test_what_cannot_be_read_is_won_by_nobody() -> None:

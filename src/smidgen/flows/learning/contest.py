@@ -30,7 +30,9 @@ class Contest:
         p: one-sided, of "the challenger is not better".
         p_not_worse: one-sided, of "it is worse by the margin or more".
         p_worse: one-sided, of "it is not worse".
-        level: at which it was tested, what of the one that was asked for goes to this look.
+        level: at which it was tested whether the challenger is better: half of what of the one that was asked for goes to this look. The
+            other half is for whether it answers more under its certificate (`reach.py`): a challenger is promoted by either. That it is
+            worse, which only keeps it out, is tested at both together.
         margin: as it was asked for.
         look: how many comparisons there were since the held-out rows are fresh, with this one.
     """
@@ -55,12 +57,12 @@ class Contest:
     @property
     def held(self) -> bool:
         """Whether it is no worse than by the margin."""
-        return self.p_not_worse <= self.level
+        return self.p_not_worse <= 2 * self.level
 
     @property
     def behind(self) -> bool:
         """Whether it is worse, and not shown to be so by less than the margin."""
-        return self.p_worse <= self.level and not self.held
+        return self.p_worse <= 2 * self.level and not self.held
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -70,8 +72,9 @@ class Contest:
 def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: float, margin: float, seed: int, look: int = 1) -> Contest:
     """Both on the same rows, the `look`-th time that any are compared on such: all times together spend the level."""
     spent = share(level, look)
+    half = spent / 2
     if not rows:
-        return Contest(0, None, None, 0, 0, 1.0, 1.0, spent, margin, look)
+        return Contest(0, None, None, 0, 0, 1.0, 1.0, half, margin, look)
     first, second = worth(champion, rows), worth(challenger, rows)
     change = second - first
     # Betting goes row by row, and traffic has tides: an order that says nothing is drawn.
@@ -82,9 +85,9 @@ def fought(champion: Model, challenger: Model, rows: Sequence[Taken], *, level: 
         challenger=float(second.mean()),
         gained=int((change > 0).sum()),
         lost=int((change < 0).sum()),
-        p=better(change[drawn], spent),
+        p=better(change[drawn], half),
         p_not_worse=not_worse(change[drawn], margin, spent),
-        level=spent,
+        level=half,
         margin=margin,
         look=look,
         p_worse=better(-change[drawn], spent),

@@ -143,7 +143,7 @@ def material(
         task = formed(plain, form) if form is not None else plain
         with captured.store(capture.url) as store:
             if store is not None:
-                found = captured.taken(_pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key)
+                found = captured.taken(pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key)
     return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked, until=now)
 
 
@@ -181,7 +181,7 @@ def new_pairs(
 
 
 def _count(store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime) -> int:
-    """How many `_pairs` there are."""
+    """How many `pairs` there are."""
     if not pointer.jobs:
         return store.pair_count(capture.asked or pointer.name, since, until, capture.template)
     frames: dict[str, list[Frame]] = {}
@@ -191,7 +191,7 @@ def _count(store: captured.Stored, pointer: Pointer, capture: Capture, since: da
     return sum(store.pair_count(capture.asked, since, until, template, mine if all(mine) else ()) for template, mine in frames.items())
 
 
-def _pairs(
+def pairs(
     store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime | None = None
 ) -> Iterator[_OfJobs]:
     """The captured pairs that are meant, with the scopes of their jobs: of the line's jobs, whatever they asked for, or of requests that

@@ -29,7 +29,7 @@ class Reach:
         champion, challenger: the share of them that each would answer.
         gained, lost: rows that only the challenger, and only the champion, would answer.
         p: one-sided, of "the challenger answers no more" (the exact sign test on the rows where they differ).
-        level: at which it was tested.
+        level: at which it was tested: half of what goes to this look, see `contest.py`.
     """
 
     n: int

@@ -22,15 +22,17 @@ _FILE = "learnt.txt"
 
 
 class Sides:
-    """On which side a text falls, as the line's file has it now."""
+    """On which side a text falls, as the line's file has it now. `learnt` are the names of the texts that it remembers to have learnt.
+
+    Raises BundleError where the file cannot be read."""
 
     def __init__(self, line: Line, pointer: Pointer) -> None:
         self._key, self._held_out = pointer.key, pointer.held_out
-        self._learnt = frozenset(_read(line))
+        self.learnt = frozenset(_read(line))
 
     def of(self, text: Text, batch: Batch | None = None) -> Side:
         """Of a text; of one in a batch that the first version learnt, that of the rows to learn from."""
-        if (batch is not None and batch.learnt) or (self._learnt and _name(text, self._key) in self._learnt):
+        if (batch is not None and batch.learnt) or (self.learnt and name_of(text, self._key) in self.learnt):
             return Side.LEARNING
         return side(text, self._key, self._held_out)
 
@@ -40,7 +42,7 @@ def held_no_more(line: Line, texts: Iterable[Text]) -> None:
     that cannot be written."""
     key = line.read().key
     known = _read(line)
-    new = dict.fromkeys(name for text in texts if (name := _name(text, key)) not in known)
+    new = dict.fromkeys(name for text in texts if (name := name_of(text, key)) not in known)
     if not new:
         return
     file = _place(line)
@@ -73,7 +75,7 @@ def _place(line: Line) -> Path:
     return line.folder / "rows" / _FILE
 
 
-def _name(text: Text, key: str) -> str:
-    """A text, however it is spaced or capitalised, as the line alone can name it."""
+def name_of(text: Text, key: str) -> str:
+    """A text, however it is spaced or capitalised, as the line alone can name it, whose key this is: 24 hex digits."""
     said = folded(joined(text)).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(said, key=key.encode(), person=b"learnt", digest_size=12).hexdigest()
