@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
+from smidgen.flows import prompt_kind
 from smidgen.gateway.answer_text import Said, decoded, said
 from smidgen.gateway.one_message import SYSTEM
 from smidgen.gateway.request_body import parsed
@@ -20,16 +20,19 @@ from smidgen.server import saving
 from smidgen.server.answers import tokens
 from smidgen.server.client_names import model_name, oddity
 from smidgen.server.collecting import MOST_ANSWERED, Taken
+from smidgen.server.purse import Price
 from smidgen.server.saving import ListPrice
 from smidgen.server.served import Identity
 from smidgen.store.traffic.shapes import MOST_TEXT, AnsweredBy, Exchange
 
-_PRICES = 256
-_listed = functools.lru_cache(_PRICES)(saving.listed)
 
+def exchange(taken: Taken, saved_at: ListPrice | None, price_of: Callable[[str], Price | None]) -> Exchange | None:
+    """What is stored of it; None where its body is no request.
 
-def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
-    """What is stored of it; None where its body is no request. `saved_at` is the price that local answers are compared to."""
+    Args:
+        saved_at: the price that local answers are compared to.
+        price_of: that of a large model by the name that it was asked for by; None where nobody said it.
+    """
     models = taken.models
     body = parsed(b"".join(taken.asked))
     if body is None:
@@ -47,11 +50,12 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
     tokens_in = answer.tokens_in if answer.tokens_in is not None else tokens(read)
     tokens_out = answer.tokens_out if answer.tokens_out is not None else tokens(written)
     model = model_name(taken.header(b"x-smidgen-model")) if by in ("upstream", "cache") else ""
-    price = _listed(model) if by == "upstream" and model and taken.status == 200 else None
+    price = price_of(model) if by == "upstream" and model and taken.status == 200 else None
     texts = [input, answer.text if not odd else None]
     kept = [text if text is None or len(text) <= MOST_TEXT else None for text in texts]
     users = _users(taken, body)
     reply = taken.replies[0] if len(taken.replies) == 1 and not odd else None
+    template = template_of(taken.path, body)
     return Exchange(
         id=taken.id,
         time=datetime.fromtimestamp(taken.time, UTC),
@@ -71,14 +75,15 @@ def exchange(taken: Taken, saved_at: ListPrice | None) -> Exchange | None:
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         tokens_estimated=answer.tokens_in is None or answer.tokens_out is None,
-        cost_usd=(tokens_in * price.input + tokens_out * price.output) / 1e6 if price is not None else None,
+        cost_usd=(tokens_in * price.given + tokens_out * price.got) / 1e6 if price is not None else None,
         saved_usd=saved_at.saved(read, written)["usd"] if saved_at is not None and by == "local" else taken.saved_usd,
         local_ms=_ms(taken.local_seconds if by != "local" or taken.local_seconds is not None else taken.seconds),
         upstream_ms=_ms(taken.upstream_seconds),
         user=users[0] if users else None,
         also=tuple(users[1:]),
         system=_system(taken.path, body),
-        template=template_of(taken.path, body),
+        template=template,
+        kind=prompt_kind.kind(template) if not odd else "",
         key=taken.key,
         truncated=taken.cut or kept != texts,
         answer_state="long" if answer.state == "whole" and texts[1] is not None and kept[1] is None else answer.state,
@@ -142,7 +147,8 @@ def _system(path: str, body: Mapping[str, Any]) -> str:
 
 
 def template_of(path: str, body: Mapping[str, Any]) -> str:
-    """What requests of one kind have in common: the face, the words to the system, the tools, the form of the answer."""
+    """What requests of one kind have in common, to the letter: the face, the words to the system, the tools, the form of the answer. It is
+    JSON: the face, the words as JSON, the rest."""
     same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
     return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)
 
