@@ -115,3 +115,21 @@ def test_a_held_out_answer_that_is_no_text_is_exported_as_none(home: Path, tmp_p
     bad: list[DataError] = []
     assert [row.output for row in table.rows(lambda cell: Classify().parse(cell, ClassifySettings()), bad=bad.append)] == ["yes"]
     assert len(bad) == 1  # a certificate of this file counts it as unusable, and says so
+
+
+def test_an_answer_that_was_masked_is_in_no_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = {"time": datetime.now(UTC), "asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream"}
+    said = {"to [PLACE_1]": "[PLACE_1]", "hello": "Dear [PERSON_1]", "I am [PERSON_1]": "Dear [PERSON_1]"}
+    for held_out in (False, True):
+        with opened(held_out=1 - 2**-50 if held_out else 0.0) as store:
+            store.add([Exchange(text, input=text, answer=answer, **plain) for text, answer in said.items()])  # type: ignore[arg-type]
+        file = tmp_path / f"{held_out}.jsonl"
+        done = told(capsys, "--export", str(file), *(["--held-out"] if held_out else []))
+        assert (done["pairs"], done["masked"]) == (3 if held_out else 1, 2)
+        outputs = {row["input"]: row["output"] for row in map(json.loads, file.read_text(encoding="utf-8").splitlines())}
+        assert {text: said for text, said in outputs.items() if said is not None} == {"I am [PERSON_1]": "Dear [PERSON_1]"}
+        (home / "traffic.db").unlink()
+    with opened(held_out=0.0) as store:
+        store.add([Exchange(text, input=text, answer=answer, **plain) for text, answer in said.items()])  # type: ignore[arg-type]
+    assert code(["traffic", "--export", str(tmp_path / "x.jsonl")]) == 0
+    assert "--capture-labels" in capsys.readouterr().out.replace("\n", " ")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import EngineError, RedactionError
-from smidgen.flows.captured import Scrubber
+from smidgen.flows.captured import Besides, Scrubber, besides
 from smidgen.flows.redaction import Found
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -54,6 +54,50 @@ def test_labels_and_fields_stay_what_they_are() -> None:
     assert safe is not None and (safe.input, safe.answer, safe.local_output) == ("ask [PERSON_1]", "account/delete", '"Ann"')
     (other,) = scrubber.exchanges([asked("ask Ann", answer="account/delete")])
     assert other is not None and other.answer == "account/delete"
+
+
+def test_a_label_that_was_named_stays_where_it_is_the_whole_answer_and_nowhere_else() -> None:
+    scrubber = Scrubber(finding=Names("Germany", "germany", "Ann"), labels=["Germany", "Ann Arbor"])
+    said = [
+        "Germany",
+        " germany. ",
+        '{"country": "Germany"}',
+        '{"Ann": "Germany"}',
+        '{"a": "Germany", "b": 1}',
+        "It is Germany",
+        "Ann",
+        '["Germany"]',
+    ]
+    safe = scrubber.exchanges([asked("Germany", answer=answer) for answer in said])
+    assert [one and one.answer for one in safe] == [
+        *("Germany", " germany. ", '{"country": "Germany"}', '{"[PERSON_2]": "Germany"}'),
+        *('{"a": "[PERSON_1]", "b": 1}', "It is [PERSON_1]", "[PERSON_2]", '["[PERSON_1]"]'),
+    ]
+    assert {one and one.input for one in safe} == {"[PERSON_1]"}, "what was asked is masked, whatever is a label"
+    assert scrubber.feedback(Feedback("r", NOW, corrected="germany"), "support") == Feedback("r", NOW, corrected="germany")
+    assert scrubber.feedback(Feedback("r", NOW, corrected="germany", comment="Germany"), "support").comment == "[PERSON_1]"
+    assert scrubber.audited(Audited("r", "Germany.", "big"), "support") is not None
+    assert scrubber.audited(Audited("r", "Germany it is", "big"), "support") is None
+
+
+def test_what_the_border_lets_not_out_is_not_stored_either() -> None:
+    said = "see http://shop.example/reset?user=margaret.holloway, I am 93 years old"
+    (usual,) = Scrubber(finding=Names("Ann")).exchanges([asked(said)])
+    (health,) = Scrubber(finding=Names("Ann"), besides=besides("health")).exchanges([asked(said, answer='{"age": 93}')])
+    (masked,) = Scrubber(finding=Names("Ann"), besides=besides("mask")).exchanges([asked(said)])
+    (allowed,) = Scrubber(finding=Names("Ann"), besides=besides("health", ("url=allow", "age=block"))).exchanges([asked(f"Ann: {said}")])
+    assert usual is not None and usual.input == said
+    assert health is not None and health.input == "see [URL_1], I am [AGE_1] years old" and health.answer == '{"age": "[AGE_1]"}'
+    assert masked is not None and masked.input == "see [URL_1], I am 93 years old"
+    assert allowed is not None and allowed.input == f"[PERSON_1]: {said.replace('93', '[AGE_1]')}"
+    (cards,) = Scrubber(finding=Names("Ann"), besides=besides("card")).exchanges([asked("Ann, a@example.org")])
+    assert cards is not None and cards.input == "[PERSON_1], [EMAIL_1]", "what a policy lets out is masked here all the same"
+
+
+def test_what_a_model_of_the_users_own_finds_for_the_border_is_not_stored_either() -> None:
+    both = Besides(finding=Names("Zorro"))
+    (safe,) = Scrubber(finding=Names("Ann"), besides=both).exchanges([asked("Ann meets Zorro")])
+    assert safe is not None and safe.input == "[PERSON_1] meets [PERSON_2]"
 
 
 def test_what_cannot_be_made_safe_is_not_stored_and_the_others_are() -> None:

@@ -15,6 +15,7 @@ from tests.line_versions import add, line_of
 
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
+from smidgen.flows import drift
 from smidgen.flows.drift import Ask, due, look, place_of
 from smidgen.flows.drifting import columns, windows
 from smidgen.flows.learning import batches
@@ -174,10 +175,10 @@ def test_of_a_line_that_has_neither_the_first_since_its_promotion_are_the_refere
 
 
 def test_of_a_line_of_jobs_their_requests_are_meant_whatever_they_named(line: Line, store: Traffic) -> None:
-    capture(store, range(300), asked="big", template="sort the mail")
-    capture(store, range(300, 400), asked="big", template="sort the mail")
+    capture(store, range(300), asked="big", template="sort the mail of today", kind="sort")
+    capture(store, range(300, 400), asked="big", template="sort the mail of yesterday", kind="sort")
     capture(store, range(1000, 1400), asked="big", template="another job")
-    job = Job(id="0123abcd", template=store.template("sort the mail"), system=True, task="classify", asked="big")
+    job = Job(id="0123abcd", template=store.template("sort"), varies=True, system=True, task="classify", asked="big")
     framed = Job(id="0123abce", template=store.template("another job"), system=True, begins="w88 ", task="classify", asked="big")
     line.change(lambda found: found.model_copy(update={"jobs": (job, framed)}))
     assert due(line.folder, Ask(recent=100))
@@ -237,6 +238,44 @@ def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store:
     assert due(line.folder, SMALL)
     assert not due(line.folder, SMALL, at(499)), "what there was too little of waits for as much again"
     assert not due(line.folder.parent, SMALL)
+
+
+def test_with_few_texts_held_out_more_requests_are_looked_at(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'aside.db'}")
+    monkeypatch.setattr("smidgen.store.traffic.tables.secrets.token_hex", lambda count: "5a" * count)
+    line.change(lambda found: found.model_copy(update={"history": (found.history[0].model_copy(update={"at": at(2300)}),)}))
+    with opened(held_out=0.08) as store:
+        capture(store, range(2800))
+        assert not due(line.folder, Ask()), "of 500 requests some 40 are held out"
+        few = look(line.folder, Ask(recent=500))
+        assert few.judgement is not None and {"labels", "scores"} <= set(few.judgement.untested)
+        record.place(few.bundle_id, few.name).unlink()
+        capture(store, range(2800, 3400), new_every=2)
+        assert due(line.folder, Ask())
+        found = look(line.folder, Ask())
+        assert found.judgement is not None and not {"labels", "scores"} & set(found.judgement.untested)
+        assert len(found.windows.recent) == 1000 and len(found.windows.reference) == 2000
+        assert any(test.what in ("labels", "scores") and test.alarm for test in found.judgement.tests)
+        capture(store, range(3400, 3900))
+        assert not due(line.folder, Ask()) and due(line.folder, Ask(recent=500))
+        capture(store, range(3900, 4400))
+        assert due(line.folder, Ask())
+
+
+def test_where_hardly_a_text_is_held_out_a_look_waits_for_so_many_requests_and_no_more(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'hardly.db'}")
+    monkeypatch.setattr(drift, "RECENT", 60)
+    with opened(held_out=0.01) as store:
+        capture(store, range(500))
+        assert not due(line.folder, Ask()) and len(look(line.folder, Ask()).windows.recent) == 200
+        capture(store, range(500, 740))
+        assert due(line.folder, Ask()) and len(look(line.folder, Ask()).windows.recent) == 240
+    monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    with opened(held_out=0.0) as store:
+        capture(store, [*range(200), *range(800, 870)])
+        assert due(line.folder, Ask()) and len(look(line.folder, Ask()).windows.recent) == 60
 
 
 def test_moments_to_come_do_not_stop_the_looks(line: Line, store: Traffic) -> None:

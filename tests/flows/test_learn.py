@@ -26,11 +26,14 @@ from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.progress import Silent
+from smidgen.core.stand_ins import STAND_IN
 from smidgen.flows.build import build
+from smidgen.flows.captured import Scrubber
 from smidgen.flows.certifying import revoke, shown
 from smidgen.flows.evaluating import evaluate
 from smidgen.flows.learn import Ask, Learned, learn
 from smidgen.flows.learning.attesting import Asked
+from smidgen.flows.learning.captured import MASKED
 from smidgen.flows.learning.gathering import Capture, new_pairs
 from smidgen.flows.learning.outdated import WHY
 from smidgen.flows.live import load
@@ -226,6 +229,36 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     (seen,) = (line.folder / "rows").iterdir()
     assert not any(word in seen.read_text(encoding="ascii") for word in FILLER)
     assert new_pairs(line, Capture()) == 0
+
+
+def countries(count: int) -> list[Exchange]:
+    """Orders that the large model sorts by their country."""
+    made = []
+    for number, (text, label) in enumerate(rows(count, 8)):
+        answer = dict(zip(LABELS, ("Germany", "France", "Spain", "other"), strict=True))[label]
+        facts: dict[str, Any] = {"asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream", "model": "big"}
+        made.append(
+            Exchange(id=f"c{number}", time=NOW + timedelta(minutes=number), input=text, answer=answer, answer_state="whole", **facts)
+        )
+    return made
+
+
+def test_from_zero_labels_that_look_like_personal_data_are_learnt_where_they_are_named_and_else_not(traffic: None, tmp_path: Path) -> None:
+    ask = Ask(task="classify", overrides=("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9"), threads=1)
+    with opened() as store:
+        store.add([one for one in Scrubber().exchanges(countries(60)) if one is not None and one.answer != "other"])
+        assert all(STAND_IN.fullmatch(pair.reference) for pair in store.pairs("support", None))
+    with pytest.raises(DataError, match="--capture-labels") as told:
+        learn(tmp_path / "masked", ask)
+    assert "answers were masked as personal data" in str(told.value)
+    with opened() as store:
+        store.delete_asked("support")
+        named = Scrubber(labels=("germany", "France", "Spain"))
+        store.add([one for one in named.exchanges(countries(200)) if one is not None])
+    done = learn(tmp_path / "named", ask)
+    champion = open_bundle(Line(tmp_path / "named").version(done.champion or ""))
+    assert champion.manifest.form["labels"] == ["France", "Germany", "Spain", "other"]
+    assert done.rows["unusable"].get(MASKED) is None and done.rows["certifying_masked"] == 0
 
 
 def held_out(asked: str) -> list[Any]:

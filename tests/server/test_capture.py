@@ -124,6 +124,12 @@ def test_the_price_of_an_upstream_is_counted(gateway: Any, model: Model) -> None
     assert row["answered_by"] == "upstream" and 0 < row["cost_usd"] < 1e-3 and row["saved_usd"] is None
 
 
+def test_a_price_that_was_given_is_counted_where_the_list_has_none(gateway: Any, model: Model) -> None:
+    gateway(price_in=3.0, price_out=7.0).post(CHAT, asking(SURE))
+    (row,) = rows()
+    assert row["model"] == "big" and row["cost_usd"] == pytest.approx((3 * row["tokens_in"] + 7 * row["tokens_out"]) / 1e6)
+
+
 def test_what_passes_to_another_model_is_stored_under_its_name_also_without_a_bundle(upstream: UpstreamStub, home: Path) -> None:
     with start(fallback=(upstream.url,), fallback_model=("big",), patience=PATIENCE, **ON) as gateway:
         assert gateway.post(CHAT, asking("hello", "gpt-9")).content == WHOLE

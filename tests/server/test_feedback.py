@@ -90,7 +90,9 @@ def test_values_are_stored_as_json(serve: Any) -> None:
 def test_what_cannot_be_is_refused(serve: Any) -> None:
     running = serve(**ON)
     id = asked(running)
-    assert error_of(running.post("/v1/feedback", {"request_id": "no-such", "verdict": "up"}), 404)["code"] == "request_not_found"
+    unknown = error_of(running.post("/v1/feedback", {"request_id": "no-such", "verdict": "up"}), 404)
+    assert unknown["code"] == "request_not_found"
+    assert all(said in unknown["message"] for said in ("response", "could not be stored", "smidgen_capture_rows_total"))
     wrong: list[dict[str, Any]] = [
         {},
         {"comment": "  "},

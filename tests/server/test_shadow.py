@@ -259,7 +259,7 @@ def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow,
     with pytest.raises(InputError, match="no line that is served has a job"):
         taking([])
     (job,) = shadow.line.read().jobs
-    assert job.told and not job.model_copy(update={"system": False}).told
+    assert job.told and not job.model_copy(update={"system": False}).told and not job.model_copy(update={"varies": True}).told
     body = asking(message(1)[0], SORT)
     with opened(make=False) as store:
         one = Taking({"a": [job]}, store.template)

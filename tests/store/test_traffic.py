@@ -84,11 +84,21 @@ def test_a_request_is_stored_as_it_was(store: Traffic, home: Path) -> None:
     assert store.add([one]) == 1
     found = store.find("req_1")
     assert found is not None
-    same = {field.name for field in dataclasses.fields(Exchange)} - {"time", "user", "also", "system", "template", "key", "held_out"}
+    same = {field.name for field in dataclasses.fields(Exchange)} - {
+        "time",
+        "user",
+        "also",
+        "system",
+        "template",
+        "kind",
+        "key",
+        "held_out",
+    }
     assert len(same) == 24 and {name: found[name] for name in same} == {name: getattr(one, name) for name in same}
     assert (found["time"], found["key_hash"]) == (one.time.timestamp(), "0f")
     hashes = [found[name] for name in ("user_hash", "system_hash", "template_hash")]
     assert len(set(hashes)) == 3 and all(len(name) == 32 for name in hashes)
+    assert found["kind_hash"] == found["template_hash"], "nothing was said of what varies in it"
     assert (home / "traffic.db").stat().st_mode & 0o077 == 0
     assert store.find("req_2") is None
 
@@ -386,6 +396,8 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
         raw.execute("ALTER TABLE requests DROP COLUMN answer_state")
         raw.execute("ALTER TABLE requests DROP COLUMN audit_answer")
         raw.execute("ALTER TABLE requests DROP COLUMN audit_model")
+        raw.execute("ALTER TABLE requests DROP COLUMN kind_hash")
+        raw.execute("DROP INDEX requests_template")
         raw.execute("DROP TABLE aliases")
         raw.execute("UPDATE smidgen_meta SET value = '1' WHERE name = 'version'")
     raw.close()
@@ -397,6 +409,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
             (False, ""),
             (False, ""),
         ]
+        assert [row and row["kind_hash"] for row in found] == [row and row["template_hash"] for row in found]
         assert after.add([asked(4, altered=True, answer_state="cut", also=("claire",))]) == 1
         assert after.delete_user("claire").requests == 1 and after.delete_user("anna").requests == 3
     made, new = sqlite3.connect(home / "traffic.db"), sqlite3.connect(home / "new.db")

@@ -19,7 +19,12 @@ _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 def drift(
     model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Name of a served line or bundle, or its folder.")],
-    recent: Annotated[int, typer.Option(help="Most requests that are looked at: the newest.")] = 500,
+    recent: Annotated[
+        int | None,
+        typer.Option(
+            help="Most requests that are looked at: the newest (default: 500; of a line up to 2,000, where too few are held out)."
+        ),
+    ] = None,
     reference: Annotated[int, typer.Option(help="Most earlier requests, or rows, that they are compared with.")] = 2000,
     before: Annotated[
         datetime | None,

@@ -79,7 +79,7 @@ def _answers(form: AnswerForm) -> str:
         return f"{len(form.labels):,} labels: {_counted(form.labels)}"
     if form.kind == "fields":
         return f"JSON with the fields {_counted(form.fields)}"
-    names = {"spans": "JSON lists of spans", "text": "free text", "none": "none stored"}
+    names = {"spans": "JSON lists of spans", "text": "free text", "none": "none stored", "masked": "masked as personal data"}
     if form.kind in names:
         return names[form.kind]
     return "of several kinds: " + ", ".join(f"{share:.0%} {kind}" for kind, share in form.shares.items())
@@ -96,10 +96,12 @@ def _month(job: Job) -> str:
     said = f"about {job.month.requests:,.0f} requests"
     unpriced = job.tally.unpriced
     if not unpriced:
-        return f"{said}, {job.month.cost_usd:,.2f} USD at list price"
+        return f"{said}, {job.month.cost_usd:,.2f} USD at list price, or the one given"
     if unpriced >= job.tally.upstream:
-        return f"{said}; the list has no price for the model"
-    return f"{said}, {job.month.cost_usd:,.2f} USD at list price for those with one; {unpriced:,} stored requests have none"
+        return f"{said}; no price is known for the model: smidgen serve --price-in and --price-out say it"
+    return (
+        f"{said}, {job.month.cost_usd:,.2f} USD at list price, or the one given, where there is one; {unpriced:,} stored requests have none"
+    )
 
 
 def _foreseen(seen: Forecast) -> str:

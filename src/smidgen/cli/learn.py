@@ -132,7 +132,11 @@ def learn(
     ] = None,
     when_drift: Annotated[
         bool,
-        typer.Option("--when-drift", help="Learn whenever a look at the newest 500 captured requests raises the alarm of smidgen drift."),
+        typer.Option(
+            "--when-drift",
+            help="Learn whenever a look at the newest captured requests raises the alarm of smidgen drift: at 500, or as many more, up to "
+            "2,000, as have 50 held-out texts among them.",
+        ),
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each where it learns again.")] = False,
@@ -217,6 +221,8 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
     if as_json:
         print_json(done.json())
         return
+    from smidgen.flows.learning.captured import MASKED, MASKED_TODO
+
     rows = done.rows
     counts = ", ".join(f"{count:,} {name}" for name, count in rows["sources"].items())
     out.print(
@@ -225,6 +231,11 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
     )
     for why, count in rows["unusable"].items():
         out.print(f"[dim]·[/] {count:,} left out: {escape(why)}", soft_wrap=True)
+    disagreeing = rows["certifying_masked"]
+    if disagreeing:
+        out.print(f"[dim]·[/] {disagreeing:,} to certify on count as disagreements: their answers were masked as well", soft_wrap=True)
+    if disagreeing or MASKED in rows["unusable"]:
+        out.print(f"[dim]·[/] {escape(MASKED_TODO)}", soft_wrap=True)
     paper = done.attested.certificate if done.attested is not None else None
     if paper is not None:
         out.print(f"certificate: {escape(paper.statement)} It answers {paper.share:.1%} of the certifying rows.", soft_wrap=True)

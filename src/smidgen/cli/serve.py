@@ -71,6 +71,11 @@ def serve(
 
         with told_of(recipe):
             check(chosen)
+    if chosen.capture_labels is not None:
+        from smidgen.server.label_file import check as check_labels
+
+        with told_of(recipe):
+            check_labels(chosen)
     if chosen.capture != "off":
         from smidgen.store.traffic import store
 

@@ -78,11 +78,14 @@ def _deleted(done: Deleted, as_json: bool) -> None:
 def _exported(store: Traffic, file: Path, bundle: str | None, held_out: bool, as_json: bool) -> None:
     from smidgen.flows.traffic_export import export
 
-    count = export(store, file, bundle, held_out)
+    done = export(store, file, bundle, held_out)
     if as_json:
-        print_json({"out": str(file), "pairs": count, "held_out": held_out})
-    else:
-        out.print(f"[bold]{escape(str(file))}[/]: {count:,} pairs", soft_wrap=True)
+        print_json({"out": str(file), "pairs": done.pairs, "masked": done.masked, "held_out": held_out})
+        return
+    out.print(f"[bold]{escape(str(file))}[/]: {done.pairs:,} pairs", soft_wrap=True)
+    if done.masked:
+        todo = "where they are labels, name them with smidgen serve --capture-labels FILE"
+        out.print(f"[dim]{done.masked:,} answers are not in it: they were masked as personal data; {todo}[/]", soft_wrap=True)
 
 
 def _jobs(store: Traffic, as_json: bool) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-STAND_IN = re.compile(r"\[[A-Z_]+_\d+\]")
-"""What stands in stored texts for personal data: `[PERSON_1]`."""
+from smidgen.core.stand_ins import STAND_IN
+
 _LONGEST_VALUE = 200
 """Characters that a stand-in may stand for."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from smidgen.data import labelled, payment
 
@@ -22,3 +22,9 @@ def every(text: str) -> Spans:
 def usual(text: str) -> Spans:
     """What no text keeps whose personal data is taken out: not its web addresses and ages."""
     return (span for span in every(text) if span[0] not in _ALL_ALONE)
+
+
+def usual_with(kinds: Iterable[str]) -> Callable[[str], Spans]:
+    """The same with those of web addresses (`url`) and ages (`age`) that are among these kinds: what a policy takes out besides."""
+    left = _ALL_ALONE.difference(kinds)
+    return lambda text: (span for span in every(text) if span[0] not in left)

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from smidgen.core.errors import RedactionError
 from smidgen.data import forms
-from smidgen.data.teacher.privacy import Redactor
-from smidgen.flows import stored_text
-from smidgen.flows.redaction import Found, finder
+from smidgen.data.teacher.privacy import Redactor, readable
+from smidgen.flows import disagreement, prompt_kind, stored_text
+from smidgen.flows.redaction import Finder, Found, finder
+from smidgen.gateway.privacy import KINDS, policy_of
 from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
 
 Names = Callable[[str], Collection[str]]
 """Of a bundle by its name: the names that it answers with, labels and fields, which are nobody's."""
+_MOST_PROMPTS = 4_096
+"""Words to the system that are known at a time: more than a batch has, so that none goes before its request is stored."""
+_LONGEST_PROMPT = 8_000
+"""Characters of a prompt that is read for names; of a longer one numbers and dates alone are left out of its kind."""
+_Masking: TypeAlias = Callable[[str | None], str | None]
 
 
 class Finding(Protocol):
@@ -26,22 +35,59 @@ class Finding(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True)
+class Besides:
+    """What is taken out of what is stored besides the usual: by patterns that have these among them, and by another model."""
+
+    patterns: Callable[[str], forms.Spans] = forms.usual
+    finding: Finding | None = None
+
+
+def besides(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None) -> Besides:
+    """What a border of this profile masks or blocks, with what was said of single kinds, and with the model of a bundle of the user's own
+    where it finds by that.
+
+    Raises BundleError where the bundle must not be opened, InputError where it does not find spans, and for a policy that cannot be.
+    """
+    own = finder(bundle, threads=1) if bundle is not None else None
+    known: list[str] = own.model.form["kinds"] if own is not None else []
+    policy = policy_of(profile, given, known)
+    left = policy.allowed({*KINDS, *known})
+    wanted = [kind for kind in known if kind not in left]
+    model = Finder(own.model, wanted) if own is not None and wanted else None
+    return Besides(forms.usual_with(kind for kind in KINDS if kind not in left), model)
+
+
 class Scrubber:
     """Takes personal data out of what is to be stored, with stand-ins that are the same within one request.
 
     Args:
         names: what must stay as it is.
         finding: the model; by default the one that comes with smidgen, on one thread. Raises BundleError where there is none.
+        besides: what is taken out besides, where the same server lets less across its border.
+        labels: answers that are nobody's data, whatever they look like. Each stays where it is the whole of an answer, in capitals or not,
+            with a dot behind it or without; within a text, and in what was asked, it is masked like anything else.
     """
 
-    def __init__(self, names: Names = lambda asked: (), finding: Finding | None = None) -> None:
-        self._names = names
+    def __init__(
+        self,
+        names: Names = lambda asked: (),
+        finding: Finding | None = None,
+        besides: Besides | None = None,
+        labels: Iterable[str] = (),
+    ) -> None:
+        self._names, self._labels = names, frozenset(map(_spelt, labels))
         self._finding: Finding = finder(threads=1) if finding is None else finding
+        self._besides = besides if besides is not None else Besides()
+        self._prompts: OrderedDict[str, str] = OrderedDict()
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
         """Each request with stand-ins; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
         texts = [_readable((one.input, one.answer, one.local_output)) for one in given]
-        found = self._finding.many({text for own in texts if own is not None for text in own})
+        prompts = self._new_prompts(one for one in given if not one.odd)
+        found = self._found({text for own in texts if own is not None for text in own} | prompts)
+        for words in prompts:
+            self._note_prompt(words, found)
         return [self._exchange(one, found) if own is not None else None for one, own in zip(given, texts, strict=True)]
 
     def feedback(self, said: Feedback, asked: str) -> Feedback:
@@ -52,9 +98,10 @@ class Scrubber:
             raise RedactionError(
                 "the feedback holds what cannot be read for personal data", value=said.request_id, todo="Send shorter, plain text."
             )
-        redactor = self._redactor(asked, self._finding.many(texts))
+        redactor = self._redactor(asked, self._found(texts))
+        answered = self._answering(asked, redactor)
         safe = redactor.twice(
-            lambda: dataclasses.replace(said, corrected=_masked(said.corrected, redactor), comment=_masked(said.comment, redactor))
+            lambda: dataclasses.replace(said, corrected=answered(said.corrected), comment=_masked(said.comment, redactor))
         )
         return dataclasses.replace(safe, altered=said.altered or safe.corrected != said.corrected)
 
@@ -64,38 +111,98 @@ class Scrubber:
         texts = _readable((found.answer,))
         if texts is None:
             return None
-        redactor = self._redactor(asked, self._finding.many(texts))
+        redactor = self._redactor(asked, self._found(texts))
         try:
-            return found if redactor.twice(lambda: _masked(found.answer, redactor)) == found.answer else None
+            return found if redactor.twice(lambda: self._answering(asked, redactor)(found.answer)) == found.answer else None
         except (RedactionError, RecursionError):
             return None
 
     def _exchange(self, one: Exchange, found: Mapping[str, Found]) -> Exchange | None:
         redactor = self._redactor(one.asked, found)
         try:
-            return redactor.twice(functools.partial(_safe, one, redactor))
+            safe = redactor.twice(functools.partial(_safe, one, redactor, self._answering(one.asked, redactor)))
+            return dataclasses.replace(safe, kind=self._kind(one))
         except (RedactionError, RecursionError):
             return None
 
+    def _new_prompts(self, given: Iterable[Exchange]) -> set[str]:
+        """Words to the system that were not read yet. A prompt mostly comes again and again: it is read once."""
+        every = dict.fromkeys(words for one in given for words in prompt_kind.pieces(one.template))
+        known = [words for words in every if words in self._prompts]
+        for words in known:
+            self._prompts.move_to_end(words)
+        return {words for words in every if words not in self._prompts and len(words) <= _LONGEST_PROMPT and _is_readable(words)}
+
+    def _note_prompt(self, words: str, found: Mapping[str, Found]) -> None:
+        """Know some words to the system without what is personal in them. What cannot be made safe is only ever hashed, and stays."""
+        try:
+            self._prompts[words] = Redactor(found.__getitem__, forms=self._besides.patterns).mask(words)
+        except RedactionError:
+            self._prompts[words] = words
+        while len(self._prompts) > _MOST_PROMPTS:
+            self._prompts.popitem(last=False)
+
+    def _kind(self, one: Exchange) -> str:
+        return one.kind if one.odd else prompt_kind.kind(one.template, lambda words: self._prompts.get(words, words))
+
+    def _found(self, texts: Collection[str]) -> Mapping[str, Found]:
+        """What any of the models finds in each text."""
+        found = self._finding.many(texts)
+        if self._besides.finding is None:
+            return found
+        more = self._besides.finding.many(texts)
+        return {text: (*found[text], *more[text]) for text in texts}
+
     def _redactor(self, asked: str, found: Mapping[str, Found]) -> Redactor:
-        redactor = Redactor(found.__getitem__, forms=forms.usual)
+        redactor = Redactor(found.__getitem__, forms=self._besides.patterns)
         redactor.keep(*self._names(asked))
         return redactor
 
+    def _answering(self, asked: str, redactor: Redactor) -> _Masking:
+        """What an answer is stored as: itself where it is a label, of those that were named or the bundle's own."""
+        labels = self._labels.union(map(_spelt, self._names(asked)))
+        return lambda said: said if said is None else _answered(said, labels, redactor)
 
-def _safe(one: Exchange, redactor: Redactor) -> Exchange:
+
+def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:
     input = _masked(one.input, redactor)
     return dataclasses.replace(
         one,
         input=input,
-        answer=_masked(one.answer, redactor),
+        answer=answered(one.answer),
         local_output=_masked(one.local_output, redactor),
         altered=one.altered or input != one.input,
     )
 
 
+def _answered(said: str, labels: Collection[str], redactor: Redactor) -> str:
+    """An answer with stand-ins; as it is where it is a label and nothing else, or an object whose only value is one. The name of that
+    field is read all the same."""
+    value = disagreement.unwrapped(said)
+    if _spelt(value) not in labels:
+        return stored_text.masked(said, redactor)
+    if value is said:
+        return said
+    ((field, held),) = json.loads(said).items()
+    (safe,) = json.loads(stored_text.masked(json.dumps({field: 0}), redactor))
+    return said if safe == field else json.dumps({safe: held}, ensure_ascii=False)
+
+
+def _spelt(label: str) -> str:
+    """A label as labels are compared."""
+    return label.strip().removesuffix(".").strip().casefold()
+
+
 def _masked(text: str | None, redactor: Redactor) -> str | None:
     return None if text is None else stored_text.masked(text, redactor)
+
+
+def _is_readable(text: str) -> bool:
+    try:
+        readable(text)
+    except RedactionError:
+        return False
+    return True
 
 
 def _readable(texts: Iterable[str | None]) -> list[str] | None:

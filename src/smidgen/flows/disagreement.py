@@ -57,7 +57,12 @@ def heard(task: Task, form: Form, text: Text, said: str) -> Any:
 def bare(task: Task, said: str) -> str:
     """What a large model said, without what it was held to: the value of an object with one field (`{"category": "refund"}`), of a task
     whose outputs are neither texts nor objects."""
-    if isinstance(task, Graded | Worded) or not said.lstrip().startswith("{"):
+    return said if isinstance(task, Graded | Worded) else unwrapped(said)
+
+
+def unwrapped(said: str) -> str:
+    """The value of an object with one field, which is all that was said; anything else as it is. What is no text stands as JSON."""
+    if not said.lstrip().startswith("{"):
         return said
     try:
         found = json.loads(said)

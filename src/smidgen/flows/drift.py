@@ -25,6 +25,8 @@ from smidgen.watch.judging import FEWEST, LEAST, LEVEL, Judgement
 from smidgen.watch.sample import Sample
 
 MOST_REQUESTS = 20_000
+RECENT = 500
+"""The newest so many requests are looked at, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Ask:
 
     Attributes:
         asked: the name that requests have for the model; None for its own.
-        recent, reference: most requests of the two stretches.
+        recent: most requests of the recent stretch; None for `RECENT`, or of a line as many more, up to four times that, as it takes for
+            enough held-out texts among them.
+        reference: most requests of the other one; where `recent` is None, twice as many as are recent at least.
         before, since: moments that bound them; see `drifting.windows`.
         level: chance of any false alarm, of all looks at this bundle's traffic.
         least: the smallest share of the texts that must have come from elsewhere for an alarm.
@@ -42,7 +46,7 @@ class Ask:
     """
 
     asked: str | None = None
-    recent: int = 500
+    recent: int | None = None
     reference: int = 2000
     before: datetime | None = None
     since: datetime | None = None
@@ -144,7 +148,7 @@ def due(folder: Path, ask: Ask, after: datetime | None = None, now: datetime | N
     except (OSError, ValueError):
         last = None  # the look will say so
     since = max((moment for moment in (last, after) if moment is not None and moment <= now), default=None)
-    return waiting(_asked(ask, pointer.name, now), line, since) >= ask.recent
+    return waiting(_asked(ask, pointer.name, now), line, since)
 
 
 def _judged(model: Model, found: Windows, sample: Sample, ask: Ask, progress: Progress, now: datetime) -> Looked:
@@ -170,13 +174,14 @@ def _few(found: Windows) -> str:
 
 
 def _asked(ask: Ask, name: str, now: datetime) -> Asked:
-    return Asked(ask.asked or name, ask.recent, ask.reference, ask.before, ask.since, ask.url, ask.asked is not None, now)
+    grows, recent = ask.recent is None, RECENT if ask.recent is None else ask.recent
+    return Asked(ask.asked or name, recent, ask.reference, ask.before, ask.since, ask.url, ask.asked is not None, now, grows)
 
 
 def _check(ask: Ask) -> None:
     judging.check(ask.level, ask.least)
     for name, value in (("--recent", ask.recent), ("--reference", ask.reference)):
-        if not FEWEST <= value <= MOST_REQUESTS:
+        if value is not None and not FEWEST <= value <= MOST_REQUESTS:
             raise InputError(f"{name} lies between {FEWEST} and {MOST_REQUESTS:,}", value=value, todo=f"Give {name} 500.")
 
 

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.core.errors import DataError
+from smidgen.core.stand_ins import is_masked
 from smidgen.store.traffic.store import Traffic
 
 
-def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool = False) -> int:
+@dataclass(frozen=True)
+class Exported:
+    """How many pairs were written, and how many answers are not among them for they were masked as personal data."""
+
+    pairs: int
+    masked: int
+
+
+def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool = False) -> Exported:
     """Write one JSON object a line: `input`, `output` (the reference's answer; null where it is no whole text), `whose` that is, and
-    where it comes from; how many.
+    where it comes from.
+
+    An answer of which is not known what it was is not written: as a label `[PLACE_1]` would be many. To learn from, its pair is left out;
+    of a held-out one the output is null.
 
     The file is there when all is done, and not before; only its owner may read it. Raises DataError where it cannot be written.
     """
     draft = file.with_name(f".{file.name}.{os.getpid()}.part")
-    count = 0
+    count = masked = 0
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline="\n") as stream:
             for pair in store.pairs(asked, held_out=held_out):
                 facts = pair.json()
-                row = {"input": facts.pop("input"), "output": facts.pop("reference") or None, **facts}
+                said = facts.pop("reference") or None
+                if is_masked(pair.reference, pair.input):
+                    masked += 1
+                    if not held_out:
+                        continue
+                    said = None
+                row = {"input": facts.pop("input"), "output": said, **facts}
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
         draft.replace(file)
@@ -33,4 +52,4 @@ def export(store: Traffic, file: Path, asked: str | None = None, held_out: bool 
         ) from None
     finally:
         draft.unlink(missing_ok=True)
-    return count
+    return Exported(count, masked)

@@ -68,6 +68,12 @@ class RouteSettings(Settings):
     capture_redact: Literal["mask", "allow"] = setting(
         "mask", "Whether personal data is taken out before anything is stored; what cannot be made safe is then not stored."
     )
+    capture_labels: Path | None = setting(
+        None,
+        "File with answers that are labels and nobody's data, one a line: where an answer is one of them as a whole, it is stored as it "
+        "is. A bundle's own labels need no naming.",
+        file=True,
+    )
     capture_held_out: float | None = setting(
         None, "Share of the texts that is never learnt from; of a new store, 0.2 where this is not given.", ge=0, lt=1
     )

@@ -6,12 +6,14 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smidgen.flows.captured import Scrubber
+from smidgen.flows.captured import Scrubber, besides
+from smidgen.server import label_file
 from smidgen.server.collecting import Taken
 from smidgen.server.exchange import exchange
 from smidgen.server.prices import prices
 from smidgen.server.recorder import Recorder
 from smidgen.server.served import Identity, identity
+from smidgen.server.settings import ServeSettings
 from smidgen.store.traffic import store
 from smidgen.store.traffic.shapes import Exchange
 
@@ -29,15 +31,15 @@ _MOST_BEFORE = 8
 def recorder_of(service: Service) -> Recorder:
     """The recorder of a server.
 
-    Raises InputError for a URL or a share that cannot be, TrafficError where the store cannot be opened, BundleError where there is no
-    redaction model.
+    Raises InputError for a URL, a share, labels or a policy that cannot be, TrafficError where the store cannot be opened, BundleError
+    where there is no redaction model.
     """
     settings = service.settings
     traffic = store.opened(held_out=settings.capture_held_out)
     names = Names()
     for model in service.models.values():
         names.note(identity(model))
-    scrubber = Scrubber(names) if settings.capture_redact == "mask" else None
+    scrubber = _scrubber(settings, names) if settings.capture_redact == "mask" else None
     priced = prices(settings)
     saved_at = priced.of(settings.fallback_model[0]) if settings.fallback_model else None
 
@@ -50,6 +52,16 @@ def recorder_of(service: Service) -> Recorder:
         return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it
 
     return Recorder(traffic, scrubber, reading, settings.capture_days, service.metering.captured, service.metering.capture_failures)
+
+
+def _scrubber(settings: ServeSettings, names: Names) -> Scrubber:
+    """What takes personal data out: its own kinds, and what the border of this server lets not out. What must not leave must not be kept
+    either."""
+    labels = label_file.labels_of(settings)
+    if settings.privacy == "off":
+        return Scrubber(names, labels=labels)
+    more = besides(settings.privacy, settings.privacy_kind, settings.privacy_bundle)
+    return Scrubber(names, besides=more, labels=labels)
 
 
 class Names:

@@ -9,6 +9,7 @@ from typing import Any
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
+from smidgen.flows import prompt_kind
 from smidgen.gateway.answer_text import Said, decoded, said
 from smidgen.gateway.one_message import SYSTEM
 from smidgen.gateway.request_body import parsed
@@ -49,6 +50,7 @@ def exchange(taken: Taken, saved_at: Price | None, prices: Prices) -> Exchange |
     kept = [text if text is None or len(text) <= MOST_TEXT else None for text in texts]
     users = _users(taken, body)
     reply = taken.replies[0] if len(taken.replies) == 1 and not odd else None
+    template = template_of(taken.path, body)
     return Exchange(
         id=taken.id,
         time=datetime.fromtimestamp(taken.time, UTC),
@@ -75,7 +77,8 @@ def exchange(taken: Taken, saved_at: Price | None, prices: Prices) -> Exchange |
         user=users[0] if users else None,
         also=tuple(users[1:]),
         system=_system(taken.path, body),
-        template=template_of(taken.path, body),
+        template=template,
+        kind=prompt_kind.kind(template) if not odd else "",
         key=taken.key,
         truncated=taken.cut or kept != texts,
         answer_state="long" if answer.state == "whole" and texts[1] is not None and kept[1] is None else answer.state,
@@ -139,7 +142,8 @@ def _system(path: str, body: Mapping[str, Any]) -> str:
 
 
 def template_of(path: str, body: Mapping[str, Any]) -> str:
-    """What requests of one kind have in common: the face, the words to the system, the tools, the form of the answer."""
+    """What requests of one kind have in common, to the letter: the face, the words to the system, the tools, the form of the answer. It is
+    JSON: the face, the words as JSON, the rest."""
     same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
     return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)
 

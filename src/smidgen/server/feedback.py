@@ -90,7 +90,11 @@ def face(service: Service) -> APIRouter:
         if not known and taken_out:
             return _done(body, stored=False)
         if not known:
-            todo = "Send the x-request-id of a chat completion or completion that this server stored, and has not deleted."
+            todo = (
+                "Send the x-request-id of a chat completion, completion or response that this server stored and has not deleted. One that "
+                "could not be stored has none to be kept with: more came than could be stored, or personal data could not be taken out of "
+                "it. /metrics counts these, as smidgen_capture_rows_total."
+            )
             raise RequestError("no stored request has this id", value=body.request_id, todo=todo, status=404, code="request_not_found")
         return _done(body, stored=True)
 

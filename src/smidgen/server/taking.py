@@ -35,7 +35,7 @@ class Taking:
         self._of: dict[str, list[tuple[Frame, str, str]]] = {}
         for name, own in jobs.items():
             for job in own:
-                self._of.setdefault(job.template, []).append((job.frame, name, job.scope))
+                self._of.setdefault(job.letter, []).append((job.frame, name, job.scope))
 
     def __call__(self, path: str, body: Mapping[str, Any]) -> Wanted | None:
         """The line that takes it; None where none does, or several would."""
@@ -66,7 +66,7 @@ def taking(models: Iterable[Served]) -> Taking:
         raise InputError(
             "no line that is served has a job to take",
             value=", ".join(lines) or "no line",
-            todo="Make one with `smidgen learn LINE --job ID` that has words to the system or a frame, or leave --take out.",
+            todo="Make one with `smidgen learn LINE --job ID`, of a job with a frame, or words that stay, or leave --take out.",
         )
     with opened(make=False) as store:
         return Taking(jobs, store.template)

@@ -62,6 +62,11 @@ _FORMS = (
 )
 
 
+def month_names() -> frozenset[str]:
+    """Every name of a month that is known, and every beginning of one, in small letters."""
+    return frozenset(_MONTHS)
+
+
 def find(text: str) -> list[tuple[int, int]]:
     """First character, and one past the last, of each date in a text, in order; none overlap."""
     found: list[tuple[int, int]] = []

@@ -92,11 +92,21 @@ class Learning(_Part):
 
 
 class Job(_Part):
-    """A recurring job in captured traffic, whose requests the line learns from, and no others: the hash of its template, whether that has
-    words to the system, how its texts begin and end, the task, and the name that its requests asked for the large model by."""
+    """A recurring job in captured traffic, whose requests the line learns from, and no others.
+
+    Attributes:
+        template: the hash of its kind, which is its template without what varies in it.
+        exact: that of its template to the letter, where its requests all have the same, and it is another one.
+        varies: whether they do not.
+        system: whether there are words to the system.
+        begins, ends: how its texts do.
+        asked: the name that its requests asked for the large model by.
+    """
 
     id: str = Field(pattern=r"^[0-9a-f]{8}$")
     template: str = Field(min_length=1, max_length=64)
+    exact: str = Field(default="", max_length=64)
+    varies: bool = False
     system: bool
     begins: str = Field(default="", max_length=40_000)
     ends: str = Field(default="", max_length=40_000)
@@ -112,12 +122,17 @@ class Job(_Part):
     def scope(self) -> str:
         """Which requests it is of, as 16 hex digits: another template or frame is another scope. Found again among more
         traffic, a job may have the same id and a wider frame, and what was shown of the narrower one says nothing of that."""
-        return content_hash([self.template, self.begins, self.ends])[:16]
+        return content_hash([self.template, self.begins, self.ends, *([self.exact] if self.exact else [])])[:16]
+
+    @property
+    def letter(self) -> str:
+        """The hash of the template that a request has to the letter which is of this job and of no other."""
+        return self.exact or self.template
 
     @property
     def told(self) -> bool:
-        """Whether a request tells by itself that it is of this job, and not by the lack of anything."""
-        return self.system or bool(self.frame)
+        """Whether a request tells by itself that it is of this job: not by the lack of anything, and to the letter."""
+        return not self.varies and (self.system or bool(self.frame))
 
 
 class Pointer(_Part):
@@ -284,6 +299,10 @@ class Line:
         facts = pointer.model_dump(mode="json")
         if not facts["counted"]:
             del facts["counted"]  # an older smidgen knows of none
+        for job in facts["jobs"]:
+            for name in ("exact", "varies"):  # nor of these
+                if not job[name]:
+                    del job[name]
         content = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
         try:
             atomic.write(self.file, content.encode("utf-8"))

@@ -32,6 +32,13 @@ def test_one_field_whose_values_do_not_come_again_is_a_field() -> None:
     assert form_of([json.dumps({"summary": f"a parcel {number} is late"}) for number in range(12)]).fields == {"summary": 12}
 
 
+def test_what_is_nothing_but_stand_ins_is_no_label() -> None:
+    found = form_of(["[PLACE_1]", "[PLACE_1].", "[PLACE_1], [PLACE_2]", "[PERSON_1]"] * 4)
+    assert found.kind == "masked" and not found.labels
+    assert form_of([json.dumps({"customer": "[PERSON_1]"})] * 12).kind == "fields"
+    assert form_of(["Dear [PERSON_1]"] * 12).kind == "text"
+
+
 def test_answers_of_several_kinds_are_mixed() -> None:
     found = form_of([*LABELS[:12], *TEXTS])
     assert found.kind == "mixed" and found.shares == {"labels": 0.5, "text": 0.5} and found.labels == {}

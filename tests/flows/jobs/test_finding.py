@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from smidgen.core.errors import InputError
 from smidgen.core.frames import Frame
+from smidgen.flows import prompt_kind
 from smidgen.flows.jobs import finding, taking_up
 from smidgen.flows.jobs.finding import Job, find, job_of
 from smidgen.flows.jobs.forecast import forecast
@@ -153,6 +154,69 @@ def test_what_no_small_model_can_have_is_refused(filled: Filled) -> None:
         job_of(filled.store, chats.id)
     with pytest.raises(InputError, match="no recurring job has this id"):
         job_of(filled.store, "ffffffff")
+
+
+def test_prompts_that_differ_in_a_date_or_a_name_are_one_job(filled: Filled, tmp_path: Path) -> None:
+    found = find(filled.store, forecasts=False).jobs
+    for number in range(40):
+        text, label = said(600 + number)
+        words = json.dumps([f"Sort it. Today is {number % 9} May, and the customer is [PERSON_{number}]."])
+        template = json.dumps(["/v1/chat/completions", words, {}])
+        filled.add(text, label, words, template=template, kind=prompt_kind.kind(template))
+    jobs = find(filled.store, forecasts=False).jobs
+    (job,) = [one for one in jobs if one.id not in {other.id for other in found}]
+    assert (job.tally.requests, job.task, job.exact) == (40, "classify", "") and len(jobs) == len(found) + 1
+    assert all(one.exact == one.template for one in jobs if one is not job)
+    taken = taking_up.found(job.id)
+    assert taken.varies and not taken.told, "nothing tells a request of it to the letter"
+    line = Line(tmp_path / "line")
+    line.begin("line")
+    pointer = taking_up.remembered(line, taken, None)
+    assert Line(tmp_path / "line").read().jobs == (taken,)
+    assert len(list(gathering._pairs(filled.store, pointer, Capture(), None))) == 40
+    assert gathering.new_pairs(line, Capture()) == 40
+
+
+def test_where_only_what_stays_is_a_number_a_request_tells_to_the_letter(filled: Filled) -> None:
+    for number in range(40):
+        words = json.dumps(["Sort it. Use 1 word."])
+        template = json.dumps(["/v1/chat/completions", words, {}])
+        filled.add(*said(600 + number), words, template=template, kind=prompt_kind.kind(template))
+    (job,) = [one for one in find(filled.store, forecasts=False).jobs if one.exact not in ("", one.template)]
+    taken = taking_up.found(job.id)
+    assert taken.told and taken.letter == job.exact == filled.store.template(template) != taken.template
+    assert taken.scope != taken.model_copy(update={"exact": "another"}).scope
+
+
+def test_what_an_older_smidgen_stored_joins_its_kind_when_the_prompt_comes_again(filled: Filled, tmp_path: Path) -> None:
+    words = json.dumps(["Sort it. Today is 5 May."])
+    template = json.dumps(["/v1/chat/completions", words, {}])
+    for number in range(30):
+        filled.add(*said(600 + number), words, template=template)  # without a kind, as after the store was brought forward
+    (old,) = [one for one in find(filled.store, forecasts=False).jobs if one.tally.requests == 30 and one.task == "classify"]
+    line = Line(tmp_path / "line")
+    line.begin("line")
+    taking_up.remembered(line, taking_up.found(old.id), None)
+    filled.add(*said(700), words, template=template, kind=prompt_kind.kind(template))
+    new = [one for one in find(filled.store, forecasts=False).jobs if one.tally.requests == 31]
+    assert len(new) == 1 and new[0].id != old.id and new[0].exact == old.template
+    pointer = taking_up.remembered(line, taking_up.found(new[0].id), None)
+    pairs = list(gathering._pairs(filled.store, pointer, Capture(), None))
+    assert len(pairs) == gathering.new_pairs(line, Capture()) == 31 and [job.id for job in pointer.jobs] == [new[0].id]
+    both = pointer.model_copy(update={"jobs": (*pointer.jobs, pointer.jobs[0].model_copy(update={"template": old.template}))})
+    pairs = list(gathering._pairs(filled.store, both, Capture(), None))
+    assert len(pairs) == 31 and all(len(jobs) == 2 for _, jobs in pairs), (
+        "of the one by its kind, of the other to the letter, and each once"
+    )
+
+
+def test_a_job_whose_answers_were_masked_says_what_to_do(filled: Filled) -> None:
+    for number in range(30):
+        filled.add(said(number)[0], "[PLACE_1]" if number % 2 else "other", "which country")
+    (job,) = [one for one in find(filled.store, forecasts=False).jobs if "masked" in one.answers.shares]
+    assert job.task is None and "--capture-labels" in job.why
+    with pytest.raises(InputError, match="masked as personal data"):
+        job_of(filled.store, job.id)
 
 
 def test_a_line_learns_from_its_job_alone(filled: Filled, tmp_path: Path) -> None:

@@ -207,6 +207,30 @@ def test_an_answer_held_to_a_schema_is_read_as_an_audit_reads_it() -> None:
     assert [(one.row.output, one.heard) for _, one in found.rows] == [("shipping", True), ("shipping", True)]
 
 
+@pytest.mark.parametrize("form", [None, FORM, {**FORM, "labels": ["[PLACE_1]", "billing"]}])
+def test_an_answer_that_was_masked_is_no_label(form: object) -> None:
+    """Germany, France and Spain are all stored as `[PLACE_1]`: as a label they would be one."""
+    said = [pair(f"to [PLACE_1] {number}", "[PLACE_1]", bool(number % 2)) for number in range(40)]
+    found = heard(*said, pair("c", '{"country": "[PLACE_1]."}'), pair("d", "ask [PERSON_1]", whose="human"), form=form)
+    assert [side for side, _ in found.rows] == [Side.CERTIFYING] * len(found.rows) and 2 < len(found.rows) < 20
+    # Left out, a certificate would hold for requests that are answered so, and say nothing of them.
+    assert all(one.unread and one.masked and one.row.output is None for _, one in found.rows)
+    assert dict(found.unusable) == {captured.MASKED: 42 - len(found.rows)}
+    assert sorted_out(found.rows, (), found.unusable).json()["certifying_masked"] == len(found.rows)
+    assert captured.label_of("[PLACE_1]") is captured.label_of("to [PLACE_12]") is None and captured.label_of("[place 1]") == "[place 1]"
+
+
+def test_a_text_or_a_field_may_have_the_stand_ins_of_its_input_and_no_others() -> None:
+    texts = {"instruction": "", "attributes": False, "max_words": 50}
+    said = [
+        *(pair("from [PERSON_1]", "Dear [PERSON_1]"), pair("a", "Dear [PERSON_1]"), pair("b [PERSON_1]", "[PERSON_1] and [PERSON_2]")),
+        pair("c", "Dear all"),
+    ]
+    found = captured.taken([(one, ()) for one in said], Write(), texts, WriteSettings(), KEY)
+    assert [one.row.output for _, one in found.rows] == ["Dear [PERSON_1]", "Dear all"]
+    assert dict(found.unusable) == {captured.MASKED: 2}
+
+
 def test_from_zero_labels_are_what_comes_again() -> None:
     pairs = [pair(f"text {number}", ("billing", "shipping", "slip of the pen")[min(2, number % 7)]) for number in range(14)]
     found = heard(*pairs, form=None)

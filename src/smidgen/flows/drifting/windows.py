@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -21,7 +21,10 @@ from smidgen.flows.learning.sides import Sides
 from smidgen.flows.redaction import finder
 from smidgen.store.line import Line, Pointer
 from smidgen.store.traffic.stretches import Heard
+from smidgen.watch.judging import FEWEST
+from smidgen.watch.texts import name
 
+_GROWS = 4
 FEWEST_REQUESTS = 100
 """Requests from before a champion's promotion with which they are the reference; with fewer, the line's own rows are."""
 
@@ -39,6 +42,7 @@ class Asked:
         url: of the store; None for the one in smidgen's home.
         now: what says that it was later was so by a clock that was ahead: no such request is meant, and no such promotion tells when it
             was.
+        grows: whether more requests of a line are meant where too few of the texts are held out to compare what the model says of them.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Asked:
     url: str | None = None
     told: bool = False
     now: datetime | None = None
+    grows: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
             return Windows((), (), "nothing was captured")
         since = max((moment for moment in (until, asked.since) if moment is not None), default=None)
         meant = _Meant(store, asked, pointer)
-        recent = meant.stretch(asked.recent, since=since)
+        recent = meant.enough(since=since)
+        asked = replace(asked, recent=max(asked.recent, len(recent)), reference=meant.reference(len(recent)))
         if until is not None:
             earlier = meant.stretch(asked.reference, until=until)
             at = f"{until:%Y-%m-%d %H:%M} UTC"
@@ -128,22 +134,25 @@ def windows(asked: Asked, line: Line | None, keep: Sequence[str], threads: int |
     return _windows(rows, recent, "the rows that the line keeps", line, sides, notes)
 
 
-def waiting(asked: Asked, line: Line, after: datetime | None) -> int:
-    """How many requests came to a line's champion since its promotion, and after a moment, counted up to `asked.recent`."""
+def waiting(asked: Asked, line: Line, after: datetime | None) -> bool:
+    """Whether as many requests as a look takes came to a line's champion since its promotion, and after a moment."""
     pointer = line.read()
     since = max((moment for moment in (_promoted(pointer, asked.now), after) if moment is not None), default=None)
     with captured.store(asked.url) as store:
         if store is None:
-            return 0
-        came = _Meant(store, asked, pointer).stretch(asked.recent, since=since)
-    return sum(1 for one in came if after is None or one.time > after)
+            return False
+        meant = _Meant(store, asked, pointer)
+        came = [one for one in meant.enough(since=since) if after is None or one.time > after]
+        return len(came) >= asked.recent and not meant.lacks(came)
 
 
 class _Meant:
     """The captured requests that are meant: of the line's jobs, or of those that named the bundle."""
 
     def __init__(self, store: Stored, asked: Asked, pointer: Pointer | None) -> None:
-        self._store, self._now = store, asked.now
+        self._store, self._now, self._asked = store, asked.now, asked
+        # Of a bundle by itself what the model says is compared of all texts; where none is held out, of none.
+        self._most = _GROWS * asked.recent if asked.grows and pointer is not None and store.held_out else asked.recent
         jobs = pointer.jobs if pointer is not None else ()
         self._name = asked.name if asked.told or not jobs else None
         self._kinds: dict[str, list[Frame]] | None = {} if jobs else None
@@ -155,6 +164,28 @@ class _Meant:
         """The newest of them, or the first ones, the oldest first."""
         last = min((moment for moment in (until, self._now) if moment is not None), default=None)
         return self._store.stretch(self._name, most, since=since, until=last, newest=newest, kinds=self._kinds)
+
+    def enough(self, since: datetime | None) -> list[Heard]:
+        """The newest of them, the oldest first: as many as a look takes, and where that is too little to compare what the model says of
+        held-out texts, up to four times as many."""
+        most = self._asked.recent
+        found = self.stretch(most, since=since)
+        while len(found) == most and self.lacks(found):
+            most = min(2 * most, self._most)
+            found = self.stretch(most, since=since)
+        return found
+
+    def lacks(self, found: Sequence[Heard]) -> bool:
+        """Whether more of them, where they come, would do: too few different texts are held out, and there are not as many requests yet
+        as are ever looked at."""
+        if len(found) >= self._most:
+            return False
+        learnt = {name(one.input) for one in found if not one.held_out}
+        return len({name(one.input) for one in found if one.held_out} - learnt) < FEWEST
+
+    def reference(self, recent: int) -> int:
+        """How many requests so many recent ones are compared with."""
+        return max(self._asked.reference, 2 * recent) if self._asked.grows else self._asked.reference
 
 
 def _promoted(pointer: Pointer, now: datetime | None) -> datetime | None:
@@ -207,7 +238,7 @@ def _rows(
     notes = ["the rows of files are not drawn as requests come: what differs may have differed from the first day on"]
     if not any(one.altered for one in recent):
         return tuple(Entry(id, text, fair) for id, text, fair in found), tuple(notes)
-    masked = _masked([text for _, text, _ in found], keep, threads)
+    masked = _masked([text for _, text, _ in found], keep, threads, _besides(recent))
     kept = tuple(Entry(id, text, fair) for (id, _, fair), text in zip(found, masked, strict=True) if text is not None)
     notes.append(
         "captured texts are redacted, so the rows were, too"
@@ -216,15 +247,21 @@ def _rows(
     return kept, tuple(notes)
 
 
-def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None) -> list[Text | None]:
+def _besides(recent: Sequence[Heard]) -> list[str]:
+    """The kinds that the server's policy takes out besides the usual ones, as far as the captured texts show it."""
+    return [kind for kind in ("url", "age") if any(f"[{kind.upper()}_" in one.input for one in recent)]
+
+
+def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None, besides: Sequence[str] = ()) -> list[Text | None]:
     """Each text with stand-ins, as capturing would have stored it; None for one that cannot be made safe."""
+    looked_for = forms.usual_with(besides)
     read = {piece: _leaves(piece) for text in texts for piece in ((text,) if isinstance(text, str) else text)}
     known = finder(threads=threads).many(dict.fromkeys(leaf for found in read.values() if found is not None for leaf in found))
 
     def masked(text: Text) -> Text | None:
         if any(read[piece] is None for piece in ((text,) if isinstance(text, str) else text)):
             return None
-        redactor = Redactor(known.__getitem__, forms=forms.usual)
+        redactor = Redactor(known.__getitem__, forms=looked_for)
         redactor.keep(*keep)
         safe = partial(stored_text.masked, redactor=redactor)
         try:

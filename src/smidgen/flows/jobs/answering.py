@@ -1,4 +1,7 @@
-"""What the answers of a job look like: labels that come again, objects with fields, spans, or free text; and so which task it may be."""
+"""What the answers of a job look like: labels that come again, objects with fields, spans, or free text; and so which task it may be.
+
+An answer of nothing but stand-ins was a name, a place or a number before it was stored. It may have been a label: nobody knows which.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from smidgen.core.parts import Task
+from smidgen.core.stand_ins import is_masked
 from smidgen.flows.disagreement import bare
 from smidgen.flows.learning.captured import label_of
 from smidgen.parts import registry
 
-Kind = Literal["labels", "fields", "spans", "text", "mixed", "none"]
+Kind = Literal["labels", "fields", "spans", "text", "masked", "mixed", "none"]
 TASKS: Mapping[str, str] = {"labels": "classify", "fields": "extract", "spans": "extract", "text": "write"}
 """Which task answers so."""
 
@@ -27,7 +31,8 @@ class AnswerForm:
     """Of `n` answers to different texts: what most of them are.
 
     Attributes:
-        kind: what four of five are; `mixed` where they are of several kinds, `none` where there are no answers.
+        kind: what four of five are; `mixed` where they are of several kinds, `none` where there are no answers, `masked` where they are
+            nothing but stand-ins.
         shares: of each kind, 0..1.
         labels: how often each comes, as it is spelt most often, the most frequent first; where they are labels.
         fields: how many objects have each; where they are objects.
@@ -57,6 +62,8 @@ def form_of(answers: Sequence[str]) -> AnswerForm:
         if name is not None and often[name.casefold()] >= _FEW_PER_LABEL:
             kinds.append("labels")
             spelt[name] += 1
+        elif is_masked(answer, answer):
+            kinds.append("masked")
         elif isinstance(value, Mapping):
             kinds.append("fields")
             fields.update(str(key) for key in value)

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from smidgen.core.errors import InputError, MissingExtra
-from smidgen.core.frames import STAND_IN, UNFRAMED, Frame
+from smidgen.core.frames import UNFRAMED, Frame
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.stand_ins import STAND_IN
 from smidgen.data.framing import LEAST, framed
 from smidgen.data.near import folded
 from smidgen.flows.embedding import Embed, embedder
@@ -29,6 +30,8 @@ _LONGEST_EXAMPLE = 240
 _MOSTLY = 0.5
 """Where there are words to the system, frames divide their requests if they hold so many of the texts."""
 _LEAST_TEXTS = 10
+_OFTEN_MASKED = 0.2
+"""Where so many answers are nothing but stand-ins, the rest of them does not tell what the job is."""
 _DAYS = 30
 _LEAST_WINDOW = timedelta(days=1)
 _LEAST_FIXED = 24
@@ -49,7 +52,8 @@ class Job:
 
     Attributes:
         id: stays as long as the program's prompt does.
-        template: the hash of what its requests have in common.
+        template: the hash of what its requests have in common: of its kind.
+        exact: the hash of their template, where it is the same in all of them to the letter; empty where something in it varies.
         system: whether they have words to the system.
         frame: how their texts begin and end.
         tally: how many there are, and what they cost.
@@ -63,6 +67,7 @@ class Job:
 
     id: str
     template: str
+    exact: str
     path: str
     system: bool
     frame: Frame
@@ -223,6 +228,7 @@ def _job(template: Template, kind: _Kind, pairs: Sequence[Pair], tally: Tally, w
     return Job(
         id=hashlib.blake2b(f"{template.hash}\0{kind.mark}".encode("utf-8", "surrogatepass"), digest_size=4).hexdigest(),
         template=template.hash,
+        exact=template.exact,
         path=template.path,
         system=template.system,
         frame=kind.frame,
@@ -245,6 +251,9 @@ def _task(template: Template, kind: _Kind, answers: AnswerForm, distinct: int) -
         return None, f"only {distinct} of their texts differ: that is too little to learn from"
     if answers.kind == "none":
         return None, "no answers of the large model to them are stored"
+    if answers.shares.get("masked", 0.0) >= _OFTEN_MASKED:
+        why = f"{answers.shares['masked']:.0%} of the answers were masked as personal data, and nobody knows what they were"
+        return None, f"{why}. Where they are labels, name them with smidgen serve --capture-labels FILE"
     if answers.kind == "mixed":
         return None, "the answers are of several kinds, and no request says which: give each kind a prompt of its own"
     if answers.kind == "labels" and len(answers.labels) < 2:

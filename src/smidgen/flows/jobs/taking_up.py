@@ -18,7 +18,17 @@ def found(id: str, url: str | None = None) -> Job:
     assert job.task is not None  # of one that a small model can have
     asked = next((name for name, _ in job.tally.asked), "")
     begins, ends = job.frame.begins, job.frame.ends
-    return Job(id=job.id, template=job.template, system=job.system, begins=begins, ends=ends, task=job.task, asked=asked)
+    return Job(
+        id=job.id,
+        template=job.template,
+        exact="" if job.exact == job.template else job.exact,
+        varies=not job.exact,
+        system=job.system,
+        begins=begins,
+        ends=ends,
+        task=job.task,
+        asked=asked,
+    )
 
 
 def remembered(line: Line, job: Job, task: str | None) -> Pointer:
@@ -28,7 +38,9 @@ def remembered(line: Line, job: Job, task: str | None) -> Pointer:
     """
 
     def added(before: Pointer) -> Pointer:
-        others = tuple(known for known in before.jobs if known.id != job.id)
+        # That of the same prompt as an older smidgen told it apart, to the letter, is a part of it.
+        part = (job.exact, job.frame)
+        others = tuple(known for known in before.jobs if known.id != job.id and (known.template, known.frame) != part)
         wanted = task or next((known.task for known in others), job.task)
         if wanted != job.task:
             raise InputError(

@@ -15,6 +15,7 @@ from smidgen.core.frames import Frame
 from smidgen.core.parts import Form, Graded, Task, Teachable
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
+from smidgen.core.stand_ins import STAND_IN, foreign
 from smidgen.data.sides import Side, held_side
 from smidgen.flows import disagreement
 from smidgen.flows.learning.material import Source, Taken
@@ -26,13 +27,23 @@ from smidgen.store.traffic.stretches import Heard
 
 LEAST_OF_A_NEW_LABEL = 5
 """Rows to learn from that a label must have which the champion does not know: a large model's slip is no new label."""
-_LONGEST_LABEL = 60
+MASKED = "its answer was masked as personal data: what it was is not known"
+"""Why a row is left out that somebody who serves can do something about."""
+MASKED_TODO = (
+    "Where such answers are labels, and nobody's data, name them with smidgen serve --capture-labels FILE, and learn with --since that day"
+)
+LONGEST_LABEL = 60
 _UNSURE = frozenset({SCORE, SEGMENT, UNANSWERED})
 """Why requests escalated that were picked by what the champion said of them. Where no certificate held, all did."""
 
 
 class Stored(Protocol):
     """What is asked of a store of traffic."""
+
+    @property
+    def held_out(self) -> float:
+        """The share of texts that is never learnt from."""
+        ...
 
     def pairs(
         self,
@@ -92,6 +103,10 @@ def taken(pairs: Iterable[tuple[Pair, tuple[str, ...]]], task: Task, form: Form 
     that no small one agrees with it is what a certificate must count. A held-out request that a person corrected is two rows, for the large
     model said what it said.
 
+    Of an answer that was masked as personal data is not known what it was: as a label many different ones would be one. It teaches and
+    chooses nothing. Among the rows that certify it counts as one that no answer agrees with: left out, a certificate would say nothing of
+    requests that are answered so, and hold for them.
+
     Args:
         pairs: each with the scopes of the line's jobs that it is of.
         task: of this form.
@@ -119,6 +134,12 @@ def taken(pairs: Iterable[tuple[Pair, tuple[str, ...]]], task: Task, form: Form 
                 unsure=pair.why in _UNSURE,
                 volunteered=pair.held_out and pair.whose == "human",
             )
+            if _is_masked(said, pair.input, task):
+                if side is Side.CERTIFYING:
+                    found.rows.append((side, replace(one, heard=False, unread=True, masked=True)))
+                else:
+                    found.unusable[MASKED] += 1
+                continue
             try:
                 output = _heard(said, pair, task, form, settings)
             except ValueError:
@@ -153,6 +174,12 @@ def _said(pair: Pair) -> Iterator[tuple[Source, str]]:
         yield "human", pair.corrected
 
 
+def _is_masked(said: str, text: str, task: Task) -> bool:
+    """Whether it is not known what was said: a label is another one in each request that has its stand-in, and in a text of its own, or in
+    fields, one may stand that the input shows."""
+    return bool(STAND_IN.search(said) if task.name == "classify" else foreign(said, text))
+
+
 def _spellings(labels: Iterable[str]) -> dict[str, str]:
     """The new labels that come often enough, folded, each as it is spelt most often."""
     counts = Counter(labels)
@@ -184,6 +211,7 @@ def _heard(said: str, pair: Pair, task: Task, form: Form | None, settings: Setti
 
 
 def label_of(said: str) -> str | None:
-    """An answer as a label that nobody has heard of; None where it is too long for one."""
+    """An answer as a label that nobody has heard of; None where it is too long for one, or has a stand-in in it: what was answered is not
+    known then, and it stands for something else in each request."""
     label = said.strip().rstrip(".").strip("\"'` ")
-    return label if label and len(label) <= _LONGEST_LABEL and "\n" not in label else None
+    return label if label and len(label) <= LONGEST_LABEL and "\n" not in label and not STAND_IN.search(label) else None

@@ -14,6 +14,7 @@ from smidgen.core.errors import DataError
 from smidgen.core.progress import Progress
 from smidgen.flows.build import build
 from smidgen.flows.learning import recipes
+from smidgen.flows.learning.captured import MASKED, MASKED_TODO
 from smidgen.flows.learning.material import Material, Taken, record, sources
 from smidgen.flows.live import Model
 from smidgen.judge import report
@@ -56,10 +57,13 @@ def built(
     """
     material = _teachable(recipe, material)
     if not material.learning:
+        masked = dict(material.unusable).get(MASKED, 0)
         raise DataError(
             "there are no rows to learn from",
-            value=name,
-            todo="Give some with --data, or serve with --capture answers and a --fallback that answers meanwhile.",
+            value=f"{name}: {masked:,} answers were masked as personal data" if masked else name,
+            todo=f"{MASKED_TODO}."
+            if masked
+            else "Give some with --data, or serve with --capture answers and a --fallback that answers meanwhile.",
         )
     columns = _columns(champion, material.learning)
     rows = written(material.learning, columns, work, f"rows-{material.sha256[:12]}")

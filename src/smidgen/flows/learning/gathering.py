@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -200,7 +201,14 @@ def pairs(
         return ((pair, ()) for pair in store.pairs(capture.asked or pointer.name, None, since, until, capture.template))
     templates = dict.fromkeys(job.template for job in pointer.jobs if capture.template in (None, job.template))
     of_each = [_framed(store.pairs(capture.asked, None, since, until, name), pointer, name) for name in templates]
-    return heapq.merge(*of_each, key=lambda entry: entry[0].time)
+    return _once(heapq.merge(*of_each, key=lambda entry: (entry[0].time, entry[0].id)))
+
+
+def _once(pairs: Iterator[_OfJobs]) -> Iterator[_OfJobs]:
+    """Each pair once, with all of its jobs: one may be of a job by its template, and of another by its kind."""
+    for _, same in itertools.groupby(pairs, key=lambda entry: entry[0].id):
+        every = list(same)
+        yield every[0][0], tuple(dict.fromkeys(scope for _, jobs in every for scope in jobs))
 
 
 def _framed(pairs: Iterator[Pair], pointer: Pointer, template: str) -> Iterator[_OfJobs]:

@@ -33,6 +33,7 @@ class Taken:
         heard: whether the output is one of the task's.
         unread: of a held-out row: what was answered can be read as no output at all. Its own is None then, and no answer agrees with it.
         altered: whether personal data was taken out of its input.
+        masked: of a row that certifies, whether it is unread because personal data was taken out of what was answered.
         times: how often its text came, of which this is the newest.
         jobs: of a captured row, the scopes of those of the line's recurring jobs that it is of.
         model: the large model that its output is of, as it was asked for; empty where it is of none, or that is not known.
@@ -49,6 +50,7 @@ class Taken:
     heard: bool = True
     unread: bool = False
     altered: bool = False
+    masked: bool = False
     times: int = 1
     jobs: tuple[str, ...] = ()
     model: str = ""
@@ -93,6 +95,7 @@ class Material:
             "choosing": len(self.choosing),
             "certifying": self.certifying_texts,
             "certifying_sources": sources(self.certifying),
+            "certifying_masked": sum(taken.masked for taken in self.certifying),
             "teachers": list(self.teachers),
             "unusable": dict(self.unusable),
         }

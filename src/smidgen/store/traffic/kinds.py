@@ -1,12 +1,12 @@
 """Stored requests by kind: how many there are of each, what they cost, and since when its newest came.
 
-A kind is a template (the words to the system, the form of the answer, all that the hash of a request's template is made of) and, within it,
-a frame that its texts stand in. Only requests that a small model can do alone count as one.
+A kind is a template (the words to the system, the form of the answer) without what varies in its words (dates, numbers, names) and, within
+it, a frame that its texts stand in. Only requests that a small model can do alone count as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,14 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template by its hash: the path of its requests, whether they have words to the system, how many there are."""
+    """A template, without what varies in it, by its hash: the path of its requests, whether they have words to the system, how many there
+    are, and the hash of the template to the letter where all of them have the same; empty where they do not."""
 
     hash: str
     path: str
     system: bool
     requests: int
+    exact: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class Tally:
         requests: stored ones, whoever answered them.
         distinct: texts that differ, as they are stored.
         local, upstream: how many were answered here, and upstream.
-        cost_usd: of those answered upstream, at list price, where that is known.
-        unpriced: answered upstream, and without a list price.
+        cost_usd: of those answered upstream, at the price that the list has or the server was told, where one was known.
+        unpriced: answered upstream, and without a price.
         asked: the most frequent names that they asked for, the first one first.
     """
 
@@ -56,14 +58,23 @@ def templates(connection: Connection, most: int) -> list[Template]:
     """The most frequent ones."""
     one, count = REQUESTS.c, sql.func.count()
     system = sql.func.max(one.system_hash)
+    first, last = sql.func.min(one.template_hash), sql.func.max(one.template_hash)
     found = connection.execute(
-        sql.select(one.template_hash, sql.func.min(one.path), system, count)
-        .where(*_suited(), one.template_hash != "")
-        .group_by(one.template_hash)
-        .order_by(count.desc(), one.template_hash)
+        sql.select(one.kind_hash, sql.func.min(one.path), system, count, first, last)
+        .where(*_suited(), one.kind_hash != "")
+        .group_by(one.kind_hash)
+        .order_by(count.desc(), one.kind_hash)
         .limit(most)
     )
-    return [Template(hash, path, bool(words), requests) for hash, path, words, requests in found]
+    return [Template(row[0], row[1], bool(row[2]), row[3], row[4] if row[4] == row[5] else "") for row in found]
+
+
+def join_kinds(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Let older requests with the templates of these rows be of their kinds: of one that an older smidgen stored no kind is known."""
+    one = REQUESTS.c
+    for template, kind in {(row["template_hash"], row["kind_hash"]) for row in rows if row["template_hash"] != row["kind_hash"]}:
+        others = sql.and_(one.template_hash == template, one.kind_hash != kind)
+        connection.execute(sql.update(REQUESTS).where(others).values(kind_hash=kind))
 
 
 def unsuited(connection: Connection, most: int) -> dict[str, int]:
@@ -75,14 +86,14 @@ def unsuited(connection: Connection, most: int) -> dict[str, int]:
 
 def newest(connection: Connection, template: str, most: int) -> float | None:
     """Since when there are so many requests of a template; None where there are no more than that."""
-    when = sql.select(REQUESTS.c.time).where(*_suited(), REQUESTS.c.template_hash == template)
+    when = sql.select(REQUESTS.c.time).where(*_suited(), REQUESTS.c.kind_hash == template)
     return connection.scalar(when.order_by(REQUESTS.c.time.desc()).offset(most).limit(1))
 
 
 def tally(connection: Connection, template: str, frame: Frame, without: Sequence[Frame]) -> Tally:
     """Of the requests of a template whose text stands in a frame, and in none of the others."""
     one, count = REQUESTS.c, sql.func.count()
-    mine = [*_suited(), one.template_hash == template, _in(frame), *(sql.not_(_in(other)) for other in without)]
+    mine = [*_suited(), one.kind_hash == template, _in(frame), *(sql.not_(_in(other)) for other in without)]
     upstream = sql.and_(one.answered_by == "upstream", one.status == _OK)
     totals = sql.select(
         count.label("requests"),

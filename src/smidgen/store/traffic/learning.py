@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from smidgen.core.answer_state import UNLIKE, AnswerState
 from smidgen.store.traffic.shapes import MOST_TEXT, Pair, Whose, moment
-from smidgen.store.traffic.tables import FEEDBACK, REQUESTS
+from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, of_template
 
 _PAGE = 500
 """Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
@@ -64,7 +64,7 @@ def could_be(
     if until is not None:
         wanted.append(one.time < until)
     if template is not None:
-        wanted.append(one.template_hash == template)
+        wanted.append(of_template(template))
     return wanted
 
 

@@ -47,12 +47,13 @@ class Exchange:
         answer: the text of the upstream's whole answer; None where it has none.
         tokens_in, tokens_out: sizes, the upstream's own, or estimated.
         tokens_estimated: whether they are.
-        cost_usd, saved_usd: at list price; None where that is not known.
+        cost_usd, saved_usd: at list price, the cost else at the one that the server was told; None where neither is known.
         local_ms, upstream_ms: how long each took, in milliseconds.
         user: who asked, as the client says. Only a keyed hash of it is stored.
         also: further ids of who asked, where the client gave several that differ. Only keyed hashes of them are stored.
         system: words to the system. Only a keyed hash of them is stored.
-        template: what stays the same in requests of one kind, for grouping. Only a keyed hash of it is stored.
+        template: the words to the system and the form of the answer, to the letter. Only a keyed hash of it is stored.
+        kind: what of the template stays the same from request to request, for grouping; empty where that is all of it. Likewise.
         key: a piece of the hash of the API key.
         truncated: whether a text was too long to be kept whole.
         altered: whether personal data was taken out of the input: it is not the text that was asked any more.
@@ -86,6 +87,7 @@ class Exchange:
     also: tuple[str, ...] = ()
     system: str = ""
     template: str = ""
+    kind: str = ""
     key: str = ""
     truncated: bool = False
     altered: bool = False
@@ -154,7 +156,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is. `asked` are requests by what they named, `groups` by the hash of their template, the most frequent first."""
+    """How much there is. `asked` are requests by what they named, `groups` by the hash of their kind, the most frequent first."""
 
     requests: int
     local: int

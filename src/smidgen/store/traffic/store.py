@@ -21,7 +21,7 @@ from smidgen.core.frames import UNFRAMED, Frame
 from smidgen.store.traffic import given, kinds, learning, pair_counts
 from smidgen.store.traffic.database import Database, url_of
 from smidgen.store.traffic.given import Given, Place
-from smidgen.store.traffic.kinds import Tally, Template
+from smidgen.store.traffic.kinds import Tally, Template, join_kinds
 from smidgen.store.traffic.shapes import (
     MOST_COMMENT,
     MOST_NAME,
@@ -108,13 +108,12 @@ class Traffic:
         if not exchanges:
             return 0
         with self._writing() as connection:
-            ids = [exchange.id for exchange in exchanges]
-            known = set(connection.scalars(sql.select(REQUESTS.c.id).where(REQUESTS.c.id.in_(ids))))
+            known = set(connection.scalars(sql.select(REQUESTS.c.id).where(REQUESTS.c.id.in_([one.id for one in exchanges]))))
             new = {exchange.id: exchange for exchange in reversed(exchanges) if exchange.id not in known}
             if new:
-                connection.execute(_insert(connection, REQUESTS), [self._row(new[id]) for id in reversed(new)])
-                aliases = [alias for exchange in new.values() for alias in self._aliases(exchange)]
-                if aliases:
+                connection.execute(_insert(connection, REQUESTS), rows := [self._row(new[id]) for id in reversed(new)])
+                join_kinds(connection, rows)
+                if aliases := [alias for exchange in new.values() for alias in self._aliases(exchange)]:
                     connection.execute(_insert(connection, ALIASES), aliases)
         self._still_there()
         return len(new)
@@ -223,7 +222,7 @@ class Traffic:
         opinions = sql.select(sql.func.count().label("all"), sql.func.count(FEEDBACK.c.corrected).label("corrected")).select_from(FEEDBACK)
         with self._reading() as connection:
             total, said = connection.execute(totals).mappings().one(), connection.execute(opinions).mappings().one()
-            asked, groups = _frequent(connection, one.asked), _frequent(connection, one.template_hash)
+            asked, groups = _frequent(connection, one.asked), _frequent(connection, one.kind_hash)
         first, last = (moment(time) if time is not None else None for time in (total["first"], total["last"]))
         return Counts(
             requests=total["requests"],
@@ -264,7 +263,7 @@ class Traffic:
         return moment(math.nextafter(time, math.inf)) if time is not None else None
 
     def template(self, said: str) -> str:
-        """The hash of what stays the same in requests of one kind, as it is stored with them."""
+        """The hash of a template, or of a kind, as it is stored with its requests."""
         return self._sides.hashed("template", said)
 
     def delete_user(self, user: str) -> Deleted:
@@ -308,6 +307,7 @@ class Traffic:
             "user_hash": self._user(one.user),
             "system_hash": self._sides.hashed("system", one.system),
             "template_hash": self._sides.hashed("template", one.template),
+            "kind_hash": self._sides.hashed("template", one.kind or one.template),
             "key_hash": one.key[:MOST_NAME],
             "audit_answer": None,
             "audit_model": "",

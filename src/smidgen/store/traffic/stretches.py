@@ -52,20 +52,20 @@ def stretch(
         reading: opens a connection to read by.
         asked: what they named; None for whatever they did.
         since, until: only requests that came at this time or later, and before that one.
-        kinds: templates, and the frames in one of which a text of each must stand; None for any.
+        kinds: templates or kinds, and the frames in one of which a text of each must stand; None for any.
     """
     one = REQUESTS.c
     wanted: list[sql.ColumnElement[bool]] = [one.odd == "", sql.func.length(one.input) < MOST_TEXT]
     if asked is not None:
         wanted.append(one.asked == asked)
     if kinds is not None:
-        wanted.append(one.template_hash.in_(list(kinds)))
+        wanted.append(sql.or_(one.template_hash.in_(list(kinds)), one.kind_hash.in_(list(kinds))))
     if since is not None:
         wanted.append(one.time >= stamp(since))
     if until is not None:
         wanted.append(one.time < stamp(until))
     order = (one.time.desc(), one.id.desc()) if newest else (one.time, one.id)
-    columns = (one.id, one.time, one.input, one.bundle_id, one.local_score, one.held_out, one.altered, one.template_hash)
+    columns = (one.id, one.time, one.input, one.bundle_id, one.local_score, one.held_out, one.altered, one.template_hash, one.kind_hash)
     found: list[Any] = []
     last: Any = None
     while len(found) < most:
@@ -81,7 +81,12 @@ def stretch(
         if not rows:
             break
         last = rows[-1]
-        found += [row for row in rows if kinds is None or any(frame.holds(row.input) for frame in kinds[row.template_hash])]
+        found += [row for row in rows if kinds is None or any(frame.holds(row.input) for frame in _frames(kinds, row))]
     found = found[:most]
     texts = [Heard(row.id, moment(row.time), row.input, row.bundle_id, row.local_score, row.held_out, row.altered) for row in found]
     return texts[::-1] if newest else texts
+
+
+def _frames(kinds: Mapping[str, Sequence[Frame]], row: Any) -> list[Frame]:
+    """Those that are asked for of its template, or of its kind."""
+    return [frame for hash in {row.template_hash, row.kind_hash} for frame in kinds.get(hash, ())]

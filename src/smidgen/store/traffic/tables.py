@@ -11,6 +11,7 @@ import secrets
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Double,
     ForeignKey,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     insert,
     inspect,
+    or_,
     select,
     text,
     update,
@@ -69,9 +71,11 @@ REQUESTS = Table(
     Column("answer_state", String, nullable=False),
     Column("audit_answer", Text),
     Column("audit_model", String, nullable=False),
+    Column("kind_hash", String, nullable=False),
     Index("requests_time", "time", "id"),
     Index("requests_asked", "asked", "time", "id"),
     Index("requests_user", "user_hash"),
+    Index("requests_template", "template_hash"),
 )
 
 ALIASES = Table(
@@ -115,11 +119,22 @@ CHANGES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE requests ADD COLUMN audit_answer TEXT",
         "ALTER TABLE requests ADD COLUMN audit_model VARCHAR DEFAULT '' NOT NULL",
     ),
+    (
+        "ALTER TABLE requests ADD COLUMN kind_hash VARCHAR DEFAULT '' NOT NULL",
+        # What varied in the words to the system is not known any more: each template is a kind, until it comes again and tells its own.
+        "UPDATE requests SET kind_hash = template_hash",
+        "CREATE INDEX requests_template ON requests (template_hash)",
+    ),
 )
 """What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
 
 _LOCK = 7_361_001
 """Any number: PostgreSQL's lock of those who set a store up."""
+
+
+def of_template(hash: str) -> ColumnElement[bool]:
+    """What is so of every request of a template, or of a kind: lines remember their jobs by either."""
+    return or_(REQUESTS.c.template_hash == hash, REQUESTS.c.kind_hash == hash)
 
 
 def current(connection: Connection) -> dict[str, str] | None:
