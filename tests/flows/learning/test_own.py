@@ -147,7 +147,7 @@ def test_of_an_export_of_held_out_requests_the_certifying_side_alone_certifies(l
     id = learnt(line, {"data": 2000}, Material((), (), ()))
     with opened() as store:
         store.add([exchange(number) for number in range(2500)])
-        count = traffic_export.export(store, tmp_path / "held.jsonl", "support", held_out=True)
+        count = traffic_export.export(store, tmp_path / "held.jsonl", "support", held_out=True).pairs
         traffic_export.export(store, tmp_path / "learnt.jsonl", "support", held_out=False)
         texts = {pair.input for pair in store.pairs("support", True)}
     certifying = [given for given in texts if held_side(given, line.read().key) is Side.CERTIFYING]
