@@ -285,16 +285,17 @@ def answered(scores: Any) -> tuple[Any, Any]:
     return found.max(axis=1), found.argmax(axis=1)
 
 
-def contest(champion: Any, challenger: Any, said: Any, level: float, rng: np.random.Generator) -> Contest:
-    """The answers of both on the rows that choose, as `flows/learning/contest.py` has it."""
+def contest(champion: Any, challenger: Any, said: Any, spent: float, rng: np.random.Generator) -> Contest:
+    """The answers of both on the rows that choose, as `flows/learning/contest.py` has it; `spent` is what this look has of the level."""
+    half = spent / 2
     if not len(said):
-        return Contest(0, None, None, 0, 0, 1.0, 1.0, level, MARGIN)
+        return Contest(0, None, None, 0, 0, 1.0, 1.0, half, MARGIN)
     first, second = ((labels == said).astype(np.float64) for labels in (champion, challenger))
     change = (second - first)[rng.permutation(len(said))]
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
-    p, p_not_worse = better(change, level), not_worse(change, MARGIN, level)
-    p_worse = better(-change, level)
-    return Contest(len(said), float(first.mean()), float(second.mean()), gained, lost, p, p_not_worse, level, MARGIN, p_worse=p_worse)
+    p, p_not_worse = better(change, half), not_worse(change, MARGIN, spent)
+    p_worse = better(-change, spent)
+    return Contest(len(said), float(first.mean()), float(second.mean()), gained, lost, p, p_not_worse, half, MARGIN, p_worse=p_worse)
 
 
 def noisy(gold: Any, classes: int, share: float, rng: np.random.Generator) -> Any:
