@@ -107,7 +107,7 @@ def fit(
 
 
 def _of_all_rows(x: Floats, y: Floats, w: Floats, gamma: float, ridge: float) -> KernelRidge:
-    """Where every row can carry the answers: in place of the kernel's root and the products with it, the root of (n, n) alone."""
+    """Where every row can carry the answers: in place of the kernel's root and the products with it, one root of (n, n) and its inverse."""
     size = np.sqrt(w)[:, None]
     kernel = likeness(x, x, gamma)
     inner = size * kernel * size.T

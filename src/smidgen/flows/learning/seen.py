@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from smidgen.core.errors import BundleError
 from smidgen.data.sides import Side
 from smidgen.flows.learning.material import Material
+from smidgen.flows.learning.record import Record
 from smidgen.flows.learning.sides import name_of
-from smidgen.store import atomic
 from smidgen.store.line import Line
 
-_FILE = "seen.txt"
 _SIGNS: Mapping[str, Side] = {"l": Side.LEARNING, "c": Side.CHOOSING, "t": Side.CERTIFYING}
 _VERSION = "v"
+_SEEN = Record(
+    "seen.txt",
+    what="what the versions of the line have seen",
+    without="Without it, a version would be certified on texts that it knows by heart.",
+    fine=lambda entry: entry[:2] in {f"{sign} " for sign in (*_SIGNS, _VERSION)},
+)
 
 
 @dataclass(frozen=True)
@@ -36,54 +39,19 @@ def write_down(line: Line, version: str, material: Material) -> None:
     """Write down the texts of a learning, before the version that it made (by its id) is compared, tested or promoted. Call it under the
     line's lock for learning. Raises BundleError where that cannot be done."""
     key = line.read().key
-    known = _lines(line)
     sides = (("l", material.learning), ("c", material.choosing), ("t", material.certifying))
     texts = (f"{sign} {name_of(taken.row.input, key)}" for sign, rows in sides for taken in rows)
     # The version last: it says that all its texts stand there.
-    new = dict.fromkeys(entry for entry in (*texts, f"{_VERSION} {version}") if entry not in known)
-    if not new:
-        return
-    file = _place(line)
-    try:
-        file.parent.mkdir(exist_ok=True)
-        atomic.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
-    except OSError as error:
-        raise BundleError(
-            "what the new version has seen cannot be written down", value=f"{file}: {error.strerror}", todo="Make room on the disk."
-        ) from error
+    _SEEN.add(line, (*texts, f"{_VERSION} {version}"))
 
 
 def read(line: Line) -> Seen:
     """What is written down; nothing where no learning has written yet. Raises BundleError where it cannot be read."""
     texts, versions = set[tuple[str, Side]](), set[str]()
-    for entry in _lines(line):
+    for entry in _SEEN.read(line):
         sign, _, name = entry.partition(" ")
         if sign == _VERSION:
             versions.add(name)
         else:
             texts.add((name, _SIGNS[sign]))
     return Seen(frozenset(texts), frozenset(versions))
-
-
-def _lines(line: Line) -> dict[str, None]:
-    """The entries, in their order. Raises BundleError where they cannot be read."""
-    file = _place(line)
-    try:
-        found = dict.fromkeys(file.read_text(encoding="ascii").splitlines())
-        strange = next((entry for entry in found if entry[:2] not in {f"{sign} " for sign in (*_SIGNS, _VERSION)}), None)
-        if strange is not None:
-            raise ValueError(f"{strange[:40]!r} is no entry")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BundleError(
-            "what the versions of the line have seen cannot be read",
-            value=f"{file}: {error}",
-            todo="Put a copy of the file back. Without it, a version would be certified on texts that it knows by heart.",
-            file=file.name,
-        ) from error
-    return found
-
-
-def _place(line: Line) -> Path:
-    return line.folder / "rows" / _FILE

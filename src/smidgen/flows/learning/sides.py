@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
-from smidgen.core.errors import BundleError
 from smidgen.core.rows import Text, joined
 from smidgen.data.near import folded
 from smidgen.data.sides import Side, side
-from smidgen.store import atomic
+from smidgen.flows.learning.record import Record
 from smidgen.store.line import Batch, Line, Pointer
 
-_FILE = "learnt.txt"
+_LEARNT = Record(
+    "learnt.txt",
+    what="what the line has learnt of held-out texts",
+    without="Without it, texts that a version knows by heart would be held out again.",
+    fine=lambda entry: " " not in entry,
+)
 
 
 class Sides:
@@ -28,7 +31,7 @@ class Sides:
 
     def __init__(self, line: Line, pointer: Pointer) -> None:
         self._key, self._held_out = pointer.key, pointer.held_out
-        self.learnt = frozenset(_read(line))
+        self.learnt = frozenset(_LEARNT.read(line))
 
     def of(self, text: Text, batch: Batch | None = None) -> Side:
         """Of a text; of one in a batch that the first version learnt, that of the rows to learn from."""
@@ -41,38 +44,7 @@ def held_no_more(line: Line, texts: Iterable[Text]) -> None:
     """Texts that were held out are learnt from, from now on for ever. Call it under the line's lock for learning. Raises BundleError where
     that cannot be written."""
     key = line.read().key
-    known = _read(line)
-    new = dict.fromkeys(name for text in texts if (name := name_of(text, key)) not in known)
-    if not new:
-        return
-    file = _place(line)
-    try:
-        file.parent.mkdir(exist_ok=True)
-        atomic.write(file, "".join(f"{name}\n" for name in (*known, *new)).encode("ascii"))
-    except OSError as error:
-        raise BundleError(
-            "what is learnt from cannot be written down", value=f"{file}: {error.strerror}", todo="Make room on the disk."
-        ) from error
-
-
-def _read(line: Line) -> dict[str, None]:
-    """The names of texts that are remembered, in their order. Raises BundleError where they cannot be read."""
-    file = _place(line)
-    try:
-        return dict.fromkeys(file.read_text(encoding="ascii").split())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise BundleError(
-            "what the line has learnt of held-out texts cannot be read",
-            value=f"{file}: {error}",
-            todo="Put a copy of the file back. Without it, texts that a version knows by heart would be held out again.",
-            file=file.name,
-        ) from error
-
-
-def _place(line: Line) -> Path:
-    return line.folder / "rows" / _FILE
+    _LEARNT.add(line, (name_of(text, key) for text in texts))
 
 
 def name_of(text: Text, key: str) -> str:
