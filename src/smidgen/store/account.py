@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smidgen.store.home import home
+from smidgen.store.journal import into_wal
 
 VERSION = 1
 KEPT_DAYS = 400
@@ -226,7 +227,7 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     with _faults():
         base = sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
         try:
-            base.execute("PRAGMA journal_mode=WAL")
+            into_wal(base, _WAIT_SECONDS)
             base.execute("PRAGMA synchronous=NORMAL")
             yield base
         finally:

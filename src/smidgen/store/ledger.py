@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.store.home import home
+from smidgen.store.journal import into_wal
 
 VERSION = 1
 NANO = 1_000_000_000
@@ -92,7 +93,7 @@ class Ledger:
         self._lock = threading.Lock()
         with _faults():
             self._base = sqlite3.connect(file or place(), timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-            self._base.execute("PRAGMA journal_mode=WAL")
+            into_wal(self._base, _WAIT_SECONDS)
             self._base.execute("PRAGMA synchronous=NORMAL")
             self._begin()
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from smidgen.core.errors import InputError, MissingExtra
 from smidgen.store.home import home
+from smidgen.store.journal import into_wal
 from smidgen.store.traffic.shapes import TrafficError
 
 FILE = "traffic.db"
@@ -142,8 +143,9 @@ def _make(file: Path) -> None:
 def _prepared(connection: sqlite3.Connection, _: object) -> None:
     """Settings of each connection: the journal that lets others read, commits that last through a power cut, deletions that overwrite."""
     connection.isolation_level = None  # transactions are begun where they are meant
+    into_wal(connection, _BUSY_SECONDS)
     cursor = connection.cursor()
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "temp_store=MEMORY"):
+    for setting in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "temp_store=MEMORY"):
         cursor.execute(f"PRAGMA {setting}")
     cursor.close()
 
