@@ -25,7 +25,7 @@ from smidgen.stats.audit import Audit
 from smidgen.stats.calibration import softmax
 from smidgen.stats.certified import Claim, certified, steps
 from smidgen.stats.contradiction import contradicted
-from smidgen.stats.kernel_ridge import SHARP, fit
+from smidgen.stats.kernel_ridge import fit, logits
 from smidgen.stats.paired import better, not_worse
 from smidgen.stats.prospect import prospect
 from smidgen.stats.selective import Selection, risk_coverage
@@ -281,7 +281,7 @@ def kernel(traffic: Traffic, learning: Any, choosing: Any) -> Taught:
 
 def answered(scores: Any) -> tuple[Any, Any]:
     """(n,) how sure the answers are, and the answers."""
-    found = softmax(SHARP * np.asarray(scores, np.float64), 1.0)
+    found = softmax(logits(np.asarray(scores, np.float64)), 1.0)
     return found.max(axis=1), found.argmax(axis=1)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from smidgen.stats import kernel_ridge
-from smidgen.stats.kernel_ridge import Floats, fit, likeness
+from smidgen.stats.calibration import softmax
+from smidgen.stats.kernel_ridge import SHARP, Floats, fit, likeness, logits
 
 
 def unit(rng: np.random.Generator, n: int, width: int = 8) -> Floats:
@@ -100,3 +101,34 @@ def test_rows_that_are_all_the_same_are_no_trouble() -> None:
     x = np.repeat(unit(np.random.default_rng(6), 1), 20, axis=0)
     found = fit(x, np.tile(np.array([[1, 0]], np.float32), (20, 1)))
     assert found.scores(x[:1])[0] == pytest.approx([1, 0], abs=0.05) and np.isfinite(found.left_out).all()
+
+
+def log_loss(table: np.ndarray, labels: np.ndarray) -> float:
+    """Of logits (n, outputs), against the labels that hold."""
+    return float(-np.log(softmax(table.astype(np.float64))[np.arange(len(labels)), labels]).mean())
+
+
+def test_logits_keep_the_order_and_know_no_zero() -> None:
+    scores = np.array([[-0.2, -0.01, 0.0, 0.02, 0.5, 1.1]], np.float32)
+    found = logits(scores)
+    assert found.shape == scores.shape and found.dtype == np.float32
+    assert (np.diff(found[0]) > 0).all() and found[0, 2] == 0.0
+    assert found[0, 4] == pytest.approx(4 * np.log(0.5 * 6**0.5 + (0.25 * 6 + 1) ** 0.5), rel=1e-5)
+    # Of a hundred labels one has half of all, the others next to nothing, which together is not as likely.
+    many = np.full((1, 100), 0.005, np.float32)
+    many[0, 0] = 0.5
+    assert softmax(logits(many).astype(np.float64))[0, 0] > 0.9 > 0.6 > softmax(SHARP * many.astype(np.float64))[0, 0]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_logits_of_many_labels_are_surer_where_they_are_right(noise: float) -> None:
+    """On rows apart, with wrong ones among them or none."""
+    rng = np.random.default_rng(40)
+    centres = rng.normal(size=(40, 32))
+    gold = rng.integers(40, size=1500)
+    x = centres[gold] + 1.4 * rng.normal(size=(1500, 32))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    said = np.where(rng.random(1500) < noise, rng.integers(40, size=1500), gold)
+    fitted = fit(x[:600], np.eye(40, dtype=np.float32)[said[:600]])
+    scores = fitted.scores(x[600:])
+    assert log_loss(logits(scores), said[600:]) < 0.95 * log_loss(SHARP * scores, said[600:])

@@ -78,7 +78,10 @@ def reference(encoder: torch.nn.Module, folder: Path, texts: list[Text], **facts
             x = torch.stack([torch.exp(-facts["kernel"] * (x - mark).square().sum() / 2) for mark in tensors["head.landmarks"]])
         if facts.get("scale"):
             head = facts["scale"] * head / head.norm(dim=1, keepdim=True)
-        logits.append((head @ x + tensors["head.bias"]).numpy())
+        given = head @ x + tensors["head.bias"]
+        if gain := facts.get("arsinh"):
+            given = gain * (given + (given**2 + 1).sqrt()).log()
+        logits.append(given.numpy())
         features.append(pooled.numpy())
     return np.stack(logits), np.stack(features)
 
@@ -95,6 +98,7 @@ HEADS: list[dict[str, object]] = [
     {"scale": 12.5},
     {"normalize": True, "hidden": "gelu"},
     {"kernel": 2.0},
+    {"kernel": 2.0, "arsinh": 4.0},
 ]
 
 
@@ -118,7 +122,7 @@ def test_fast_gelu(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("facts", [{"normalize": True}, {"kernel": 2.0}], ids=str)
+@pytest.mark.parametrize("facts", [{"normalize": True}, {"kernel": 2.0}, {"kernel": 2.0, "arsinh": 4.0}], ids=str)
 def test_another_architecture_is_traced(facts: dict[str, object], tmp_path: Path) -> None:
     config = transformers.DistilBertConfig(
         vocab_size=len(WORDS), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=40, pad_token_id=0

@@ -13,6 +13,8 @@ from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
+from smidgen.stats import kernel_ridge
+from smidgen.stats.calibration import softmax
 from smidgen.students import vocabulary
 from smidgen.students.kernel import KernelSettings
 from smidgen.students.linear import LinearSettings
@@ -56,6 +58,27 @@ def test_it_learns_and_is_served_as_trained(
     assert np.mean(served.argmax(1) == reference.argmax(1)) >= 0.97
     right = np.mean([FORM["labels"][number] == row.output for number, row in zip(served.argmax(1), test, strict=True)])
     assert right > least
+
+
+def test_a_kernel_head_of_many_labels_is_surer_than_its_scores_are(tmp_path: Path) -> None:
+    """In log loss on the shop's test rows, as it is and by the best temperature."""
+    train, test = ([Row(text, label) for text, label in shop(name)[::3]] for name in ("support_train", "support_test"))
+    form = {"labels": sorted({row.output for row in train}), "multi_label": False}
+    test = [row for row in test if row.output in form["labels"]]
+    student = registry.find("students", "kernel")
+    student.fit(Training(train, (), form, find("minilm"), KernelSettings(), seed=3), Workspace(tmp_path, 1, Silent()))
+    found = student.raw(tmp_path, [row.input for row in test], 1)["logits"].astype(np.float64)
+    gold = [form["labels"].index(row.output) for row in test]
+
+    def log_loss(logits: np.ndarray) -> float:
+        return float(-np.log(softmax(logits)[np.arange(len(gold)), gold]).mean())
+
+    scores = np.sinh(found / kernel_ridge.GAIN) / len(form["labels"]) ** 0.5
+    assert len(form["labels"]) > 30
+    assert log_loss(found) < 0.8 * log_loss(kernel_ridge.SHARP * scores)
+    assert min(log_loss(found * times) for times in np.geomspace(0.3, 3, 25)) < min(
+        log_loss(scores * times) for times in np.geomspace(1, 100, 41)
+    )
 
 
 def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], list[Row]], tmp_path: Path) -> None:

@@ -25,4 +25,4 @@ def fitted(vectors: NDArray[np.float32], targets: NDArray[np.int64], classes: in
 
 def chances(scores: NDArray[np.float32]) -> Floats:
     """Scores as probabilities (n, classes): on BANKING77 about as sure as they are right."""
-    return softmax(kernel_ridge.SHARP * scores.astype(np.float64), 1.0)
+    return softmax(kernel_ridge.logits(scores.astype(np.float64)), 1.0)

@@ -20,8 +20,10 @@ GAMMA = 2.0
 """How fast likeness falls off: two texts at a right angle have exp(-2), 0.14."""
 RIDGE = 0.2
 LANDMARKS = 4096
+GAIN = 4.0
+"""Of the logits that scores are made to: with it their softmax is about as sure as it is right, whatever the number of labels."""
 SHARP = 10.0
-"""Scores lie about in 0..1; so sharpened, their softmax is about as sure as it is right."""
+"""The same of scores each of which is a yes or no of its own."""
 _JITTER = 1e-3
 """Added to the diagonal of the landmarks' kernel, for rows that are nearly the same."""
 _BLOCK = 8192
@@ -47,6 +49,16 @@ class KernelRidge:
     def scores(self, vectors: Floats) -> Floats:
         """(n, outputs), about 1 for a label that holds and 0 for others, for (n, width) unit vectors."""
         return np.concatenate([likeness(part, self.landmarks, self.gamma) @ self.weights for part in _blocks(vectors)])
+
+
+def logits(scores: Floats) -> Floats:
+    """(n, outputs) logits of scores one of which holds: GAIN · arsinh(√outputs · score).
+
+    Scores are estimates of shares, each off by a little. Multiplied by a number alone they would have a softmax in which many labels with
+    next to nothing are together as likely as the one with half of all; their logs know no zero. This is a line up to 1 / √outputs, about
+    what an estimate is off by where labels are many, and a logarithm from there on. docs/log.md has what it is worth.
+    """
+    return np.asarray(GAIN * np.arcsinh(np.sqrt(np.float32(scores.shape[1])) * scores))
 
 
 def likeness(first: Floats, second: Floats, gamma: float) -> Floats:

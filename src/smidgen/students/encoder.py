@@ -117,6 +117,8 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
     if facts.get("kernel"):
         seen = torch.exp(facts["kernel"] * (seen @ head["head.landmarks"].T - 1))
     logits = seen @ head["head.weight"].T + head["head.bias"]
+    if facts.get("arsinh"):
+        logits = facts["arsinh"] * torch.asinh(logits)
     return {"logits": logits.numpy(), "embedding": features.numpy()}
 
 

@@ -6,6 +6,7 @@ What fine-tuning moves in the encoder, the kernel makes up for by comparing a te
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,21 +121,23 @@ def _weights(rows: Sequence[Row], form: Form) -> Floats:
 
 
 def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: bool, folder: Path) -> None:
-    """The base as it is, under its Hugging Face names, and the head beside it, its scores as logits."""
+    """The base as it is, under its Hugging Face names, and the head beside it. Of one label it gives what `kernel_ridge.logits`
+    takes the arsinh of; of several each is a yes or no of its own, as likely as not half-way between the two."""
     import torch
     from safetensors.torch import save_file
 
     model = load_encoder(base, torch.float32)
-    sharp = kernel_ridge.SHARP
+    outputs = head.weights.shape[1]
+    sharp = kernel_ridge.SHARP if multi_label else math.sqrt(outputs)
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
     tensors["head.landmarks"] = torch.from_numpy(np.ascontiguousarray(head.landmarks))
     tensors["head.weight"] = torch.from_numpy(np.ascontiguousarray(sharp * head.weights.T))
-    # Of several labels each is a yes or no of its own, as likely as not half-way between the two.
-    tensors["head.bias"] = torch.full((head.weights.shape[1],), -sharp / 2 if multi_label else 0.0)
+    tensors["head.bias"] = torch.full((outputs,), -sharp / 2 if multi_label else 0.0)
     save_file(tensors, folder / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(base / name, folder / name)
     facts = {"pooling": model.pooling, "normalize": True, "scale": None, "kernel": head.gamma, "max_length": length}
+    facts["arsinh"] = None if multi_label else kernel_ridge.GAIN
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 

@@ -160,7 +160,11 @@ def _pool_and_answer(graph: _Graph, x: str, head: Head) -> None:
         rows_of_head = head.scale * rows_of_head / np.maximum(np.linalg.norm(rows_of_head, axis=1, keepdims=True), 1e-12)
     graph.outputs = rows_of_head.shape[0]
     bias = graph.tensors.get("head.bias", np.zeros(graph.outputs, np.float32))
-    graph.node("Gemm", [features, graph.constant("head.weight", rows_of_head), graph.constant("head.bias", bias)], "logits", transB=1)
+    given = "logits" if head.arsinh is None else "head.scores"
+    graph.node("Gemm", [features, graph.constant("head.weight", rows_of_head), graph.constant("head.bias", bias)], given, transB=1)
+    if head.arsinh is not None:
+        bent = graph.node("Asinh", [given], "head.bent")
+        graph.node("Mul", [bent, graph.constant("head.gain", np.array(head.arsinh, np.float32))], "logits")
 
 
 def _answer_tokens(graph: _Graph, x: str) -> None:

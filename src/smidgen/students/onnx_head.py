@@ -24,6 +24,7 @@ class Head:
         hidden: activation of a hidden layer (`hidden.weight`, `hidden.bias`) between pooled features and head, or None.
         kernel: γ of a kernel head: the head sees exp(γ (⟨pooled, landmark⟩ - 1)) for each of `head.landmarks` (m, width), of length 1 as
             pooled features are then; None for the features themselves.
+        arsinh: logits are so many times the arsinh of what the head gives; None for what it gives.
     """
 
     pooling: str = "mean"
@@ -32,6 +33,7 @@ class Head:
     max_length: int = 128
     hidden: str | None = None
     kernel: float | None = None
+    arsinh: float | None = None
 
     @property
     def unit(self) -> bool:

@@ -83,6 +83,10 @@ def _module(torch: Any, encoder: Any, own: dict[str, Any], head: Head) -> Any:
             if head.kernel is not None:
                 features = torch.exp(head.kernel * (features @ own["head.landmarks"].T - 1))
             weight = own["head.weight"] if head.scale is None else head.scale * functional.normalize(own["head.weight"], dim=-1)
-            return functional.linear(features, weight, own.get("head.bias")), pooled
+            logits = functional.linear(features, weight, own.get("head.bias"))
+            if head.arsinh is not None:  # torch's own exporter has no asinh
+                size = logits.abs()
+                logits = head.arsinh * logits.sign() * torch.log(size + (size * size + 1).sqrt())
+            return logits, pooled
 
     return Whole().eval()
