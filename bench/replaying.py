@@ -77,6 +77,7 @@ class Policy:
         every: new labels after which it learns, at the least.
         grown: by what share of those that it knew labels must have grown besides.
         likely: how likely a certificate must be to be tested for.
+        overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
         aside: whether texts that are held out are always escalated, so that the held-out rows are like all the traffic.
     """
 
@@ -86,6 +87,7 @@ class Policy:
     every: int = 100
     grown: float = 0.3
     likely: float = LIKELY
+    overall: float | None = None
     aside: bool = False
 
 
@@ -227,9 +229,9 @@ class Gateway:
         points, measured = challenger.curve, challenger.measured
         if len(tested) >= FEWEST:
             points, measured = risk_coverage(scores[tested], (labels[tested] == said[tested]).astype(np.float64)), len(tested)
-        claim = Claim(policy.alpha, share(policy.delta, self.looks + 1))
+        claim = Claim(policy.alpha, share(policy.delta, self.looks + 1), overall=policy.overall)
         curve = [(point.coverage, point.risk) for point in points]
-        hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta)
+        hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta, claim.overall)
         if fought is not None and self.threshold is not None and not (fought.won or fought.behind):
             now = self.scores[choosing] >= self.threshold
             more = len(now) > 0 and hoped.share > float(now.mean()) + MARGIN

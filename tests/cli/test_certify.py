@@ -30,6 +30,16 @@ def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.C
     assert code(["certify", bundle, "--data", str(file), "--threads", "1"]) == 2
 
 
+def test_what_may_be_lost_of_all_requests(certified_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "calibration.csv", pairs(1500, 3, start=20_000))
+    assert code(["certify", str(certified_bundle), "--data", str(file), "--overall", "0.01", "--threads", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["certificate"]["overall"] == 0.01
+    assert code(["certify", str(certified_bundle), "--show"]) == 0
+    assert "of all requests on average at most 0.01 are answered locally and disagree" in " ".join(capsys.readouterr().out.split())
+    assert code(["certify", str(certified_bundle), "--data", str(file), "--overall", "2", "--threads", "1"]) == 2
+    assert "Give --overall 0.01" in " ".join(capsys.readouterr().err.split())
+
+
 def test_no_certificate_is_exit_1_with_what_is_missing(
     certified_bundle: Path,  # noqa: F811
     tmp_path: Path,

@@ -77,6 +77,20 @@ def test_a_bundle_that_is_not_good_enough_gets_none_and_what_was_there_stays(cer
     assert papers.place(certified_bundle).read_bytes() == kept
 
 
+def test_what_may_be_lost_of_all_requests_is_asked_for_and_said(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "calibration.csv", pairs(1500, 3, start=20_000))
+    plain, whole = (run(certified_bundle, file, overall=overall).certificate for overall in (None, 0.01))
+    assert "overall" not in plain.facts() and "of all requests" not in plain.statement
+    assert whole.facts()["overall"] == 0.01 and whole.share < plain.share
+    assert "and of all requests on average at most 0.01 are answered locally and disagree, for traffic exchangeable" in whole.statement
+    assert (whole.answering[0].loss + 1) / 1501 <= 0.01 < (plain.answering[0].loss + 1) / 1501
+    assert papers.read(papers.place(certified_bundle)) == whole
+    assert standing(certified_bundle, subject_of(open_bundle(certified_bundle).manifest), NOW).valid
+    with pytest.raises(CertificateError, match=r"keep alpha, but with them [\d.]+ of all 1,500 pairs are lost") as caught:
+        run(certified_bundle, file, overall=0.0001)
+    assert "--overall" in str(caught.value.todo) or "pairs would do" in str(caught.value.todo)
+
+
 def test_too_few_pairs_say_how_many_more(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     with pytest.raises(CertificateError, match="59 pairs are needed, 19 more than these 40") as caught:
         run(certified_bundle, write_pairs(tmp_path / "few.csv", pairs(40, 5, start=20_000)))
@@ -225,6 +239,8 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
         ({"alpha": 0.0}, "alpha lies between"),
         ({"delta": 1.0}, "delta lies between"),
         ({"alpha": float("nan")}, "alpha lies between"),
+        ({"overall": 0.0}, "overall lies between"),
+        ({"overall": 1.0}, "overall lies between"),
         ({"valid_days": 0}, "1 day to ten years"),
         ({"reference": "judge"}, "measured error"),
         ({"judge": Judge(1, 10)}, "measured error"),

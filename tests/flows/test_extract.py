@@ -49,7 +49,7 @@ def bundle(data: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
             "name": "spans",
             "task": "extract",
             "data": {"train": str(data[0]), "test": str(data[1]), "input": "text", "label": "spans"},
-            "train": {"epochs": 20},
+            "train": {"epochs": 12},
             # So few rows: a single changed answer would be more than the usual gate allows.
             "gate": {"max_loss": 0.1, "min_agreement": 0.8},
         }

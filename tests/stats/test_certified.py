@@ -155,3 +155,60 @@ def test_what_cannot_be_is_refused():
         certified([0.1], [0.0, 1.0], [], CLAIM)
     with pytest.raises(ValueError, match="0 or 1"):
         certified([0.1], [0.5], [], CLAIM)
+
+
+@pytest.mark.parametrize(("model", "n"), [("strong", 300), ("strong", 1000), ("weak", 1000), ("hopeless", 1000)])
+def test_of_all_requests_no_more_is_lost_on_average_than_is_asked(model, n):
+    """The true share that is answered and wrong, averaged over samples: conformal risk control bounds that mean."""
+    asked = Claim(0.2, DELTA, overall=0.01)
+    lost = np.array([one.share * one.risk for one in drawn(model, n, asked, SEEDS)])
+    assert lost.mean() <= 0.01 + 2.33 * lost.std() / math.sqrt(SEEDS)
+    free = np.array([one.share * one.risk for one in drawn(model, n, Claim(0.2, DELTA), 50)])
+    assert lost.mean() < free.mean() / 2  # it is this that stops it, not alpha
+
+
+def test_it_uses_what_of_all_requests_may_be_lost():
+    lost = np.array([one.share * one.risk for one in drawn("strong", 1000, Claim(0.2, DELTA, overall=0.01), SEEDS)])
+    assert lost.mean() >= 0.8 * 0.01
+
+
+def test_alpha_holds_whatever_may_be_lost_of_all():
+    found = drawn("strong", 1000, Claim(ALPHA, DELTA, overall=0.03), SEEDS)
+    assert sum(one.risk > ALPHA for one in found) / SEEDS <= DELTA + ALLOWANCE
+    assert all(one.share <= plain.share for one, plain in zip(found, outcomes("strong", 1000), strict=True))
+
+
+def test_the_laxest_threshold_that_loses_few_is_taken():
+    scores = np.concatenate([np.full(300, 0.9), np.full(100, 0.8), np.full(600, 0.7)])
+    losses = np.concatenate([np.arange(300) < 2, np.arange(100) < 5, np.arange(600) < 10]).astype(float)
+    tries = [Step(0.9, 0.3), Step(0.8, 0.4), Step(0.7, 1.0)]
+    wanted = {None: 0.7, 0.02: 0.7, 0.0175: 0.8, 0.01: 0.8, 0.0075: 0.9, 0.003: 0.9}
+    for overall, threshold in wanted.items():
+        outcome = certified(scores, losses, tries, Claim(ALPHA, DELTA, overall=overall))
+        assert outcome.threshold == threshold, overall
+        assert not outcome.too_many and outcome.loss == losses[scores >= threshold].sum()
+    # Of 1,001 three hundredths of a percent less than the three that are counted: two errors, and the next request.
+    claim = Claim(ALPHA, DELTA, overall=0.0029)
+    none = certified(scores, losses, tries, claim)
+    assert none.threshold is None and none.too_many and (none.answered, none.loss, none.tried) == (300, 2, 1)
+    assert needed(none, tries, claim) == math.ceil((1 - 0.0029) / (0.0029 - 0.002))
+    assert needed(none, tries, Claim(ALPHA, DELTA, overall=0.002)) is None
+
+
+def test_too_few_rows_say_how_many_lose_few():
+    claim = Claim(ALPHA, DELTA, overall=0.01)
+    tries = [Step(0.5, 0.9)]
+    for n, threshold in ((98, None), (99, 0.5)):
+        assert certified(np.ones(n), np.zeros(n), tries, claim).threshold == threshold
+    assert needed(certified(np.ones(98), np.zeros(98), tries, claim), tries, claim) == 99
+    assert needed(certified(np.ones(20), np.zeros(20), tries, claim), tries, claim) == 99
+
+
+def test_a_judge_counts_in_what_is_lost_of_all():
+    rng = np.random.default_rng(1)
+    scores, losses = rng.random(3000), np.zeros(3000)
+    tries = [Step(1 - share, share) for share in (0.5, 0.9)]
+    judge = Judge(2, 1000)
+    fits = judge.bound(DELTA) + 2 / 3000
+    assert certified(scores, losses, tries, Claim(ALPHA, DELTA, judge=judge, overall=fits)).threshold is not None
+    assert certified(scores, losses, tries, Claim(ALPHA, DELTA, judge=judge, overall=judge.bound(DELTA))).too_many

@@ -25,6 +25,23 @@ def test_it_is_about_how_often_one_is_given(n: int, low: float, high: float) -> 
     assert abs(given / 200 - found.chance) < 0.25
 
 
+@pytest.mark.parametrize(("n", "low", "high"), [(90, 0.0, 0.0), (400, 0.6, 1.0), (2000, 0.99, 1.0)])
+def test_what_may_be_lost_of_all_is_foreseen(n: int, low: float, high: float) -> None:
+    """No 98 rows show that a hundredth is not lost; with more it stops at fewer requests than alpha alone would."""
+    found, plain = (prospect(LINE, 100_000, n, 0.05, 0.025, overall) for overall in (0.01, None))
+    rng = np.random.default_rng(n)
+    claim, given, answered = Claim(0.05, 0.025, overall=0.01), 0, []
+    for _ in range(200):
+        scores = rng.uniform(size=n)
+        losses = (rng.uniform(size=n) < 0.36 * (1 - scores) ** 2).astype(float)
+        threshold = certified(scores, losses, steps([(1 - share, share) for share, _ in LINE]), claim).threshold
+        given += threshold is not None
+        answered.append(0.0 if threshold is None else 1 - threshold)
+    assert low <= found.chance <= high and found.share <= plain.share
+    assert abs(given / 200 - found.chance) < 0.25
+    assert found.share == pytest.approx(np.median(answered), abs=0.12)
+
+
 def test_what_was_measured_on_few_rows_is_believed_less() -> None:
     flawless = [(1.0, 0.0)]
     chances = [prospect(flawless, measured, 200, 0.05, 0.025).chance for measured in (5, 20, 100, 1000)]

@@ -31,6 +31,13 @@ def certify(
     ] = None,
     alpha: Annotated[float, typer.Option(help="Share of the local answers that may disagree with the reference.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Chance that this does not hold.")] = 0.05,
+    overall: Annotated[
+        float | None,
+        typer.Option(
+            help="Of all requests, the share that may be answered locally and disagree, on average: 0.01 keeps the whole within a point of "
+            "asking the large model every time (default: as alpha has it)."
+        ),
+    ] = None,
     reference: Annotated[
         Literal["gold", "model", "reviews", "judge"] | None,
         typer.Option(
@@ -99,7 +106,7 @@ def certify(
         whose: Literal["gold", "model", "reviews", "judge", "request"] = reference or _REFERENCES[loss]
         asked = _judged(loss, judge, judge_model, judge_says, budget_usd, budget_tokens)
         named = asked.model if asked is not None else reference_model or ""
-        terms = Terms(alpha, delta, whose, _judge(judge_errors), valid_days, segment, model=named, loss=loss)
+        terms = Terms(alpha, delta, whose, _judge(judge_errors), valid_days, segment, model=named, loss=loss, overall=overall)
         try:
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model, ExitStack() as stack:
                 marking = None

@@ -83,6 +83,13 @@ def learn(
             "(default: as the champion's, else 0.05)."
         ),
     ] = None,
+    overall: Annotated[
+        float | None,
+        typer.Option(
+            help="Of all requests, the share that may be answered locally and disagree, on average; see smidgen certify (default: as the "
+            "champion's certificate, else as alpha has it)."
+        ),
+    ] = None,
     reference: Annotated[
         Literal["gold", "model", "reviews"] | None,
         typer.Option(help="Whose outputs certify (default: as the champion's certificate, else whose most are)."),
@@ -169,7 +176,7 @@ def learn(
         max_rows=max_rows,
         level=level,
         margin=margin,
-        certificate=Asked(alpha, delta, reference, valid_days, likely, reference_model, loss),
+        certificate=Asked(alpha, delta, reference, valid_days, likely, reference_model, loss, overall),
         anyway=uncertified == "promote",
         fewer_labels=fewer_labels == "promote",
         threads=threads,

@@ -51,6 +51,7 @@ class Terms:
         look: which look at these rows it is, where more of them are looked at again and again: all looks together then spend delta. None
             where a sample is looked at once.
         loss: of texts, what alpha bounds the mean of: see `flows/losses.py`. With `attributes` the reference is the request itself.
+        overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
     """
 
     alpha: float = 0.05
@@ -62,6 +63,7 @@ class Terms:
     look: int | None = None
     model: str = ""
     loss: Choice = "likeness"
+    overall: float | None = None
 
     @property
     def level(self) -> float:
@@ -160,7 +162,7 @@ def certify_drawn(
     reference = Reference(kind=terms.reference, judge=_judge_error(terms), model=terms.model)
     paper = Certificate(
         id=uuid.uuid4().hex,
-        statement=papers.statement(terms.alpha, terms.delta, until),
+        statement=papers.statement(terms.alpha, terms.delta, until, terms.overall),
         bundle=subject_of(model.manifest),
         task=model.manifest.task,
         loss=loss.words,
@@ -168,10 +170,12 @@ def certify_drawn(
         reference=reference,
         alpha=terms.alpha,
         delta=terms.delta,
+        overall=terms.overall,
         by=terms.segment or "",
         answering=tuple(given),
         method="fixed-sequence testing; "
         + ("betting (Waudby-Smith and Ramdas)" if loss.graded else "exact binomial (Clopper–Pearson)")
+        + ("; conformal risk control of the share of all" if terms.overall is not None else "")
         + terms.spent,
         calibration=sample.calibration,
         created=now,
@@ -225,6 +229,8 @@ def _check(terms: Terms) -> None:
     for name, value in (("alpha", terms.alpha), ("delta", terms.delta)):
         if not 0 < value < 1:
             raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give --{name} 0.05, for 5 %.")
+    if terms.overall is not None and not 0 < terms.overall < 1:
+        raise InputError("overall lies between 0 and 1", value=terms.overall, todo="Give --overall 0.01, for 1 % of all requests.")
     if not 1 <= terms.valid_days <= _LONGEST_DAYS:
         raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
     agree(terms.loss, terms.reference)
@@ -271,7 +277,7 @@ def _tested(sample: Sample, terms: Terms, graded: bool, tries: Sequence[Step]) -
     refused = {name: f"{count:,} pairs, too few for any test" for name, count in sorted(counts.items()) if name not in shares}
     for name, delta in sorted(shares.items()):
         here = told & (names == name)
-        claim = Claim(terms.alpha, delta, graded, terms.judge, terms.level)
+        claim = Claim(terms.alpha, delta, graded, terms.judge, terms.level, terms.overall)
         outcome = certified(sample.scores[here], sample.losses[here], tries, claim, total=n)
         if outcome.threshold is None:
             failed[name] = _Failed(outcome, claim, needed(outcome, tries, claim, total=n))
@@ -297,6 +303,9 @@ def _why(failed: _Failed, graded: bool) -> str:
     if not outcome.tried:
         return f"{outcome.n:,} pairs, too few for any test"
     share = outcome.loss / max(1, outcome.answered)
+    if outcome.too_many:
+        lost = f"{outcome.loss:.4g} of all {outcome.n:,} pairs"
+        return f"the {outcome.answered:,} surest answers keep alpha, but with them {lost} are lost, more than --overall allows on average"
     if graded:
         return f"a mean loss of {share:.3f} on the {outcome.answered:,} surest answers"
     return f"{outcome.loss:.0f} of the {outcome.answered:,} surest answers disagree ({share:.1%})"
@@ -309,6 +318,7 @@ def _failure(terms: Terms, graded: bool, sample: Sample, failed: Mapping[str, _F
         "certified": False,
         "alpha": terms.alpha,
         "delta": terms.delta,
+        "overall": terms.overall,
         "level": terms.level,
         "n": n,
         "tests": [
@@ -337,7 +347,8 @@ def _failure(terms: Terms, graded: bool, sample: Sample, failed: Mapping[str, _F
     name, one = max(failed.items(), key=lambda entry: entry[1].outcome.n)
     best = f"The lowest risk seen at any threshold is {one.outcome.best:.1%}. " if one.outcome.best is not None else ""
     if one.needed is None:
-        todo = f"{best}At this risk no number of pairs would do: improve the model, or allow a larger --alpha."
+        larger = "--overall" if one.outcome.too_many else "--alpha"
+        todo = f"{best}At this risk no number of pairs would do: improve the model, or allow a larger {larger}."
         if terms.judge is not None:
             todo += " The judge's own error counts: have more of its verdicts reviewed."
     else:

@@ -130,6 +130,7 @@ class Certificate(_Part):
         statement: what is promised, in words.
         loss: the loss that alpha bounds, in words.
         measure: of texts, which loss that is, where it is not their likeness to the reference's; it is written only then.
+        overall: of all requests, the share that may be answered locally and disagree, on average. It is written only where it was asked.
         by: what the segments are: empty for none, `label` for the label that is answered, else a column.
         answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
         method: the test.
@@ -150,6 +151,7 @@ class Certificate(_Part):
     reference: Reference
     alpha: Level
     delta: Level
+    overall: Level | None = None
     by: str = ""
     answering: tuple[Answered, ...] = Field(min_length=1)
     method: str
@@ -203,7 +205,7 @@ class Certificate(_Part):
         for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
             if not facts[part][name]:
                 del facts[part][name]
-        for name in ("measure", "begun"):
+        for name in ("measure", "begun", "overall"):
             if not facts[name]:
                 del facts[name]
         return facts
@@ -215,11 +217,13 @@ class Certificate(_Part):
         return facts
 
 
-def statement(alpha: float, delta: float, until: datetime) -> str:
+def statement(alpha: float, delta: float, until: datetime, overall: float | None = None) -> str:
     """The promise, in the words of the documentation, with its numbers."""
+    besides = f"and of all requests on average at most {overall:.4g} are answered locally and disagree, " if overall is not None else ""
     return (
         f"of the requests answered locally, at most α = {alpha:.4g} disagree with the reference, with confidence 1−δ = {1 - delta:.4g}, "
-        f"for traffic exchangeable with the calibration sample; valid until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC or until revoked."
+        f"{besides}for traffic exchangeable with the calibration sample; "
+        f"valid until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC or until revoked."
     )
 
 

@@ -10,6 +10,10 @@ the first threshold that looks good on the calibration sample, then the luckiest
 Scores of the sample are no better a guide: "the first threshold with enough rows answered" is one whose last few rows were let in because
 they came, and the errors of such rows do not follow the binomial law that the test stands on.
 
+Besides, of all requests the share that is answered locally and disagrees may be bounded on average (conformal risk control: Angelopoulos
+et al. 2024): among the accepted thresholds the laxest is taken at which (losses of what is answered + 1) / (rows + 1) is at most that. It
+is a mean over samples and the next request, not a confidence; a stricter threshold than it asks for never loses more.
+
 Given how many rows a fixed threshold answers, their losses are independent draws with the mean that is asked for: so the number answered
 may be random, and the test is exact all the same.
 """
@@ -66,6 +70,7 @@ class Claim:
         graded: losses lie anywhere in 0..1; the test is then by betting, else, of losses 0 and 1, it is the exact binomial one.
         judge: how often the reference is wrong, where it is a judge.
         judge_delta: the delta of all segments together, where `delta` is that of one: the judge is paid for once.
+        overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
     """
 
     alpha: float
@@ -73,6 +78,7 @@ class Claim:
     graded: bool = False
     judge: Judge | None = None
     judge_delta: float | None = None
+    overall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Outcome:
             the threshold was picked, and a bound that is read off there is not promised with it.
         tried: how many thresholds were.
         best: the lowest share of loss seen at any threshold with enough rows, whether tried or not; to tell, not to act on.
+        too_many: whether it is for the share of all requests alone that nothing is certified: alpha holds at the strictest that was tried.
     """
 
     threshold: float | None
@@ -97,6 +104,7 @@ class Outcome:
     bound: float
     tried: int
     best: float | None
+    too_many: bool = False
 
     @property
     def share(self) -> float:
@@ -146,17 +154,21 @@ def certified(scores: ArrayLike, losses: ArrayLike, tries: Sequence[Step], claim
     best = min((float(sums[count]) / count for count in counts if count >= enough), default=None)
     if first is None:
         return Outcome(None, n, 0, 0.0, 1.0, 0, best)
-    passed, tried = None, 0
+    passed, tried, too_many = None, 0, False
     for place in range(first, len(tries)):
+        few = test.few(float(sums[counts[place]]), n)
+        if place > first and not few:
+            break  # laxer ones lose no less
         tried += 1
         if test.p_value(loss[score >= tries[place].threshold]) > test.level:
             break
+        if not few:
+            too_many = True
+            break
         passed = place
-    if passed is not None:
-        values = loss[score >= tries[passed].threshold]
-        return Outcome(tries[passed].threshold, n, len(values), float(values.sum()), test.bound(values), tried, best)
-    values = loss[score >= tries[first].threshold]
-    return Outcome(None, n, len(values), float(values.sum()), test.bound(values), tried, best)
+    values = loss[score >= tries[first if passed is None else passed].threshold]
+    threshold = None if passed is None else tries[passed].threshold
+    return Outcome(threshold, n, len(values), float(values.sum()), test.bound(values), tried, best, too_many)
 
 
 def needed(outcome: Outcome, tries: Sequence[Step], claim: Claim, total: int | None = None) -> int | None:
@@ -168,7 +180,11 @@ def needed(outcome: Outcome, tries: Sequence[Step], claim: Claim, total: int | N
     test = _Test(claim, total)
     if not outcome.tried:
         room = test.room(part)
-        return max(n + 1, least(room, test.level)) if room > 0 else None
+        spotless = test.rows(0.0)
+        return max(n + 1, least(room, test.level), spotless) if room > 0 and spotless is not None else None
+    if outcome.too_many:
+        rows = test.rows(outcome.loss / n)
+        return max(n + 1, rows) if rows is not None else None
     risk, growth = outcome.loss / outcome.answered if outcome.answered else 0.0, 1.0
     while growth < _MOST_GROWTH and risk < claim.alpha:
         growth *= _GROWTH
@@ -202,6 +218,7 @@ class _Test:
         self.level = claim.delta if judge is None else (1 - _JUDGED - _SHARED) * claim.delta
         self._wrong = judge.bound(claim.judge_delta or claim.delta) if judge is not None else 0.0
         self._share_level = _SHARED * claim.delta
+        self.overall = claim.overall
 
     def room(self, share: float) -> float:
         """What is left of alpha for disagreements with the reference, where this share of all requests is answered.
@@ -212,6 +229,17 @@ class _Test:
         if self._wrong == 0:
             return self.alpha
         return self.alpha - self._wrong / share if share > 0 else 0.0
+
+    def few(self, lost: float, n: int) -> bool:
+        """Whether of so many rows no more are answered and disagree, `lost` of them here, than may of all requests on average."""
+        return self.overall is None or (lost + 1) / (n + 1) + self._wrong <= self.overall
+
+    def rows(self, lost: float) -> int | None:
+        """From how many rows on a sample has few, where this share of them is answered and disagrees; None where none has."""
+        if self.overall is None:
+            return 0
+        room = self.overall - self._wrong - lost
+        return math.ceil((1 - self.overall + self._wrong) / room) if room > 0 else None
 
     def p_value(self, values: Floats) -> float:
         room = self.room(self._answered_at_least(len(values)))

@@ -15,6 +15,7 @@ from smidgen.stats.binomial import at_most, most_errors
 
 _LEAST = 0.1  # of the requests: a certificate for fewer is of little use
 _EVEN = 0.5
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Prospect:
     share: float
 
 
-def prospect(curve: Sequence[tuple[float, float]], measured: int, n: int, alpha: float, delta: float) -> Prospect:
+def prospect(
+    curve: Sequence[tuple[float, float]], measured: int, n: int, alpha: float, delta: float, overall: float | None = None
+) -> Prospect:
     """The chance of a certificate on `n` rows.
 
     Args:
@@ -38,13 +41,15 @@ def prospect(curve: Sequence[tuple[float, float]], measured: int, n: int, alpha:
         measured: rows that the curve was measured on. A risk that was seen on k of them is taken with half an error more on one row more.
         n: rows that certify.
         alpha, delta: of the test.
+        overall: of all requests, the share that may be answered and disagree on average, where that is asked.
 
     Of graded losses it is less than the chance: none of the same mean is as hard to certify as one of 0 and 1.
     """
     chance, share = 0.0, 0.0
+    most = math.floor(overall * (n + 1) - 1 + _ROUNDING) if overall is not None else n
     for coverage, risk in curve:
         answered = math.floor(coverage * n)
-        errors = most_errors(answered, alpha, delta) if answered else -1
+        errors = min(most, most_errors(answered, alpha, delta)) if answered else -1
         if coverage < _LEAST or errors < 0:
             continue
         seen = coverage * measured

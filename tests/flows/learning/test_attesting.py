@@ -49,6 +49,15 @@ def test_a_look_spends_its_share_of_delta_and_the_certificate_says_so(model: Mod
     )  # too few for any test: nothing was looked at
 
 
+def test_what_may_be_lost_of_all_is_as_the_champions_certificate_has_it(model: Model) -> None:
+    some = rows(2000, worst=0.25)
+    first, plain = attest(model, some, overall=0.01).certificate, attest(model, some).certificate
+    assert first is not None and plain is not None and first.overall == 0.01 and plain.overall is None and first.share < plain.share
+    following, other = attest(model, some, before=first).certificate, attest(model, some, before=first, overall=0.02).certificate
+    assert following is not None and other is not None and (following.overall, other.overall) == (0.01, 0.02)
+    assert attest(model, some, before=plain).certificate.overall is None  # type: ignore[union-attr]
+
+
 def test_a_test_that_fails_was_a_look(model: Model) -> None:
     found = attest(model, rows(600, worst=1.0))
     assert found.certificate is None and found.looked and "no threshold can be certified" in found.why

@@ -44,7 +44,8 @@ LIKELY = 0.8
 class Asked:
     """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it. `likely`: how likely one must be
     for a test; see `stats/prospect.py`. `model`: which large model's answers certify, where they are the reference; None for the one that
-    answered most of the newest. `loss`: of texts, what alpha bounds the mean of; see `flows/losses.py`.
+    answered most of the newest. `loss`: of texts, what alpha bounds the mean of; see `flows/losses.py`. `overall`: of all requests, the
+    share that may be answered locally and disagree, on average.
 
     Raises InputError where the loss and the reference do not go together."""
 
@@ -55,6 +56,7 @@ class Asked:
     likely: float = LIKELY
     model: str | None = None
     loss: Literal["likeness", "attributes"] | None = None
+    overall: float | None = None
 
     def __post_init__(self) -> None:
         if self.loss is not None and self.reference is not None:
@@ -102,6 +104,7 @@ def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken], lo
         segment=BY_LABEL if before is not None and before.by == BY_LABEL else None,
         look=look,
         loss="attributes" if reference == "request" else "likeness",
+        overall=asked.overall if asked.overall is not None else before.overall if before is not None else None,
     )
 
 
@@ -161,7 +164,7 @@ def expecting(challenger: Model, n: int, terms: Terms) -> Prospect | None:
     if known.risk_coverage is None or measured < _HANDFUL or terms.segment is not None or terms.loss != "likeness":
         return None
     curve = [(point.coverage, point.risk) for point in known.risk_coverage.points]
-    return prospect(curve, measured, n, terms.alpha, terms.level)
+    return prospect(curve, measured, n, terms.alpha, terms.level, terms.overall)
 
 
 def _drawn(challenger: Model, rows: Sequence[Taken]) -> Drawn:
