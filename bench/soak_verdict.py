@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from bench.soak_clients import ANSWERED, CUT, HANGS, Ended
@@ -71,14 +72,20 @@ def lost(store: Path, stored: dict[str, str]) -> list[str]:
     return [request for request, verdict in stored.items() if (request, verdict) not in found]
 
 
-def slope(samples: Sequence[tuple[float, float]]) -> float | None:
-    """Growth in MB a minute, by least squares, of what was sampled after the first quarter; None of less than a minute."""
-    if len(samples) < 2:
-        return None
-    first, last = samples[0][0], samples[-1][0]
-    kept = [(at, size) for at, size in samples if at >= first + (last - first) / 4]
-    if len(kept) < 2 or kept[-1][0] - kept[0][0] < 60:
-        return None
-    middle, mean = sum(at for at, _ in kept) / len(kept), sum(size for _, size in kept) / len(kept)
-    spread = sum((at - middle) ** 2 for at, _ in kept)
-    return 60 * sum((at - middle) * (size - mean) for at, size in kept) / spread
+def slope(samples: Sequence[tuple[float, float]], changes: Sequence[float] = ()) -> float | None:
+    """Growth in MB a minute, by least squares, within stretches of samples that nothing parts; None where none is of a minute.
+
+    `changes` part them: the moments of a change of champion, for a second version that is loaded is a step, and no slope. Of each stretch
+    the first quarter, in which buffers fill, is left out.
+    """
+    product = spread = 0.0
+    ends = [float("-inf"), *sorted(changes), float("inf")]
+    for low, high in pairwise(ends):
+        stretch = [(at, size) for at, size in samples if low <= at < high]
+        kept = [(at, size) for at, size in stretch if at >= stretch[0][0] + (stretch[-1][0] - stretch[0][0]) / 4]
+        if len(kept) < 2 or kept[-1][0] - kept[0][0] < 60:
+            continue
+        middle, mean = sum(at for at, _ in kept) / len(kept), sum(size for _, size in kept) / len(kept)
+        spread += sum((at - middle) ** 2 for at, _ in kept)
+        product += sum((at - middle) * (size - mean) for at, size in kept)
+    return 60 * product / spread if spread else None

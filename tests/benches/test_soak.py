@@ -90,6 +90,11 @@ def test_growth_is_of_what_comes_after_the_first_quarter() -> None:
     level = [(float(second), 200.0 if second < 50 else 300.0) for second in range(400)]
     assert soak_verdict.slope(level) == pytest.approx(0.0)
     assert soak_verdict.slope([(float(second), second / 6) for second in range(400)]) == pytest.approx(10.0)
+    # A step at a change of champion is none, what grows on both sides of it is.
+    steps = [(float(second), 200.0 + 30.0 * (second >= 200)) for second in range(400)]
+    assert soak_verdict.slope(steps) > 3 and soak_verdict.slope(steps, [200.0]) == pytest.approx(0.0)
+    assert soak_verdict.slope([(at, size + at / 60) for at, size in steps], [200.0]) == pytest.approx(1.0)
+    assert soak_verdict.slope(steps, [float(at) for at in range(0, 400, 30)]) is None
     assert soak_verdict.slope(level[:60]) is None and soak_verdict.slope([]) is None
 
 
