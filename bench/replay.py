@@ -12,10 +12,9 @@ from bench.replay_cases import Cases, middle
 NAME = "replay"
 ASIDE = 0.08
 """Of all texts, where those that are held out are always escalated."""
-OVERALL = 0.01
-"""Of all requests, what may be answered locally and disagree, on average: the point that is asked for."""
-LOWER_ALPHA = 0.03
-"""Of a case besides: another way to lose less in all is to ask for less than α = 0.05 of what is answered locally."""
+OVERALL = (0.01, 0.015)
+"""Of all requests, what may be answered locally and disagree, on average. The rows that certify are those that escalated, which are harder
+than the traffic, so that less is lost than is asked for: the second was chosen after the first had lost 0.6 of a point on BANKING77."""
 
 
 def run(context: Context) -> None:
@@ -29,17 +28,14 @@ def run(context: Context) -> None:
         "grown by three tenths; it certifies with α = δ = 0.05 and audits 2 % of its answers. The rules are the product's, its student is "
         "`kernel` on the frozen starter encoder, taught in seconds; nothing goes over HTTP. “As served”: of what is escalated, a fifth "
         f"is held out. “Held out aside”: {ASIDE:.0%} of all texts are held out and always escalated, so that what certifies is like all of "
-        f"the traffic. “--overall {OVERALL:g}”: certificates ask besides that on average at most so much of all requests is answered "
-        "locally and disagrees.",
+        "the traffic. “--overall”: certificates ask besides that on average at most so much of all requests is answered locally and "
+        "disagrees.",
     )
     traces: dict[str, list[Any]] = {}
-    whole: dict[str, Any] = {"overall": OVERALL}
-    lower: dict[str, Any] = {"alpha": LOWER_ALPHA}
     aside: dict[str, Any] = {"held_out": ASIDE, "aside": True}
     ways: tuple[tuple[str, dict[str, Any]], ...] = (
-        (f"as served, --overall {OVERALL:g}", whole),
         ("as served", {}),
-        (f"as served, α = {LOWER_ALPHA}", lower),
+        *((f"as served, --overall {most:g}", {"overall": most}) for most in OVERALL),
         ("held out aside", aside),
     )
     for how, policy in ways:
@@ -48,7 +44,7 @@ def run(context: Context) -> None:
             cases.section.goals += goals(name, how, found)
             (context.results.parent / replay_plot.FILE).write_text(replay_plot.draw(traces), encoding="utf-8")
             cases.section.facts["plot"] = f"![share answered locally, disagreement and cost over time]({replay_plot.FILE})"
-            cases.tell(name, how, found, policy.get("alpha", 0.05))
+            cases.tell(name, how, found)
 
 
 def goals(name: str, how: str, traces: Sequence[Any]) -> list[results.Goal]:
