@@ -3,8 +3,8 @@
 The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
 `flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student: `kernel`, which is
 fitted in seconds (`stats/kernel_ridge.py`), or what is taught by `teach`. What the large model says in an audit is learnt from, as there.
-What is not the product's is that nothing goes over HTTP, that the vectors of `kernel` are not rounded, and that it does not read the names
-of labels while rows are few.
+What is not the product's is that nothing goes over HTTP, that the vectors of `kernel` are not rounded, that its logits are not brought to
+a temperature, and that it does not read the names of labels while rows are few.
 """
 
 from __future__ import annotations
