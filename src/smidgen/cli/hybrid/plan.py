@@ -41,20 +41,20 @@ class Plan:
     """
 
     intents: tuple[str, ...] = INTENTS
-    own: int = 8
-    learn_at: tuple[int, ...] = (400, 600, 800)
+    own: int = 16
+    learn_at: tuple[int, ...] = (500, 800)
     requests: int | None = None
     student: str = "kernel"
     alpha: float = 0.20
     delta: float = 0.05
-    held_out: float = 0.5
+    held_out: float = 0.6
     audit_share: float = 0.05
     price_of: str = "gpt-6.1-terra"
     seed: int = 0
 
 
-FAST = Plan(learn_at=(800,), requests=1000)
-"""One learning in place of three."""
+FAST = Plan(learn_at=(800,))
+"""One learning in place of two."""
 
 
 def dealt(plan: Plan, recording: Recording) -> tuple[list[tuple[str, str]], list[str]]:
