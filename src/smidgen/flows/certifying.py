@@ -225,12 +225,19 @@ def agree(loss: Choice, reference: str) -> None:
         )
 
 
+def within(alpha: float | None, delta: float | None, overall: float | None) -> None:
+    """Raises InputError where one of them is asked for and is no share between 0 and 1."""
+    for name, value, todo in (
+        ("alpha", alpha, "Give --alpha 0.05, for 5 %."),
+        ("delta", delta, "Give --delta 0.05, for 5 %."),
+        ("overall", overall, "Give --overall 0.01, for 1 % of all requests."),
+    ):
+        if value is not None and not 0 < value < 1:
+            raise InputError(f"{name} lies between 0 and 1", value=value, todo=todo)
+
+
 def _check(terms: Terms) -> None:
-    for name, value in (("alpha", terms.alpha), ("delta", terms.delta)):
-        if not 0 < value < 1:
-            raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give --{name} 0.05, for 5 %.")
-    if terms.overall is not None and not 0 < terms.overall < 1:
-        raise InputError("overall lies between 0 and 1", value=terms.overall, todo="Give --overall 0.01, for 1 % of all requests.")
+    within(terms.alpha, terms.delta, terms.overall)
     if not 1 <= terms.valid_days <= _LONGEST_DAYS:
         raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
     agree(terms.loss, terms.reference)

@@ -9,6 +9,7 @@ On frozen vectors of a sentence encoder this comes near to what fine-tuning all 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ GAMMA = 2.0
 RIDGE = 0.2
 LANDMARKS = 4096
 GAIN = 4.0
-"""Of the logits that scores are made to: with it their softmax is about as sure as it is right, whatever the number of labels."""
+"""Of the logits that scores are made to: with it their softmax is near to as sure as it is right, with few labels and with many."""
 SHARP = 10.0
 """The same of scores each of which is a yes or no of its own."""
 _JITTER = 1e-3
@@ -58,7 +59,12 @@ def logits(scores: Floats) -> Floats:
     next to nothing are together as likely as the one with half of all; their logs know no zero. This is a line up to 1 / √outputs, about
     what an estimate is off by where labels are many, and a logarithm from there on. docs/log.md has what it is worth.
     """
-    return np.asarray(GAIN * np.arcsinh(np.sqrt(np.float32(scores.shape[1])) * scores))
+    return np.asarray(GAIN * np.arcsinh(steepness(scores.shape[1]) * scores))
+
+
+def steepness(outputs: int) -> float:
+    """What scores of so many outputs are multiplied by before their arsinh is taken: √outputs."""
+    return math.sqrt(outputs)
 
 
 def likeness(first: Floats, second: Floats, gamma: float) -> Floats:

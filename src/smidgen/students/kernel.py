@@ -6,7 +6,6 @@ What fine-tuning moves in the encoder, the kernel makes up for by comparing a te
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,7 +127,7 @@ def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: 
 
     model = load_encoder(base, torch.float32)
     outputs = head.weights.shape[1]
-    sharp = kernel_ridge.SHARP if multi_label else math.sqrt(outputs)
+    sharp = kernel_ridge.SHARP if multi_label else kernel_ridge.steepness(outputs)
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
     tensors["head.landmarks"] = torch.from_numpy(np.ascontiguousarray(head.landmarks))
     tensors["head.weight"] = torch.from_numpy(np.ascontiguousarray(sharp * head.weights.T))

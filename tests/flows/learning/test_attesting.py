@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.certified_bundle import certified_bundle, pairs  # noqa: F401
 
+from smidgen.core.errors import InputError
 from smidgen.core.progress import Silent
 from smidgen.flows.learning.attesting import Asked, Attested, attested
 from smidgen.flows.learning.material import Source, Taken
@@ -56,6 +57,12 @@ def test_what_may_be_lost_of_all_is_as_the_champions_certificate_has_it(model: M
     following, other = attest(model, some, before=first).certificate, attest(model, some, before=first, overall=0.02).certificate
     assert following is not None and other is not None and (following.overall, other.overall) == (0.01, 0.02)
     assert attest(model, some, before=plain).certificate.overall is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("asked", [{"alpha": 0.0}, {"delta": 1.0}, {"overall": 0.0}, {"overall": float("nan")}])
+def test_shares_that_are_none_are_refused_before_anything_is_built(asked: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(asked))} lies between 0 and 1"):
+        Asked(**asked)  # type: ignore[arg-type]
 
 
 def test_a_test_that_fails_was_a_look(model: Model) -> None:

@@ -14,7 +14,7 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
 from smidgen.flows import losses
 from smidgen.flows.calibration_sample import BY_LABEL, Drawn
-from smidgen.flows.certifying import Terms, agree, certify_drawn
+from smidgen.flows.certifying import Terms, agree, certify_drawn, within
 from smidgen.flows.learning.material import Source, Taken, newest
 from smidgen.flows.live import Model
 from smidgen.gateway.certificate import Certificate
@@ -47,7 +47,7 @@ class Asked:
     answered most of the newest. `loss`: of texts, what alpha bounds the mean of; see `flows/losses.py`. `overall`: of all requests, the
     share that may be answered locally and disagree, on average.
 
-    Raises InputError where the loss and the reference do not go together."""
+    Raises InputError where a share is none, or the loss and the reference do not go together."""
 
     alpha: float | None = None
     delta: float | None = None
@@ -59,6 +59,7 @@ class Asked:
     overall: float | None = None
 
     def __post_init__(self) -> None:
+        within(self.alpha, self.delta, self.overall)
         if self.loss is not None and self.reference is not None:
             agree(self.loss, self.reference)
 
