@@ -13,6 +13,7 @@ import pytest
 
 from smidgen.core.errors import EngineError, RedactionError
 from smidgen.flows.captured import Besides, Scrubber, besides
+from smidgen.flows.harmless import MOST
 from smidgen.flows.redaction import Found
 from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
 
@@ -46,6 +47,39 @@ def test_a_request_keeps_who_is_who() -> None:
     assert safe.input == "[PERSON_1], [EMAIL_1], asks for [PERSON_2]"
     assert safe.answer == "[PERSON_2] will call [PERSON_1]"
     assert safe.local_output == '{"who": "[PERSON_2]\\n[PERSON_2]"}'
+
+
+def test_an_answer_without_anything_personal_is_read_once_and_any_other_each_time() -> None:
+    finding = Names("Ann")
+    scrubber = Scrubber(finding=finding)
+    for time in range(3):
+        given = [asked(f"text {time}", answer="billing", local_output='{"area": "returns"}'), asked("text", answer="call Ann")]
+        plain, named = scrubber.exchanges(given)
+        assert plain is not None and named is not None
+        assert (plain.answer, plain.local_output, named.answer) == ("billing", '{"area": "returns"}', "call [PERSON_1]")
+    assert [finding.read.count(text) for text in ("billing", "returns", "call Ann", "text")] == [1, 1, 3, 3]
+
+
+def test_no_more_than_some_short_answers_are_remembered() -> None:
+    finding = Names("Ann")
+    scrubber = Scrubber(finding=finding)
+    long = "word " * 100
+    for _ in range(2):
+        scrubber.exchanges([asked("text", answer=long)])
+    scrubber.exchanges([asked("text", answer="first")])
+    for number in range(MOST):
+        scrubber.exchanges([asked("text", answer=f"answer {number}")])
+    scrubber.exchanges([asked("text", answer="first"), asked("text", answer=f"answer {MOST - 1}")])
+    assert [finding.read.count(text) for text in (long, "first", f"answer {MOST - 1}")] == [2, 2, 1]
+
+
+def test_what_is_remembered_of_an_answer_takes_nothing_from_a_request_that_holds_it_beside_a_name() -> None:
+    finding = Names("Sam Hill")
+    scrubber = Scrubber(finding=finding)
+    (first,) = scrubber.exchanges([asked("who?", answer="Hill")])
+    (later,) = scrubber.exchanges([asked("Sam Hill asks", answer="Hill")])
+    assert first is not None and first.answer == "Hill"
+    assert later is not None and "Hill" not in f"{later.input} {later.answer}"
 
 
 def test_labels_and_fields_stay_what_they_are() -> None:

@@ -342,7 +342,10 @@ def test_the_same_conversation_leaves_with_the_same_beginning(gateway: Any, upst
 
 
 SENDING = ("send", "models", "handle_async_request")
-HTTP = ("httpx.AsyncClient", "httpx.Client", "httpx.AsyncHTTPTransport", "httpx.HTTPTransport", "AsyncHTTPTransport", "urlopen")
+HTTP = (
+    *("httpx.AsyncClient", "httpx.Client", "httpx.AsyncHTTPTransport", "httpx.HTTPTransport", "AsyncHTTPTransport", "urlopen"),
+    *("httpcore.AsyncHTTPConnection", "httpcore.AsyncConnectionPool", "httpcore.AsyncHTTPProxy", "Connection", "Straight"),
+)
 
 
 def ways_out(source: str) -> tuple[list[str], list[str]]:
@@ -366,9 +369,10 @@ def test_every_way_out_has_the_guard_before_it() -> None:
     guards = {name: given for name, (given, _) in found.items() if given}
     assert guards == {"escalation.py": ["self.guard"], "fallback.py": ["_guard(settings, metering)"]}
     assert {name: sorted(sends) for name, (_, sends) in found.items() if sends} == {
+        "connection.py": ["httpcore.AsyncHTTPConnection"],
         "escalation.py": ["upstream.send"],
         "model_list.py": ["upstream.models"],
-        "transport.py": ["httpx.AsyncClient", "httpx.AsyncHTTPTransport"],
+        "transport.py": ["Connection", "Straight", "httpx.AsyncClient"],
         "upstream.py": ["self._transport.handle_async_request"],
     }, "nobody else sends: both ask the guard first"
     bare = "Escalation(upstreams); escalation.upstreams[0].send(call); httpx.AsyncClient().get(url)"

@@ -17,6 +17,7 @@ from tests.local_server import serving
 from tests.upstream_stub import Said, upstream_stub
 
 from smidgen.server import transport
+from smidgen.server.connection import Connection
 from smidgen.server.upstream import Call, Upstream, Waits
 
 LIMITS = httpx.Limits(max_connections=2)
@@ -171,7 +172,7 @@ def test_a_connection_that_cannot_be_closed_keeps_nobody_waiting_for_ever(
         straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
         ended = []
 
-        async def stuck(_: httpx.AsyncHTTPTransport) -> None:
+        async def stuck(_: Connection) -> None:
             try:
                 await asyncio.Event().wait()
             finally:
@@ -179,7 +180,7 @@ def test_a_connection_that_cannot_be_closed_keeps_nobody_waiting_for_ever(
 
         with monkeypatch.context() as patched:
             patched.setattr(transport, "_CLOSING_SECONDS", 0.01)
-            patched.setattr(httpx.AsyncHTTPTransport, "aclose", stuck)
+            patched.setattr(Connection, "aclose", stuck)
             with pytest.raises(httpx.ConnectError):
                 await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=20.0))
             assert len(straight._closing) == 1
@@ -200,12 +201,12 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
             await response.aclose()
         closing = asyncio.Event()
 
-        async def slow(_: httpx.AsyncHTTPTransport) -> None:
+        async def slow(_: Connection) -> None:
             closing.set()
             await asyncio.Event().wait()
 
         with monkeypatch.context() as patched:
-            patched.setattr(httpx.AsyncHTTPTransport, "aclose", slow)
+            patched.setattr(Connection, "aclose", slow)
             given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url)))
             async with asyncio.timeout(30):
                 await closing.wait()
@@ -215,6 +216,37 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
         for response in [await straight.handle_async_request(_request(connections.url, pool=2.0)) for _ in range(2)]:
             await response.aread()
             await response.aclose()
+        await straight.aclose()
+
+    asyncio.run(ask())
+
+
+def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections: Connections) -> None:
+    async def ask() -> list[bytes]:
+        straight = transport.Straight(LIMITS, trust_env=False)
+        said = [await _whole(straight, connections.url + path) for path in ("bye", "close")]
+        async with asyncio.timeout(30):
+            while connections.closed < 2:
+                await asyncio.sleep(0.01)
+        said += [await _whole(straight, connections.url) for _ in range(2)]
+        await straight.aclose()
+        return said
+
+    assert asyncio.run(ask()) == [b"1", b"2", b"3", b"3"]
+
+
+@pytest.mark.parametrize(
+    ("path", "failure"), [("hold", httpx.ReadTimeout), ("nothing", httpx.RemoteProtocolError), ("short", httpx.RemoteProtocolError)]
+)
+def test_failures_have_the_names_of_httpx(connections: Connections, path: str, failure: type[httpx.RequestError]) -> None:
+    async def ask() -> None:
+        straight = transport.Straight(LIMITS, trust_env=False)
+        request = _request(connections.url + path)
+        request.extensions["timeout"]["read"] = 0.1 if path == "hold" else 30.0
+        with pytest.raises(failure) as raised:
+            await _read(straight, request)
+        assert raised.value.request is request
+        await _whole(straight, connections.url)
         await straight.aclose()
 
     asyncio.run(ask())
@@ -238,7 +270,8 @@ def test_connections_that_nobody_needs_are_closed(connections: Connections) -> N
 @dataclass
 class Connections:
     """A server that answers with a connection's number, and counts how many were opened and closed. It holds back `/hold`, and the end of
-    the answer to `/half`."""
+    the answer to `/half`; it says that it hangs up after `/close`, and hangs up without a word after `/bye`, in the midst of `/short` and
+    in place of `/nothing`."""
 
     url: str = ""
     opened: int = 0
@@ -267,10 +300,15 @@ def connections() -> Iterator[Connections]:
             self.rfile.read(int(self.headers["content-length"]))
             if self.path == "/hold":
                 ended.wait(30)
+            self.close_connection = self.path in ("/bye", "/nothing", "/short")
+            if self.path == "/nothing":
+                return
             body = str(self.number).encode()
             with contextlib.suppress(OSError):
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body) + (10 if self.path == "/half" else 0)))
+                self.send_header("Content-Length", str(len(body) + (10 if self.path in ("/half", "/short") else 0)))
+                if self.path == "/close":
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(body)
                 if self.path == "/half":

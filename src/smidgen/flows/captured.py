@@ -14,6 +14,7 @@ from smidgen.core.errors import RedactionError
 from smidgen.data import forms
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import disagreement, prompt_kind, stored_text
+from smidgen.flows.harmless import Harmless
 from smidgen.flows.redaction import Finder, Found, finder
 from smidgen.gateway.privacy import KINDS, policy_of
 from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
@@ -80,15 +81,21 @@ class Scrubber:
         self._finding: Finding = finder(threads=1) if finding is None else finding
         self._besides = besides if besides is not None else Besides()
         self._prompts: OrderedDict[str, str] = OrderedDict()
+        self._harmless = Harmless()
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
         """Each request with stand-ins; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
-        texts = [_readable((one.input, one.answer, one.local_output)) for one in given]
+        inputs = [_readable((one.input,)) for one in given]
+        outputs = [_readable((one.answer, one.local_output)) for one in given]
         prompts = self._new_prompts(one for one in given if not one.odd)
-        found = self._found({text for own in texts if own is not None for text in own} | prompts)
+        answers = _all(outputs)
+        known = self._harmless.among(answers)
+        found = {**self._found((_all(inputs) | answers | prompts) - known), **dict.fromkeys(known, ())}
+        self._harmless.note(answers, found)
         for words in prompts:
             self._note_prompt(words, found)
-        return [self._exchange(one, found) if own is not None else None for one, own in zip(given, texts, strict=True)]
+        whole = [None not in own for own in zip(inputs, outputs, strict=True)]
+        return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
 
     def feedback(self, said: Feedback, asked: str) -> Feedback:
         """The same with stand-ins. A correction that was changed is marked: the request's own stand-ins are not known any more, so that it
@@ -195,6 +202,10 @@ def _spelt(label: str) -> str:
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:
     return None if text is None else stored_text.masked(text, redactor)
+
+
+def _all(texts: Iterable[list[str] | None]) -> set[str]:
+    return {text for own in texts if own is not None for text in own}
 
 
 def _is_readable(text: str) -> bool:

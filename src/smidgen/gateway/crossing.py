@@ -147,6 +147,8 @@ def prices(cost: float | None = None, saved: float | None = None) -> Headers:
 def plain(text: str) -> bytes:
     """A text as a header takes it: one line of printable ASCII, not too long."""
     shown = text[:_LONGEST].encode("ascii", "replace")
+    if text.isascii() and text.isprintable():
+        return shown.strip()
     return bytes(sign if 32 <= sign < 127 else 63 for sign in shown).strip()
 
 

@@ -22,6 +22,8 @@ _MOST_WAITING = 1024
 """Requests, what was audited of them among these, and as many pieces of feedback."""
 _BATCH = 16
 """Entries that are taken out at a time: the work on them is what a request that comes meanwhile may have to share its core with."""
+_GATHER_SECONDS = 0.1
+"""How long a request waits for others: to store several together costs little more than to store one."""
 
 
 class Backlog:
@@ -41,7 +43,8 @@ class Backlog:
             if len(self._requests) >= _MOST_WAITING:
                 return FULL
             self._requests.append(taken)
-            self._changed.notify()
+            if len(self._requests) in (1, _BATCH):  # what waits for either; to wake it for each request would cost more than to queue it
+                self._changed.notify()
             return ""
 
     def say(self, said: Feedback) -> Future[bool] | None:
@@ -56,11 +59,12 @@ class Backlog:
 
     def next(self, seconds: float) -> Sequence[Entry] | None:
         """Some of what waits, in the order in which it is to be stored; nothing where nothing came in time; None where it was closed and
-        is empty."""
+        is empty. A request waits a moment for others, feedback does not."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._said or self._closing, max(0.0, seconds))
             if not (self._requests or self._said):
                 return None if self._closing else ()
+            self._changed.wait_for(lambda: len(self._requests) >= _BATCH or self._said or self._closing, _GATHER_SECONDS)
             said = [self._said.popleft() for _ in range(min(_BATCH, len(self._said)))]
             if said:
                 about = {one.request_id for one, _ in said}

@@ -1,4 +1,4 @@
-"""How bytes get to an upstream: httpx's connections, each by itself, or, where the machine's settings name a proxy, httpx's client.
+"""How bytes get to an upstream: over connections of its own, or, where the machine's settings name a proxy, by httpx's client.
 
 httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what is to
 be followed, and takes its time for it. And its pool looks at every connection that it has, twice for each request: with 64 of them that
@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
 from urllib.request import getproxies
 
 import httpx
+
+from smidgen.server.connection import Connection
 
 _SCHEMES = ("http", "https", "all")
 _MOST = 100
@@ -36,7 +37,7 @@ def opened(limits: httpx.Limits, local: bool) -> httpx.AsyncBaseTransport:
 
 class Straight(httpx.AsyncBaseTransport):
     """Connections to one upstream, as many as are needed at a time; the one that was used last is used next, and those that are not needed
-    any more, or whose request did not come to its end, are closed. Each is one of httpx's own transports with room for one.
+    any more, or whose request did not come to its end, are closed.
 
     Args:
         limits: how many there may be, and after how many seconds without use one is closed.
@@ -44,10 +45,10 @@ class Straight(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, limits: httpx.Limits, trust_env: bool) -> None:
-        self._one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=limits.keepalive_expiry)
-        self._trusted, self._trust_env = httpx.create_ssl_context(trust_env=trust_env), trust_env
+        self._kept = limits.keepalive_expiry
+        self._trusted = httpx.create_ssl_context(trust_env=trust_env)
         self._places = asyncio.Semaphore(limits.max_connections or _MOST)
-        self._unused: deque[tuple[httpx.AsyncHTTPTransport, float]] = deque()
+        self._unused: deque[tuple[Connection, float]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -55,15 +56,12 @@ class Straight(httpx.AsyncBaseTransport):
         free in time, and as httpx does."""
         await self._tidy()  # before there is anything to lose: whoever is cancelled here has no place yet
         await self._place(request)
-        connection = self._unused.pop()[0] if self._unused else self._made()
+        connection = self._found(request)
         try:
-            response = await connection.handle_async_request(request)
+            return await connection.ask(request, lambda whole: self._back(connection, whole))
         except BaseException:
             self._back(connection, whole=False)  # whatever it was: httpcore keeps no connection of a request that failed
             raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Lent(response.stream, lambda whole: self._back(connection, whole))
-        return response
 
     async def aclose(self) -> None:
         """Close those that nobody uses."""
@@ -83,64 +81,46 @@ class Straight(httpx.AsyncBaseTransport):
         except TimeoutError:
             raise httpx.PoolTimeout("all connections are taken", request=request) from None
 
-    def _made(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(verify=self._trusted, limits=self._one, trust_env=self._trust_env)
+    def _found(self, request: httpx.Request) -> Connection:
+        """The one that was used last and can be used again, or a new one."""
+        while self._unused:
+            connection, _ = self._unused.pop()
+            if connection.takes(request):
+                return connection
+            self._close(connection)
+        return Connection(request, self._trusted, self._kept)
 
-    def _back(self, connection: httpx.AsyncHTTPTransport, whole: bool) -> None:
+    def _back(self, connection: Connection, whole: bool) -> None:
         """Take one back. `whole`: its request came to its end, and it can be used again; else it keeps its place until it is closed, lest
         there be more than there may be."""
         if whole:
             self._unused.append((connection, time.monotonic()))
             self._places.release()
             return
-        closing = asyncio.get_running_loop().create_task(_close(connection))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closed)
+        self._close(connection).add_done_callback(lambda _: self._places.release())
 
-    def _closed(self, closing: asyncio.Task[None]) -> None:
+    def _close(self, connection: Connection) -> asyncio.Task[None]:
+        """Close one, by a task that nobody cancels."""
+        closing = asyncio.get_running_loop().create_task(_closed(connection))
+        self._closing.add(closing)
+        closing.add_done_callback(self._done)
+        return closing
+
+    def _done(self, closing: asyncio.Task[None]) -> None:
         self._closing.discard(closing)
-        self._places.release()
         if not closing.cancelled():
             closing.exception()  # one that fails at being closed is as gone as any other
 
     async def _tidy(self) -> None:
         """Close the one that was not used for longest, where that is long enough."""
-        kept = self._one.keepalive_expiry
-        if self._unused and kept is not None and time.monotonic() - self._unused[0][1] > kept:
+        if self._unused and self._kept is not None and time.monotonic() - self._unused[0][1] > self._kept:
             await self._unused.popleft()[0].aclose()
 
 
-async def _close(connection: httpx.AsyncHTTPTransport) -> None:
+async def _closed(connection: Connection) -> None:
     """Close one, in a time that ends. Raises TimeoutError where it does not."""
     async with asyncio.timeout(_CLOSING_SECONDS):
         await connection.aclose()
-
-
-class _Lent(httpx.AsyncByteStream):
-    """The body of a response, whose connection is given back once it is closed: whole where it was read to its end and closed undisturbed.
-    What was read in part httpcore closes itself; and a reading that was cancelled has closed it already, by itself, and maybe not to the
-    end, of which closing it once more says nothing."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, back: Callable[[bool], None]) -> None:
-        self._stream = stream
-        self._back: Callable[[bool], None] | None = back
-        self._read = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._stream:
-            yield piece
-        self._read = True
-
-    async def aclose(self) -> None:
-        back, self._back = self._back, None
-        if back is None:
-            return
-        whole = False
-        try:
-            await self._stream.aclose()
-            whole = self._read
-        finally:
-            back(whole)
 
 
 class _Proxied(httpx.AsyncBaseTransport):

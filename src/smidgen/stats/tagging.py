@@ -69,6 +69,8 @@ def unit_spans(found: Sequence[tuple[int, int]], spans: Iterable[Span]) -> list[
 def shape(word: str) -> int:
     """How a word is written, 0 to 7, for models that read without case: 0 small or without letters; 1 Capital first; 2 ALL CAPITALS;
     3 a single capital; 4 mixed. With digits among the letters: 5 small, 6 all capitals, 7 mixed."""
+    if word.islower() and word.isalpha():  # most words, for which a look at each letter takes as long as all the rest of the reading
+        return 0
     letters = [letter for letter in word if letter.isalpha()]
     if not letters:
         return 0

@@ -1,0 +1,76 @@
+"""What waits to be stored: requests wait a moment for others; feedback, the end and a full batch wait for nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from smidgen.server import backlog
+from smidgen.server.backlog import Backlog, Entry
+from smidgen.server.collecting import Taken
+from smidgen.store.traffic.shapes import Feedback
+
+FOR_EVER = 3_600.0
+"""Seconds that a test does not last."""
+
+
+def taken(id: str) -> Taken:
+    return Taken(id, "/v1/chat/completions", 0.0, None, "")
+
+
+def told(given: Sequence[Entry] | None) -> list[str]:
+    return [one.id if isinstance(one, Taken) else f"of {one[0].request_id}" for one in given or () if isinstance(one, (Taken, tuple))]
+
+
+def given(line: Backlog, then: Callable[[], None], *, first: str) -> list[str]:
+    """What is given out to a thread that has begun to wait for more than the first, once `then` has happened."""
+    found: list[list[str]] = []
+    thread = threading.Thread(target=lambda: found.append(told(line.next(FOR_EVER))))
+    line.add(taken(first))
+    thread.start()
+    thread.join(0.05)
+    assert not found, "one request alone waits for others"
+    then()
+    thread.join(60)
+    return found[0]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "_GATHER_SECONDS", FOR_EVER)
+
+
+def test_a_batch_that_is_full_is_given_out_at_once() -> None:
+    line, names = Backlog(), [f"{number}" for number in range(backlog._BATCH + 2)]
+
+    def fill() -> None:
+        for name in names[1:]:
+            line.add(taken(name))
+
+    assert given(line, fill, first="0") == names[: backlog._BATCH]
+    assert [one.id for one in line.left() if isinstance(one, Taken)] == names[backlog._BATCH :]
+
+
+def test_feedback_waits_for_nothing() -> None:
+    line = Backlog()
+
+    def say() -> None:
+        line.say(Feedback("a", datetime(2026, 5, 1, tzinfo=UTC), verdict="up"))
+
+    assert given(line, say, first="a") == ["a", "of a"]
+
+
+def test_the_end_waits_for_nothing() -> None:
+    line = Backlog()
+    assert given(line, line.close, first="a") == ["a"]
+    assert line.next(FOR_EVER) is None
+
+
+def test_one_that_nothing_follows_waits_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "_GATHER_SECONDS", 0.01)
+    line = Backlog()
+    line.add(taken("a"))
+    assert told(line.next(FOR_EVER)) == ["a"]
