@@ -17,6 +17,7 @@ from smidgen.core.errors import InputError
 from smidgen.core.frames import Frame
 from smidgen.flows import prompt_kind
 from smidgen.flows.jobs import finding, taking_up
+from smidgen.flows.jobs import forecast as forecasting
 from smidgen.flows.jobs.finding import Job, find, job_of
 from smidgen.flows.jobs.forecast import forecast
 from smidgen.flows.learning import gathering
@@ -263,6 +264,28 @@ def test_a_forecast_says_what_a_certificate_would_let_through() -> None:
         texts[:960], [label if n % 5 else f"I am not sure about {n}." for n, label in enumerate(answers[:960])], 1200, 0.2, vectors
     )
     assert odd.agreement == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("sure", ["vectors", "words"])
+def test_of_two_stand_ins_that_agree_as_often_the_one_that_knows_where_it_is_wrong_foresees(
+    monkeypatch: pytest.MonkeyPatch, sure: str
+) -> None:
+    texts, answers = map(list, zip(*(said(number) for number in range(960)), strict=True))
+    numbers = [LABELS.index(answer) for answer in answers]
+
+    def table(knows: bool) -> NDArray[np.float64]:
+        """Every tenth answer is wrong: with a low score, or with the highest of all."""
+        found = np.zeros((len(numbers), len(LABELS)))
+        for place, number in enumerate(numbers):
+            wrong = place % 10 == 0
+            found[place, (number + wrong) % len(LABELS)] = 0.5 + 0.4 * place / len(numbers) if not wrong else 0.4 if knows else 0.95
+        return found
+
+    monkeypatch.setattr(forecasting, "_by_vectors", lambda *_: table(sure == "vectors"))
+    monkeypatch.setattr(forecasting, "_by_words", lambda texts, wanted, names, asked: table(sure == "words")[np.concatenate(asked)])
+    seen = forecast(texts, answers, 1200, 0.2, vectors)
+    assert seen.stand_in == (forecasting.VECTORS if sure == "vectors" else forecasting.WORDS)
+    assert seen.agreement == pytest.approx(0.9) and seen.share is not None and seen.share > 0.8
 
 
 def test_with_too_few_texts_a_forecast_says_how_many_more() -> None:
