@@ -60,6 +60,29 @@ def test_an_answer_without_anything_personal_is_read_once_and_any_other_each_tim
     assert [finding.read.count(text) for text in ("billing", "returns", "call Ann", "text")] == [1, 1, 3, 3]
 
 
+def test_what_has_a_form_of_personal_data_is_not_remembered() -> None:
+    finding = Names("Ann")
+    scrubber = Scrubber(finding=finding, besides=besides("health"))
+    for _ in range(2):
+        scrubber.exchanges([asked("text", answer=answer) for answer in ("ref 99120034512", '{"note": "4111 1111 1111 1111"}', "billing")])
+    assert [finding.read.count(text) for text in ("ref 99120034512", "4111 1111 1111 1111", "billing")] == [2, 2, 1]
+    assert set(scrubber._harmless._known) == {"billing", "note"}
+
+
+def test_what_was_an_answer_is_read_where_it_is_asked() -> None:
+    finding = Names("Ann")
+    scrubber = Scrubber(finding=finding)
+    scrubber.exchanges([asked("text", answer="billing")])
+    scrubber.exchanges([asked("billing", answer="billing")])
+    assert finding.read.count("billing") == 2
+
+
+def test_of_a_request_that_cannot_be_stored_nothing_is_read() -> None:
+    finding = Names("Ann")
+    assert Scrubber(finding=finding).exchanges([asked("a text", answer='{"a": 1, "a": 2}')]) == [None]
+    assert finding.read == []
+
+
 def test_no_more_than_some_short_answers_are_remembered() -> None:
     finding = Names("Ann")
     scrubber = Scrubber(finding=finding)

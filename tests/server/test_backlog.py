@@ -28,7 +28,7 @@ def told(given: Sequence[Entry] | None) -> list[str]:
 def given(line: Backlog, then: Callable[[], None], *, first: str) -> list[str]:
     """What is given out to a thread that has begun to wait for more than the first, once `then` has happened."""
     found: list[list[str]] = []
-    thread = threading.Thread(target=lambda: found.append(told(line.next(FOR_EVER))))
+    thread = threading.Thread(target=lambda: found.append(told(line.next(FOR_EVER))), daemon=True)
     line.add(taken(first))
     thread.start()
     thread.join(0.05)

@@ -1,10 +1,9 @@
-"""Which way an upstream is asked: straight, or through the machine's proxy."""
+"""Connections to an upstream: used again while they are whole, closed where they are not, and none is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,51 +13,11 @@ from typing import Any
 import httpx
 import pytest
 from tests.local_server import serving
-from tests.upstream_stub import Said, upstream_stub
 
 from smidgen.server import transport
 from smidgen.server.connection import Connection
-from smidgen.server.upstream import Call, Upstream, Waits
 
 LIMITS = httpx.Limits(max_connections=2)
-NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
-        monkeypatch.delenv(name, raising=False)
-
-
-def test_a_proxy_is_asked_for_other_machines_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    with upstream_stub() as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
-        asked = asyncio.run(_asked("http://upstream.example/v1"))
-        assert asked == 200 and [seen.path for seen in proxy.seen] == ["http://upstream.example/v1/chat/completions?a=1"]
-        monkeypatch.setenv("no_proxy", "upstream.example")
-        with pytest.raises(httpx.ConnectError):
-            asyncio.run(_asked("http://upstream.example/v1"))
-        assert len(proxy.seen) == 1
-
-
-def test_this_machine_is_asked_straight(monkeypatch: pytest.MonkeyPatch) -> None:
-    with upstream_stub() as stub, upstream_stub() as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
-        assert asyncio.run(_asked(stub.url)) == 200
-        assert [seen.path for seen in stub.seen] == ["/v1/chat/completions?a=1"] and proxy.seen == []
-    assert isinstance(transport.opened(LIMITS, local=True), transport.Straight)
-
-
-@pytest.mark.parametrize("through", [False, True])
-def test_cookies_and_redirects_are_nobodys(monkeypatch: pytest.MonkeyPatch, through: bool) -> None:
-    with upstream_stub() as stub:
-        host = "http://upstream.example/v1" if through else stub.url
-        if through:
-            monkeypatch.setenv("http_proxy", stub.url.removesuffix("/v1"))
-        moved = Said(status=307, headers={"Location": f"{host}/elsewhere", "Set-Cookie": "who=me"})
-        stub.script = [moved, Said()]
-        assert asyncio.run(_twice(host)) == [307, 200]
-        assert ["cookie" in seen.headers for seen in stub.seen] == [False, False]
 
 
 def test_one_connection_serves_one_request_after_the_other(connections: Connections) -> None:
@@ -235,6 +194,27 @@ def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections
     assert asyncio.run(ask()) == [b"1", b"2", b"3", b"3"]
 
 
+def test_what_an_upstream_sends_unasked_is_nobodys_answer(connections: Connections) -> None:
+    async def ask() -> list[bytes]:
+        straight = transport.Straight(LIMITS, trust_env=False)
+        said = [await _whole(straight, connections.url + path) for path in ("twice", "", "")]
+        await straight.aclose()
+        return said
+
+    assert asyncio.run(ask()) == [b"1", b"2", b"2"]
+
+
+def test_a_request_that_cannot_be_sent_takes_no_place(connections: Connections) -> None:
+    async def ask() -> None:
+        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        with pytest.raises((httpx.UnsupportedProtocol, KeyError)):
+            await straight.handle_async_request(_request("ftp://127.0.0.1/"))
+        await _whole(straight, connections.url, pool=0.5)
+        await straight.aclose()
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize(
     ("path", "failure"), [("hold", httpx.ReadTimeout), ("nothing", httpx.RemoteProtocolError), ("short", httpx.RemoteProtocolError)]
 )
@@ -271,7 +251,7 @@ def test_connections_that_nobody_needs_are_closed(connections: Connections) -> N
 class Connections:
     """A server that answers with a connection's number, and counts how many were opened and closed. It holds back `/hold`, and the end of
     the answer to `/half`; it says that it hangs up after `/close`, and hangs up without a word after `/bye`, in the midst of `/short` and
-    in place of `/nothing`."""
+    in place of `/nothing`. Behind the answer to `/twice` comes another."""
 
     url: str = ""
     opened: int = 0
@@ -310,7 +290,7 @@ def connections() -> Iterator[Connections]:
                 if self.path == "/close":
                     self.send_header("Connection", "close")
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body + (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil" if self.path == "/twice" else b""))
                 if self.path == "/half":
                     ended.wait(30)
 
@@ -359,28 +339,3 @@ async def _read(straight: transport.Straight, request: httpx.Request) -> bytes:
         return await response.aread()
     finally:
         await response.aclose()
-
-
-async def _asked(url: str) -> int:
-    return (await _answers(url, 1))[0]
-
-
-async def _twice(url: str) -> list[int]:
-    return await _answers(url, 2)
-
-
-async def _answers(url: str, times: int) -> list[int]:
-    waits = Waits(connect=2.0, read=5.0, whole=5.0, most=10_000)
-    one = Upstream(1, url, "big", None, own_authorization=False, waits=waits, connections=2)
-    body: dict[str, Any] = {"model": "x"}
-    statuses = []
-    try:
-        for _ in range(times):
-            response = await one.send(Call("POST", b"/chat/completions", b"a=1", [], json.dumps(body).encode()))
-            async for _piece in response.aiter_raw():
-                pass
-            await response.aclose()
-            statuses.append(response.status_code)
-    finally:
-        await one.close()
-    return statuses

@@ -87,14 +87,14 @@ class Scrubber:
         """Each request with stand-ins; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
         inputs = [_readable((one.input,)) for one in given]
         outputs = [_readable((one.answer, one.local_output)) for one in given]
+        whole = [own is not None and said is not None for own, said in zip(inputs, outputs, strict=True)]
         prompts = self._new_prompts(one for one in given if not one.odd)
-        answers = _all(outputs)
-        known = self._harmless.among(answers)
-        found = {**self._found((_all(inputs) | answers | prompts) - known), **dict.fromkeys(known, ())}
-        self._harmless.note(answers, found)
+        answers = _all(outputs, whole)
+        found = self._found(_all(inputs, whole) | prompts | (answers - self._harmless.among(answers)))
+        self._harmless.note(text for text in answers if not found.get(text, ()) and not self._by_pattern(text))
+        found = {**dict.fromkeys(answers, ()), **found}
         for words in prompts:
             self._note_prompt(words, found)
-        whole = [None not in own for own in zip(inputs, outputs, strict=True)]
         return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
 
     def feedback(self, said: Feedback, asked: str) -> Feedback:
@@ -123,6 +123,10 @@ class Scrubber:
             return found if redactor.twice(lambda: self._answering(asked, redactor)(found.answer)) == found.answer else None
         except (RedactionError, RecursionError):
             return None
+
+    def _by_pattern(self, text: str) -> bool:
+        """Whether anything in a text is personal by its form."""
+        return bool(Redactor(forms=self._besides.patterns).spans(text))
 
     def _exchange(self, one: Exchange, found: Mapping[str, Found]) -> Exchange | None:
         redactor = self._redactor(one.asked, found)
@@ -204,8 +208,9 @@ def _masked(text: str | None, redactor: Redactor) -> str | None:
     return None if text is None else stored_text.masked(text, redactor)
 
 
-def _all(texts: Iterable[list[str] | None]) -> set[str]:
-    return {text for own in texts if own is not None for text in own}
+def _all(texts: Iterable[list[str] | None], whole: Iterable[bool]) -> set[str]:
+    """The texts of those requests that can be read whole."""
+    return {text for own, may in zip(texts, whole, strict=True) if may for text in own or ()}
 
 
 def _is_readable(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Answers in which nothing personal was found: labels and fixed words come again with nearly every request, and are read once.
+"""Answers in which nothing personal is found: labels and fixed words come again with nearly every request, and the model reads them once.
 
 Only these are kept in memory. An answer in which something was found is read again each time.
 """
@@ -6,9 +6,7 @@ Only these are kept in memory. An answer in which something was found is read ag
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-
-from smidgen.flows.redaction import Found
+from collections.abc import Collection, Iterable
 
 MOST = 1_024
 """Answers that are known at a time."""
@@ -29,10 +27,8 @@ class Harmless:
             self._known.move_to_end(text)
         return known
 
-    def note(self, answers: Collection[str], found: Mapping[str, Found]) -> None:
-        """Know those in which nothing was found."""
-        for text in answers:
-            if len(text) <= LONGEST and not found[text]:
-                self._known[text] = None
+    def note(self, answers: Iterable[str]) -> None:
+        """Know those that are short."""
+        self._known.update((text, None) for text in answers if len(text) <= LONGEST)
         while len(self._known) > MOST:
             self._known.popitem(last=False)

@@ -26,8 +26,15 @@ class Connection:
         self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds)
 
     def takes(self, request: httpx.Request) -> bool:
-        """Whether this request can go over it: to where it leads, and nobody has hung up."""
-        return self._line.is_available() and not self._line.has_expired() and _url(request).origin == self._origin
+        """Whether this request can go over it: to where it leads, and nobody has hung up, or sent more than was asked for."""
+        usable = self._line.is_available() and not self._line.has_expired() and not self._more
+        return usable and _url(request).origin == self._origin
+
+    @property
+    def _more(self) -> bool:
+        """Whether something came behind the last answer. httpcore would give it to the next request, which may be another person's."""
+        line = self._line._connection
+        return not isinstance(line, httpcore.AsyncHTTP11Connection) or line._h11_state.trailing_data[0] != b""
 
     async def ask(self, request: httpx.Request, back: Callable[[bool], None]) -> httpx.Response:
         """The response as soon as its head is there. `back` is called once when it is closed, and told whether it came whole to its end:

@@ -56,7 +56,11 @@ class Straight(httpx.AsyncBaseTransport):
         free in time, and as httpx does."""
         await self._tidy()  # before there is anything to lose: whoever is cancelled here has no place yet
         await self._place(request)
-        connection = self._found(request)
+        try:
+            connection = self._found(request)
+        except BaseException:
+            self._places.release()
+            raise
         try:
             return await connection.ask(request, lambda whole: self._back(connection, whole))
         except BaseException:
@@ -92,7 +96,7 @@ class Straight(httpx.AsyncBaseTransport):
 
     def _back(self, connection: Connection, whole: bool) -> None:
         """Take one back. `whole`: its request came to its end, and it can be used again; else it keeps its place until it is closed, lest
-        there be more than there may be."""
+        there be more than there may be. (One that nobody uses has no place, and none while it is closed.)"""
         if whole:
             self._unused.append((connection, time.monotonic()))
             self._places.release()
