@@ -112,11 +112,12 @@ def linear(texts: Texts, seed: int, noise: float = 0.0, routing: int = ROUTING) 
 
 
 def kernel(texts: Texts, seed: int, noise: float = 0.0, routing: int = ROUTING) -> Case:
-    """The head of the student `kernel` on frozen vectors as the small model."""
+    """The head of the student `kernel` on frozen vectors, with its logits, as the small model."""
     said = _large(texts, seed, noise)
     learning, _ = texts.parted(seed, routing)
     head = kernel_ridge.fit(texts.vectors[learning], np.eye(len(texts.labels), dtype=np.float32)[said[learning]], seed=seed)
-    return _taught(texts, seed, said, routing, head.left_out, head.scores, [])
+    left_out = kernel_ridge.logits(np.asarray(head.left_out, dtype=np.float64))
+    return _taught(texts, seed, said, routing, left_out, lambda vectors: kernel_ridge.logits(head.scores(vectors).astype(np.float64)), [])
 
 
 def _taught(
