@@ -14,7 +14,7 @@ from smidgen.core.errors import RedactionError
 from smidgen.data import forms
 from smidgen.data.teacher.privacy import Redactor, readable
 from smidgen.flows import disagreement, prompt_kind, stored_text
-from smidgen.flows.harmless import Harmless
+from smidgen.flows.harmless import LONGEST, Harmless
 from smidgen.flows.redaction import Finder, Found, finder
 from smidgen.gateway.privacy import KINDS, policy_of
 from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
@@ -90,8 +90,9 @@ class Scrubber:
         whole = [own is not None and said is not None for own, said in zip(inputs, outputs, strict=True)]
         prompts = self._new_prompts(one for one in given if not one.odd)
         answers = _all(outputs, whole)
-        found = self._found(_all(inputs, whole) | prompts | (answers - self._harmless.among(answers)))
-        self._harmless.note(text for text in answers if not found.get(text, ()) and not self._by_pattern(text))
+        new = answers - self._harmless.among(answers)
+        found = self._found(_all(inputs, whole) | prompts | new)
+        self._harmless.note(text for text in new if len(text) <= LONGEST and not found[text] and not self._by_pattern(text))
         found = {**dict.fromkeys(answers, ()), **found}
         for words in prompts:
             self._note_prompt(words, found)

@@ -28,7 +28,7 @@ class Harmless:
         return known
 
     def note(self, answers: Iterable[str]) -> None:
-        """Know those that are short."""
-        self._known.update((text, None) for text in answers if len(text) <= LONGEST)
+        """Know these."""
+        self._known.update((text, None) for text in answers)
         while len(self._known) > MOST:
             self._known.popitem(last=False)
