@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -183,10 +184,12 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
 def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections: Connections) -> None:
     async def ask() -> list[bytes]:
         straight = transport.Straight(LIMITS, trust_env=False)
-        said = [await _whole(straight, connections.url + path) for path in ("bye", "close")]
-        async with asyncio.timeout(30):
-            while connections.closed < 2:
-                await asyncio.sleep(0.01)
+        said = []
+        for number, path in enumerate(("bye", "close"), start=1):
+            said.append(await _whole(straight, connections.url + path))
+            async with asyncio.timeout(30):
+                while connections.closed < number:
+                    await asyncio.sleep(0.01)
         said += [await _whole(straight, connections.url) for _ in range(2)]
         await straight.aclose()
         return said
@@ -273,6 +276,8 @@ def connections() -> Iterator[Connections]:
 
         def finish(self) -> None:
             super().finish()
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)  # now, and not some time after it was counted
             with lock:
                 state.closed += 1
 
