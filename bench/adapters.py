@@ -114,7 +114,7 @@ def random_adapter(base: Path, file: Path, seed: int) -> None:
     """A LoRA adapter over every matrix of a decoder's layers, as one that was taught is written."""
     import torch
 
-    from smidgen.bases.gguf_facts import tensors_of
+    from smidgen.store.gguf_facts import tensors_of
     from smidgen.students.decoder_shape import config_of
     from smidgen.students.gguf_file import adapter_write
     from smidgen.students.gguf_names import transformers_name

@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from smidgen.bases import folder as folders
 from smidgen.bases.decoder_files import FILES, complete, config_of
 from smidgen.bases.finding import find
-from smidgen.bases.gguf_facts import facts_of, tensors_of
 from smidgen.bases.gguf_tokenizer import tokenizer_of
 from smidgen.core.errors import BaseError
+from smidgen.store.gguf_facts import facts_of, tensors_of
 
 TEXTS = (
     "Hello 1234 wörld\n\n  x",

@@ -17,7 +17,6 @@ from tests.engines.llama_model import write_lora
 from tests.llama import told
 from tests.students.tiny_decoder import CONFIG, tiny_decoder
 
-from smidgen.bases.gguf_facts import facts_of
 from smidgen.bundles.manifest import EngineEntry, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
@@ -33,6 +32,7 @@ from smidgen.flows.live import Model, load, load_all
 from smidgen.parts.recipe import make
 from smidgen.server.app import create_app
 from smidgen.server.settings import ServeSettings
+from smidgen.store.gguf_facts import facts_of
 from smidgen.store.hashing import file_hash
 from smidgen.students import decoder, gguf_file
 from smidgen.students.decoder import DecoderSettings
@@ -148,7 +148,7 @@ def test_the_process_ends_with_the_last(bundles: list[Path], alone: dict[str, li
 
 def test_each_keeps_its_own_limits(together: list[Model]) -> None:
     assert [model.runner.options.context for model in together] == [512, 768, 1024]  # type: ignore[attr-defined]
-    long = " ".join(["vase"] * 800)
+    long = " ".join(["house"] * 800)
     assert [model.predict([long])[0].output != "" for model in together] == [False, False, True]
 
 
@@ -269,7 +269,8 @@ def test_a_build_ships_base_and_adapter(tmp_path: Path) -> None:
     assert {"model.gguf", "adapter.gguf"} <= set(manifest.engine.files) and manifest.engine.options["adapter"] == "taught"
     for name in ("model.gguf", "adapter.gguf"):
         assert manifest.files[name].sha256 == file_hash(built.folder / name)
-    assert len(facts_of(built.folder / "model.gguf")["tokenizer.ggml.tokens"]) == CONFIG["vocab_size"], "the base's vocabulary, whole"
+    rows = json.loads((tmp_path / "base" / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    assert len(facts_of(built.folder / "model.gguf")["tokenizer.ggml.tokens"]) == rows > 3000, "the base's vocabulary, whole"
     model = load(built.folder, 1)
     try:
         assert model.predict(["colour: red; thing: vase"])[0].output.startswith("A ")

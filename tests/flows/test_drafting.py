@@ -42,7 +42,7 @@ def test_drafting_is_chosen_said_and_shipped(tmp_path: Path) -> None:
             "task": "write",
             "data": {"train": str(tmp_path / "train.csv"), "input": "draft", "label": "corrected", "holdout": 0.15, "test_share": 0.25},
             "base": {"name": str(tiny_decoder(tmp_path / "base"))},
-            "train": {"epochs": 4, "learning_rate": 0.01, "precision": "f32"},
+            "train": {"epochs": 6, "learning_rate": 0.02, "precision": "f32"},
             "compress": {"method": "q8-0"},
             "gate": {"max_loss": 0.5},
             "write": {"instruction": "Correct."},

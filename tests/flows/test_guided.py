@@ -41,9 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(stream)
         writer.writerow(["product", "text"])
         writer.writerows([f"colour: {c}; thing: {t}", f"A {c} {t} for your home."] for c in COLOURS for t in THINGS)
-    tiny_decoder(folder / "base")
+    tiny_decoder(folder / "base", whole=True)
     for name, seed in (("large", 7), ("other", 8)):
-        tiny_decoder(folder / name, layers=3)
+        tiny_decoder(folder / name, layers=3, whole=True)
         save_file(weights(seed=seed, layers=3), folder / name / "model.safetensors")
     return folder
 

@@ -21,7 +21,7 @@ ROWS = [Row(f"colour: {c}", f"A {c} vase.", n) for n, c in enumerate(("red", "bl
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sizes_are_those_of_the_files(tmp_path: Path, kind: str) -> None:
-    base = find(str(tiny_decoder(tmp_path / "base", kind)), family="decoder")
+    base = find(str(tiny_decoder(tmp_path / "base", kind, whole=True)), family="decoder")
     sizes = sizes_of(base.folder, None)
     folder, out = tmp_path / "student", tmp_path / "out"
     folder.mkdir()

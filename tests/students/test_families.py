@@ -22,8 +22,9 @@ from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_files import model_in, opened
 from smidgen.students.generating import write
 from smidgen.students.gguf_vocabulary import BYTE, CONTROL, vocabulary_of
+from smidgen.students.merge_table import MergeTable
 from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
-from smidgen.students.trimming import kept_ids, trim, trimmable
+from smidgen.students.trimming import trim, trimmable
 from smidgen.students.workers import Workers
 
 ROWS = [
@@ -80,7 +81,7 @@ def test_pieces_are_llama_cpp_s_whole_and_trimmed(tmp_path: Path) -> None:
     assert trimmable(base)
     whole = Tokenizer.from_file(str(base / "tokenizer.json"))
     used = {at for text in TEXTS[:2] for at in plain_ids(whole, text)}
-    kept = kept_ids(base, used, 40)
+    kept = MergeTable(base).kept(used, 40)
     trim(base, tmp_path / "less", kept)
     less = Tokenizer.from_file(str(tmp_path / "less" / "tokenizer.json"))
     assert whole.token_to_id("日") not in kept and whole.token_to_id("<unused0>") not in kept

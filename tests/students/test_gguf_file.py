@@ -13,9 +13,9 @@ from tests.llama import told
 from tests.students.tiny_decoder import LLAMA3
 
 from smidgen.bases.finding import find
-from smidgen.bases.gguf_facts import facts_of, tensors_of
 from smidgen.bases.gguf_tokenizer import tokenizer_of
 from smidgen.core.errors import BaseError, TrainError
+from smidgen.store.gguf_facts import facts_of, tensors_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

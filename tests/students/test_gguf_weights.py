@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from smidgen.bases.finding import find
 from smidgen.core.errors import BaseError
+from smidgen.store.gguf_facts import head_of
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("gguf")
+gguf = pytest.importorskip("gguf")
+
+from gguf.quants import dequantize, quantize  # noqa: E402
 
 from smidgen.students.gguf_names import gguf_name, halved, interleaved, rotary_heads, transformers_name  # noqa: E402
-from smidgen.students.gguf_weights import read  # noqa: E402
+from smidgen.students.gguf_weights import read, readers  # noqa: E402
 
 
 def test_the_starter_writes_sense_in_transformers() -> None:
@@ -71,11 +75,8 @@ def test_only_a_llama_has_its_rows_mixed() -> None:
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    import gguf
-    import numpy as np
-
     (tmp_path / "wrong.gguf").write_bytes(b"GGUF" + b"\x03\0\0\0" + b"\xff" * 40)
-    with pytest.raises(BaseError, match=r"cannot be read.*wrong\.gguf"):
+    with pytest.raises(BaseError, match=r"announces 18446744073709551615 tensors.*wrong\.gguf"):
         read(tmp_path / "wrong.gguf")
     writer = gguf.GGUFWriter(tmp_path / "other.gguf", "mamba")
     writer.add_tensor("token_embd.weight", np.zeros((2, 2), np.float32))
@@ -85,3 +86,66 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(BaseError, match="'mamba' are not known here; known: llama, qwen2, qwen3"):
         read(tmp_path / "other.gguf")
+
+
+def made(file: Path, kind: str, numbers: np.ndarray, **facts: int) -> Path:
+    """A Llama of one matrix, and a norm of three numbers before it, so that the matrix lies where the next step of 32 bytes begins."""
+    writer, stored = gguf.GGUFWriter(file, "llama"), gguf.GGMLQuantizationType[kind]
+    writer.add_head_count(4)
+    for name, value in facts.items():
+        writer.add_uint32(name, value)
+    writer.add_tensor("output_norm.weight", np.arange(3, dtype=np.float32))
+    data = numbers.astype({"F32": np.float32, "F16": np.float16}[kind]) if kind in ("F32", "F16") else quantize(numbers, stored)
+    writer.add_tensor("output.weight", data, raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q4_1"])
+def test_a_matrix_of_every_type_is_read_as_the_library_of_the_format_reads_it(kind: str, tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
+    file = made(tmp_path / "model.gguf", kind, numbers)
+    found = read(file)
+    there = {entry.name: dequantize(entry.data, entry.tensor_type) for entry in gguf.GGUFReader(file).tensors}
+    assert np.array_equal(found["lm_head.weight"].numpy(), there["output.weight"]) and len(there) == 2
+    assert np.abs(there["output.weight"] - numbers).max() < 0.2
+    assert found["model.norm.weight"].tolist() == [0, 1, 2]
+
+
+def test_what_is_not_all_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    file = made(tmp_path / "model.gguf", "F32", np.ones((5, 64), np.float32))
+    raw = file.read_bytes()
+    file.write_bytes(raw[: len(raw) - 32])
+    with pytest.raises(BaseError, match=r"output\.weight lies beyond its end.*model\.gguf"):
+        readers(file)
+    file.write_bytes(raw)
+    found = readers(file)
+    file.write_bytes(raw[: len(raw) - 32])
+    with pytest.raises(BaseError, match=r"cannot be read.*model\.gguf"):
+        found["lm_head.weight"]()
+    name = b"output.weight"
+    place = raw.index(name) + len(name) + 4 + 16
+    file.write_bytes(raw[:place] + (99).to_bytes(4, "little") + raw[place + 4 :])
+    with pytest.raises(BaseError, match=r"cannot be read.*99"):
+        readers(file)
+
+
+def test_tensors_lie_in_steps_of_the_size_that_the_file_says(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+    with pytest.raises(BaseError, match=r"general\.alignment is 48, which is no power of two"):
+        read(made(tmp_path / "odd.gguf", "F32", numbers, **{"general.alignment": 48}))
+    file = tmp_path / "wide.gguf"
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_head_count(4)
+    writer.add_custom_alignment(256)
+    writer.add_tensor("output_norm.weight", np.arange(3, dtype=np.float32))
+    writer.add_tensor("output.weight", numbers)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert np.array_equal(read(file)["lm_head.weight"].numpy(), numbers)
+    assert head_of(file)[1]["output.weight"].start % 256 == 0

@@ -28,10 +28,10 @@ from smidgen.students.generating import write
 from smidgen.students.guides import guide_model
 from smidgen.students.lessons import Lesson
 from smidgen.students.llama import Llama
+from smidgen.students.merge_table import MergeTable
 from smidgen.students.prompts import plain_ids, tokenizer_of
 from smidgen.students.teaching import Course, Teacher, block_of
 from smidgen.students.tokens import identity, kept_as
-from smidgen.students.trimming import kept_ids
 from smidgen.students.workers import Workers
 
 ROWS = [
@@ -45,7 +45,7 @@ SHARP = 4
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_decoder(tmp_path_factory.mktemp("small"))
+    return tiny_decoder(tmp_path_factory.mktemp("small"), whole=True)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A guide of the same tokens: of more layers, and of other weights."""
     from safetensors.torch import save_file
 
-    folder = tiny_decoder(tmp_path_factory.mktemp("large"), layers=3)
+    folder = tiny_decoder(tmp_path_factory.mktemp("large"), layers=3, whole=True)
     # Its table is the small one's, so that the small one can say the same.
     table, norm = (weights()[name] for name in ("model.embed_tokens.weight", "model.norm.weight"))
     own = {**weights(seed=7, layers=3), "model.embed_tokens.weight": table, "model.norm.weight": norm * SHARP}
@@ -209,7 +209,7 @@ def test_a_guide_of_other_tokens_is_refused(base: Path, larger: Path, tmp_path: 
 
 def test_a_trimmed_student_sees_the_guide_s_own_chances_of_what_is_kept(base: Path, larger: Path, tmp_path: Path) -> None:
     tokenizer = tokenizer_of(base)
-    kept = kept_ids(base, plain_ids(tokenizer, "A red vase for your home."), 300)
+    kept = MergeTable(base).kept(plain_ids(tokenizer, "A red vase for your home."), 300)
     described(tmp_path, base, kept)
     new = {old: at for at, old in enumerate(kept)}
     ids = plain_ids(tokenizer, "A red vase")

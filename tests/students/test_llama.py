@@ -27,7 +27,7 @@ ANSWER = 3
 
 @pytest.fixture(scope="module", params=list(KINDS))
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_decoder(tmp_path_factory.mktemp("tiny"), request.param)
+    return tiny_decoder(tmp_path_factory.mktemp("tiny"), request.param, whole=True)
 
 
 def moved(base: Path, kind: type[Change]) -> tuple[dict[str, torch.Tensor], Change]:

@@ -71,7 +71,7 @@ def test_a_narrowed_student_is_taught_stopped_resumed_and_exported(tmp_path: Pat
 
 
 def test_what_cannot_be_left_out_is_refused_before_teaching(tmp_path: Path) -> None:
-    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    base = find(str(tiny_decoder(tmp_path / "tiny", whole=True)), family="decoder")
     folder = tmp_path / "student"
     folder.mkdir()
     with pytest.raises(TrainError, match="cannot be left out"):

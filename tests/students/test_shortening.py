@@ -35,7 +35,7 @@ ROWS = [Row(f"colour: {c}; thing: {t}", f"A {c} {t}.", n) for n, (c, t) in enume
 
 
 def tiny(folder: Path, shift: float = 0.0, layers: int = 2) -> tuple[Llama, Frozen]:
-    weights, random = weights_of(tiny_decoder(folder, layers=layers)), torch.Generator().manual_seed(9)
+    weights, random = weights_of(tiny_decoder(folder, layers=layers, whole=True)), torch.Generator().manual_seed(9)
     shape = shape_of(folder)
     weights = {name: tensor + shift * torch.randn(tensor.shape, generator=random) for name, tensor in weights.items()}
     frozen = frozen_of(weights, shape)
@@ -132,7 +132,7 @@ def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Pa
 
 def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[Stored, Stored]:
     """A decoder of six layers that is taught in one go, and one that is stopped while it is taught again; both are the same."""
-    base = find(str(tiny_decoder(tmp_path / "tiny", layers=6)), family="decoder")
+    base = find(str(tiny_decoder(tmp_path / "tiny", layers=6, whole=True)), family="decoder")
     training = Training(ROWS, ROWS, {}, base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", **left_out))
     changes = []
     for stop in (None, "heal decoder"):

@@ -21,8 +21,10 @@ from smidgen.students.decoder import DecoderSettings
 from smidgen.students.decoder_files import base_weights, opened
 from smidgen.students.decoder_shape import shape_of
 from smidgen.students.gguf_weights import read
+from smidgen.students.keeping import frequent_for, newcomers
 from smidgen.students.llama import Block
-from smidgen.students.trimming import frequent_for, kept_ids, newcomers, read_json, trim
+from smidgen.students.merge_table import MergeTable
+from smidgen.students.trimming import read_json, trim
 
 TEXTS = (
     "The brass lamp costs £24.50, and it's sold with a three-year guarantee.",
@@ -45,7 +47,7 @@ def ids(tokenizer: Tokenizer, text: str) -> list[int]:
 @pytest.mark.parametrize("frequent", [0, 300])
 def test_what_is_kept_is_tokenised_as_before_and_all_else_in_pieces(starter: Path, tmp_path: Path, frequent: int) -> None:
     whole = Tokenizer.from_file(str(starter / "tokenizer.json"))
-    kept = kept_ids(starter, {at for text in TEXTS for at in ids(whole, text)}, frequent)
+    kept = MergeTable(starter).kept({at for text in TEXTS for at in ids(whole, text)}, frequent)
     assert kept == sorted(set(kept))
     assert len(kept) % 64 == 0
     assert max(frequent, 300) < len(kept) < 1500
@@ -64,7 +66,7 @@ def test_what_is_kept_is_tokenised_as_before_and_all_else_in_pieces(starter: Pat
 
 
 def test_special_tokens_and_numbers_in_the_config_follow(starter: Path, tmp_path: Path) -> None:
-    kept = kept_ids(starter, [40000], 0)
+    kept = MergeTable(starter).kept([40000], 0)
     trim(starter, tmp_path, kept)
     trimmed = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
@@ -78,11 +80,11 @@ def test_special_tokens_and_numbers_in_the_config_follow(starter: Path, tmp_path
 def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": []}}', encoding="utf-8")
     with pytest.raises(BaseError, match="falls to bytes"):
-        kept_ids(tmp_path, [1], 0)
+        MergeTable(tmp_path).kept([1], 0)
 
 
 def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: Path) -> None:
-    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    base = find(str(tiny_decoder(tmp_path / "tiny", whole=True)), family="decoder")
     rows = [Row(f"colour: {c}", f"A {c} vase for your home.", n) for n, c in enumerate(("red", "blue", "green", "grey"), 1)]
     counts = {}
     for vocabulary in ("whole", "trimmed"):
@@ -120,17 +122,17 @@ def test_new_inputs_bring_as_many_new_tokens_as_stand_in_one_alone() -> None:
 
 
 def test_the_fewest_frequent_tokens_are_kept_with_which_hardly_a_new_one_is_to_come(starter: Path) -> None:
-    folder = starter
-    number = read_json(folder / "tokenizer.json")["model"]["vocab"]
-    rare, rarer = (kept_ids(folder, [], most)[-1] for most in (6000, 12000))
-    assert rare not in kept_ids(folder, [], 4096)
-    assert rarer not in kept_ids(folder, [], 8192)
+    number = read_json(starter / "tokenizer.json")["model"]["vocab"]
+    table = MergeTable(starter)
+    rare, rarer = (table.kept([], most)[-1] for most in (6000, 12000))
+    assert rare not in table.kept([], 4096)
+    assert rarer not in table.kept([], 8192)
     often = [{number["\u0120the"]}] * 19
-    assert frequent_for(folder, often, ()) == (4096, 0.0)
-    assert frequent_for(folder, [*often, {rare}], ()) == (4096, 0.05), "one in twenty may be new"
-    assert frequent_for(folder, [*often[:9], {rare}], ()) == (8192, 0.0)
-    assert frequent_for(folder, [*often[:9], {rarer}], ()) == (16384, 0.0)
-    assert frequent_for(folder, [*often[:9], {rarer}], (), (64, 128)) == (None, 0.1)
+    assert frequent_for(table, often, ()) == (4096, 0.0)
+    assert frequent_for(table, [*often, {rare}], ()) == (4096, 0.05), "one in twenty may be new"
+    assert frequent_for(table, [*often[:9], {rare}], ()) == (8192, 0.0)
+    assert frequent_for(table, [*often[:9], {rarer}], ()) == (16384, 0.0)
+    assert frequent_for(table, [*often[:9], {rarer}], (), (64, 128)) == (None, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_the_fewest_frequent_tokens_are_kept_with_which_hardly_a_new_one_is_to_c
 )
 def test_the_vocabulary_is_trimmed_where_new_inputs_bring_nothing_new(tmp_path: Path, inputs: list[str], whole: bool) -> None:
     """Words that each stand in one input alone say that the next input will bring another one."""
-    base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
+    base = find(str(tiny_decoder(tmp_path / "tiny", whole=True)), family="decoder")
     rows = [Row(text, "A vase for your home.", number) for number, text in enumerate(inputs, 1)]
     (tmp_path / "student").mkdir()
     settings = DecoderSettings(epochs=1, precision="f32", frequent_tokens=256)

@@ -1,9 +1,12 @@
-"""A decoder of a few thousand numbers with the starter's tokenizer: a base that is taught in seconds."""
+"""A decoder of a few thousand numbers with the most frequent of the starter's tokens, or all: a base that is taught in seconds."""
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import torch
@@ -11,7 +14,12 @@ from safetensors.torch import save_file
 
 from smidgen.bases.finding import find
 from smidgen.core.rows import Row
+from smidgen.students.merge_table import MergeTable
+from smidgen.students.trimming import trim
 
+FREQUENT = 3072
+"""How many of the starter's merges the tokens come from, where not all are wanted: with all of them, what is done to the table of tokens
+takes most of a test's time."""
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -24,7 +32,6 @@ CONFIG = {
     "hidden_act": "silu",
     "rms_norm_eps": 1e-5,
     "rope_theta": 10000.0,
-    "vocab_size": 49152,
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
     "bos_token_id": 1,
@@ -54,20 +61,32 @@ LAYERS = {"gemma3": 7}
 """Every sixth layer of a Gemma sees all tokens."""
 
 
-def tiny_decoder(folder: Path, kind: str = "llama", layers: int | None = None, inner: int = 96) -> Path:
-    """Write one of `KINDS`, and give the folder."""
+def tiny_decoder(
+    folder: Path, kind: str = "llama", layers: int | None = None, inner: int = 96, *, whole: bool = False, seed: int = 0
+) -> Path:
+    """Write one of `KINDS`, and give the folder. `whole`: with all of the starter's tokens, so that there is something to trim."""
     folder.mkdir(parents=True, exist_ok=True)
-    starter = find("smollm2").folder
+    described = find("smollm2").folder if whole else _frequent()
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(starter / name, folder / name)
+        shutil.copyfile(described / name, folder / name)
+    rows = json.loads((described / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     layers = layers or LAYERS.get(kind, 2)
-    config = {**CONFIG, **KINDS[kind], "num_hidden_layers": layers, "intermediate_size": inner}
+    config = {**CONFIG, **KINDS[kind], "num_hidden_layers": layers, "intermediate_size": inner, "vocab_size": rows}
     if kind == "gemma3":
         del config["hidden_act"]
         config["layer_types"] = ["sliding_attention" if number % 6 != 5 else "full_attention" for number in range(layers)]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file(weights(kind=kind, layers=layers, inner=inner), folder / "model.safetensors")
+    save_file(weights(seed, kind=kind, layers=layers, inner=inner, rows=rows), folder / "model.safetensors")
     return folder
+
+
+@functools.cache
+def _frequent() -> Path:
+    """A folder with what describes the starter, its tokens cut down to the most frequent."""
+    starter, out = find("smollm2").folder, Path(tempfile.mkdtemp(prefix="smidgen-frequent-"))
+    atexit.register(shutil.rmtree, out, ignore_errors=True)
+    trim(starter, out, MergeTable(starter).kept((), FREQUENT))
+    return out
 
 
 def copying_rows() -> list[Row]:
@@ -77,7 +96,7 @@ def copying_rows() -> list[Row]:
     return [Row(text, text.replace("nice", "fine"), number) for number, text in enumerate(texts, 1)]
 
 
-def weights(seed: int = 0, kind: str = "llama", layers: int = 2, inner: int = 96) -> dict[str, torch.Tensor]:
+def weights(seed: int = 0, kind: str = "llama", layers: int = 2, inner: int = 96, rows: int = 49152) -> dict[str, torch.Tensor]:
     """Random weights by their names in transformers; norms are far from one, so that folding them wrongly shows."""
     random = torch.Generator().manual_seed(seed)
     width, head = CONFIG["hidden_size"], CONFIG["head_dim"]
@@ -94,7 +113,7 @@ def weights(seed: int = 0, kind: str = "llama", layers: int = 2, inner: int = 96
     def norm(size: int) -> torch.Tensor:
         return torch.empty(size).uniform_(0.5, 1.5, generator=random) - less
 
-    found = {"model.embed_tokens.weight": torch.randn(CONFIG["vocab_size"], width, generator=random) * 0.05}
+    found = {"model.embed_tokens.weight": torch.randn(rows, width, generator=random) * 0.05}
     for number in range(layers):
         for name, shape in shapes.items():
             found[f"model.layers.{number}.{name}.weight"] = torch.randn(shape, generator=random) * 0.1

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smidgen.bases.gguf_facts import facts_of, tensors_of
 from smidgen.bases.gguf_tokenizer import pre_of, tokenizer_of
 from smidgen.core.errors import BaseError
+from smidgen.store.gguf_facts import facts_of, tensors_of
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _FAMILIES = {
@@ -50,8 +50,8 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
     """The model's config as transformers has it.
 
     Args:
-        facts: the metadata of a GGUF; `gguf_facts.facts_of`.
-        shapes: shapes of its tensors by name; `gguf_facts.tensors_of`.
+        facts: the metadata of a GGUF; `store.gguf_facts.facts_of`.
+        shapes: shapes of its tensors by name; `store.gguf_facts.tensors_of`.
         name: whose config it is, for error messages.
 
     Raises:

@@ -25,7 +25,7 @@ def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that a GGUF's metadata describes; ids are those of the file. Control tokens are special, user-defined ones are added.
 
     Args:
-        facts: what `gguf_facts.facts_of` read.
+        facts: what `store.gguf_facts.facts_of` read.
 
     Raises:
         BaseError: another kind of tokenizer, a split that is not known, or lists that do not fit together.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from smidgen.core.errors import BaseError
+from smidgen.store.gguf_facts import Placed, head_of
 from smidgen.students.gguf_names import counted_from_one, halved, known, rotary_heads, transformers_name
 
 
@@ -28,33 +31,56 @@ def read(file: Path) -> dict[str, torch.Tensor]:
 def readers(file: Path) -> dict[str, Callable[[], torch.Tensor]]:
     """What `read` gives, each weight behind a function that reads it: a model need not be held in 32 bits as a whole. Raises as `read`, the
     functions too."""
+    facts, tensors = head_of(file)
+    try:
+        kind = known(_fact(facts, "general.architecture"))
+        heads = int(_fact(facts, f"{kind}.attention.head_count"))
+        kv_heads = int(_fact(facts, f"{kind}.attention.head_count_kv", heads))
+        for name, placed in tensors.items():
+            _within(file, name, placed)
+        return {
+            transformers_name(name, kind): functools.partial(
+                _tensor, file, placed, rotary_heads(name, kind, heads, kv_heads), counted_from_one(name, kind)
+            )
+            for name, placed in tensors.items()
+        }
+    except (OSError, TypeError, ValueError, KeyError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _within(file: Path, name: str, placed: Placed) -> None:
+    """Raises ValueError where a tensor is of no type that can be read, or does not lie within its file."""
+    if placed.start + _bytes(placed) > file.stat().st_size:
+        raise ValueError(f"{name} lies beyond its end")
+
+
+def _bytes(placed: Placed) -> int:
+    """How many bytes a tensor takes. Raises ValueError for a type that is not known."""
     import gguf
 
+    block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(placed.kind)]
+    return math.prod(placed.shape) * int(size) // int(block)
+
+
+def _tensor(file: Path, placed: Placed, rotary: int | None, from_one: bool) -> torch.Tensor:
     try:
-        reader = gguf.GGUFReader(file)
-        kind = known(_fact(reader, "general.architecture"))
-        heads = int(_fact(reader, f"{kind}.attention.head_count"))
-        kv_heads = int(_fact(reader, f"{kind}.attention.head_count_kv", heads))
-        return {
-            transformers_name(entry.name, kind): functools.partial(
-                _tensor, file, entry, rotary_heads(entry.name, kind, heads, kv_heads), counted_from_one(entry.name, kind)
-            )
-            for entry in reader.tensors
-        }
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        tensor = torch.from_numpy(_numbers(file, placed))
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise _unreadable(file, error) from error
+    tensor = tensor - 1 if from_one else tensor
+    return halved(tensor, rotary) if rotary else tensor
 
 
-def _tensor(file: Path, entry: Any, rotary: int | None, from_one: bool) -> torch.Tensor:
+def _numbers(file: Path, placed: Placed) -> NDArray[np.float32]:
+    """A tensor's numbers in 32 bits, whatever they are stored as. Raises OSError, ValueError, KeyError or NotImplementedError."""
+    import gguf
     from gguf.quants import dequantize
 
-    try:
-        shape = tuple(int(size) for size in reversed(entry.shape))
-        array = np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(shape)  # a copy: the file is only mapped
-    except (ValueError, KeyError, IndexError, NotImplementedError) as error:
-        raise _unreadable(file, error) from error
-    tensor = torch.from_numpy(array - 1 if from_one else array)
-    return halved(tensor, rotary) if rotary else tensor
+    raw = np.fromfile(file, np.uint8, _bytes(placed), offset=placed.start)
+    if placed.shape and raw.size:
+        raw = raw.reshape(*placed.shape[:-1], -1)
+    found: NDArray[np.float32] = np.asarray(dequantize(raw, gguf.GGMLQuantizationType(placed.kind)), np.float32).reshape(placed.shape)
+    return found
 
 
 def _unreadable(file: Path, error: Exception) -> BaseError:
@@ -72,19 +98,11 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
     Raises:
         BaseError: the adapter is damaged, or changes what the model does not have.
     """
-    import gguf
-    from gguf.quants import dequantize
-
     changed = dict(weights)
+    facts, tensors = head_of(file)
     try:
-        reader = gguf.GGUFReader(file)
-        kind, alpha = known(_fact(reader, "general.architecture")), float(_fact(reader, "adapter.lora.alpha"))
-        factors = {
-            entry.name: torch.from_numpy(
-                np.array(dequantize(entry.data, entry.tensor_type), np.float32).reshape(tuple(int(size) for size in reversed(entry.shape)))
-            )
-            for entry in reader.tensors
-        }
+        kind, alpha = known(_fact(facts, "general.architecture")), float(_fact(facts, "adapter.lora.alpha"))
+        factors = {name: torch.from_numpy(_numbers(file, placed)) for name, placed in tensors.items()}
         for short in [name.removesuffix(".lora_a") for name in factors if name.endswith(".lora_a")]:
             first, second = factors[f"{short}.lora_a"], factors[f"{short}.lora_b"]
             moved, rotary = second @ first * (alpha / first.shape[0]), rotary_heads(short, kind, *heads)
@@ -95,11 +113,9 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
     return changed
 
 
-def _fact(reader: Any, key: str, otherwise: Any = None) -> Any:
+def _fact(facts: Mapping[str, Any], key: str, otherwise: Any = None) -> Any:
     """A single value of the file's metadata. Raises KeyError where it is not there and nothing else will do."""
-    field = reader.get_field(key)
-    if field is None:
-        if otherwise is None:
-            raise KeyError(f"no {key}")
-        return otherwise
-    return field.contents()
+    found = facts.get(key, otherwise)
+    if found is None:
+        raise KeyError(f"no {key}")
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.store.hashing import content_hash
-from smidgen.students.trimming import pair, read_json, specials, trimmable, trimmed
+from smidgen.students.trimming import falls_to_bytes, pair, read_json, specials, trimmed
 
 
 def identity(folder: Path) -> str:
@@ -22,7 +22,7 @@ def kept_as(folder: Path, other: Path) -> list[int] | None:
     """The ids of the tokens in `folder` that the tokenizer in `other` kept of them, where that is this one trimmed; None where it is
     another, or the same."""
     whole, part = read_json(folder / "tokenizer.json"), read_json(other / "tokenizer.json")
-    if not (trimmable(folder) and trimmable(other)):
+    if not (falls_to_bytes(whole) and falls_to_bytes(part)):
         return None
     number = {token: at for at, token in _tokens(whole).items()}
     names = [token for _, token in sorted(_tokens(part).items())]

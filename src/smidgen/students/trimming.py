@@ -15,104 +15,30 @@ applies is the same at every step. Any other text falls to smaller pieces, at th
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import re
 import shutil
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import BaseError
-from smidgen.students.gguf_vocabulary import SINGLE_BYTE, bytewise, sentencewise
+from smidgen.students.gguf_vocabulary import bytewise, sentencewise
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """What describes a decoder, beside its weights."""
-_ROUND = 64  # llama.cpp's quick kernels take rows by eights and sixteens
-FREQUENT = (4096, 8192, 16384)
-"""How many of the most frequent tokens may be kept though no example uses them: more are surer, fewer are quicker to write with."""
-NEWCOMERS = 0.05
-"""Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
 _UNUSED = re.compile(r"<unused\d+>")
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder_start_token_id")
 
 
 def trimmable(folder: Path) -> bool:
     """Whether the tokenizer in a folder is of a kind that can be trimmed: byte-pair encoding that falls to bytes."""
-    told = read_json(folder / "tokenizer.json")
+    return falls_to_bytes(read_json(folder / "tokenizer.json"))
+
+
+def falls_to_bytes(told: Mapping[str, Any]) -> bool:
+    """The same of a tokenizer.json that was read."""
     return bytewise(told) or sentencewise(told)
-
-
-def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
-    """Tokens outside of `kept`, and in none of the inputs, that one more input is expected to bring: the number of such tokens that stand
-    in exactly one input, by the number of inputs (Good 1953, as Good-Turing). 0 where there are no inputs.
-
-    What is trimmed away is read in pieces that the base hardly knows, so this says whether trimming is safe for texts to come.
-    """
-    seen, count = Counter[int](), 0
-    for ids in inputs:
-        seen.update(ids - kept)
-        count += 1
-    return sum(times == 1 for times in seen.values()) / count if count else 0.0
-
-
-def frequent_for(
-    folder: Path, inputs: Collection[set[int]], used: Collection[int], choices: Sequence[int] = FREQUENT
-) -> tuple[int | None, float]:
-    """The first of `choices`, ascending numbers of frequent tokens to keep, with which a new input may be expected to bring at most
-    `NEWCOMERS` tokens that are not kept; and how many it would bring then. None, and how many with the last, where there is no such.
-
-    Args:
-        folder: holds tokenizer.json, one that is `trimmable`.
-        inputs: token ids of each input that is known.
-        used: ids that every prompt has.
-        choices: not empty.
-
-    Raises BaseError where the tokenizer cannot be trimmed.
-    """
-    new = 0.0
-    for frequent in choices:
-        new = newcomers(inputs, set(kept_ids(folder, used, frequent)))
-        if new <= NEWCOMERS:
-            return frequent, new
-    return None, new
-
-
-def kept_ids(folder: Path, used: Iterable[int], frequent: int) -> list[int]:
-    """The token ids to keep, ascending; their number is a multiple of 64 where there are so many.
-
-    Args:
-        folder: holds tokenizer.json, one that is `trimmable`.
-        used: ids of the task's texts.
-        frequent: how many of the strongest merges are kept whether used or not.
-
-    Raises BaseError where the tokenizer cannot be trimmed.
-    """
-    told = read_json(folder / "tokenizer.json")
-    if not trimmable(folder):
-        raise BaseError(
-            "the tokenizer is not byte-pair encoding that falls to bytes, the kind that can be trimmed", value=str(folder), todo=_WHOLE
-        )
-    model = told["model"]
-    number: dict[str, int] = model["vocab"]
-    token = {at: text for text, at in number.items()}
-    merges = [pair(merge) for merge in model["merges"]]
-    ranks = {pair: rank for rank, pair in enumerate(merges)}
-    kept = specials(told)
-    kept |= {at for text, at in number.items() if (SINGLE_BYTE.fullmatch(text) if sentencewise(told) else len(text) == 1)}
-    names = {token[at] for at in used if at in token} | {left + right for left, right in merges[:frequent]}
-    kept |= {at for at in used if at not in token}
-    for name in names:
-        kept |= {number[piece] for piece in _pieces(name, ranks) if piece in number}
-        kept.add(number[name])
-    for left, right in merges[frequent:]:
-        if len(kept) % _ROUND == 0:
-            break
-        # The next frequent ones fill up what is rounded to; one whose parts are kept needs no others.
-        if {number.get(left), number.get(right)} <= kept and left + right in number:
-            kept.add(number[left + right])
-    return sorted(kept)
 
 
 def trim(folder: Path, out: Path, kept: Sequence[int]) -> None:
@@ -141,13 +67,11 @@ def trim(folder: Path, out: Path, kept: Sequence[int]) -> None:
         _write(out / "tokenizer_config.json", told)
 
 
-_WHOLE = "Keep it whole: --set train.vocabulary=whole"
-
-
 def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
     """tokenizer.json with the kept tokens under their new numbers, and the merges that make one of them of two of them."""
     new = {old: at for at, old in enumerate(kept)}
-    made = copy.deepcopy(dict(told))
+    # Tokens and merges, which are nearly all of it, are made anew and need no copy.
+    made = {key: dict(value) if key == "model" else copy.deepcopy(value) for key, value in told.items()}
     model = made["model"]
     model["vocab"] = {text: new[at] for text, at in sorted(model["vocab"].items(), key=lambda entry: entry[1]) if at in new}
     left_over = model["vocab"].keys()
@@ -182,19 +106,6 @@ def _renumbered(value: Any, new: Mapping[int, int]) -> Any:
     if isinstance(value, list):
         return [new[at] for at in value if at in new]
     return new.get(value) if isinstance(value, int) else value
-
-
-def _pieces(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
-    """All that a token is merged from, by the merges as they are applied to it alone."""
-    parts, found = list(name), set(name)
-    while len(parts) > 1:
-        pairs = [(ranks.get(pair, len(ranks)), at) for at, pair in enumerate(itertools.pairwise(parts))]
-        rank, at = min(pairs)
-        if rank == len(ranks):
-            break
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-        found.add(parts[at])
-    return found
 
 
 def pair(merge: Any) -> tuple[str, str]:

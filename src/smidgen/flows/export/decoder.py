@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from smidgen.bases.gguf_facts import facts_of
 from smidgen.bases.gguf_tokenizer import pre_of
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import BaseError, InputError
 from smidgen.flows.export.conversation import Message, Render
 from smidgen.flows.export.target import instruction_of
+from smidgen.store.gguf_facts import facts_of
 from smidgen.students.prompts import Prompt, plain_ids, render, tokenizer_of
 
 _BEGIN = ("llama-bpe",)

@@ -1,4 +1,4 @@
-"""What a GGUF file says about itself: its keys and values, and which tensors it holds. Weights are not touched.
+"""What a GGUF file says about itself: its keys and values, and which tensors it holds, and where. Weights are not touched.
 
 The layout is that of ggml's docs/gguf.md, versions 2 and 3, little-endian. A file from elsewhere is not trusted: every count and length
 is held against a bound before anything is read or made for it.
@@ -7,6 +7,7 @@ is held against a bound before anything is read or made for it.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +21,16 @@ _MOST_ELEMENTS = 4_000_000  # of one list: the largest vocabularies have a quart
 _LONGEST_NAME = 65_535  # bytes; of a key or a tensor, as the format says
 _LONGEST_TEXT = 4_000_000  # bytes; of a value: a token, a chat template
 _DIMENSIONS = 4
+_ALIGNMENT = "general.alignment"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One tensor: `shape` has rows first, `kind` is ggml's number of its type, `start` is in bytes from the start of the file."""
+
+    shape: tuple[int, ...]
+    kind: int
+    start: int
 
 
 def facts_of(file: Path) -> dict[str, Any]:
@@ -34,10 +45,16 @@ def facts_of(file: Path) -> dict[str, Any]:
 
 def tensors_of(file: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor by its name, rows first as numpy and torch have it. Raises BaseError as `facts_of` does."""
+    return {name: placed.shape for name, placed in head_of(file)[1].items()}
+
+
+def head_of(file: Path) -> tuple[dict[str, Any], dict[str, Placed]]:
+    """The file's metadata, and its tensors by their names. Whether what they announce is there is not looked at. Raises BaseError as
+    `facts_of` does."""
     with _opened(file) as stream:
         reader = _Reader(file, stream)
-        reader.facts()
-        return reader.tensors()
+        facts = reader.facts()
+        return facts, reader.tensors(facts.get(_ALIGNMENT, 32))
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -69,16 +86,19 @@ class _Reader:
             found[key] = self._value(self._number("<I"))
         return found
 
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        found: dict[str, tuple[int, ...]] = {}
+    def tensors(self, alignment: Any) -> dict[str, Placed]:
+        """Those that the file announces. `alignment`: of what size, in bytes, the steps are in which they lie."""
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            raise self._wrong(f"{_ALIGNMENT} is {alignment!r}, which is no power of two")
+        found: dict[str, Placed] = {}
         for _ in range(self._tensor_count):
             name = self._text(_LONGEST_NAME)
             if name in found:
                 raise self._wrong(f"the tensor {name!r} is there twice")
             shape = [self._number("<Q") for _ in range(self._count("<I", _DIMENSIONS, "dimensions"))]
-            self._number("<I"), self._number("<Q")  # type and place of the data
-            found[name] = tuple(reversed(shape))
-        return found
+            found[name] = Placed(tuple(reversed(shape)), self._number("<I"), self._number("<Q"))
+        start = -(-self._stream.tell() // alignment) * alignment
+        return {name: replace(placed, start=start + placed.start) for name, placed in found.items()}
 
     def _value(self, kind: int) -> Any:
         if kind in _SCALARS:
