@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.line_versions import add, id_of, line_of, version
 from tests.upstream_stub import UpstreamStub
 
 from smidgen.core.errors import BundleError, EngineError
+from smidgen.engines import heap
+from smidgen.flows import live
 from smidgen.flows.live import Model, load
 from smidgen.flows.rollback import roll_back
 from smidgen.server import succession, vouchers
@@ -102,6 +105,32 @@ def test_twenty_promotions_under_load_fail_no_request_and_mix_no_answer(tmp_path
         until(lambda: sum(thread.name == "model-support" for thread in threading.enumerate()) == 1)
         shown = server.client.get("/metrics").text
         assert shown.count("smidgen_model_info{") == 1 and ids[1] in shown
+
+
+def test_what_an_old_champion_held_goes_back_to_the_system_once_nothing_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, ids = line_of(tmp_path / "support", 2)
+    opened: list[weakref.ref[Model]] = []
+    there: list[list[bool]] = []
+    real = live.load
+
+    def load_noted(*asked: Any) -> Model:
+        model = real(*asked)
+        opened.append(weakref.ref(model))
+        return model
+
+    def give() -> bool:
+        there.append([one() is not None for one in opened])
+        return True
+
+    monkeypatch.setattr(live, "load", load_noted)
+    monkeypatch.setattr(heap, "give", give)
+    with running(live.load(line.folder, 1)) as server:
+        for turn in range(4):
+            assert server.post("/v1/classify", {"input": text(0, 1)}).status_code == 200
+            line.point(ids[turn % 2], by="hand", why="", instead_of=ids[1 - turn % 2])
+            until(lambda turn=turn: len(there) == turn + 2)
+    # Once at the start. The first is held by this test's server; of the others none but the newest is there.
+    assert [held[1:] for held in there] == [[], [True], [False, True], [False, False, True], [False, False, False, True]]
 
 
 def test_a_request_in_flight_is_finished_by_the_model_that_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from smidgen.engines import heap
 from smidgen.gateway.patience import Patience
 from smidgen.parts import registry
 from smidgen.server.account_metrics import AccountMetrics
@@ -68,6 +69,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         watching = asyncio.create_task(succession.run()) if succession is not None else None
         if service.bookkeeper is not None:
             service.bookkeeper.begin(time.thread_time())
+        heap.give()  # what loading left behind
         yield
         if succession is not None and watching is not None:
             await succession.stop(watching)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smidgen.core.errors import BundleError, InputError, SmidgenError
+from smidgen.engines import heap
 from smidgen.flows import live
 from smidgen.server.served import Served, warm
 from smidgen.server.service import Service
@@ -107,9 +108,15 @@ class Succession:
             return
         task = asyncio.create_task(self._service.retire(self._service.replace(model)))
         watch.retiring.add(task)
-        task.add_done_callback(watch.retiring.discard)
+        task.add_done_callback(lambda task: self._gone(watch, task))
         self._service.metering.swaps.labels(name, "promoted").inc()
         _log.info("%s: %s answers from now on, in place of %s", name, model.id, old.id)
+
+    def _gone(self, watch: _Watch, task: asyncio.Task[None]) -> None:
+        """A champion has ended: what it held goes back to the system. Left to itself the heap keeps most of it, in pieces."""
+        watch.retiring.discard(task)
+        if not self._stopping:
+            asyncio.get_running_loop().run_in_executor(self._threads, heap.give)
 
     def _opened(self, line: Line, name: str, present: str) -> Served | None:
         """In a thread: the champion that the pointer names, loaded and warm; None where it is the present one."""
