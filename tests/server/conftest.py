@@ -101,7 +101,7 @@ def running(*models: Any, patience: Patience | None = None, **settings: Any) -> 
     thread.start()
     assert started.wait(20)
     try:
-        with httpx.Client(base_url=url_of(bound), timeout=20) as client:
+        with httpx.Client(base_url=url_of(bound), timeout=120) as client:
             yield Running(url_of(bound), models, client)
     finally:
         for model in models:
