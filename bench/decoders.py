@@ -36,8 +36,9 @@ def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_
     from smidgen.students.decoder_files import base_weights, described
     from smidgen.students.decoder_shape import config_of, shape_of
     from smidgen.students.gguf_file import write
+    from smidgen.students.keeping import FREQUENT, frequent_for
+    from smidgen.students.merge_table import MergeTable
     from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
-    from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids
 
     base, work = pull("smollm2").folder, out.with_name(f"{out.name}-work")
     for folder in (out, work):
@@ -45,12 +46,12 @@ def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_
         folder.mkdir(parents=True)
     kept = None
     if trimmed:
-        prompt, tokenizer = prompt_of(base, instruction), tokenizer_of(base)
+        prompt, tokenizer, table = prompt_of(base, instruction), tokenizer_of(base), MergeTable(base)
         used = {*prompt.before, *prompt.after, *prompt.stop}
-        frequent, _ = frequent_for(base, [set(plain_ids(tokenizer, text)) for text in {text for text, _ in pairs}], used)
+        frequent, _ = frequent_for(table, [set(plain_ids(tokenizer, text)) for text in {text for text, _ in pairs}], used)
         for text in {text for pair in pairs for text in pair}:
             used.update(plain_ids(tokenizer, text))
-        kept = kept_ids(base, used, frequent or FREQUENT[-1])
+        kept = table.kept(used, frequent or FREQUENT[-1])
     described(work, base, kept)
     prompt = prompt_of(work, instruction)
     facts = {"kind": "f16", "template": chat_template(work), "eos_id": prompt.stop[0], "name": out.name}

@@ -32,22 +32,24 @@ def main() -> None:
     from smidgen.students.adapters import Adapters, frozen_of, model_of
     from smidgen.students.decoder_files import base_weights
     from smidgen.students.decoder_shape import shape_of
+    from smidgen.students.keeping import FREQUENT, frequent_for
     from smidgen.students.lessons import chosen, lessons_of
+    from smidgen.students.merge_table import MergeTable
     from smidgen.students.precision import best_dtype
     from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
     from smidgen.students.teaching import Course, Now, Teacher
-    from smidgen.students.trimming import FREQUENT, frequent_for, kept_ids, trim
+    from smidgen.students.trimming import trim
     from smidgen.students.workers import Workers
 
     folder = pull("smollm2").folder
     with given.train.open(encoding="utf-8", newline="") as file:
         rows = [Row(row["input"], row["output"], number, 1.0) for number, row in enumerate(csv.DictReader(file), start=1)]
-    prompt, tokenizer = prompt_of(folder), tokenizer_of(folder)
+    prompt, tokenizer, table = prompt_of(folder), tokenizer_of(folder), MergeTable(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
-    frequent, _ = frequent_for(folder, [set(plain_ids(tokenizer, text)) for text in {row.input for row in rows}], used)
+    frequent, _ = frequent_for(table, [set(plain_ids(tokenizer, text)) for text in {row.input for row in rows}], used)
     for row in rows:
         used.update(plain_ids(tokenizer, row.input), plain_ids(tokenizer, row.output))
-    kept = kept_ids(folder, used, frequent or FREQUENT[-1])
+    kept = table.kept(used, frequent or FREQUENT[-1])
     home = Path(tempfile.mkdtemp(prefix="smidgen-lora-"))
     trim(folder, home, kept)
     prompt, tokenizer = prompt_of(home), tokenizer_of(home)

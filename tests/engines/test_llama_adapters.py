@@ -113,10 +113,11 @@ def test_more_adapters_than_slots_each_keep_what_they_have_read(crowd: LlamaRunn
 
 
 def test_what_others_keep_gives_way_to_a_request_that_needs_the_room(crowd: LlamaRunner) -> None:
-    """Two slots of 128 tokens are 256 in all; six prompts of 102 tokens are not."""
+    """Two slots of 128 tokens are 256 in all; six prompts of 100 tokens are not."""
     long = "One two three four five six seven eight nine ten. " * 2
     names = crowd._adapters.names
     alone = {name: read(crowd, name, long)[0] for name in names}
+    assert read(crowd, names[0], long)[1] == 100
     assert len(set(alone.values())) == 6, "or an answer with another's adapter would not be seen"
     got: dict[str, list[str]] = {name: [] for name in names}
 

@@ -68,7 +68,7 @@ def tree(folder: Path, **more: Any) -> dict[str, Any]:
         "extract": {"schema_file": "schema.json"},
         "base": {"name": str(folder / "base")},
         "student": {"kind": "decoder"},
-        "train": {"epochs": 40, "learning_rate": 0.01, "precision": "f32"},
+        "train": {"epochs": 40, "learning_rate": 0.01, "precision": "f32", "vocabulary": "trimmed", "frequent_tokens": 1024},
         "compress": {"method": "none"},
         "gate": {"max_loss": 0.05},
         **more,

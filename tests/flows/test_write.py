@@ -28,6 +28,7 @@ from smidgen.flows.shipping import UNAIDED
 from smidgen.flows.training import Bench, Variant
 from smidgen.judge.report import read
 from smidgen.parts.recipe import Recipe, make
+from smidgen.store.gguf_facts import facts_of
 from smidgen.students import gguf_file
 from smidgen.students.decoder import Decoder
 
@@ -50,7 +51,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
             "task": "write",
             "data": {"train": str(folder / "train.csv"), "input": "product", "label": "text", "holdout": 0.15, "test_share": 0.25},
             "base": {"name": str(tiny_decoder(folder / "base"))},
-            "train": {"epochs": 30, "learning_rate": 0.01, "precision": "f32"},
+            "train": {"epochs": 30, "learning_rate": 0.01, "precision": "f32", "vocabulary": "trimmed", "frequent_tokens": 1024},
             "compress": {"method": "none"},
             "write": {"instruction": "Write."},
         }
@@ -75,6 +76,7 @@ def test_the_report_says_how_good_it_is(bundle: Path) -> None:
     assert report.calibration is not None and not report.calibration.fitted, "seven rows are kept apart, too few to fit a score"
     assert report.student.kind == "decoder" and report.student.method == "f16" and report.student.base is not None
     assert open_bundle(bundle).manifest.engine.options["loop"] == LEAST, "none of the examples goes round in circles"
+    assert 1024 < len(facts_of(bundle / "model.gguf")["tokenizer.ggml.tokens"]) < 2048, "the base has 3,328"
 
 
 def test_the_report_says_what_the_base_does_without_examples(bundle: Path) -> None:

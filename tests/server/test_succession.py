@@ -126,11 +126,34 @@ def test_what_an_old_champion_held_goes_back_to_the_system_once_nothing_holds_it
     monkeypatch.setattr(heap, "give", give)
     with running(live.load(line.folder, 1)) as server:
         for turn in range(4):
+            monkeypatch.setattr(succession, "_LET_GO_SECONDS", _PATIENCE if turn else 0.0)  # the first is held by this test's server
             assert server.post("/v1/classify", {"input": text(0, 1)}).status_code == 200
             line.point(ids[turn % 2], by="hand", why="", instead_of=ids[1 - turn % 2])
             until(lambda turn=turn: len(there) == turn + 2)
-    # Once at the start. The first is held by this test's server; of the others none but the newest is there.
+    # Once at the start; of those that followed the first none but the newest is there.
     assert [held[1:] for held in there] == [[], [True], [False, True], [False, False, True], [False, False, False, True]]
+
+
+def test_what_a_refused_champion_held_goes_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, _ = line_of(tmp_path / "support", 2)
+    opened: list[weakref.ref[Model]] = []
+    there: list[bool] = []
+
+    def cold(model: Model) -> None:
+        opened.append(weakref.ref(model))
+        raise EngineError("it does not answer", value="warm", todo="Build it anew.")
+
+    def give() -> bool:
+        if opened:
+            there.append(opened[-1]() is not None)
+        return True
+
+    monkeypatch.setattr(succession, "warm", cold)
+    monkeypatch.setattr(heap, "give", give)
+    with running(load(line.folder, 1)):
+        roll_back(line.folder)
+        until(lambda: there)
+    assert there[0] is False
 
 
 def test_a_request_in_flight_is_finished_by_the_model_that_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

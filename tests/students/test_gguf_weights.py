@@ -17,7 +17,7 @@ gguf = pytest.importorskip("gguf")
 from gguf.quants import dequantize, quantize  # noqa: E402
 
 from smidgen.students.gguf_names import gguf_name, halved, interleaved, rotary_heads, transformers_name  # noqa: E402
-from smidgen.students.gguf_weights import read, readers  # noqa: E402
+from smidgen.students.gguf_weights import read, readers, with_adapter  # noqa: E402
 
 
 def test_the_starter_writes_sense_in_transformers() -> None:
@@ -149,3 +149,25 @@ def test_tensors_lie_in_steps_of_the_size_that_the_file_says(tmp_path: Path) -> 
     writer.close()
     assert np.array_equal(read(file)["lm_head.weight"].numpy(), numbers)
     assert head_of(file)[1]["output.weight"].start % 256 == 0
+
+
+def test_a_damaged_adapter_is_named_and_nothing_is_made_for_what_it_announces(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "adapter.gguf", "llama")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 2.0)
+    for name, shape in (("lora_a", (2, 6)), ("lora_b", (4, 2))):
+        writer.add_tensor(f"output.weight.{name}", np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    file, weights = tmp_path / "adapter.gguf", {"lm_head.weight": torch.zeros(4, 6)}
+    assert with_adapter(weights, file, (1, 1))["lm_head.weight"].tolist() == [[2.0] * 6] * 4
+    raw = file.read_bytes()
+    place = raw.index(b"lora_a") + len("lora_a") + 4
+    large = raw[:place] + (1 << 42).to_bytes(8, "little") + raw[place + 8 :]
+    for damaged in (large, raw[:-40], raw[:60], b"PK" + raw):
+        file.write_bytes(damaged)
+        with pytest.raises(BaseError, match=r"adapter cannot be laid over the model.*adapter\.gguf.*Build the bundle again"):
+            with_adapter(weights, file, (1, 1))
+    assert weights["lm_head.weight"].sum() == 0

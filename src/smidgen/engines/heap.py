@@ -1,10 +1,11 @@
-"""How an engine's process holds its memory: what files are read into goes back to the system, what answers are computed in is kept.
+"""How a process holds its memory: what files are read into goes back to the system, what answers are computed in is kept.
 
 Of glibc; elsewhere nothing is changed. A block that is larger than a bound is asked of the system and given back when it is freed. glibc
 moves that bound up to the largest block it has seen, and what an adapter was read into then stays, in pieces that nothing else fits: 4.8 MB
 of each of twenty. So while a model is loaded the bound stays low. Afterwards it is high: llama.cpp makes its graphs anew whenever the
 adapter changes, with room for every adapter that is loaded, and 22 MB were given back and asked for each time where that were twenty. What
-is kept so goes back when the process rests.
+is kept so goes back when the process rests. The server's own process, which sets no bounds, gives back what a champion held when it is
+gone.
 """
 
 from __future__ import annotations

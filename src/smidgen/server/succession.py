@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ AGAIN_SECONDS = 60.0
 """After how long a champion is tried once more that could not be opened for what may pass: want of memory, of files, of a process."""
 _MOST_RETIRING = 3
 """Champions of a line that may still be answering their last requests; then the next one waits."""
+_LET_GO_SECONDS = 0.5
 _LASTING = (BundleError, InputError)
 """What is wrong with a champion, or with its pointer, and stays so until somebody writes anew."""
 _log = logging.getLogger("smidgen.server")
@@ -100,6 +103,7 @@ class Succession:
             _log.error("%s: the new champion is refused, and %s goes on answering: %s", name, old.id, why)
             self._service.metering.swaps.labels(name, "refused").inc()
             self._service.metering.refusing.labels(name).set(1)
+            loop.call_soon(self._give)  # once nothing of the error holds what was opened
             if not isinstance(error, _LASTING) or isinstance(error.__cause__, OSError):
                 watch.again = time.monotonic() + AGAIN_SECONDS
             return
@@ -108,15 +112,18 @@ class Succession:
             return
         task = asyncio.create_task(self._service.retire(self._service.replace(model)))
         watch.retiring.add(task)
-        task.add_done_callback(lambda task: self._gone(watch, task))
+        task.add_done_callback(functools.partial(self._gone, watch, weakref.ref(old)))
         self._service.metering.swaps.labels(name, "promoted").inc()
         _log.info("%s: %s answers from now on, in place of %s", name, model.id, old.id)
 
-    def _gone(self, watch: _Watch, task: asyncio.Task[None]) -> None:
-        """A champion has ended: what it held goes back to the system. Left to itself the heap keeps most of it, in pieces."""
+    def _gone(self, watch: _Watch, old: weakref.ref[Served], task: asyncio.Task[None]) -> None:
         watch.retiring.discard(task)
+        self._give(old)
+
+    def _give(self, old: weakref.ref[Served] | None = None) -> None:
+        """What a champion held goes back to the system. Left to itself the heap keeps most of it, in pieces."""
         if not self._stopping:
-            asyncio.get_running_loop().run_in_executor(self._threads, heap.give)
+            asyncio.get_running_loop().run_in_executor(self._threads, _given, old)
 
     def _opened(self, line: Line, name: str, present: str) -> Served | None:
         """In a thread: the champion that the pointer names, loaded and warm; None where it is the present one."""
@@ -132,6 +139,15 @@ class Succession:
             if not self._stopping:
                 undo.pop_all()
         return model
+
+
+def _given(old: weakref.ref[Served] | None) -> None:
+    """In a thread: give back what is free, once nothing holds the old champion, or after a moment: the thread that ended it may do so for
+    longer than it says."""
+    latest = time.monotonic() + _LET_GO_SECONDS
+    while old is not None and old() is not None and time.monotonic() < latest:
+        time.sleep(0.005)
+    heap.give()
 
 
 def _stamp(file: Path) -> Stamp:

@@ -138,4 +138,4 @@ class _Reader:
         return found
 
     def _wrong(self, what: str) -> BaseError:
-        return BaseError(what, value=str(self._file), todo="Fetch the file anew, or name another base.")
+        return BaseError(what, value=str(self._file), todo="Fetch the file anew, or name another.")

@@ -99,8 +99,13 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
         BaseError: the adapter is damaged, or changes what the model does not have.
     """
     changed = dict(weights)
-    facts, tensors = head_of(file)
     try:
+        facts, tensors = head_of(file)
+    except BaseError as error:
+        raise _not_laid(file, error.what) from error
+    try:
+        for name, placed in tensors.items():
+            _within(file, name, placed)
         kind, alpha = known(_fact(facts, "general.architecture")), float(_fact(facts, "adapter.lora.alpha"))
         factors = {name: torch.from_numpy(_numbers(file, placed)) for name, placed in tensors.items()}
         for short in [name.removesuffix(".lora_a") for name in factors if name.endswith(".lora_a")]:
@@ -108,9 +113,13 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
             moved, rotary = second @ first * (alpha / first.shape[0]), rotary_heads(short, kind, *heads)
             name = transformers_name(short, kind)
             changed[name] = changed[name] + (halved(moved, rotary) if rotary else moved)
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
-        raise BaseError(f"the adapter cannot be laid over the model ({error})", value=str(file), todo="Build the bundle again.") from error
+    except (OSError, TypeError, ValueError, KeyError, IndexError, RuntimeError) as error:
+        raise _not_laid(file, str(error)) from error
     return changed
+
+
+def _not_laid(file: Path, why: str) -> BaseError:
+    return BaseError(f"the adapter cannot be laid over the model ({why})", value=str(file), todo="Build the bundle again.")
 
 
 def _fact(facts: Mapping[str, Any], key: str, otherwise: Any = None) -> Any:

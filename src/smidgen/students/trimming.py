@@ -1,9 +1,9 @@
 """Trims a decoder's vocabulary to what its task's language uses.
 
 A small decoder's table of token vectors is a fifth of its weights, and its output layer the largest single cost of a token. Of 49,152
-tokens a narrow job uses some two thousand. What is kept: the tokens of the task's texts, every token that those are merged from, the
-special ones, all single bytes, and the most frequent of the rest (byte-pair encoding learns the frequent ones first, so theirs are the
-low ranks).
+tokens a narrow job uses some two thousand. What is kept (`merge_table.py` finds them, `keeping.py` how many): the tokens of the task's
+texts, every token that those are merged from, the special ones, all single bytes, and the most frequent of the rest (byte-pair encoding
+learns the frequent ones first, so theirs are the low ranks).
 
 Two kinds can be trimmed: byte-level byte-pair encoding, and SentencePiece's with a token for each byte. Of the latter's single characters,
 some ten thousand of all scripts, those are kept that the kept tokens are made of: any other falls to its bytes.
