@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -37,11 +38,8 @@ def serve(
 
     Example: smidgen serve ./my-bundle --port 8080
     """
-    from smidgen.flows.learning import enthroning
-    from smidgen.flows.live import load_all
     from smidgen.server.app import create_app
     from smidgen.server.running import run, take_port, url_of
-    from smidgen.server.served import warm
 
     chosen = _with_keys(settings if recipe is None else with_route(settings, recipe))
     folders = bundles or []
@@ -82,25 +80,42 @@ def serve(
         store.opened(held_out=chosen.capture_held_out).close()  # likewise
     bound = take_port(chosen)
     with bound, ExitStack() as stack:
-        models = load_all(folders, chosen.threads)
-        for model in models:
-            stack.callback(model.close)
-            if model.line is not None:
-                enthroning.tidy(model.line)
-        for model in models:
-            warm(model)
+        models = _loaded(folders, chosen.threads, stack)
         _remember(folders)
         app = create_app(models, chosen)
         url = url_of(bound)
         names = [model.name for model in models]
+        watched = list(_watched(models, chosen)) if chosen.fallback and not as_json else []
 
         def ready() -> None:
             if as_json:
                 print(json.dumps({"url": url, "models": names, "pid": os.getpid()}), flush=True)  # noqa: T201
             else:
-                _welcome(url, models, chosen)
+                _welcome(url, names, watched, chosen)
 
+        models.clear()  # the server alone holds them: what an old champion took is free once it has ended
         run(app, bound, chosen, ready)
+
+
+def _loaded(folders: list[Path], threads: int | None, stack: ExitStack) -> list[Model]:
+    """The bundles, warm. Those that are still there when the stack is left are closed."""
+    from smidgen.flows.learning import enthroning
+    from smidgen.flows.live import load_all
+    from smidgen.server.served import warm
+
+    models = load_all(folders, threads)
+    for model in models:
+        stack.callback(_close, weakref.ref(model))
+        if model.line is not None:
+            enthroning.tidy(model.line)
+    for model in models:
+        warm(model)
+    return models
+
+
+def _close(there: weakref.ref[Model]) -> None:
+    if (model := there()) is not None:
+        model.close()
 
 
 def _remember(folders: Iterable[Path]) -> None:
@@ -159,8 +174,7 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
         )
 
 
-def _welcome(url: str, models: Sequence[Model], settings: ServeSettings) -> None:
-    names = [model.name for model in models]
+def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings) -> None:
     key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
     body = json.dumps({"model": (*names, *settings.fallback_model)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback:
@@ -178,7 +192,7 @@ def _welcome(url: str, models: Sequence[Model], settings: ServeSettings) -> None
                 markup=False,
                 soft_wrap=True,
             )
-        for line in _watched(models, settings):
+        for line in watched:
             out.print(line, markup=False, soft_wrap=True)
     out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
