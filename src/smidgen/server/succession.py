@@ -29,6 +29,7 @@ AGAIN_SECONDS = 60.0
 _MOST_RETIRING = 3
 """Champions of a line that may still be answering their last requests; then the next one waits."""
 _LET_GO_SECONDS = 0.5
+"""How long is waited for the last that holds a champion which has ended; then what is free by then is given back."""
 _LASTING = (BundleError, InputError)
 """What is wrong with a champion, or with its pointer, and stays so until somebody writes anew."""
 _log = logging.getLogger("smidgen.server")
