@@ -231,6 +231,32 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     assert new_pairs(line, Capture()) == 0
 
 
+def test_the_second_learning_reads_again_what_the_line_was_born_from(traffic: None, tmp_path: Path) -> None:
+    """It is born from requests that named the large model. Later ones name the line, and the large model answers only what the line is
+    unsure of: here two labels of four."""
+    line = Line(tmp_path / "support")
+    born = Ask(
+        task="classify",
+        overrides=("student.kind=linear",),
+        capture=Capture(asked="big"),
+        certificate=Asked(alpha=0.1),
+        threads=1,
+    )
+    capture(rows(1100, 5), "big", NOW - timedelta(days=3))
+    first = learn(line.folder, born)
+    assert first.promoted and first.rows["learning"] > 700
+    escalated = [(text, label) for text, label in rows(400, 6) if label in LABELS[:2]]
+    capture(escalated, "support", NOW - timedelta(days=1))
+    again = learn(line.folder, replace(born, capture=Capture()))
+    assert again.challenger is not None and "labels any more" not in again.why
+    assert again.rows["learning"] > first.rows["learning"] + 100, "the new rows stand beside the old ones"
+    assert again.rows["certifying"] > first.rows["certifying"]
+    assert again.sources == ("requests that asked for support", "requests that asked for big")
+    held = {pair.input for pair in (*held_out("big"), *held_out("support"))}
+    assert again.rows["choosing"] + again.rows["certifying"] == len(held) and len(held) > 200, "what is held out stays so"
+    assert open_bundle(line.version(again.champion or "")).manifest.form["labels"] == [label.capitalize() for label in LABELS]
+
+
 def countries(count: int) -> list[Exchange]:
     """Orders that the large model sorts by their country."""
     made = []

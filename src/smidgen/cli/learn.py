@@ -47,7 +47,16 @@ def learn(
     ] = None,
     traffic: Annotated[bool, typer.Option("--traffic/--no-traffic", help="Whether captured requests are learnt from.")] = True,
     asked: Annotated[
-        str | None, typer.Option(help="The model that those requests named (default: the line's name; with a --job any).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also learn from requests that named this model, now and later: the line remembers the name. With a --job: only those of its "
+            "requests that named it, this time.",
+        ),
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|ID", help="Stop learning from the requests of an --asked name or a --job. May be repeated."),
     ] = None,
     template: Annotated[str | None, typer.Option(help="Only captured requests of this group.")] = None,
     job: Annotated[
@@ -172,6 +181,7 @@ def learn(
         hold_out=hold_out,
         capture=capture,
         jobs=tuple(job or ()),
+        forget=tuple(forget or ()),
         overrides=tuple(override or ()),
         max_rows=max_rows,
         level=level,
@@ -197,12 +207,12 @@ def learn(
         if not as_json and not again:
             _use(Line(line))
 
-    told = start is not None or bool(data) or bool(job)
+    told = start is not None or bool(data) or bool(job) or bool(forget)
     if told or not again:
         once(ask)
     if not again:
         return
-    later = replace(ask, start=None, data=(), jobs=())
+    later = replace(ask, start=None, data=(), jobs=(), forget=())
 
     counted: dict[datetime, int] = {}
 
@@ -236,6 +246,8 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
         f"rows: {rows['learning']:,} to learn from ({counts}), {rows['choosing']:,} to choose by, {rows['certifying']:,} to certify on",
         soft_wrap=True,
     )
+    if done.sources:
+        out.print(f"[dim]read: {escape('; '.join(done.sources))}[/]", soft_wrap=True)
     for why, count in rows["unusable"].items():
         out.print(f"[dim]·[/] {count:,} left out: {escape(why)}", soft_wrap=True)
     disagreeing = rows["certifying_masked"]

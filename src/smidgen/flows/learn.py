@@ -71,6 +71,7 @@ class Ask:
         hold_out: share of a new line's rows that is held out; None: as the line has it.
         capture: which captured requests are learnt from.
         jobs: the ids of recurring jobs in them that the line takes up, beside those that it has.
+        forget: names and ids of jobs whose captured requests the line no longer learns from.
         overrides: of the champion's recipe, as `--set` takes them.
         max_rows: most rows that are learnt from.
         level: of the tests of the challenger against the champion.
@@ -90,6 +91,7 @@ class Ask:
     hold_out: float | None = None
     capture: Capture = field(default_factory=Capture)
     jobs: tuple[str, ...] = ()
+    forget: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     max_rows: int = 20_000
     level: float = 0.05
@@ -102,7 +104,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Learned:
-    """What came of it: `outcome` is promoted or kept. `champion` is who serves now. `why` is a sentence without a full stop."""
+    """What came of it: `outcome` is promoted or kept. `champion` is who serves now. `why` is a sentence without a full stop. `sources` says
+    where the rows were read from."""
 
     line: str
     outcome: Literal["promoted", "kept"]
@@ -114,6 +117,7 @@ class Learned:
     contest: Contest | None = None
     attested: Attested | None = None
     reach: Reach | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def promoted(self) -> bool:
@@ -133,6 +137,7 @@ class Learned:
             "certificate": self.attested.json() if self.attested is not None else None,
             "reach": self.reach.json() if self.reach is not None else None,
             "rows": self.rows,
+            "read": list(self.sources),
         }
 
 
@@ -167,8 +172,10 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
         names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
         for file in ask.data:
             gathering.given(file, line, recipe, names, began, progress)
+        for name in ask.forget:
+            gathering.forgotten(line, name)
         revoked, read = freshness.revocations(line), now or datetime.now(UTC)
-        pointer = freshness.remembered(line, revoked, read)
+        pointer = gathering.noted(line, freshness.remembered(line, revoked, read), ask.capture)
         form = champion.form if champion is not None else None
         material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since, now=read)
         if champion is not None and _the_same(pointer.last, ask, material):
@@ -268,7 +275,8 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         tested_sha256=sight.tested_sha256 if tested else "",
     )
     after = _remembered(line, last)
-    return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper, reached)
+    read = gathering.told_sources(pointer, ask.capture)
+    return Learned(pointer.name, outcome, why, after.champion, pointer.champion, built.material.json(), id, fought, paper, reached, read)
 
 
 def _check(ask: Ask) -> None:
@@ -355,7 +363,8 @@ def _asked(ask: Ask) -> str:
 def _kept(line: Line, pointer: Pointer, began: datetime, why: str, ask: Ask, material: Material) -> Learned:
     last = Learning(at=began, outcome=_KEPT, why=why[:2000], rows_sha256=material.whole_sha256, asked_sha256=_asked(ask))
     _remembered(line, last)
-    return Learned(pointer.name, _KEPT, why, pointer.champion, pointer.champion, material.json())
+    read = gathering.told_sources(pointer, ask.capture)
+    return Learned(pointer.name, _KEPT, why, pointer.champion, pointer.champion, material.json(), sources=read)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ MOST_TURNS = 1000
 MOST_BATCHES = 10_000
 MOST_JOBS = 50
 """Recurring jobs that one line takes the captured requests of."""
+MOST_SOURCES = 50
+"""Names, beside its own, by which requests asked that one line learns from."""
 MOST_COUNTED = 10_000
 """Revocations that the pointer remembers to have counted: the oldest are forgotten first, and counted again."""
 HELD_OUT = 0.3
@@ -135,6 +137,14 @@ class Job(_Part):
         return not self.varies and (self.system or bool(self.frame))
 
 
+class TrafficSource(_Part):
+    """Captured requests that the line learnt from and goes on reading: those that asked for `asked`, of the group `template` where there is
+    one."""
+
+    asked: str = Field(min_length=1, max_length=200)
+    template: str | None = Field(default=None, min_length=1, max_length=64)
+
+
 class Pointer(_Part):
     """All that `line.json` says.
 
@@ -146,6 +156,7 @@ class Pointer(_Part):
         looks: how often a certificate was tested for since then, by which each further test is a stricter one.
         contests: how often a challenger was compared since then, likewise.
         jobs: the recurring jobs that it learns from, whatever name their requests asked for; empty for requests that named the line.
+        sources: further captured requests that it learnt from, by the name that they asked for. Each learning reads them again.
     """
 
     format_version: Literal[1] = 1
@@ -161,6 +172,7 @@ class Pointer(_Part):
     looks: int = Field(default=0, ge=0)
     contests: int = Field(default=0, ge=0)
     jobs: tuple[Job, ...] = Field(default=(), max_length=MOST_JOBS)
+    sources: tuple[TrafficSource, ...] = Field(default=(), max_length=MOST_SOURCES)
 
     def fresh(self, since: datetime) -> Pointer:
         """The same where held-out rows count from this moment on; as it is where they do already. Looks are counted anew unless the line
@@ -297,8 +309,9 @@ class Line:
 
     def _write(self, pointer: Pointer) -> None:
         facts = pointer.model_dump(mode="json")
-        if not facts["counted"]:
-            del facts["counted"]  # an older smidgen knows of none
+        for name in ("counted", "sources"):
+            if not facts[name]:
+                del facts[name]  # an older smidgen knows of none
         for job in facts["jobs"]:
             for name in ("exact", "varies"):  # nor of these
                 if not job[name]:

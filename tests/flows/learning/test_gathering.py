@@ -11,6 +11,7 @@ import pytest
 from tests.certified_bundle import LABELS, answer, pairs, text, write_pairs
 from tests.line_versions import line_of, version
 
+from smidgen.core.errors import InputError
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.flows.learning import batches, gathering, sides
@@ -207,3 +208,49 @@ def test_what_was_there_before_is_counted_once_and_no_text_is_read(line: Line, s
     assert asked == [NOW + timedelta(seconds=80), now, now, now] and list(before.values()) == [80]
     learnt_at(line, NOW + timedelta(seconds=90))
     assert gathering.new_pairs(line, Capture(), 10, 0.1, before=before, now=now) == 10 and list(before.values()) == [80, 90]
+
+
+def read(line: Line, **more: Any) -> set[str]:
+    """The names that the rows of the line's next learning asked for, and a check that counting agrees with reading."""
+    capture = Capture(**more)
+    pointer = gathering.noted(line, line.read(), capture)
+    with gathering.captured.store() as store:
+        assert store is not None
+        found = [pair for pair, _ in gathering.pairs(store, pointer, capture, None)]
+    assert len({pair.id for pair in found}) == len(found) == gathering.new_pairs(line, capture, now=NOW + DAY)
+    return {pair.asked for pair in found}
+
+
+def test_a_line_remembers_the_names_that_it_learnt_from_and_reads_them_again(line: Line, store: Traffic) -> None:
+    answered(store, 0, 40, asked="big")
+    answered(store, 40, 60)
+    answered(store, 60, 80, asked="other")
+    assert read(line) == {"support"}
+    assert read(line, asked="big") == {"support", "big"}
+    assert read(line) == {"support", "big"}, "without being told again"
+    assert read(line, asked="other") == {"support", "big", "other"}
+    assert read(line, asked="mistyped") == {"support", "big", "other"}
+    assert [source.asked for source in line.read().sources] == ["big", "other"], "a name that nobody asked for is not remembered"
+    assert gathering.told_sources(line.read(), Capture())[-1] == "requests that asked for other"
+    gathering.forgotten(line, "other")
+    assert read(line) == {"support", "big"}
+    with pytest.raises(InputError, match="big"):
+        gathering.forgotten(line, "nothing")
+
+
+def test_a_name_of_one_group_is_read_again_of_that_group(line: Line, store: Traffic) -> None:
+    for number, template in ((0, "first"), (40, "second")):
+        answered(store, number, number + 40, asked="big", template=template)
+    first = store.template("first")
+    assert len(material(line, asked="big", template=first).learning) < 40
+    gathering.noted(line, line.read(), Capture(asked="big", template=first))
+    every = {taken.row.input for side in ("learning", "choosing", "certifying") for taken in getattr(material(line), side)}
+    assert every == {text(number % 100, number) for number in range(40)}
+    assert gathering.new_pairs(line, Capture(template=store.template("second")), now=NOW + DAY) == 0
+    gathering.noted(line, line.read(), Capture(asked="big"))
+    assert gathering.new_pairs(line, Capture(), now=NOW + DAY) == 80, "the whole name has its groups in it"
+
+
+def test_a_pointer_without_sources_reads_as_an_older_smidgen_wrote_it(line: Line) -> None:
+    assert "sources" not in line.file.read_text(encoding="utf-8")
+    assert line.read().sources == ()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from smidgen.bundles.open import read_manifest
-from smidgen.core.errors import BundleError, DataError
+from smidgen.core.errors import BundleError, DataError, InputError
 from smidgen.core.frames import Frame
 from smidgen.core.parts import Form, Task, formed, most_columns, placing
 from smidgen.core.progress import Progress
@@ -27,10 +27,11 @@ from smidgen.flows.learning.sides import Sides
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.hashing import rows_hash
-from smidgen.store.line import Line, Pointer, is_line
+from smidgen.store.line import MOST_SOURCES, Line, Pointer, TrafficSource, is_line
 from smidgen.store.traffic.shapes import Pair
 
 _OfJobs: TypeAlias = tuple[Pair, tuple[str, ...]]
+_LONGEST_NAME, _LONGEST_HASH = 200, 64
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Capture:
     Attributes:
         use: whether any captured ones are.
         url: of the store; None for the one in smidgen's home, where there is one.
-        asked: the bundle or model that requests named; None for the line's name, or, of a line with jobs, for any.
+        asked: a bundle or model whose requests are meant beside those that named the line and those of its sources; of a line with jobs
+            the only one that the requests of its jobs may name.
         template: only those of this group.
         since: only rows that came at this time or later, captured or given.
     """
@@ -50,6 +52,13 @@ class Capture:
     asked: str | None = None
     template: str | None = None
     since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for flag, value, most in (("--asked", self.asked, _LONGEST_NAME), ("--template", self.template, _LONGEST_HASH)):
+            if value is not None and not 0 < len(value) <= most:
+                raise InputError(
+                    f"{flag} is empty or too long", value=f"{len(value)} characters", todo=f"Give {flag} as `smidgen traffic` shows it."
+                )
 
 
 @dataclass(frozen=True)
@@ -183,25 +192,98 @@ def new_pairs(
 
 def _count(store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime) -> int:
     """How many `pairs` there are."""
-    if not pointer.jobs:
-        return store.pair_count(capture.asked or pointer.name, since, until, capture.template)
+    named = sum(store.pair_count(source.asked, since, until, source.template) for source in meant(pointer, capture))
     frames: dict[str, list[Frame]] = {}
     for job in pointer.jobs:
         if capture.template in (None, job.template):
             frames.setdefault(job.template, []).append(job.frame)
-    return sum(store.pair_count(capture.asked, since, until, template, mine if all(mine) else ()) for template, mine in frames.items())
+    of_jobs = sum(store.pair_count(capture.asked, since, until, name, mine if all(mine) else ()) for name, mine in frames.items())
+    return named + of_jobs
+
+
+def meant(pointer: Pointer, capture: Capture) -> tuple[TrafficSource, ...]:
+    """The names that the captured requests which are meant asked for, beside the line's jobs: its own and the one that is asked for, unless
+    it has jobs; and those of its sources. None is of the group of another."""
+    own = () if pointer.jobs else tuple(dict.fromkeys((pointer.name[:200], *([capture.asked] if capture.asked else []))))
+    every = [TrafficSource(asked=name, template=capture.template) for name in own]
+    for source in pointer.sources:
+        if source.template is None:
+            every.append(source.model_copy(update={"template": capture.template}))
+        elif capture.template in (None, source.template):
+            every.append(source)
+    whole = {source.asked for source in every if source.template is None}
+    return tuple(dict.fromkeys(source for source in every if source.template is None or source.asked not in whole))
+
+
+def noted(line: Line, pointer: Pointer, capture: Capture) -> Pointer:
+    """The line, which goes on reading the captured requests that asked for `capture.asked`, if there are any with an answer. Of a line with
+    jobs the name only narrows what these are, and is not remembered.
+
+    Raises InputError where the line has too many sources; TrafficError where the store cannot be read.
+    """
+    if not capture.use or capture.asked is None or pointer.jobs or (capture.asked, capture.template) == (pointer.name, None):
+        return pointer
+    new = TrafficSource(asked=capture.asked, template=capture.template)
+    if new in pointer.sources:
+        return pointer
+    with captured.store(capture.url) as store:
+        if store is None or not store.pair_count(new.asked, None, None, new.template):
+            return pointer
+
+    def added(found: Pointer) -> Pointer:
+        if len(found.sources) >= MOST_SOURCES:
+            raise InputError(
+                "the line learns from too many names",
+                value=len(found.sources),
+                todo="Let it forget one with --forget NAME, or begin another line.",
+            )
+        return found if new in found.sources else found.model_copy(update={"sources": (*found.sources, new)})
+
+    return line.change(added)
+
+
+def forgotten(line: Line, name: str) -> Pointer:
+    """The line, which no longer reads the captured requests of a source: a name that they asked for, or the id of a job. Raises InputError
+    where it has no such source."""
+
+    def removed(found: Pointer) -> Pointer:
+        sources = tuple(source for source in found.sources if source.asked != name)
+        jobs = tuple(job for job in found.jobs if job.id != name)
+        if (sources, jobs) == (found.sources, found.jobs):
+            known = ", ".join([*dict.fromkeys(source.asked for source in found.sources), *(job.id for job in found.jobs)])
+            raise InputError(
+                "the line does not learn from this", value=name, todo=f"It learns from: {known or 'requests that name it alone'}."
+            )
+        return found.model_copy(update={"sources": sources, "jobs": jobs})
+
+    return line.change(removed)
+
+
+def told_sources(pointer: Pointer, capture: Capture) -> tuple[str, ...]:
+    """What a learning reads, in words."""
+    named = [
+        f"requests that asked for {source.asked}" + (f" ({source.template})" if source.template else "")
+        for source in meant(pointer, capture)
+    ]
+    jobs = [f"the job {job.id}" for job in pointer.jobs if capture.template in (None, job.template)]
+    files = [f"{len(pointer.rows)} {'file' if len(pointer.rows) == 1 else 'files'} of rows"] if pointer.rows else []
+    return (*files, *((*jobs, *named) if capture.use else ()))
 
 
 def pairs(
     store: captured.Stored, pointer: Pointer, capture: Capture, since: datetime | None, until: datetime | None = None
 ) -> Iterator[_OfJobs]:
-    """The captured pairs that are meant, with the scopes of their jobs: of the line's jobs, whatever they asked for, or of requests that
-    named the line; in the order in which they came."""
-    if not pointer.jobs:
-        return ((pair, ()) for pair in store.pairs(capture.asked or pointer.name, None, since, until, capture.template))
+    """The captured pairs that are meant, each once, with the scopes of their jobs, in the order in which they came: of the line's jobs,
+    whatever they asked for, or of requests that named the line; and of its sources."""
     templates = dict.fromkeys(job.template for job in pointer.jobs if capture.template in (None, job.template))
     of_each = [_framed(store.pairs(capture.asked, None, since, until, name), pointer, name) for name in templates]
+    of_each += [_named(store.pairs(source.asked, None, since, until, source.template)) for source in meant(pointer, capture)]
     return _once(heapq.merge(*of_each, key=lambda entry: (entry[0].time, entry[0].id)))
+
+
+def _named(pairs: Iterator[Pair]) -> Iterator[_OfJobs]:
+    """Pairs that are of no job."""
+    return ((pair, ()) for pair in pairs)
 
 
 def _once(pairs: Iterator[_OfJobs]) -> Iterator[_OfJobs]:
