@@ -50,8 +50,8 @@ def learn(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Also learn from requests that named this model, now and later: the line remembers the name. With a --job: only those of its "
-            "requests that named it, this time.",
+            help="Also learn from requests that named this model, now and later: the line remembers the name. With a --job: only those of "
+            "its requests that named it, this time.",
         ),
     ] = None,
     forget: Annotated[
