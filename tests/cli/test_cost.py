@@ -84,6 +84,30 @@ def test_the_first_line_is_the_answer(prices: str, capsys: pytest.CaptureFixture
         assert words in " ".join(shown.split())
 
 
+def test_what_never_pays_back_says_what_would_change_it(prices: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [
+        "--requests-per-month",
+        "100000",
+        "--tokens-in",
+        "400",
+        "--tokens-out",
+        "20",
+        "--prices",
+        prices,
+        "--machine-usd-per-hour",
+        "0.1",
+    ]
+    found = told(capsys, *asked)
+    assert found["answer"].startswith("Never pays back")
+    # 100,000 requests of 0.00005 dollars: 5 a month, 60 in a year; building costs an hour of the machine.
+    assert found["hints"] == [
+        "Small is the cheapest of the price list; name the model that you use with --model.",
+        "On a machine that you have anyway (--machine-usd-per-hour 0) the small model alone saves $59.90 over 12 months.",
+    ]
+    free = told(capsys, *asked[:-2], "--machine-usd-per-hour", "0", "--build-usd-per-hour", "0.1", "--model", "Small")
+    assert free["hints"] == [] and free["against"][0]["slm"]["saved_usd"] == pytest.approx(59.9)
+
+
 def test_what_the_report_knows_is_not_asked(tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]) -> None:
     point = CoveragePoint(threshold=0.6, coverage=0.913, risk=0.05, risk_low=0.04, risk_high=0.06)
     folder = bundle(

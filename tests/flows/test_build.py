@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Container
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,25 @@ def test_what_is_reported_is_what_the_bundle_does(bundle: Path, tiny: tuple[Path
     assert set(answer) >= {"task", "n", "metrics", "latency_ms"}
     assert set(answer["metrics"]["accuracy"]) >= {"value", "low", "high"}
     assert set(answer["latency_ms"]) == {"p50", "p99"}
+
+
+def test_measuring_on_the_training_file_is_said_to_show_nothing(
+    bundle: Path, tiny: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test = tiny
+    with closing(load(bundle, 1)) as model:
+        whole, tested = evaluate(model, train), evaluate(model, test)
+        assert whole.learnt == whole.n > 0 and f"all of these {whole.n} rows" in whole.warning
+        assert tested.learnt == 0 and not tested.warning
+        # A part of it, in another order, beside new rows: the file that the recipe names tells them apart.
+        lines = train.read_text(encoding="utf-8").splitlines()
+        some = tmp_path / "some.csv"
+        some.write_text("\n".join([lines[0], *test.read_text(encoding="utf-8").splitlines()[1:4], *lines[9:4:-1]]), encoding="utf-8")
+        found = evaluate(model, some)
+        assert (found.n, found.learnt) == (8, 5) and "5 of these 8 rows" in found.warning
+    assert code(["eval", str(bundle), "--data", str(train), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["learnt"] == whole.n and "made from" in said.err
 
 
 def test_a_flipped_byte_is_refused_with_its_file(bundle: Path, tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from smidgen.judge import page, phrases, side_by_side, texts
+from smidgen.judge import cost, page, phrases, side_by_side, texts
+from smidgen.judge.break_even import Case, reckon
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Baseline, Delta, Measured, Sample, Stated
+from smidgen.judge.sections import Alternative, Baseline, Delta, Measured, Sample, Stated
 from smidgen.judge.student_facts import StudentFacts
 from smidgen.judge.teacher_facts import TeacherFacts
 
@@ -261,11 +262,70 @@ def test_the_verdict_is_honest(make_report, baseline, worth, words):
 
 
 def test_a_simple_model_is_not_compared_with_itself(make_report):
-    made = make_report(baseline=change(-0.001, 0.0, 0.001), student=StudentFacts(kind="linear"))
-    assert phrases.verdict(made) == (
-        "open",
-        "What is served is the simple model itself (linear): no language model was worth its cost here.",
+    alone = (Alternative(name="linear fp32", student="linear", chosen=True),)
+    made = make_report(baseline=change(-0.001, 0.0, 0.001), student=StudentFacts(kind="linear"), alternatives=alone)
+    worth, sentence = phrases.verdict(made)
+    assert worth == "open" and "the simple model itself (linear), as you asked. No language model was tried" in sentence
+    beside = (*alone, Alternative(name="encoder fp32", student="encoder", why_not="12 times slower"))
+    assert "1 other model was tried and not chosen" in phrases.verdict(made.model_copy(update={"alternatives": beside}))[1]
+
+
+def test_a_headline_that_is_no_accuracy_is_not_called_one(make_report):
+    f1 = Measured(value=0.87, low=0.84, high=0.9, n=400)
+    made = make_report(headline="f1", metrics={"f1": f1}, baseline=change(0.016, 0.024, 0.033), confusion=None, confusion_pairs=())
+    assert "F1 is 2.4 points above that of the simple model" in phrases.verdict(made)[1]
+    html = page.render(made)
+    chart = html[html.index('<svg class="chart alternatives"') :]
+    assert ">F1</text>" in chart[: chart.index("</svg>")] and ">F1</th>" in html
+    assert "Accuracy" not in chart[: chart.index("</svg>")] and "Accuracy</th>" not in html
+
+
+def test_mistakes_without_pairs_are_not_denied(make_report):
+    made = make_report(confusion_pairs=(), confusion=None)
+    assert made.mistakes
+    told = Reader(page.render(made)).text
+    assert "Nothing" not in told and "the mistakes above are labels left out or added" in told
+    none = Reader(page.render(make_report(confusion_pairs=(), mistakes=()))).text
+    assert "Nothing: every test text was answered right." in none
+
+
+def test_only_a_model_of_one_label_a_text_is_said_to_give_every_text_one(make_report):
+    said = "every text gets one, however strange"
+    assert said in Reader(page.render(make_report())).text
+    assert said not in Reader(page.render(make_report(confusion=None))).text
+
+
+def test_the_cost_of_a_machine_is_that_of_the_command(make_report):
+    """A machine is paid for by the month: the page names no cost of a million texts that only a machine at work all day would have."""
+    made = make_report()
+    told = Reader(page.render(made)).text
+    month = reckon(
+        Case(
+            requests=1.0,
+            growth=0.0,
+            months=1,
+            usd_per_request=made.cost.models[-1].usd_per_million_texts / 1e6,
+            share_local=1.0,
+            machine_usd_per_hour=made.cost.machine_usd_per_hour,
+            texts_per_second=made.cost.texts_per_second,
+            busy=cost.BUSY,
+            build_usd=0.0,
+        )
     )
+    assert f"costs {phrases.dollars(month.months[0].slm_usd)} a month, busy or not" in told
+    assert page.cost_bars(made.cost)[-1]["cheaper_from"] == month.slm.from_requests
+    assert f"{phrases.large(month.slm.from_requests)} texts a month" in told.replace(" million", f"{phrases.NBSP}million")
+    assert f"{phrases.dollars(made.cost.own_usd_per_million_texts)} on" not in told and "This model your machine" not in told
+    assert page.own_month(cost.estimate(500, 10, texts_per_second=None)) is None
+
+
+def test_a_chart_alone_in_its_row_keeps_the_size_of_its_letters(make_report):
+    """Without a table beside it the chart has the page's whole width: it must not grow into it, and its letters with it."""
+    made = make_report()
+    html = page.render(made.model_copy(update={"learning_curve": made.learning_curve.model_copy(update={"labels": ()})}))
+    widths = dict(re.findall(r'<svg class="chart ([a-z-]+)"[^>]*? style="max-width:([0-9.]+)px"', html))
+    assert {"learning", "reliability", "risk-coverage"} <= set(widths)
+    assert all(float(widths[name]) <= 1.15 * 480 for name in ("learning", "reliability", "risk-coverage"))
 
 
 def test_numbers_in_words():
@@ -279,6 +339,8 @@ def test_numbers_in_words():
     assert phrases.duration(7500) == f"2{space}h 5{space}min"
     assert phrases.milliseconds(0.06) == f"0.06{space}ms" and phrases.milliseconds(1.31) == f"1.3{space}ms"
     assert phrases.dollars(0.004) == "under $0.01" and phrases.dollars(1249.3) == "$1,249" and phrases.dollars(0.04) == "$0.04"
+    assert phrases.large(587_231) == "587,000" and phrases.large(5_870_485) == f"5.9{space}million" and phrases.large(412) == "412"
+    assert phrases.large(2_436_561_552) == f"2.4{space}billion" and phrases.large(62_000_000) == f"62{space}million"
     assert phrases.megabytes(23.4) == f"23{space}MB" and phrases.megabytes(1234) == f"1.2{space}GB"
 
 

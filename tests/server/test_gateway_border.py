@@ -406,7 +406,7 @@ def test_values_go_back_into_what_the_raw_response_says(gateway: Any, upstream: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
 @pytest.mark.parametrize(
-    ("flags", "said", "sent"), [([], "leaves as it is (--privacy mask)", SAID), (["--privacy", "mask"], "by the policy mask", MASKED)]
+    ("flags", "said", "sent"), [([], "is sent as it is; to replace it", SAID), (["--privacy", "mask"], "by the policy mask", MASKED)]
 )
 def test_the_command_says_at_the_start_what_becomes_of_personal_data(
     upstream: UpstreamStub, flags: list[str], said: str, sent: str

@@ -21,6 +21,8 @@ def show(found: Reckoned) -> None:
     out.print(f"[bold {'green' if pays else 'yellow'}]{escape(answer)}[/]", soft_wrap=True)
     for sentence in more:
         out.print(escape(sentence), soft_wrap=True)
+    for sentence in found.hints:
+        out.print(escape(sentence), soft_wrap=True)
     out.print()
     out.print(_months(found, first))
     if others:
@@ -69,5 +71,7 @@ def _others(found: Reckoned, others: list[Against]) -> Table:
 
 
 def signed(amount: float) -> str:
-    """An amount that may be below zero: "-$62.05"."""
+    """An amount that may be below zero: "-$62.05"; "$0.00" for less than half a cent on either side."""
+    if abs(amount) < 0.005:
+        return "$0.00"
     return f"-{dollars(-amount)}" if amount < 0 else dollars(amount)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from smidgen.cli.screen import Screen, out, print_json
+from smidgen.cli.screen import Screen, errors, out, print_json
 
 
 def evaluate(
@@ -33,6 +34,8 @@ def evaluate(
         result = run(model, data, input=input, label=label, progress=screen)
     if as_json:
         print_json(result.json())
+        if result.warning:
+            errors.print(f"warning: {escape(result.warning)}")
         return
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, metric in result.metrics.items():
@@ -43,6 +46,8 @@ def evaluate(
             table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
     out.print(f"[bold]{result.name}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else ""))
     out.print(table)
+    if result.warning:
+        errors.print(f"[yellow]warning:[/] {escape(result.warning)}")
     tokens = result.tokens_per_second
     out.print(f"expected calibration error {result.ece:.3f}")
     if tokens is None:

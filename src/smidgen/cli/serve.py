@@ -180,8 +180,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
     if settings.fallback:
         shown = f"what no certificate lets a bundle answer goes to {', '.join(settings.fallback)}" if names else "all goes to the fallback"
         out.print(shown, markup=False, soft_wrap=True)
-        leaves = "leaves as it is (--privacy mask)" if settings.privacy == "off" else f"by the policy {settings.privacy}"
-        out.print(f"personal data in it: {leaves}", markup=False, soft_wrap=True)
+        out.print(_leaving(settings), markup=False, soft_wrap=True)
         if settings.cache != "off":
             out.print(_cached(settings), markup=False, soft_wrap=True)
         if settings.held_out_aside:
@@ -204,6 +203,14 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
             out.print("what of it a small model could take: smidgen traffic --jobs", soft_wrap=True)
     if not settings.loopback and not settings.api_key:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
+
+
+def _leaving(settings: ServeSettings) -> str:
+    """What becomes of personal data that goes to the large model, in a line."""
+    if settings.privacy == "off":
+        return "personal data in it is sent as it is; to replace it by placeholders, serve with --privacy mask"
+    but = f", with {', '.join(settings.privacy_kind)}" if settings.privacy_kind else ""
+    return f"personal data in it is handled by the policy {settings.privacy}{but}"
 
 
 def _cached(settings: ServeSettings) -> str:

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from smidgen.cli.screen import out
-from smidgen.judge import side_by_side, texts
+from smidgen.judge import phrases, side_by_side, texts
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Alternative, Filling, Measured, Sample
 
@@ -26,7 +26,7 @@ def print_report(report: Report) -> None:
         return
     _headline(report)
     _teacher(report)
-    _alternatives(report)
+    _alternatives(report, phrases.plain(report.headline))
     _scores(report)
     _unknown(report)
     _confusions(report)
@@ -78,8 +78,7 @@ def _headline(report: Report) -> None:
     if rest:
         out.print(", ".join(rest))
     baseline = report.baseline
-    itself = any(alternative.chosen and alternative.baseline for alternative in report.alternatives)
-    if itself or report.student.kind == "linear":
+    if baseline is not None and report.student.kind == baseline.name:
         out.print("this is the baseline itself, as asked for")
     elif baseline is not None and report.headline in baseline.metrics:
         line = f"baseline {escape(baseline.name)}: {baseline.metrics[report.headline].value:.1%}"
@@ -89,7 +88,7 @@ def _headline(report: Report) -> None:
             if change.low <= 0 and change.high - change.low > 0.04:
                 line += ": too few test rows to tell them apart"
             elif change.low <= 0:
-                line += ", which chance may explain: the simple model may be all you need"
+                line += f", which chance may explain: {phrases.other_name(baseline.name)} may be all you need"
         out.print(line)
     if report.parity is not None:
         parity = report.parity
@@ -184,7 +183,7 @@ def _scores(report: Report) -> None:
 def _unknown(report: Report) -> None:
     unknown = report.unknown
     if unknown is None:
-        if report.per_class and report.headline == "accuracy":
+        if report.confusion is not None:  # one label a text: a model that gives several may give none
             label = "out_of_scope"
             _section("Out of scope", [f"every text gets one of the labels, however strange; to change that, add rows labelled {label}"])
         return

@@ -19,6 +19,9 @@ from smidgen.flows.live import Model
 from smidgen.judge.report import Report
 from smidgen.store.hashing import file_hash
 
+_TRAINING = "training"
+TESTED_ON = "the data that the bundle was tested on"
+
 
 @dataclass(frozen=True)
 class Acquaintance:
@@ -30,12 +33,14 @@ class Acquaintance:
             shows were picked by whether the answers were right, and a sample without those would be an easier one.
         unchecked: what cannot be told, in words.
         own: what its line knows, of a version of one.
+        taught: of `texts`, those of the training data.
     """
 
     hashes: dict[str, str]
     texts: frozenset[str]
     unchecked: tuple[str, ...]
     own: Own | None = None
+    taught: frozenset[str] = frozenset()
 
     @property
     def whose(self) -> str:
@@ -57,6 +62,10 @@ class Acquaintance:
         line learns from."""
         return near.folded(joined(text)) in self.texts or self.use(text) == "learnt"
 
+    def learnt(self, text: Text) -> bool:
+        """Whether a text, but for case, punctuation and spaces, stands in the data that it was trained on, or its line learns from it."""
+        return near.folded(joined(text)) in self.taught or self.use(text) == "learnt"
+
     def use(self, text: Text) -> Use:
         """What its line has of a text; nothing for a bundle by itself."""
         return self.own.use(text) if self.own is not None else ""
@@ -74,8 +83,8 @@ def acquainted(model: Model, report: Report, now: datetime) -> Acquaintance:
     else:
         unchecked.append("whether this is the training data, for the bundle does not say what it was made from")
     if report.data.test_sha256 is not None:
-        hashes[report.data.test_sha256] = "the data that the bundle was tested on"
-    texts: set[str] = set()
+        hashes[report.data.test_sha256] = TESTED_ON
+    texts, taught = set[str](), set[str]()
     # A version that was learnt is built of files that went with the learning.
     files = _named(model.folder) if own is None or model.manifest.lineage is None else {}
     for role, name in files.items():
@@ -86,10 +95,13 @@ def acquainted(model: Model, report: Report, now: datetime) -> Acquaintance:
         hashes[file_hash(file)] = f"the bundle's {role} data"
         try:
             table = open_table(file, remembered=model.columns, need_label=False)
-            texts |= {joined(table.text(number, record)) for number, record in table.records() if _whole(record, table.input.names)}
+            found = {joined(table.text(number, record)) for number, record in table.records() if _whole(record, table.input.names)}
+            texts |= found
+            if role == _TRAINING:
+                taught |= found
         except DataError as error:
             unchecked.append(f"whether texts stand in the {role} data ({error})")
-    return Acquaintance(hashes, frozenset(map(near.folded, texts)), tuple(unchecked), own)
+    return Acquaintance(hashes, frozenset(map(near.folded, texts)), tuple(unchecked), own, taught=frozenset(map(near.folded, taught)))
 
 
 def _named(folder: Path) -> dict[str, str]:
@@ -98,7 +110,7 @@ def _named(folder: Path) -> dict[str, str]:
         data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8")).get("data", {})
     except (OSError, ValueError):
         return {}
-    named = {role: data.get(key) for role, key in (("training", "train"), ("test", "test"))} if isinstance(data, dict) else {}
+    named = {role: data.get(key) for role, key in ((_TRAINING, "train"), ("test", "test"))} if isinstance(data, dict) else {}
     return {role: name for role, name in named.items() if isinstance(name, str) and name != "-"}
 
 

@@ -83,6 +83,20 @@ class Reckoned:
         alone = payback_words.answer(name, months, first.slm)
         return (alone, payback_words.answer(name, months, first.hybrid, 1 - share)) if 0 < share < 1 else (alone,)
 
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What would change the answer, a sentence each: another large model than the cheapest, a machine that is there anyway."""
+        found, first, said = self.asked, self.against[0], []
+        if not found.models and len(self.against) > 1:
+            said.append(f"{first.model.name} is the cheapest of the price list; name the model that you use with --model.")
+        spared = first.found.llm_usd - first.found.build_usd
+        if found.machine_usd_per_hour and first.found.slm.payback_month is None and spared > 0:
+            months = "12 months" if found.months == 12 else "one month" if found.months == 1 else f"{found.months} months"
+            said.append(
+                f"On a machine that you have anyway (--machine-usd-per-hour 0) the small model alone saves {dollars(spared)} over {months}."
+            )
+        return tuple(said)
+
     def chart(self) -> str:
         """The months against the first model, as an SVG file."""
         asked, first = self.asked, self.against[0]
@@ -101,6 +115,7 @@ class Reckoned:
         return {
             "answer": self.answers[0],
             "answers": list(self.answers),
+            "hints": list(self.hints),
             "asked": asked,
             "share_local_from": asdict(self.local),
             "prices_as_of": self.as_of,

@@ -5,22 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from smidgen.core.errors import SmidgenError
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Graded, Task, most_columns, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.data.read import open_table
+from smidgen.flows.acquaintance import TESTED_ON, acquainted
 from smidgen.flows.cells import reader
 from smidgen.flows.live import Model
+from smidgen.judge import report
 from smidgen.stats.calibration import expected_calibration_error
 from smidgen.stats.patterns import same
+from smidgen.store.hashing import rows_hash
 
 _BATCH = 512
 _SINGLES = 200
@@ -31,7 +36,8 @@ _SECONDS = 5.0
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds. `ece` is the
-    mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes."""
+    mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes.
+    `learnt` of the rows stand in the data that the bundle was trained on, as far as that can be told."""
 
     name: str
     id: str
@@ -46,6 +52,18 @@ class Evaluation:
     tokens_per_second: float | None
     rows: list[Row]
     replies: list[Reply]
+    learnt: int = 0
+
+    @property
+    def warning(self) -> str:
+        """What is to be said where rows are no new ones; empty where none is known to be."""
+        if not self.learnt:
+            return ""
+        rows = "all" if self.learnt == self.n else f"{self.learnt:,}"
+        return (
+            f"{rows} of these {self.n:,} rows stand in the data that the model was made from: the numbers say how well it remembers them, "
+            "not how it does on new texts. Measure it on rows that it has never seen."
+        )
 
     def json(self) -> dict[str, Any]:
         """The contract of `eval --json`."""
@@ -55,6 +73,7 @@ class Evaluation:
             "task": self.task,
             "n": self.n,
             "skipped": self.skipped,
+            "learnt": self.learnt,
             "metrics": {name: metric.json() for name, metric in self.metrics.items()},
             "calibration": {"ece": self.ece},
             "latency_ms": {"p50": self.p50, "p99": self.p99},
@@ -77,6 +96,7 @@ def evaluate(
     rows = list(table.rows(reader(task, model.form), bad=skipped.append, placed=placing(task)))
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
+    learnt = _learnt(model, rows)
     if isinstance(task, Graded):
         rows = task.gathered(rows)
     progress.start("evaluate", len(rows))
@@ -113,7 +133,27 @@ def evaluate(
         tokens_per_second=sum(written) / seconds if written else None,
         rows=rows,
         replies=replies,
+        learnt=min(learnt, len(rows)),
     )
+
+
+def _learnt(model: Model, rows: Sequence[Row]) -> int:
+    """Count the rows that the bundle knows from its training.
+
+    They are all known where the manifest has their hash. Otherwise a row is known whose text stands in the training file, if that is still
+    at hand, or in what the bundle's line learns from. The rows of the report's own test file are never known.
+    """
+    manifest = model.manifest
+    whole = rows_hash((row.input, row.output) for row in rows)
+    if manifest.data is not None and whole == manifest.data.sha256:
+        return len(rows)
+    try:
+        known = acquainted(model, report.read(model.folder / "report.json"), datetime.now(UTC))
+    except SmidgenError:  # a bundle without a report, a line that cannot be read: measuring it is possible all the same
+        return 0
+    if known.hashes.get(whole) == TESTED_ON:
+        return 0
+    return sum(known.learnt(row.input) for row in rows)
 
 
 def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

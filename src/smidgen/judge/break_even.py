@@ -159,8 +159,13 @@ def _why_never(case: Case, share: float) -> str:
 
 def _from_requests(case: Case, share: float) -> int | None:
     """Where one machine is paid for by what it takes over. If it is not at its full load, no number of machines is."""
-    gain = share * case.usd_per_request
+    return cheaper_from(case.machine_usd, share * case.usd_per_request, case.capacity)
+
+
+def cheaper_from(machine_usd: float, gain: float, capacity: float) -> int | None:
+    """Requests a month from which on a machine of so many dollars a month costs less than it saves, `gain` dollars a request; None where
+    that is more than it can answer."""
     if gain <= 0:
         return None
-    least = math.floor(case.machine_usd / gain + 1e-9) + 1
-    return least if least <= case.capacity else None
+    least = math.floor(machine_usd / gain + 1e-9) + 1
+    return least if least <= capacity else None

@@ -84,7 +84,8 @@ def estimate(
         assumption=(
             f"A call to a big model is taken as {tokens_in:.0f} tokens in ({said}, at "
             f"{CHARACTERS_PER_TOKEN:g} characters a token) and {tokens_out:.0f} out, without reasoning tokens, at list price without batch "
-            f"or cache discounts. The machine costs {machine_usd_per_hour:g} dollars an hour and works {100 * busy:.0f} % of the time."
+            f"or cache discounts. The machine costs {machine_usd_per_hour:g} dollars an hour and is planned to work {100 * busy:.0f} % of "
+            "the time."
         ),
     )
 

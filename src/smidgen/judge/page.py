@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from smidgen.judge import phrases, side_by_side, texts
+from smidgen.judge.break_even import HOURS_A_MONTH, cheaper_from
 from smidgen.judge.charts import heat_map, lines, scatter
+from smidgen.judge.cost import BUSY
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Alternative, ClassRow, Cost
 
@@ -22,7 +24,7 @@ def render(report: Report) -> str:
     say = texts if report.graded else phrases
     opening, sureness = say.headline(report)
     worth, sentence = say.verdict(report)
-    measure = texts.name(report.headline) if report.graded else "Accuracy"
+    measure = texts.name(report.headline) if report.graded else phrases.plain(report.headline)
     checked = "coverage" in report.metrics
     return found.render(
         report=report,
@@ -45,6 +47,7 @@ def render(report: Report) -> str:
         learning=lines.learning(report.learning_curve) if report.learning_curve else None,
         scatter=scatter.draw(report.alternatives, measure, graded=report.graded),
         bars=cost_bars(report.cost) if report.cost else [],
+        month=own_month(report.cost) if report.cost else None,
         classes=weakest_first(report.per_class),
         alternatives=chosen_first(report.alternatives),
         writes=any(row.tokens_per_second is not None for row in report.alternatives),
@@ -112,8 +115,9 @@ def _what_it_takes(report: Report) -> list[tuple[str, str, str]]:
     rows.append(("Size", phrases.megabytes(speed.size_mb), memory))
     energy = phrases.watt_hours(training.energy_wh) if training.energy_wh is not None else ""
     rows.append(("Trained in", phrases.duration(training.seconds), energy))
-    if report.cost and report.cost.own_usd_per_million_texts is not None:
-        rows.append(("A million texts", phrases.dollars(report.cost.own_usd_per_million_texts), "on this machine"))
+    month = own_month(report.cost) if report.cost else None
+    if month is not None:
+        rows.append(("A rented machine", phrases.dollars(month.usd), f"a month, for up to {phrases.large(month.texts)} texts"))
     return rows
 
 
@@ -127,13 +131,35 @@ def chosen_first(rows: tuple[Alternative, ...]) -> list[Alternative]:
     return sorted(rows, key=lambda row: (not row.chosen, -(row.accuracy.value if row.accuracy else 0.0), row.name))
 
 
+class Month(NamedTuple):
+    """A rented machine that serves the model: what it costs a month, busy or not, and the texts that it is planned for."""
+
+    usd: float
+    texts: float
+
+
+def own_month(cost: Cost) -> Month | None:
+    """The machine's month, as `smidgen cost` reckons it; None where speed or price is not known."""
+    if not cost.texts_per_second or cost.machine_usd_per_hour is None:
+        return None
+    return Month(cost.machine_usd_per_hour * HOURS_A_MONTH, cost.texts_per_second * BUSY * 3600 * HOURS_A_MONTH)
+
+
 def cost_bars(cost: Cost) -> list[dict[str, Any]]:
-    """Bars of cost on one even scale, dearest first, with this model last; `width` is in percent of the widest."""
-    rows = [(model.name, model.provider, model.usd_per_million_texts, False) for model in cost.models]
-    if cost.own_usd_per_million_texts is not None:
-        rows.append(("This model", "your machine", cost.own_usd_per_million_texts, True))
-    most = max((row[2] for row in rows), default=0.0) or 1.0
-    return [{"name": name, "by": by, "usd": usd, "own": own, "width": 100 * usd / most} for name, by, usd, own in rows]
+    """What the large models take for a million texts, dearest first, on one even scale; `width` is in percent of the widest, and
+    `cheaper_from` is the texts a month from which on a rented machine of your own costs less, None where it never does."""
+    month = own_month(cost)
+    most = max((model.usd_per_million_texts for model in cost.models), default=0.0) or 1.0
+    return [
+        {
+            "name": model.name,
+            "by": model.provider,
+            "usd": model.usd_per_million_texts,
+            "width": 100 * model.usd_per_million_texts / most,
+            "cheaper_from": cheaper_from(month.usd, model.usd_per_million_texts / 1e6, month.texts) if month else None,
+        }
+        for model in cost.models
+    ]
 
 
 def _alone(report: Report, measure: str) -> Markup | None:
@@ -154,7 +180,20 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("smidgen.judge", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = ("percent", "interval", "points", "count", "rate", "milliseconds", "megabytes", "duration", "dollars", "watt_hours", "plain")
+    filters = (
+        "percent",
+        "interval",
+        "points",
+        "count",
+        "rate",
+        "milliseconds",
+        "megabytes",
+        "duration",
+        "dollars",
+        "watt_hours",
+        "plain",
+        "large",
+    )
     environment.filters.update({name: getattr(phrases, name) for name in filters}, breakable=breakable)
     return environment
 

@@ -68,6 +68,17 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.2f}{NBSP}ms" if value < 1 else f"{value:.1f}{NBSP}ms" if value < 10 else f"{value:,.0f}{NBSP}ms"
 
 
+def large(number: float | None) -> str:
+    """A large number, with two digits that count: "587,000", "5.9 million", "2.4 billion"."""
+    if number is None:
+        return NOT_MEASURED
+    for size, name in ((1e9, "billion"), (1e6, "million")):
+        if number >= 0.9995 * size:
+            parts = number / size
+            return f"{parts:,.0f}{NBSP}{name}" if parts >= 9.95 else f"{parts:.1f}{NBSP}{name}"
+    return f"{number:,.0f}" if number < 1000 else f"{round(number, -3):,.0f}"
+
+
 def megabytes(value: float | None) -> str:
     """A size: "0.4 MB", "23 MB", "1.2 GB"."""
     if value is None:
@@ -135,20 +146,33 @@ def other_name(baseline: str) -> str:
     return "the base asked with examples" if baseline == _ASKED else f"the simple model ({baseline})"
 
 
+def _the_simple_one(report: Report, name: str) -> str:
+    """Why the simple model itself is served: nobody tried another, or others were tried and not taken."""
+    tried = sum(row.student != name and not row.baseline for row in report.alternatives)
+    if not tried:
+        return (
+            f"What is served is the simple model itself ({name}), as you asked. No language model was tried, so none is compared with it."
+        )
+    others = "1 other model was" if tried == 1 else f"{tried} other models were"
+    return f"What is served is the simple model itself ({name}). {others} tried and not chosen; the table of alternatives says why."
+
+
 def verdict(report: Report) -> tuple[str, str]:
     """Whether the language model is worth it over the baseline: `yes`, `barely`, `no` or `open`, and the sentence."""
     base = report.baseline
     if base is None or base.change is None:
         return "open", "It was not compared with a simple model, so whether it is worth it is open."
     if report.student.kind == base.name:
-        return "open", f"What is served is the simple model itself ({base.name}): no language model was worth its cost here."
+        return "open", _the_simple_one(report, base.name)
     change, simple = base.change, other_name(base.name)
     spread = f"between {points(change.low)} and {points(change.high)} with 95{NBSP}% confidence"
     cheap = f", which trained in {duration(base.seconds)}" if base.seconds is not None and base.name != _ASKED else ""
     size = f"{100 * abs(change.value):.1f} points"
     own = "The taught model" if base.name == _ASKED else "The language model"
     if change.low > 0 and change.value >= 0.01:
-        return "yes", f"{own} is worth it: {size} more right than {simple}{cheap}; {spread}."
+        if report.headline == "accuracy":
+            return "yes", f"{own} is worth it: {size} more right than {simple}{cheap}; {spread}."
+        return "yes", f"{own} is worth it: {plain(report.headline)} is {size} above that of {simple}{cheap}; {spread}."
     if change.low > 0:
         return "barely", f"{own} is ahead of {simple} by only {size}; {spread}. The simple one would nearly do."
     if change.high < 0:

@@ -225,7 +225,7 @@ def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
     if reply.score >= 0.9:
         why = "Very sure: is the label right?"
     elif beside is not None and reply.score - beside < 0.1:
-        why = "A close call: the right label came second by a hair."
+        why = "A close call: the right label scored nearly as high."
     elif times > 2:
         why = f"One of {times} mistakes of this kind."
     else:

@@ -253,7 +253,8 @@ class ModelPrice(Part):
 
 
 class Cost(Part):
-    """Cost of a million texts. `assumption` says in words how tokens and machine hours were counted."""
+    """Cost of a million texts. `assumption` says in words how tokens and machine hours were counted. `own_usd_per_million_texts` is of a
+    machine that has enough to do; one that waits is paid for all the same."""
 
     as_of: str
     tokens_in: float

@@ -7,6 +7,8 @@ from markupsafe import Markup
 from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_down, rounded_up, tag
 from smidgen.judge.sections import Calibration, CoveragePoint, LearningCurve, RiskCoverage
 
+WIDEST = 1.1
+"""A chart grows by so much at the most: with it grow its letters, and all charts of a page are to have letters of one size."""
 _NAME_WIDTH = 26.0
 _LEAST_ANSWERED = 20  # of fewer answers no share worth drawing can be made
 
@@ -48,6 +50,7 @@ def reliability(calibration: Calibration, grade: str | None = None) -> Markup | 
         "Do the scores mean what they say?",
         f"{len(bins)} groups of answers by score. Dots near the diagonal: {meaning}.",
         *drawn,
+        widest=WIDEST * frame.width,
     )
 
 
@@ -88,6 +91,7 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
             f"at most {_percent(at.wanted)} wrong: {_percent1(at.point.coverage)} of texts" for at in curve.at if at.point is not None
         ),
         *drawn,
+        widest=WIDEST * frame.width,
     )
 
 
@@ -119,6 +123,7 @@ def grade_coverage(curve: RiskCoverage, rows: int, grade: str) -> Markup | None:
         "How much better are the texts that it is sure of?",
         f"Mean {grade} {1 - usable[0].risk:.3f} of the surest {_percent1(usable[0].coverage)}, {everything:.3f} of all.",
         *drawn,
+        widest=WIDEST * frame.width,
     )
 
 
@@ -182,6 +187,7 @@ def learning(curve: LearningCurve) -> Markup | None:
         "What would more examples bring?",
         "; ".join(f"{point.n:,} rows: {_percent1(point.value)}" for point in points),
         *drawn,
+        widest=WIDEST * frame.width,
     )
 
 
