@@ -109,7 +109,9 @@ def redactor(bundle: str | Path | None = None, *, kinds: Sequence[str] = (), thr
 
     Args:
         bundle: folder of a bundle of your own that finds spans, in place of the model that comes with smidgen.
-        kinds: what the model is to find (`person`, `address`, ...); default: all that it knows. What the patterns find is always taken out.
+        kinds: what the model is to find (`person`, `address`, ...), wherever it stands. Default: all that it knows, but places,
+            organisations and dates only where a text also tells who somebody is. `("all",)`: all that it knows, wherever it stands.
+            What the patterns find is always taken out.
         threads: threads to compute with; default one a core.
 
     Raises:

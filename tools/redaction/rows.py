@@ -19,8 +19,14 @@ _GOES_ON = {("address", "address"): _LINES, ("address", "place"): _LINES, ("pers
 """What stands between two pieces that are one: the lines of an address, a first and a last name."""
 _ARTICLE = "the "
 """No part of a name, where it is written small."""
-_WEIGHTS = {"negatives": 1.6, "languages": 1.1, "short": 0.7, "forms": 1.0}
+_WEIGHTS = {"languages": 1.1, "short": 0.7}
 """How often the templates of a register are taken, where not once."""
+_NOBODY = ("negatives", "everyday", "services", "identifiers")
+"""Registers of texts about nobody."""
+_ABOUT_NOBODY = 0.45
+"""Share of rows of these registers alone. Most texts that a gateway sees name nobody; a model taught few such texts finds names in them."""
+_LOWER = 0.4
+"""Share of those rows that are in small letters without punctuation, as people type to assistants; of the others it is a third as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +41,19 @@ def rows(count: int, seed: int, dev: bool = False) -> list[Row]:
     """So many rows, no text twice. `dev` takes the templates, names and places that are kept apart from the others."""
     rng = random.Random(f"{seed} {dev}")
     source, among = Source(rng, dev), templates(dev)
-    weights = [_WEIGHTS.get(template.register, 1.0) for template in among]
+    registers = [template.register for template in among]
+    nobody = [float(register in _NOBODY) for register in registers]
+    anybody = [0.4 if register in _NOBODY else _WEIGHTS.get(register, 1.0) for register in registers]
     made: dict[str, Row] = {}
     while len(made) < count:
-        row = _row(source, rng, among, weights)
+        alone = rng.random() < _ABOUT_NOBODY
+        row = _row(source, rng, among, nobody if alone else anybody, _LOWER if alone else _LOWER / 3)
         if row.text.strip():
             made.setdefault(row.text, row)
     return list(made.values())
 
 
-def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weights: list[float]) -> Row:
+def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weights: list[float], lower: float) -> Row:
     parts = 1 if rng.random() < 0.68 else rng.choice((2, 2, 2, 3, 3, 4))
     between = rng.choice((" ", " ", "\n", "\n\n", ". ", " - "))
     pieces: list[Piece] = []
@@ -56,7 +65,7 @@ def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weight
     if rng.random() < 0.15:
         filler = Piece(rng.choice(listed("filler")))
         pieces = [filler, Piece(" "), *pieces] if rng.random() < 0.5 else [*pieces, Piece(rng.choice((" ", "\n"))), filler]
-    return _placed(_written(pieces, rng))
+    return _placed(_typed(pieces, rng) if rng.random() < lower else _written(pieces, rng))
 
 
 def _filled(template: Template, source: Source, rng: random.Random) -> list[Piece]:
@@ -71,6 +80,13 @@ def _filled(template: Template, source: Source, rng: random.Random) -> list[Piec
     if pieces and pieces[0].kind is None and rng.random() < 0.5:
         pieces[0] = Piece(pieces[0].text[:1].upper() + pieces[0].text[1:])
     return pieces
+
+
+def _typed(pieces: list[Piece], rng: random.Random) -> list[Piece]:
+    """The pieces in small letters, mostly without the punctuation between them."""
+    if rng.random() < 0.7:
+        pieces = [piece if piece.kind else Piece(re.sub(r"[.,!?;:](?=\s|$)", "", piece.text)) for piece in pieces]
+    return _each(pieces, str.lower, lambda piece: True)
 
 
 def _written(pieces: list[Piece], rng: random.Random) -> list[Piece]:

@@ -91,6 +91,13 @@ class Source:
         return value.strip()
 
 
+def names_of(locale: str) -> set[str]:
+    """All first and last names that Faker has for a locale."""
+    provider = _faker(locale).factories[0].provider("person")
+    kinds = ("first_names", "first_names_male", "first_names_female", "first_names_nonbinary", "last_names")
+    return {str(name) for kind in kinds for name in getattr(provider, kind, ())}
+
+
 @functools.cache
 def _faker(locale: str) -> Any:
     """Faker of a locale. The cities of some are made from a set, whose order is another in every process: they are put in order."""

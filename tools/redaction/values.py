@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tools.redaction import dates, formats, people, places
+from tools.redaction import dates, formats, ordinary, people, places
 from tools.redaction.lookalikes import LOOKALIKES
 from tools.redaction.sources import Source
 
@@ -26,7 +26,7 @@ def fill(source: Source, name: str, language: str, bound: str) -> Piece:
     """The value of a slot. Raises KeyError for one that is not known."""
     if name in LOOKALIKES:
         return Piece(LOOKALIKES[name](source.rng))
-    kind, draw = PERSONAL[name]
+    kind, draw = SLOTS[name]
     return Piece(draw(source, language, bound), kind)
 
 
@@ -56,12 +56,13 @@ def _iban(source: Source, language: str, bound: str) -> str:
     return formats.iban(source.rng, language.upper())
 
 
-PERSONAL: dict[str, tuple[str | None, Draw]] = {
+SLOTS: dict[str, tuple[str | None, Draw]] = {
     "person": ("person", people.name),
     "first": ("person", people.first),
     "last_only": ("person", people.last),
     "lastfirst": ("person", people.last_first),
     "username": (None, people.username),
+    "personsnake": ("person", ordinary.person_snake),
     "city": ("place", places.city),
     "country": ("place", places.country),
     "state": ("place", places.state),
@@ -91,5 +92,16 @@ PERSONAL: dict[str, tuple[str | None, Draw]] = {
     "sortcode": ("id", _listed("sort_codes")),
     "account": ("id", _listed("account_numbers")),
     "routing": ("id", _listed("routing_numbers")),
+    "noun": (None, ordinary.noun),
+    "nouns": (None, ordinary.nouns),
+    "verb": (None, ordinary.verb),
+    "doing": (None, ordinary.doing),
+    "adj": (None, ordinary.adjective),
+    "words": (None, ordinary.phrase),
+    "snake": (None, ordinary.snake),
+    "kebab": (None, ordinary.kebab),
+    "camel": (None, ordinary.camel),
+    "upper": (None, ordinary.upper),
+    "code": (None, ordinary.code),
 }
 """Kind and source by the name of the slot."""

@@ -23,7 +23,10 @@ def redact(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="A kind that the model is to find: person, address, ... (default: all that it knows)."),
+        typer.Option(
+            help="A kind to find, wherever it stands: person, address, ... (default: all; places, organisations and dates only in a row "
+            "that also names a person). `all`: every kind, wherever it stands."
+        ),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a bundle of your own that finds spans, in place of the shipped one.")

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from smidgen.core.errors import EngineError, RedactionError
 from smidgen.data import forms
@@ -29,6 +29,13 @@ _TOGETHER = 32
 """Texts that the model reads at once."""
 
 Span = tuple[str, int, int]
+
+
+class _Rule(TypedDict):
+    """What a policy says to a redactor."""
+
+    allowed: frozenset[str]
+    beside_person: frozenset[str]
 
 
 class Reader(Protocol):
@@ -70,7 +77,8 @@ class Border:
     def __init__(self, policy: Policy, model: Reader | None, kinds: Iterable[str] = ()) -> None:
         self.policy = policy
         self._model = model
-        self._allowed = policy.allowed({*KINDS, *kinds})
+        known = {*KINDS, *kinds}
+        self._rule = _Rule(allowed=policy.allowed(known), beside_person=policy.beside_person(known))
         self._memory = _Memory()
 
     def masked(self, body: Mapping[str, Any], seconds: float) -> Masked:
@@ -89,7 +97,7 @@ class Border:
         if found:
             return Masked(None, StandIns({}), found, (FILE,), unread)
         read = self._read(seen, until)
-        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms.every, allowed=self._allowed)
+        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms.every, **self._rule)
         redactor.avoid(place for text in seen for place in alike(text))
         mask, short = _masking(redactor, until)
         safe = redactor.twice(lambda: Walk(mask, short).body(body))
@@ -110,7 +118,7 @@ class Border:
         until = time.monotonic() + seconds
         read = dict.fromkeys(texts)
         by_form = frozenset(coded) - read.keys()
-        redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms.every, allowed=self._allowed)
+        redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms.every, **self._rule)
         for text in (*read, *by_form):
             redactor.mask(text)
         return redactor.counts

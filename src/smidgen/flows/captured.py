@@ -12,11 +12,11 @@ from typing import Protocol, TypeAlias
 
 from smidgen.core.errors import RedactionError
 from smidgen.data import forms
-from smidgen.data.teacher.privacy import Redactor, readable
+from smidgen.data.teacher.privacy import BESIDE_PERSON, Redactor, readable
 from smidgen.flows import disagreement, prompt_kind, stored_text
 from smidgen.flows.harmless import LONGEST, Harmless
 from smidgen.flows.redaction import Finder, Found, finder
-from smidgen.gateway.privacy import KINDS, policy_of
+from smidgen.gateway.privacy import KINDS, Action, policy_of
 from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
 
 Names = Callable[[str], Collection[str]]
@@ -38,10 +38,12 @@ class Finding(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Besides:
-    """What is taken out of what is stored besides the usual: by patterns that have these among them, and by another model."""
+    """What is taken out of what is stored besides the usual: by patterns that have these among them, by another model, and which kinds
+    are taken out only beside a person."""
 
     patterns: Callable[[str], forms.Spans] = forms.usual
     finding: Finding | None = None
+    beside_person: frozenset[str] = BESIDE_PERSON
 
 
 def besides(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None) -> Besides:
@@ -56,7 +58,9 @@ def besides(profile: str, given: tuple[str, ...] = (), bundle: Path | None = Non
     left = policy.allowed({*KINDS, *known})
     wanted = [kind for kind in known if kind not in left]
     model = Finder(own.model, wanted) if own is not None and wanted else None
-    return Besides(forms.usual_with(kind for kind in KINDS if kind not in left), model)
+    # What the border masks wherever it stands is not stored either.
+    beside_person = frozenset(kind for kind in BESIDE_PERSON if policy.of(kind) in (Action.BESIDE, Action.ALLOW))
+    return Besides(forms.usual_with(kind for kind in KINDS if kind not in left), model, beside_person)
 
 
 class Scrubber:
@@ -166,7 +170,7 @@ class Scrubber:
         return {text: (*found[text], *more[text]) for text in texts}
 
     def _redactor(self, asked: str, found: Mapping[str, Found]) -> Redactor:
-        redactor = Redactor(found.__getitem__, forms=self._besides.patterns)
+        redactor = Redactor(found.__getitem__, forms=self._besides.patterns, beside_person=self._besides.beside_person)
         redactor.keep(*self._names(asked))
         return redactor
 

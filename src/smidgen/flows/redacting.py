@@ -92,7 +92,7 @@ class _Copier:
         self._all = table.input.how == "all"
         self._chosen = frozenset(table.input.names)
         self._columns, self._late = frozenset(table.columns), set[str]()
-        self._names = Redactor(finder, forms=forms.usual)
+        self._names = Redactor(finder, forms=forms.usual, beside_person=finder.beside_person)
         self._known: dict[str, str] = {}
 
     def name(self, column: str) -> str:
@@ -114,7 +114,7 @@ class _Copier:
             for number, record in batch:
                 if number not in texts:
                     continue
-                redactor = Redactor(found.__getitem__, forms=forms.usual)
+                redactor = Redactor(found.__getitem__, forms=forms.usual, beside_person=self._finder.beside_person)
                 try:
                     safe = redactor.twice(functools.partial(self._safe, record, redactor))
                 except RedactionError as error:

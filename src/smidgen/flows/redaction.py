@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from smidgen.core.errors import BundleError, InputError
 from smidgen.data import escapes, forms
 from smidgen.data.escapes import Reading
-from smidgen.data.teacher.privacy import HIDDEN, Redactor
+from smidgen.data.teacher.privacy import BESIDE_PERSON, HIDDEN, Redactor
 from smidgen.flows.live import Model, load
 
 SHIPPED = Path(__file__).parent.parent / "shipped" / "redaction"
@@ -22,8 +23,26 @@ PIECE = 20_000
 """Characters that are read at once: a fifth of what a tagger reads of a text, so that nothing is ever cut off."""
 OVERLAP = 1_000
 """Characters that neighbouring pieces of a long text share; what either of them shows is taken out."""
+ALL = "all"
+"""In place of kinds: every kind, wherever it stands."""
 KEPT = 4_096
 """Texts of one piece whose findings are remembered: rows that are shown with many questions are read once."""
+
+_IDENTIFIER = re.compile(r"(?<![\w@./:\\-])[^\W_]+(?:_[^\W_]+)+(?!\w|[@/\\-]|[.:]\w)")
+"""A word with underscores, as labels and fields are named: the model reads its parts as words. Names of files and addresses are none."""
+
+_FORMS: Mapping[str, re.Pattern[str]] = {
+    "person": re.compile(r"[^\d]*[^\W\d_][^\d]*"),
+    "email": re.compile(r".*@.*"),
+    "url": re.compile(r".*[^\W\d]\.[^\W\d].*|.*://.*"),
+    "ip": re.compile(r".*[.:].*[.:].*"),
+    "phone": re.compile(r"(?:\D*\d){5}.*"),
+    "card": re.compile(r"(?:\D*\d){8}.*"),
+    "iban": re.compile(r"(?:\W*\w){10}.*"),
+    "id": re.compile(r"\D*\d.*"),
+}
+"""What a finding of the shipped model must look like, line breaks aside: a name has no digits, a web address has a dot between letters.
+Findings that do not are codes, versions and words."""
 
 Found = tuple[tuple[str, int, int], ...]
 """Of one text: the kind, the start and the end (exclusive) of each piece of personal data."""
@@ -34,13 +53,15 @@ class Finder:
 
     Args:
         model: a loaded bundle of the task extract, that finds spans.
-        kinds: what it is to find; all that it knows where there are none.
+        kinds: what it is to find; all that it knows where there are none. A town, a company or a day counts only beside a person, unless
+            its kind is named here; `all` names every kind.
+        forms: by kind, what a finding must look like as a whole; others are dropped.
 
     Raises:
         InputError: the bundle does not find spans, or knows no such kind.
     """
 
-    def __init__(self, model: Model, kinds: Sequence[str] = ()) -> None:
+    def __init__(self, model: Model, kinds: Sequence[str] = (), forms: Mapping[str, re.Pattern[str]] | None = None) -> None:
         if "kinds" not in model.form or model.manifest.task != "extract":
             raise InputError(
                 "this bundle does not find spans",
@@ -48,11 +69,13 @@ class Finder:
                 todo="Name a bundle of the task extract, whose rows have spans.",
             )
         known: list[str] = model.form["kinds"]
+        kinds = known if ALL in kinds else kinds
         strange = [kind for kind in kinds if kind not in known]
         if strange:
             raise InputError("the redaction model knows no such kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
         self.model = model
-        self._wanted = frozenset(kinds or known)
+        self._wanted, self._forms = frozenset(kinds or known), forms or {}
+        self.beside_person = BESIDE_PERSON - frozenset(kinds)
         self._short = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
 
     def __call__(self, text: str) -> Found:
@@ -68,9 +91,15 @@ class Finder:
             if between is not None:
                 between()
             for part, reply in zip(together, self.model.predict([part.plain for part in together]), strict=True):
-                spans = [(span["label"], span["start"], span["end"]) for span in reply.output if span["label"] in self._wanted]
+                spans = [(span["label"], span["start"], span["end"]) for span in reply.output if self._counts(span, part.plain)]
                 found[part.text].update((kind, *part.written(start, end)) for kind, start, end in spans)
         return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
+
+    def _counts(self, span: Mapping[str, Any], text: str) -> bool:
+        """Whether a span is of a kind that is wanted, and looks like one of that kind."""
+        form = self._forms.get(span["label"])
+        looks = form is None or form.fullmatch(" ".join(text[span["start"] : span["end"]].split())) is not None
+        return span["label"] in self._wanted and looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +130,22 @@ def _few(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
 
 def _parts(text: str) -> Iterator[_Part]:
     """A text in pieces that overlap. It is read as it is seen, for the model as for a reader: its escapes as they are meant, without
-    invisible characters, letters of another width as the usual ones."""
+    invisible characters, letters of another width as the usual ones, the underscores of identifiers as blanks."""
     meant = escapes.read(text)
     plain, places = meant.plain, cast(Sequence[int], range(len(meant.plain)))
     if not plain.isascii() or HIDDEN.search(plain):
         letters = [HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", letter))) for letter in plain]
         plain = "".join(letters)
         places = [place for place, letter in enumerate(letters) for _ in letter]
+    plain = _IDENTIFIER.sub(lambda match: match[0].replace("_", " "), plain)
     for start in range(0, max(1, len(plain) - OVERLAP), PIECE - OVERLAP):
         yield _Part(text, plain[start : start + PIECE], places[start : start + PIECE], meant)
 
 
 def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
     """A redactor of one conversation; see `smidgen.redactor`."""
-    return Redactor(finder(bundle, kinds, threads), forms=forms.usual)
+    model = finder(bundle, kinds, threads)
+    return Redactor(model, forms=forms.usual, beside_person=model.beside_person)
 
 
 def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Finder:
@@ -124,7 +155,9 @@ def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads:
         BundleError: the bundle must not be opened; no model comes with this smidgen.
         InputError: the bundle does not find spans, or knows no such kind.
     """
-    return Finder(_shipped(SHIPPED, threads) if bundle is None else load(bundle, threads), kinds)
+    if bundle is None:
+        return Finder(_shipped(SHIPPED, threads), kinds, _FORMS)
+    return Finder(load(bundle, threads), kinds)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What may cross the border: for each kind of personal data whether it is masked, stops the request, or leaves as it is."""
+"""What may cross the border: for each kind of personal data whether it is masked, masked beside a person, stops the request, or leaves."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class Action(StrEnum):
     """What becomes of a kind."""
 
     MASK = "mask"
+    BESIDE = "beside"
+    """Masked where a text of the request tells who somebody is: a town or a company alone is about nobody."""
     BLOCK = "block"
     ALLOW = "allow"
 
@@ -62,21 +64,26 @@ class Policy:
         """What becomes of a kind."""
         return self.actions.get(kind, self.others)
 
+    def beside_person(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Those of these kinds that are masked only beside a person."""
+        return frozenset(kind for kind in kinds if self.of(kind) is Action.BESIDE)
+
     def allowed(self, kinds: Iterable[str]) -> frozenset[str]:
         """Those of these kinds that leave as they are."""
         return frozenset(kind for kind in kinds if self.of(kind) is Action.ALLOW)
 
 
+_BESIDE = dict.fromkeys(("place", "organisation", "date"), Action.BESIDE)
 _CARD = {"card": Action.MASK, "expiry": Action.MASK, "cvv": Action.BLOCK, "track": Action.BLOCK, FILE: Action.BLOCK}
 """What PCI DSS lets nobody keep after a payment, codes and stripes, stops a request; the rest of a card is masked."""
 
 PROFILES: Mapping[str, Policy] = {
-    "mask": Policy("mask", Action.MASK, {"age": Action.ALLOW, FILE: Action.BLOCK}),
-    "block": Policy("block", Action.BLOCK, {"age": Action.ALLOW}),
+    "mask": Policy("mask", Action.MASK, {**_BESIDE, "age": Action.ALLOW, FILE: Action.BLOCK}),
+    "block": Policy("block", Action.BLOCK, {**_BESIDE, "age": Action.ALLOW}),
     "health": Policy("health", Action.MASK, {FILE: Action.BLOCK}),
     "card": Policy("card", Action.ALLOW, _CARD),
 }
-"""Ready policies. Ages are personal by the rule for health data alone."""
+"""Ready policies. Ages, and places, organisations and dates that stand alone, are personal by the rule for health data only."""
 
 
 def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()) -> Policy:
@@ -94,10 +101,14 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
         if action not in list(Action):
             close = difflib.get_close_matches(action, list(Action), n=1)
             meant = f"Did you mean {kind}={close[0]}? " if close else ""
-            raise InputError("a kind is masked, blocked or allowed", value=word, todo=f"{meant}Write {kind}=mask, =block or =allow.")
+            raise InputError(
+                "a kind is masked, masked beside a person, blocked or allowed",
+                value=word,
+                todo=f"{meant}Write {kind}=mask, =beside, =block or =allow.",
+            )
         if kind in changes:
             raise InputError("what becomes of a kind is said twice", value=kind, todo="Say it once.")
-        if kind == FILE and action == Action.MASK:
+        if kind == FILE and action in (Action.MASK, Action.BESIDE):
             raise InputError("what cannot be read cannot be masked", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
         changes[kind] = Action(action)
     return Policy(ready.name, ready.others, {**ready.actions, **changes})

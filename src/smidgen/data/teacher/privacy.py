@@ -52,8 +52,12 @@ _LONG_NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ ./\u2010-\u2015\u2212-]?\d){8
 _BREAK = "\x1c"
 _HALF = re.compile(rf"\w{HIDDEN.pattern}+{_BREAK}|{_BREAK}{HIDDEN.pattern}+\w")
 """A value that a character which is not seen cuts in two: a stand-in took the one half."""
-_COMMON = frozenset({"place", "organisation", "date"})
-"""Kinds that a label may be named after without being about anybody."""
+BESIDE_PERSON = frozenset({"place", "organisation", "date"})
+"""Kinds that are personal only beside somebody: a town, a company or a day alone tells of nobody."""
+_NOT_SOMEBODY = BESIDE_PERSON | {"url"}
+"""Kinds that do not tell who somebody is. Every other kind does."""
+_PASSES = 3
+"""How often texts are read at most until nothing more is found in them."""
 _WRITTEN = "stand-in"
 """The kind of what looks like a stand-in, and was in the text before."""
 _WORDS = re.compile(r"[^\W_]+")
@@ -94,6 +98,8 @@ class Redactor:
         find: finds what has no form, or other than the patterns do.
         forms: more patterns, whose names are surer than those of the usual ones where they overlap.
         allowed: kinds that are not taken out. A long number that is a piece of such a kind stays as well.
+        beside_person: kinds that the model's findings are taken out of only where a text of the conversation tells who somebody is: a
+            name, a street, a number. What a pattern finds by the word before it (`dob: 19530412`) is always taken out.
         found: stand-ins, and the values that they stand for.
         counts: how many pieces of each kind were taken out.
     """
@@ -103,6 +109,8 @@ class Redactor:
     counts: Counter[str] = field(default_factory=Counter)
     forms: Find = nothing
     allowed: frozenset[str] = frozenset()
+    beside_person: frozenset[str] = BESIDE_PERSON
+    _somebody: bool = field(default=False, init=False, repr=False)
     _places: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _numbers: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _written: set[str] = field(default_factory=set, init=False, repr=False)
@@ -111,7 +119,8 @@ class Redactor:
 
     def begun(self) -> Redactor:
         """A redactor of a conversation that begins with all that this one has read. Its counts begin at nothing."""
-        other = Redactor(self.find, dict(self.found), forms=self.forms, allowed=self.allowed)
+        other = Redactor(self.find, dict(self.found), forms=self.forms, allowed=self.allowed, beside_person=self.beside_person)
+        other._somebody = self._somebody
         other._places, other._names = dict(self._places), dict(self._names)
         other._numbers, other._written, other._known = self._numbers.copy(), set(self._written), self._known.copy()
         return other
@@ -181,15 +190,17 @@ class Redactor:
         return [name for name, sent in self._names.items() if sent != name]
 
     def twice(self, make: Callable[[], _Made]) -> _Made:
-        """What `make` makes of several texts with this redactor; made anew where something was found in a later text that may stand,
-        not found, in an earlier one."""
-        known, counts = len(self.found), self.counts.copy()
-        made = make()
-        if len(self.found) == known:
-            return made
-        self.counts.clear()
-        self.counts.update(counts)
-        return make()
+        """What `make` makes of several texts with this redactor; made again where something was found in a later text that may stand,
+        not found, in an earlier one, or that makes a town or a day in an earlier one personal."""
+        counts = self.counts.copy()
+        for _ in range(_PASSES):
+            known = len(self.found), self._somebody
+            self.counts.clear()
+            self.counts.update(counts)
+            made = make()
+            if (len(self.found), self._somebody) == known:
+                break
+        return made
 
     def unmask(self, text: str) -> str:
         """The text with the values back in place of their stand-ins."""
@@ -257,7 +268,9 @@ class Redactor:
         model = [(start, end, kind) for kind, start, end in self.find(text)]
         patterns = self._by_pattern(text, [piece for piece in model if piece[2] in self.allowed], before)
         checked = [piece for piece, loose in patterns.items() if not loose]
-        found = _merged([*checked, *(piece for piece in model if piece[2] not in self.allowed), *patterns])
+        self._somebody = self._somebody or any(kind not in _NOT_SOMEBODY for _, _, kind in (*model, *patterns))
+        ours = [piece for piece in model if piece[2] not in self.allowed and (self._somebody or piece[2] not in self.beside_person)]
+        found = _merged([*checked, *ours, *patterns])
         own = Known()
         for start, end, kind in found:
             own.add(escapes.read(text[start:end]).plain, kind)
@@ -347,7 +360,7 @@ def _named(kinds: set[str]) -> str:
 def _personal(text: str, piece: str, kind: str, value: bool) -> bool:
     """Whether what a model finds in a name makes it a personal one."""
     whole = piece.strip() == text.strip()
-    return (value and whole) if kind in _COMMON else whole or len(_WORDS.findall(piece)) > 1
+    return (value and whole) if kind in BESIDE_PERSON else whole or len(_WORDS.findall(piece)) > 1
 
 
 def _merged(pieces: Iterable[_Piece]) -> list[_Piece]:
