@@ -343,3 +343,38 @@ def test_what_is_no_language_is_read_by_its_form_alone() -> None:
     assert model.read == ["files"]
     assert keeper.found(["Bo Lind"], 9, ["Bo Lind"]) == {"person": 1}, "what may be language in one place is read as such"
     assert made("card")[0].found([], 9, ["cvv: 123", "tel-030-1234567"]) == {"cvv": 1}
+
+
+class Towns:
+    """Finds one person, one town and one company."""
+
+    FOUND = (("person", "Anna Schmidt"), ("place", "Porto"), ("organisation", "Acme"))
+
+    def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        return {
+            text: tuple((kind, text.index(value), text.index(value) + len(value)) for kind, value in self.FOUND if value in text)
+            for text in texts
+        }
+
+
+@pytest.mark.parametrize(
+    ("profile", "said", "leaves"),
+    [
+        ("mask", ["weather in Porto", "what does Acme sell"], None),
+        ("health", ["weather in Porto", "Acme"], ["weather in [PLACE_1]", "[ORGANISATION_1]"]),
+        ("mask", ["weather in Porto", "ask Anna Schmidt"], ["weather in [PLACE_1]", "ask [PERSON_1]"]),
+        ("mask", ["I live in Porto", "fine", "me@example.org"], ["I live in [PLACE_1]", "fine", "[EMAIL_1]"]),
+    ],
+)
+def test_a_town_alone_is_nobodys_and_beside_a_person_it_is_masked_in_all_texts(
+    profile: str, said: list[str], leaves: list[str] | None
+) -> None:
+    masked = Border(policy_of(profile), Towns()).masked(chat(*said), 9)
+    assert (masked.body and sent(masked.body)) == leaves
+    assert bool(masked.counts) is (leaves is not None)
+
+
+def test_a_town_alone_does_not_stop_a_request_and_a_person_does() -> None:
+    keeper = Border(policy_of("block"), Towns())
+    assert keeper.masked(chat("weather in Porto"), 9).blocked == ()
+    assert keeper.masked(chat("Anna Schmidt lives in Porto"), 9).blocked == ("person",)

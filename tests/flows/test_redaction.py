@@ -16,6 +16,8 @@ import smidgen
 from smidgen.core.errors import BundleError, InputError, RedactionError
 from smidgen.core.parts import Task
 from smidgen.core.rows import Row
+from smidgen.data import forms
+from smidgen.data.teacher.privacy import Redactor
 from smidgen.flows import redaction
 from smidgen.flows.redaction import Finder
 from smidgen.flows.teachers import Remote, open_teacher
@@ -208,3 +210,81 @@ def test_a_teacher_elsewhere_is_not_asked_without_the_model_that_it_was_to_go_th
 def test_a_kind_that_the_model_does_not_know_is_told_before_anything_is_asked() -> None:
     with pytest.raises(InputError, match="knows no such kind: 'names'"):
         opened(redact_kinds=["names"])
+
+
+class Marked:
+    """A model that finds what a text of it is given as: a kind for each of some pieces."""
+
+    name, form = "marked", {"kinds": ["person", "place", "url", "id", "phone", "email", "card", "iban", "ip", "date", "organisation"]}
+    manifest = SimpleNamespace(task="extract")
+
+    def __init__(self, **pieces: str) -> None:
+        self.pieces, self.read = pieces, list[str]()
+
+    def predict(self, texts: list[str]) -> list[Any]:
+        self.read += texts
+        return [
+            SimpleNamespace(
+                output=[
+                    {"label": kind, "start": text.index(piece), "end": text.index(piece) + len(piece)}
+                    for kind, piece in self.pieces.items()
+                    if piece in text
+                ]
+            )
+            for text in texts
+        ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece", "counts"),
+    [
+        ("person", "ORD-5531", False),
+        ("person", "Ana Lima", True),
+        ("person", "Zoë", True),
+        ("url", "payment", False),
+        ("url", "docs.example.org/a", True),
+        ("url", "3.11.2", False),
+        ("id", "passport", False),
+        ("id", "AB 12", True),
+        ("email", "me at home", False),
+        ("phone", "call 911", False),
+        ("phone", "555 0199", True),
+        ("card", "visa 4242", False),
+        ("ip", "10", False),
+        ("place", "anything", True),
+    ],
+)
+def test_a_finding_of_the_shipped_model_looks_like_its_kind(kind: str, piece: str, counts: bool) -> None:
+    model: Any = Marked(**{kind: piece})
+    found = Finder(model, (), redaction._FORMS)(f"the {piece} here")
+    assert bool(found) is counts
+    assert Finder(model)(f"the {piece} here"), "a bundle of the user's own says itself what its kinds are"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("activate_my_card", "activate my card"),
+        ("the intent is card_arrival.", "the intent is card arrival."),
+        ("ask john_smith about it", "ask john smith about it"),
+        ("see ana_lima@example.org", "see ana_lima@example.org"),
+        ("open /home/ana_lima/x_y.txt", "open /home/ana_lima/x_y.txt"),
+        ("__init__ and _x", "__init__ and _x"),
+    ],
+)
+def test_the_model_reads_an_identifier_as_words(text: str, read: str) -> None:
+    model: Any = Marked(person="john smith")
+    found = Finder(model)(text)
+    assert model.read == [read]
+    assert [text[start:end] for _, start, end in found] == (["john_smith"] if "john" in text else [])
+
+
+def test_kinds_that_are_named_count_wherever_they_stand() -> None:
+    model: Any = Marked(place="Porto")
+    text = "weather in Porto"
+    made = {
+        kinds: Redactor(finder, forms=forms.usual, beside_person=finder.beside_person).mask(text)
+        for kinds in ((), ("place",), ("all",), ("person",))
+        for finder in [Finder(model, kinds)]
+    }
+    assert made == {(): text, ("place",): "weather in [PLACE_1]", ("all",): "weather in [PLACE_1]", ("person",): text}

@@ -26,7 +26,7 @@ KINDS = {"person", "place", "address", "organisation", "date", "phone", "email",
 
 @pytest.fixture(scope="module")
 def made() -> list[Row]:
-    return rows(600, seed=3)
+    return rows(1500, seed=3)
 
 
 def slots(nodes: tuple[Node, ...]) -> list[Slot]:
@@ -40,7 +40,7 @@ def slots(nodes: tuple[Node, ...]) -> list[Slot]:
 
 
 def test_the_same_seed_gives_the_same_rows(made: list[Row]) -> None:
-    assert rows(600, seed=3) == made
+    assert rows(1500, seed=3) == made
     assert rows(20, seed=4) != made[:20]
 
 
@@ -75,7 +75,7 @@ def test_every_span_is_what_it_says(made: list[Row]) -> None:
 
 
 def test_no_text_comes_twice(made: list[Row]) -> None:
-    assert len({row.text for row in made}) == len(made) == 600
+    assert len({row.text for row in made}) == len(made) == 1500
 
 
 def test_the_two_sides_share_no_template_and_hardly_a_name() -> None:
