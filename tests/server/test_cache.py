@@ -527,6 +527,17 @@ def test_an_answer_that_somebody_says_is_wrong_is_given_to_nobody_else(
     assert f"smidgen_cache_refused_total {0.0 if stays else 1.0}" in running.client.get("/metrics").text.splitlines()
 
 
+def test_who_did_not_ask_takes_no_answer_out(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway(api_key=("anna", "bert"), admin_key=("admin",), cache_scope="all")
+    anna, bert, admin = ({"authorization": f"Bearer {key}"} for key in ("anna", "bert", "admin"))
+    first = running.post(CHAT, asking("hello"), headers=anna)
+    said = {"request_id": first.headers["x-request-id"], "verdict": "down"}
+    assert running.post("/v1/feedback", said, headers=bert).status_code == 404
+    assert who(running.post(CHAT, asking("hello"), headers=bert)) == "cache"
+    assert running.post("/v1/feedback", said, headers=admin).status_code == 200
+    assert who(running.post(CHAT, asking("hello"), headers=bert)) == "upstream"
+
+
 def test_a_wrong_answer_goes_where_nothing_is_captured_too(gateway: Any, upstream: UpstreamStub) -> None:
     running = gateway()
     first = running.post(CHAT, asking("hello"))

@@ -49,7 +49,7 @@ def said() -> list[dict[str, Any]]:
 
 def test_what_people_say_is_stored_and_the_newest_correction_counts(serve: Any) -> None:
     running = serve(**ON)
-    id = asked(running)
+    id = asked(running, headers={"authorization": "Bearer k"})
     for body in ({"verdict": "down"}, {"corrected": "shipping", "user": "anna"}, {"corrected": "billing/charge", "comment": "surely"}):
         told = running.post("/v1/feedback", {"request_id": id, **body}, headers={"authorization": "Bearer k"})
         assert (told.status_code, told.json()) == (200, {"object": "feedback", "request_id": id, "stored": True})
@@ -118,6 +118,55 @@ def test_without_a_key_nobody_says_anything(serve: Any) -> None:
     id = asked(running, headers={"authorization": "Bearer k"})
     error_of(running.post("/v1/feedback", {"request_id": id, "verdict": "up"}), 401)
     assert said() == []
+
+
+ANNA, BERT, ADMIN = ({"authorization": f"Bearer {key}"} for key in ("anna", "bert", "admin"))
+TWO = {"api_key": ("anna", "bert"), "admin_key": ("admin",)}
+
+
+def test_only_the_key_that_asked_or_an_admin_says_something_of_an_answer(serve: Any) -> None:
+    running = serve(**TWO, **ON)
+    id = asked(running, headers=ANNA)
+    stranger = running.post("/v1/feedback", {"request_id": id, "corrected": "poison"}, headers=BERT)
+    unknown = running.post("/v1/feedback", {"request_id": "req_unknown", "corrected": "poison"}, headers=BERT)
+    assert error_of(stranger, 404)["code"] == "request_not_found"
+    assert stranger.json()["error"]["message"] == unknown.json()["error"]["message"].replace("req_unknown", id), "it tells nothing"
+    assert said() == []
+    for headers in (ANNA, ADMIN):
+        assert running.post("/v1/feedback", {"request_id": id, "verdict": "up"}, headers=headers).status_code == 200
+    assert len(said()) == 2
+
+
+def test_ids_are_random_and_no_client_can_take_one(serve: Any) -> None:
+    running = serve(**TWO, **ON)
+    ids = [asked(running, headers=ANNA) for _ in range(3)]
+    assert all(id.startswith("req_") and len(id) == 28 for id in ids)
+    assert len({id[4:12] for id in ids}) == 3, "nothing of one id tells the next"
+    for taken in (ids[0], "req_next", "REQ_next"):
+        assert asked(running, headers={**BERT, "x-request-id": taken}) not in (taken, *ids)
+
+
+def test_two_clients_may_choose_the_same_id(serve: Any) -> None:
+    running = serve(**TWO, **ON)
+    for text, headers in (("a refund", BERT), ("shipping please", ANNA)):
+        assert asked(running, text, headers={**headers, "x-request-id": "job-1"}) == "job-1"
+    assert running.post("/v1/feedback", {"request_id": "job-1", "corrected": "annas"}, headers=ANNA).status_code == 200
+    with opened() as store:
+        found = {pair.input: (pair.id, pair.reference) for pair in store.pairs()}
+    assert list(found) == ["shipping please"] and found["shipping please"][1] == "annas"
+    id = found["shipping please"][0]
+    assert id.endswith("/job-1")
+    assert error_of(running.post("/v1/feedback", {"request_id": id, "corrected": "berts"}, headers=BERT), 404)
+    assert error_of(running.post("/v1/feedback", {"request_id": "job-1", "corrected": "nobodys"}, headers=ADMIN), 404)
+    told = running.post("/v1/feedback", {"request_id": id, "corrected": "the admins"}, headers=ADMIN)
+    assert (told.status_code, told.json()["request_id"]) == (200, id), "an admin names it as it is exported"
+    assert [one["corrected"] for one in said()] == ["annas", "the admins"]
+
+
+def test_with_admin_keys_alone_nobody_else_may_call(serve: Any) -> None:
+    running = serve(admin_key=("admin",), **ON)
+    error_of(running.client.post(CHAT, json={"messages": [{"role": "user", "content": "a refund"}]}), 401)
+    assert asked(running, headers=ADMIN)
 
 
 def test_it_waits_for_its_request_to_be_stored(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,13 +128,17 @@ def _remember(folders: Iterable[Path]) -> None:
 
 
 def _with_keys(settings: ServeSettings) -> ServeSettings:
-    """The settings with the keys of the secrets file, or of the environment, added: one key, or several with commas between."""
+    """The settings with the clients' and the admins' keys of the secrets file, or of the environment, added: one, or several with commas
+    between."""
     from smidgen.server import secrets_file
 
     own = secrets_file.read(settings.secrets) if settings.secrets is not None else {}
-    given = own.get(secrets_file.API_KEY) or os.environ.get(secrets_file.API_KEY, "")
-    keys = tuple(key.strip() for key in given.split(",") if key.strip())
-    return settings.model_copy(update={"api_key": (*settings.api_key, *keys)}) if keys else settings
+    more: dict[str, tuple[str, ...]] = {}
+    for field, name in (("api_key", secrets_file.API_KEY), ("admin_key", secrets_file.ADMIN_KEY)):
+        given = own.get(name) or os.environ.get(name, "")
+        if keys := tuple(key.strip() for key in given.split(",") if key.strip()):
+            more[field] = (*getattr(settings, field), *keys)
+    return settings.model_copy(update=more) if more else settings
 
 
 def _private(settings: ServeSettings) -> bool:
@@ -175,7 +179,7 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
 
 
 def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings) -> None:
-    key = " -H 'Authorization: Bearer KEY'" if settings.api_key else ""
+    key = " -H 'Authorization: Bearer KEY'" if settings.keys else ""
     body = json.dumps({"model": (*names, *settings.fallback_model)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback:
         shown = f"what no certificate lets a bundle answer goes to {', '.join(settings.fallback)}" if names else "all goes to the fallback"
@@ -201,7 +205,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
         out.print(f"chat, completions and responses are stored with their answers, {masked}, {kept}: smidgen traffic", soft_wrap=True)
         if not names:
             out.print("what of it a small model could take: smidgen traffic --jobs", soft_wrap=True)
-    if not settings.loopback and not settings.api_key:
+    if not settings.loopback and not settings.keys:
         errors.print("[yellow]warning:[/] anyone who can reach this address may use it: set --api-key, or listen on 127.0.0.1")
 
 

@@ -206,8 +206,8 @@ def _add_gateway(
 def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:
     """Put the doors before the faces. The one added last is the outermost."""
     app.add_middleware(Limits, max_concurrent=settings.max_concurrent, max_body=settings.max_body, seconds=settings.request_seconds)
-    if settings.api_key:
-        app.add_middleware(Keys, keys=settings.api_key)
+    if settings.keys:
+        app.add_middleware(Keys, keys=settings.keys)
     if settings.loopback or settings.allow_host:
         app.add_middleware(Hosts, names=(*LOCAL, settings.host, *settings.allow_host))
     app.add_middleware(Requests, metering=service.metering, access_log=settings.access_log)

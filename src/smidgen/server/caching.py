@@ -26,6 +26,7 @@ from smidgen.server import cache_meter
 from smidgen.server.cache_meter import CacheMeter
 from smidgen.server.escalation import Escalation
 from smidgen.server.events import HEADERS
+from smidgen.server.ids import Asker
 from smidgen.server.prices import Prices
 from smidgen.server.upstream import Call, Upstream
 
@@ -105,15 +106,16 @@ class Caching:
         if self._finding is not None:
             self._finding.close()
 
-    def refuse(self, request: str) -> bool:
-        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong. Whether it was kept."""
-        known = self._memory.refuse(request)
+    def refuse(self, request: str, key: str | None) -> bool:
+        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong. Whether it was kept, and the
+        request is of this key; None for whoever asked."""
+        known = self._memory.refuse(request, key)
         if known:
             self._meter.refused.inc()
         return known
 
-    async def ask(self, call: Call, request: str) -> Given:
-        """The answer, from here or from an upstream, to the request with this id; its response must be closed. Raises Unreachable."""
+    async def ask(self, call: Call, request: Asker) -> Given:
+        """The answer, from here or from an upstream, to this request; its response must be closed. Raises Unreachable."""
         leaving = await self._escalation.guard.leaving(call)
         asked = self._looked_at(call, leaving.call)
         if isinstance(asked, str):
@@ -123,7 +125,7 @@ class Caching:
         found = await self._found(asked) if asked.wants.reuse else None
         if found is not None:
             entry, likeness = found
-            self._memory.given(request, entry)
+            self._memory.given(request.id, entry, request.key)
             given = self._again(asked, leaving.call, entry, likeness)
             return replace(given, response=leaving.back(given.response))
         self._meter.requests.labels(cache_meter.MISS if asked.wants.reuse else cache_meter.RENEWED).inc()
@@ -203,7 +205,7 @@ class Caching:
         price = self._prices.of(self._first.model if call.renamed else str(asked.body.get("model")))
         return price.counted(usage) if price is not None and usage is not None else None
 
-    def _watch(self, question: Question, call: Call, response: httpx.Response, request: str) -> None:
+    def _watch(self, question: Question, call: Call, response: httpx.Response, request: Asker) -> None:
         """Keep the answer, if it turns out to be one, when it has passed to its end."""
         if response.status_code != 200 or response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             self._meter.answers.labels(cache_meter.ODD).inc()
@@ -219,7 +221,7 @@ class Caching:
 
         response.stream = _Passing(response.stream, self._memory.longest, over)
 
-    def _keep(self, question: Question, path: str, kind: str, body: bytes | None, request: str) -> None:
+    def _keep(self, question: Question, path: str, kind: str, body: bytes | None, request: Asker) -> None:
         try:
             kept = answers.kept(path, kind, body) if body is not None else None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
@@ -233,7 +235,7 @@ class Caching:
         self._memory.forget(entry.born)
         fits = self._memory.put(entry)
         if fits:
-            self._memory.given(request, entry)
+            self._memory.given(request.id, entry, request.key)
         self._meter.answers.labels(cache_meter.KEPT if fits else cache_meter.LARGE).inc()
         if fits and self._finding is not None and question.template is not None:
             self._finding.place(question.text, lambda vector: self._place(entry, vector))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,16 +10,15 @@ from dataclasses import dataclass, field
 from starlette.types import Message, Receive, Scope, Send
 
 from smidgen.core.replies import Reply
-from smidgen.gateway.crossing import USER, Headers, secret
+from smidgen.gateway.crossing import USER, Headers
+from smidgen.server.ids import asker
 from smidgen.server.observation import of
 from smidgen.server.request_content import header
-from smidgen.server.requests import REQUEST_ID
 from smidgen.server.served import Identity
 
 MOST_ASKED = 1_000_000
 MOST_ANSWERED = 2_000_000
 """Bytes: of a stream, some 250 for every token."""
-_KEY_DIGITS = 12
 
 
 class Room:
@@ -98,7 +96,8 @@ class Collector:
         self._began = time.perf_counter()
         self._asked = self._answered = 0
         user = header(scope, USER).decode("utf-8", "replace").strip()
-        self.taken = Taken(scope.get(REQUEST_ID, ""), scope["path"], time.time(), user or None, key_of(scope))
+        whose = asker(scope)
+        self.taken = Taken(whose.id, scope["path"], time.time(), user or None, whose.key)
 
     def receiving(self, receive: Receive) -> Receive:
         """A receive that keeps what comes."""
@@ -167,9 +166,3 @@ class Collector:
         self.taken.size = 0
         self.taken.asked.clear()
         self.taken.answered.clear()
-
-
-def key_of(scope: Scope) -> str:
-    """The first digits of the SHA-256 of the key that a request bears; empty where it bears none. From them nobody finds the key."""
-    key = secret(scope["headers"])
-    return hashlib.sha256(key).hexdigest()[:_KEY_DIGITS] if key else ""

@@ -78,7 +78,7 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
             url,
             model,
             key,
-            own_authorization=not settings.api_key and address.origin(url) == first,
+            own_authorization=not settings.keys and address.origin(url) == first,
             own_headers=address.origin(url) == first,
         )
         for url, model, key in zip(urls, models, keys, strict=True)

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
-from smidgen.server.collecting import key_of
 from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.ids import key_of, stored_id
+from smidgen.server.keys import bears
 from smidgen.server.service import Service
 from smidgen.server.visitors import foreign
 from smidgen.store.traffic.shapes import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback
@@ -29,7 +30,9 @@ class FeedbackRequest(BaseModel):
     )
 
     request_id: str = Field(
-        min_length=1, max_length=64, description="Of the answer: its header x-request-id, which OpenAI's clients call _request_id."
+        min_length=1,
+        max_length=MOST_NAME,
+        description="Of the answer: its header x-request-id, which OpenAI's clients call _request_id; or the id that an export has.",
     )
     verdict: Literal["up", "down"] | None = Field(None, description="A thumb.")
     corrected: Any = Field(
@@ -57,7 +60,10 @@ def face(service: Service) -> APIRouter:
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
         wrong = body.verdict == "down" or body.corrected is not None
-        taken_out = wrong and service.refuse is not None and service.refuse(body.request_id)
+        key = key_of(request.scope)
+        id = stored_id(body.request_id, key)
+        admin = bears(request.scope, service.settings.admin_key)
+        taken_out = wrong and service.refuse is not None and service.refuse(id, None if admin else key)
         if service.recorder is None:
             if taken_out:
                 return _done(body, stored=False)
@@ -70,13 +76,14 @@ def face(service: Service) -> APIRouter:
                 code="not_captured",
             )
         said = Feedback(
-            request_id=body.request_id,
+            request_id=id,
             time=datetime.now(UTC),
             verdict=body.verdict,
             corrected=_corrected(body.corrected),
             comment=body.comment,
             user=body.user,
-            key=key_of(request.scope),
+            key=key,
+            by_admin=admin,
         )
         if said.verdict is None and said.corrected is None and not (said.comment or "").strip():
             raise RequestError("the feedback says nothing", value=body.request_id, todo="Send a verdict, corrected or a comment.")
@@ -91,11 +98,12 @@ def face(service: Service) -> APIRouter:
             return _done(body, stored=False)
         if not known:
             todo = (
-                "Send the x-request-id of a chat completion, completion or response that this server stored and has not deleted. One that "
-                "could not be stored has none to be kept with: more came than could be stored, or personal data could not be taken out of "
-                "it. /metrics counts these, as smidgen_capture_rows_total."
+                "Send the x-request-id of a chat completion, completion or response that this server stored and has not deleted, with the "
+                "key that asked it or an admin's (--admin-key). A request that could not be stored takes no feedback: more came than could "
+                "be stored, or personal data could not be taken out of it. /metrics counts these, as smidgen_capture_rows_total."
             )
-            raise RequestError("no stored request has this id", value=body.request_id, todo=todo, status=404, code="request_not_found")
+            what = "no stored request has this id" if admin else "no stored request of this key has this id"
+            raise RequestError(what, value=body.request_id, todo=todo, status=404, code="request_not_found")
         return _done(body, stored=True)
 
     return router

@@ -22,7 +22,7 @@ class Keys:
 
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
         self._app = app
-        self._hashes = [hashlib.sha256(key.encode("utf-8")).digest() for key in keys]
+        self._hashes = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 without a key or with a wrong one."""
@@ -33,9 +33,22 @@ class Keys:
         await self._app(scope, receive, send)
 
     def _knows(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, key = given.partition(b" ")
-        if scheme.lower() != b"bearer":
-            return False
-        digest = hashlib.sha256(key.strip()).digest()
-        return any([hmac.compare_digest(digest, known) for known in self._hashes])  # noqa: C419 a list: no early end
+        return _is_one_of(scope, self._hashes)
+
+
+def bears(scope: Scope, keys: Iterable[str]) -> bool:
+    """Whether a request bears one of these keys as its bearer token."""
+    return _is_one_of(scope, [_digest(key) for key in keys])
+
+
+def _is_one_of(scope: Scope, known: Iterable[bytes]) -> bool:
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = given.partition(b" ")
+    if scheme.lower() != b"bearer":
+        return False
+    digest = hashlib.sha256(key.strip()).digest()
+    return any([hmac.compare_digest(digest, one) for one in known])  # noqa: C419 a list: no early end
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8")).digest()

@@ -13,11 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import SmidgenError
 from smidgen.server.errors import failure
-from smidgen.server.ids import fresh
+from smidgen.server.ids import OURS, REQUEST_ID, fresh
 from smidgen.server.metering import Metering
-
-REQUEST_ID = "smidgen.request_id"
-"""Where a request's scope has its id."""
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _log = logging.getLogger("smidgen.server")
@@ -27,7 +24,8 @@ _access = logging.getLogger("smidgen.access")
 class Requests:
     """Outermost of the server's own layers.
 
-    The request id is the client's `x-request-id` where it sent a plain one, else a fresh one; it is in the reply, the log and the error.
+    The request id is the client's `x-request-id` where it sent a plain one that does not begin like ours, else a fresh one; it is in the
+    reply, the log and the error.
     The log has the route, never a query, a header or a body.
     """
 
@@ -79,9 +77,9 @@ class Requests:
 
 def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _ID.fullmatch(value):
+        if name == b"x-request-id" and _ID.fullmatch(value) and not value.lower().startswith(OURS.encode()):
             return bytes(value)
-    return f"req_{fresh()}".encode()
+    return f"{OURS}{fresh()}".encode()
 
 
 def _report(error: Exception, request_id: str) -> None:

@@ -29,7 +29,7 @@ from smidgen.server.auditor import Auditor
 from smidgen.server.caching import FROM_CACHE, Caching, Given
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.escalation import Escalation, Unreachable
-from smidgen.server.ids import fresh
+from smidgen.server.ids import OURS, asker, fresh
 from smidgen.server.judging import Judge
 from smidgen.server.last_event import text_of as text_of_stream
 from smidgen.server.local_answer import GONE, LocalAnswer
@@ -38,7 +38,6 @@ from smidgen.server.passing import relay
 from smidgen.server.post import bind_anew
 from smidgen.server.prices import Price
 from smidgen.server.request_content import Flowing, content, header, while_there
-from smidgen.server.requests import REQUEST_ID
 from smidgen.server.saving import read_of, written_of
 from smidgen.server.taking import Taking
 from smidgen.server.upstream import Call
@@ -216,7 +215,8 @@ class Gateway:
             await self._send(local, asked, ruling, read, send)
             if self._auditor is not None:
                 said = text_of(scope["path"], read)
-                own = "" if header(scope, b"x-request-id") else scope.get(REQUEST_ID, "")  # a client may choose one twice
+                named = asker(scope).id
+                own = named if named.startswith(OURS) else ""  # a client may choose one twice
                 self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said, own)
             return
         replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
@@ -304,7 +304,7 @@ class Gateway:
     async def _given(self, call: Call, scope: Scope) -> Given:
         """The upstream's answer, or one that it gave before. Raises Unreachable."""
         if self._cache is not None and scope["method"] == "POST" and scope["path"] in CACHED:
-            return await self._cache.ask(call, scope.get(REQUEST_ID, ""))
+            return await self._cache.ask(call, asker(scope))
         return Given(*await self._escalation.ask(call))
 
 

@@ -17,6 +17,8 @@ from smidgen.core.errors import InputError
 
 API_KEY = "SMIDGEN_API_KEY"
 """What clients must have, one key, or several with commas between."""
+ADMIN_KEY = "SMIDGEN_ADMIN_KEY"
+"""The same of admins."""
 _MOST_BYTES = 65_536
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -56,8 +58,8 @@ def known(file: Path | None, wanted: Collection[str], environment: Mapping[str, 
     """
     given = os.environ if environment is None else environment
     own = read(file) if file is not None else {}
-    if file is not None and not own.keys() & {*wanted, API_KEY}:
-        todo = f"Put one of these into it: {', '.join([*wanted, API_KEY])}."
+    if file is not None and not own.keys() & {*wanted, API_KEY, ADMIN_KEY}:
+        todo = f"Put one of these into it: {', '.join([*wanted, API_KEY, ADMIN_KEY])}."
         raise InputError("the secrets file has no key that is asked for", value=f"{file}: {', '.join(own) or 'nothing'}", todo=todo)
     return {**given, **own}
 

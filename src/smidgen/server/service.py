@@ -53,8 +53,9 @@ class Service:
         """Stores what is captured; None where nothing is."""
         self.bookkeeper: Bookkeeper | None = None
         """Adds up what requests take; None where no account is kept."""
-        self.refuse: Callable[[str], bool] | None = None
-        """Told the id of a request whose answer somebody says is wrong; says whether it would have been given again. None where none is."""
+        self.refuse: Callable[[str, str | None], bool] | None = None
+        """Told the id of a request whose answer somebody says is wrong, and the key that says so (None: an admin's); says whether it would
+        have been given again. None where none is."""
         self.models: dict[str, Served] = {}
         self._posts: dict[str, Post] = {}
         self._open: dict[int, Post] = {}

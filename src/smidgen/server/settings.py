@@ -23,6 +23,12 @@ class ListenSettings(Settings):
     api_key: tuple[Key, ...] = setting(
         (), "A key that clients must send as a bearer token; may be repeated. Also read from SMIDGEN_API_KEY.", repr=False
     )
+    admin_key: tuple[Key, ...] = setting(
+        (),
+        "A key like --api-key whose holder may also send feedback on answers that other keys got; may be repeated. Also read from "
+        "SMIDGEN_ADMIN_KEY. With admin keys alone nobody else may call.",
+        repr=False,
+    )
     allow_host: tuple[str, ...] = setting((), "A host name that clients may call this server by, besides localhost; may be repeated.")
     cors: tuple[str, ...] = setting((), "A web origin whose pages may call this server (https://app.example); may be repeated.")
     threads: int | None = setting(None, "Threads for the model. As many as the machine has cores by default.", ge=1, le=1024)
@@ -52,6 +58,11 @@ class ListenSettings(Settings):
     def max_body(self) -> int:
         """The largest request body, in bytes."""
         return int(self.max_body_mb * 1_000_000)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that may call; everyone may where there are none."""
+        return (*self.api_key, *self.admin_key)
 
     @property
     def loopback(self) -> bool:

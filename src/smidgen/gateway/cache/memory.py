@@ -60,7 +60,7 @@ class Memory:
         self._bounds = bounds
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._by_age: OrderedDict[bytes, Entry] = OrderedDict()  # the oldest first, however often it is used
-        self._requests: OrderedDict[str, bytes] = OrderedDict()
+        self._requests: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
         self._alike: dict[bytes, OrderedDict[bytes, Entry]] = {}
         self.size = 0
 
@@ -118,18 +118,20 @@ class Memory:
         while self._by_age and not self._lives(next(iter(self._by_age.values())), now):
             pass
 
-    def given(self, request: str, entry: Entry) -> None:
-        """The request with this id has this answer."""
-        self._requests[request] = entry.question.key
+    def given(self, request: str, entry: Entry, key: str = "") -> None:
+        """The request with this id, of the client with this key, has this answer."""
+        self._requests[request] = entry.question.key, key
         if len(self._requests) > _MOST_REQUESTS:
             self._requests.popitem(last=False)
 
-    def refuse(self, request: str) -> bool:
-        """Let go the answer that this request has: it is wrong. Whether there was one."""
-        key = self._requests.pop(request, None)
-        known = key is not None and key in self._entries
-        if key is not None:
-            self._drop(key)
+    def refuse(self, request: str, key: str | None = None) -> bool:
+        """Let go the answer that this request has: it is wrong. Whether there was one. With a `key` only where that client asked."""
+        question, whose = self._requests.get(request, (None, ""))
+        if question is None or (key is not None and key != whose):
+            return False
+        del self._requests[request]
+        known = question in self._entries
+        self._drop(question)
         return known
 
     def _lives(self, entry: Entry, now: float) -> bool:

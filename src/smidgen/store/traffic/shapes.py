@@ -98,7 +98,8 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What someone said of an answer. `corrected` is the answer as it should have been, as a message's content has it; `altered` says that
-    personal data was taken out of it, so that it may not fit the input any more. Of `user` only a keyed hash is stored."""
+    personal data was taken out of it, so that it may not fit the input any more. Of `user` only a keyed hash is stored.
+    `key` is the hash of the key that says so, which must be that of the request, unless an admin says it (`by_admin`)."""
 
     request_id: str
     time: datetime
@@ -108,6 +109,7 @@ class Feedback:
     user: str | None = None
     key: str = ""
     altered: bool = False
+    by_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
