@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from smidgen.cli.flags import flags, given_tree, with_recipe_flags
 from smidgen.cli.screen import Screen, out, print_json
@@ -60,8 +61,9 @@ def build(
     from smidgen.cli.summary import print_report
 
     print_report(built.report)
-    out.print(f"\nThe model is in [bold]{built.folder}[/] (built in {built.seconds:.0f} s). Its report: {built.folder / 'report.html'}")
-    out.print(f"Serve it: smidgen serve {_quoted(built.folder)}")
+    out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/] (built in {built.seconds:.0f} s).", soft_wrap=True)
+    out.print(f"Its report: {built.folder / 'report.html'}", markup=False, soft_wrap=True)
+    out.print(f"Serve it: smidgen serve {_quoted(built.folder)}", markup=False, soft_wrap=True)
 
 
 def _recipe(

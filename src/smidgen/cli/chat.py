@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli.answers import print_answer, print_sureness
-from smidgen.cli.screen import errors, out
+from smidgen.cli.screen import errors, out, print_json
 from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.core.replies import Reply
 
@@ -47,7 +46,7 @@ def chat(
         for text in _messages():
             if as_json:
                 (reply,) = model.predict([text[:_MAX_CHARS]])
-                print(json.dumps(_as_object(text, reply), ensure_ascii=False), flush=True)  # noqa: T201
+                print_json(_as_object(text, reply), indent=None)
             elif model.at_once:
                 _print_text(model, text[:_MAX_CHARS])
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smidgen.bases.starter import Starter, starters
-from smidgen.core.errors import BaseError
+from smidgen.core.errors import BaseError, MachineError
 from smidgen.machine.energy import rapl_readable
 from smidgen.machine.memory import available_mb, total_mb
 from smidgen.machine.processor import processor
@@ -52,7 +53,7 @@ def checks(online: bool = False) -> Iterator[Check]:
     yield from _disk()
     yield from (_serving(package) for package in _SERVING)
     yield from (_training(package) for package in _TRAINING)
-    yield from (_base(starter) for starter in starters().values())
+    yield from _bases()
     yield _energy()
     yield from _thread_variables()
     yield _port()
@@ -95,7 +96,11 @@ def _memory() -> Check:
 
 
 def _disk() -> Iterator[Check]:
-    place = home()
+    try:
+        place = home()
+    except MachineError as error:
+        yield Check("cache folder", "missing", f"{error.what}: {error.value}", "set SMIDGEN_HOME to a folder that can", required=True)
+        return
     if not os.access(place, os.W_OK):
         yield Check("cache folder", "missing", f"{place} cannot be written to", "set SMIDGEN_HOME to a folder that can", required=True)
         return
@@ -122,6 +127,12 @@ def _training(package: str) -> Check:
         return Check(package, "ok", importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
         return Check(package, "missing", "not installed; building needs it, serving does not", "pip install 'smidgen[train]'")
+
+
+def _bases() -> Iterator[Check]:
+    with contextlib.suppress(MachineError):  # without a home there are none, and the check of the folder says so
+        for starter in starters().values():
+            yield _base(starter)
 
 
 def _base(starter: Starter) -> Check:

@@ -60,7 +60,7 @@ def show(done: Looked) -> None:
     facts = done.json()
     earlier, later = facts["reference"], facts["recent"]
     out.print(
-        f"[bold]{escape(done.name)}[/] {done.bundle_id}: {_size(later)}, against {_size(earlier)}: {escape(earlier['what'])}",
+        f"[bold]{escape(done.name)}[/] {escape(done.bundle_id)}: {_size(later)}, against {_size(earlier)}: {escape(earlier['what'])}",
         soft_wrap=True,
     )
     if done.judgement is None:
@@ -69,14 +69,14 @@ def show(done: Looked) -> None:
     table = Table("what", "moved", "size", "p", "", box=None, pad_edge=False, header_style="dim")
     for test in done.judgement.tests:
         moved = "[red]yes[/]" if test.alarm else "a little" if test.sure else "[dim]no[/]"
-        table.add_row(test.what, moved, f"{test.size:.1%}", f"{test.adjusted:.2g}", escape(test.says))
+        table.add_row(escape(test.what), moved, f"{test.size:.1%}", f"{test.adjusted:.2g}", escape(test.says))
     out.print(table)
     for what, why in done.judgement.untested.items():
-        out.print(f"[dim]· {what} was not tested: {escape(why)}[/]", soft_wrap=True)
+        out.print(f"[dim]· {escape(what)} was not tested: {escape(why)}[/]", soft_wrap=True)
     for note in done.windows.notes:
         out.print(f"[dim]· {escape(note)}[/]", soft_wrap=True)
     for test in (one for one in done.judgement.tests if one.alarm and one.examples):
-        out.print(f"{test.what}, for example:")
+        out.print(f"{escape(test.what)}, for example:")
         for example in test.examples:
             out.print(f"  {escape(example)}", soft_wrap=True)
     _verdict(done)
@@ -88,7 +88,7 @@ def _verdict(done: Looked) -> None:
     tested = f"look {judgement.look}, tested at {judgement.spent:.2g}; an alarm is {judgement.least:.0%} and more"
     if judgement.alarm:
         moved = ", ".join(test.what for test in judgement.tests if test.alarm)
-        out.print(f"[red]alarm:[/] moved: {moved} ({tested})", soft_wrap=True)
+        out.print(f"[red]alarm:[/] moved: {escape(moved)} ({tested})", soft_wrap=True)
     else:
         out.print(f"[green]no alarm[/] ({tested})", soft_wrap=True)
     if judgement.blind:

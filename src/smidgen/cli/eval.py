@@ -43,8 +43,10 @@ def evaluate(
             found = measured(metric)
             table.add_row(texts.name(name), texts.amount(name, found.value if found else None), texts.span(name, found))
         else:
-            table.add_row(name, f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
-    out.print(f"[bold]{result.name}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else ""))
+            table.add_row(escape(name), f"{metric.value:.2%}", f"{metric.low:.2%} to {metric.high:.2%}")
+    out.print(
+        f"[bold]{escape(result.name)}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else "")
+    )
     out.print(table)
     if result.warning:
         errors.print(f"[yellow]warning:[/] {escape(result.warning)}")

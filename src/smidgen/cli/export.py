@@ -36,7 +36,7 @@ def export(
     for note in done.told.notes:
         out.print(f"[dim]·[/] {escape(note)}", soft_wrap=True)
     if done.told.commands:
-        out.print(f"\nIn {done.folder}:", soft_wrap=True)
+        out.print(f"\nIn {escape(str(done.folder))}:", soft_wrap=True)
         for command in done.told.commands:
             out.print(f"  {command}", soft_wrap=True, markup=False)
 

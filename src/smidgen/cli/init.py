@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from smidgen.cli.screen import out
 from smidgen.core.errors import InputError, UnknownPart
@@ -63,8 +64,8 @@ def init(
         with file.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(content)
     for file in files:
-        out.print(f"[green]✓[/] {file}", soft_wrap=True)
-    out.print(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}", soft_wrap=True)
+        out.print(f"[green]✓[/] {escape(str(file))}", soft_wrap=True)
+    out.print(f"\nPut your examples into {folder / 'data'}, then: smidgen build {folder / _RECIPE}", markup=False, soft_wrap=True)
 
 
 def _of_task(task: str, folder: Path) -> dict[Path, str]:

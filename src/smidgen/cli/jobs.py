@@ -38,7 +38,7 @@ def show(found: Found) -> None:
 
 def _show(job: Job) -> None:
     tally = job.tally
-    head = f"{job.task}?" if job.task else "no job for a small model"
+    head = f"{escape(job.task)}?" if job.task else "no job for a small model"
     out.print(f"[bold]{job.id}[/]  {head}  {tally.requests:,} requests, {tally.distinct:,} distinct texts", soft_wrap=True)
     _line("known by", _known_by(job))
     asked = ", ".join(f"{name or 'no name'} ({count:,})" for name, count in tally.asked)

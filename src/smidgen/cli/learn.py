@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -233,7 +232,7 @@ def learn(
 
 def _show(done: Learned, as_json: bool, again: bool) -> None:
     if as_json and again:
-        print(json.dumps(done.json(), ensure_ascii=False), flush=True)  # noqa: T201
+        print_json(done.json(), indent=None)
         return
     if as_json:
         print_json(done.json())
@@ -241,7 +240,7 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
     from smidgen.flows.learning.captured import MASKED, MASKED_TODO
 
     rows = done.rows
-    counts = ", ".join(f"{count:,} {name}" for name, count in rows["sources"].items())
+    counts = escape(", ".join(f"{count:,} {name}" for name, count in rows["sources"].items()))
     out.print(
         f"rows: {rows['learning']:,} to learn from ({counts}), {rows['choosing']:,} to choose by, {rows['certifying']:,} to certify on",
         soft_wrap=True,
@@ -259,9 +258,9 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
     if paper is not None:
         out.print(f"certificate: {escape(paper.statement)} It answers {paper.share:.1%} of the certifying rows.", soft_wrap=True)
     if done.promoted:
-        out.print(f"[green]promoted[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
+        out.print(f"[green]promoted[/] {escape(str(done.champion))}: {escape(done.why)}", soft_wrap=True)
     else:
-        out.print(f"[yellow]kept[/] {done.champion}: {escape(done.why)}", soft_wrap=True)
+        out.print(f"[yellow]kept[/] {escape(str(done.champion))}: {escape(done.why)}", soft_wrap=True)
 
 
 def _use(line: Line) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the work failed or a gate was not met, 2 wrong usage or ba
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import sys
@@ -14,9 +15,11 @@ import typer
 import typer.core
 import typer.exceptions
 import typer.main
+from rich.markup import escape
 
 from smidgen.cli.screen import errors
-from smidgen.core.errors import SmidgenError
+from smidgen.core.errors import MachineError, SmidgenError
+from smidgen.core.printable import printable
 from smidgen.parts import registry
 
 ORDER = (
@@ -24,6 +27,15 @@ ORDER = (
     *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
 )
 """The verbs in the order in which a new user meets them; any other comes after these."""
+
+
+_KEPT = {
+    "build": " Finished steps are kept: run the same command to go on.",
+    "demo": " Finished steps are kept: run the same command to go on.",
+    "learn": " The line is as it was. Finished steps are kept: run the same command to go on.",
+    "predict": " Answers that were written are kept: run the same command to go on.",
+}
+"""What Ctrl-C leaves behind, by verb."""
 
 
 class Verbs(typer.core.TyperGroup):
@@ -75,7 +87,7 @@ def code(arguments: list[str]) -> int:
         result: Any = typer.main.get_command(app).main(args=arguments, prog_name="smidgen", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except SmidgenError as error:
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}")
+        _tell(error)
         return error.exit_code
     except typer.Exit as stop:
         return stop.exit_code
@@ -83,28 +95,46 @@ def code(arguments: list[str]) -> int:
         _show(usage)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("\nStopped. What was finished is kept: run the same command to go on.")
+        errors.print("\nStopped." + (_KEPT.get(arguments[0], "") if arguments else ""))
         return 130
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone; Python would complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as bug:  # the one broad except of the command line: a traceback helps no user
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as bug:  # the one broad except of the command line: a traceback helps no user, and a panic of Rust is no Exception
         if os.environ.get("SMIDGEN_DEBUG"):
             raise
-        errors.print(f"[bold red]internal error:[/] {type(bug).__name__}: {_plain(str(bug))}")
+        fault = _fault_of_the_machine(bug)
+        if fault is not None:
+            _tell(fault)
+            return fault.exit_code
+        errors.print(f"[bold red]internal error:[/] {type(bug).__name__}: {escape(str(bug))}")
         errors.print("This is a defect in smidgen. Run again with SMIDGEN_DEBUG=1 for the traceback, and please report it.")
         return 1
 
 
+def _tell(error: SmidgenError) -> None:
+    errors.print(f"[bold red]error:[/] {escape(str(error))}")
+
+
+_SAID = {"No space left on device": errno.ENOSPC, "Read-only file system": errno.EROFS, "Too many open files": errno.EMFILE}
+"""How libraries that are not Python's tell faults of the machine."""
+
+
+def _fault_of_the_machine(error: BaseException) -> MachineError | None:
+    """A full disk and the like, which are no defect; also where a library says it in words of its own."""
+    if isinstance(error, (OSError, MemoryError)):
+        return MachineError.told_by(error)
+    code = next((code for words, code in _SAID.items() if words in str(error)), None)
+    return MachineError.told_by(OSError(code, os.strerror(code))) if code is not None else None
+
+
 def _show(usage: Any) -> None:
     """A mistake in the call, as Typer shows it: with the verb's usage line."""
+    usage.message = printable(usage.message)  # an argument may be the name of a file that a stranger gave
     if hasattr(usage, "show"):
         usage.show()
     else:
-        errors.print(f"[bold red]error:[/] {_plain(str(usage))}")
-
-
-def _plain(text: str) -> str:
-    """Text with its square brackets kept from rich's markup."""
-    return text.replace("[", r"\[")
+        errors.print(f"[bold red]error:[/] {escape(str(usage))}")

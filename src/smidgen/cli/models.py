@@ -104,7 +104,7 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
         headline = f"{bundle['headline']} {metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})" if metric else ""
         model = f"{bundle['student']} {bundle['method']}".strip()
         name = f"[bold]{escape(bundle['name'])}[/]"
-        table.add_row(name, bundle["task"], model, headline, f"{bundle['size_mb']:.1f}", _age(bundle["created"]))
+        table.add_row(name, escape(bundle["task"]), escape(model), escape(headline), f"{bundle['size_mb']:.1f}", _age(bundle["created"]))
     out.print(table)
     # Below the table, where a path has the whole line: two bundles may differ in nothing but their folder.
     out.print()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from smidgen.cli.screen import Screen, out, print_json
 
@@ -33,7 +34,8 @@ def pull(
         )
         return
     for base in bases:
-        out.print(f"[bold]{base.name}[/]  {base.family}, {base.licence}, verified  [dim]{base.folder}[/]", soft_wrap=True)
+        told = f"{base.family}, {base.licence}, verified"
+        out.print(f"[bold]{escape(base.name)}[/]  {escape(told)}  [dim]{escape(str(base.folder))}[/]", soft_wrap=True)
     rest = [name for name, starter in starters().items() if not starter.here()]
     if rest:
         out.print(f"[dim]Not here yet: {', '.join(rest)} (smidgen pull {' '.join(rest)})[/]")

@@ -27,7 +27,7 @@ def rollback(
     if as_json:
         print_json(done.json())
         return
-    out.print(f"[bold]{escape(done.line)}[/]: {done.champion} serves again, in place of {done.before}")
+    out.print(f"[bold]{escape(done.line)}[/]: {escape(done.champion)} serves again, in place of {escape(str(done.before))}")
     if done.standing.valid:
         out.print(f"Its certificate holds {escape(done.standing.why)}.", soft_wrap=True)
     else:

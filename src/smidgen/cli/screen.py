@@ -1,25 +1,52 @@
 """The terminal: where results and errors go, and the progress bars.
 
 Results go to stdout, everything else to stderr, so that `--json` and pipes stay clean. Bars are drawn on a terminal only.
+
+Everything that smidgen prints passes here, and may hold text that a stranger wrote: a captured request, a label, the name of a file.
+Both consoles drop control characters (see `core/printable.py`), and JSON has them as escapes. Text from data must still pass
+`rich.markup.escape` before it is put into a line with markup.
 """
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.errors import MarkupError
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.segment import Segment
+from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+from smidgen.core.printable import printable, printable_json
 
 
-def print_json(value: Any) -> None:
-    """A result as JSON on stdout: one document, nothing else."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201
+class Terminal(Console):
+    """A console that sends no control characters but its own to the terminal, and prints broken markup as it stands."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable. Those that are not Rich's own control codes lose their control characters."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as text. Brackets that are no markup stay brackets."""
+        try:
+            return super().render_str(text, **options)
+        except MarkupError:
+            return super().render_str(text, **{**options, "markup": False})
+
+
+out = Terminal(highlight=False, soft_wrap=False, emoji=False)
+errors = Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """A result as JSON on stdout: one document, nothing else; without `indent` on one line."""
+    print(printable_json(value, indent), flush=True)  # noqa: T201
 
 
 class Screen:
@@ -33,12 +60,12 @@ class Screen:
         self._live = errors.is_terminal and not quiet
         self._bars = Bars(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[facts]}"),
+            TextColumn("{task.fields[facts]}", style="dim", markup=False),
             console=errors,
             transient=True,
         )
@@ -73,12 +100,12 @@ class Screen:
         self._drop()
         if not self._quiet:
             seconds = time.perf_counter() - self._began
-            errors.print(f"[green]✓[/] {self._step}  [dim]{seconds:.1f} s[/]  {note}")
+            errors.print(f"[green]✓[/] {escape(self._step)}  [dim]{seconds:.1f} s[/]  {escape(note)}")
 
     def say(self, text: str) -> None:
         """A line that stays."""
         if not self._quiet:
-            errors.print(f"[dim]·[/] {text}")
+            errors.print(f"[dim]·[/] {escape(text)}")
 
     def _drop(self) -> None:
         if self._task is not None:

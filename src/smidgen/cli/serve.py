@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 
 from smidgen.cli.flags import with_flags
 from smidgen.cli.routes import told_of, with_route
-from smidgen.cli.screen import errors, out
+from smidgen.cli.screen import errors, out, print_json
 from smidgen.core.errors import InputError
 from smidgen.server.settings import ServeSettings
 
@@ -89,7 +90,7 @@ def serve(
 
         def ready() -> None:
             if as_json:
-                print(json.dumps({"url": url, "models": names, "pid": os.getpid()}), flush=True)  # noqa: T201
+                print_json({"url": url, "models": names, "pid": os.getpid()}, indent=None)
             else:
                 _welcome(url, names, watched, chosen)
 
@@ -197,7 +198,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
             )
         for line in watched:
             out.print(line, markup=False, soft_wrap=True)
-    out.print(f"[green]✓[/] {', '.join(names) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
+    out.print(f"[green]✓[/] {escape(', '.join(names)) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":
         masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"

@@ -65,7 +65,11 @@ def _drift(found: dict[str, Any]) -> str:
     if "error" in found:
         return f"[red]drift: what was found cannot be read:[/] {escape(found['error'])}"
     when = f"{found['at'][:16].replace('T', ' ')} UTC, look {found['looks']}"
-    return f"[red]drift: {', '.join(found['moved'])} moved[/] ({when})" if found["alarm"] else f"[dim]drift: no alarm ({when})[/]"
+    return (
+        f"[red]drift: {escape(', '.join(found['moved']))} moved[/] ({escape(when)})"
+        if found["alarm"]
+        else f"[dim]drift: no alarm ({escape(when)})[/]"
+    )
 
 
 def _evidence(audits: dict[str, Any]) -> str:

@@ -72,11 +72,11 @@ def _headline(report: Report) -> None:
     metric = report.metrics.get(report.headline)
     out.print()
     if metric is not None:
-        out.print(f"[bold]{report.headline} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
+        out.print(f"[bold]{escape(report.headline)} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
         _say_if_few(metric)
     rest = [f"{name} {other.value:.1%}" for name, other in report.metrics.items() if name != report.headline]
     if rest:
-        out.print(", ".join(rest))
+        out.print(escape(", ".join(rest)))
     baseline = report.baseline
     if baseline is not None and report.student.kind == baseline.name:
         out.print("this is the baseline itself, as asked for")

@@ -14,7 +14,8 @@ SmidgenError                      something did not work                        
 ├── TrainError                    training cannot go on                           exit 1
 ├── TeacherError                  a teacher cannot be asked, or not do the job    exit 1
 ├── GateError                     a build that does not meet its gate             exit 1
-└── CertificateError              a certificate that cannot be given or read      exit 1
+├── CertificateError              a certificate that cannot be given or read      exit 1
+└── MachineError                  the disk, memory or a limit of the machine      exit 1
 
 Each is raised with what happened, the value it happened with, and what to do next; the message is made of the three, so none can
 be left out.
@@ -23,6 +24,7 @@ be left out.
 from __future__ import annotations
 
 import difflib
+import errno as _errno
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
@@ -151,6 +153,48 @@ class CertificateError(SmidgenError):
     def __init__(self, what: str, *, value: object, todo: str, missing: bool = False, facts: Mapping[str, object] | None = None) -> None:
         self.missing, self.facts = missing, dict(facts or {})
         super().__init__(what, value=value, todo=todo)
+
+
+class MachineError(SmidgenError, OSError):
+    """The machine cannot do what it was asked: a full disk, a folder that may not be written to, too many open files. `told_by` makes one
+    from what the system said. Whoever catches OSError catches it, too."""
+
+    def __init__(self, what: str, *, value: object, todo: str, errno: int | None = None) -> None:
+        super().__init__(what, value=value, todo=todo)
+        self.errno = errno
+
+    @classmethod
+    def told_by(cls, error: OSError | MemoryError, doing: str = "") -> MachineError:
+        """What the system said, in plain words, with the file and the way out. `doing`: what was being done, a clause."""
+        if isinstance(error, cls):
+            return error
+        code = _errno.ENOMEM if isinstance(error, MemoryError) else error.errno
+        file = str(getattr(error, "filename", None) or getattr(error, "filename2", None) or "")
+        said = str(getattr(error, "strerror", None) or error or type(error).__name__)
+        plain = (said, "Check the disk and its permissions, then run the same command again.")
+        what, todo = _FAULTS.get(code or 0, plain)
+        return cls(f"{doing}: {what}" if doing else what, value=file or said, todo=todo, errno=code)
+
+
+_ROOM = "Make room, then run the same command again."
+_FAULTS: dict[int, tuple[str, str]] = {
+    _errno.ENOSPC: ("the disk is full", _ROOM),
+    _errno.EDQUOT: ("the disk quota is used up", _ROOM),
+    _errno.EFBIG: ("the file would pass the size limit of this machine", "Raise the limit (ulimit -f), or write to another disk."),
+    _errno.EROFS: ("the disk is read-only", "Name a folder on another disk; for smidgen's home set SMIDGEN_HOME."),
+    _errno.EACCES: ("permission is denied", "Correct the permissions, or name another place; for smidgen's home set SMIDGEN_HOME."),
+    _errno.EPERM: ("permission is denied", "Correct the permissions, or name another place; for smidgen's home set SMIDGEN_HOME."),
+    _errno.EMFILE: ("this process has too many files open", "Raise the limit (ulimit -n), then run the same command again."),
+    _errno.ENFILE: ("this machine has too many files open", "Close other programs, then run the same command again."),
+    _errno.ENOMEM: ("there is not enough memory", "Close other programs, or give less data at once."),
+    _errno.ENOENT: ("there is no such file or folder", "Check the path."),
+    _errno.ENOTDIR: ("a part of the path is a file, not a folder", "Check the path."),
+    _errno.EISDIR: ("this is a folder, not a file", "Name a file."),
+    _errno.ELOOP: ("symbolic links lead in a circle", "Correct the link, or name the file itself."),
+    _errno.ENAMETOOLONG: ("the name is too long for this machine", "Choose a shorter one."),
+    _errno.EIO: ("the disk cannot be read or written", "Check the disk; it may be failing."),
+}
+"""What the system's error numbers mean, and what to do."""
 
 
 def shown(value: object, limit: int = 200) -> str:

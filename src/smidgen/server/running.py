@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from smidgen.core.errors import InputError, SmidgenError
+from smidgen.core.printable import PrintableFormatter
 from smidgen.server.settings import ServeSettings
 from smidgen.server.wire import Wire
 
@@ -120,7 +121,7 @@ def _not_bound(error: OSError, settings: ServeSettings) -> SmidgenError:
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(message)s"))
     for name, level in (("smidgen", logging.INFO), ("uvicorn", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
