@@ -122,7 +122,10 @@ def test_a_surname_is_taken_out_of_the_other_texts_of_a_conversation() -> None:
         "[PERSON_2] called",
         "it was [PERSON_1]",
     ]
-    assert Redactor(lambda text: [("organisation", 0, 12)], beside_person=frozenset()).mask("Schmidt GmbH: Schmidt pays") == "[ORGANISATION_1]: Schmidt pays"
+    assert (
+        Redactor(lambda text: [("organisation", 0, 12)], beside_person=frozenset()).mask("Schmidt GmbH: Schmidt pays")
+        == "[ORGANISATION_1]: Schmidt pays"
+    )
 
 
 @pytest.mark.parametrize(

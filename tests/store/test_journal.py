@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -67,3 +72,105 @@ def test_many_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert found == ["wal"] * 24
+
+
+VERSIONS = {
+    **{(3, 7, 0): False, (3, 44, 5): False, (3, 44, 6): True, (3, 44, 9): True, (3, 45, 3): False, (3, 46, 1): False},
+    **{(3, 50, 4): False, (3, 50, 7): True, (3, 51, 2): False, (3, 51, 3): True, (3, 53, 0): True, (4, 0, 0): True},
+}
+
+
+@pytest.mark.parametrize(("version", "safe"), VERSIONS.items(), ids=[".".join(map(str, version)) for version in VERSIONS])
+def test_versions_without_the_bug(version: tuple[int, ...], safe: bool) -> None:
+    assert journal.resets_safely(version) is safe
+
+
+def writers(folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Of each store, one that writes and one that reads."""
+    from smidgen.store import account, ledger
+    from smidgen.store.traffic.database import Database, url_of
+    from smidgen.store.traffic.shapes import Exchange
+    from smidgen.store.traffic.store import Traffic
+
+    sums = account.Sums()
+    sums.entry(account.Key("2026-11-28", "m", "local", "")).add(account.Entry(requests=1))
+    account.add(sums, "w", 1, "2026-11-28", folder / "account.sqlite3")
+    books = ledger.Ledger(folder / "spending.sqlite3")
+    traffic = Traffic(Database(url_of(f"sqlite:///{folder / 'traffic.db'}")))
+    row = Exchange(id="r", time=datetime.now(UTC), asked="m", path="/v1/chat/completions", input="a", answered_by="upstream", answer="b")
+    traffic.add([row])
+    return {
+        "account.sqlite3": (
+            lambda: account.add(sums, "w", 2, "2026-11-28", folder / "account.sqlite3"),
+            lambda: account.read("2026-11-01", folder / "account.sqlite3"),
+        ),
+        "spending.sqlite3": (lambda: books.hold("2026-11-28", {"all": None}, 1), lambda: books.spent("2026-11-28")),
+        "traffic.db": (lambda: traffic.delete_user("nobody"), traffic.counts),
+    }
+
+
+def test_every_store_writes_in_turn_and_reads_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one holds the turn nobody else commits or runs a checkpoint, which the WAL-reset bug of SQLite needs."""
+    from smidgen.store import account, ledger
+    from smidgen.store.traffic import database
+    from smidgen.store.traffic.shapes import TrafficError
+
+    for room, name in ((account, "_WAIT_SECONDS"), (ledger, "_WAIT_SECONDS"), (database, "_BUSY_SECONDS")):
+        monkeypatch.setattr(room, name, 0.05)
+    stores = writers(tmp_path)
+    for name, (write, read) in stores.items():
+        with journal.writing(tmp_path / name, 1.0):
+            with pytest.raises((OSError, TrafficError), match="another program writes"):
+                write()
+            read()
+        write()
+    assert len(stores) == 3
+
+
+def test_deleting_and_clearing_the_journal_take_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smidgen.store.traffic import database
+    from smidgen.store.traffic.shapes import TrafficError
+
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
+    base = database.Database(database.url_of(f"sqlite:///{tmp_path / 'traffic.db'}"))
+    base.open()
+    assert base.scrub() is True
+    with journal.writing(tmp_path / "traffic.db", 1.0), pytest.raises(TrafficError, match="another program writes"):
+        base.scrub()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
+def test_databases_are_their_owners_alone(tmp_path: Path) -> None:
+    old = tmp_path / "account.sqlite3"
+    contextlib.closing(opened(old)).__enter__().execute("PRAGMA journal_mode=WAL")
+    old.chmod(0o644)
+    before = os.umask(0o022)
+    try:
+        stores = writers(tmp_path)
+    finally:
+        os.umask(before)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) >= 2 * len(stores)
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in files if file.stat().st_mode & 0o077} == {}
+
+
+HAMMER = """
+import sys
+from smidgen.store import ledger
+books = ledger.Ledger()
+books._base.execute("PRAGMA wal_autocheckpoint=1")
+for number in range(150):
+    books.settle(books.hold("2026-11-28", {"all": None}, 1), 1, False)
+"""
+
+
+def test_several_processes_with_a_checkpoint_at_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smidgen.store import ledger
+
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
+    crowd = [subprocess.Popen([sys.executable, "-c", HAMMER]) for _ in range(3)]
+    assert [one.wait(timeout=120) for one in crowd] == [0, 0, 0]
+    books = ledger.Ledger()
+    assert books.spent("2026-11-28")["all"].requests == 450
+    assert books._base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    books.close()

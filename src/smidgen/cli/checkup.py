@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from smidgen.machine.energy import rapl_readable
 from smidgen.machine.memory import available_mb, total_mb
 from smidgen.machine.processor import processor
 from smidgen.store.home import home
+from smidgen.store.journal import resets_safely
 
 State = Literal["ok", "warn", "missing"]
 
@@ -51,6 +53,7 @@ def checks(online: bool = False) -> Iterator[Check]:
     yield from _processor()
     yield _memory()
     yield from _disk()
+    yield _sqlite()
     yield from (_serving(package) for package in _SERVING)
     yield from (_training(package) for package in _TRAINING)
     yield from _bases()
@@ -109,6 +112,15 @@ def _disk() -> Iterator[Check]:
         yield Check("cache folder", "warn", f"{free:.1f} GB free at {place}", "free some space, or set SMIDGEN_HOME to another disk")
     else:
         yield Check("cache folder", "ok", f"{free:.1f} GB free at {place}", required=True)
+
+
+def _sqlite() -> Check:
+    """Whether Python's SQLite has the bug that can corrupt a database in WAL mode; smidgen's own writers avoid it (`store/journal.py`)."""
+    version = sqlite3.sqlite_version
+    if resets_safely():
+        return Check("sqlite", "ok", version)
+    mend = "nothing to mend: smidgen's writers take turns. Let no other program write to its databases while it runs"
+    return Check("sqlite", "warn", f"{version} has the WAL-reset bug (fixed in 3.51.3)", mend)
 
 
 def _serving(package: str) -> Check:

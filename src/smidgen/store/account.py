@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smidgen.store.home import home
-from smidgen.store.journal import into_wal
+from smidgen.store.journal import into_wal, make_private, writing
 
 VERSION = 1
 KEPT_DAYS = 400
@@ -223,8 +223,10 @@ def _check(base: sqlite3.Connection) -> int:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to write by. In WAL mode readers do not wait for it; what was written outlives a process that is killed."""
-    with _faults():
+    """A connection to write by, while it is this one's turn. In WAL mode readers do not wait for it; what was written outlives a process
+    that is killed."""
+    with _faults(), writing(file, _WAIT_SECONDS):
+        make_private(file)
         base = sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
         try:
             into_wal(base, _WAIT_SECONDS)

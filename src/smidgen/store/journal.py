@@ -1,12 +1,87 @@
-"""The journal of a SQLite file that several programs share: WAL, in which those who read wait for nobody who writes."""
+"""The journal of a SQLite file that several programs share: WAL, in which readers do not wait for writers.
+
+SQLite before 3.51.3 can lose committed pages and so corrupt a database in WAL mode: while one connection runs a checkpoint, another one
+commits a transaction that starts the WAL anew, and the checkpoint does not notice (https://sqlite.org/wal.html#walresetbug; backports of
+the fix are in 3.44.6 and 3.50.7). Most Pythons bring an affected version, and a checkpoint runs by itself at the end of a commit, after
+the write lock was let go. So every writer of smidgen holds a lock file from before its transaction until after its commit: no two
+connections commit, or run a checkpoint, at the same time. Readers take no such lock. The lock is taken with every version of SQLite,
+because programs with different versions may share a file.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FIRST_SECONDS, LAST_SECONDS = 0.005, 0.05
+_POLL_SECONDS = 0.002
+_OWNER_ONLY = 0o600
+_MENDED = {(3, 44): 6, (3, 50): 7, (3, 51): 3}
+"""The branches of SQLite that got the fix, and from which patch on they have it. Every later branch has it."""
+
+
+def resets_safely(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this version of SQLite is free of the WAL-reset bug."""
+    branch, patch = version[:2], version[2]
+    return branch > max(_MENDED) or patch >= _MENDED.get((branch[0], branch[1]), patch + 1)
+
+
+def make_private(file: Path) -> None:
+    """Make a database's file that only its owner may read, or take others' rights to one that is there. SQLite gives the journal's files
+    the same rights.
+
+    A file that is there is not opened: closing it would end the locks that other connections of this process hold on it.
+    """
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
+    except FileExistsError:
+        with contextlib.suppress(OSError):  # it is another user's, or on a disk without rights
+            if os.name == "posix" and file.stat().st_mode & 0o077:
+                file.chmod(_OWNER_ONLY)
+
+
+@contextlib.contextmanager
+def writing(database: Path, seconds: float) -> Iterator[None]:
+    """The turn to write to a database: hold it from before a transaction until after its commit, and around a checkpoint.
+
+    Raises OSError where another program holds it for longer than `seconds`, or where the lock file beside the database cannot be made.
+    """
+    lock = database.with_name(f"{database.name}.lock")
+    if fcntl is None:
+        import filelock
+
+        with filelock.FileLock(lock, timeout=seconds, poll_interval=_POLL_SECONDS):
+            yield
+        return
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
+    try:
+        _take(handle, seconds)
+        yield
+    finally:
+        os.close(handle)  # lets the lock go, too
+
+
+def _take(handle: int, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise OSError("another program writes to it all the time") from None
+            time.sleep(random.uniform(_POLL_SECONDS / 2, _POLL_SECONDS))
+        else:
+            return
 
 
 def into_wal(connection: sqlite3.Connection, seconds: float) -> None:

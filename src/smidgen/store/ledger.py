@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.store.home import home
-from smidgen.store.journal import into_wal
+from smidgen.store.journal import into_wal, make_private, writing
 
 VERSION = 1
 NANO = 1_000_000_000
@@ -91,8 +91,10 @@ class Ledger:
 
     def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.Lock()
+        self._file = file or place()
         with _faults():
-            self._base = sqlite3.connect(file or place(), timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+            make_private(self._file)
+            self._base = sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
             into_wal(self._base, _WAIT_SECONDS)
             self._base.execute("PRAGMA synchronous=NORMAL")
             self._begin()
@@ -157,14 +159,15 @@ class Ledger:
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
         """All of the block or nothing of it, and nobody else writes meanwhile."""
-        self._base.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._base.execute("COMMIT")
-        finally:
-            if self._base.in_transaction:  # also where the disk is too full to commit: the next one must be able to begin
-                with contextlib.suppress(sqlite3.Error):
-                    self._base.execute("ROLLBACK")
+        with writing(self._file, _WAIT_SECONDS):
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._base.execute("COMMIT")
+            finally:
+                if self._base.in_transaction:  # also where the disk is too full to commit: the next one must be able to begin
+                    with contextlib.suppress(sqlite3.Error):
+                        self._base.execute("ROLLBACK")
 
 
 def place() -> Path:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from smidgen.core.errors import InputError, MissingExtra
 from smidgen.store.home import home
-from smidgen.store.journal import into_wal
+from smidgen.store.journal import into_wal, make_private, writing
 from smidgen.store.traffic.shapes import TrafficError
 
 FILE = "traffic.db"
@@ -70,7 +70,7 @@ class Database:
         with _told(self.shown):
             if self.file is not None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
-                _make(self.file)
+                make_private(self.file)
                 self._opened = _identity(self.file)
                 engine = sql.create_engine(self.url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
                 sql.event.listen(engine, "connect", _prepared)
@@ -100,7 +100,7 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction, which is on the disk when the block has ended. Raises TrafficError for whatever fails: nothing is written then."""
         # At once: a transaction that begins by reading may find later that it cannot write.
-        with _told(self.shown), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
+        with _told(self.shown), self._turn(), self._connection("BEGIN IMMEDIATE") as connection, connection.begin():
             yield connection
 
     def scrub(self) -> bool | None:
@@ -113,10 +113,13 @@ class Database:
             with _told(self.shown), self._connection("") as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, aliases, feedback")
             return None
-        with _told(self.shown), self._connection("") as connection:
+        with _told(self.shown), self._turn(), self._connection("") as connection:
             # It waits for those who read, as long as a writer waits for another.
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         return not busy
+
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.file is None else writing(self.file, _BUSY_SECONDS)
 
     def _connection(self, begin: str) -> Connection:
         """One whose transactions begin by this statement where the database is SQLite; by none where it is empty."""
@@ -131,13 +134,6 @@ def _identity(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _make(file: Path) -> None:
-    """Make a file that only its owner may read. One that is there is not even opened: closing it would end the locks that other connections
-    of this process hold on it."""
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepared(connection: sqlite3.Connection, _: object) -> None:
@@ -164,7 +160,7 @@ def _told(shown: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
     except OSError as error:
-        reason = [error.strerror or type(error).__name__]
+        reason = [error.strerror or str(error) or type(error).__name__]
     else:
         return
     todo = "See that the disk has room, that it may be written to, and that nobody holds it."
