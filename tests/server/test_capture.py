@@ -369,6 +369,20 @@ def test_old_rows_are_deleted_when_it_starts(gateway: Any, home: Path) -> None:
     assert [row["id"] for row in rows()] == ["r1"]
 
 
+def test_what_lines_keep_outlives_other_requests_where_that_is_agreed(gateway: Any, home: Path) -> None:
+    now = datetime.now(UTC)
+    with opened(held_out=0.0) as store:
+        for days in (9, 4, 3, 1):
+            store.add([Exchange(f"r{days}", now - timedelta(days=days), "support", CHAT, f"old {days}", "upstream")])
+        store.keep("a line", ["r9", "r4"])
+    gateway(capture_days=2, capture_keep_days=5)
+    for _ in range(4000):
+        if len(rows()) == 2:
+            break
+        time.sleep(0.025)
+    assert [row["id"] for row in rows()] == ["r4", "r1"]
+
+
 def test_what_waits_is_stored_when_the_server_stops(upstream: UpstreamStub, model: Model) -> None:
     with start(model, fallback=(upstream.url,), fallback_model=("big",), patience=PATIENCE, **ON) as gateway:
         for number in range(50):

@@ -135,7 +135,7 @@ def test_its_thread_outlives_whatever_fails(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     broke = threading.Event()
 
-    def fails(self: Traffic, days: float) -> Any:
+    def fails(self: Traffic, days: float, **more: Any) -> Any:
         broke.set()
         raise ArithmeticError("a private text")
 
@@ -158,7 +158,7 @@ def test_nothing_is_deleted_by_a_clock_that_was_set_ahead(
     wall = [1e9]
     asked: list[float] = []
     monkeypatch.setattr("smidgen.server.recorder.WallClock", lambda: WallClock(lambda: wall[0], lambda: 5.0))
-    monkeypatch.setattr(Traffic, "delete_older", lambda self, days: asked.append(days) or Deleted(0, 0, None))
+    monkeypatch.setattr(Traffic, "delete_older", lambda self, days, **more: asked.append(days) or Deleted(0, 0, None))
     monkeypatch.setattr("smidgen.server.recorder._FORGET_SECONDS", 0.01)
     failures = counter("failures", "what")
     with opened() as store, caplog.at_level("WARNING", "smidgen.server"):

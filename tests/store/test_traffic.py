@@ -327,6 +327,34 @@ def test_old_requests_and_those_of_a_bundle_are_deleted(store: Traffic) -> None:
         store.delete_user("")
 
 
+def test_a_reservoir_outlives_retention_and_no_other_deletion(store: Traffic, home: Path) -> None:
+    old = NOW - timedelta(days=40)
+    store.add([asked(number, time=old, user=f"user-{number % 2}") for number in range(6)])
+    store.feedback(said(0, corrected="right"))
+    assert store.keep("line a", ["req_0", "req_1", "req_2", "gone"]) == 3
+    assert store.keep("line b", ["req_2", "req_3"]) == 2
+    assert store.keep("line b", ["req_4"], add=True) == 3
+    assert store.delete_older(30, now=NOW, kept_days=365).requests == 1, "the one that is in no reservoir"
+    assert store.keep("line b", ["req_3"]) == 1, "what it held before is replaced"
+    assert store.delete_older(30, now=NOW, kept_days=365).requests == 1
+    assert [pair.id for pair in store.pairs()] == ["req_0", "req_1", "req_2", "req_3"]
+    assert references(store)[0] == ("req_0", "right", "human"), "with what people said of it"
+    assert store.delete_user("user-1").requests == 2 and [pair.id for pair in store.pairs()] == ["req_0", "req_2"]
+    assert store.delete_older(30, now=NOW, kept_days=20).requests == 2, "kept days that are fewer make nothing shorter, and nothing longer"
+    assert b"where is parcel" not in every_byte(home)
+    assert store.keep("line a", ["req_0"]) == 0
+
+
+def test_a_kept_request_goes_after_its_own_days_and_with_its_bundle(store: Traffic) -> None:
+    store.add([asked(1, time=NOW - timedelta(days=400)), asked(2, time=NOW - timedelta(days=40)), asked(3, asked="other")])
+    store.keep("line", ["req_1", "req_2", "req_3"])
+    assert store.delete_older(30, now=NOW, kept_days=365).requests == 1
+    assert store.delete_asked("support").requests == 1 and store.delete_asked("other").requests == 1
+    for days in (-1, float("nan")):
+        with pytest.raises(InputError, match="days"):
+            store.delete_older(30, kept_days=days)
+
+
 def test_texts_that_databases_do_not_take_are_stored_all_the_same(store: Traffic) -> None:
     store.add([asked(1, input="half \ud83d and \0 zero", user="\udc00", local_score=float("nan"))])
     (pair,) = store.pairs("support")
@@ -399,6 +427,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
         raw.execute("ALTER TABLE requests DROP COLUMN kind_hash")
         raw.execute("DROP INDEX requests_template")
         raw.execute("DROP TABLE aliases")
+        raw.execute("DROP TABLE kept")
         raw.execute("UPDATE smidgen_meta SET value = '1' WHERE name = 'version'")
     raw.close()
     with opened() as after:
@@ -473,7 +502,7 @@ def test_of_a_database_server_it_is_not_known_when_the_last_byte_goes(monkeypatc
 
     monkeypatch.setattr(database.Database, "_connection", lambda self, begin: Server())
     assert database.Database(url_of("postgresql+psycopg://me:x@db.example/traffic")).scrub() is None
-    assert told == ["VACUUM requests, aliases, feedback"]
+    assert told == ["VACUUM requests, aliases, feedback, kept"]
 
 
 def test_many_make_and_fill_one_store_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -525,7 +554,7 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
 
     dialect = postgresql.dialect()
     made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
-    assert len(made) == 4 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
+    assert len(made) == 5 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
     page = str(learning.page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
     assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))

@@ -203,6 +203,8 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
     if settings.capture != "off":
         masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"
         kept = f"for {settings.capture_days} days (--capture-days)"
+        if (longer := settings.capture_keep_days or 0) > settings.capture_days:
+            kept += f", and up to 50 requests of each label that a line learnt from for {longer} days (--capture-keep-days)"
         out.print(f"chat, completions and responses are stored with their answers, {masked}, {kept}: smidgen traffic", soft_wrap=True)
         if not names:
             out.print("what of it a small model could take: smidgen traffic --jobs", soft_wrap=True)

@@ -34,6 +34,7 @@ from smidgen.flows.learning import (
     picking,
     reach,
     recipes,
+    reservoir,
     seen,
 )
 from smidgen.flows.learning.attesting import Asked, Attested
@@ -208,6 +209,7 @@ def _challenged(started: _Started, material: Material, ask: Ask, progress: Progr
         material = picking.picked(material, ask.max_rows, embedder(None, ask.threads), recipe.seed, progress)
     if recipe.task == "classify":
         material = outdated.left_out(material, pointer.fresh_since, lambda: embedder(None, ask.threads), progress)
+    reservoir.marked(pointer, material.learning, ask.capture, labelled=recipe.task == "classify")
     try:
         built = challenger.built(
             recipe, material, started.work, name=pointer.name, champion=champion, line=line.folder, threads=ask.threads, progress=progress

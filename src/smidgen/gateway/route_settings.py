@@ -65,6 +65,13 @@ class RouteSettings(Settings):
         "Store requests to chat, completions and responses with their answers, to learn from: nothing is stored unless this says answers.",
     )
     capture_days: int = setting(30, "Days after which what was stored is deleted.", ge=1, le=3650)
+    capture_keep_days: int | None = setting(
+        None,
+        "Days for which lines may keep up to 50 requests of each label, so that they do not forget what is answered locally (default: as "
+        "--capture-days).",
+        ge=1,
+        le=3650,
+    )
     capture_redact: Literal["mask", "allow"] = setting(
         "mask", "Whether personal data is taken out before anything is stored; what cannot be made safe is then not stored."
     )

@@ -51,7 +51,8 @@ def recorder_of(service: Service) -> Recorder:
             return found
         return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it
 
-    return Recorder(traffic, scrubber, reading, settings.capture_days, service.metering.captured, service.metering.capture_failures)
+    counted = service.metering.captured, service.metering.capture_failures
+    return Recorder(traffic, scrubber, reading, settings.capture_days, *counted, kept_days=settings.capture_keep_days)
 
 
 def _scrubber(settings: ServeSettings, names: Names) -> Scrubber:

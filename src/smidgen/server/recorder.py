@@ -43,6 +43,7 @@ class Recorder:
         days: how long it is kept.
         rows: counts by outcome.
         failures: counts what failed and concerns no request, by what it was.
+        kept_days: how long those in the reservoirs of lines are kept; None for no longer than others.
     """
 
     def __init__(
@@ -53,7 +54,10 @@ class Recorder:
         days: int,
         rows: Metric,
         failures: Metric,
+        *,
+        kept_days: int | None = None,
     ) -> None:
+        self._kept_days = kept_days
         self.room = Room(_MOST_BYTES)
         self._traffic, self._scrubber, self._reading, self._days = traffic, scrubber, reading, days
         self._rows, self._failures = rows, failures
@@ -232,7 +236,7 @@ class Recorder:
             self._failed("retention", why)
             return
         try:
-            deleted = self._traffic.delete_older(self._days)
+            deleted = self._traffic.delete_older(self._days, kept_days=self._kept_days)
         except TrafficError as error:
             self._failed("retention", str(error))
             return

@@ -313,3 +313,12 @@ def test_doubt_and_disagreement_weigh() -> None:
         picking.weight(taken("a", "billing", score=0.99, said='"shipping"')),
     ]
     assert weights == sorted(weights) and len(set(weights)) == 4 and weights[0] > 0
+
+
+@pytest.mark.parametrize("with_vectors", [False, True])
+def test_a_label_that_the_champion_is_sure_of_keeps_its_rows(with_vectors: bool) -> None:
+    """Each of its rows weighs least: of many others none of them would be picked."""
+    sure = [taken(f"sure {number}", "billing", "upstream", score=1.0, said='"billing"') for number in range(60)]
+    unsure = [taken(f"unsure {number}", "returns", "upstream", score=0.0, said='"billing"') for number in range(400)]
+    found = picking.picked(Material((*sure, *unsure), (), ()), 100, embed if with_vectors else None, 0, Silent())
+    assert len(found.learning) == 100 and sum(one.row.output == "billing" for one in found.learning) >= 20

@@ -75,6 +75,10 @@ class Stored(Protocol):
         """The newest requests, or the first ones, the oldest first."""
         ...
 
+    def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
+        """Make these requests the reservoir of a line."""
+        ...
+
 
 @dataclass
 class Captured:
@@ -133,6 +137,7 @@ def taken(pairs: Iterable[tuple[Pair, tuple[str, ...]]], task: Task, form: Form 
                 model=pair.model if source == "upstream" else "",
                 unsure=pair.why in _UNSURE,
                 volunteered=pair.held_out and pair.whose == "human",
+                id=pair.id,
             )
             if _is_masked(said, pair.input, task):
                 if side is Side.CERTIFYING:

@@ -26,8 +26,8 @@ def why(labels: Sequence[str], champion: Form) -> str:
     return (
         f"it does not know {len(labels):,} of the champion's {len(_labels(champion)):,} labels any more "
         f"({', '.join(labels[:_SHOWN])}{more}), for too few rows to learn from have them: what is answered locally has no answer of the "
-        "large model but for audits, and captured rows go after --capture-days. Give rows of these labels with --data, keep captured ones "
-        "longer, audit more (--audit-share), or let it forget them (--fewer-labels promote)"
+        "large model but for audits, and captured rows go after --capture-days. Give rows of these labels with --data, let the server keep "
+        "some of each for longer (--capture-keep-days 365), audit more (--audit-share), or let it forget them (--fewer-labels promote)"
     )
 
 

@@ -40,6 +40,7 @@ class Taken:
         unsure: of a captured row, whether it escalated because the champion of that time was not sure enough of it.
         volunteered: of a captured row that is held out, whether its output is what somebody put in the place of an answer from here, and
             the large model was not asked. Nobody drew it: it is there because that answer was wrong.
+        id: of a captured row, its request's in the store.
     """
 
     row: Row
@@ -56,6 +57,7 @@ class Taken:
     model: str = ""
     unsure: bool = False
     volunteered: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -38,12 +38,13 @@ from smidgen.store.traffic.shapes import (
 )
 from smidgen.store.traffic.sides import Sides
 from smidgen.store.traffic.stretches import Heard, stretch
-from smidgen.store.traffic.tables import ALIASES, FEEDBACK, REQUESTS, current, prepare
+from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
 """The share that a new store holds out, where nothing else is said."""
 MOST_DAYS = 36_500
 _MOST_GROUPS = 20
+_AT_ONCE = 500
 _Text = TypeVar("_Text", str, str | None)
 
 
@@ -275,12 +276,38 @@ class Traffic:
         further = sql.select(ALIASES.c.request_id).where(ALIASES.c.user_hash.in_(names))
         return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
-    def delete_older(self, days: float, now: datetime | None = None) -> Deleted:
-        """Delete all requests that came so many days ago or earlier, with what was said of them. Raises InputError for days under 0 or over
-        36,500."""
-        if not 0 <= days <= MOST_DAYS:
-            raise InputError("so many days cannot be", value=days, todo=f"Give a number from 0 to {MOST_DAYS}.")
-        return self._delete(REQUESTS.c.time <= stamp((now or datetime.now(UTC)) - timedelta(days=days)))
+    def delete_older(self, days: float, now: datetime | None = None, *, kept_days: float | None = None) -> Deleted:
+        """Delete all requests that came so many days ago or earlier, with what was said of them. Those in the reservoir of a line go after
+        `kept_days`, where that is longer. Raises InputError for days under 0 or over 36,500."""
+        for count in (days, *(() if kept_days is None else (kept_days,))):
+            if not 0 <= count <= MOST_DAYS:
+                raise InputError("so many days cannot be", value=count, todo=f"Give a number from 0 to {MOST_DAYS}.")
+        now = now or datetime.now(UTC)
+        old = REQUESTS.c.time <= stamp(now - timedelta(days=days))
+        if kept_days is not None and kept_days > days:
+            kept = sql.select(KEPT.c.request_id).where(KEPT.c.request_id == REQUESTS.c.id).exists()
+            old = sql.and_(old, sql.or_(REQUESTS.c.time <= stamp(now - timedelta(days=kept_days)), sql.not_(kept)))
+        return self._delete(old)
+
+    def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
+        """Make these requests the reservoir of a line; how many it holds now. Those that are not stored any more are left out.
+
+        Args:
+            line: what names it, a hash.
+            add: whether what it held stays.
+        """
+        wanted = sorted(set(ids))
+        with self._writing() as connection:
+            if not add:
+                connection.execute(sql.delete(KEPT).where(KEPT.c.line == line))
+            for start in range(0, len(wanted), _AT_ONCE):
+                part = wanted[start : start + _AT_ONCE]
+                # PostgreSQL holds the requests so that they cannot be deleted in between; SQLite has one writer at a time.
+                there = sql.select(REQUESTS.c.id).where(REQUESTS.c.id.in_(part)).with_for_update(read=True, key_share=True)
+                if rows := [{"line": line, "request_id": id} for id in connection.scalars(there)]:
+                    connection.execute(_insert(connection, KEPT), rows)
+            count = sql.select(sql.func.count()).select_from(KEPT).where(KEPT.c.line == line)
+            return int(connection.scalar(count) or 0)
 
     def delete_asked(self, asked: str) -> Deleted:
         """Delete all requests that named this bundle or model, with what was said of them."""

@@ -104,6 +104,16 @@ FEEDBACK = Table(
     Index("feedback_user", "user_hash"),
 )
 
+KEPT = Table(
+    "kept",
+    METADATA,
+    Column("line", String, primary_key=True),
+    Column("request_id", String, ForeignKey("requests.id", ondelete="CASCADE"), primary_key=True),
+    Index("kept_request", "request_id"),
+)
+"""The reservoirs of lines: requests that a line, named by a hash, learnt from and needs again. Retention may let them live longer than
+others; every other deletion takes them like any request."""
+
 CHANGES: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE requests ADD COLUMN altered BOOLEAN DEFAULT FALSE NOT NULL",
@@ -124,6 +134,11 @@ CHANGES: tuple[tuple[str, ...], ...] = (
         # What varied in the words to the system is not known any more: each template is a kind, until it comes again and tells its own.
         "UPDATE requests SET kind_hash = template_hash",
         "CREATE INDEX requests_template ON requests (template_hash)",
+    ),
+    (
+        "CREATE TABLE kept (line VARCHAR NOT NULL, request_id VARCHAR NOT NULL REFERENCES requests (id) ON DELETE CASCADE, "
+        "PRIMARY KEY (line, request_id))",
+        "CREATE INDEX kept_request ON kept (request_id)",
     ),
 )
 """What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
