@@ -97,7 +97,7 @@ def upstream_stub() -> Iterator[UpstreamStub]:
                 state.left.set()
                 self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_DELETE = _any
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _any
 
         def _say(self, said: Said) -> None:
             self.send_response(said.status)
@@ -107,7 +107,8 @@ def upstream_stub() -> Iterator[UpstreamStub]:
                 if "Content-Length" not in said.headers:
                     self.send_header("Content-Length", str(len(said.body) + (10 if said.cut else 0)))
                 self.end_headers()
-                self.wfile.write(said.body)
+                if self.command != "HEAD":
+                    self.wfile.write(said.body)
             else:
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()

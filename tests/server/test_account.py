@@ -47,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def gateway(upstream: UpstreamStub, model: Model) -> Callable[..., Any]:
     """One over the bundle `support`; use it as a context manager, so that it can be stopped."""
-    given = {"fallback": (upstream.url,), "fallback_model": (LUNA,)}
+    given = {"fallback": (upstream.url,), "fallback_model": (LUNA,), "pass_paths": ("/v1/**",)}
     return lambda **settings: running(model, patience=PATIENCE, **{**given, **settings})
 
 

@@ -47,7 +47,14 @@ def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., R
     """Start one over the bundle `support`, before the stub, with a policy."""
 
     def start(privacy: str = "mask", *kinds: str, **settings: Any) -> Running:
-        chosen = {"fallback": (upstream.url,), "fallback_model": ("big",), "privacy": privacy, "privacy_kind": kinds, "threads": 1}
+        chosen = {
+            "fallback": (upstream.url,),
+            "fallback_model": ("big",),
+            "privacy": privacy,
+            "privacy_kind": kinds,
+            "threads": 1,
+            "pass_paths": ("/v1/**",),
+        }
         return serve(model, patience=PATIENCE, **{**chosen, **settings})  # type: ignore[no-any-return]
 
     return start
@@ -415,9 +422,10 @@ def test_the_command_says_at_the_start_what_becomes_of_personal_data(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as running:
         try:
             assert running.stdout is not None
-            lines = [running.stdout.readline() for _ in range(3)]
-            assert said in lines[1]
-            url = next(word for word in lines[2].split() if word.startswith("http"))
+            lines = [running.stdout.readline() for _ in range(4)]
+            assert "goes upstream: POST /v1/chat/completions" in lines[1]
+            assert said in lines[2]
+            url = next(word for word in lines[3].split() if word.startswith("http"))
             httpx.post(f"{url}/chat/completions", json=asking(SAID, "another"), timeout=60).raise_for_status()
         finally:
             running.send_signal(signal.SIGTERM)

@@ -42,7 +42,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def gateway(serve: Any, upstream: UpstreamStub) -> Any:
     """Start one over the word model `support`, which has no certificate."""
-    given = {"fallback": (upstream.url,), "fallback_model": ("big",), **PRICE}
+    given = {"fallback": (upstream.url,), "fallback_model": ("big",), "pass_paths": ("/v1/**",), **PRICE}
     return lambda **settings: serve(WordModel(), patience=PATIENCE, **{**given, **settings})
 
 

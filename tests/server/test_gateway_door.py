@@ -226,8 +226,47 @@ def test_what_names_no_bundle_passes_untouched(gateway: Any, upstream: UpstreamS
     assert found.content == WHOLE and [seen.body for seen in upstream.seen] == [body]
 
 
-def test_unknown_paths_pass_whatever_the_method(gateway: Any, upstream: UpstreamStub) -> None:
+def test_what_belongs_to_an_account_goes_upstream_only_by_pass(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    asked = [
+        ("GET", "/v1/files/file-1/content"),
+        ("DELETE", "/v1/models/ft:x"),
+        ("POST", "/v1/organization/admin_api_keys"),
+        ("GET", "/v1/responses/resp_1"),
+        ("GET", "/v1/chat/completions"),
+        ("POST", "/v1/chat/completions/"),
+        ("POST", "/v1/chat%2Fcompletions"),
+        ("POST", "/v1//files"),
+        ("POST", "/v1/audio/speech"),
+        ("DELETE", "/v1/chat/completions"),
+    ]
     running = gateway()
+    for method, path in asked:
+        found = error(running.client.request(method, path, json=asking(SURE)), 403)
+        assert (found["code"], found["type"]) == ("path_not_allowed", "permission_error"), path
+    assert running.client.options("/v1/files").status_code == 404
+    assert upstream.seen == []
+    passing = gateway(pass_paths=("GET /v1/files/**", "/v1/audio/*"))
+    assert passing.client.get("/v1/files/file-1/content").content == WHOLE
+    assert passing.client.head("/v1/files/file-1").status_code == 200
+    assert passing.post("/v1/audio/speech", {"model": "tts", "input": "x"}).content == WHOLE
+    for method, path in (("DELETE", "/v1/files/file-1"), ("GET", "/v1/files/..;/organization"), ("DELETE", "/v1/models/ft:x")):
+        error(passing.client.request(method, path), 403)
+    assert [(seen.method, seen.path) for seen in upstream.seen] == [
+        ("GET", "/v1/files/file-1/content"),
+        ("HEAD", "/v1/files/file-1"),
+        ("POST", "/v1/audio/speech"),
+    ]
+
+
+def test_no_header_turns_an_open_request_into_another(gateway: Any, upstream: UpstreamStub) -> None:
+    sent = {"x-http-method-override": "DELETE", "x-original-url": "/v1/files", "x-rewrite-url": "/v1/files", "x-forwarded-host": "evil"}
+    assert gateway().client.get("/v1/models/ft:x", headers={**sent, "upgrade": "websocket", "connection": "upgrade"}).content == WHOLE
+    (seen,) = upstream.seen
+    assert [name for name in (*sent, "upgrade") if name in seen.headers] == []
+
+
+def test_paths_that_are_passed_go_whatever_the_method(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway(pass_paths=("/v1/**",))
     asked = [
         ("GET", "/v1/files/a%20b?limit=2", b""),
         ("DELETE", "/v1/models/ft:x", b""),
@@ -247,7 +286,7 @@ def test_unknown_paths_pass_whatever_the_method(gateway: Any, upstream: Upstream
 def test_not_modified_breaks_nothing(gateway: Any, upstream: UpstreamStub, caplog: pytest.LogCaptureFixture) -> None:
     """It may say how long the body would be, which does not come."""
     upstream.script = [Said(status=304, body=b"", headers={"ETag": '"a"', "Content-Length": "12"}), Said(status=204, body=b"")]
-    running = gateway()
+    running = gateway(pass_paths=("/v1/files/*",))
     found = running.client.get("/v1/files/a", headers={"if-none-match": '"a"'})
     assert (found.status_code, found.headers["etag"], found.content) == (304, '"a"', b"")
     assert running.client.delete("/v1/files/a").status_code == 204
@@ -257,12 +296,12 @@ def test_not_modified_breaks_nothing(gateway: Any, upstream: UpstreamStub, caplo
 
 def test_a_bundles_name_at_another_path_escalates_to_the_upstreams_model(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     certify(model)
-    found = gateway().post("/v1/audio/speech", {"model": "support@0.9", "input": "x"})
+    found = gateway(pass_paths=("/v1/audio/speech",)).post("/v1/audio/speech", {"model": "support@0.9", "input": "x"})
     assert found.headers["x-smidgen-escalated"].startswith("request") and upstream.bodies == [{"model": "big", "input": "x"}]
 
 
 def test_a_large_upload_flows_and_dots_do_not_climb(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
-    running = gateway()
+    running = gateway(pass_paths=("/v1/audio/**", "POST /v1/audio"))
     pieces = [b"a" * 700_000, b"b" * 700_000]
     found = running.client.post("/v1/audio/transcriptions", content=iter(pieces), headers={"content-type": "audio/wav"})
     assert found.content == WHOLE and [seen.body for seen in upstream.seen] == [b"".join(pieces)]
@@ -328,7 +367,7 @@ def test_the_list_of_models_has_both(gateway: Any, upstream: UpstreamStub) -> No
 
 def test_what_is_to_be_stored_goes_to_who_can_be_asked_for_it(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     certify(model)
-    running = gateway()
+    running = gateway(pass_paths=("GET /v1/chat/completions/*",))
     found = running.post(CHAT, asking(SURE, store=True))
     assert found.content == WHOLE and found.headers["x-smidgen-escalated"] == "request (the completion is to be stored)"
     assert running.client.get(f"{CHAT}/{found.json()['id']}").status_code == 200 and upstream.seen[-1].path == f"{CHAT}/chatcmpl-up"
@@ -387,7 +426,7 @@ def test_a_page_of_another_origin_spends_nothing(gateway: Any, upstream: Upstrea
 
 def test_an_image_of_another_page_asks_nothing_either(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
     """It is asked for without an origin, and browsers say that another site's page did so."""
-    running = gateway()
+    running = gateway(pass_paths=("/v1/files/*",))
     for site in ("cross-site", "same-site"):
         refused = running.client.get("/v1/files/a", headers={"sec-fetch-site": site})
         assert error(refused, 403)["code"] == "origin_not_allowed" and upstream.seen == []

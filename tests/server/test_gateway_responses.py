@@ -115,7 +115,7 @@ def test_the_official_client_reads_both_whole_and_streamed(gateway: Any, upstrea
 
 def test_a_response_of_here_is_not_asked_for_above(gateway: Any, upstream: UpstreamStub, model: Model, error: Any) -> None:
     certify(model)
-    running = gateway()
+    running = gateway(pass_paths=("GET /v1/responses/*",))
     made = running.post(RESPONSES, asking(SURE)).json()
     assert made["store"] is False
     for name in ("support", "gpt-x"):

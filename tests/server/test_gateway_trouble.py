@@ -46,7 +46,8 @@ def second() -> Iterator[UpstreamStub]:
 @pytest.fixture
 def gateway(serve: Any, upstream: UpstreamStub) -> Any:
     """Start one over the word model `support`, which has no certificate."""
-    return lambda **settings: serve(WordModel(), patience=PATIENCE, **{"fallback": (upstream.url,), "fallback_model": ("big",), **settings})
+    given = {"fallback": (upstream.url,), "fallback_model": ("big",), "pass_paths": ("POST /v1/batches",)}
+    return lambda **settings: serve(WordModel(), patience=PATIENCE, **{**given, **settings})
 
 
 def asking(name: str = "support", **more: Any) -> dict[str, Any]:

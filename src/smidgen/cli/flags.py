@@ -69,7 +69,8 @@ def _mistake(owner: type[Settings], entry: Any) -> str:
     place = [str(step) for step in entry["loc"]]
     field = owner.model_fields.get(place[0]) if place else None
     got = "" if field is not None and (is_hidden(field) or not field.repr) else f", not {entry['input']!r}"
-    return f"--{'.'.join(place).replace('_', '-')}: {entry['msg']}{got}"
+    flag = flag_of(place[0], field) if field is not None else f"--{place[0]}" if place else ""
+    return f"{'.'.join([flag, *place[1:]])}: {entry['msg']}{got}"
 
 
 def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
@@ -95,13 +96,19 @@ def given_tree(drawn: Mapping[str, tuple[str, str, FieldInfo]], given: Mapping[s
 
 
 def _annotation(name: str, field: FieldInfo, panel: str) -> Any:
-    extra = field.json_schema_extra
-    flag = str(extra["flag"]) if isinstance(extra, dict) and "flag" in extra else f"--{name.replace('_', '-')}"
+    flag = flag_of(name, field)
     default = "" if field.default in (None, False, ()) else f" (default: {field.default})"
     kind, choices = _kind(field.annotation)
     help = f"{field.description or ''}{f' One of: {choices}.' if choices else ''}{default}"
     declared = f"{flag}/--no-{flag.lstrip('-')}" if kind is bool else flag
     return Annotated[kind | None, typer.Option(declared, help=help, show_default=False, rich_help_panel=panel)]
+
+
+def flag_of(name: str, field: FieldInfo) -> str:
+    """The flag of a setting: its own, or its name."""
+    extra = field.json_schema_extra
+    own = (extra.get("flag") or extra.get("option")) if isinstance(extra, dict) else None
+    return str(own) if own else f"--{name.replace('_', '-')}"
 
 
 def _kind(annotation: Any) -> tuple[Any, str]:

@@ -53,13 +53,17 @@ def serve(
         raise InputError(
             "a line cannot take requests from no fallback", value="--take", todo="Name the --fallback that other requests go to."
         )
-    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or money or _private(chosen):
+    shared_key = False
+    if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or chosen.pass_paths or money or _private(chosen):
+        from smidgen.gateway.allowlist import Allowlist
         from smidgen.server.fallback import targets
         from smidgen.server.purse import plan
 
         with told_of(recipe):
-            targets(chosen)  # what it cannot be is said before any weights are loaded
+            # What it cannot be is said before any weights are loaded.
+            shared_key = any(target.key is not None for target in targets(chosen))
             plan(chosen)
+            Allowlist(chosen.pass_paths)
     if chosen.held_out_aside:
         from smidgen.server.aside import check as check_aside
 
@@ -92,7 +96,7 @@ def serve(
             if as_json:
                 print_json({"url": url, "models": names, "pid": os.getpid()}, indent=None)
             else:
-                _welcome(url, names, watched, chosen)
+                _welcome(url, names, watched, chosen, shared_key)
 
         models.clear()  # the server alone holds them: what an old champion took is free once it has ended
         run(app, bound, chosen, ready)
@@ -179,12 +183,15 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
         )
 
 
-def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings) -> None:
+def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings, shared_key: bool) -> None:
     key = " -H 'Authorization: Bearer KEY'" if settings.keys else ""
     body = json.dumps({"model": (*names, *settings.fallback_model)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback:
+        from smidgen.gateway.allowlist import told
+
         shown = f"what no certificate lets a bundle answer goes to {', '.join(settings.fallback)}" if names else "all goes to the fallback"
         out.print(shown, markup=False, soft_wrap=True)
+        out.print(told(settings.pass_paths, shared_key), markup=False, soft_wrap=True)
         out.print(_leaving(settings), markup=False, soft_wrap=True)
         if settings.cache != "off":
             out.print(_cached(settings), markup=False, soft_wrap=True)

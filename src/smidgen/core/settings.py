@@ -18,14 +18,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-def setting(default: Any, help: str, *, flag: str | None = None, hidden: bool = False, file: bool = False, **limits: Any) -> Any:
+def setting(
+    default: Any, help: str, *, flag: str | None = None, option: str | None = None, hidden: bool = False, file: bool = False, **limits: Any
+) -> Any:
     """One setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
 
-    `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway. What
+    `flag` gives it a command-line flag of its own (`--quality`); every setting can be reached by `--set section.name=value` anyway.
+    `option` names its flag for a verb that takes all settings of its class: `--pass`, which cannot be a Python name. What
     was given to a `hidden` one is never shown in a message: it may be a secret in the wrong place. A `file` is the name of one, from the
     recipe's folder on.
     """
-    extra: JsonDict = {**({"flag": flag} if flag else {}), **({"hidden": True} if hidden else {}), **({"file": True} if file else {})}
+    named: JsonDict = {**({"flag": flag} if flag else {}), **({"option": option} if option else {})}
+    extra: JsonDict = {**named, **({"hidden": True} if hidden else {}), **({"file": True} if file else {})}
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
 
 

@@ -25,7 +25,15 @@ _HOP = frozenset(
 )
 USER = b"x-smidgen-user"
 """Who asks, said to this server."""
-_NOT_UP = frozenset({b"host", b"expect", b"cookie", b"origin", b"referer", b"x-request-id", USER})
+_INSTEAD = frozenset(
+    {
+        *(b"x-http-method-override", b"x-http-method", b"x-method-override", b"x-original-method", b"x-forwarded-method"),
+        *(b"x-original-url", b"x-rewrite-url", b"x-original-uri", b"x-forwarded-uri", b"x-forwarded-path", b"x-forwarded-prefix"),
+        *(b"x-original-host", b"x-forwarded-host", b"x-host", b"forwarded"),
+    }
+)
+"""By these some servers take another method, path or host than the request names."""
+_NOT_UP = _INSTEAD | frozenset({b"host", b"expect", b"cookie", b"origin", b"referer", b"x-request-id", USER})
 """Of this connection, of this host's pages, or our own."""
 _NOT_DOWN = frozenset(
     {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security", b"x-content-type-options", b"clear-site-data"}

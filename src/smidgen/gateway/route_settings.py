@@ -42,6 +42,12 @@ class RouteSettings(Settings):
         "Another name of the first fallback's model: a certificate that names it counts, too; one that names any other model does not. May "
         "be repeated.",
     )
+    pass_paths: Several = setting(
+        (),
+        "A path, or a method and a path, that goes to the fallback besides chat, completions, responses, embeddings, moderations and the "
+        "list of models: 'GET /v1/files/*', '/v1/audio/**'. May be repeated. Under a shared key each client reaches what others stored.",
+        option="--pass",
+    )
     fallback_connect_seconds: float = setting(5.0, "Longest to wait for a connection to the fallback.", gt=0, le=600)
     fallback_seconds: float = setting(300.0, "Longest to wait for the fallback's next byte.", gt=0, le=3600)
     fallback_retry_seconds: float = setting(20.0, "Longest that a request waits between tries, at all fallbacks together.", ge=0, le=600)

@@ -174,6 +174,7 @@ def _add_gateway(
     app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None, cache: Caching | None
 ) -> None:
     """Put the gateway's door before the faces, and show its certificates and its money."""
+    from smidgen.gateway.allowlist import Allowlist
     from smidgen.server.aside import aside_of
     from smidgen.server.budget_gauge import Spending
     from smidgen.server.prices import prices
@@ -200,6 +201,7 @@ def _add_gateway(
         taking=taking(service.models.values()) if settings.take else None,
         cache=cache,
         aside=aside_of(service),
+        allowed=Allowlist(settings.pass_paths),
     )
 
 

@@ -48,6 +48,9 @@ def targets(settings: ServeSettings, environment: Mapping[str, str] | None = Non
                 value="--fallback",
                 todo="Add --fallback URL, or leave them out.",
             )
+        if settings.pass_paths:
+            todo = "Add --fallback URL, or leave it out: without one nothing goes upstream."
+            raise InputError("there is a path to pass on, and no fallback", value="--pass", todo=todo)
         if settings.privacy != "off" or settings.privacy_kind or settings.privacy_bundle:
             todo = "Add --fallback URL, or leave it out: without one no text leaves this machine."
             raise InputError("there is a policy for what leaves, and nothing leaves", value="--privacy", todo=todo)

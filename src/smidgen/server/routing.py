@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.core.errors import RequestError
 from smidgen.flows.vouching import Voucher, stands
 from smidgen.gateway import ruling as rulings
+from smidgen.gateway.allowlist import Allowlist
 from smidgen.gateway.cache.suitable import CACHED
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
@@ -81,6 +82,7 @@ class Gateway:
         taking: which bundle takes a request that names none, if any; None where none is to.
         cache: gives upstreams' answers again; None where each is asked for.
         aside: says of a text whether it always escalates, for it is held out; None where none does.
+        allowed: what may go upstream.
     """
 
     def __init__(
@@ -98,11 +100,12 @@ class Gateway:
         taking: Taking | None = None,
         cache: Caching | None = None,
         aside: Aside | None = None,
+        allowed: Allowlist | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
         self._auditor, self._quality, self._taking, self._cache = auditor, quality, taking, cache
-        self._aside = aside
+        self._aside, self._allowed = aside, allowed or Allowlist()
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,6 +144,9 @@ class Gateway:
                 "the path has dots for steps", value="the request", todo="Send it as it is meant.", status=400, code="bad_path"
             )
         face = bool(self._vouchers) and any(route.matches(scope)[0] is Match.FULL for route in self._routes)
+        unstored.check(path, None)
+        if path == _MODELS or not (face and self._is_ours(path, None)):
+            self._allowed.check(method, _sent_path(scope))
         if self._name in header(scope, _VIA).split(b","):
             todo = "Start it with a --fallback that is another server."
             raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
@@ -262,8 +268,15 @@ class Gateway:
 
     def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope, replaceable: bool = False) -> Call:
         """A request as it goes upstream. `replaceable`: a bundle answers where no upstream does."""
-        tail = scope["raw_path"].partition(b"?")[0].removeprefix(b"/v1")
-        return Call(scope["method"], tail, scope["query_string"], self._headers(scope), body, _renamed(asked), replaceable)
+        return Call(
+            scope["method"],
+            _sent_path(scope).removeprefix(b"/v1"),
+            scope["query_string"],
+            self._headers(scope),
+            body,
+            _renamed(asked),
+            replaceable,
+        )
 
     async def _pass(
         self,
@@ -306,6 +319,11 @@ class Gateway:
         if self._cache is not None and scope["method"] == "POST" and scope["path"] in CACHED:
             return await self._cache.ask(call, asker(scope))
         return Given(*await self._escalation.ask(call))
+
+
+def _sent_path(scope: Scope) -> bytes:
+    """The path as the client sent it, without the query."""
+    return bytes(scope["raw_path"].partition(b"?")[0])
 
 
 def _renamed(asked: Wanted | None) -> bool:
