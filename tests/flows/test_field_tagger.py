@@ -80,7 +80,7 @@ def bundle(folder: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFacto
         "data": {"train": "rows.jsonl", "input": "text", "label": "fields", "holdout": 0.2, "test_share": 0.2},
         "extract": {"schema_file": "schema.json"},
         "base": {"name": str(tiny_base)},
-        "student": {"kind": "tagger"},
+        "student": {"kind": "tagger", "baseline": "full"},
         "train": {"epochs": 90, "learning_rate": 0.004, "precision": "f32", "max_length": 32},
         "compress": {"method": "int8-dynamic"},
         "gate": {"max_loss": 0.2},

@@ -67,7 +67,7 @@ def tree(folder: Path, **more: Any) -> dict[str, Any]:
         "data": {"train": "rows.jsonl", "input": "text", "label": "fields", "holdout": 0.2, "test_share": 0.2},
         "extract": {"schema_file": "schema.json"},
         "base": {"name": str(folder / "base")},
-        "student": {"kind": "decoder"},
+        "student": {"kind": "decoder", "baseline": "full"},
         "train": {"epochs": 40, "learning_rate": 0.01, "precision": "f32", "vocabulary": "trimmed", "frequent_tokens": 1024},
         "compress": {"method": "none"},
         "gate": {"max_loss": 0.05},

@@ -201,12 +201,13 @@ def _results(manifest: Manifest, report: Report) -> str:
     baseline = _part(report, "baseline")
     theirs = _part(baseline, "metrics")
     if report.get("graded"):
-        return text_card.results(own, baseline, _part(report, "parity"))
+        beside = [base for base in (baseline, _part(report, "unchanged")) if base]
+        return text_card.results(own, beside, _part(report, "parity"))
     if not own:
         return f"Results: {NOT_MEASURED}."
-    beside = cell(baseline.get("name") or "none")
-    rows = [[cell(name), share(found), share(theirs.get(name))] for name, found in own.items()]
-    text = table(["metric", "this model", f"baseline ({beside})"], rows)
+    head = [f"baseline ({cell(baseline.get('name') or 'none')})"] if baseline else []
+    rows = [[cell(name), share(found), *([share(theirs.get(name))] if baseline else [])] for name, found in own.items()]
+    text = table(["metric", "this model", *head], rows)
     change = _part(baseline, "change")
     if change:
         points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]

@@ -29,20 +29,27 @@ def measured(name: str, found: Mapping[str, Any] | None) -> str:
     return share(found) if name in SHARES else grade(found)
 
 
-def results(own: Mapping[str, Any], baseline: Mapping[str, Any], parity: Mapping[str, Any]) -> str:
-    """The metrics beside those of the base as it is, and what packing changed."""
+_BASELINES = {"prompted": "the base asked with examples", "unchanged": "the input given back unchanged"}
+
+
+def results(own: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]], parity: Mapping[str, Any]) -> str:
+    """The metrics beside those of the baselines, and what packing changed."""
     if not own:
         return f"Results: {NOT_MEASURED}."
-    theirs = baseline.get("metrics") or {}
-    rows = [[_told(name), measured(name, found), measured(name, theirs.get(name))] for name, found in own.items()]
-    beside = "the base asked with examples" if baseline.get("name") == "prompted" else cell(baseline.get("name") or "none")
-    text = table(["metric", "this model", f"baseline ({beside})"], rows)
-    change = baseline.get("change")
-    if change:
-        value, low, high = (f"{change[name]:+.3f}" for name in ("value", "low", "high"))
-        text += f"\n\nAgainst the baseline on the same rows: {value} ({low} to {high})."
+    names = [_BASELINES.get(base.get("name") or "", cell(base.get("name") or "")) for base in baselines]
+    rows = [
+        [_told(name), measured(name, found), *(measured(name, (base.get("metrics") or {}).get(name)) for base in baselines)]
+        for name, found in own.items()
+    ]
+    text = table(["metric", "this model", *(f"baseline ({name})" for name in names)], rows)
+    for name, base in zip(names, baselines, strict=True):
+        change = base.get("change")
+        if not change:
+            continue
+        value, low, high = (f"{change[side]:+.3f}" for side in ("value", "low", "high"))
+        text += f"\n\nAgainst the baseline ({name}) on the same rows: {value} ({low} to {high})."
         if change["low"] <= 0:
-            text += " The interval holds zero: on this test set it is not shown that this model is better than the baseline."
+            text += " The interval holds zero: on this test set it is not shown that this model is better than that."
     if parity:
         moved = f", and what they are worth changed by {parity['change']['value']:+.3f}" if parity.get("change") else ""
         text += (

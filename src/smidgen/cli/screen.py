@@ -9,6 +9,7 @@ Both consoles drop control characters (see `core/printable.py`), and JSON has th
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -49,14 +50,22 @@ def print_json(value: Any, indent: int | None = 2) -> None:
     print(printable_json(value, indent), flush=True)  # noqa: T201
 
 
+EVERY_SECONDS = 30.0
+"""Where there is no terminal, a step that takes longer than this says so often that it is still at work."""
+
+
 class Screen:
     """Progress on the terminal: one bar for the step at work, one line for each that is done.
 
-    Without a terminal it prints the finished steps only. Use as a context manager, so that the cursor comes back after an error.
+    Without a terminal it prints the finished steps, and a line every `EVERY_SECONDS` while one is at work. Use as a context manager, so
+    that the cursor comes back after an error.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, quiet: bool = False, every: float | None = None) -> None:
+        self._quiet, self._every = quiet, EVERY_SECONDS if every is None else every
+        self._done, self._facts = 0, ""
+        self._total: int | None = None
+        self._ended = threading.Event()
         self._live = errors.is_terminal and not quiet
         self._bars = Bars(
             SpinnerColumn(),
@@ -76,24 +85,29 @@ class Screen:
     def __enter__(self) -> Screen:
         if self._live:
             self._bars.start()
+        elif not self._quiet:
+            threading.Thread(target=self._beat, name="progress", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         if self._live:
             self._bars.stop()
 
     def start(self, step: str, total: int | None = None) -> None:
         """Draw a bar for a step; without a total it only spins."""
         self._step, self._began = step, time.perf_counter()
+        self._done, self._total, self._facts = 0, total, ""
         if self._live:
             self._drop()
             self._task = self._bars.add_task(step, total=total, facts="")
 
     def advance(self, units: int = 1, **facts: float | str) -> None:
         """Move the bar."""
+        self._done += units
+        self._facts = "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in facts.items())
         if self._task is not None:
-            shown = "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in facts.items())
-            self._bars.update(self._task, advance=units, facts=shown)
+            self._bars.update(self._task, advance=units, facts=self._facts)
 
     def finish(self, note: str = "") -> None:
         """Replace the bar by a line that stays."""
@@ -101,13 +115,27 @@ class Screen:
         if not self._quiet:
             seconds = time.perf_counter() - self._began
             errors.print(f"[green]✓[/] {escape(self._step)}  [dim]{seconds:.1f} s[/]  {escape(note)}")
+        self._step = ""
 
     def say(self, text: str) -> None:
         """A line that stays."""
         if not self._quiet:
             errors.print(f"[dim]·[/] {escape(text)}")
 
+    def _beat(self) -> None:
+        """Say every so often what is at work, for whoever reads a log."""
+        while not self._ended.wait(self._every):
+            step, seconds = self._step, time.perf_counter() - self._began
+            if not step or seconds < self._every:
+                continue
+            done = f"  {self._done:,} of {self._total:,}" if self._total else ""
+            errors.print(f"[dim]…[/] {escape(step)}  {_minutes(seconds)}{done}  {escape(self._facts)}".rstrip())
+
     def _drop(self) -> None:
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -24,7 +24,8 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, evenly
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import entrants, live, shipping
+from smidgen.flows import baseline, entrants, live, shipping
+from smidgen.flows.baseline import Sample
 from smidgen.flows.candidates import candidate_of, not_asked, of_the_asked_method
 from smidgen.flows.choosing import Candidate, choose
 from smidgen.flows.examples import Examples, gather
@@ -52,8 +53,6 @@ from smidgen.students.settings import StudentSettings
 
 _COMPARED = 64
 """Test rows that the finished bundle answers once more."""
-_MOST_ASKED = 32
-"""Held-out rows that a baseline which writes is asked for: it is shown, not chosen by, and takes seconds a row."""
 _HELD_TO = 200
 """Test rows on which a writer's packed bundle is held against the trained model, which writes each in seconds."""
 _ROUNDED = 0.25
@@ -138,6 +137,7 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     probe_teacher: Fitted | None = None
     final_teacher: Fitted | None = None
     fits: list[Fitted] = []
+    beside: Sample | None = None
     probes: dict[str, tuple[Fitted, Raw]] = {}
     fitting = fittings(recipe, examples, bench, kinds)
     for kind in kinds:
@@ -145,14 +145,18 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
         probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
         shown = writes(task) and kind == task.baseline and asked.kind != kind
-        held = evenly(examples.held, _MOST_ASKED) if shown else examples.held
-        sample, texts = [row.input for row in examples.train], [row.input for row in held]
+        held: Sequence[Row] = examples.held
+        sample = [row.input for row in examples.train]
         if shown:
+            beside = _timed(recipe, bench, probe, examples, sample, sum(fit.seconds for fit in fits))
+            if beside is None:
+                continue
+            held = evenly(held, beside.held)
             bench.progress.start(f"ask {kind} for {len(held)} held-out rows")
-            raw = bench.served(bench.variants(probe, [], sample)[0], texts)
+            raw = bench.served(bench.variants(probe, [], sample)[0], [row.input for row in held])
             bench.progress.finish()
         else:
-            raw = bench.raw(probe, texts)
+            raw = bench.raw(probe, [row.input for row in held])
         probes[kind] = probe, raw
         form = task.calibrate(raw, held, examples.form, recipe.asked)
         replies = task.decode(raw, form)
@@ -179,7 +183,17 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     _blend(recipe, task, examples, bench, probes, learnt, variants, candidates)
     candidates = of_the_asked_method(candidates, recipe.settings(CompressSettings).method)
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
-    return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy)
+    return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy, beside)
+
+
+def _timed(recipe: Recipe, bench: Bench, probe: Fitted, examples: Examples, sample: Sequence[Text], trained: float) -> Sample | None:
+    """Time a baseline that writes, and say on how many texts it is measured; None where it is not."""
+    allowed = baseline.budget(recipe, trained)
+    bench.progress.start(f"time {probe.student}")
+    (variant,) = bench.variants(probe, [], sample, seconds=baseline.TIMED * allowed)
+    bench.progress.finish()
+    test = min(len(examples.test), shipping.MOST_COMPARED)
+    return baseline.planned(recipe, probe.student, variant.timing, allowed, len(examples.held), test, bench.progress)
 
 
 BLEND = "encoder+static"
@@ -356,7 +370,7 @@ def _ship(story: shipping.Story, draft: _Draft, out: Path, box: Path) -> Report:
     progress, gate = story.bench.progress, story.recipe.settings(GateSettings)
     progress.start("write the report")
     report = shipping.report(story, draft.learnt, draft.served, draft.metrics, draft.facts, draft.model)
-    quality_gate.require(draft.metrics, story.task.headline, gate, report.baseline)
+    quality_gate.require(draft.metrics, story.task.headline, gate, report.strongest)
     shipping.pack_final(story, draft.learnt.form, draft.variant, report, box / "final")
     again = story.loaded(box / "final")
     if not _alike(story, draft, again):

@@ -14,6 +14,7 @@ from smidgen.core.parts import Form, Marking, Task
 from smidgen.core.progress import Progress
 from smidgen.core.settings import Settings
 from smidgen.core.sizes import Foretelling
+from smidgen.judge.gate_settings import GateSettings
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.students.decoder_settings import DecoderSettings
@@ -24,13 +25,14 @@ _FEW_BITS = 5
 
 
 def students(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more: bool = False) -> list[str]:
-    """The students to train: the asked one, or all that can learn the task; the baseline always, last. Says which cannot, and why.
+    """The students to train: the asked one, or all that can learn the task; the baseline last, unless none is wanted. Says which cannot,
+    and why.
 
     Args:
         more: rows are still to come: who cannot learn from those that are there may be able to then.
 
     Raises RecipeError where the asked one cannot learn from these rows, or none that may be shipped can be made small by the method that
-    was named.
+    was named, or a gate needs the baseline that is not wanted.
     """
     asked = recipe.settings(StudentSettings).kind
     barred = task.barred(form) if isinstance(task, Marking) else {}
@@ -48,7 +50,16 @@ def students(recipe: Recipe, task: Task, form: Form, progress: Progress, *, more
     if asked == "static" and "encoder" in task.students:
         kinds = ["encoder", "static"]
     _made_small(recipe, [kind for kind in kinds if asked in ("auto", kind) and (kind != task.baseline or asked == kind)])
-    return [*(kind for kind in kinds if kind != task.baseline), task.baseline]
+    others = [kind for kind in kinds if kind != task.baseline]
+    if recipe.settings(StudentSettings).baseline != "none" or asked == task.baseline:
+        return [*others, task.baseline]
+    if recipe.settings(GateSettings).must_beat_baseline:
+        raise RecipeError(
+            "the gate asks for a model that beats the baseline, and no baseline is to be trained",
+            value="gate.must_beat_baseline with student.baseline = none",
+            todo="Leave one of the two out: --no-must-beat-baseline, or --baseline auto.",
+        )
+    return others
 
 
 def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, Columns, DataEntry, EngineEntry, Interval, Licence, Lineage, Manifest
 from smidgen.bundles.open import open_bundle
@@ -20,7 +22,7 @@ from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Comparing, Form, Graded, Task, Unaided, writes
 from smidgen.core.replies import Reply
-from smidgen.core.rows import evenly
+from smidgen.core.rows import Row, evenly
 from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
 from smidgen.flows import curve, footprint
@@ -52,10 +54,16 @@ from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 
 _Item = TypeVar("_Item")
-_MOST_COMPARED = 64
+MOST_COMPARED = 64
 """Test rows that the alternatives of a writer are shown on, and its baseline, where it is quick."""
 _LEAST_COMPARED = 24
 """The same of a slow one: each alternative writes them."""
+LIKE_ITS_INPUT = 0.5
+"""Inputs given back are a baseline where their mean grade on training rows is this or more."""
+UNCHANGED = "unchanged"
+"""The baseline that gives the input back as it is."""
+_LOOKED_AT = 500
+_UNAIDED_TIMED = 10.0
 UNAIDED = "base, no examples"
 """The base asked without examples, among the alternatives."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
@@ -194,6 +202,7 @@ def _assembled(
     examples, task = story.examples, story.task
     base, guide, data = story.base, story.guide, story.recipe.settings(DataSettings)
     timing = measure(model.runner, [row.input for row in examples.test])
+    unchanged = _unchanged(story, served, form)
     return Report(
         name=story.recipe.name,
         task=story.recipe.task,
@@ -227,7 +236,12 @@ def _assembled(
             chosen_because=story.reason,
         ),
         baseline=_baseline(story, served, form),
-        alternatives=(*(_alternative(story, candidate) for candidate in story.trained.candidates), *_unaided(story)),
+        unchanged=unchanged,
+        alternatives=(
+            *(_alternative(story, candidate) for candidate in story.trained.candidates),
+            *_unaided(story),
+            *_as_it_is(unchanged, task.headline),
+        ),
         parity=facts,
         speed=_speed(story, timing, model),
         training=TrainingFacts(
@@ -258,7 +272,7 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
     name = story.task.baseline
     if name not in story.trained.learnt:
         return None
-    learnt, rows, served = story.trained.learnt[name], _compared(story, story.examples.test), _compared(story, served)
+    learnt, rows, served = story.trained.learnt[name], _beside(story, story.examples.test), _beside(story, served)
     texts = [row.input for row in rows]
     own = next(variant for variant in story.trained.variants.values() if variant.student == name)
     raw = story.bench.served(own, texts) if writes(story.task) else story.bench.raw(learnt.final, texts)
@@ -269,10 +283,44 @@ def _baseline(story: Story, served: Sequence[Reply], form: Form) -> Baseline | N
     return quality.baseline(name, rows, served, replies, metrics, learnt.final.seconds, grades, moved)
 
 
+def _unchanged(story: Story, served: Sequence[Reply], form: Form) -> Baseline | None:
+    """The inputs given back as they are, on all test rows: what correcting and rewriting are held against, for it costs nothing. None where
+    the training rows show that nobody would do that: their answers have little in common with their inputs."""
+    task, rows = story.task, story.examples.test
+    if not isinstance(task, Graded) or not all(isinstance(row.input, str) for row in rows):
+        return None
+    learnt = [row for row in evenly(story.examples.train, _LOOKED_AT) if isinstance(row.input, str)]
+    if not learnt or float(np.mean(task.grades(learnt, [_echo(row) for row in learnt], form))) < LIKE_ITS_INPUT:
+        return None
+    replies = [_echo(row) for row in rows]
+    grades = task.grades(rows, replies, form), task.grades(rows, served, form)
+    return quality.baseline(UNCHANGED, rows, served, replies, task.measure(rows, replies, form), None, grades)
+
+
+def _echo(row: Row) -> Reply:
+    return Reply(row.input, 1.0)
+
+
+def _as_it_is(unchanged: Baseline | None, headline: str) -> list[Alternative]:
+    """The inputs given back, as a row of the alternatives."""
+    if unchanged is None or headline not in unchanged.metrics:
+        return []
+    return [
+        Alternative(
+            name="input unchanged",
+            student=UNCHANGED,
+            accuracy=unchanged.metrics[headline],
+            baseline=True,
+            why_not="the input given back as it is, for comparison",
+        )
+    ]
+
+
 def _alternative(story: Story, candidate: Candidate) -> Alternative:
     """A candidate with its accuracy on the test rows: shown, never chosen by. What writes is slow: some of the rows, evenly, will do."""
     variant, learnt = story.trained.variants[candidate.name], story.trained.learnt[candidate.student]
-    rows = _compared(story, story.examples.test)
+    rows = _beside(story, story.examples.test) if candidate.baseline else _compared(story, story.examples.test)
+    fewer = len(rows) < len(_compared(story, story.examples.test))
     # The baseline is what the base does by itself: nothing is written anew for it.
     form = None if candidate.baseline else learnt.form
     replies = story.task.decode(story.bench.served(variant, [row.input for row in rows], form), learnt.form)
@@ -283,7 +331,7 @@ def _alternative(story: Story, candidate: Candidate) -> Alternative:
         candidate.seconds,
         chosen=candidate.name == story.chosen.name,
         baseline=candidate.baseline,
-        why_not=story.why_not.get(candidate.name, ""),
+        why_not=story.why_not.get(candidate.name, "") + (f", on {len(rows)} test texts" if fewer else ""),
     )
 
 
@@ -310,7 +358,13 @@ def _compared(story: Story, items: Sequence[_Item]) -> Sequence[_Item]:
     if not writes(story.task):
         return items
     in_time = int(1e3 * SECONDS / max(1.0, story.trained.variants[story.chosen.name].timing.p50))
-    return evenly(items, min(_MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
+    return evenly(items, min(MOST_COMPARED, max(_LEAST_COMPARED, in_time)))
+
+
+def _beside(story: Story, items: Sequence[_Item]) -> Sequence[_Item]:
+    """Of the compared test rows, or of the answers to them, those that a slow baseline is measured on."""
+    items, sample = _compared(story, items), story.trained.beside
+    return items if sample is None else evenly(items, sample.test)
 
 
 def _unaided(story: Story) -> list[Alternative]:
@@ -318,11 +372,12 @@ def _unaided(story: Story) -> list[Alternative]:
     chosen, and nothing is chosen by it."""
     name, task = story.task.baseline, story.task
     student = registry.find("students", name)
-    if not isinstance(student, Unaided) or name not in story.trained.learnt:
+    sample = story.trained.beside
+    if not isinstance(student, Unaided) or name not in story.trained.learnt or (sample is not None and not sample.unaided):
         return []
-    bench, form, train, rows = story.bench, story.trained.learnt[name].form, story.examples.train, _compared(story, story.examples.test)
+    bench, form, train, rows = story.bench, story.trained.learnt[name].form, story.examples.train, _beside(story, story.examples.test)
     fitted = bench.fit(name, student.unaided, train, (), story.examples.form, None, "ask the base without examples")
-    (variant,) = bench.variants(fitted, [], [row.input for row in train])
+    (variant,) = bench.variants(fitted, [], [row.input for row in train], seconds=_UNAIDED_TIMED)
     replies = task.decode(bench.served(variant, [row.input for row in rows]), form)
     accuracy = task.measure(rows, replies, form)[task.headline]
     return [_shown(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not="the base as it is, for comparison")]

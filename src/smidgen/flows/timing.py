@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,9 @@ _SECONDS = 1.2
 _WRITTEN_SINGLES = 6
 _WRITTEN_BATCH = 16
 """A model that writes takes a hundred times as long as one that sorts: it is timed on few."""
+_WRITTEN_SECONDS = 60.0
+"""And no longer than this: on a busy machine one text may take half a minute."""
+_LEAST_BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,15 @@ class Timing:
         return asdict(self)
 
 
-def measure(runner: Runner, texts: Sequence[Text]) -> Timing:
-    """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds; more where it writes."""
+def measure(runner: Runner, texts: Sequence[Text], seconds: float | None = None) -> Timing:
+    """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds; more where it writes.
+
+    Args:
+        seconds: about how long timing one that writes may take, beyond the first text; a minute by default.
+    """
     sample = list(texts[:_SINGLES]) or [""]
     if "tokens" in runner.run([sample[0]]):
-        return _written(runner, sample)
+        return _written(runner, sample, min(_WRITTEN_SECONDS, seconds if seconds is not None else math.inf))
     for text in sample[:10]:
         runner.run([text])
     took: list[float] = []
@@ -62,26 +70,27 @@ def measure(runner: Runner, texts: Sequence[Text]) -> Timing:
     return Timing(float(np.percentile(took, 50) * 1e3), float(np.percentile(took, 99) * 1e3), rate, _BATCH)
 
 
-def _written(runner: Runner, sample: Sequence[Text]) -> Timing:
+def _written(runner: Runner, sample: Sequence[Text], limit: float) -> Timing:
+    """One text at a time for half of the time at the most, then side by side as many as fit in what is left."""
     took, speeds = [], []
+    began = time.perf_counter()
     for number in range(_WRITTEN_SINGLES):
         before = time.perf_counter()
         raw = runner.run([sample[number % len(sample)]])
         took.append(time.perf_counter() - before)
         speeds.append(_tokens(raw) / took[-1])
-    pool = [sample[number % len(sample)] for number in range(_WRITTEN_BATCH)]
+        if time.perf_counter() - began > limit / 2:
+            break
+    p50, p99 = np.percentile(took, [50, 99]) * 1e3
+    single = float(np.median(speeds))
+    most = min(_WRITTEN_BATCH, int((limit - (time.perf_counter() - began)) / max(float(np.median(took)), 1e-6)))
+    if most < _LEAST_BATCH:
+        return Timing(float(p50), float(p99), 1e3 / max(float(p50), 1e-6), 1, single, None)
+    pool = [sample[number % len(sample)] for number in range(most)]
     before = time.perf_counter()
     raw = runner.run(pool)
     seconds = time.perf_counter() - before
-    p50, p99 = np.percentile(took, [50, 99]) * 1e3
-    return Timing(
-        float(p50),
-        float(p99),
-        _WRITTEN_BATCH / seconds,
-        _WRITTEN_BATCH,
-        float(np.median(speeds)),
-        _tokens(raw) / seconds,
-    )
+    return Timing(float(p50), float(p99), most / seconds, most, single, _tokens(raw) / seconds)
 
 
 def _tokens(raw: Raw) -> float:

@@ -8,6 +8,7 @@ from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.settings import Settings
+from smidgen.flows.baseline import Sample
 from smidgen.flows.choosing import Candidate
 from smidgen.flows.training import Fitted, Variant
 from smidgen.machine.energy import Energy
@@ -37,10 +38,11 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Trained:
-    """Everything that was trained, and what it took."""
+    """Everything that was trained, and what it took. `beside` is on how many texts a baseline that writes is measured."""
 
     learnt: dict[str, Learnt]
     variants: dict[str, Variant]
     candidates: list[Candidate]
     seconds: float
     energy: Energy
+    beside: Sample | None = None

@@ -175,10 +175,13 @@ class Bench:
         folder = self.steps.run("raw", {"fit": fitted.key, "texts": rows_hash((text, None) for text in texts)}, work)
         return asked(_load(folder), texts)
 
-    def variants(self, fitted: Fitted, methods: Sequence[str], sample: Sequence[Text]) -> list[Variant]:
-        """The student in its engine's files: at full precision, and made small by each method that knows the engine."""
+    def variants(self, fitted: Fitted, methods: Sequence[str], sample: Sequence[Text], seconds: float | None = None) -> list[Variant]:
+        """The student in its engine's files: at full precision, and made small by each method that knows the engine. `seconds` is how long
+        timing each may take, where it writes."""
         student: Student = registry.find("students", fitted.student)
-        plain = self._variant(fitted.student, "export", {"fit": fitted.key}, lambda out: student.export(fitted.folder, out), sample)
+        plain = self._variant(
+            fitted.student, "export", {"fit": fitted.key}, lambda out: student.export(fitted.folder, out), sample, seconds
+        )
         made = [plain]
         for method in methods:
             compressor = registry.find("compress", method)
@@ -211,14 +214,20 @@ class Bench:
         return replace(made, beside=beside)
 
     def _variant(
-        self, student: str, step: str, inputs: dict[str, Any], make: Callable[[Path], EngineSpec], sample: Sequence[Text]
+        self,
+        student: str,
+        step: str,
+        inputs: dict[str, Any],
+        make: Callable[[Path], EngineSpec],
+        sample: Sequence[Text],
+        seconds: float | None = None,
     ) -> Variant:
         inputs = {"code": code_hash(), "threads": self.threads, **inputs}
 
         def work(folder: Path) -> None:
             spec = make(folder)
             with opened(spec.engine, folder, spec.options, self.threads) as runner:
-                _write(folder, {"spec": asdict(spec), "timing": measure(runner, sample).json()})
+                _write(folder, {"spec": asdict(spec), "timing": measure(runner, sample, seconds).json()})
 
         folder = self.steps.run(step, inputs, work)
         facts = _facts(folder)

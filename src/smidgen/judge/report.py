@@ -38,7 +38,8 @@ _LIMIT_BYTES = 50_000_000
 
 class Report(Part):
     """The whole report. `headline` names the metric that decides; `created` is ISO 8601 in UTC; `command` builds it again. `graded` says
-    that answers are better or worse, not right or wrong: the headline is then the mean of their grades."""
+    that answers are better or worse, not right or wrong: the headline is then the mean of their grades. `unchanged` is the input given back
+    as the answer, of a task whose answers are like their inputs."""
 
     format: int = FORMAT
     name: str
@@ -58,6 +59,7 @@ class Report(Part):
     risk_coverage: RiskCoverage | None = None
     unknown: Unknown | None = None
     baseline: Baseline | None = None
+    unchanged: Baseline | None = None
     alternatives: tuple[Alternative, ...] = ()
     parity: ParityFacts | None = None
     speed: Speed = Speed()
@@ -68,6 +70,13 @@ class Report(Part):
     samples: tuple[Sample, ...] = ()
     fillings: tuple[Filling, ...] = ()
     environment: Environment = Environment()
+
+    @property
+    def strongest(self) -> Baseline | None:
+        """What the model is held against: the better of the baseline and the input given back."""
+        told = [base for base in (self.baseline, self.unchanged) if base is not None]
+        measured = [base for base in told if self.headline in base.metrics]
+        return max(measured, key=lambda base: base.metrics[self.headline].value) if measured else next(iter(told), None)
 
     def json_text(self) -> str:
         """As it stands in `report.json`: UTF-8, indented, one trailing newline."""

@@ -77,7 +77,7 @@ def headline(report: Report) -> tuple[str, str]:
 
 def verdict(report: Report) -> tuple[str, str]:
     """Whether teaching was worth it over the baseline: `yes`, `barely`, `no` or `open`, and the sentence."""
-    base = report.baseline
+    base = report.strongest
     if base is None or base.change is None:
         return "open", "It was not compared with the base as it is, so whether teaching it was worth it is open."
     other = other_name(base)
@@ -89,7 +89,7 @@ def verdict(report: Report) -> tuple[str, str]:
     if change.low > 0 and change.value >= _CLEAR:
         return "yes", f"Teaching was worth it: {measure} is {size} above that of {other}; {spread}.{_made_up(report, base)}"
     if change.low > 0:
-        return "barely", f"It is ahead of {other} by only {size} in {measure}; {spread}. The base as it is would nearly do."
+        return "barely", f"It is ahead of {other} by only {size} in {measure}; {spread}. That would nearly do."
     if change.high < 0:
         return "no", f"It is worse than {other} by {size} in {measure}; {spread}. Give more examples, or look whether they agree."
     if change.high - change.low > _TOO_WIDE:
@@ -103,10 +103,14 @@ def verdict(report: Report) -> tuple[str, str]:
 
 def other_name(base: Baseline) -> str:
     """The baseline as a reader knows it."""
+    if base.name == "unchanged":
+        return "the input given back unchanged"
     return "the base asked with examples" if base.name == "prompted" else f"the simple model ({base.name})"
 
 
 def _made_up(report: Report, base: Baseline) -> str:
+    if base.name == "unchanged":
+        return ""
     own, theirs = report.metrics.get("unsupported"), base.metrics.get("unsupported")
     if own is None or theirs is None or theirs.value <= own.value:
         return ""

@@ -15,6 +15,12 @@ class StudentSettings(Settings):
         "A student by name (encoder, static, kernel, linear; tagger, lexical; decoder, prompted), or auto: chosen by what is asked below.",
         flag="--student",
     )
+    baseline: Literal["auto", "full", "none"] = setting(
+        "auto",
+        "The simple model trained beside, to compare with. auto: one that writes is asked for as many texts as it writes in a tenth of the "
+        "training time. full: for all, however long that takes. none: no baseline.",
+        flag="--baseline",
+    )
     quality: Literal["best", "balanced", "fast"] = setting(
         "balanced",
         "best: the best by the task's own metric, whatever its size. balanced: the fastest within a point of it. fast: the fastest "
