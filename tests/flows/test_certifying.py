@@ -143,6 +143,7 @@ def test_rows_that_the_bundle_knows_are_left_out_and_told(tmp_path: Path, monkey
     done = run(bundle, write_pairs(tmp_path / "mixed.csv", [*known, *pairs(1500, 3, start=20_000)]), said)
     assert (done.certificate.n, done.certificate.calibration.left_out) == (1500, 5)
     assert any("5 rows left out" in line for line in said.lines) and done.certificate.unchecked == ()
+    assert "of the requests answered locally (but for texts that the bundle was made from), at most" in done.certificate.statement
 
 
 def test_a_text_that_comes_again_and_again_is_not_left_out_for_having_been_answered_wrongly(
@@ -154,7 +155,9 @@ def test_a_text_that_comes_again_and_again_is_not_left_out_for_having_been_answe
     word = int(reported[1:3])
     wrong = [(reported, "no" if answer(word) == "yes" else "yes")] * 300
     others = pairs(1500, 3, 0.0, 0.0, start=20_000)
-    done = run(certified_bundle, write_pairs(tmp_path / "repeats.csv", [*wrong, *others]))
+    each = run(certified_bundle, write_pairs(tmp_path / "repeats.csv", [*wrong, *others])).certificate
+    assert (each.n, each.calibration.left_out) == (1800, 0)
+    done = run(certified_bundle, tmp_path / "repeats.csv", distinct=True)
     assert (done.certificate.n, done.certificate.calibration.left_out) == (1501, 0)
     said = "how often each text comes: each stands once here, and 299 times that one came again are left out"
     assert done.certificate.unchecked == (said,)

@@ -1,45 +1,68 @@
-"""Traffic repeats itself: a text that comes ten times is one draw of the model's errors, and counts once."""
+"""Traffic that repeats itself. A fair sample of requests is counted as it comes; where chance drew texts, each text counts once."""
 
 from __future__ import annotations
 
-import math
+import json
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+import pytest
+from tests.certified_bundle import answer, certified_bundle, pairs, score, text, write_pairs  # noqa: F401
 
+from smidgen.core.errors import CertificateError
 from smidgen.core.rows import Row
 from smidgen.flows.calibration_sample import once
-from smidgen.flows.certifying import Terms, certify
+from smidgen.flows.certifying import Certified, Terms, certify
 from smidgen.flows.live import load
-from smidgen.stats.certified import Claim, Step, certified
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-ALPHA = DELTA = 0.05
-PAIRS, SEEDS = 1000, 500
-ALLOWANCE = 2.33 * math.sqrt(DELTA * (1 - DELTA) / SEEDS)
-"""What 500 seeds may show over a true 5 %, once in a hundred such tests."""
-TRIES = [Step(1 - part, part) for part in (0.25, 0.5, 1.0)]
 
 
-def wrongly_certified(drop: bool) -> float:
-    """Over many samples of traffic in which few texts are most of what comes (Zipf), and each text is answered wrongly with a chance a hair
-    over alpha whatever its score: the share of samples that get a certificate all the same."""
-    found = 0
-    for seed in range(SEEDS):
-        rng = np.random.default_rng(seed)
-        weight = 1 / np.arange(1, 2001) ** 1.1
-        wrong, score = rng.random(2000) < ALPHA + 0.0005, rng.random(2000)
-        rows = [Row(f"text {number}", number) for number in rng.choice(2000, PAIRS, p=weight / weight.sum()).tolist()]
-        texts = np.array([row.output for row in (once(rows) if drop else rows)])
-        found += certified(score[texts], wrong[texts].astype(float), TRIES, Claim(ALPHA, DELTA)).threshold is not None
-    return found / SEEDS
+def run(bundle: Path, file: Path, **more: object) -> Certified:
+    names = {name: more.pop(name) for name in ("input", "label") if name in more}
+    with closing(load(bundle, 1)) as model:
+        return certify(model, file, Terms(**more), now=NOW, **names)  # type: ignore[arg-type]
 
 
-def test_repeats_that_count_once_keep_to_delta_and_those_that_count_each_time_do_not() -> None:
-    assert wrongly_certified(True) <= DELTA + ALLOWANCE < wrongly_certified(False)
+def wrong_fifth(n: int) -> list[tuple[str, str]]:
+    """A fair sample of traffic of which one sure text is a fifth, and is always answered wrongly."""
+    heavy = (text(0, 99_999), "yes" if answer(0) == "no" else "no")
+    others = pairs(n * 4 // 5, 3, 0.0, 0.0, start=20_000)
+    return [row for place in range(n // 5) for row in (heavy, *others[4 * place : 4 * place + 4])]
+
+
+def test_a_text_that_is_a_fifth_of_the_requests_and_always_wrong_is_not_certified(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file = write_pairs(tmp_path / "fair.csv", wrong_fifth(2000))
+    with pytest.raises(CertificateError, match=r"no threshold can be certified for a risk of at most 0\.1"):
+        run(certified_bundle, file, alpha=0.10)
+
+
+def test_of_distinct_texts_the_statement_says_distinct_texts(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    paper = run(certified_bundle, write_pairs(tmp_path / "fair.csv", wrong_fifth(2000)), alpha=0.10, distinct=True).certificate
+    assert (paper.n, paper.counts, paper.answering[0].loss) == (1601, "texts", 1.0)
+    assert paper.statement.startswith("of the distinct texts answered locally, at most α = 0.1 disagree")
+    assert paper.unchecked == ("how often each text comes: each stands once here, and 399 times that one came again are left out",)
+
+
+def test_a_fair_sample_counts_each_request(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    rows = pairs(1500, 3, start=20_000)
+    paper = run(certified_bundle, write_pairs(tmp_path / "again.csv", [*rows, *rows[:400], *rows[:400]])).certificate
+    (entry,) = paper.answering
+    kept = [row for row in [*rows, *rows[:400], *rows[:400]] if score(int(row[0][1:3])) >= entry.threshold - 1e-6]
+    assert (paper.n, entry.answered) == (2300, len(kept))
+    assert entry.loss == sum(answer(int(given[1:3])) != wanted for given, wanted in kept)
+    assert paper.counts == "requests" and paper.unchecked == () and paper.statement.startswith("of the requests answered locally, at most")
+
+
+def test_an_export_of_captured_requests_is_of_distinct_texts(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Whole texts are held out or not: a text that is a fifth of the traffic is a larger share of the export, or none of it."""
+    rows = pairs(1500, 3, start=20_000)
+    lines = [json.dumps({"input": given, "output": wanted, "held_out": True}) for given, wanted in [*rows, *rows[:300]]]
+    file = tmp_path / "held.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    paper = run(certified_bundle, file, input="input", label="output").certificate
+    assert (paper.n, paper.counts) == (1500, "texts") and paper.statement.startswith("of the distinct texts")
 
 
 def test_each_text_stays_once_as_it_came_last_in_each_segment() -> None:
@@ -47,12 +70,3 @@ def test_each_text_stays_once_as_it_came_last_in_each_segment() -> None:
     assert [row.output for row in once(rows)] == ["b", "c", "d"]
     assert [row.output for row in once(rows, {1: "north", 2: "north", 3: "south"})] == ["a", "b", "c", "d"]
     assert [row.output for row in once(rows, {1: "north", 2: "north", 3: "north"})] == ["b", "c", "d"]
-
-
-def test_a_sample_of_repeats_is_no_larger_than_its_texts_and_it_says_so(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
-    rows = pairs(1500, 3, start=20_000)
-    with closing(load(certified_bundle, 1)) as model:
-        plain = certify(model, write_pairs(tmp_path / "plain.csv", rows), Terms(), now=NOW).certificate
-        again = certify(model, write_pairs(tmp_path / "again.csv", [*rows, *rows[:400], *rows[:400]]), Terms(), now=NOW).certificate
-    assert plain.unchecked == () and again.answering == plain.answering and again.n == 1500
-    assert again.unchecked == ("how often each text comes: each stands once here, and 800 times that one came again are left out",)

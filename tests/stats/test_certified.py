@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from tools.certificate import GRID, curve, drawn, true_risk
+from tools.certificate import GRID, curve, drawn, repeating, true_risk
 
 from smidgen.stats.binomial import least
 from smidgen.stats.certified import Claim, Judge, Step, certified, levels, needed, steps
@@ -212,3 +212,20 @@ def test_a_judge_counts_in_what_is_lost_of_all():
     fits = judge.bound(DELTA) + 2 / 3000
     assert certified(scores, losses, tries, Claim(ALPHA, DELTA, judge=judge, overall=fits)).threshold is not None
     assert certified(scores, losses, tries, Claim(ALPHA, DELTA, judge=judge, overall=judge.bound(DELTA))).too_many
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"), [("2,000 texts by Zipf's law (1.1)", "hopeless"), ("2,000 texts by Zipf's law (1.1)", "strong")]
+)
+def test_under_repeats_counting_requests_keeps_the_level(kind, model):
+    """The true risk is that of requests to come. Counting each text once does not keep it: it answers another question."""
+    found = repeating(kind, model, 1000, CLAIM, SEEDS, distinct=False)
+    assert len(found) == SEEDS and any(one.share for one in found)
+    assert sum(one.risk > ALPHA for one in found) / SEEDS <= DELTA + ALLOWANCE
+
+
+def test_a_heavy_text_that_is_always_wrong_is_seen_by_counting_requests_alone():
+    kind = "one sure text is a fifth of the requests, and always wrong"
+    requests, texts = (repeating(kind, "strong", 1000, CLAIM, 100, distinct) for distinct in (False, True))
+    assert sum(one.risk > ALPHA for one in requests) == 0
+    assert sum(one.risk > 0.2 for one in texts) > 50

@@ -75,6 +75,14 @@ def certify(
     segment: Annotated[
         str | None, typer.Option(help="A threshold for each value of this column, or, with label, for each label that is answered.")
     ] = None,
+    distinct: Annotated[
+        bool,
+        typer.Option(
+            "--distinct",
+            help="Count each text once, and promise a share of distinct texts. Without it each row is a request: give a fair sample of "
+            "the traffic, repeats included.",
+        ),
+    ] = False,
     input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the reference's output (default: as the bundle remembers).")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
@@ -106,7 +114,9 @@ def certify(
         whose: Literal["gold", "model", "reviews", "judge", "request"] = reference or _REFERENCES[loss]
         asked = _judged(loss, judge, judge_model, judge_says, budget_usd, budget_tokens)
         named = asked.model if asked is not None else reference_model or ""
-        terms = Terms(alpha, delta, whose, _judge(judge_errors), valid_days, segment, model=named, loss=loss, overall=overall)
+        terms = Terms(
+            alpha, delta, whose, _judge(judge_errors), valid_days, segment, model=named, loss=loss, overall=overall, distinct=distinct
+        )
         try:
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model, ExitStack() as stack:
                 marking = None
@@ -203,6 +213,10 @@ def _revoked(bundle: Path, reason: str, as_json: bool) -> None:
 
 def _print(paper: Certificate) -> None:
     out.print(escape(paper.statement), soft_wrap=True)
+    if not paper.counts:
+        out.print(
+            "[bold yellow]read:[/] an older smidgen gave it, which counted each text once: it is about distinct texts", soft_wrap=True
+        )
     names: dict[str, Any] = {"reference": paper.reference.words, "loss": paper.loss, "method": paper.method, "bundle": paper.bundle.id}
     out.print("[dim]" + "; ".join(f"{name}: {escape(str(value))}" for name, value in names.items()) + "[/]", soft_wrap=True)
     table = Table(*([paper.by] if paper.by else []), "answered from", "share", "pairs", "loss", "at most", box=None, pad_edge=False)

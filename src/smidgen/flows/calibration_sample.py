@@ -30,6 +30,8 @@ from smidgen.stats.intervals import Floats
 from smidgen.store.hashing import file_hash, rows_hash
 
 BY_LABEL = "label"
+_HELD_OUT = "held_out"
+"""The column of an export of captured requests. Of these, whole texts are held out or not."""
 _BATCH = 512
 _KNOWN_WELL = 0.5
 _UNFIT: Mapping[Use, str] = {
@@ -54,6 +56,7 @@ class Drawn:
         table: the file, for segments by its columns.
         unchecked: what cannot be told of the sample, in words.
         jobs: of a text, the scopes of the recurring jobs that it was captured of, where that is known.
+        by_text: whether chance drew texts, each with all its requests or none of them. Then the rows are no fair sample of requests.
     """
 
     rows: Sequence[Row]
@@ -64,18 +67,20 @@ class Drawn:
     table: Table | None = None
     unchecked: tuple[str, ...] = ()
     jobs: Mapping[Text, tuple[str, ...]] = field(default_factory=dict)
+    by_text: bool = False
 
 
 @dataclass(frozen=True)
 class Sample:
     """The pairs as they were answered: scores, losses, segments (None: of none), all (n,). `own` is how many of them the bundle's line
-    tests its versions on, `repeated` how many were left out because their text comes again."""
+    tests its versions on. `distinct`: each text counts once; `repeated` rows were left out for that."""
 
     scores: Floats
     losses: Floats
     segments: list[str | None]
     calibration: Calibration
     own: int = 0
+    distinct: bool = False
     repeated: int = 0
 
     @property
@@ -101,16 +106,27 @@ def of_file(model: Model, file: Path | str, input: str | None, label: str | None
         progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
     # Standard input leaves no file behind.
     sha256 = None if str(file) == STDIN else file_hash(Path(file).expanduser())
-    return Drawn(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table)
+    return Drawn(rows, table.name, unusable=len(bad), file_sha256=sha256, table=table, by_text=_HELD_OUT in table.columns)
 
 
-def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segment: str | None, fewest: int, progress: Progress) -> Sample:
+def answered(
+    model: Model,
+    drawn: Drawn,
+    friend: Acquaintance,
+    loss: Loss,
+    segment: str | None,
+    fewest: int,
+    progress: Progress,
+    distinct: bool = False,
+) -> Sample:
     """The pairs, answered and compared, but for those that the bundle knows, and of a line's version those that chose between versions or
-    are of before the latest revocation. A text whose reference is unread has the loss 1. Each text counts once, in each segment by a
-    column, as it came last.
+    are of before the latest revocation. A text whose reference is unread has the loss 1.
 
-    `fewest`: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that they
-    have here: one of a row or two says nothing of a job that may be most of what comes.
+    Args:
+        fewest: rows that a job must have among them for the certificate to know it. The claim is of all jobs together, in the parts that
+            they have here: one of a row or two says nothing of a job that may be most of what comes.
+        distinct: whether each text counts once, in each segment by a column, as it came last. It does, too, where the rows are no fair
+            sample of requests: chance drew texts, or several rows are the references of one.
 
     Raises InputError for a sample that the bundle was made from, that has much of one in it whose certificate was revoked, or that cannot
     be divided into segments; CertificateError where this machine's key, which rows are marked with, cannot be read.
@@ -122,7 +138,7 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
     friend.refuse(file_sha256, rows_sha256, drawn.name)
     marks = Marks.of(((near.folded(joined(text)), output) for text, output in listed), signing.key())
     _refuse_refuted(model.folder, rows_sha256, marks, drawn.name)
-    given = task.gathered(drawn.rows) if isinstance(task, Graded) else list(drawn.rows)
+    given = task.gathered(drawn.rows) if isinstance(task, Graded) and loss.gathers else list(drawn.rows)
     unread = [Row(text) for text in drawn.unread]
     total = len(given) + len(unread)
     strange = [row for row in (*given, *unread) if not friend.knows(row.input)]
@@ -144,10 +160,17 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
             todo="Give pairs that were held out since the line's latest revocation, and that choose between no versions.",
         )
     cells = _cells(drawn.table, segment)
-    rows = once(fit, cells)
-    _say_left_out(
-        len(fit) - len(rows), "another row further down has the same text, and what comes ten times tells of the model once", progress
-    )
+    # A line holds out whole texts: one that is a tenth of the traffic is a far larger share of the sample, or none of it.
+    distinct = distinct or drawn.by_text or loss.gathers or uses["tests"] > 0
+    texts = once(fit, cells)
+    rows = texts if distinct else fit
+    if distinct:
+        _say_left_out(len(fit) - len(rows), "another row further down has the same text, and each text counts once", progress)
+    elif len(texts) < len(fit):
+        progress.say(
+            f"{len(fit):,} requests have {len(texts):,} distinct texts: each request counts, as in a fair sample of the traffic. "
+            "--distinct counts each text once"
+        )
     missing = {id(row) for row in unread}
     read = [row for row in rows if id(row) not in missing]  # they stand before the others
     replies = _replies(model, rows, progress)
@@ -167,13 +190,13 @@ def answered(model: Model, drawn: Drawn, friend: Acquaintance, loss: Loss, segme
             marks=marks.text,
         ),
         own=uses["tests"],
+        distinct=distinct,
         repeated=len(fit) - len(rows),
     )
 
 
 def once(rows: Sequence[Row], cells: Mapping[int, str] | None = None) -> list[Row]:
-    """Each text once, as it came last, whatever its case, punctuation and spaces: repetitions are one draw of the model's errors, and a
-    test that took them for as many would be too sure.
+    """Each text once, as it came last, whatever its case, punctuation and spaces.
 
     Args:
         cells: by a row's number, the segment by a column that it is of: each segment has its own.

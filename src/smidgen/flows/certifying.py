@@ -52,6 +52,8 @@ class Terms:
             where a sample is looked at once.
         loss: of texts, what alpha bounds the mean of: see `flows/losses.py`. With `attributes` the reference is the request itself.
         overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
+        distinct: whether each text counts once, and the promise is of distinct texts. It is, too, where the rows are no fair sample of
+            requests.
     """
 
     alpha: float = 0.05
@@ -64,6 +66,7 @@ class Terms:
     model: str = ""
     loss: Choice = "likeness"
     overall: float | None = None
+    distinct: bool = False
 
     @property
     def level(self) -> float:
@@ -146,7 +149,7 @@ def certify_drawn(
     for sentence in unchecked:
         progress.say(f"not checked: {sentence}")
     fewest = least(terms.alpha, terms.delta)
-    sample = calibration_sample.answered(model, drawn, friend, loss, terms.segment, fewest, progress)
+    sample = calibration_sample.answered(model, drawn, friend, loss, terms.segment, fewest, progress, terms.distinct)
     looking: AbstractContextManager[Look | None] = friend.own.look() if friend.own is not None and sample.own else nullcontext()
     with looking as look:
         if look is not None:
@@ -162,7 +165,14 @@ def certify_drawn(
     reference = Reference(kind=terms.reference, judge=_judge_error(terms), model=terms.model)
     paper = Certificate(
         id=uuid.uuid4().hex,
-        statement=papers.statement(terms.alpha, terms.delta, until, terms.overall),
+        statement=papers.statement(
+            terms.alpha,
+            terms.delta,
+            until,
+            terms.overall,
+            sample.distinct,
+            f"{friend.whose} from" if sample.calibration.left_out else "",
+        ),
         bundle=subject_of(model.manifest),
         task=model.manifest.task,
         loss=loss.words,
@@ -171,6 +181,7 @@ def certify_drawn(
         alpha=terms.alpha,
         delta=terms.delta,
         overall=terms.overall,
+        counts="texts" if sample.distinct else "requests",
         by=terms.segment or "",
         answering=tuple(given),
         method="fixed-sequence testing; "

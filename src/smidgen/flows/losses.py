@@ -32,11 +32,13 @@ class Loss:
         words: what it is, for a reader.
         graded: whether it lies anywhere in 0..1; else it is 0 or 1.
         measure: from rows with the reference's outputs, and the replies to them, to one value each.
+        gathers: whether rows of one text are its references, of which the best one counts: then they are one row, not several requests.
     """
 
     words: str
     graded: bool
     measure: Callable[[Sequence[Row], Sequence[Reply]], ArrayLike]
+    gathers: bool = False
 
     def of(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Floats:
         """(n,) losses in 0..1; 1 where the measure is no number."""
@@ -99,6 +101,7 @@ def _likeness(task: Task, form: Form) -> Loss:
             "1 − ROUGE-L of the best reference",
             True,
             lambda rows, replies: 1.0 - np.asarray(graded.grades(rows, replies, form)),
+            gathers=True,
         )
     words = "the answer is not the reference's" if task.name == "classify" else "the answer is not exactly the reference"
     return Loss(words, False, lambda rows, replies: ~same(_outputs(rows), _outputs(replies)))

@@ -131,6 +131,8 @@ class Certificate(_Part):
         loss: the loss that alpha bounds, in words.
         measure: of texts, which loss that is, where it is not their likeness to the reference's; it is written only then.
         overall: of all requests, the share that may be answered locally and disagree, on average. It is written only where it was asked.
+        counts: what the promise is a share of: requests as they come, or distinct texts. Older certificates do not say it, and counted
+            each text once.
         by: what the segments are: empty for none, `label` for the label that is answered, else a column.
         answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
         method: the test.
@@ -152,6 +154,7 @@ class Certificate(_Part):
     alpha: Level
     delta: Level
     overall: Level | None = None
+    counts: Literal["", "requests", "texts"] = ""
     by: str = ""
     answering: tuple[Answered, ...] = Field(min_length=1)
     method: str
@@ -205,7 +208,7 @@ class Certificate(_Part):
         for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
             if not facts[part][name]:
                 del facts[part][name]
-        for name in ("measure", "begun", "overall"):
+        for name in ("measure", "begun", "overall", "counts"):
             if not facts[name]:
                 del facts[name]
         return facts
@@ -217,12 +220,19 @@ class Certificate(_Part):
         return facts
 
 
-def statement(alpha: float, delta: float, until: datetime, overall: float | None = None) -> str:
-    """The promise, in the words of the documentation, with its numbers."""
-    besides = f"and of all requests on average at most {overall:.4g} are answered locally and disagree, " if overall is not None else ""
+def statement(alpha: float, delta: float, until: datetime, overall: float | None = None, distinct: bool = False, without: str = "") -> str:
+    """The promise, in the words of the documentation, with its numbers.
+
+    Args:
+        distinct: whether each text was counted once.
+        without: whose texts were left out of the sample, and so are not in the promise: "the bundle was made from", for example.
+    """
+    what = "distinct texts" if distinct else "requests"
+    left_out = f" (but for texts that {without})" if without else ""
+    besides = f"and of all {what} on average at most {overall:.4g} are answered locally and disagree, " if overall is not None else ""
     return (
-        f"of the requests answered locally, at most α = {alpha:.4g} disagree with the reference, with confidence 1−δ = {1 - delta:.4g}, "
-        f"{besides}for traffic exchangeable with the calibration sample; "
+        f"of the {what} answered locally{left_out}, at most α = {alpha:.4g} disagree with the reference, "
+        f"with confidence 1−δ = {1 - delta:.4g}, {besides}for traffic exchangeable with the calibration sample; "
         f"valid until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC or until revoked."
     )
 

@@ -177,7 +177,7 @@ def _drawn(challenger: Model, rows: Sequence[Taken]) -> Drawn:
             read.append(taken.row if taken.heard else _heard(challenger, taken))
         except ValueError:
             unread.append(taken.row.input)
-    return Drawn(read, _NAME, unread, unchecked=_unchecked(rows), jobs={taken.row.input: taken.jobs for taken in rows})
+    return Drawn(read, _NAME, unread, unchecked=_unchecked(rows), jobs={taken.row.input: taken.jobs for taken in rows}, by_text=True)
 
 
 def _heard(challenger: Model, taken: Taken) -> Row:
