@@ -7,6 +7,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from smidgen.cli.help_page import arguments_of, default_of, names_of, options_of, usage_of
 from smidgen.cli.main import app, command
 from smidgen.parts import registry
 
@@ -33,47 +34,23 @@ def page() -> str:
 def _verb(verb: str) -> str:
     spec = command(verb)
     text, _, example = spec.help.rpartition("Example:")
-    arguments = [param for param in spec.params if "Argument" in type(param).__name__]
-    options = [param for param in spec.params if "Argument" not in type(param).__name__ and not getattr(param, "hidden", False)]
-    usage = " ".join(["smidgen", verb, *(_usage(argument) for argument in arguments), "[OPTIONS]" if options else ""]).strip()
+    arguments, panels = arguments_of(spec), options_of(spec)
+    usage = " ".join(["smidgen", verb, *map(usage_of, arguments), "[OPTIONS]" if panels else ""]).strip()
     lines = [f"## {verb}", "", text.strip(), "", "```text", usage, "", f"# for example\n{example.strip()}", "```", ""]
     if arguments:
-        lines += ["| argument | what it is |", "|---|---|", *(f"| `{_usage(a)}` | {_cell(a.help)} |" for a in arguments), ""]
-    panels: dict[str, list[Any]] = {}
-    for option in options:
-        panels.setdefault(option.rich_help_panel or "Options", []).append(option)
+        lines += ["| argument | what it is |", "|---|---|", *(f"| `{usage_of(a)}` | {_cell(a.help)} |" for a in arguments), ""]
     for panel, members in panels.items():
         lines += [f"| {panel} | what it does |", "|---|---|", *(f"| {_names(o)} | {_cell(o.help)}{_default(o)} |" for o in members), ""]
     return "\n".join(lines)
 
 
-def _usage(argument: Any) -> str:
-    name = (argument.metavar or argument.name.upper()).removesuffix("...")
-    name = f"{name}..." if argument.nargs == -1 else name
-    return name if argument.required else f"[{name}]"
-
-
 def _names(option: Any) -> str:
-    names = [*option.opts, *option.secondary_opts]
-    value = "" if getattr(option, "is_flag", False) else f" {_kind(option)}"
-    more = " (may be repeated)" if getattr(option, "multiple", False) else ""
-    return f"`{', '.join(names)}{value}`{more}"
-
-
-def _kind(option: Any) -> str:
-    annotation = option.type_descriptor.annotation
-    for inner in typing.get_args(annotation):
-        if inner is not type(None):
-            annotation = inner
-            break
-    return {int: "N", float: "X", Path: "PATH", str: "TEXT"}.get(annotation, "TEXT")
+    return f"`{names_of(option)}`" + (" (may be repeated)" if getattr(option, "multiple", False) else "")
 
 
 def _default(option: Any) -> str:
-    """The default, where it says something that the help does not."""
-    default = getattr(option, "default", None)
-    plain = isinstance(default, str | int | float | Path) and not isinstance(default, bool)
-    return f" Default: `{default}`." if plain and "default" not in (option.help or "") else ""
+    found = default_of(option)
+    return f" Default: `{found}`." if found else ""
 
 
 def _first(help: str) -> str:

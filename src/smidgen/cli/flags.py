@@ -97,7 +97,7 @@ def given_tree(drawn: Mapping[str, tuple[str, str, FieldInfo]], given: Mapping[s
 
 def _annotation(name: str, field: FieldInfo, panel: str) -> Any:
     flag = flag_of(name, field)
-    default = "" if field.default in (None, False, ()) else f" (default: {field.default})"
+    default = "" if field.default in (None, False, (), "") else f" (default: {field.default})"
     kind, choices = _kind(field.annotation)
     help = f"{field.description or ''}{f' One of: {choices}.' if choices else ''}{default}"
     declared = f"{flag}/--no-{flag.lstrip('-')}" if kind is bool else flag

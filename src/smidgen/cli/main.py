@@ -17,6 +17,7 @@ import typer.exceptions
 import typer.main
 from rich.markup import escape
 
+from smidgen.cli.help_page import VerbCommand
 from smidgen.cli.screen import errors
 from smidgen.core.errors import MachineError, SmidgenError
 from smidgen.core.printable import printable
@@ -54,7 +55,7 @@ class Verbs(typer.core.TyperGroup):
 def command(verb: str) -> Any:
     """One verb as Typer's command object. A verb's `part` is a function that Typer understands."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    app.command(name=verb)(registry.find("cli", verb))
+    app.command(name=verb, cls=VerbCommand)(registry.find("cli", verb))
     return typer.main.get_command(app)
 
 

@@ -1,0 +1,115 @@
+"""The help of a verb: every flag whole, whatever the terminal's width, with its description beside or below it."""
+
+from __future__ import annotations
+
+import textwrap
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer.core
+from rich.text import Text
+
+from smidgen.cli.screen import out
+
+_FLAGS_WIDTH = 22
+_WIDEST = 100
+_NARROWEST = 40
+_KINDS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+
+
+class VerbCommand(typer.core.TyperCommand):
+    """A verb whose help cuts nothing off: Typer's own puts an ellipsis where a flag or an address is longer than its column."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the page."""
+        width = max(_NARROWEST, min(out.width, _WIDEST))
+        for line in _page(self, str(ctx.command_path), width):
+            out.print(line, soft_wrap=True)
+
+
+def arguments_of(command: Any) -> list[Any]:
+    """The positional arguments of a verb."""
+    return [param for param in command.params if "Argument" in type(param).__name__]
+
+
+def options_of(command: Any) -> dict[str, list[Any]]:
+    """The flags of a verb that are shown, by the title that they stand under."""
+    panels: dict[str, list[Any]] = {}
+    for param in command.params:
+        if "Argument" not in type(param).__name__ and not getattr(param, "hidden", False):
+            panels.setdefault(param.rich_help_panel or "Options", []).append(param)
+    return panels
+
+
+def usage_of(argument: Any) -> str:
+    """An argument as the usage line has it: `FILE`, `[DIR]`, `[DIR]...`."""
+    name = (argument.metavar or argument.name.upper()).strip("[]").removesuffix("...")
+    several = "..." if argument.nargs == -1 else ""
+    return f"{name}{several}" if argument.required else f"[{name}{several}]"
+
+
+def names_of(option: Any) -> str:
+    """A flag with the value it takes: `--out PATH`, `--relabel`, `--dedupe, --no-dedupe`."""
+    value = "" if getattr(option, "is_flag", False) else f" {_kind(option)}"
+    return ", ".join([*option.opts, *option.secondary_opts]) + value
+
+
+def default_of(option: Any) -> str:
+    """The default, where it says something that the description does not; else nothing."""
+    default = getattr(option, "default", None)
+    plain = isinstance(default, str | int | float | Path) and not isinstance(default, bool)
+    return str(default) if plain and "default" not in (option.help or "") else ""
+
+
+def _kind(option: Any) -> str:
+    if option.metavar:
+        return str(option.metavar)
+    annotation = option.type_descriptor.annotation
+    for inner in typing.get_args(annotation):
+        if inner is not type(None):
+            annotation = inner
+            break
+    return _KINDS.get(annotation, "TEXT")
+
+
+def _page(command: Any, path: str, width: int) -> Iterator[Text]:
+    arguments, panels = arguments_of(command), options_of(command)
+    text, _, example = (command.help or "").rpartition("Example:")
+    yield from _wrapped(" ".join(["Usage:", path, *map(usage_of, arguments), "[OPTIONS]" if panels else ""]).strip(), width, "bold")
+    for paragraph in text.strip().split("\n\n"):
+        yield Text()
+        yield from _wrapped(paragraph, width)
+    yield Text()
+    yield Text(f"Example: {' '.join(example.split())}", "green")  # on one line, ready to paste
+    if arguments:
+        yield from _listed("Arguments", [(usage_of(argument), argument.help or "") for argument in arguments], width)
+    for title, options in panels.items():
+        rows = []
+        for option in options:
+            more = " May be repeated." if getattr(option, "multiple", False) and "repeated" not in (option.help or "") else ""
+            default = f" (default: {found})" if (found := default_of(option)) else ""
+            rows.append((names_of(option), f"{option.help or ''}{more}{default}"))
+        yield from _listed(title, rows, width)
+
+
+def _listed(title: str, rows: Sequence[tuple[str, str]], width: int) -> Iterator[Text]:
+    """Names with their descriptions in a column; a name that is wider than its column stands on a line of its own."""
+    yield Text()
+    yield Text(f"{title}:", "bold")
+    indent = " " * (_FLAGS_WIDTH + 4)
+    for name, text in rows:
+        lines = _lines(text, width - len(indent)) or [""]
+        beside = len(name) <= _FLAGS_WIDTH
+        yield Text.assemble("  ", (name, "cyan"), f"{' ' * (_FLAGS_WIDTH + 2 - len(name))}{lines[0]}" if beside else "")
+        yield from (Text(f"{indent}{line}") for line in (lines[1:] if beside else lines))
+
+
+def _wrapped(text: str, width: int, style: str = "") -> Iterator[Text]:
+    yield from (Text(line, style) for line in _lines(text, width))
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Lines of a text. A word that is longer than a line is left whole."""
+    return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
