@@ -42,7 +42,7 @@ def run(context: Context) -> None:
         "is left, by whatever kind it is called; or at least touched. Patterns alone (forms and check digits), and patterns with the "
         "redaction model that comes with smidgen. Types are the files' own; titles, nationalities and ages, which are not meant to be "
         "masked (ages under 90), are left out. Intervals are over templates, of the share that is wholly masked. What is masked without "
-        "need is not counted here: `redaction` has the precision. No time is measured.",
+        "need is counted by `overmasking`. No time is measured.",
         COLUMNS,
     )
     for name, path in FILES.items():
