@@ -220,7 +220,7 @@ def test_a_revoked_sample_is_not_taken_again(certified_bundle: Path, tmp_path: P
     file = write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000))
     run(certified_bundle, file)
     assert shown(certified_bundle, NOW).valid
-    assert len(revoke(certified_bundle, "new products", NOW)) == 2
+    assert len(revoke(certified_bundle, "new products", NOW)) == 3
     assert (shown(certified_bundle, NOW).state, "new products" in shown(certified_bundle, NOW).why) == (State.REVOKED, True)
     with pytest.raises(InputError, match="was revoked"):
         run(certified_bundle, file)

@@ -12,13 +12,16 @@ import pytest
 from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
 from tests.line_versions import line_of
 
+from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import CertificateError, InputError
 from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown
 from smidgen.flows.live import load
+from smidgen.flows.vouching import subject_of
 from smidgen.gateway import auditing, register, revocation, signing
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.standing import State
+from smidgen.gateway.watching import Watch
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROWS = pairs(1500, 3, start=20_000)
@@ -209,3 +212,36 @@ def test_on_another_machine_that_trusts_its_key_audits_begin_there(
     assert shown(certified_bundle, NOW).valid
     auditing.observe(certified_bundle, paper, 0.0, now=NOW)
     assert auditing.audited(paper).audits == 1
+
+
+def test_a_copied_bundle_does_not_escape_its_revocation(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """By the manifest's hash: neither on the revoked sample, nor with a certificate of its own on much of it."""
+    run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS))
+    early, late = (tmp_path / place / "support" for place in ("early", "late"))
+    shutil.copytree(certified_bundle, early)
+    mine = run(early, write_pairs(tmp_path / "most.csv", ROWS[:1400])).certificate
+    fresh = tmp_path / "fresh" / "support"
+    shutil.copytree(certified_bundle, fresh)
+    run(fresh, write_pairs(tmp_path / "new.csv", pairs(1500, 8, start=60_000)))
+    watch = Watch(early, subject_of(read_manifest(early)), lambda: NOW)
+    assert watch().valid and shown(early, NOW).valid
+    revoke(certified_bundle, "the audit found it", NOW)
+    shutil.copytree(certified_bundle, late)
+    with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+        run(late, tmp_path / "c.csv")
+    found = shown(early, NOW)
+    assert (found.state, "the audit found it" in found.why) == (State.REVOKED, True) and found.certificate == mine
+    assert watch().state is State.REVOKED, "a server that has it open sees it"
+    assert shown(fresh, NOW).valid, "a sample of its own says what it says"
+
+
+def test_a_copy_is_found_where_the_revocation_was_written_by_an_older_smidgen(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    """It wrote none by the manifest: the register of certificates knows which were of the same one."""
+    run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS))
+    revoke(certified_bundle, "drift", NOW)
+    (written,) = (tmp_path / "home" / "revocations").glob("manifest-*.json")
+    written.unlink()
+    copy = tmp_path / "copy" / "support"
+    shutil.copytree(certified_bundle, copy)
+    with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
+        run(copy, tmp_path / "c.csv")

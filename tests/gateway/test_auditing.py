@@ -33,7 +33,8 @@ def test_a_new_certificate_begins_anew(folder: Path) -> None:  # noqa: F811
     old = given(folder)
     for _ in range(20):
         auditing.observe(folder, old, 1.0)
-    new = given(folder, id="0" * 31 + "2")
+    fresh = old.calibration.model_copy(update={"rows_sha256": "e" * 64})
+    new = given(folder, id="0" * 31 + "2", calibration=fresh)
     assert standing(folder, SUBJECT, NOW + timedelta(hours=1)).valid
     assert (auditing.audited(new).audits, auditing.audited(old).revoked) == (0, True)
 
@@ -43,8 +44,8 @@ def test_the_revocation_is_written_again_where_it_was_lost(folder: Path, own_hom
     paper = given(folder)
     for _ in range(20):
         auditing.observe(folder, paper, 1.0)
-    revocation.place(folder).unlink()
-    (own_home / "revocations" / f"{paper.id}.json").unlink()
+    for file in (revocation.place(folder), *(own_home / "revocations").iterdir()):
+        file.unlink()
     found = standing(folder, SUBJECT, NOW)
     assert found.state is State.REVOKED and "the audits found" in found.why, "what the audits have come to is enough"
     assert auditing.observe(folder, paper, 0.0)
@@ -58,8 +59,8 @@ def test_a_server_that_starts_writes_it_again(folder: Path, own_home: Path) -> N
     assert standing(folder, SUBJECT, NOW).valid
     for _ in range(20):
         auditing.observe(folder, paper, 1.0)
-    revocation.place(folder).unlink()
-    (own_home / "revocations" / f"{paper.id}.json").unlink()
+    for file in (revocation.place(folder), *(own_home / "revocations").iterdir()):
+        file.unlink()
     auditing.mend(folder, paper)
     assert revocation.revoked(folder, paper.id) is not None and standing(folder, SUBJECT, NOW).state is State.REVOKED
 

@@ -93,8 +93,8 @@ def _audited_to_the_end(folder: Path, home: Path) -> None:  # noqa: F811
     """As where the revocation could not be written."""
     for _ in range(20):
         auditing.observe(folder, paper(), 1.0)
-    revocation.place(folder).unlink()
-    (home / "revocations" / f"{paper().id}.json").unlink()
+    for file in (revocation.place(folder), *(home / "revocations").iterdir()):
+        file.unlink()
 
 
 def _audits_damaged(folder: Path, home: Path) -> None:  # noqa: F811

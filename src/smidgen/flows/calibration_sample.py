@@ -23,7 +23,8 @@ from smidgen.flows.cells import reader
 from smidgen.flows.learning.own import Use
 from smidgen.flows.live import Model
 from smidgen.flows.losses import Loss
-from smidgen.gateway import revocation, signing
+from smidgen.flows.vouching import subject_of
+from smidgen.gateway import register, revocation, signing
 from smidgen.gateway.certificate import Calibration
 from smidgen.gateway.marks import Marks
 from smidgen.stats.intervals import Floats
@@ -39,8 +40,6 @@ _UNFIT: Mapping[Use, str] = {
     "old": "they were held out before the line's latest revocation",
 }
 """Of a line's version, texts that say nothing of it, though it learnt from none of them."""
-MOST_REFUTED = 0.1
-"""Of a sample's rows, those that may be of one whose certificate was revoked."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def answered(
     file_sha256 = drawn.file_sha256 or rows_sha256
     friend.refuse(file_sha256, rows_sha256, drawn.name)
     marks = Marks.of(((near.folded(joined(text)), output) for text, output in listed), signing.key())
-    _refuse_refuted(model.folder, rows_sha256, marks, drawn.name)
+    _refuse_refuted(model, rows_sha256, marks, drawn.name)
     given = task.gathered(drawn.rows) if isinstance(task, Graded) and loss.gathers else list(drawn.rows)
     unread = [Row(text) for text in drawn.unread]
     total = len(given) + len(unread)
@@ -222,13 +221,16 @@ def _jobs(drawn: Drawn, rows: Sequence[Row], fewest: int, progress: Progress) ->
     return tuple(sorted(id for id, count in counts.items() if count >= fewest))
 
 
-def _refuse_refuted(folder: Path, rows_sha256: str, marks: Marks, name: str) -> None:
-    """Raise InputError for the sample of a certificate that was revoked, and for one that has too much of such a one in it."""
-    for gone in revocation.refuted(folder):
+def _refuse_refuted(model: Model, rows_sha256: str, marks: Marks, name: str) -> None:
+    """Raise InputError for the sample of a certificate that was revoked, here or of a copy of the bundle, and for one that has too much of
+    such a one in it."""
+    manifest = subject_of(model.manifest).sha256
+    given = [paper.id for paper in register.given(manifest)]
+    for gone in revocation.refuted(model.folder, manifest, given):
         share = 1.0 if gone.sample == rows_sha256 else 0.0
         with suppress(ValueError):
             share = max(share, marks.share_in(Marks.read(gone.marks)))
-        if share > MOST_REFUTED:
+        if share > revocation.MOST_REFUTED:
             whose = "this is" if share == 1 else f"{share:.0%} of the rows are of"
             raise InputError(
                 f"{whose} the sample of a certificate that was revoked: what it says of the traffic was found to be wrong",

@@ -217,7 +217,8 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
     found = papers.read(papers.place(folder))
     try:
         sample = found.calibration
-        return revocation.revoke(folder, found.id, reason.strip(), now or datetime.now(UTC), sample.rows_sha256, sample.marks)
+        moment = now or datetime.now(UTC)
+        return revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
     except OSError as error:
         raise CertificateError(
             "the revocation could not be written down",

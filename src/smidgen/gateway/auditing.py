@@ -149,8 +149,9 @@ def _write(file: Path, audit: Audit) -> None:
 
 
 def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:
+    sample, manifest = paper.calibration, paper.bundle.sha256
     if revocation.revoked(bundle, paper.id) is None:
-        revocation.revoke(bundle, paper.id, reason, now, paper.calibration.rows_sha256, paper.calibration.marks)
+        revocation.revoke(bundle, paper.id, reason, now, sample.rows_sha256, sample.marks, manifest)
 
 
 def _read(file: Path, paper: Certificate) -> Audit:

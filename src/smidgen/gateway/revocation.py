@@ -1,19 +1,23 @@
 """Revocations: once a certificate is revoked it stays so, through restarts, copies and clean-ups.
 
-Each stands in two places, and one of them is enough: beside the bundle, so that it goes where the bundle goes, and in smidgen's home, so
-that it outlives what is done to the bundle's folder. Both only grow. A record that cannot be read counts as one that revokes.
+Each stands in three places, and one of them is enough: beside the bundle, so that it goes where the bundle goes; and twice in smidgen's
+home, by the certificate's id and by the SHA-256 of the bundle's manifest, so that it outlives what is done to the bundle's folder and finds
+its copies. All only grow. A record that cannot be read counts as one that revokes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
 import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from smidgen.gateway.marks import Marks
 from smidgen.store import atomic
 from smidgen.store.home import home
 from smidgen.store.line import line_of
@@ -21,6 +25,8 @@ from smidgen.store.line import line_of
 SUFFIX = ".revocations.json"
 _LOCK_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
+MOST_REFUTED = 0.1
+"""Of a sample's rows, those that may be of one whose certificate was revoked."""
 
 
 class Revocation(BaseModel):
@@ -50,16 +56,20 @@ def place(bundle: Path) -> Path:
     return folder.parent / f"{folder.name}{SUFFIX}"
 
 
-def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "", marks: str = "") -> list[Path]:
+def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: str = "", marks: str = "", manifest: str = "") -> list[Path]:
     """Revoke a certificate of a bundle, given on this sample; returns where that was written down. A second time changes nothing.
 
-    Raises OSError where it could not be written in either place.
+    `manifest`: the SHA-256 of the bundle's manifest, by which copies of it are found.
+
+    Raises OSError where it could not be written in any place.
     """
     entry = Revocation(certificate=certificate, reason=reason, sample=sample, at=at, marks=marks)
     done, fault = [], None
-    for write in (_at_home, _beside):
+    files = ([_manifest_file(manifest)] if manifest else []) + [place(bundle)]
+    writes: list[Callable[[], Path]] = [functools.partial(_at_home, entry), *(functools.partial(_added, file, entry) for file in files)]
+    for write in writes:
         try:
-            done.append(write(bundle, entry))
+            done.append(write())
         except (OSError, ValueError) as error:  # read-only places, and a record that is damaged and so revokes all by itself
             fault = error
     if not done:
@@ -67,8 +77,13 @@ def revoke(bundle: Path, certificate: str, reason: str, at: datetime, sample: st
     return done
 
 
-def revoked(bundle: Path, certificate: str) -> Revocation | None:
-    """The revocation of a certificate; None where it is not revoked."""
+def revoked(bundle: Path, certificate: str, manifest: str = "", sample: str = "", marks: str = "") -> Revocation | None:
+    """The revocation of a certificate; None where it is not revoked.
+
+    Args:
+        manifest: the SHA-256 of the bundle's manifest: another copy's revocation counts here, too.
+        sample, marks: of the certificate. One that stands on much of a revoked sample, of the same manifest, is revoked with it.
+    """
     for file, every in ((_home_file(certificate), True), (place(bundle), False)):
         if not file.exists() and not file.is_symlink():
             continue
@@ -81,12 +96,34 @@ def revoked(bundle: Path, certificate: str) -> Revocation | None:
             return found
         if every:
             return Revocation(certificate=certificate, reason=f"the record of revocations is empty ({file.name})")
-    return None
+    return _of_a_copy(certificate, manifest, sample, marks) if manifest else None
 
 
-def watched(bundle: Path, certificate: str) -> list[Path]:
+def _of_a_copy(certificate: str, manifest: str, sample: str, marks: str) -> Revocation | None:
+    """The revocation of a certificate of another copy of the bundle, which stands on much the same sample as this one."""
+    file = _manifest_file(manifest)
+    if not file.exists() and not file.is_symlink():
+        return None
+    try:
+        entries = _read(file).revoked
+    except (OSError, ValueError) as error:
+        return Revocation(certificate=certificate, reason=f"the record of revocations cannot be read ({file.name}: {error})")
+    return next((entry for entry in entries if entry.certificate == certificate or shared(sample, marks, [entry]) > MOST_REFUTED), None)
+
+
+def shared(sample: str, marks: str, entries: Iterable[Revocation]) -> float:
+    """The largest share of a sample's rows that stand in the sample of a revoked certificate, 0..1."""
+    most = 0.0
+    for entry in entries:
+        most = max(most, float(bool(sample) and entry.sample == sample))
+        with contextlib.suppress(ValueError):
+            most = max(most, Marks.read(marks).share_in(Marks.read(entry.marks)))
+    return most
+
+
+def watched(bundle: Path, certificate: str, manifest: str = "") -> list[Path]:
     """All that `revoked` reads: a change of any of these may change what it says."""
-    return [_home_file(certificate), place(bundle)]
+    return [_home_file(certificate), place(bundle), *([_manifest_file(manifest)] if manifest else [])]
 
 
 def known(bundle: Path, certificate: str | None = None) -> frozenset[Revocation]:
@@ -131,20 +168,26 @@ def carry(source: Path, target: Path) -> None:
         _write(there, Revocations(revoked=(*before, *(entry for entry in more if entry not in before))))
 
 
-def refuted(bundle: Path) -> tuple[Revocation, ...]:
-    """The revocations of the bundle, and of the other versions of its line, as far as the records beside them can be read: what their
-    samples say of today's traffic was found to be wrong."""
+def refuted(bundle: Path, manifest: str = "", certificates: Iterable[str] = ()) -> tuple[Revocation, ...]:
+    """The revocations of the bundle, of the other versions of its line, and of copies of it, as far as the records can be read: what their
+    samples say of today's traffic was found to be wrong.
+
+    Args:
+        manifest: the SHA-256 of the bundle's manifest.
+        certificates: ids of certificates that were given for that manifest.
+    """
     records = [place(bundle)]
     if line_of(bundle) is not None:
         records = sorted(bundle.resolve().parent.glob(f"*{SUFFIX}"))
+    records += [_manifest_file(manifest)] if manifest else []
     found: list[Revocation] = []
-    for record in records:
+    for record in (*records, *map(_home_file, certificates)):
         with contextlib.suppress(OSError, ValueError):
-            found += _read(record).revoked
+            found += [entry for entry in _read(record).revoked if entry not in found]
     return tuple(found)
 
 
-def _at_home(bundle: Path, entry: Revocation) -> Path:
+def _at_home(entry: Revocation) -> Path:
     file = _home_file(entry.certificate)
     file.parent.mkdir(exist_ok=True)
     if not file.exists():
@@ -152,8 +195,8 @@ def _at_home(bundle: Path, entry: Revocation) -> Path:
     return file
 
 
-def _beside(bundle: Path, entry: Revocation) -> Path:
-    file = place(bundle)
+def _added(file: Path, entry: Revocation) -> Path:
+    file.parent.mkdir(exist_ok=True)
     with filelock.FileLock(home() / "revocations.lock", timeout=_LOCK_SECONDS):
         before = _read(file).revoked if file.exists() else ()
         if all(known.certificate != entry.certificate for known in before):
@@ -163,6 +206,10 @@ def _beside(bundle: Path, entry: Revocation) -> Path:
 
 def _home_file(certificate: str) -> Path:
     return home() / "revocations" / f"{certificate}.json"
+
+
+def _manifest_file(sha256: str) -> Path:
+    return home() / "revocations" / f"manifest-{sha256}.json"
 
 
 def _write(file: Path, record: Revocations) -> None:

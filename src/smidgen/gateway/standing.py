@@ -147,7 +147,7 @@ def _state(found: Certificate, bundle: Path, subject: Subject) -> tuple[State, s
         return State.BASE, "the bundle grew from other weights than the certified one"
     if found.bundle.sha256 != subject.sha256:
         return State.BUNDLE, f"it is for the bundle {found.bundle.id}, and this is {subject.id}"
-    gone = revocation.revoked(bundle, found.id)
+    gone = revocation.revoked(bundle, found.id, found.bundle.sha256, found.calibration.rows_sha256, found.calibration.marks)
     if gone is not None:
         return State.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
     try:

@@ -109,12 +109,13 @@ class Watch:
         file = papers.place(self._bundle)
         stamps = {str(file): stamp(file)}
         try:
-            name = papers.read(file).id
+            paper = papers.read(file)
+            name, manifest = paper.id, paper.bundle.sha256
         except CertificateError:
-            name = ""
+            name = manifest = ""
         # All before the reading that counts: what is changed in the midst of it is seen the next time.
         own = (self._manifest,) if self._manifest is not None else ()
-        for path in (*own, *signing.watched(), *self._pointers, *(revocation.watched(self._bundle, name) if name else ())):
+        for path in (*own, *signing.watched(), *self._pointers, *(revocation.watched(self._bundle, name, manifest) if name else ())):
             stamps[str(path)] = stamp(path)
         audits = auditing.place(name) if name else None
         audited = (str(audits), stamp(audits)) if audits is not None else None
