@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+from tests.line_versions import line_of
 
 from smidgen.cli.main import code
-from smidgen.core.errors import UnknownPart
+from smidgen.core.errors import InputError, UnknownPart
 from smidgen.flows.certifying import Terms, certify, revoke
 from smidgen.flows.costing import Asked, reckoned
 from smidgen.flows.live import load
@@ -23,6 +25,7 @@ from smidgen.judge.report import Report
 from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, Speed, TrainingFacts
 from smidgen.judge.student_facts import StudentFacts
 from smidgen.judge.teacher_facts import TeacherFacts
+from smidgen.store.line import Line
 
 PRICES = {
     "as_of": "2026-11-20",
@@ -187,6 +190,21 @@ def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, t
     later = reckoned(asked)
     assert (later.local.source, later.asked.share_local) == ("assumed", 0.8)
     assert "assumed, for support.certificate.json does not hold (revoked: new products" in " ".join(later.assumptions)
+
+
+def test_of_a_line_its_champion_is_reckoned_with(certified_bundle: Path, tmp_path: Path, prices: str) -> None:  # noqa: F811
+    line, (first, champion) = line_of(tmp_path / "line", 2)
+    for number, id in enumerate((first, champion)):
+        shutil.copyfile(certified_bundle / "report.json", line.version(id) / "report.json")
+        told = json.loads((line.version(id) / "report.json").read_text(encoding="utf-8"))
+        told["speed"]["texts_per_second"] = 100.0 + number
+        (line.version(id) / "report.json").write_text(json.dumps(told), encoding="utf-8")
+    found = reckoned(Asked(1000, bundle=line.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
+    assert found.asked.texts_per_second == 101.0 and found.asked.bundle == line.version(champion)
+    empty = Line(tmp_path / "empty")
+    empty.begin("empty")
+    with pytest.raises(InputError, match="no champion yet"):
+        reckoned(Asked(1000, bundle=empty.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
 
 
 @pytest.mark.parametrize(

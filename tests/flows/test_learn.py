@@ -209,6 +209,7 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     ask = Ask(task="classify", overrides=("student.kind=linear",), certificate=Asked(alpha=0.1), threads=1)
     with pytest.raises(DataError, match="no rows to learn from"):
         learn(line.folder, ask)
+    assert not line.folder.exists(), "what failed leaves nothing behind"
     capture(rows(1100, 5), "support", start, corrected=30)
     assert new_pairs(line, Capture()) == 1100
     done = learn(line.folder, ask)
@@ -255,6 +256,21 @@ def test_the_second_learning_reads_again_what_the_line_was_born_from(traffic: No
     held = {pair.input for pair in (*held_out("big"), *held_out("support"))}
     assert again.rows["choosing"] + again.rows["certifying"] == len(held) and len(held) > 200, "what is held out stays so"
     assert open_bundle(line.version(again.champion or "")).manifest.form["labels"] == [label.capitalize() for label in LABELS]
+
+
+def test_a_first_learning_that_fails_leaves_no_folder_and_touches_nothing_else(traffic: None, tmp_path: Path) -> None:
+    few = write(tmp_path / "few.jsonl", rows(3, 1))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for folder in (tmp_path / "new", mine):
+        with pytest.raises(DataError):
+            learn(folder, Ask(task="classify", data=(few,), input="text", label="intent", overrides=("student.kind=linear",), threads=1))
+    assert not (tmp_path / "new").exists() and mine.is_dir() and not list(mine.iterdir())
+    line = Line(tmp_path / "begun")
+    key = line.begin("begun").key
+    with pytest.raises(DataError):
+        learn(line.folder, Ask(task="classify", threads=1))
+    assert line.read().key == key, "a line that was there before stays"
 
 
 def countries(count: int) -> list[Exchange]:

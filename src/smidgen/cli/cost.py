@@ -13,7 +13,11 @@ from smidgen.cli.screen import out, print_json
 def cost(
     requests_per_month: Annotated[int, typer.Option(min=1, max=10**12, help="Requests in the first month.")],
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Folder of a bundle: its report says how fast it is, and how long a request.")
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of a bundle or a line: the report, of a line its champion's, says how fast it is and how long a request is.",
+        ),
     ] = None,
     tokens_in: Annotated[
         float | None, typer.Option(min=0, max=1e7, help="Tokens that a large model reads for one request (default: as the report says).")

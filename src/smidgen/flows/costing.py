@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import InputError, UnknownPart
+from smidgen.flows import lines
 from smidgen.flows.local_share import LocalShare, local_share
 from smidgen.judge import cost, payback_words, price_list
 from smidgen.judge.break_even import HOURS_A_MONTH, BreakEven, Case, reckon
@@ -137,12 +138,15 @@ def reckoned(asked: Asked, today: datetime.date | None = None) -> Reckoned:
     """The answer.
 
     Raises:
-        InputError: there is no bundle in the folder, or nobody says how many tokens a request has; a price list that cannot be read.
+        InputError: there is no bundle in the folder, or it is a line without a champion; nobody says how many tokens a request has; a price
+            list that cannot be read.
         RecipeError: a price list with mistakes.
         UnknownPart: a model that the list does not have.
         BundleError: a report that cannot be read, or the manifest of a bundle that has a certificate.
     """
     table = price_list.read(asked.prices)
+    if asked.bundle is not None:
+        asked = replace(asked, bundle=lines.folder_of(asked.bundle))
     report = _report(asked.bundle)
     local = local_share(asked.share_local, asked.bundle)
     full = replace(_filled(asked, report), share_local=local.share)

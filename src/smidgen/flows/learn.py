@@ -155,35 +155,49 @@ def learn(folder: Path, ask: Ask, progress: Progress | None = None, now: datetim
     began = now or datetime.now(UTC)
     _check(ask)
     jobs = [taking_up.found(id, ask.capture.url) for id in ask.jobs]
+    new, there = not is_line(folder), folder.exists()
     line = _begun(folder, ask, jobs)
-    with line.learning(), ExitStack() as stack:
-        # Before anything is swept up: with a version's certificate goes what tells that it was revoked in smidgen's home.
-        freshness.remembered(line, freshness.revocations(line), began)
-        enthroning.sweep(line)
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=enthroning.WORK, dir=line.folder)))
-        if ask.start is not None:
-            _taken_in(line, ask.start, work, began, progress)
-        champion = load(line.folder, ask.threads) if line.read().champion is not None else None
-        if champion is not None:
-            stack.callback(champion.close)
-        for job in jobs:
-            taking_up.remembered(line, job, champion.manifest.task if champion is not None else ask.task)
-        recipe = _recipe(line, champion, ask)
-        losses.check(ask.certificate.loss or "likeness", registry.find("tasks", recipe.task))
-        names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
-        for file in ask.data:
-            gathering.given(file, line, recipe, names, began, progress)
-        for name in ask.forget:
-            gathering.forgotten(line, name)
-        revoked, read = freshness.revocations(line), now or datetime.now(UTC)
-        pointer = gathering.noted(line, freshness.remembered(line, revoked, read), ask.capture)
-        form = champion.form if champion is not None else None
-        material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since, now=read)
-        if champion is not None and _the_same(pointer.last, ask, material):
-            return _kept(line, pointer, began, "there is nothing new to learn from", ask, material)
-        held_no_more(line, material.joined)
-        started = _Started(line, pointer, champion, revoked, recipe, work, began, now)
-        return _challenged(started, material, ask, progress)
+    try:
+        with line.learning(), ExitStack() as stack:
+            if new:
+                stack.callback(line.undo)  # where it ends without a champion nothing of it stays
+            return _learnt(line, ask, jobs, stack, began, now, progress)
+    finally:
+        if new:
+            line.leave(folder=not there)
+
+
+def _learnt(
+    line: Line, ask: Ask, jobs: Sequence[Job], stack: ExitStack, began: datetime, now: datetime | None, progress: Progress
+) -> Learned:
+    """The same under the line's lock for learning, of a line that is there. `stack` is closed before the lock is let go of."""
+    # Before anything is swept up: with a version's certificate goes what tells that it was revoked in smidgen's home.
+    freshness.remembered(line, freshness.revocations(line), began)
+    enthroning.sweep(line)
+    work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=enthroning.WORK, dir=line.folder)))
+    if ask.start is not None:
+        _taken_in(line, ask.start, work, began, progress)
+    champion = load(line.folder, ask.threads) if line.read().champion is not None else None
+    if champion is not None:
+        stack.callback(champion.close)
+    for job in jobs:
+        taking_up.remembered(line, job, champion.manifest.task if champion is not None else ask.task)
+    recipe = _recipe(line, champion, ask)
+    losses.check(ask.certificate.loss or "likeness", registry.find("tasks", recipe.task))
+    names = Names(ask.input, ask.label, champion.columns if champion is not None else (None, None))
+    for file in ask.data:
+        gathering.given(file, line, recipe, names, began, progress)
+    for name in ask.forget:
+        gathering.forgotten(line, name)
+    revoked, read = freshness.revocations(line), now or datetime.now(UTC)
+    pointer = gathering.noted(line, freshness.remembered(line, revoked, read), ask.capture)
+    form = champion.form if champion is not None else None
+    material = gathering.material(line, pointer, recipe, form, ask.capture, revoked=pointer.fresh_since, now=read)
+    if champion is not None and _the_same(pointer.last, ask, material):
+        return _kept(line, pointer, began, "there is nothing new to learn from", ask, material)
+    held_no_more(line, material.joined)
+    started = _Started(line, pointer, champion, revoked, recipe, work, began, now)
+    return _challenged(started, material, ask, progress)
 
 
 @dataclass(frozen=True)

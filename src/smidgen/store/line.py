@@ -15,8 +15,10 @@ nobody: what asks it fails, in words, and nothing else is served in its place.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -47,6 +49,7 @@ HELD_OUT = 0.3
 _MOST_BYTES = 8 * 1024 * 1024
 _LOCK_SECONDS = 10
 _LONGEST_WHY = 2000
+_LOCKS = (".line.lock", ".learn.lock")
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Who = Literal["learn", "rollback", "hand"]
@@ -263,6 +266,24 @@ class Line:
             )
         return found
 
+    def undo(self) -> None:
+        """Take away a line that was begun and has no champion, with all that it keeps: what was to be its first version failed. Call it
+        under the lock for learning, and `leave` after that. What cannot be removed stays."""
+        with contextlib.suppress(OSError, SmidgenError):
+            if self.read().champion is None:
+                self.file.unlink()
+                for place in ("rows", "versions"):
+                    shutil.rmtree(self.folder / place, ignore_errors=True)
+
+    def leave(self, *, folder: bool) -> None:
+        """Remove the locks of a line that was undone, and where it is asked for its folder, unless anything else is in it."""
+        with contextlib.suppress(OSError):
+            if not self.file.exists() and not _strangers(self.folder):
+                for name in _LOCKS:
+                    (self.folder / name).unlink(missing_ok=True)
+                if folder:
+                    self.folder.rmdir()
+
     def change(self, how: Callable[[Pointer], Pointer]) -> Pointer:
         """Read, change and write the pointer under the lock; returns what stands there now. Raises as `read` does, and LineBusy where
         another process holds the lock too long; BundleError where it cannot be written, and then the old one stays."""
@@ -372,4 +393,4 @@ def _is_id(name: str) -> bool:
 
 def _strangers(folder: Path) -> bool:
     """Whether there is anything that a line does not leave there itself."""
-    return any(entry.name not in ("rows", "versions", ".line.lock", ".learn.lock") for entry in folder.iterdir())
+    return any(entry.name not in ("rows", "versions", *_LOCKS) for entry in folder.iterdir())
