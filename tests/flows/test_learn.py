@@ -273,11 +273,11 @@ def test_a_first_learning_that_fails_leaves_no_folder_and_touches_nothing_else(t
     assert line.read().key == key, "a line that was there before stays"
 
 
-def countries(count: int) -> list[Exchange]:
-    """Orders that the large model sorts by their country."""
+def colleagues(count: int) -> list[Exchange]:
+    """Messages that the large model sorts by who answers them."""
     made = []
     for number, (text, label) in enumerate(rows(count, 8)):
-        answer = dict(zip(LABELS, ("Germany", "France", "Spain", "other"), strict=True))[label]
+        answer = dict(zip(LABELS, ("Anna Schmidt", "Peter Brown", "Maria Lopez", "other"), strict=True))[label]
         facts: dict[str, Any] = {"asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream", "model": "big"}
         made.append(
             Exchange(id=f"c{number}", time=NOW + timedelta(minutes=number), input=text, answer=answer, answer_state="whole", **facts)
@@ -289,18 +289,18 @@ def test_from_zero_labels_that_look_like_personal_data_are_learnt_where_they_are
     overrides = ("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9")
     ask = Ask(task="classify", capture=Capture(asked="support"), overrides=overrides, threads=1)
     with opened() as store:
-        store.add([one for one in Scrubber().exchanges(countries(60)) if one is not None and one.answer != "other"])
+        store.add([one for one in Scrubber().exchanges(colleagues(60)) if one is not None and one.answer != "other"])
         assert all(STAND_IN.fullmatch(pair.reference) for pair in store.pairs("support", None))
     with pytest.raises(DataError, match="no rows to learn from") as told:
         learn(tmp_path / "masked", ask)
     assert "answers were masked as personal data" in told.value.value and "--capture-labels" in told.value.todo
     with opened() as store:
         store.delete_asked("support")
-        named = Scrubber(labels=("germany", "France", "Spain"))
-        store.add([one for one in named.exchanges(countries(200)) if one is not None])
+        named = Scrubber(labels=("anna schmidt", "Peter Brown", "Maria Lopez"))
+        store.add([one for one in named.exchanges(colleagues(200)) if one is not None])
     done = learn(tmp_path / "named", ask)
     champion = open_bundle(Line(tmp_path / "named").version(done.champion or ""))
-    assert champion.manifest.form["labels"] == ["France", "Germany", "Spain", "other"]
+    assert champion.manifest.form["labels"] == ["Anna Schmidt", "Maria Lopez", "Peter Brown", "other"]
     assert done.rows["unusable"].get(MASKED) is None and done.rows["certifying_masked"] == 0
 
 
