@@ -268,7 +268,7 @@ def test_a_finding_of_the_shipped_model_looks_like_its_kind(kind: str, piece: st
         ("the intent is card_arrival.", "the intent is card arrival."),
         ("ask john_smith about it", "ask john smith about it"),
         ("see ana_lima@example.org", "see ana_lima@example.org"),
-        ("open /home/ana_lima/x_y.txt", "open /home/ana_lima/x_y.txt"),
+        ("open /srv/ana_lima/x_y.txt", "open /srv/ana_lima/x_y.txt"),
         ("__init__ and _x", "__init__ and _x"),
     ],
 )
