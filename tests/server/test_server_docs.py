@@ -7,7 +7,18 @@ import re
 from smidgen.parts import registry
 
 FACES = [
-    *("classify", "docs", "feedback", "health", "metrics", "openai-chat", "openai-completions", "openai-embeddings", "openai-models"),
+    *(
+        "classify",
+        "docs",
+        "feedback",
+        "health",
+        "home",
+        "metrics",
+        "openai-chat",
+        "openai-completions",
+        "openai-embeddings",
+        "openai-models",
+    ),
     *("openai-responses", "systemone"),
 ]
 
@@ -35,11 +46,6 @@ def test_docs_load_nothing_from_elsewhere(serve):
     assert response.status_code == 200 and response.headers["content-type"].startswith("text/html")
     assert not re.search(r"https?://|//[a-z]+\.", response.text)
     assert "default-src 'none'" in response.headers["content-security-policy"]
-
-
-def test_the_bare_address_leads_to_the_docs(serve):
-    response = serve().client.get("/", follow_redirects=False)
-    assert response.status_code == 307 and response.headers["location"] == "/docs"
 
 
 def test_replies_are_what_openapi_says(serve):

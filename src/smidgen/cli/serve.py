@@ -205,7 +205,7 @@ def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: S
             )
         for line in watched:
             out.print(line, markup=False, soft_wrap=True)
-    out.print(f"[green]✓[/] {escape(', '.join(names)) or 'gateway'} at [bold]{url}/v1[/]   docs {url}/docs")
+    out.print(f"[green]✓[/] {escape(', '.join(names)) or 'gateway'} at [bold]{url}/v1[/]   try it: {url}/")
     out.print(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'", soft_wrap=True, markup=False)
     if settings.capture != "off":
         masked = "without personal data" if settings.capture_redact == "mask" else "with personal data as it stands in them"

@@ -12,7 +12,7 @@ import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -99,6 +99,9 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     for name in sorted(registry.names("server"), key=lambda name: (name not in _OFTEN, name)):
         app.include_router(registry.find("server", name)(service))
     handle_in(app)
+    if not chosen.keys:
+        labels = [str(label) for model in models[:1] for label in model.form.get("labels") or ()]
+        _fill_examples(app, [*service.models, *chosen.fallback_model], labels[:2])
     if escalation is not None:
         _add_gateway(app, service, chosen, escalation, auditor, cache)
     if service.recorder is not None:
@@ -113,6 +116,25 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         app.add_middleware(Accounting, bookkeeper=service.bookkeeper, tariff=tariff, instead=first)
     _close_doors(app, service, chosen)
     return app
+
+
+def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) -> None:
+    """Let the OpenAPI document's examples name a model that is served, and ask it for labels that it has, so that they can be sent as they
+    stand. Only where no key is needed: the document is open, and names of bundles are not."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        for schema in document.get("components", {}).get("schemas", {}).values():
+            example = schema.get("example")
+            if names and isinstance(example, dict) and "model" in schema.get("properties", {}):
+                schema["example"] = example = {"model": names[0], **example}
+                if labels and isinstance(example.get("questions"), dict):
+                    asked = {name: {**question, "criteria": dict.fromkeys(labels, "")} for name, question in example["questions"].items()}
+                    schema["example"] = {**example, "questions": asked}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _escalation(service: Service, settings: ServeSettings, patience: Patience | None) -> Escalation:

@@ -46,7 +46,7 @@ class SystemOneRequest(BaseModel):
             "example": {
                 "state": "My parcel has not come.",
                 "questions": {
-                    "topic": {"type": "choice", "instructions": "What is it about?", "criteria": {"delivery": None, "payment": None}}
+                    "topic": {"type": "choice", "instructions": "What is it about?", "criteria": {"delivery": "", "payment": ""}}
                 },
             }
         }
