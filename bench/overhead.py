@@ -152,13 +152,13 @@ def _told(line: Line, server: process.Server) -> dict[str, Any]:
         return {}
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as response:
         page = response.read().decode("utf-8")
-    by = _counted(page, "smidgen_gateway_requests_total", "answered_by")
-    stored = _counted(page, "smidgen_capture_rows_total", "outcome")
+    by = counted(page, "smidgen_gateway_requests_total", "answered_by")
+    stored = counted(page, "smidgen_capture_rows_total", "outcome")
     told: dict[str, Any] = {"local_share": by.get("local", 0.0) / sum(by.values())} if by else {}
     return told | ({"stored": stored} if any(stored.values()) else {})
 
 
-def _counted(page: str, name: str, label: str) -> dict[str, float]:
+def counted(page: str, name: str, label: str) -> dict[str, float]:
     """A counter of a page of metrics, by one of its labels."""
     found: dict[str, float] = {}
     for labels, value in re.findall(rf"^{name}\{{(.*)\}} (\S+)$", page, re.MULTILINE):

@@ -133,7 +133,7 @@ def test_counters_are_read_by_one_label() -> None:
         'smidgen_gateway_requests_total{answered_by="local",model="y",why=""} 2.0\n'
         'smidgen_gateway_requests_total{answered_by="upstream",model="",why="passed"} 5.0\n'
     )
-    assert overhead._counted(page, "smidgen_gateway_requests_total", "answered_by") == {"local": 5.0, "upstream": 5.0}
+    assert overhead.counted(page, "smidgen_gateway_requests_total", "answered_by") == {"local": 5.0, "upstream": 5.0}
 
 
 def found(p50: float, rate: float, **more: Any) -> dict[str, Any]:

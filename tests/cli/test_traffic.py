@@ -60,6 +60,18 @@ def test_counts(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 requests" in shown and "support" in shown and "50% of the texts" in shown
 
 
+def test_what_was_not_stored_is_told(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in ((), ("--jobs",)):
+        assert code(["traffic", *flags]) == 0
+        assert "were not stored" not in capsys.readouterr().out
+    with opened() as store:
+        store.count({"stored": 12, "queue_full": 4})
+    assert told(capsys)["traffic"]["share_lost"] == told(capsys, "--jobs")["traffic"]["share_lost"] == 0.25
+    for command in (["traffic"], ["traffic", "--jobs"], ["status"]):
+        assert code(command) == 0
+        assert "4 of 16 requests since" in " ".join(capsys.readouterr().out.split())
+
+
 def test_exports_are_two_sides_of_one_whole(filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [tmp_path / "new" / name for name in ("taught.jsonl", "held.jsonl")]
     counts = [told(capsys, "--export", str(files[0]))["pairs"], told(capsys, "--export", str(files[1]), "--held-out")["pairs"]]

@@ -212,7 +212,10 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     assert not line.folder.exists(), "what failed leaves nothing behind"
     capture(rows(1100, 5), "support", start, corrected=30)
     assert new_pairs(line, Capture()) == 1100
+    with opened() as store:
+        store.count({"stored": 1100, "queue_full": 275}, start)
     done = learn(line.folder, ask)
+    assert done.rows["traffic"]["share_lost"] == 0.2 and "275 of 1,375 requests since" in done.rows["traffic"]["says"]
     assert done.promoted and "the first of its line" in done.why
     assert set(done.rows["sources"]) == {"upstream", "human"} and done.rows["teachers"] == ["big"]
     champion = open_bundle(line.version(done.champion or ""))

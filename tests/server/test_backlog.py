@@ -43,7 +43,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "_GATHER_SECONDS", FOR_EVER)
 
 
-def test_a_batch_that_is_full_is_given_out_at_once() -> None:
+def test_a_batch_that_is_full_is_given_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "_MOST_BATCH", backlog._BATCH)
     line, names = Backlog(), [f"{number}" for number in range(backlog._BATCH + 2)]
 
     def fill() -> None:
@@ -52,6 +53,14 @@ def test_a_batch_that_is_full_is_given_out_at_once() -> None:
 
     assert given(line, fill, first="0") == names[: backlog._BATCH]
     assert [one.id for one in line.left() if isinstance(one, Taken)] == names[backlog._BATCH :]
+
+
+def test_of_a_burst_more_is_given_out_at_a_time() -> None:
+    line = Backlog()
+    for number in range(5_000):
+        assert line.add(taken(f"{number}")) == ""
+    sizes = [len(line.next(FOR_EVER) or ()) for _ in range(2)]
+    assert sizes == [backlog._MOST_BATCH] * 2 and len(line.left()) == 5_000 - sum(sizes)
 
 
 def test_feedback_waits_for_nothing() -> None:

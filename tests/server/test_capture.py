@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from bench.pacing import pace
 from tests.certified_bundle import answer, score
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
@@ -28,7 +29,7 @@ from smidgen.server import backlog
 from smidgen.server import recorder as recorders
 from smidgen.server.app import create_app
 from smidgen.server.capture import Capture
-from smidgen.server.collecting import Room, Taken
+from smidgen.server.collecting import BESIDE, Room, Taken
 from smidgen.server.settings import ServeSettings
 from smidgen.store.traffic import database
 from smidgen.store.traffic.shapes import Exchange, TrafficError
@@ -317,7 +318,7 @@ def test_whatever_breaks_in_the_recorder_it_goes_on(gateway: Any, monkeypatch: p
 
 
 def test_a_full_queue_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "_MOST_WAITING", 2)
+    monkeypatch.setattr(recorders, "_MOST_BYTES", int(3.9 * BESIDE))  # the one that is being stored, two that wait, some bodies
     monkeypatch.setattr(backlog, "_BATCH", 1)
     running = gateway()
     real, entered, gate = Traffic.add, threading.Event(), threading.Event()
@@ -334,6 +335,21 @@ def test_a_full_queue_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest
     assert until(running, "queue_full", 3)["queue_full"] == 3, "a client has its answer a moment before it is counted"
     gate.set()
     assert [row["input"] for row in rows(count=3)] == ["first", "text 0", "text 1"]
+
+
+def test_a_burst_waits_and_is_stored_whole(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More requests than were held when they were counted, while the store takes nothing."""
+    running = gateway()
+    real, gate = Traffic.add, threading.Event()
+    monkeypatch.setattr(Traffic, "add", lambda self, new: gate.wait(120) and real(self, new))
+    count, rate = 1_200, 400.0
+    done = pace(
+        running.url, "chat", [f"text {number}" for number in range(count)], rate=rate, seconds=(count + 0.5) / rate, warm=0.0, model="big"
+    )
+    assert done.answered == count and not done.errors
+    gate.set()
+    assert until(running, "stored", count)["queue_full"] == 0
+    assert len({row["input"] for row in rows(count=count)}) == count
 
 
 def test_memory_is_bounded_and_given_back(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +433,7 @@ def test_a_request_is_handed_on_when_its_answer_went_and_not_when_its_door_close
     async def send(message: Any) -> None:
         await asyncio.sleep(0)
 
-    door = Capture(app, SimpleNamespace(room=Room(1000), offer=offered.append), {})  # type: ignore[arg-type]
+    door = Capture(app, SimpleNamespace(room=Room(10_000), offer=offered.append), {})  # type: ignore[arg-type]
     asyncio.run(door({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, receive, send))
     assert seen == [0, 1] and len(offered) == 1
     assert offered[0].complete and b"".join(offered[0].answered) == b"{}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from smidgen.core.errors import RequestError
-from smidgen.server.collecting import Room, Taken
+from smidgen.server.collecting import Collector, Room, Taken
+from smidgen.server.ids import REQUEST_ID
 from smidgen.server.recorder import Recorder
 from smidgen.server.wall_clock import WallClock
 from smidgen.store.traffic.shapes import Deleted, Exchange, Feedback
@@ -84,7 +86,7 @@ def test_feedback_goes_before_all_requests_but_its_own(
     monkeypatch.setattr(Traffic, "add", lambda self, new: [order.append(one.id) for one in new] and add(self, new))
     monkeypatch.setattr(Traffic, "feedback", lambda self, one: order.append(f"of {one.request_id}") or said(self, one))
     monkeypatch.setattr("smidgen.server.backlog._BATCH", 5)
-    monkeypatch.setattr("smidgen.server.backlog._MOST_WAITING", 5)
+    monkeypatch.setattr("smidgen.server.backlog._MOST_SAID", 5)
     recorder = Recorder(store, None, read, 4000, counter("rows", "outcome"), counter("failures", "what"))
     recorder.offer(taken("first"))
     assert entered.wait(60)
@@ -129,6 +131,61 @@ def test_room_is_taken_and_given_back() -> None:
     assert room.take(6) and not room.take(5) and room.take(4)
     room.give(6)
     assert room.take(6) and not room.take(1)
+
+
+def test_a_burst_of_five_thousand_ordinary_requests_is_held(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+    store, entered, gate = held
+    rows = counter("rows", "outcome")
+    recorder = Recorder(store, None, read, 4000, rows, counter("failures", "what"))
+    recorder.offer(taken("first"))
+    assert entered.wait(60)
+    for number in range(5_000):
+        recorder.offer(collected(recorder.room, f"{number}"))
+    assert rows.labels("queue_full")._value.get() == 0
+    gate.set()
+    recorder.close(120)
+    assert rows.labels("stored")._value.get() == 5_001 and recorder.room.take(64_000_000), "and all memory is given back"
+
+
+def test_what_became_of_requests_outlives_the_process(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+    store, entered, gate = held
+    recorder = Recorder(store, None, read, 4000, counter("rows", "outcome"), counter("failures", "what"))
+    recorder.offer(taken("first"))
+    assert entered.wait(60)
+    recorder.room.take(63_999_000)
+    recorder.offer(collected(recorder.room, "too much"))
+    recorder.room.give(63_999_000)
+    recorder.offer(taken("waits"))
+    recorder.close(0.05)
+    gate.set()
+    recorder._thread.join(60)
+    recorder.close(0.05)
+    with opened() as after:
+        found = after.seen()
+    assert (found.stored, found.lost) == (1, {"queue_full": 1, "stopped": 1})
+    assert found.words.startswith("2 of 3 requests since 20") and "66.7%: 1 queue_full, 1 stopped" in found.words
+
+
+def collected(room: Room, id: str) -> Taken:
+    """A request of a usual size, as the door hands it on."""
+    scope: Any = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], REQUEST_ID: id}
+    one = Collector(scope, room)
+    asked, answered = b"x" * 600, b"y" * 400
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": asked, "more_body": False}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def pass_through() -> None:
+        await one.receiving(receive)()
+        sending = one.sending(send, lambda: None)
+        await sending({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")] * 8})
+        await sending({"type": "http.response.body", "body": answered})
+
+    asyncio.run(pass_through())
+    return one.done((), {})
 
 
 def test_its_thread_outlives_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

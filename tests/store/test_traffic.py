@@ -392,6 +392,20 @@ def test_a_damaged_store_is_refused_and_no_text_is_in_the_message(home: Path) ->
     assert "not a database" in str(told.value) and "private" not in str(told.value)
 
 
+def test_what_was_not_stored_is_counted_by_day_and_goes_with_its_days(store: Traffic) -> None:
+    now = datetime(2026, 5, 10, 12, tzinfo=UTC)
+    assert store.seen().words == "" and store.seen().share_lost == 0.0
+    store.count({"stored": 7, "duplicate": 5, "unreadable": 2}, now - timedelta(days=3))
+    assert store.seen().words == "", "a request that is stored already is not lost, and neither is what is none"
+    for _ in range(2):
+        store.count({"stored": 1, "queue_full": 2, "stopped": 0}, now)
+    found = store.seen(now - timedelta(days=1))
+    assert (found.stored, found.lost, found.share_lost, found.first) == (2, {"queue_full": 4}, 4 / 6, now.date())
+    assert store.seen().words == "4 of 13 requests since 2026-05-07 were not stored (30.8%: 4 queue_full)"
+    store.delete_older(1, now)
+    assert store.seen() == found
+
+
 def test_a_store_of_a_later_smidgen_is_refused(home: Path) -> None:
     opened().close()
     with sqlite3.connect(home / "traffic.db") as raw:
@@ -428,6 +442,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
         raw.execute("DROP INDEX requests_template")
         raw.execute("DROP TABLE aliases")
         raw.execute("DROP TABLE kept")
+        raw.execute("DROP TABLE outcomes")
         raw.execute("UPDATE smidgen_meta SET value = '1' WHERE name = 'version'")
     raw.close()
     with opened() as after:
@@ -444,7 +459,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
     made, new = sqlite3.connect(home / "traffic.db"), sqlite3.connect(home / "new.db")
     opened(f"sqlite:///{home / 'new.db'}").close()
     wanted = "SELECT name, type, \"notnull\", pk FROM pragma_table_info('{}') ORDER BY name"
-    for table in ("requests", "aliases", "feedback"):
+    for table in ("requests", "aliases", "feedback", "outcomes"):
         same = [base.execute(wanted.format(table)).fetchall() for base in (made, new)]
         assert same[0] == same[1] and len(same[0]) > 1
     made.close()
@@ -554,7 +569,7 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
 
     dialect = postgresql.dialect()
     made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
-    assert len(made) == 5 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
+    assert len(made) == 6 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
     page = str(learning.page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
     assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))

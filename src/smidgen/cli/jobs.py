@@ -31,6 +31,8 @@ def show(found: Found) -> None:
     if found.unsuited:
         said = ", ".join(f"{count:,} {escape(why)}" for why, count in islice(found.unsuited.items(), _SHOWN))
         out.print(f"[dim]no small model can do: {said}[/]", soft_wrap=True)
+    if lost := found.seen.words:
+        out.print(f"[yellow]not in this:[/] {escape(lost)}", soft_wrap=True)
     buildable = next((job for job in found.jobs if job.task is not None), None)
     if buildable is not None:
         out.print(f"build one: smidgen learn my-line --job {buildable.id}", markup=False, soft_wrap=True)

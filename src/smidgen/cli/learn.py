@@ -249,6 +249,8 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
         out.print(f"[dim]read: {escape('; '.join(done.sources))}[/]", soft_wrap=True)
     for why, count in rows["unusable"].items():
         out.print(f"[dim]·[/] {count:,} left out: {escape(why)}", soft_wrap=True)
+    if lost := rows["traffic"]["says"]:
+        out.print(f"[dim]·[/] never seen: {escape(lost)}", soft_wrap=True)
     disagreeing = rows["certifying_masked"]
     if disagreeing:
         out.print(f"[dim]·[/] {disagreeing:,} to certify on count as disagreements: their answers were masked as well", soft_wrap=True)

@@ -33,6 +33,7 @@ def status(
     out.print()
     account_table.show(found["account"], found["bundles"])
     _show_spending(found["spending"])
+    _show_traffic(found["traffic"])
 
 
 def _show_bundles(bundles: list[dict[str, Any]]) -> None:
@@ -89,6 +90,17 @@ def _show_spending(spending: dict[str, Any]) -> None:
         amounts = (one["usd"], one["of_that_estimated_usd"], one["set_aside_usd"])
         table.add_row(escape(scope), f"{one['requests']:,}", *(f"{amount:.4f}" for amount in amounts))
     out.print(table)
+
+
+def _show_traffic(traffic: dict[str, Any] | None) -> None:
+    """What was to be stored in these days and was not. Nothing where all was."""
+    if traffic is None or not traffic.get("says", True):
+        return
+    out.print()
+    if "error" in traffic:
+        out.print(f"[red]The store of traffic cannot be read:[/] {escape(traffic['error'])}", soft_wrap=True)
+        return
+    out.print(f"[yellow]captured:[/] {escape(traffic['says'])}; nothing learns from them", soft_wrap=True)
 
 
 part = status

@@ -101,11 +101,13 @@ def _jobs(store: Traffic, as_json: bool) -> None:
 
 
 def _counted(store: Traffic, as_json: bool) -> None:
-    counts = store.counts()
+    counts, seen = store.counts(), store.seen()
     if as_json:
-        print_json({"store": store.place, "held_out_share": store.held_out, **counts.json()})
+        print_json({"store": store.place, "held_out_share": store.held_out, **counts.json(), "traffic": seen.json()})
         return
     _print(counts)
+    if lost := seen.words:
+        out.print(f"[yellow]not in this:[/] {escape(lost)}", soft_wrap=True)
     out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are never learnt from[/]", soft_wrap=True)
 
 

@@ -4,12 +4,12 @@ was spent today."""
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from smidgen.bundles.open import read_manifest
-from smidgen.core.errors import BundleError, InputError
+from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows import auditing, lines
 from smidgen.flows.account import PERIODS, account
 from smidgen.flows.vouching import subject_of
@@ -22,14 +22,15 @@ from smidgen.watch import record
 
 
 def state(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, Any]:
-    """All of it, JSON-ready: `as_of`, `bundles`, `account` of the last days, `spending`. What cannot be read has its `error` in its
-    place."""
+    """All of it, JSON-ready: `as_of`, `bundles`, `account` of the last days, `spending`, and `traffic`, how much of it was stored in these
+    days (None where there is no store). What cannot be read has its `error` in its place."""
     moment = now or datetime.now(UTC)
     return {
         "as_of": moment.isoformat(timespec="seconds"),
         "bundles": [_bundle(folder, moment) for folder in shelf.known()],
         "account": account(days, moment),
         "spending": _spending(today(moment)),
+        "traffic": _traffic(moment - timedelta(days=days - 1)),
     }
 
 
@@ -91,6 +92,17 @@ def _drift(bundle_id: str, name: str) -> dict[str, Any] | None:
         "looks": found.looks,
         "sizes": found.sizes,
     }
+
+
+def _traffic(since: datetime) -> dict[str, Any] | None:
+    """How much of the traffic since then was stored; None where none was ever to be."""
+    from smidgen.flows.learning import captured
+
+    try:
+        with captured.store() as store:
+            return store.seen(since).json() if store is not None else None
+    except SmidgenError as error:
+        return {"error": str(error)}
 
 
 def _spending(day: str) -> dict[str, Any]:

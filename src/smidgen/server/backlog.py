@@ -1,4 +1,7 @@
-"""What waits to be stored: requests, and what people say of them, within bounds. Filled by any thread, emptied by one."""
+"""What waits to be stored: requests, and what people say of them, within bounds. Filled by any thread, emptied by one.
+
+Requests are bounded by the bytes that they take (`collecting.Room`), and not by their number: a burst of small ones is held whole.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ Entry: TypeAlias = Taken | Audited | Said
 FULL, STOPPED = "queue_full", "stopped"
 """Why a request is not taken on."""
 
-_MOST_WAITING = 1024
-"""Requests, what was audited of them among these, and as many pieces of feedback."""
+_MOST_SAID = 1024
+"""Pieces of feedback."""
 _BATCH = 16
-"""Entries that are taken out at a time: the work on them is what a request that comes meanwhile may have to share its core with."""
+"""Requests that are waited for a moment, to be stored together."""
+_MOST_BATCH = 64
+"""Requests that are taken out at a time where more wait: to read so many for personal data takes 0.2 s. Feedback and requests that come
+meanwhile share the cores with that work."""
 _GATHER_SECONDS = 0.1
 """How long a request waits for others: to store several together costs little more than to store one."""
 
@@ -36,12 +42,10 @@ class Backlog:
         self._closing = False
 
     def add(self, taken: Taken | Audited) -> str:
-        """Put a request at the end, or what was audited of one. Returns why it was not: FULL or STOPPED; empty where it was."""
+        """Put a request at the end, or what was audited of one. Returns why it was not: STOPPED; empty where it was."""
         with self._changed:
             if self._closing:
                 return STOPPED
-            if len(self._requests) >= _MOST_WAITING:
-                return FULL
             self._requests.append(taken)
             if len(self._requests) in (1, _BATCH):  # what waits for either; to wake it for each request would cost more than to queue it
                 self._changed.notify()
@@ -51,7 +55,7 @@ class Backlog:
         """Put feedback into the line, however many requests wait; None where too much feedback does, or nothing is taken on any more."""
         done: Future[bool] = Future()
         with self._changed:
-            if self._closing or len(self._said) >= _MOST_WAITING:
+            if self._closing or len(self._said) >= _MOST_SAID:
                 return None
             self._said.append((said, done))
             self._changed.notify()
@@ -72,7 +76,7 @@ class Backlog:
                 if own:
                     self._requests = deque(one for one in self._requests if one.id not in about)
                 return [*own, *said]
-            return [self._requests.popleft() for _ in range(min(_BATCH, len(self._requests)))]
+            return [self._requests.popleft() for _ in range(min(_MOST_BATCH, len(self._requests)))]
 
     def rest(self, seconds: float) -> bool:
         """Wait so long, or until something comes that may not wait: feedback, or the end. Returns whether it did."""

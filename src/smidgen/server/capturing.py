@@ -20,8 +20,8 @@ from smidgen.store.traffic.shapes import Exchange
 if TYPE_CHECKING:
     from smidgen.server.service import Service
 
-DRAIN_SECONDS = 5.0
-"""Longest that a server which stops goes on storing."""
+DRAIN_SECONDS = 20.0
+"""Longest that a server which stops goes on storing: some thousands of requests, where nothing else needs the processor."""
 BATCH_SECONDS = 60.0
 """Longest that it waits, after that, for the batch under way: on a busy machine redaction takes seconds."""
 _MOST_BEFORE = 8

@@ -19,6 +19,8 @@ from smidgen.server.served import Identity
 MOST_ASKED = 1_000_000
 MOST_ANSWERED = 2_000_000
 """Bytes: of a stream, some 250 for every token."""
+BESIDE = 4_000
+"""Bytes that a request takes besides its bodies, about: headers, replies, the objects that hold them."""
 
 
 class Room:
@@ -133,6 +135,7 @@ class Collector:
 
     def done(self, replies: tuple[Reply, ...], models: Mapping[str, Identity]) -> Taken:
         """All of it. `replies` are those that were given without a gateway's door; `models` what the bundles are to it."""
+        self._fits(BESIDE)
         self.taken.models = models
         seen = of(self._scope)
         self.taken.replies = seen.replies or replies

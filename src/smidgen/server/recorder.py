@@ -15,20 +15,22 @@ from prometheus_client import Counter as Metric
 from smidgen.core.errors import EngineError, RedactionError, RequestError, SmidgenError
 from smidgen.flows.captured import Scrubber
 from smidgen.server.backlog import FULL, STOPPED, Backlog, Entry
-from smidgen.server.collecting import Room, Taken
+from smidgen.server.collecting import BESIDE, Room, Taken
 from smidgen.server.giving_way import GivingWay
 from smidgen.server.wall_clock import TRUSTED_SECONDS, WallClock
-from smidgen.store.traffic.shapes import MOST_TEXT, Audited, Exchange, Feedback, TrafficError
+from smidgen.store.traffic.shapes import MOST_TEXT, STORED, Audited, Exchange, Feedback, TrafficError
 from smidgen.store.traffic.store import Traffic
 
-STORED = "stored"
 OUTCOMES = (STORED, FULL, "too_large", "unreadable", "unredacted", "unwritten", "duplicate", STOPPED)
 """What becomes of a request that was to be stored; of all but the first nothing is kept."""
 FAILURES = ("retention", "feedback", "audit", "thread")
 """What can fail that is about no request: deleting what is old, storing feedback, or an audit's answer, whatever else the thread does."""
 
 _MOST_BYTES = 64_000_000
+"""Of all requests that are under way or wait to be stored: some 12,000 of the usual size."""
 _FORGET_SECONDS = 3600.0
+_COUNT_SECONDS = 5.0
+"""Between two writings of what became of requests. A process that is killed loses the count of no more."""
 _COMPLAIN_SECONDS = 60.0
 _log = logging.getLogger("smidgen.server")
 
@@ -64,6 +66,8 @@ class Recorder:
         self._backlog, self._way, self._clock = Backlog(), GivingWay(), WallClock()
         self._lock = threading.Lock()
         self._complaints: Counter[str] = Counter()
+        self._uncounted: Counter[str] = Counter()
+        self._count_at = 0.0
         self._complained = -_COMPLAIN_SECONDS
         self._forget_at = time.monotonic()
         for outcome in OUTCOMES:
@@ -88,8 +92,8 @@ class Recorder:
     def audited(self, found: Audited) -> None:
         """Store what the large model answered in an audit, some time after its request; it is let go where too much waits, and where it is
         too long. Raises nothing."""
-        if len(found.answer) <= MOST_TEXT:
-            self._backlog.add(found)
+        if len(found.answer) <= MOST_TEXT and self.room.take(_size(found)) and self._backlog.add(found):
+            self.room.give(_size(found))
 
     def told(self, said: Feedback) -> Future[bool]:
         """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
@@ -112,6 +116,7 @@ class Recorder:
         self._thread.join(batch_seconds)
         self._told_of(force=True)
         if not self._thread.is_alive():
+            self._write_counts(force=True)
             self._traffic.close()
 
     def _run(self) -> None:
@@ -129,9 +134,10 @@ class Recorder:
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_SECONDS  # before it is done: where that fails, it is tried again no sooner
             self._forget()
-        found = self._backlog.next(self._forget_at - now)
+        found = self._backlog.next(min(self._forget_at, self._count_due()) - now)
         if found is None:
             return False
+        self._write_counts()
         began, batch = time.monotonic(), list(found)
         try:
             self._take_in(batch)
@@ -154,7 +160,10 @@ class Recorder:
             self._store(rows)
             rows = []
             if isinstance(one, Audited):
-                self._keep(one)
+                try:
+                    self._keep(one)
+                finally:
+                    self.room.give(_size(one))
             else:
                 self._answer(*one)
         self._store(rows)
@@ -177,7 +186,7 @@ class Recorder:
             safe = self._safe(read)
             if safe:
                 new = self._traffic.add(safe)
-                self._rows.labels(STORED).inc(new)
+                self._count(STORED, new)
                 self._note("duplicate", "a request with that id is stored already", len(safe) - new)
         except TrafficError as error:
             self._note("unwritten", str(error), len(safe))
@@ -252,7 +261,9 @@ class Recorder:
     def _let_go(self, one: Entry, outcome: str, why: str) -> None:
         if isinstance(one, Taken):
             self._drop(outcome, why, one)
-        elif not isinstance(one, Audited) and one[1].set_running_or_notify_cancel():
+        elif isinstance(one, Audited):
+            self.room.give(_size(one))
+        elif one[1].set_running_or_notify_cancel():
             one[1].set_exception(_unavailable("feedback cannot be stored now"))
 
     def _failed(self, what: str, why: str) -> None:
@@ -262,8 +273,33 @@ class Recorder:
 
     def _note(self, outcome: str, why: str, count: int = 1) -> None:
         if count > 0:
-            self._rows.labels(outcome).inc(count)
+            self._count(outcome, count)
             self._note_only(outcome, why, count)
+
+    def _count(self, outcome: str, count: int) -> None:
+        self._rows.labels(outcome).inc(count)
+        with self._lock:
+            self._uncounted[outcome] += count
+
+    def _count_due(self) -> float:
+        """When what became of requests is to be written down next."""
+        with self._lock:
+            return self._count_at if self._uncounted else float("inf")
+
+    def _write_counts(self, force: bool = False) -> None:
+        """Write down what became of requests, so that it outlives this process; where that fails it is tried again."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._uncounted or (now < self._count_at and not force):
+                return
+            counts, self._uncounted = self._uncounted, Counter()
+            self._count_at = now + _COUNT_SECONDS
+        try:
+            self._traffic.count(counts)
+        except TrafficError as error:
+            with self._lock:
+                self._uncounted.update(counts)
+            self._note_only("counts", str(error))
 
     def _note_only(self, outcome: str, why: str, count: int = 1) -> None:
         with self._lock:
@@ -279,6 +315,11 @@ class Recorder:
             self._complaints.clear()
             self._complained = now
         _log.warning("not everything that was captured could be stored: %s", said)
+
+
+def _size(found: Audited) -> int:
+    """Bytes that an audit's answer takes while it waits, about."""
+    return BESIDE + len(found.answer)
 
 
 def _unavailable(what: str) -> RequestError:

@@ -19,7 +19,7 @@ from smidgen.flows.embedding import Embed, embedder
 from smidgen.flows.jobs.answering import TASKS, AnswerForm, form_of
 from smidgen.flows.jobs.forecast import NOT_FORESEEN, Forecast, forecast
 from smidgen.store.traffic.kinds import Tally, Template
-from smidgen.store.traffic.shapes import Pair
+from smidgen.store.traffic.shapes import Pair, Seen
 from smidgen.store.traffic.store import Traffic
 
 MOST_TEMPLATES = 40
@@ -89,7 +89,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Found:
-    """The jobs, the most frequent first, and what is none: requests of rarer kinds, and such as no small model can do, by why not."""
+    """The jobs, the most frequent first, and what is none: requests of rarer kinds, and such as no small model can do, by why not. `seen`:
+    how much of the traffic was stored."""
 
     jobs: tuple[Job, ...]
     requests: int
@@ -98,6 +99,7 @@ class Found:
     first: datetime | None
     last: datetime | None
     days: int = field(default=_DAYS)
+    seen: Seen = Seen(0)
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -109,6 +111,7 @@ class Found:
             "jobs": [job.json() for job in self.jobs],
             "others": self.others,
             "unsuited": self.unsuited,
+            "traffic": self.seen.json(),
         }
 
 
@@ -138,7 +141,7 @@ def find(store: Traffic, *, forecasts: bool = True, progress: Progress | None = 
     mine = sum(job.tally.requests for job in jobs)
     jobs.sort(key=lambda job: (-job.tally.requests, job.id))
     others = max(0, counts.requests - mine - sum(unsuited.values()))
-    return Found(tuple(jobs), counts.requests, others, unsuited, counts.first, counts.last)
+    return Found(tuple(jobs), counts.requests, others, unsuited, counts.first, counts.last, seen=store.seen())
 
 
 def job_of(store: Traffic, id: str) -> Job:

@@ -21,7 +21,7 @@ from smidgen.flows import disagreement
 from smidgen.flows.learning.material import Source, Taken
 from smidgen.gateway.ruling import SCORE, SEGMENT, UNANSWERED
 from smidgen.store.traffic.database import url_of
-from smidgen.store.traffic.shapes import Pair
+from smidgen.store.traffic.shapes import Pair, Seen
 from smidgen.store.traffic.store import opened
 from smidgen.store.traffic.stretches import Heard
 
@@ -43,6 +43,10 @@ class Stored(Protocol):
     @property
     def held_out(self) -> float:
         """The share of texts that is never learnt from."""
+        ...
+
+    def seen(self, since: datetime | None = None) -> Seen:
+        """How much of the traffic was stored."""
         ...
 
     def pairs(
@@ -82,11 +86,12 @@ class Stored(Protocol):
 
 @dataclass
 class Captured:
-    """Rows with their sides, the large models that answered, and what was left out, by the reason."""
+    """Rows with their sides, the large models that answered, what was left out, by the reason, and how much of the traffic was stored."""
 
     rows: list[tuple[Side, Taken]] = field(default_factory=list)
     teachers: set[str] = field(default_factory=set)
     unusable: Counter[str] = field(default_factory=Counter)
+    seen: Seen = Seen(0)
 
 
 @contextmanager

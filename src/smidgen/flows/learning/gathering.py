@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -154,7 +154,8 @@ def material(
         with captured.store(capture.url) as store:
             if store is not None:
                 found = captured.taken(pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key)
-    return sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked, until=now)
+                found.seen = store.seen(capture.since)
+    return replace(sorted_out([*rows, *found.rows], found.teachers, found.unusable, since=revoked, until=now), seen=found.seen)
 
 
 def new_pairs(

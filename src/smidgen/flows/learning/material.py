@@ -12,6 +12,7 @@ from smidgen.core.rows import Row, Text, joined
 from smidgen.data.near import folded
 from smidgen.data.sides import Side
 from smidgen.store.hashing import rows_hash
+from smidgen.store.traffic.shapes import Seen
 
 Source = Literal["original", "data", "upstream", "human"]
 RANK: dict[Source, int] = {"upstream": 0, "original": 1, "data": 1, "human": 2}
@@ -64,7 +65,8 @@ class Taken:
 class Material:
     """All rows of one learning, by their sides, and the large models that answered some of them. `unusable` counts rows that were left out,
     by the reason. Of the rows that certify a text may stand twice, with a person's output and another's: a reference is one of them.
-    `joined` are texts of given rows that fell on a held-out side, and are learnt from because their text is."""
+    `joined` are texts of given rows that fell on a held-out side, and are learnt from because their text is. `seen`: how much of the
+    traffic was stored."""
 
     learning: tuple[Taken, ...]
     choosing: tuple[Taken, ...]
@@ -72,6 +74,7 @@ class Material:
     teachers: tuple[str, ...] = ()
     unusable: tuple[tuple[str, int], ...] = ()
     joined: tuple[Text, ...] = ()
+    seen: Seen = Seen(0)
 
     @property
     def sha256(self) -> str:
@@ -100,6 +103,7 @@ class Material:
             "certifying_masked": sum(taken.masked for taken in self.certifying),
             "teachers": list(self.teachers),
             "unusable": dict(self.unusable),
+            "traffic": self.seen.json(),
         }
 
 

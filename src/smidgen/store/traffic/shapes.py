@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from smidgen.core.answer_state import AnswerState
@@ -15,6 +15,10 @@ MOST_TEXT = 32_768
 """Characters of a text that are kept. A longer one is cut and marked, and is never learnt from."""
 MOST_COMMENT = 4_096
 MOST_NAME = 200
+
+STORED = "stored"
+LOST = ("queue_full", "too_large", "unredacted", "unwritten", "stopped")
+"""Why a request that was to be stored was not: it can never be learnt from."""
 
 Verdict = Literal["up", "down"]
 Whose = Literal["upstream", "human"]
@@ -182,6 +186,35 @@ class Counts:
             "first": self.first.isoformat() if self.first else None,
             "last": self.last.isoformat() if self.last else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How much of the traffic was stored: requests that were, and those that were not, by the reason. `first`: the count's first day."""
+
+    stored: int
+    lost: Mapping[str, int] = field(default_factory=dict)
+    first: date | None = None
+
+    @property
+    def share_lost(self) -> float:
+        """Of the requests that were to be stored, the share that was not."""
+        lost = sum(self.lost.values())
+        return lost / (lost + self.stored) if lost else 0.0
+
+    @property
+    def words(self) -> str:
+        """What was not stored, in a sentence; empty where all was."""
+        if not self.lost:
+            return ""
+        count = sum(self.lost.values())
+        why = ", ".join(f"{number:,} {name}" for name, number in sorted(self.lost.items(), key=lambda item: -item[1]))
+        return f"{count:,} of {count + self.stored:,} requests since {self.first} were not stored ({self.share_lost:.1%}: {why})"
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        first = self.first.isoformat() if self.first is not None else None
+        return {"stored": self.stored, "lost": dict(self.lost), "share_lost": self.share_lost, "first": first, "says": self.words}
 
 
 @dataclass(frozen=True, slots=True)

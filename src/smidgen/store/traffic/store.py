@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -23,22 +23,25 @@ from smidgen.store.traffic.database import Database, url_of
 from smidgen.store.traffic.given import Given, Place
 from smidgen.store.traffic.kinds import Tally, Template, join_kinds
 from smidgen.store.traffic.shapes import (
+    LOST,
     MOST_COMMENT,
     MOST_NAME,
     MOST_TEXT,
+    STORED,
     Audited,
     Counts,
     Deleted,
     Exchange,
     Feedback,
     Pair,
+    Seen,
     TrafficError,
     moment,
     stamp,
 )
 from smidgen.store.traffic.sides import Sides
 from smidgen.store.traffic.stretches import Heard, stretch
-from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, REQUESTS, current, prepare
+from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, OUTCOMES, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
 """The share that a new store holds out, where nothing else is said."""
@@ -138,6 +141,29 @@ class Traffic:
         kept = {"audit_answer": _text(found.answer), "audit_model": _text(found.model)[:MOST_NAME]}
         with self._writing() as connection:
             return connection.execute(sql.update(REQUESTS).where(mine).values(kept)).rowcount > 0
+
+    def count(self, outcomes: Mapping[str, int], now: datetime | None = None) -> None:
+        """Add to what became of the requests of this day that were to be stored, by the reason."""
+        day = (now or datetime.now(UTC)).date().isoformat()
+        rows = [{"day": day, "outcome": outcome, "requests": number} for outcome, number in outcomes.items() if number]
+        if not rows:
+            return
+        with self._writing() as connection:
+            added = _upsert(connection, OUTCOMES)
+            together = {"requests": OUTCOMES.c.requests + added.excluded.requests}
+            connection.execute(added.on_conflict_do_update(index_elements=["day", "outcome"], set_=together), rows)
+        self._still_there()
+
+    def seen(self, since: datetime | None = None) -> Seen:
+        """How much of the traffic was stored, from the day of `since` on. Of days before a smidgen that counts nothing is known."""
+        one = OUTCOMES.c
+        wanted = () if since is None else (one.day >= since.astimezone(UTC).date().isoformat(),)
+        total = sql.func.sum(one.requests)
+        with self._reading() as connection:
+            found = connection.execute(sql.select(one.outcome, total, sql.func.min(one.day)).where(*wanted).group_by(one.outcome)).all()
+        counts = {outcome: int(number) for outcome, number, _ in found}
+        first = min((date.fromisoformat(day) for _, _, day in found), default=None)
+        return Seen(counts.get(STORED, 0), {name: counts[name] for name in LOST if counts.get(name)}, first)
 
     def pairs(
         self,
@@ -287,6 +313,8 @@ class Traffic:
         if kept_days is not None and kept_days > days:
             kept = sql.select(KEPT.c.request_id).where(KEPT.c.request_id == REQUESTS.c.id).exists()
             old = sql.and_(old, sql.or_(REQUESTS.c.time <= stamp(now - timedelta(days=kept_days)), sql.not_(kept)))
+        with self._writing() as connection:
+            connection.execute(sql.delete(OUTCOMES).where(OUTCOMES.c.day < (now - timedelta(days=days)).date().isoformat()))
         return self._delete(old)
 
     def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
@@ -416,9 +444,14 @@ def _text(text: _Text) -> _Text:
 
 def _insert(connection: Connection, table: sql.Table) -> Any:
     """An insertion that can leave out what another process has just written."""
+    return _upsert(connection, table).on_conflict_do_nothing()
+
+
+def _upsert(connection: Connection, table: sql.Table) -> Any:
+    """An insertion that can say what becomes of rows that are there."""
     from sqlalchemy.dialects import postgresql, sqlite
 
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def _frequent(connection: Connection, column: sql.Column[str]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The tables of the store of traffic, and how a store of an older smidgen becomes one of this.
 
-Three tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
+A few tables and a version: changes are a few lines of SQL each, done in one transaction when the store is opened. Alembic would bring
 a second package to every server, and scripts that are run by their path.
 """
 
@@ -114,6 +114,15 @@ KEPT = Table(
 """The reservoirs of lines: requests that a line, named by a hash, learnt from and needs again. Retention may let them live longer than
 others; every other deletion takes them like any request."""
 
+OUTCOMES = Table(
+    "outcomes",
+    METADATA,
+    Column("day", String, primary_key=True),
+    Column("outcome", String, primary_key=True),
+    Column("requests", Integer, nullable=False),
+)
+"""What became of the requests of a day (UTC) that were to be stored: numbers alone."""
+
 CHANGES: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE requests ADD COLUMN altered BOOLEAN DEFAULT FALSE NOT NULL",
@@ -140,6 +149,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
         "PRIMARY KEY (line, request_id))",
         "CREATE INDEX kept_request ON kept (request_id)",
     ),
+    ("CREATE TABLE outcomes (day VARCHAR NOT NULL, outcome VARCHAR NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (day, outcome))",),
 )
 """What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
 
