@@ -259,6 +259,8 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
     paper = done.attested.certificate if done.attested is not None else None
     if paper is not None:
         out.print(f"certificate: {escape(paper.statement)} It answers {paper.share:.1%} of the certifying rows.", soft_wrap=True)
+    if done.attested is not None and done.attested.outlook is not None:
+        out.print(f"to a certificate: {escape(done.attested.outlook.said(datetime.now(UTC)))}", soft_wrap=True)
     if done.promoted:
         out.print(f"[green]promoted[/] {escape(str(done.champion))}: {escape(done.why)}", soft_wrap=True)
     else:

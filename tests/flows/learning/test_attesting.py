@@ -168,3 +168,20 @@ def test_a_judges_error_is_not_carried_over_to_answers_that_it_did_not_give(mode
     again = attest(model, rows(400), judged, reference="model")
     assert again.certificate is not None and again.certificate.reference.kind == "model"
     assert again.certificate.valid_until == NOW + timedelta(days=90)
+
+
+def test_it_says_how_many_rows_are_missing(model: Model) -> None:
+    """By the report, a part of the answers is right so often that a few hundred rows would show it."""
+    some = rows(40, worst=0.2)
+    found = attest(model, some, likely=0.8)
+    assert found.certificate is None and not found.looked and found.outlook is not None
+    needed = found.outlook.needed
+    assert needed is not None and found.outlook.have == 40 and 72 <= needed < 1000
+    assert found.json()["outlook"]["needed"] == needed
+    enough = attest(model, rows(needed, worst=0.2), likely=0.8)
+    assert enough.certificate is not None and enough.outlook is None
+    failed = attest(model, rows(600, worst=1.0))
+    assert failed.looked and failed.outlook is not None
+    assert failed.outlook.needed is None or failed.outlook.needed > 600
+    hopeless = attest(model, rows(80, worst=0.2), alpha=0.0001)
+    assert hopeless.outlook is not None and (hopeless.outlook.needed or 10**9) > 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from smidgen.core.errors import CertificateError, InputError
@@ -16,6 +16,7 @@ from smidgen.flows import losses
 from smidgen.flows.calibration_sample import BY_LABEL, Drawn
 from smidgen.flows.certifying import Terms, agree, certify_drawn, within
 from smidgen.flows.learning.material import Source, Taken, newest
+from smidgen.flows.learning.outlook import Outlook, fewest, outlook
 from smidgen.flows.live import Model
 from smidgen.gateway.certificate import Certificate
 from smidgen.judge import report
@@ -36,6 +37,7 @@ _NAME = "the held-out rows"
 _HANDFUL = 20
 _NEWEST = 100
 """Rows by which it is told which large model answers now."""
+_EVEN = 0.5
 LIKELY = 0.8
 """How likely a certificate must be to be tested for. What a test in vain costs is paid by all that come after it."""
 
@@ -67,17 +69,19 @@ class Asked:
 @dataclass(frozen=True)
 class Attested:
     """What came of it: the certificate, or why there is none. `n` texts could be tested on. `looked`: whether a test saw how they were
-    answered; that is one look of those that share delta."""
+    answered; that is one look of those that share delta. `outlook`: where rows are all that is missing, how many, and until when."""
 
     certificate: Certificate | None
     why: str
     n: int
     looked: bool = False
+    outlook: Outlook | None = None
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""
         if self.certificate is None:
-            return {"certified": False, "why": self.why, "n": self.n, "looked": self.looked}
+            missing = {"outlook": self.outlook.json()} if self.outlook is not None else {}
+            return {"certified": False, "why": self.why, "n": self.n, "looked": self.looked, **missing}
         return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.told()}
 
 
@@ -136,7 +140,7 @@ def attested(
             f"none was tested for: by what it got right of the rows that choose, {len(fit):,} rows would give one with a chance of "
             f"{expected.chance:.0%}, and each test makes the next one stricter (--likely 0 tests all the same)"
         )
-        return Attested(None, why, len(fit))
+        return Attested(None, why, len(fit), outlook=_outlook(challenger, fit, terms, asked.likely, None, now))
     try:
         losses.chosen(terms.loss, challenger.task, challenger.form)
     except InputError as error:
@@ -152,20 +156,47 @@ def attested(
         tests = error.facts.get("tests")
         # One that says nothing of tests comes after them: the certificate could not be signed, or written.
         looked = not isinstance(tests, list) or any(test["tried"] for test in tests)
-        return Attested(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked)
+        missing = _outlook(challenger, fit, terms, asked.likely, tests, now) if isinstance(tests, list) and len(tests) == 1 else None
+        return Attested(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked, missing)
     return Attested(done.certificate, "", len(fit), looked=True)
 
 
 def expecting(challenger: Model, n: int, terms: Terms) -> Prospect | None:
     """What is to be expected of a test on `n` rows, by the challenger's report; None where that does not tell: it has no curve, or one of a
     handful of rows; it is of likeness, and another loss is asked for; or a certificate by label is, which is many tests."""
+    found = _curve(challenger, terms)
+    return prospect(*found, n, terms.alpha, terms.level, terms.overall) if found is not None else None
+
+
+def _curve(challenger: Model, terms: Terms) -> tuple[list[tuple[float, float]], int] | None:
+    """The curve of the challenger's report and on how many rows it was measured; None where that does not tell."""
     known = report.read(challenger.folder / "report.json")
     metric = known.metrics.get(known.headline)
     measured = metric.n if metric is not None else known.data.test or 0
     if known.risk_coverage is None or measured < _HANDFUL or terms.segment is not None or terms.loss != "likeness":
         return None
-    curve = [(point.coverage, point.risk) for point in known.risk_coverage.points]
-    return prospect(curve, measured, n, terms.alpha, terms.level, terms.overall)
+    return [(point.coverage, point.risk) for point in known.risk_coverage.points], measured
+
+
+def _outlook(
+    challenger: Model, fit: Sequence[Taken], terms: Terms, likely: float, tests: list[dict[str, Any]] | None, now: datetime | None
+) -> Outlook:
+    """How many rows a certificate would take, and when they are there: by the report's curve, and by the test that failed, where there was
+    one, whichever asks for more. After a test the next look is a stricter one."""
+    looked = tests is not None and bool(tests[0]["tried"])
+    following = replace(terms, look=terms.look + 1) if looked and terms.look is not None else terms
+    enough = least(following.alpha, following.level)
+    asked: list[int | None] = [tests[0]["pairs_needed"]] if tests is not None else []
+    if (found := _curve(challenger, following)) is not None:
+        curve, measured = found
+        level = following.level
+
+        def chance(n: int) -> float:
+            return prospect(curve, measured, n, following.alpha, level, following.overall).chance
+
+        asked.append(fewest(chance, max(_EVEN, likely), enough))
+    needed = None if not asked or None in asked else max(enough, *(count for count in asked if count is not None))
+    return outlook(fit, needed, now or datetime.now(UTC))
 
 
 def _drawn(challenger: Model, rows: Sequence[Taken]) -> Drawn:
