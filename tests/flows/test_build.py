@@ -277,13 +277,13 @@ def test_predict_to_a_table_keeps_the_columns_of_the_source(bundle: Path, tmp_pa
     assert code(["predict", str(bundle), "--data", str(source), "--out", str(out), "--threads", "1"]) == 0
     with out.open(encoding="utf-8", newline="") as stream:
         good, bad = csv.DictReader(stream)
-    assert list(good) == ["id", "text", "output", "smidgen output", "score", "error"]
+    assert list(good) == ["id", "text", "output", "intent", "score", "error"]
     assert (good["id"], good["text"], good["output"], good["error"]) == ("5", "where is my parcel,\nplease?", "x", "")
-    assert good["smidgen output"] and 0 < float(good["score"]) <= 1
-    assert (bad["id"], bad["smidgen output"]) == ("6", "") and "empty" in bad["error"]
+    assert good["intent"] and 0 < float(good["score"]) <= 1
+    assert (bad["id"], bad["intent"]) == ("6", "") and "empty" in bad["error"]
     assert "1 row could not be used" in " ".join(capsys.readouterr().err.split())
-    assert code(["predict", str(bundle), "--data", str(source), "--out", str(tmp_path / "out.xlsx")]) == 2
-    assert ".jsonl, .csv or .tsv" in capsys.readouterr().err
+    assert code(["predict", str(bundle), "--data", str(source), "--out", str(tmp_path / "out.ods")]) == 2
+    assert ".jsonl, .csv, .tsv or .xlsx" in capsys.readouterr().err
 
 
 def test_a_guessed_column_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_fields_choose_their_students(tmp_path: Path) -> None:
 
 def test_a_refused_answer_says_so_in_a_table_too() -> None:
     refused = Reply(None, 0.0, facts={"refused": "it was cut", "tokens": 3})
-    assert answers_for("out.csv", ["text"]).row(1, {"text": "hello"}, refused) == "hello,,0.000000,it was cut\n"
+    assert answers_for("out.csv", ["text"]).row(1, {"text": "hello"}, refused) == b"hello,,0.000000,it was cut\n"
     assert json.loads(answers_for("-", ["text"]).row(1, {"text": "hello"}, refused))["output"] is None
 
 

@@ -128,6 +128,8 @@ def _fault_of_the_machine(error: BaseException) -> MachineError | None:
     """A full disk and the like, which are no defect; also where a library says it in words of its own."""
     if isinstance(error, (OSError, MemoryError)):
         return MachineError.told_by(error)
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # what pathlib makes of ELOOP before Python 3.13
+        return MachineError.told_by(OSError(errno.ELOOP, str(error), str(error).removeprefix("Symlink loop from ").strip("'")))
     code = next((code for words, code in _SAID.items() if words in str(error)), None)
     return MachineError.told_by(OSError(code, os.strerror(code))) if code is not None else None
 

@@ -9,16 +9,19 @@ from typing import Annotated
 import typer
 
 from smidgen.cli.screen import Screen, errors
+from smidgen.core.errors import InputError
 
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    data: Annotated[str, typer.Option(help='File of texts; "-" is standard input.')],
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help='File of texts; "-" is standard input.')] = None,
+    data: Annotated[str | None, typer.Option(help="The same as FILE.")] = None,
     to: Annotated[
         str,
         typer.Option(
             "--out",
-            help='Where to write: .jsonl (one JSON object a line), .csv or .tsv (its columns and the answer); "-" is standard output.',
+            help="Where to write: .jsonl (one JSON object a line), or .csv, .tsv or .xlsx (its columns and the answer); "
+            '"-" is standard output.',
         ),
     ] = "-",
     input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
@@ -26,13 +29,16 @@ def predict(
 ) -> None:
     """Answer every row of a file, in its order. One bad row does not lose the rest; a stopped run goes on where it stopped.
 
-    Example: smidgen predict my-model --data in.csv --out answers.csv
+    Example: smidgen predict my-model in.csv --out answers.csv
     """
+    source = file or data
+    if source is None or (file is not None and data is not None):
+        raise InputError("one file of texts is needed", value=f"{file or 'none'}, {data or 'none'}", todo="Write: smidgen predict DIR FILE")
     from smidgen.flows.live import load
     from smidgen.flows.predicting import predict as run
 
     with Screen(quiet=to == "-") as screen, closing(load(bundle, threads)) as model:
-        done = run(model, data, to, input=input, progress=screen)
+        done = run(model, source, to, input=input, progress=screen)
     if done.failed:
         rows = "row" if done.failed == 1 else "rows"
         errors.print(f"{done.failed} {rows} could not be used; each has an error in its place in the output.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smidgen.core.errors import DataError
 from smidgen.core.rows import joined
 from smidgen.data.copies import may_write
 from smidgen.data.findings.conflicts import conflicting
@@ -160,9 +161,9 @@ def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, 
 
 
 def _applied(table: Table, by_row: dict[int, list[Change]]) -> Iterator[Record]:
-    for number, record in table.records():
+    for number, record in table.each():
         changes = by_row.get(number, [])
-        if any(change.dropped for change in changes):
+        if isinstance(record, DataError) or any(change.dropped for change in changes):
             continue
         for change in changes:
             record = {**record, change.column: _cell(record[change.column], change.after)}

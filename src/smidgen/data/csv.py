@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TextIO
 from smidgen.core.errors import DataError
 from smidgen.data.columns import header
 from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
-from smidgen.data.source import Content, Origin, Record, Records
+from smidgen.data.source import Content, Origin, Record, Rows
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_CHARS = 256 << 10
@@ -41,26 +42,33 @@ class _Feed:
     def __init__(self, stream: TextIO, origin: Origin, names: list[str]) -> None:
         self._stream, self._origin, self._names = stream, origin, names
         self._most = 4 * origin.limits.cell
+        self._taken: list[str] = []
+        self._again: deque[str] = deque()
         self.row = 0
         self.used = 0
-        self.lines = 0
         self.odd = False
 
     def begin(self, row: int) -> None:
         """A new record starts."""
-        self.row, self.used, self.lines, self.odd = row, 0, 0, False
+        self.row, self.used, self.odd = row, 0, False
+        self._taken.clear()
+
+    def give_back(self) -> None:
+        """The record cannot be read: a quote that opens in its first line may have swallowed the lines behind it. They are read again."""
+        self._again.extendleft(reversed(self._taken[1:]))
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline(self._most + 1 - self.used)
+        line = self._again.popleft() if self._again else self._stream.readline(self._most + 1)
         if not line:
             raise StopIteration
         self.used += len(line)
-        self.lines += 1
+        self._taken.append(line)
         if self.used > self._most:
-            open_quote = self.lines > 1 or line.count('"') % 2
+            self._skip_rest(line)
+            open_quote = len(self._taken) > 1 or line.count('"') % 2
             raise self._origin.error(
                 f"the row holds more than {self._most:,} characters" + ("; a quote that opens in it may never close" if open_quote else ""),
                 value=line[:80],
@@ -71,6 +79,11 @@ class _Feed:
         if "\0" in line or (not line.isascii() and ESCAPED.search(line)):
             self.odd = True
         return line
+
+    def _skip_rest(self, line: str) -> None:
+        """Pass over the rest of a line that was too long to be read whole."""
+        while len(line) >= self._most and not line.endswith(("\n", "\r")):
+            line = self._stream.readline(self._most)
 
 
 class Csv:
@@ -98,11 +111,13 @@ class Csv:
         with open_text(origin, encoding) as stream:
             feed = _Feed(stream, origin, [])
             first = next(_parsed(feed, dialect, origin, encoding, []), None)
+        if isinstance(first, DataError):
+            raise first
         if first is None:
             raise origin.error("the file holds no rows", value=f"{len(origin.head)} bytes", todo="Give a file with a header and rows.")
         columns = header(first, origin.name)
 
-        def records() -> Records:
+        def records() -> Rows:
             with open_text(origin, encoding) as stream:
                 yield from _records(stream, dialect, origin, encoding, columns)
 
@@ -122,8 +137,9 @@ class Csv:
         return count
 
 
-def _parsed(feed: _Feed, dialect: _Dialect, origin: Origin, encoding: Encoding, names: list[str]) -> Iterator[list[str]]:
-    """Records as lists of cells, the header first; blank lines left out. `names` may be filled by the caller after the header."""
+def _parsed(feed: _Feed, dialect: _Dialect, origin: Origin, encoding: Encoding, names: list[str]) -> Iterator[list[str] | DataError]:
+    """Records as lists of cells, the header first; blank lines left out. A record that cannot be read is an error in its place. `names` may
+    be filled by the caller after the header."""
     # The module's own limit is only ever raised: the feed is what bounds a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 4 * origin.limits.cell + 1))
     if dialect.hint:
@@ -139,48 +155,58 @@ def _parsed(feed: _Feed, dialect: _Dialect, origin: Origin, encoding: Encoding, 
         except UnicodeError as error:
             raise undecodable(origin, encoding, row, None, str(error)) from error
         except csv.Error as error:
-            raise _malformed(str(error), origin, row) from error
-        if not cells or (len(cells) == 1 and not cells[0].strip()):
-            continue
-        if feed.odd or feed.used > origin.limits.cell:
-            _look_closer(cells, names, origin, encoding, row)
-        yield cells
+            feed.give_back()
+            yield _malformed(str(error), origin, row)
+        except DataError as error:
+            feed.give_back()
+            yield error
+        else:
+            if not cells or (len(cells) == 1 and not cells[0].strip()):
+                continue
+            fault = _fault(cells, names, origin, encoding, row) if feed.odd or feed.used > origin.limits.cell else None
+            yield fault or cells
         row += 1
 
 
-def _records(stream: TextIO, dialect: _Dialect, origin: Origin, encoding: Encoding, columns: tuple[str, ...]) -> Records:
+def _records(stream: TextIO, dialect: _Dialect, origin: Origin, encoding: Encoding, columns: tuple[str, ...]) -> Rows:
     names = list(columns)
     parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names)
     next(parsed)
     width = len(columns)
     for row, cells in enumerate(parsed, start=1):
-        if len(cells) != width:
-            if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-                if width == 1:
-                    raise origin.error(
-                        f"the first row has one cell and this one has {len(cells)}: this may not be a table",
-                        value=dialect.delimiter.join(cells),
-                        todo="Put column names in the first row, and texts that hold a comma between double quotes.",
-                        row=row,
-                    )
-                between = _DELIMITERS.get(dialect.delimiter, dialect.delimiter)
-                raise origin.error(
-                    f"the row has {len(cells)} cells, the header has {width}",
-                    value=dialect.delimiter.join(cells),
-                    todo=f"Put texts that hold a {between} between double quotes, or add the missing cells.",
-                    row=row,
-                )
-            cells = cells[:width]
-        yield row, dict(zip(columns, cells, strict=True))
+        if isinstance(cells, DataError):
+            yield row, cells
+        elif len(cells) < width or any(cell.strip() for cell in cells[width:]):
+            yield row, _ragged(cells, width, dialect, origin, row)
+        else:
+            yield row, dict(zip(columns, cells, strict=False))
 
 
-def _look_closer(cells: list[str], names: list[str], origin: Origin, encoding: Encoding, row: int) -> None:
+def _ragged(cells: list[str], width: int, dialect: _Dialect, origin: Origin, row: int) -> DataError:
+    value = dialect.delimiter.join(cells)
+    if width == 1:
+        return origin.error(
+            f"the first row has one cell and this one has {len(cells)}: this may not be a table",
+            value=value,
+            todo="Put column names in the first row, and texts that hold a comma between double quotes.",
+            row=row,
+        )
+    between = _DELIMITERS.get(dialect.delimiter, dialect.delimiter)
+    return origin.error(
+        f"the row has {len(cells)} cells, the header has {width}",
+        value=value,
+        todo=f"Put texts that hold a {between} between double quotes, or add the missing cells.",
+        row=row,
+    )
+
+
+def _fault(cells: list[str], names: list[str], origin: Origin, encoding: Encoding, row: int) -> DataError | None:
     for place, cell in enumerate(cells):
         column = names[place] if place < len(names) else None
         if ESCAPED.search(cell):
-            raise undecodable(origin, encoding, row, column, cell)
+            return undecodable(origin, encoding, row, column, cell)
         if "\0" in cell:
-            raise origin.error(
+            return origin.error(
                 "the cell holds a NUL byte, which no text has",
                 value=cell,
                 todo="Remove it; the file may be damaged or not be text.",
@@ -188,7 +214,8 @@ def _look_closer(cells: list[str], names: list[str], origin: Origin, encoding: E
                 column=column,
             )
         if len(cell) > origin.limits.cell:
-            raise origin.too_long(len(cell), cell, row, column)
+            return origin.too_long(len(cell), cell, row, column)
+    return None
 
 
 def _malformed(message: str, origin: Origin, row: int) -> DataError:

@@ -85,8 +85,9 @@ def find_encoding(origin: Origin) -> Encoding:
 
 @contextmanager
 def open_text(origin: Origin, encoding: Encoding) -> Iterator[TextIO]:
-    """The file as text, line ends untouched. Bytes that are not UTF-8 arrive as lone surrogates, so that their row can be named."""
-    errors = "surrogateescape" if encoding.name.startswith("utf-8") else "strict"
+    """The file as text, line ends untouched. Bytes that are not of the encoding arrive as lone surrogates: their row can be named."""
+    wide = encoding.name.startswith(("utf-16", "utf-32", "utf_16", "utf_32"))
+    errors = "surrogatepass" if wide else "surrogateescape"
     with origin.path.open("rb") as raw, io.TextIOWrapper(raw, encoding=encoding.name, errors=errors, newline="") as stream:
         yield stream
 

@@ -9,8 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from smidgen.core.errors import DataError
+from smidgen.core.printable import printable_json, whole
 from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
-from smidgen.data.source import Content, Origin, Record, Records
+from smidgen.data.source import Content, Origin, Record, Rows
 
 _LOOK = 1000
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*[{\]]")
@@ -44,13 +46,13 @@ class Jsonl:
         start = _START.match(origin.head)
         array = bool(start and start[1] == b"[")
 
-        def records() -> Records:
+        def records() -> Rows:
             with open_text(origin, encoding) as stream:
                 yield from (_array(stream, origin) if array else _lines(stream, origin, encoding))
 
         columns: dict[str, None] = {}
         for _, record in islice(records(), _LOOK):
-            columns.update(dict.fromkeys(record))
+            columns.update({} if isinstance(record, DataError) else dict.fromkeys(record))
         return Content(tuple(columns), {"encoding": encoding.name, "layout": "array" if array else "lines"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
@@ -60,13 +62,13 @@ class Jsonl:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.write("[\n" if array else "")
             for count, record in enumerate(records, start=1):
-                line = json.dumps(record, ensure_ascii=False)
+                line = printable_json(record)
                 file.write((",\n" if count > 1 else "") + line if array else line + "\n")
             file.write("\n]\n" if array else "")
         return count
 
 
-def _lines(stream: TextIO, origin: Origin, encoding: Encoding) -> Records:
+def _lines(stream: TextIO, origin: Origin, encoding: Encoding) -> Rows:
     most = 4 * origin.limits.cell
     row = 0
     while True:
@@ -79,19 +81,28 @@ def _lines(stream: TextIO, origin: Origin, encoding: Encoding) -> Records:
         if not line.strip():
             continue
         row += 1
-        if len(line) > most:
-            raise origin.error(
-                f"the line holds more than {most:,} characters",
-                value=line[:80],
-                todo="Shorten it, or raise data.max_cell.",
-                row=row,
-            )
-        if not line.isascii() and ESCAPED.search(line):
-            raise undecodable(origin, encoding, row, None, line)
-        yield row, _object(_loaded(line, origin, row), origin, row)
+        try:
+            yield row, _line(line, most, origin, encoding, row)
+        except DataError as error:
+            yield row, error
+        while len(line) > most and not line.endswith("\n"):  # the rest of a line that is too long
+            line = stream.readline(most + 1)
 
 
-def _array(stream: TextIO, origin: Origin) -> Records:
+def _line(line: str, most: int, origin: Origin, encoding: Encoding, row: int) -> Record:
+    if len(line) > most:
+        raise origin.error(
+            f"the line holds more than {most:,} characters",
+            value=line[:80],
+            todo="Shorten it, or raise data.max_cell.",
+            row=row,
+        )
+    if not line.isascii() and ESCAPED.search(line):
+        raise undecodable(origin, encoding, row, None, line)
+    return _object(_loaded(line, origin, row), origin, row)
+
+
+def _array(stream: TextIO, origin: Origin) -> Rows:
     text = stream.read(origin.limits.array + 1)
     if len(text) > origin.limits.array:
         raise origin.error(
@@ -103,7 +114,10 @@ def _array(stream: TextIO, origin: Origin) -> Records:
         raise origin.error("the file mixes text encodings", value=origin.name, todo="Save it as UTF-8.")
     rows = _loaded(text.lstrip("\ufeff"), origin, None)
     for row, value in enumerate(rows, start=1):
-        yield row, _object(value, origin, row)
+        try:
+            yield row, _object(value, origin, row)
+        except DataError as error:
+            yield row, error
 
 
 def _loaded(text: str, origin: Origin, row: int | None) -> Any:
@@ -127,9 +141,29 @@ def _object(value: Any, origin: Origin, row: int) -> Record:
             row=row,
         )
     for column, cell in value.items():
-        if isinstance(cell, str) and len(cell) > origin.limits.cell:
-            raise origin.too_long(len(cell), cell, row, column)
+        if isinstance(cell, str):
+            if len(cell) > origin.limits.cell:
+                raise origin.too_long(len(cell), cell, row, whole(column))
+        elif isinstance(cell, dict | list) and _deeper(cell, origin.limits.depth):
+            raise origin.error(
+                f"lists and objects stand more than {origin.limits.depth} deep in one another",
+                value=whole(column),
+                todo="Flatten the row, or leave the column out.",
+                row=row,
+                column=whole(column),
+            )
     return value
+
+
+def _deeper(value: dict[str, Any] | list[Any], most: int) -> bool:
+    """Whether lists and objects stand deeper in one another than that."""
+    level: list[Any] = [value]
+    for _ in range(most):
+        inner = [entry for one in level for entry in (one.values() if isinstance(one, dict) else one)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 part = Jsonl()

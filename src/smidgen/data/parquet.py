@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smidgen.core.errors import DataError
 from smidgen.data.columns import header
-from smidgen.data.source import Content, Origin, Record, Records
+from smidgen.data.source import Content, Origin, Record, Rows
 
 if TYPE_CHECKING:
     import polars
@@ -30,23 +30,26 @@ class Parquet:
         """Read the schema."""
         import polars
 
+        # A damaged file makes polars panic, which is no Exception.
+        faults = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError, OverflowError)
         try:
             frame = polars.scan_parquet(origin.path, glob=False, hive_partitioning=False)
             names = frame.collect_schema().names()
-        except (polars.exceptions.PolarsError, OSError) as error:
+        except faults as error:
             raise _broken(origin, error) from error
         columns = header(names, origin.name)
 
-        def records() -> Records:
+        def records() -> Rows:
             row = 0
             while True:
                 try:
-                    rows = frame.slice(row, _SLICE).collect().rows()
-                except (polars.exceptions.PolarsError, OSError) as error:
+                    rows = _rows(frame.slice(row, _SLICE).collect())
+                except faults as error:
                     raise _broken(origin, error) from error
                 for cells in rows:
                     row += 1
-                    yield row, _checked(dict(zip(columns, cells, strict=True)), origin, row)
+                    record = dict(zip(columns, cells, strict=True))
+                    yield row, _too_long(record, origin, row) or record
                 if len(rows) < _SLICE:
                     return
 
@@ -62,15 +65,28 @@ class Parquet:
         return len(rows)
 
 
-def _checked(record: dict[str, Any], origin: Origin, row: int) -> Record:
+def _rows(frame: polars.DataFrame) -> list[tuple[Any, ...]]:
+    """The rows of a slice. Python knows the years 1 to 9999; where a date lies outside them, the dates of the slice are read as texts."""
+    import polars
+    import polars.selectors
+
+    try:
+        return frame.rows()
+    except (ValueError, OverflowError, polars.exceptions.PanicException):
+        dates = polars.selectors.date() | polars.selectors.datetime()
+        return frame.with_columns(dates.cast(polars.String, strict=False)).rows()
+
+
+def _too_long(record: dict[str, Any], origin: Origin, row: int) -> DataError | None:
     for column, cell in record.items():
         if isinstance(cell, (str, bytes)) and len(cell) > origin.limits.cell:
-            raise origin.too_long(len(cell), str(cell[:80]), row, column)
-    return record
+            return origin.too_long(len(cell), str(cell[:80]), row, column)
+    return None
 
 
-def _broken(origin: Origin, error: Exception) -> DataError:
-    return origin.error("the Parquet file cannot be read", value=str(error).splitlines()[0], todo="Write it again; it may be cut short.")
+def _broken(origin: Origin, error: BaseException) -> DataError:
+    said = str(error).splitlines() or [type(error).__name__]
+    return origin.error("the Parquet file cannot be read", value=said[0], todo="Write it again; it may be cut short.")
 
 
 part = Parquet()

@@ -5,6 +5,7 @@ Formats are parts: a file of this room with a `part` that is a `Source`. Content
 
 from __future__ import annotations
 
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from smidgen.core.errors import DataError
+from smidgen.core.errors import DataError, MachineError
+from smidgen.core.printable import whole
 from smidgen.core.rows import Cells, Row, Text
 from smidgen.data.columns import Choice, choose_input, choose_label, resolve
 from smidgen.data.encoding import ESCAPED
 from smidgen.data.plain import plain
 from smidgen.data.settings import DataSettings
-from smidgen.data.source import Content, Limits, Origin, Record, Records, Source
+from smidgen.data.source import Content, Limits, Origin, Record, Records, Rows, Source
 from smidgen.parts import registry
 
 STDIN = "-"
@@ -50,11 +52,19 @@ class Table:
     label: Choice | None
     facts: Mapping[str, str]
     max_rows: int | None
-    _read: Callable[[], Records] = field(repr=False)
+    _read: Callable[[], Rows] = field(repr=False)
     _keep: object = field(default=None, repr=False)
 
     def records(self) -> Records:
-        """Every row as (number from 1, cells by column), from the start at each call, in bounded memory."""
+        """Every row as (number from 1, cells by column), from the start at each call, in bounded memory. The first row that cannot be read
+        raises DataError."""
+        for number, record in self.each():
+            if isinstance(record, DataError):
+                raise record
+            yield number, record
+
+    def each(self) -> Rows:
+        """The same with an error in the place of each row that cannot be read: one bad row does not lose the rest."""
         return islice(self._read(), self.max_rows)
 
     def rows(
@@ -70,8 +80,10 @@ class Table:
             bad: told of each row that cannot be used, which is then left out; without it the first such row raises DataError.
             placed: brings a parsed output together with its text and raises ValueError with a reason; see `core.parts.Placing`.
         """
-        for number, record in self.records():
+        for number, record in self.each():
             try:
+                if isinstance(record, DataError):
+                    raise record
                 text = self.text(number, record)
                 output = None if self.label is None else self._output(number, record, text, parse, placed)
             except DataError as error:
@@ -108,6 +120,8 @@ class Table:
     ) -> Any:
         assert self.label is not None
         name, value = self.label.name, record.get(self.label.names[0])
+        if any(_halved(record.get(column)) for column in self.label.names):
+            raise self._error("the output holds half a character", whole(str(value)), number, name, "Correct the row.")
         if len(self.label.names) > 1:
             cells = {column: record.get(column) for column in self.label.names}
             value = Cells(cells) if self.source.name in _TEXTS_ALONE else plain(cells)
@@ -174,7 +188,12 @@ def _opened(path: str | Path, settings: DataSettings) -> tuple[Origin, object, S
     origin, keep = _origin(path, settings)
     source = _source(origin)
     content = source.open(origin)
-    sample = [record for _, record in islice(content.records(), _SAMPLE)]
+    seen = [record for _, record in islice(content.records(), _SAMPLE)]
+    sample = [record for record in seen if not isinstance(record, DataError)]
+    if seen and not sample:
+        raise next(record for record in seen if isinstance(record, DataError))
+    if not content.columns:
+        raise origin.error("the rows have no columns", value="{}", todo='Write rows such as {"input": "...", "output": "..."}.')
     if not sample:
         raise origin.error("the file holds no rows", value=", ".join(content.columns), todo="Give a file with at least one row.")
     return origin, keep, source, content, sample
@@ -209,20 +228,52 @@ def _origin(path: str | Path, settings: DataSettings) -> tuple[Origin, object]:
     else:
         file = Path(path).expanduser()
         name = file.name or str(file)
-        if file.is_dir():
-            raise DataError("this is a folder, not a file", value=str(path), todo="Name one data file in it.", file=name)
-        if not file.exists():
-            raise DataError("there is no such file", value=str(path), todo="Check the path.", file=name)
+        _look_at(file, str(path), name)
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD)
     except OSError as error:
-        raise DataError(
-            "the file cannot be opened", value=error.strerror or str(error), todo="Check its permissions.", file=name
-        ) from error
+        raise _unopened(error, name) from error
     if not head:
         raise DataError("the file is empty", value="0 bytes", todo="Give a file with a header and rows.", file=name)
     return Origin(file, name, head, limits, settings.encoding, settings.sheet), keep
+
+
+def _look_at(file: Path, given: str, name: str) -> None:
+    """Raise DataError for what is no file to be read, before it is opened: opening a named pipe waits until somebody writes into it."""
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        raise DataError("there is no such file", value=given, todo="Check the path.", file=name) from None
+    except (OSError, ValueError) as error:
+        raise _unopened(error, name) from error
+    if stat.S_ISDIR(mode):
+        raise DataError("this is a folder, not a file", value=given, todo="Name one data file in it.", file=name)
+    if not stat.S_ISREG(mode):
+        todo = "Give it as standard input: cat PIPE | smidgen ... -"
+        raise DataError("this is a pipe or a device, not a file", value=given, todo=todo, file=name)
+
+
+def _unopened(error: OSError | ValueError, name: str) -> DataError:
+    if isinstance(error, OSError):
+        told = MachineError.told_by(error)
+        return DataError("the file cannot be opened", value=told.what, todo=told.todo, file=name)
+    return DataError("the file cannot be opened", value=str(error), todo="Check the path.", file=name)
+
+
+def _halved(value: Any) -> bool:
+    """Whether half a character stands in a value, or anywhere in it."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if not one.isascii() and ESCAPED.search(one):
+                return True
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return False
 
 
 def _copy(source: BinaryIO, out: BinaryIO, most: int) -> None:

@@ -15,6 +15,9 @@ Record: TypeAlias = dict[str, Any]
 Records: TypeAlias = Iterator[tuple[int, Record]]
 """Data rows with their number, counted from 1; a header and blank lines are not counted."""
 
+Rows: TypeAlias = Iterator[tuple[int, Record | DataError]]
+"""The same with an error in the place of each row that cannot be read; reading goes on behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -23,13 +26,19 @@ class Limits:
     Attributes:
         cell: most characters of one cell; a row may hold four times as many.
         array: most bytes of a JSON array, which is read whole.
+        depth: most lists and objects within one another in a JSON row.
         unpacked: most bytes that a compressed workbook may unpack to.
+        memory: most bytes of memory that reading a workbook may take, in a process of its own.
+        seconds: longest that it may take.
         piped: most bytes taken from standard input.
     """
 
     cell: int = 1_000_000
     array: int = 64 << 20
+    depth: int = 64
     unpacked: int = 1 << 30
+    memory: int = 8 << 30
+    seconds: float = 300.0
     piped: int = 4 << 30
 
 
@@ -80,12 +89,12 @@ class Content:
     Attributes:
         columns: names in the file's order.
         facts: how it was read (`encoding`, `delimiter`, `sheet`): shown to the user, and what `write` needs to write the same way.
-        records: reads the rows from the start; may be called again.
+        records: reads the rows from the start; may be called again. A row that cannot be read is an error in its place.
     """
 
     columns: tuple[str, ...]
     facts: Mapping[str, str]
-    records: Callable[[], Records]
+    records: Callable[[], Rows]
 
 
 @runtime_checkable
@@ -100,7 +109,8 @@ class Source(Protocol):
         ...
 
     def open(self, origin: Origin) -> Content:
-        """Find the columns. Raises DataError for a file that cannot be read, here or while its records are read."""
+        """Find the columns. Raises DataError for a file that cannot be read, here or while its records are read. One row that cannot be
+        read is no reason to raise: it is an error among the records."""
         ...
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:

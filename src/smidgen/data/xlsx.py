@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from smidgen.core.errors import DataError, MissingExtra
+from smidgen.core.errors import DataError
+from smidgen.core.printable import whole
+from smidgen.data import workbook_process
 from smidgen.data.columns import header
-from smidgen.data.source import Content, Origin, Record, Records
+from smidgen.data.source import Content, Origin, Record, Rows
 
 _CHUNK = 1 << 20
 _CELL = 32_767
@@ -35,55 +37,42 @@ class Xlsx:
             return origin.suffix in self.suffixes
 
     def open(self, origin: Origin) -> Content:
-        """Bound what it unpacks to, choose the worksheet and read it."""
-        import fastexcel
-
+        """Bound what it unpacks to, choose the worksheet and read it, in a process of its own."""
         _bound(origin)
-        try:
-            book = fastexcel.read_excel(origin.path)
-            names = [_named(origin, book.sheet_names)] if origin.sheet else book.sheet_names
-            for sheet in names:
-                frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
-                if frame.height:
-                    break
-            else:
-                raise origin.error("the workbook holds no rows", value=", ".join(names), todo="Give a file with a header and rows.")
-        except fastexcel.FastExcelError as error:
-            raise origin.error(
-                "the workbook cannot be read", value=str(error).splitlines()[0], todo="Save it again as XLSX or CSV."
-            ) from error
+        sheet, frame = workbook_process.read(origin)
         columns = header(frame.row(0), origin.name)
         width = len(columns)
 
-        def records() -> Records:
+        def records() -> Rows:
             number = 0
             for cells in frame.slice(1).iter_rows(buffer_size=1024):
                 if not any(cell is not None and cell.strip() for cell in cells):
                     continue
                 number += 1
                 if any(cells[width:]):
-                    raise origin.error(
-                        f"the row has a cell beyond the {width} named columns",
-                        value=str(next(cell for cell in cells[width:] if cell)),
-                        todo="Give that column a name in the first row, or clear the cell.",
-                        row=number,
+                    yield (
+                        number,
+                        origin.error(
+                            f"the row has a cell beyond the {width} named columns",
+                            value=str(next(cell for cell in cells[width:] if cell)),
+                            todo="Give that column a name in the first row, or clear the cell.",
+                            row=number,
+                        ),
                     )
+                    continue
                 yield number, dict(zip(columns, cells, strict=False))
 
         return Content(columns, {"sheet": sheet}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
-        """Write one worksheet, every cell as text, so that no cell can become a formula."""
-        try:
-            import xlsxwriter
-        except ImportError as error:
-            raise MissingExtra("xlsxwriter", "train") from error
+        """Write one worksheet, every cell as text, so that no cell can become a formula; a float as a number."""
+        import xlsxwriter
 
         count = 0
         with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as book:
             sheet = book.add_worksheet(facts.get("sheet"))
             for place, name in enumerate(columns):
-                sheet.write_string(0, place, name)
+                sheet.write_string(0, place, whole(name))
             for count, record in enumerate(records, start=1):
                 if count > _ROWS:
                     raise DataError(
@@ -91,18 +80,11 @@ class Xlsx:
                     )
                 for place, name in enumerate(columns):
                     value = record.get(name)
-                    if value is not None:
-                        sheet.write_string(count, place, str(value)[:_CELL])
+                    if isinstance(value, float) and math.isfinite(value):
+                        sheet.write_number(count, place, value)
+                    elif value is not None:
+                        sheet.write_string(count, place, whole(str(value))[:_CELL])
         return count
-
-
-def _named(origin: Origin, sheets: list[str]) -> str:
-    wanted = str(origin.sheet)
-    if wanted in sheets:
-        return wanted
-    close = difflib.get_close_matches(wanted, sheets, n=1)
-    meant = f"Did you mean {close[0]!r}? " if close else ""
-    raise origin.error("no such worksheet", value=wanted, todo=f"{meant}There are: {', '.join(sheets)}.")
 
 
 def _bound(origin: Origin) -> None:

@@ -1,87 +1,192 @@
-"""How answers stand in a file: one JSON object a line, or, in a CSV or TSV file, the file's own columns with the answer beside them."""
+"""How answers stand in a file: one JSON object a line, or the file's own columns with the answer beside them, as CSV, TSV or XLSX."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
-from pathlib import PurePath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from smidgen.core.errors import InputError
+from smidgen.core.printable import printable_json, whole
 from smidgen.core.replies import Reply
 from smidgen.data.source import Record
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_WORKBOOK = ".xlsx"
 _LINES = (".jsonl", ".ndjson", ".json", ".txt", "")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula, or for the start of one."""
+_NUMBER = re.compile(r"[+-]?\d[\d.,  ]*(?:[eE][+-]?\d+)?\s*%?")
+_ANSWER, _SCORE, _ERROR = "output", "score", "error"
+_MARKS = {"utf-8-sig": ("utf-8-sig", "utf-8"), "utf-16": ("utf-16", "utf-16-le"), "utf-32": ("utf-32", "utf-32-le")}
+"""Encodings that begin with a mark: how the first line is written, and how the others are."""
 
 
 class Answers(Protocol):
     """One kind of output file."""
 
-    head: str
+    head: bytes
     """What stands before the first row."""
+    lost: int
+    """Characters that the file's encoding does not have, so far; a question mark stands for each."""
 
-    def row(self, number: int, record: Record, answer: Reply | str) -> str:
-        """The text of one row: answered, or with the error that kept it from being."""
+    def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
+        """One row: answered, or with the error that kept it from being."""
+        ...
+
+    def finish(self, written: Path) -> None:
+        """Make the file of all rows what it is meant to be."""
         ...
 
 
 class Lines:
     """`{"output", "score", "alternatives"}` a line; `{"output": null, "error", "row"}` for a row that could not be used."""
 
-    head = ""
+    head = b""
+    lost = 0
 
-    def row(self, number: int, record: Record, answer: Reply | str) -> str:
+    def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
         """See `Answers`."""
-        entry = {"output": None, "score": 0.0, "error": answer, "row": number} if isinstance(answer, str) else line(answer)
-        return json.dumps(entry, ensure_ascii=False) + "\n"
+        entry = {_ANSWER: None, _SCORE: 0.0, _ERROR: answer, "row": number} if isinstance(answer, str) else line(answer)
+        return (printable_json(entry) + "\n").encode("utf-8")
+
+    def finish(self, written: Path) -> None:
+        """See `Answers`."""
 
 
 class Cells:
-    """The columns of the source, then `output`, `score` and `error` (also where no answer could be given); `smidgen output` where the
-    source has an `output` of its own."""
+    """The columns of the source, then the answer, `score` and `error` (also where no answer could be given). A name that the source has
+    already gets `smidgen` before it.
 
-    def __init__(self, columns: Sequence[str], delimiter: str) -> None:
+    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+
+    def __init__(self, columns: Sequence[str], delimiter: str, encoding: str = "utf-8", answer: str = _ANSWER) -> None:
         self._columns = tuple(columns)
         self._delimiter = delimiter
-        self.head = self._text([*columns, *(f"smidgen {name}" if name in columns else name for name in ("output", "score", "error"))])
+        first, self._encoding = _MARKS.get(encoding, (encoding, encoding))
+        self.lost = 0
+        self.head = self._bytes(names(columns, answer), first)
 
-    def row(self, number: int, record: Record, answer: Reply | str) -> str:
+    def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
         """See `Answers`."""
-        own = [_cell(record.get(name)) for name in self._columns]
-        if isinstance(answer, str):
-            return self._text([*own, "", "0", answer])
-        return self._text([*own, _cell(answer.output), f"{answer.score:.6f}", str(answer.facts.get("refused", ""))])
+        return self._bytes([_cell(value) for value in cells(self._columns, record, answer)], self._encoding)
 
-    def _text(self, cells: list[str]) -> str:
+    def finish(self, written: Path) -> None:
+        """See `Answers`."""
+
+    def _bytes(self, row: list[str], encoding: str) -> bytes:
         to = io.StringIO()
-        csv.writer(to, delimiter=self._delimiter, lineterminator="\n").writerow(cells)
-        return to.getvalue()
+        csv.writer(to, delimiter=self._delimiter, lineterminator="\n").writerow([_defused(whole(cell)) for cell in row])
+        text = to.getvalue()
+        try:
+            return text.encode(encoding)
+        except UnicodeEncodeError:
+            known = text.encode(encoding, "ignore").decode(encoding)
+            self.lost += len(text) - len(known)
+            return text.encode(encoding, "replace")
 
 
-def answers_for(out: str, columns: Sequence[str]) -> Answers:
-    """The kind of file that the name `out` asks for; "-" is lines. Raises InputError for a name of another kind."""
+class Sheet:
+    """The same as a workbook. Its rows are lines of JSON until all of them are there."""
+
+    lost = 0
+
+    def __init__(self, columns: Sequence[str], answer: str = _ANSWER) -> None:
+        self._columns = tuple(columns)
+        self._names = names(columns, answer)
+        self.head = b""
+
+    def row(self, number: int, record: Record, answer: Reply | str) -> bytes:
+        """See `Answers`."""
+        row = [value if isinstance(value, float) else _cell(value) for value in cells(self._columns, record, answer)]
+        return (printable_json(row) + "\n").encode("utf-8")
+
+    def finish(self, written: Path) -> None:
+        """See `Answers`. Raises DataError for more rows than a worksheet has."""
+        from smidgen.data.xlsx import part
+
+        columns = tuple(self._names)
+        book = written.with_name(f"{written.name}.book")
+        try:
+            part.write(book, columns, (dict(zip(columns, row, strict=True)) for row in _rows(written)), {})
+            book.replace(written)
+        finally:
+            book.unlink(missing_ok=True)
+
+
+def answers_for(out: str, columns: Sequence[str], facts: Mapping[str, str] | None = None, answer: str | None = None) -> Answers:
+    """The kind of file that the name `out` asks for; "-" is lines.
+
+    Args:
+        out: the file.
+        columns: of the source.
+        facts: how the source was read: a CSV keeps its `delimiter` and its `encoding`.
+        answer: the column of the answer: as the model's examples had it. Without one, or where the source has it already, `output`.
+
+    Raises:
+        InputError: a name of another kind.
+    """
+    facts = facts or {}
     suffix = "" if out == "-" else PurePath(out).suffix.lower()
+    name = answer if answer and answer not in columns else _ANSWER
+    if suffix == _WORKBOOK:
+        return Sheet(columns, name)
     if suffix in _DELIMITERS:
-        return Cells(columns, _DELIMITERS[suffix])
+        table = "delimiter" in facts
+        delimiter = facts["delimiter"] if table and suffix == ".csv" and facts["delimiter"] != "\t" else _DELIMITERS[suffix]
+        return Cells(columns, delimiter, facts["encoding"] if table else "utf-8", name)
     if suffix in _LINES:
         return Lines()
-    raise InputError("answers are not written in this format", value=out, todo="Name a file that ends in .jsonl, .csv or .tsv.")
+    raise InputError("answers are not written in this format", value=out, todo="Name a file that ends in .jsonl, .csv, .tsv or .xlsx.")
 
 
 def line(reply: Reply) -> dict[str, Any]:
     """A reply as it stands in a line."""
     return {
-        "output": reply.output,
-        "score": round(reply.score, 6),
+        _ANSWER: reply.output,
+        _SCORE: round(reply.score, 6),
         "alternatives": [{"output": output, "score": round(score, 6)} for output, score in reply.alternatives],
         **({"facts": dict(reply.facts)} if reply.facts else {}),
     }
 
 
+def names(columns: Sequence[str], answer: str) -> list[str]:
+    """The header: the source's columns, then those of the answer."""
+    own = []
+    for name in (answer, _SCORE, _ERROR):
+        while name in columns:
+            name = f"smidgen {name}"
+        own.append(name)
+    return [*columns, *own]
+
+
+def cells(columns: Sequence[str], record: Record, answer: Reply | str) -> list[Any]:
+    """The values of a row, in the order of the header; the score is a float."""
+    own = [record.get(name) for name in columns]
+    if isinstance(answer, str):
+        return [*own, None, 0.0, answer]
+    return [*own, answer.output, answer.score, str(answer.facts.get("refused", ""))]
+
+
+def _rows(file: Path) -> Iterator[list[Any]]:
+    with file.open(encoding="utf-8") as stream:
+        for row in stream:
+            yield json.loads(row)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, float):
+        return f"{value:.6f}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _defused(cell: str) -> str:
+    """The cell as no spreadsheet computes it. A plain number stays one."""
+    return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell) else cell

@@ -258,7 +258,7 @@ def _cells(table: Table | None, by: str | None) -> dict[int, str] | None:
     if table is None:
         raise InputError("these rows have no columns", value=by, todo="Certify on a file that has it, or leave --segment out.")
     (column,) = resolve(by, table.columns, table.name, "--segment", 1)
-    told = ((number, record.get(column)) for number, record in table.records())
+    told = ((number, record.get(column)) for number, record in table.each() if not isinstance(record, DataError))
     return {number: str(value).strip() for number, value in told if value is not None and str(value).strip()}
 
 

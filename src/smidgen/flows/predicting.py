@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import DataError
+from smidgen.core.errors import DataError, InputError, SmidgenError
 from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.data.source import Record
@@ -39,11 +41,13 @@ def predict(model: Model, source: str, out: str, *, input: str | None = None, pr
 
     Raises:
         DataError: the file cannot be read at all.
-        InputError: `out` is of a format that is not written.
+        InputError: `out` is of a format that is not written, or is the file itself.
+        SmidgenError: another run writes to `out`.
     """
     progress = progress or Silent()
     table = open_table(source, input=input, remembered=model.columns, need_label=False)
-    answers = answers_for(out, table.columns)
+    _other_than_source(source, out)
+    answers = answers_for(out, table.columns, table.facts, model.columns[1])
     if table.input.how == "guessed":
         progress.say(f"the column {model.columns[0]!r} is not there; {table.input.name!r} was guessed. Name another with --input")
     progress.start("predict")
@@ -51,11 +55,16 @@ def predict(model: Model, source: str, out: str, *, input: str | None = None, pr
         done = 0
         answered, failed = _answer(model, _texts(table), answers, _to_stdout, progress)
     else:
-        part = _Part(Path(f"{out}.part"), _identity(model, table, source), answers.head)
-        with part:
-            done = part.rows
-            answered, failed = _answer(model, islice(_texts(table), done, None), answers, part.write, progress)
-        part.finish(Path(out))
+        with _alone(Path(out)):
+            part = _Part(Path(f"{out}.part"), _identity(model, table, source), answers.head)
+            with part:
+                done = part.rows
+                answered, failed = _answer(model, islice(_texts(table), done, None), answers, part.write, progress)
+            answers.finish(part.path)
+            part.finish(Path(out))
+    if answers.lost:
+        encoding = table.facts.get("encoding", "")
+        progress.say(f"{answers.lost:,} characters are not in {encoding} and stand as ?; a file in .xlsx or .jsonl keeps them")
     progress.finish(
         f"{answered + failed} rows" + (f", {done} were done before" if done else "") + (f", {failed} unusable" if failed else "")
     )
@@ -65,29 +74,66 @@ def predict(model: Model, source: str, out: str, *, input: str | None = None, pr
 _Texts = Iterator[tuple[int, Record, Text | DataError]]
 
 
+def _other_than_source(source: str, out: str) -> None:
+    """Raise InputError where the answers would replace the texts."""
+    if STDIN not in (source, out) and Path(out).exists() and Path(source).expanduser().samefile(out):
+        raise InputError("the answers would replace the file that is read", value=out, todo="Name another file with --out.")
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """While one run writes to a file no other one does. The system holds the lock, so a run that is killed leaves none behind."""
+    import filelock
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = out.with_name(f".{out.name}.part.lock")
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            yield
+            lock.unlink(missing_ok=True)
+    except filelock.Timeout:
+        raise SmidgenError(
+            "another run of smidgen predict writes to this file", value=str(out), todo="Wait for it to end, or name another file."
+        ) from None
+
+
 def _texts(table: Table) -> _Texts:
-    for number, record in table.records():
+    for number, record in table.each():
+        if isinstance(record, DataError):
+            yield number, {}, record
+            continue
         try:
             yield number, record, table.text(number, record)
         except DataError as error:
             yield number, record, error
 
 
-def _answer(model: Model, rows: _Texts, answers: Answers, write: Callable[[str, int], None], progress: Progress) -> tuple[int, int]:
+def _answer(model: Model, rows: _Texts, answers: Answers, write: Callable[[bytes, int], None], progress: Progress) -> tuple[int, int]:
     """Rows answered, and rows that could not be used."""
     answered = failed = 0
     while batch := list(islice(rows, _BATCH)):
-        replies = iter(model.predict([text for _, _, text in batch if not isinstance(text, DataError)]))
-        lines = [answers.row(number, record, str(text) if isinstance(text, DataError) else next(replies)) for number, record, text in batch]
-        write("".join(lines), len(batch))
-        bad = sum(isinstance(text, DataError) for _, _, text in batch)
+        replies = iter(_replies(model, [text for _, _, text in batch if not isinstance(text, DataError)]))
+        told = [str(text) if isinstance(text, DataError) else next(replies) for _, _, text in batch]
+        lines = [answers.row(number, record, one) for (number, record, _), one in zip(batch, told, strict=True)]
+        write(b"".join(lines), len(batch))
+        bad = sum(isinstance(one, str) for one in told)
         answered, failed = answered + len(batch) - bad, failed + bad
         progress.advance(len(batch))
     return answered, failed
 
 
-def _to_stdout(text: str, rows: int) -> None:
-    sys.stdout.write(text)
+def _replies(model: Model, texts: list[Text]) -> list[Reply | str]:
+    """The model's replies; where it refuses one of the texts each is asked for by itself, and a refused one has the reason in its place."""
+    try:
+        return list(model.predict(texts))
+    except InputError as error:
+        if len(texts) == 1:
+            return [str(error)]
+    return [reply for text in texts for reply in _replies(model, [text])]
+
+
+def _to_stdout(lines: bytes, rows: int) -> None:
+    sys.stdout.write(lines.decode("utf-8"))
     sys.stdout.flush()
 
 
@@ -103,17 +149,16 @@ def _identity(model: Model, table: Table, source: str) -> dict[str, Any]:
 class _Part:
     """The unfinished output, and beside it a note of how far it is right: whose it is, its rows, its bytes."""
 
-    def __init__(self, path: Path, identity: dict[str, Any], head: str) -> None:
-        self._path = path
+    def __init__(self, path: Path, identity: dict[str, Any], head: bytes) -> None:
+        self.path = path
         self._note = path.with_name(path.name + ".json")
         self._identity = identity
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.rows, whole = self._kept()
         self._file = path.open("rb+" if whole else "wb")
         self._file.truncate(whole)
         self._file.seek(whole)
         if not whole:
-            self._file.write(head.encode("utf-8"))
+            self._file.write(head)
             self._mark()
 
     def __enter__(self) -> _Part:
@@ -122,15 +167,15 @@ class _Part:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def write(self, text: str, rows: int) -> None:
+    def write(self, lines: bytes, rows: int) -> None:
         """Add so many rows, and note that they are whole."""
-        self._file.write(text.encode("utf-8"))
+        self._file.write(lines)
         self.rows += rows
         self._mark()
 
     def finish(self, out: Path) -> None:
         """The part becomes the output."""
-        self._path.replace(out)
+        self.path.replace(out)
         self._note.unlink(missing_ok=True)
 
     def _mark(self) -> None:
@@ -144,7 +189,7 @@ class _Part:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             rows, whole = int(note.pop("rows")), int(note.pop("bytes"))
-            if self._identity and note == self._identity and self._path.stat().st_size >= whole:
+            if self._identity and note == self._identity and self.path.stat().st_size >= whole:
                 return rows, whole
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass

@@ -115,7 +115,7 @@ def _read(file: Path) -> _File:
         tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError("the file of budgets cannot be read", value=f"{file}: {error.strerror}", todo=todo) from None
-    except ValueError as error:  # no UTF-8, or no TOML
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or nested too deep
         raise InputError(f"the file of budgets is not TOML ({error})", value=str(file), todo=todo) from None
     try:
         found = _File.model_validate(tree)

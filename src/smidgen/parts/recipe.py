@@ -126,6 +126,9 @@ def _loaded(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Mend the line, then run again.") from None
+    except RecursionError:
+        todo = "A recipe has sections, and settings in them; nothing deeper."
+        raise RecipeError("the recipe is nested too deep", value=str(file), todo=todo) from None
 
 
 def make(
@@ -230,7 +233,7 @@ def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, 
             raise RecipeError("an override is not of the form section.name=value", value=override, todo="Write: --set train.epochs=3")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             value = text
         if len(steps) == 1:
             tree[steps[0]] = value

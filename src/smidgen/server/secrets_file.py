@@ -42,7 +42,7 @@ def read(file: Path) -> dict[str, str]:
         ) from None
     try:
         found = tomllib.loads(content.decode("utf-8"))
-    except ValueError:  # its message may show what stands in the file
+    except (ValueError, RecursionError):  # its message may show what stands in the file
         raise _wrong("the secrets file is not TOML", file, 'Write lines such as SMIDGEN_FALLBACK_KEY = "…", with the quotes.') from None
     for name, value in found.items():
         if not _NAME.fullmatch(name) or not isinstance(value, str):
