@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from smidgen.core.errors import CertificateError, InputError
 if TYPE_CHECKING:
     from smidgen.data.teacher.settings import TeacherSettings
     from smidgen.flows.certifying import Certified
+    from smidgen.flows.learning.attesting import Asked
     from smidgen.gateway.certificate import Certificate
     from smidgen.gateway.standing import Standing
     from smidgen.stats.certified import Judge
@@ -25,12 +27,19 @@ _REFERENCES: dict[str, Literal["gold", "judge", "request"]] = {"likeness": "gold
 
 
 def certify(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle or a line.")],
     data: Annotated[
-        str | None, typer.Option(help="Calibration file: texts with the reference's outputs, never used to train or choose the model.")
+        str | None,
+        typer.Option(
+            help="Calibration file: texts with the reference's outputs, never used to train or choose the model (default: of a line, the "
+            "rows that it holds out)."
+        ),
     ] = None,
-    alpha: Annotated[float, typer.Option(help="Share of the local answers that may disagree with the reference.")] = 0.05,
-    delta: Annotated[float, typer.Option(help="Chance that this does not hold.")] = 0.05,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Share of the local answers that may disagree with the reference (default: 0.05; of a line as it was)."),
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="Chance that this does not hold (default: 0.05; of a line as it was).")] = None,
     overall: Annotated[
         float | None,
         typer.Option(
@@ -96,11 +105,27 @@ def certify(
 
     Example: smidgen certify my-model --data calibration.csv --alpha 0.05 --delta 0.05
     """
-    if sum((data is not None, show, revoke is not None)) != 1:
+    from smidgen.flows.learning.attesting import Asked
+    from smidgen.store.line import is_line
+
+    asked_for = sum((data is not None, show, revoke is not None))
+    if not asked_for and is_line(bundle):
+        of_files = ("--segment", segment), ("--judge", judge), ("--judge-errors", judge_errors), ("--input", input), ("--label", label)
+        refused = [name for name, value in of_files if value is not None]
+        if refused or loss == "judge" or reference == "judge":
+            raise InputError(
+                "the rows that a line holds out have no columns, and no judge marks them",
+                value=" ".join(refused) or "judge",
+                todo="Leave it out, or give calibration pairs with --data FILE.",
+            )
+        measure = None if loss == "likeness" else loss
+        _again(bundle, Asked(alpha, delta, reference, valid_days, 0.0, reference_model, measure, overall), threads, as_json)
+        return
+    if asked_for != 1:
         raise InputError(
             "one thing at a time: certify, show or revoke",
             value=" ".join(name for name, given in (("--data", data), ("--show", show), ("--revoke", revoke)) if given) or "nothing",
-            todo="Give --data FILE, or --show, or --revoke REASON.",
+            todo="Give --data FILE, or --show, or --revoke REASON. Of a line without any of them the rows certify that it holds out.",
         )
     if revoke is not None:
         _revoked(bundle, revoke, as_json)
@@ -115,7 +140,16 @@ def certify(
         asked = _judged(loss, judge, judge_model, judge_says, budget_usd, budget_tokens)
         named = asked.model if asked is not None else reference_model or ""
         terms = Terms(
-            alpha, delta, whose, _judge(judge_errors), valid_days, segment, model=named, loss=loss, overall=overall, distinct=distinct
+            0.05 if alpha is None else alpha,
+            0.05 if delta is None else delta,
+            whose,
+            _judge(judge_errors),
+            valid_days,
+            segment,
+            model=named,
+            loss=loss,
+            overall=overall,
+            distinct=distinct,
         )
         try:
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model, ExitStack() as stack:
@@ -130,6 +164,25 @@ def certify(
                 print_json(error.facts)
             raise
         _given(done, as_json)
+
+
+def _again(line: Path, asked: Asked, threads: int | None, as_json: bool) -> None:
+    """Certify a line's champion on the rows that the line holds out."""
+    from smidgen.flows.learning.recertify import recertified
+    from smidgen.flows.live import load
+
+    with Screen(quiet=as_json) as screen, closing(load(line, threads)) as model:
+        done = recertified(model, asked, screen)
+    if as_json:
+        print_json(done.json())
+    elif done.certificate is not None:
+        _print(done.certificate)
+    else:
+        errors.print(f"[yellow]not certified:[/] {escape(done.why)}", soft_wrap=True)
+        if done.outlook is not None:
+            errors.print(f"to a certificate: {escape(done.outlook.said(datetime.now(UTC)))}", soft_wrap=True)
+    if done.certificate is None:
+        raise typer.Exit(1)
 
 
 def _judged(

@@ -99,7 +99,7 @@ class Found:
     first: datetime | None
     last: datetime | None
     days: int = field(default=_DAYS)
-    seen: Seen = Seen(0)
+    seen: Seen = field(default_factory=lambda: Seen(0))
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -91,7 +91,7 @@ class Captured:
     rows: list[tuple[Side, Taken]] = field(default_factory=list)
     teachers: set[str] = field(default_factory=set)
     unusable: Counter[str] = field(default_factory=Counter)
-    seen: Seen = Seen(0)
+    seen: Seen = field(default_factory=lambda: Seen(0))
 
 
 @contextmanager

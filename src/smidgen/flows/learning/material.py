@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -74,7 +74,7 @@ class Material:
     teachers: tuple[str, ...] = ()
     unusable: tuple[tuple[str, int], ...] = ()
     joined: tuple[Text, ...] = ()
-    seen: Seen = Seen(0)
+    seen: Seen = field(default_factory=lambda: Seen(0))
 
     @property
     def sha256(self) -> str:
