@@ -16,7 +16,7 @@ import xlsxwriter
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
-from smidgen.data import workbook_process
+from smidgen.data import reader_process
 from smidgen.data.read import Table, open_table
 from smidgen.data.source import Limits, Origin
 from smidgen.data.xlsx import part as xlsx
@@ -93,7 +93,7 @@ def test_a_reader_that_is_aborted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file = tmp_path / "a.xlsx"
     with xlsxwriter.Workbook(str(file)) as book:
         book.add_worksheet().write_row(0, 0, ["text", "label"])
-    monkeypatch.setattr(workbook_process, "__name__", "antigravity_that_is_no_module")
+    monkeypatch.setattr(reader_process, "__name__", "antigravity_that_is_no_module")
     with pytest.raises(DataError, match="cannot be read within"):
         open_table(file)
 
@@ -109,27 +109,45 @@ def test_nothing_is_imported_from_the_folder_one_stands_in(tmp_path: Path, monke
     assert not (tmp_path / "was_run").exists()
 
 
-@pytest.mark.parametrize("name", ["tail", "head", "middle", "cut"])
-def test_a_broken_parquet_file(tmp_path: Path, name: str) -> None:
-    file = tmp_path / "a.parquet"
-    polars.DataFrame({"text": ["some text"] * 300, "label": ["a", "b"] * 150}).write_parquet(file)
-    content = bytearray(file.read_bytes())
-    seen = 0
-    for place in range(4, len(content) - 8, 7):
+def broken_parquets(folder: Path) -> list[Path]:
+    """Files with a few bytes changed or cut away, and one with which polars aborts the process."""
+    file = folder / "whole.parquet"
+    days = [datetime.date(2024, 1, 1)] * 300
+    rows = {"text": [f"some text {n}" for n in range(300)], "label": ["a", "b"] * 150, "day": days, "list": [[1, 2, 3]] * 300}
+    polars.DataFrame(rows).write_parquet(file, compression="uncompressed")
+    content = file.read_bytes()
+    made = []
+    for number, place in enumerate(range(4, len(content) - 8, len(content) // 20)):
         broken = bytearray(content)
-        if name == "cut":
-            broken = broken[:place] + broken[-8:]
-        else:
-            for offset in {"tail": (0,), "head": (0, 1, 2), "middle": (0, 3)}[name]:
-                broken[min(len(broken) - 9, place + offset)] ^= 0xFF
-        file.write_bytes(bytes(broken))
-        seen += 1
+        for offset in range(number % 4 + 1):
+            broken[min(len(broken) - 9, place + offset)] ^= (0xFF, 0x80, 0x7F)[number % 3]
+        made.append(folder / f"{number}.parquet")
+        made[-1].write_bytes(bytes(broken) if number % 5 else content[:place] + content[-8:])
+    return made
+
+
+def test_broken_parquet_files(tmp_path: Path) -> None:
+    refused = 0
+    files = broken_parquets(tmp_path)
+    for file in files:
         try:
             for _ in open_table(file, input="text", label="label").rows():
                 pass
         except DataError as error:
-            assert error.file == "a.parquet"
-    assert seen > 50
+            assert error.file == file.name
+            refused += 1
+    assert len(files) >= 20 and refused >= 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_parquet_file_that_aborts_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.parquet"
+    polars.DataFrame({"text": ["some text"], "label": ["a"]}).write_parquet(file)
+    (tmp_path / "abort").mkdir()
+    (tmp_path / "abort" / "sitecustomize.py").write_text("import os; os.abort()", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'abort'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with pytest.raises(DataError, match=r"cannot be read within .* GB"):
+        open_table(file)
 
 
 def test_a_date_that_python_does_not_know(tmp_path: Path) -> None:

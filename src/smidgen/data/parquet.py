@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smidgen.core.errors import DataError
+from smidgen.data import reader_process
 from smidgen.data.columns import header
 from smidgen.data.source import Content, Origin, Record, Rows
 
@@ -30,7 +31,8 @@ class Parquet:
         """Read the schema."""
         import polars
 
-        # A damaged file makes polars panic, which is no Exception.
+        reader_process.try_parquet(origin)
+        # A panic of polars is no Exception.
         faults = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError, OverflowError)
         try:
             frame = polars.scan_parquet(origin.path, glob=False, hive_partitioning=False)

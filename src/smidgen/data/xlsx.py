@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smidgen.core.errors import DataError
 from smidgen.core.printable import whole
-from smidgen.data import workbook_process
+from smidgen.data import reader_process
 from smidgen.data.columns import header
 from smidgen.data.source import Content, Origin, Record, Rows
 
@@ -39,7 +39,7 @@ class Xlsx:
     def open(self, origin: Origin) -> Content:
         """Bound what it unpacks to, choose the worksheet and read it, in a process of its own."""
         _bound(origin)
-        sheet, frame = workbook_process.read(origin)
+        sheet, frame = reader_process.workbook(origin)
         columns = header(frame.row(0), origin.name)
         width = len(columns)
 

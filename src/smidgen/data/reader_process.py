@@ -1,0 +1,139 @@
+"""Reads workbooks, and tries Parquet files, in a process of its own, which may take so much memory and time and no more.
+
+Both readers can end the whole process, which nothing in Python can catch. That of workbooks lays a worksheet out as a whole: a file of
+a few kilobytes whose last cell is XFD1048576 asks for 549 GB. That of Parquet aborts on some damaged files (1 of 1,600 with a few bytes
+changed at random), and panics on others. Here an abort, a panic or a limit ends the child, and the parent says so in words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smidgen.core.printable import whole
+from smidgen.data.source import Origin
+from smidgen.machine.memory import total_mb
+
+if TYPE_CHECKING:
+    import polars
+
+_CELLS = "cells.arrow"
+_LEAST_MEMORY = 1 << 30
+_WORKBOOK, _PARQUET = "workbook", "parquet"
+_NO_ROWS, _UNREADABLE, _NO_SHEET = "no rows", "unreadable", "no sheet"
+
+
+def workbook(origin: Origin) -> tuple[str, polars.DataFrame]:
+    """The name of the worksheet and its cells as texts: the one that is named, or the first that is not empty.
+
+    Raises DataError for a workbook that cannot be read, or not within the limits.
+    """
+    import polars
+
+    far = "Clear cells that lie far outside the table (Ctrl-End shows the last one), or save it as CSV."
+    with tempfile.TemporaryDirectory(prefix="smidgen-") as folder:
+        told = _told(origin, {"kind": _WORKBOOK, "sheet": origin.sheet, "folder": folder}, "the workbook", far)
+        names = ", ".join(told.get("sheets", ()))
+        if told.get("fault") == _NO_ROWS:
+            raise origin.error("the workbook holds no rows", value=names, todo="Give a file with a header and rows.")
+        if told.get("fault") == _NO_SHEET:
+            close = difflib.get_close_matches(str(origin.sheet), told["sheets"], n=1)
+            meant = f"Did you mean {close[0]!r}? " if close else ""
+            raise origin.error("no such worksheet", value=origin.sheet, todo=f"{meant}There are: {names}.")
+        if told.get("fault") == _UNREADABLE:
+            raise origin.error("the workbook cannot be read", value=told["said"], todo="Save it again as XLSX or CSV.")
+        return told["sheet"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
+
+
+def try_parquet(origin: Origin) -> None:
+    """Read a Parquet file from its start to its end once, and keep nothing of it. Raises DataError where that cannot be done."""
+    again = "Write it again; it may be cut short or damaged."
+    told = _told(origin, {"kind": _PARQUET}, "the Parquet file", again)
+    if told.get("fault") == _UNREADABLE:
+        raise origin.error("the Parquet file cannot be read", value=told["said"], todo=again)
+
+
+def _told(origin: Origin, asked: dict[str, Any], what: str, todo: str) -> dict[str, Any]:
+    """What the child says. Raises DataError where it did not come to say anything."""
+    memory = max(_LEAST_MEMORY, min(origin.limits.memory, int((total_mb() or origin.limits.memory / 1e6) * 1e6)))
+    asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", __name__],  # -P: no imports from the folder that the user stands in
+            input=json.dumps(asked).encode("ascii"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"},
+            timeout=origin.limits.seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise origin.error(f"{what} is not read after {origin.limits.seconds:g} s", value=origin.name, todo="Save it as CSV.") from None
+    if done.returncode:
+        raise origin.error(
+            f"{what} cannot be read within {memory / 1e9:.1f} GB of memory, or breaks its reader",
+            value=f"its reader ended with {done.returncode}",
+            todo=todo,
+        )
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def _limit(memory: int, seconds: float) -> None:
+    """Bound this process, where the system can."""
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's timeout is left, and an abort is one of this process
+        return
+    for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _main() -> None:
+    asked = json.loads(sys.stdin.buffer.read())
+    _limit(asked["memory"], asked["seconds"])
+    import polars
+
+    try:
+        told = _read_workbook(asked) if asked["kind"] == _WORKBOOK else _read_parquet(asked)
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
+        told = {"fault": _UNREADABLE, "said": whole((str(error).splitlines() or [type(error).__name__])[0])}
+    sys.stdout.write(json.dumps(told))
+
+
+def _read_workbook(asked: dict[str, Any]) -> dict[str, Any]:
+    import fastexcel
+
+    try:
+        book = fastexcel.read_excel(asked["file"])
+        sheets = list(book.sheet_names)
+        told: dict[str, Any] = {"sheets": [whole(name) for name in sheets]}
+        if asked["sheet"] and asked["sheet"] not in sheets:
+            return {**told, "fault": _NO_SHEET}
+        for sheet in [asked["sheet"]] if asked["sheet"] else sheets:
+            frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
+            if frame.height:
+                frame.write_ipc(Path(asked["folder"]) / _CELLS)
+                return {**told, "sheet": sheet}
+    except fastexcel.FastExcelError as error:
+        raise ValueError(str(error)) from error
+    return {**told, "fault": _NO_ROWS}
+
+
+def _read_parquet(asked: dict[str, Any]) -> dict[str, Any]:
+    import polars
+
+    polars.scan_parquet(asked["file"], glob=False, hive_partitioning=False).sink_ipc(os.devnull)
+    return {}
+
+
+if __name__ == "__main__":
+    _main()
