@@ -18,6 +18,15 @@ def evaluate(
     data: Annotated[str, typer.Option(help="File of examples with their wanted outputs.")],
     input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the wanted output (default: as the bundle remembers).")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--errors",
+            metavar="FILE",
+            help="Write the rows that it got wrong to this file, with the answer and its score behind their own columns: .csv (in the "
+            "dialect of the data), .tsv, .xlsx or .jsonl. Of texts: those with a grade under 0.5.",
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -31,7 +40,7 @@ def evaluate(
     from smidgen.judge.sections import measured
 
     with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
-        result = run(model, data, input=input, label=label, progress=screen)
+        result = run(model, data, input=input, label=label, errors=to, progress=screen)
     if as_json:
         print_json(result.json())
         if result.warning:
@@ -50,6 +59,8 @@ def evaluate(
     out.print(table)
     if result.warning:
         errors.print(f"[yellow]warning:[/] {escape(result.warning)}")
+    if to is not None:
+        out.print(f"{result.errors:,} errors: [bold]{escape(to)}[/]", soft_wrap=True)
     tokens = result.tokens_per_second
     out.print(f"expected calibration error {result.ece:.3f}")
     if tokens is None:

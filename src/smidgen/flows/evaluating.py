@@ -19,6 +19,7 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.data.read import open_table
+from smidgen.flows import error_file
 from smidgen.flows.acquaintance import TESTED_ON, acquainted
 from smidgen.flows.cells import reader
 from smidgen.flows.live import Model
@@ -37,7 +38,8 @@ _SECONDS = 5.0
 class Evaluation:
     """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds. `ece` is the
     mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes.
-    `learnt` of the rows stand in the data that the bundle was trained on, as far as that can be told."""
+    `learnt` of the rows stand in the data that the bundle was trained on, as far as that can be told. `errors` are in the file that was
+    asked for; None where none was."""
 
     name: str
     id: str
@@ -53,6 +55,7 @@ class Evaluation:
     rows: list[Row]
     replies: list[Reply]
     learnt: int = 0
+    errors: int | None = None
 
     @property
     def warning(self) -> str:
@@ -74,6 +77,7 @@ class Evaluation:
             "n": self.n,
             "skipped": self.skipped,
             "learnt": self.learnt,
+            **({"errors": self.errors} if self.errors is not None else {}),
             "metrics": {name: metric.json() for name, metric in self.metrics.items()},
             "calibration": {"ece": self.ece},
             "latency_ms": {"p50": self.p50, "p99": self.p99},
@@ -83,17 +87,25 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model, file: Path | str, *, input: str | None = None, label: str | None = None, progress: Progress | None = None
+    model: Model,
+    file: Path | str,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    errors: str | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a loaded bundle. Raises DataError for a file that cannot be read or holds no usable row."""
+    """Measure a loaded bundle. `errors` names a file for the rows that it got wrong. Raises DataError for a file that cannot be read or
+    holds no usable row, or cannot be written; InputError for a name of another kind."""
     progress = progress or Silent()
     task: Task = model.task
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
+    kind = error_file.writer_for(errors, table) if errors is not None else None
     skipped: list[object] = []
-    rows = list(table.rows(reader(task, model.form), bad=skipped.append, placed=placing(task)))
+    rows = every = list(table.rows(reader(task, model.form), bad=skipped.append, placed=placing(task)))
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
     learnt = _learnt(model, rows)
@@ -118,6 +130,8 @@ def evaluate(
         worth: Sequence[float] = task.grades(rows, replies, model.form)
     else:
         worth = same([row.output for row in rows], [reply.output for reply in replies]).tolist()
+    wrong = error_file.numbers(task, model.form, rows, replies, every) if errors is not None else {}
+    count = error_file.write(errors, table, wrong, kind) if errors is not None else None
     written = [reply.facts["tokens"] for reply in replies if "tokens" in reply.facts]
     return Evaluation(
         name=model.name,
@@ -134,6 +148,7 @@ def evaluate(
         rows=rows,
         replies=replies,
         learnt=min(learnt, len(rows)),
+        errors=count,
     )
 
 
