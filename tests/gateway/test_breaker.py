@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.gateway.breaker import Breaker, Circuit, Try
+from smidgen.gateway.breaker import Allowed, Asker, Breaker, Breakers, Circuit, Try
 
 SECONDS = 10.0
 
@@ -102,3 +102,72 @@ def test_an_answer_to_a_request_from_before_closes_it_and_the_probe_has_nothing_
     assert breaker.allows() is None and breaker.state is Circuit.PROBING
     breaker.left(second)
     assert breaker.allows() is not None
+
+
+A, A_OTHER, B, C, D = Asker("a", "big"), Asker("a", "small"), Asker("b", "big"), Asker("c", "big"), Asker("d", "big")
+
+
+def let(breakers: Breakers, asker: Asker) -> Allowed:
+    found = breakers.allows(asker)
+    assert found is not None
+    return found
+
+
+def fail(breakers: Breakers, asker: Asker, times: int = 5, reached: bool = True) -> None:
+    for _ in range(times):
+        breakers.failed(let(breakers, asker), reached)
+
+
+def test_an_asker_whose_requests_fail_shuts_out_itself_alone(clock: Clock) -> None:
+    breakers = Breakers(clock)
+    fail(breakers, A)
+    fail(breakers, A_OTHER)
+    assert [breakers.allows(asker) for asker in (A, A_OTHER)] == [None, None] and breakers.seconds_left(A) == 20.0
+    assert breakers.all.state is Circuit.CLOSED and breakers.allows(B) is not None, "one client, whatever models it names"
+
+
+def test_it_is_the_upstream_where_it_fails_for_several_clients_and_most(clock: Clock) -> None:
+    breakers = Breakers(clock)
+    for asker in (A_OTHER, B, C, D, Asker("e", "big")):
+        breakers.succeeded(let(breakers, asker))
+    fail(breakers, A)
+    fail(breakers, B)
+    assert breakers.all.state is Circuit.CLOSED, "two of five clients"
+    fail(breakers, C)
+    assert breakers.all.state is Circuit.OPEN and breakers.allows(D) is None, "three of five"
+    clock.now = 20.0
+    breakers.succeeded(let(breakers, D))
+    assert breakers.all.state is Circuit.CLOSED and breakers.allows(B) is not None
+
+
+def test_one_whose_requests_fail_does_not_keep_it_from_those_who_find_it_back(clock: Clock) -> None:
+    breakers = Breakers(clock)
+    fail(breakers, A)
+    fail(breakers, B)
+    assert breakers.all.state is Circuit.OPEN
+    for round in range(1, 4):
+        clock.now = 20.0 * round
+        breakers.failed(let(breakers, A), True)  # the probe of all, and again its own fault
+        assert breakers.all.state is not Circuit.OPEN
+    breakers.succeeded(let(breakers, B))
+    assert breakers.all.state is Circuit.CLOSED and breakers.allows(A) is None
+
+
+def test_what_does_not_reach_it_counts_for_all(clock: Clock) -> None:
+    breakers = Breakers(clock)
+    fail(breakers, A, 3, reached=False)
+    fail(breakers, B, 2, reached=False)
+    assert breakers.all.state is Circuit.OPEN and breakers.allows(C) is None
+    clock.now = 20.0
+    probe = let(breakers, C)
+    assert breakers.allows(D) is None
+    breakers.left(probe)
+    breakers.failed(let(breakers, D), False)
+    assert breakers.all.state is Circuit.OPEN
+
+
+def test_made_up_askers_take_a_bounded_place(clock: Clock) -> None:
+    breakers = Breakers(clock)
+    for number in range(3000):
+        breakers.failed(let(breakers, Asker("a", f"model {number}")), True)
+    assert len(breakers._seen) == 1024 and breakers.all.state is Circuit.CLOSED

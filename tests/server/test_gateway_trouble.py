@@ -16,6 +16,7 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError
+from smidgen.gateway.breaker import Asker
 from smidgen.gateway.patience import Patience
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.fallback import targets
@@ -54,8 +55,8 @@ def asking(name: str = "support", **more: Any) -> dict[str, Any]:
     return {"model": name, "messages": [{"role": "user", "content": "a refund please"}], **more}
 
 
-def metrics(running: Any) -> list[str]:
-    return [line for line in running.client.get("/metrics").text.splitlines() if "_created" not in line]
+def metrics(running: Any, headers: dict[str, str] | None = None) -> list[str]:
+    return [line for line in running.client.get("/metrics", headers=headers).text.splitlines() if "_created" not in line]
 
 
 def test_a_passing_failure_is_tried_again_and_the_client_sees_none(gateway: Any, upstream: UpstreamStub) -> None:
@@ -126,24 +127,58 @@ def test_the_next_upstream_is_asked_and_then_an_error_says_what_happened(
     failed = running.post(CHAT, asking())
     told = error(failed, 502)
     assert told["code"] == "upstream_failed" and "HTTP 500, at the last of 3 tries" in told["message"]
-    assert "left alone" in told["message"] and "too hot" in told["message"] and "key-1" not in told["message"]
+    assert "too hot" in told["message"] and "key-1" not in told["message"]
     assert failed.headers["x-smidgen-answered-by"] == "none" and failed.headers["x-should-retry"] == "false"
     assert failed.headers["x-smidgen-escalated"].startswith("no certificate")
 
 
 def test_a_breaker_opens_and_the_upstream_is_left_alone(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    """It counts requests, whatever number of tries each has."""
     upstream.answer = lambda seen: BUSY
-    running = gateway()
-    assert error(running.post(CHAT, asking()), 503)["code"] == "upstream_failed"
-    error(running.post(CHAT, asking()), 503)
-    assert len(upstream.seen) == 5
-    refused = running.post(CHAT, asking("other"))
+    running = gateway(api_key=("a", "b", "c"))
+
+    def ask(key: str, model: str = "other") -> httpx.Response:
+        return running.post(CHAT, asking(model), headers={"authorization": f"Bearer {key}"})
+
+    for _ in range(5):
+        assert error(ask("a"), 503)["code"] == "upstream_failed"
+    assert len(upstream.seen) == 15
+    refused = ask("a")
     assert error(refused, 503) and 1 <= int(refused.headers["retry-after"]) <= 20
-    assert len(upstream.seen) == 5
-    lines = metrics(running)
+    assert len(upstream.seen) == 15, "what one client asked for is asked no more"
+    for _ in range(5):
+        error(ask("b"), 503)
+    assert len(upstream.seen) == 30
+    error(ask("c"), 503)
+    error(ask("a", "support"), 503)
+    assert len(upstream.seen) == 30, "two clients, and all who asked, saw it fail: it is left alone"
+    lines = metrics(running, {"authorization": "Bearer a"})
     assert 'smidgen_upstream_breaker{upstream="1:127.0.0.1"} 2.0' in lines
-    assert 'smidgen_gateway_requests_total{answered_by="none",model="support",why="no certificate"} 2.0' in lines
-    assert 'smidgen_gateway_requests_total{answered_by="none",model="",why="passed"} 1.0' in lines
+    assert 'smidgen_gateway_requests_total{answered_by="none",model="support",why="no certificate"} 1.0' in lines
+    assert 'smidgen_gateway_requests_total{answered_by="none",model="",why="passed"} 12.0' in lines
+
+
+def test_one_clients_bad_requests_shut_nobody_else_out(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
+    upstream.answer = lambda seen: Said(status=500) if b"poison" in seen.body else Said()
+    running = gateway(api_key=("bad", "good"))
+
+    def ask(key: str, model: str) -> int:
+        return running.post(CHAT, asking(model), headers={"authorization": f"Bearer {key}"}).status_code
+
+    poisoned = [ask("bad", "poison") for _ in range(8)]
+    assert set(poisoned) <= {502, 503} and poisoned[-1] == 503
+    assert [ask("good", "big"), ask("good", "poison"), ask("bad", "big")] == [200, 502, 200]
+    assert 'smidgen_upstream_breaker{upstream="1:127.0.0.1"} 0.0' in metrics(running, {"authorization": "Bearer good"})
+
+
+def test_an_upstream_that_is_not_there_is_left_alone_by_all(gateway: Any, error: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    running = gateway(fallback=(nobody,), api_key=("a", "b"))
+    for _ in range(5):
+        error(running.post(CHAT, asking("x"), headers={"authorization": "Bearer a"}), 502)
+    assert "left alone" in error(running.post(CHAT, asking("x"), headers={"authorization": "Bearer b"}), 503)["message"]
 
 
 @pytest.mark.parametrize("fault", [httpx.PoolTimeout, httpx.LocalProtocolError])
@@ -162,7 +197,7 @@ def test_a_fault_of_this_side_does_not_open_the_breaker(
         for _ in range(6):
             with pytest.raises(Unreachable):
                 await asked.ask(Call("POST", b"/chat/completions", b"", [], b"{}"))
-        assert one.breaker.allows()
+        assert one.breakers.allows(Asker())
         await asked.close()
 
     asyncio.run(run())

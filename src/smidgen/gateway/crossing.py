@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Iterable
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -65,6 +67,8 @@ _PLAIN = (_KNOWN - _SECRETS - _ACCOUNT) | frozenset(
 _SECRET_FIELDS = (b"key", b"token", b"secret", b"sig", b"auth", b"cred", b"passw", b"pwd")
 """What the names of fields of a query have in them that hold a secret."""
 _LONGEST = 200
+_CLIENTS = secrets.token_bytes(32)
+"""Of this process: names of clients say nothing of their keys to anybody else."""
 
 
 def up(headers: Iterable[tuple[bytes, bytes]], key: str | None, *, own_authorization: bool, own_headers: bool = True) -> Headers:
@@ -101,6 +105,12 @@ def secret(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     value = next((found[name] for name in _KEYS if found.get(name)), b"")
     scheme, _, rest = value.partition(b" ")
     return rest.strip() if scheme.lower() == b"bearer" else value.strip()
+
+
+def client_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """A name for the client of a request: a hash of its key, empty where it bears none."""
+    key = secret(headers)
+    return hashlib.blake2b(key, digest_size=16, key=_CLIENTS).hexdigest() if key else ""
 
 
 def secrets_of(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import retry_after
-from smidgen.gateway.breaker import Breaker, Circuit, Try
+from smidgen.gateway.breaker import Breaker, Circuit
 from smidgen.gateway.budget import until_tomorrow
 from smidgen.gateway.crossing import Headers
 from smidgen.gateway.patience import PASSING, TAKEN, UNTAKEN, Patience
@@ -93,6 +93,15 @@ class _Course:
     refusal: tuple[Upstream, httpx.Response] | None = None
 
 
+@dataclass
+class _Health:
+    """What the tries of a request say of an upstream. `answered`: it answered one of them. `failed`: the last one failed, and whether the
+    upstream was reached; None where none says anything."""
+
+    answered: bool = False
+    failed: bool | None = None
+
+
 class Escalation:
     """The upstreams, in the order in which they are asked.
 
@@ -121,7 +130,7 @@ class Escalation:
         self._patience, self._metering, self._sleep = patience, metering, sleep
         self.guard = guard or Open()
         for upstream in self.upstreams:
-            metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breaker))
+            metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breakers.all))
 
     async def close(self) -> None:
         """Let all connections go."""
@@ -190,22 +199,33 @@ class Escalation:
         return hold.watched(response, course.taken) if response is not None else None
 
     async def _asked(self, upstream: Upstream, call: Call, course: _Course) -> httpx.Response | None:
+        """The response of one upstream, with all its tries. The breakers are told once what came of them, whatever that was."""
+        asker = call.asker
+        allowed = upstream.breakers.allows(asker)
+        if allowed is None:
+            left = upstream.breakers.seconds_left(asker)
+            course.after = left if course.after is None else min(course.after, left)
+            course.kinds.append("open")
+            course.reasons.append(f"{upstream.name}: it is left alone for {left:.0f} s more, for it failed again and again")
+            return None
+        health = _Health()
+        try:
+            return await self._tries(upstream, call, course, health)
+        finally:
+            if health.answered:
+                upstream.breakers.succeeded(allowed)
+            elif health.failed is not None:
+                upstream.breakers.failed(allowed, health.failed)
+            else:
+                upstream.breakers.left(allowed)
+
+    async def _tries(self, upstream: Upstream, call: Call, course: _Course, health: _Health) -> httpx.Response | None:
         tried = 0
-        last: _Failed | None = None
         while True:
-            allowed = upstream.breaker.allows()
-            if allowed is None:
-                left = upstream.breaker.seconds_left
-                course.after = left if course.after is None else min(course.after, left)
-                course.kinds.append("open")
-                told = f"{last.why}, and it" if last else "it"
-                course.reasons.append(f"{upstream.name}: {told} is left alone for {left:.0f} s more, for it failed again and again")
-                return None
-            found = await self._tried(upstream, call, allowed)
+            found = await self._tried(upstream, call, health)
             tried += 1
             if isinstance(found, httpx.Response):
                 return found
-            last = found
             course.taken += found.taken
             if found.refusal is not None:
                 course.refusal = upstream, found.refusal
@@ -223,17 +243,15 @@ class Escalation:
             self._metering.upstream_retries.labels(upstream.name).inc()
             await self._sleep(wait)
 
-    async def _tried(self, upstream: Upstream, call: Call, allowed: Try) -> httpx.Response | _Failed:
-        """One try. The breaker is told what came of it, whatever that was."""
-        told = False
+    async def _tried(self, upstream: Upstream, call: Call, health: _Health) -> httpx.Response | _Failed:
+        """One try."""
         try:
             response = await upstream.send(call)
             status = response.status_code
-            told = True
             if status >= 500 and status in PASSING:
-                upstream.breaker.failed(allowed)
+                health.failed = True
             else:
-                upstream.breaker.succeeded()
+                health.answered = True
             if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
                 return await _refused(upstream, response)
             sendable = not (isinstance(call.body, Flowing) and call.body.begun)
@@ -248,8 +266,8 @@ class Escalation:
             return _Failed(kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again, status in TAKEN)
         except httpx.RequestError as error:
             # That all connections are taken, or that the request is none, says nothing of the upstream.
-            if told := not isinstance(error, _OWN):
-                upstream.breaker.failed(allowed)
+            if not isinstance(error, _OWN):
+                health.failed = not isinstance(error, _UNSENT)
             unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, Flowing) and call.body.begun)
             again = unsent or (call.repeatable and isinstance(call.body, bytes))
             if isinstance(error, httpx.TimeoutException):
@@ -258,9 +276,6 @@ class Escalation:
                 return _Failed("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, unsent, not unsent)
             what = "no connection" if unsent else "the connection broke"
             return _Failed("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again, not unsent)
-        finally:
-            if not told:
-                upstream.breaker.left(allowed)
 
 
 async def _refused(upstream: Upstream, response: httpx.Response) -> _Failed:

@@ -56,6 +56,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _VIA = b"x-smidgen-via"
 _LOOK_AGAIN_SECONDS = 1.0
 _DIRECT = "asked directly"
+_LONGEST_MODEL = 200
+"""Characters of a model's name that tell it from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,9 @@ class Gateway:
                 said = text_of(scope["path"], read)
                 named = asker(scope).id
                 own = named if named.startswith(OURS) else ""  # a client may choose one twice
-                self._auditor.consider(asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope), said, own)
+                self._auditor.consider(
+                    asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope, read.get("model")), said, own
+                )
             return
         replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
         try:
@@ -266,8 +270,8 @@ class Gateway:
         cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
         await local.within(facts, found).send(send, marks("local", asked.bundle, ruling, uncertified, cost=cost, saved=saved))
 
-    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope, replaceable: bool = False) -> Call:
-        """A request as it goes upstream. `replaceable`: a bundle answers where no upstream does."""
+    def _call(self, asked: Wanted | None, body: bytes | Flowing, scope: Scope, named: object = None, replaceable: bool = False) -> Call:
+        """A request as it goes upstream. `named` is the model that it names; `replaceable`: a bundle answers where no upstream does."""
         return Call(
             scope["method"],
             _sent_path(scope).removeprefix(b"/v1"),
@@ -276,6 +280,7 @@ class Gateway:
             body,
             _renamed(asked),
             replaceable,
+            named[:_LONGEST_MODEL] if isinstance(named, str) else "",
         )
 
     async def _pass(
@@ -289,7 +294,7 @@ class Gateway:
         replaceable: bool = False,
     ) -> None:
         """The upstream's answer: to a request to a bundle by the upstream's own model, to any other as it is."""
-        call = self._call(asked, body, scope, replaceable)
+        call = self._call(asked, body, scope, (read or {}).get("model"), replaceable)
         bundle, why = (asked.bundle if asked else ""), (ruling.why if ruling else "passed")
         clock = asyncio.get_running_loop().time
         began, seen = clock(), observation.of(scope)

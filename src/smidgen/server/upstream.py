@@ -15,8 +15,8 @@ import httpx
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import plain, reason
 from smidgen.gateway import address
-from smidgen.gateway.breaker import Breaker
-from smidgen.gateway.crossing import Headers, bare, up
+from smidgen.gateway.breaker import Asker, Breakers
+from smidgen.gateway.crossing import Headers, bare, client_of, up
 from smidgen.gateway.patience import UNKEYED, UNPAID
 from smidgen.gateway.request_body import with_model
 from smidgen.server import transport
@@ -42,6 +42,7 @@ class Call:
         body: of the client.
         renamed: whether the model that the body names is to be the upstream's own.
         replaceable: whether somebody else answers where no upstream does: then an upstream's own word that it failed is no answer.
+        model: the model that the body names, as far as the gateway read it.
     """
 
     method: str
@@ -51,6 +52,12 @@ class Call:
     body: bytes | Flowing
     renamed: bool = False
     replaceable: bool = False
+    model: str = ""
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks for what: what the breakers tell apart."""
+        return Asker(client_of(self.headers), self.model)
 
     @property
     def repeatable(self) -> bool:
@@ -95,7 +102,7 @@ class Upstream:
         own_headers: bool = False,
     ) -> None:
         self.model, self.waits = model, waits
-        self.breaker = Breaker()
+        self.breakers = Breakers()
         self._url, self._key, self._own, self._own_headers = httpx.URL(url), key, own_authorization, own_headers
         self.name = f"{number}:{self._url.host}"
         self._timeout = httpx.Timeout(waits.read, connect=waits.connect, pool=waits.connect).as_dict()
