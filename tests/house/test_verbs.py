@@ -11,11 +11,11 @@ from smidgen.parts import registry
 from .conftest import Fresh
 
 VERBS = (
-    *("demo", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
+    *("demo", "start", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
     *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
 )
 WITH_JSON = (
-    *("check", "build", "eval", "certify", "audit", "redact", "chat", "pull", "models"),
+    *("start", "check", "build", "eval", "certify", "audit", "redact", "chat", "pull", "models"),
     *("doctor", "serve", "traffic", "drift", "status", "export", "cost", "learn", "rollback"),
 )
 

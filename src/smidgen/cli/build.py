@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli.flags import flags, given_tree, with_recipe_flags
+from smidgen.cli.next_steps import command_line, next_step
 from smidgen.cli.screen import Screen, out, print_json
 from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, is_file
@@ -63,7 +64,8 @@ def build(
     print_report(built.report)
     out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/] (built in {built.seconds:.0f} s).", soft_wrap=True)
     out.print(f"Its report: {built.folder / 'report.html'}", markup=False, soft_wrap=True)
-    out.print(f"Serve it: smidgen serve {_quoted(built.folder)}", markup=False, soft_wrap=True)
+    if not quiet:
+        next_step(command_line("chat", built.folder), command_line("serve", built.folder))
 
 
 def _recipe(
@@ -102,10 +104,6 @@ def _recipe(
 def _files(section: str) -> list[str]:
     """The settings of a section that name files."""
     return [setting for owner, setting, field in _FLAGS.values() if owner == section and is_file(field)]
-
-
-def _quoted(path: Path) -> str:
-    return f'"{path}"' if " " in str(path) else str(path)
 
 
 part = with_recipe_flags(build, _FLAGS)

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 import typer.core
 from rich.text import Text
 
+from smidgen.cli.next_steps import follow
 from smidgen.cli.screen import out
 
 _FLAGS_WIDTH = 22
@@ -20,7 +22,18 @@ _KINDS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 class VerbCommand(typer.core.TyperCommand):
-    """A verb whose help cuts nothing off: Typer's own puts an ellipsis where a flag or an address is longer than its column."""
+    """A verb that ends with what comes next, and whose help cuts nothing off: Typer's own puts an ellipsis where a flag is longer than its
+    column."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb, then say what may come next."""
+        try:
+            result = super().invoke(ctx)
+        except typer.Exit as stop:
+            follow(str(self.name), ctx.params, stop.exit_code == 0)
+            raise
+        follow(str(self.name), ctx.params, not result)
+        return result
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page."""

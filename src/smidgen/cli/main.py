@@ -24,7 +24,7 @@ from smidgen.core.printable import printable
 from smidgen.parts import registry
 
 ORDER = (
-    *("demo", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
+    *("demo", "start", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
     *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
 )
 """The verbs in the order in which a new user meets them; any other comes after these."""

@@ -240,6 +240,15 @@ class Formed(Protocol):
 
 
 @runtime_checkable
+class Recognising(Protocol):
+    """A task that can tell whether outputs look like its own, so that it can be guessed. What a task may be able to do beyond `Task`."""
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """How much cells of a column, none of them empty, look like outputs of this task: 0 not at all, 1 surely."""
+        ...
+
+
+@runtime_checkable
 class Unaided(Protocol):
     """A student that teaches nothing and helps its base by what it asks it: what a student may be able to do beyond `Student`. `unaided`
     are its settings for asking without that help."""

@@ -22,6 +22,8 @@ from smidgen.data.read import Table
 from smidgen.data.source import Record
 from smidgen.data.survey import Survey
 
+_LEAST_OF_A_LABEL = 2
+"""Rows of a label under which it cannot be both learnt and measured."""
 _BETWEEN = re.compile(r"(\s*[|;]\s*)")
 
 
@@ -60,18 +62,19 @@ class Cleaning:
         return {"file": str(self.path), "changes": str(self.changes_path), **counts}
 
 
-def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, originals: tuple[Path, ...] = ()) -> Cleaning:
+def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, originals: tuple[Path, ...] = (), lone: bool = False) -> Cleaning:
     """Write the cleaned file and `<out>.changes.csv`, in the format and with the columns of the table.
 
     In order: rows that cannot be used are dropped; spellings of a label are merged into the commonest; rows whose text is in the test
     file are dropped; a text under several labels takes the label of the majority, where there is one; with `relabel`, likely wrong
-    labels are replaced by the proposed ones where the proposal is clear; exact repeats of an earlier row are dropped.
+    labels are replaced by the proposed ones where the proposal is clear; exact repeats of an earlier row are dropped; with `lone`, so are
+    rows of a label that no other row has.
 
     Raises:
         DataError: `out` is one of `originals`, or its name is that of another format.
     """
     may_write(table, out, originals, "cleaned file")
-    changes = _plan(table, survey, relabel)
+    changes = _plan(table, survey, relabel, lone)
     by_row: dict[int, list[Change]] = {}
     for change in changes:
         by_row.setdefault(change.row, []).append(change)
@@ -91,7 +94,12 @@ def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, origin
     return Cleaning(out, changes_path, kept, len(dropped), len(relabelled), dict(Counter(change.why for change in changes)))
 
 
-def _plan(table: Table, survey: Survey, relabel: bool) -> list[Change]:
+def reasons(table: Table, survey: Survey, lone: bool = False) -> dict[str, int]:
+    """What `clean` would do, without a file: how many changes for each reason."""
+    return dict(Counter(change.why for change in _plan(table, survey, False, lone)))
+
+
+def _plan(table: Table, survey: Survey, relabel: bool, lone: bool = False) -> list[Change]:
     """All changes, by row. A row is dropped at most once, and one reason explains each new label."""
     label = table.label.names[0] if table.label else ""
     column = table.input.names[0]
@@ -117,6 +125,11 @@ def _plan(table: Table, survey: Survey, relabel: bool) -> list[Change]:
         if key in seen:
             gone[place] = "dropped: repeats an earlier row"
         seen.add(key)
+    if lone and labels:
+        left = Counter(name for place, own in enumerate(labels) if place not in gone for name in own)
+        for place, own in enumerate(labels):
+            if place not in gone and any(left[name] < _LEAST_OF_A_LABEL for name in own):
+                gone[place] = "dropped: no other row has its label"
     for place, row in enumerate(survey.rows):
         if place in gone:
             changes.append(Change(row.number, column, joined(row.input), "", gone[place], True))

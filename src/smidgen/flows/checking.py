@@ -12,7 +12,7 @@ from smidgen.core.parts import Task, most_columns, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
-from smidgen.data.cleaning import Cleaning, clean
+from smidgen.data.cleaning import Cleaning, clean, reasons
 from smidgen.data.inspection import Inspection, inspect
 from smidgen.data.read import STDIN, Table, open_table
 from smidgen.data.settings import DataSettings
@@ -49,9 +49,13 @@ class Checked:
         """As `check --json` prints it."""
         return self.inspection.json()
 
-    def fix(self, out: str | Path, relabel: bool = False) -> Cleaning:
+    def fix(self, out: str | Path, relabel: bool = False, lone: bool = False) -> Cleaning:
         """Write a cleaned copy to `out`, and every change with its reason to `<out>.changes.csv`; see `cleaning.clean`."""
-        return clean(self.table, self.survey, Path(out), relabel, self.originals)
+        return clean(self.table, self.survey, Path(out), relabel, self.originals, lone)
+
+    def fixes(self, lone: bool = False) -> dict[str, int]:
+        """What a fix would change: how many rows for each reason."""
+        return reasons(self.table, self.survey, lone)
 
     def again(self, cleaned: str | Path) -> bool:
         """Whether a model can be built from the cleaned copy: its rows are read and its labels taken as a build takes them."""

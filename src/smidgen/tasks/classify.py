@@ -24,6 +24,8 @@ _RUNNERS_UP = 3
 _ENOUGH_OUTSIDE = 30
 _MOST_LABELS = 20_000
 _LONGEST_LABEL = 200
+_AGAIN, _SHORT = 0.2, 60
+"""The share of cells that repeat another, from which on a column looks like labels, and the mean length up to which it does."""
 
 
 class ClassifySettings(Settings):
@@ -63,6 +65,15 @@ class Classify:
         """A label, or a list of labels where the task is multi-label. Raises ValueError with the reason."""
         multi = isinstance(settings, ClassifySettings) and settings.multi_label
         return _labels(value) if multi else _label(value)
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """Labels are short, and come again and again."""
+        told = [str(cell).strip() for cell in cells if isinstance(cell, str | int | bool)]
+        if len(told) < len(cells) or len(told) < 2 or len(set(told)) < 2:
+            return 0.0
+        again = 1 - len(set(told)) / len(told)
+        length = sum(map(len, told)) / len(told)
+        return again if again >= _AGAIN and length <= _SHORT else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
         """Labels in sorted order, and what is known of the decision before anything is trained.

@@ -70,6 +70,18 @@ class Extract:
         found = [span for span in found if not kinds or span["label"] in kinds]
         return _in_order(found) if all("start" in span for span in found) else found
 
+    def likely(self, cells: Sequence[Any]) -> float:
+        """Spans and fields are lists and objects, or JSON of them."""
+        found = 0
+        for cell in cells:
+            if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{"):
+                continue
+            try:
+                found += isinstance(self.parse(cell, ExtractSettings()), list | Mapping)
+            except (ValueError, TypeError):
+                continue
+        return found / len(cells) if cells else 0.0
+
     def placed(self, text: Text, output: Any) -> Any:
         """The spans with their places in the text; fields as they are. Raises ValueError where a span lies outside of the text, or its
         words stand in it nowhere or more than once."""

@@ -24,6 +24,7 @@ from smidgen.stats.lexicon import Facts, Lexicon
 from smidgen.stats.rouge import rouge, rouge_l
 
 _KEPT_LEXICONS = 8
+_WORDS = 3.0  # mean words of a cell from which on a column looks like written texts
 _LONGEST = 100_000  # characters of one answer
 
 
@@ -77,6 +78,14 @@ class Write:
         if not found:
             raise ValueError("it is an empty list")
         return found
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """Texts are of several words, and hardly two are the same. Labels may be, too: it is never quite sure."""
+        told = [cell.strip() for cell in cells if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{")]
+        if not told or len(told) < len(cells):
+            return 0.0
+        words = sum(cell.count(" ") + 1 for cell in told) / len(told)
+        return 0.8 * len(set(told)) / len(told) if words >= _WORDS else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
         """What is told to the model, how long its answers are, and which words state which attribute, where inputs are attributes.

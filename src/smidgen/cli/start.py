@@ -1,0 +1,191 @@
+"""`smidgen start`: from a file to a model and its report, asking on the way what only its owner knows."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.next_steps import command_line, next_step
+from smidgen.cli.screen import Screen, errors, out, print_json
+from smidgen.core.errors import DataError, InputError
+from smidgen.parts import registry
+
+if TYPE_CHECKING:
+    from smidgen.flows.checking import Checked
+    from smidgen.flows.starting import Guess
+
+_SHOWN = 8
+
+
+def start(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Examples to learn from: CSV, TSV, JSONL, Parquet or XLSX.")],
+    task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))} (default: guessed).")] = None,
+    input: Annotated[str | None, typer.Option(help="Column of the text (default: guessed).")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the wanted answer (default: guessed).")] = None,
+    test: Annotated[Path | None, typer.Option(help="Examples that are only measured on (default: some rows of FILE).")] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Folder of the model (default: named after FILE).")] = None,
+    override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take every guess and every fix without asking.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the report in a browser.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; asks nothing, so --yes is needed.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Make a model from a file in one go: check the file, show what would be fixed, build, open the report.
+
+    It says what it takes the columns for and asks before it goes on. The file itself stays as it is: fixes go into a copy.
+
+    Example: smidgen start tickets.csv
+    """
+    from smidgen.flows.build import build
+    from smidgen.flows.starting import guess
+    from smidgen.parts.recipe import make
+
+    asks = not yes
+    if asks and (as_json or not sys.stdin.isatty()):
+        raise InputError("there is nobody to ask", value=str(file), todo="Add --yes to take every guess and every fix.")
+    target = to or Path(_name(file))
+    from smidgen.flows.shipping import check_target
+
+    check_target(target)
+    found = guess(file, task=task, input=input, label=label)
+    if not as_json:
+        _tell(found, file)
+    if asks:
+        found = _confirmed(found)
+    with Screen(quiet=quiet or as_json) as screen:
+        checked = _checked(found, file, test, override or [], threads, screen)
+    if not as_json:
+        _findings(checked)
+    data, cleaning = _fixed(checked, file, target, asks, as_json)
+    tree: dict[str, Any] = {"name": target.resolve().name, "task": found.task, "data": {"train": str(data.resolve()), "input": found.input}}
+    tree["data"] |= {"label": found.label, **({"test": str(test.resolve())} if test is not None else {})}
+    recipe = make(tree, override or [])
+    if asks and not typer.confirm(f"Build the model {target}? It takes some minutes", default=True, err=True):
+        raise typer.Exit(1)
+    with Screen(quiet=quiet or as_json) as screen:
+        built = build(recipe, target, threads=threads, progress=screen)
+    page = built.folder / "report.html"
+    if as_json:
+        print_json(
+            {
+                "task": found.task,
+                "columns": {"input": found.input, "label": found.label},
+                "doubts": list(found.doubts),
+                "check": checked.json(),
+                "fixed": cleaning,
+                "bundle": str(built.folder),
+                "report": str(page),
+                "metrics": {name: metric.model_dump() for name, metric in built.report.metrics.items()},
+                "seconds": built.seconds,
+            }
+        )
+        return
+    from smidgen.cli.summary import print_report
+
+    print_report(built.report)
+    out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/]. Its report: {escape(str(page))}", soft_wrap=True)
+    if not no_open and _browser():
+        webbrowser.open(page.resolve().as_uri())
+    next_step(command_line("chat", built.folder), command_line("serve", built.folder))
+
+
+def _name(file: Path) -> str:
+    """The model's name: the file's, in letters that are safe as a folder and as a model name."""
+    return re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "my-model"
+
+
+def _tell(found: Guess, file: Path) -> None:
+    task = registry.find("tasks", found.task)
+    out.print(
+        f"[bold]{escape(file.name)}[/]: from the column [bold]{escape(found.input)}[/] to [bold]{escape(found.label)}[/]", soft_wrap=True
+    )
+    out.print(f"The job: [bold]{found.task}[/]. {escape(task.summary)}", soft_wrap=True)
+    if found.doubts:
+        out.print(f"[yellow]Not sure[/] {escape('; '.join(found.doubts))}.", soft_wrap=True)
+
+
+def _confirmed(found: Guess) -> Guess:
+    """The guess as its owner wants it: all of it with one answer, or each part by itself."""
+    if not found.doubts and typer.confirm("Is that right?", default=True, err=True):
+        return found
+    columns = ", ".join(found.columns)
+    errors.print(f"[dim]Columns: {escape(columns)}[/]")
+    return replace(
+        found,
+        input=_asked("Column of the text", found.input, found.columns),
+        label=_asked("Column of the answer", found.label, found.columns),
+        task=_asked("Job", found.task, registry.names("tasks")),
+        doubts=(),
+    )
+
+
+def _asked(what: str, default: str, known: Any) -> str:
+    """An answer that is one of those known, or several joined by commas; asked again until it is."""
+    while True:
+        said = str(typer.prompt(what, default=default, err=True)).strip()
+        if said == default or all(name.strip() in known for name in said.split(",")):
+            return said
+        errors.print(f"[yellow]{escape(said)} is none of: {escape(', '.join(known))}[/]")
+
+
+def _checked(found: Guess, file: Path, test: Path | None, override: list[str], threads: int | None, screen: Screen) -> Checked:
+    from smidgen.flows.checking import check
+
+    return check(
+        file, test=test, input=found.input, label=found.label, task=found.task, overrides=override, threads=threads, progress=screen
+    )
+
+
+def _findings(checked: Checked) -> None:
+    """What speaks against building from the file as it is."""
+    told = [finding for finding in checked.inspection.findings if finding.severity != "note"]
+    out.print(f"\n{checked.inspection.rows:,} rows can be used." + ("" if told else " Nothing is wrong with them."))
+    for finding in told[:_SHOWN]:
+        colour = "red" if finding.severity == "error" else "yellow"
+        out.print(f"[{colour}]{finding.severity}[/] {escape(finding.text)}. [dim]{escape(finding.todo)}[/]", soft_wrap=True)
+    if len(told) > _SHOWN:
+        out.print(f"[dim]and {len(told) - _SHOWN} more: smidgen check[/]")
+
+
+def _fixed(checked: Checked, file: Path, target: Path, asks: bool, silent: bool) -> tuple[Path, dict[str, Any] | None]:
+    """The file to build from: a cleaned copy where there is something to mend and its owner agrees, else the file itself.
+
+    Raises DataError where no model can be built from it.
+    """
+    reasons = checked.fixes(lone=True)
+    copy = Path(f"{target.name}.clean{file.suffix}")
+    if reasons:
+        if not silent:
+            out.print(f"\nFixes, in the copy {escape(str(copy))}:", soft_wrap=True)
+            for why, count in reasons.items():
+                out.print(f"  {count:,} × {escape(why)}")
+        if not asks or typer.confirm("Make them?", default=True, err=True):
+            cleaning = checked.fix(copy, lone=True)
+            if not checked.again(copy):
+                raise DataError(
+                    "no model can be built from the cleaned copy", value=str(copy), todo=f"See why: {command_line('check', copy)}"
+                )
+            return copy, cleaning.json()
+    if not checked.inspection.buildable:
+        first = next(finding for finding in checked.inspection.findings if finding.severity == "error")
+        raise DataError("no model can be built from this file", value=first.text, todo=first.todo or "Mend it, then run again.")
+    return file, None
+
+
+def _browser() -> bool:
+    """Whether a browser with a window can be opened here: a text browser would take the terminal."""
+    if not sys.stdout.isatty():
+        return False
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+part = start
