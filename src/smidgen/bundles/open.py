@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from pydantic import ValidationError
 
 from smidgen.bundles.hashing import files_below
 from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, name_fault
-from smidgen.core.errors import BundleError, InputError
+from smidgen.core.errors import BundleError, InputError, shown
 from smidgen.store.hashing import file_hash
+from smidgen.store.onnx_facts import external_tensor
 
 _AGAIN = "Copy the bundle again from where it was built, or build it again."
 
@@ -48,7 +50,7 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
     Raises:
         InputError: there is no such folder.
         BundleError: there is no bundle; its format is unknown; a file is altered, missing, extra, a link, of a kind that does not
-            belong, or outside the folder. `file` and the message name it.
+            belong, or outside the folder; a graph reads weights from elsewhere. `file` and the message name it.
     """
     folder = Path(path)
     manifest = read_manifest(folder)
@@ -68,6 +70,8 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
         file = folder / name
         if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):
             raise BundleError("a file is not the one that was packed", value=name, todo=_AGAIN, file=name)
+        if verify and name.endswith(".onnx"):
+            _refuse_outside(file, name)
     # Last, so that a fault in a file is told by that file's name.
     if not manifest.whole:
         raise BundleError("the manifest is not the one that was packed", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
@@ -95,6 +99,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError("the manifest is not readable JSON", value=str(error), todo=_AGAIN, file=MANIFEST) from error
     if not isinstance(facts, dict):
         raise BundleError("the manifest is not an object", value=type(facts).__name__, todo=_AGAIN, file=MANIFEST)
+    if odd := _odd_value(facts):
+        raise BundleError(f"the manifest holds {odd}", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
     # Before its shape is looked at: a later format may have another.
     version = facts.get("format_version")
     if version != FORMAT_VERSION or isinstance(version, bool):
@@ -109,6 +115,37 @@ def read_manifest(folder: Path) -> Manifest:
         where = ".".join(str(step) for step in first["loc"])
         raise BundleError(f"the manifest is not valid at {where}", value=first["msg"], todo=_AGAIN, file=MANIFEST) from error
     return manifest
+
+
+def _refuse_outside(file: Path, name: str) -> None:
+    """Refuse a graph whose weights are not all in it: nothing of a bundle is read from anywhere else. A file that is no graph at all is
+    refused by the engine, before it is given to a runtime."""
+    try:
+        outside = external_tensor(file)
+    except ValueError:
+        return
+    if outside is not None:
+        raise BundleError(
+            f"a graph reads the tensor {shown(outside)} from another file, which could lie anywhere", value=name, todo=_AGAIN, file=name
+        )
+
+
+def _odd_value(facts: Any) -> str:
+    """What of the manifest no JSON of ours holds: half a character, a number that is none or has no end; empty where there is nothing."""
+    pending = [facts]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            return f"a text with half a character: {shown(value, 60)}"
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"a number that is not finite: {value}"
+        elif isinstance(value, int) and abs(value) >= 1 << 63:
+            return "a whole number of more than 64 bits"
+    return ""
 
 
 def _refuse_names(facts: dict[str, Any]) -> None:

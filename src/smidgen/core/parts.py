@@ -94,6 +94,17 @@ class Graded(Protocol):
 
 
 @runtime_checkable
+class Checked(Protocol):
+    """A task that can tell whether it can decide by a form, which may come in a bundle from elsewhere: what a task may be able to do beyond
+    `Task`. It is asked before anything else is done with the form."""
+
+    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
+        """Why the task cannot decide by this form, a clause; empty where it can. `raw`, where it is given, is what the model computes for
+        some text, which the form must fit, too."""
+        ...
+
+
+@runtime_checkable
 class Stating(Protocol):
     """A task whose replies can be held against their texts alone: what a task may be able to do beyond `Task`."""
 

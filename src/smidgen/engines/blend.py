@@ -3,6 +3,7 @@ encoder alone, and the two err on different texts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from smidgen.core.parts import Raw, Runner
 from smidgen.core.rows import Text
 from smidgen.parts import registry
 from smidgen.stats.blending import blend
+
+_MOST_MEMBERS = 8
 
 
 class Blend:
@@ -28,12 +31,23 @@ class Blend:
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> BlendRunner:
         """Load every member. Raises EngineError where one cannot be loaded, or the options name none."""
         members = options.get("members", ())
-        if not members:
-            raise EngineError("the blend names no members", value=dict(options), todo="Build or copy the bundle again.")
+        if not members or not isinstance(members, list | tuple) or len(members) > _MOST_MEMBERS:
+            raise EngineError("the blend names no members, or too many", value=dict(options), todo="Build or copy the bundle again.")
+        for member in members:
+            if not isinstance(member, Mapping) or not isinstance(member.get("options"), Mapping) or not _weighs(member):
+                todo = "Each has an engine, options, a weight and a temperature over 0. Build or copy the bundle again."
+                raise EngineError("a member of the blend cannot be", value=member, todo=todo)
         if any(member["engine"] == self.name for member in members):
             raise EngineError("a blend cannot hold a blend", value=self.name, todo="Build or copy the bundle again.")
         runners = [registry.find("engines", member["engine"]).open(folder, member["options"], threads) for member in members]
         return BlendRunner(runners, [float(m["weight"]) for m in members], [float(m["temperature"]) for m in members])
+
+
+def _weighs(member: Mapping[str, Any]) -> bool:
+    """Whether a member names an engine, has a finite weight that is not negative and a finite temperature over 0."""
+    weight, temperature = member.get("weight"), member.get("temperature")
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in (weight, temperature))
+    return isinstance(member.get("engine"), str) and numbers and float(weight or 0) >= 0 and float(temperature or 0) > 0
 
 
 class BlendRunner:

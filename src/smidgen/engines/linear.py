@@ -25,6 +25,8 @@ from smidgen.machine.blas import one_thread
 _WORD = re.compile(r"(?u)\b\w\w+\b")
 _SPACES = re.compile(r"\s\s+")
 _AGAIN = "Build or copy the bundle again."
+_LONGEST_GRAM = 16
+_MOST_CHARACTERS = 10_000_000
 
 
 class Linear:
@@ -52,12 +54,25 @@ class Linear:
         bias = tensors.get("bias", len(weight)).astype(np.float32)
         # A text reads whole columns: laid out so that each is one piece of memory.
         rows = np.ascontiguousarray(weight.T)
-        word_grams, letter_grams = options.get("words", (1, 2)), options.get("letters", (3, 4))
+        word_grams, letter_grams = _grams(options, "words", (1, 2)), _grams(options, "letters", (3, 4))
+        most = options.get("max_characters", 100_000)
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST_CHARACTERS:
+            raise EngineError("the engine's option 'max_characters' cannot be", value=most, todo=_AGAIN)
         kinds = (
             _Kind(words, tensors.get("words.idf", len(words)), 0, lambda text: words_of(text, *word_grams)),
             _Kind(letters, tensors.get("letters.idf", len(letters)), len(words), lambda text: letters_of(text, *letter_grams)),
         )
-        return LinearRunner(kinds, rows, bias, int(options.get("max_characters", 100_000)))
+        return LinearRunner(kinds, rows, bias, most)
+
+
+def _grams(options: Mapping[str, Any], name: str, otherwise: tuple[int, int]) -> tuple[int, int]:
+    """The least and the most of an n-gram, checked. Raises EngineError where no n-gram is so long, or they are in the wrong order."""
+    given = options.get(name, otherwise)
+    pair = tuple(given) if isinstance(given, list | tuple) else ()
+    fits = len(pair) == 2 and all(isinstance(n, int) and not isinstance(n, bool) for n in pair) and 1 <= pair[0] <= pair[1] <= _LONGEST_GRAM
+    if not fits:
+        raise EngineError(f"the engine's option {name!r} cannot be", value=given, todo=f"It is two numbers, 1 to {_LONGEST_GRAM}. {_AGAIN}")
+    return pair[0], pair[1]
 
 
 class _Kind:

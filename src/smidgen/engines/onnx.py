@@ -37,8 +37,13 @@ class Onnx:
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> OnnxRunner:
         """Load `model.onnx` and `tokenizer.json`. Raises EngineError where one is missing or damaged."""
-        tokens = Tokens(folder, int(options.get("max_length", 128)))
-        return OnnxRunner(open_session(folder / "model.onnx"), tokens, options.get("outputs", ("logits", "embedding")), threads)
+        tokens = Tokens(folder, options.get("max_length", 128))
+        outputs = options.get("outputs", ("logits", "embedding"))
+        if not isinstance(outputs, list | tuple) or not all(isinstance(name, str) for name in outputs):
+            raise EngineError(
+                "the engine's option 'outputs' cannot be", value=outputs, todo="It is a list of names. Build the bundle again."
+            )
+        return OnnxRunner(open_session(folder / "model.onnx"), tokens, outputs, threads)
 
 
 class OnnxRunner:

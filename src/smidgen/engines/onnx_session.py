@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import EngineError
+from smidgen.store.onnx_facts import external_tensor
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -46,11 +47,19 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def open_session(file: Path) -> InferenceSession:
-    """The graph in a file, with one thread. Raises EngineError where it cannot be loaded."""
+    """The graph in a file, with one thread. Raises EngineError where it cannot be loaded, or wants tensors from another file."""
     import onnxruntime
 
     if not file.is_file():
         raise EngineError("the model is missing", value=file.name, todo="Build or copy the bundle again.")
+    try:
+        outside = external_tensor(file)
+    except ValueError as error:
+        raise EngineError(f"the model is not a whole ONNX file: {error}", value=file.name, todo="Build or copy the bundle again.") from None
+    if outside is not None:
+        raise EngineError(
+            "the model reads a tensor from another file, which could lie anywhere", value=outside, todo="Build or copy the bundle again."
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

@@ -42,7 +42,9 @@ class Static:
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> StaticRunner:
         """Load both files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
-        tokens = Tokens(folder, int(options.get("max_length", 64)), special=False)
+        tokens = Tokens(folder, options.get("max_length", 64), special=False)
+        if options.get("pooling", "mean") not in ("mean", "sum"):
+            raise EngineError("the engine's option 'pooling' cannot be", value=options["pooling"], todo="It is mean or sum. Build again.")
         mean, unit = options.get("pooling", "mean") == "mean", bool(options.get("normalize", True))
         return StaticRunner(tokens, Tensors(folder / "static.safetensors"), mean, unit)
 

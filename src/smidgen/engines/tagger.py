@@ -20,7 +20,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.engines.batches import batches
 from smidgen.engines.onnx_session import failures, feed, open_session
 from smidgen.engines.tensors import Tensors
-from smidgen.engines.tokens import load_tokenizer, pad_of
+from smidgen.engines.tokens import length_of, load_tokenizer, pad_of
 from smidgen.stats.chains import Chain
 from smidgen.stats.tag_reader import Reader
 from smidgen.stats.tagging import LEVELS
@@ -50,12 +50,12 @@ class Tagger:
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         vocabulary = tokenizer.get_vocab_size()
-        reader = Reader.of(tokenizer, int(options.get("max_length", 256)), level, bool(options.get("shaped", False)), vocabulary)
+        reader = Reader.of(tokenizer, length_of(options.get("max_length", 256)), level, bool(options.get("shaped", False)), vocabulary)
         table = Tensors(folder / "chain.safetensors").get("transitions", None, None)
         session = open_session(folder / "model.onnx")
         outputs = {entry.name: entry.shape for entry in session.get_outputs()}
-        choices = [int(values) for values in options.get("choices", ())]
-        if "logits" not in outputs or outputs["logits"][-1] != len(table) + sum(choices) or min(choices, default=1) < 1:
+        choices = _counts(options.get("choices", ()))
+        if "logits" not in outputs or outputs["logits"][-1] != len(table) + sum(choices):
             raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {len(table)}, {choices}", todo=_AGAIN)
         try:
             chain = Chain(table)
@@ -97,6 +97,14 @@ class TaggerRunner:
         except failures() as error:
             raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
         return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
+
+
+def _counts(given: Any) -> list[int]:
+    """The option `choices`, checked. Raises EngineError where it is no list of positive whole numbers."""
+    counts: list[Any] = list(given) if isinstance(given, list | tuple) else [None]
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count > 0 for count in counts):
+        raise EngineError("the engine's option 'choices' cannot be", value=given, todo=f"It is a list of numbers from 1. {_AGAIN}")
+    return counts
 
 
 part = Tagger()

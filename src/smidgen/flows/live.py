@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.bundles.manifest import Manifest
+from smidgen.bundles.manifest import MANIFEST, Manifest
 from smidgen.bundles.open import Bundle
-from smidgen.core.errors import InputError, RequestError, SmidgenError
-from smidgen.core.parts import Form, Raw, Runner, Sharing, Task, Worded, formed
+from smidgen.core.errors import BundleError, InputError, RequestError, SmidgenError
+from smidgen.core.parts import Checked, Form, Raw, Runner, Sharing, Task, Worded, formed
 from smidgen.core.replies import Replies, Reply, Request
 from smidgen.core.rows import Text
 from smidgen.flows import attempts, lines, written
@@ -25,6 +25,9 @@ from smidgen.flows.written import Writer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.store.line import Line
+
+_TRIAL = "a"
+"""What a model is asked once when it is loaded."""
 
 
 class Model:
@@ -200,6 +203,8 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
         # A champion is by itself: its weights come and go without any other's.
         shared = _shares(bundle, place) if found[place].line is None else str(place)
         groups.setdefault((bundle.manifest.engine.engine, shared), []).append(place)
+    for bundle in bundles:
+        _check_form(bundle)
     loaded: dict[int, Model] = {}
     try:
         for (name, _), places in groups.items():
@@ -209,11 +214,41 @@ def load_all(paths: Sequence[Path | str], threads: int | None = None) -> list[Mo
             runners = engine.together(models, wanted) if len(models) > 1 else [engine.open(*models[0], wanted)]
             for place, runner in zip(places, runners, strict=True):
                 loaded[place] = Model(bundles[place].folder, bundles[place].manifest, runner, found[place].line, found[place].name)
+                _try_out(loaded[place], bundles[place])
     except SmidgenError:
         for model in loaded.values():
             model.close()
         raise
     return [loaded[place] for place in range(len(bundles))]
+
+
+def _check_form(bundle: Bundle) -> None:
+    """Raise BundleError where the bundle's task cannot decide by the form that its manifest brings."""
+    task = registry.find("tasks", bundle.manifest.task)
+    if isinstance(task, Checked) and (fault := task.form_fault(bundle.manifest.form)):
+        raise _unfit(fault)
+
+
+def _try_out(model: Model, bundle: Bundle) -> None:
+    """Answer one text, and raise BundleError where the form does not fit what the model computes, or a score is no number. A model that
+    writes is not tried: that takes a hundred times as long."""
+    if isinstance(model.runner, Writer):
+        return
+    raw = asked(model.runner.run([_TRIAL]), [_TRIAL])
+    task = registry.find("tasks", bundle.manifest.task)
+    if isinstance(task, Checked) and (fault := task.form_fault(model.form, raw)):
+        raise _unfit(fault)
+    if not all(0.0 <= reply.score <= 1.0 for reply in model.task.decode(raw, model.form)):
+        raise _unfit("the model's weights give scores that are not between 0 and 1")
+
+
+def _unfit(fault: str) -> BundleError:
+    return BundleError(
+        f"the bundle cannot answer: {fault}",
+        value=MANIFEST,
+        todo="Copy it again from where it was built, or build it again.",
+        file=MANIFEST,
+    )
 
 
 def _shares(bundle: Bundle, place: int) -> str:

@@ -17,7 +17,7 @@ from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, classification
 from smidgen.stats.intervals import wilson
-from smidgen.tasks import dictation
+from smidgen.tasks import dictation, form_bounds
 
 UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
 _RUNNERS_UP = 3
@@ -145,6 +145,24 @@ class Classify:
             else _one(row, labels, (form["unknown"], 0.5 * float(odd) / max(1e-9, threshold)), float(share))
             for row, odd, share in zip(chances, strange, known, strict=True)
         ]
+
+    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: labels that are none or are not as many as the model's outputs, numbers out of bounds."""
+        several = form.get("multi_label")
+        faults = [form_bounds.names(form, "labels", 1, _MOST_LABELS), form_bounds.truth(form, "multi_label"), form_bounds.temperature(form)]
+        if several:
+            faults.append(form_bounds.number(form, "threshold", 0.0, 1.0))
+        elif "unknown" in form:
+            name = form["unknown"]
+            faults.append("" if isinstance(name, str) and name and name not in form["labels"] else f"unknown is {name!r}, which is no name")
+            faults.append(form_bounds.number(form, "unknown_threshold", 0.0, 1.0))
+        if fault := next(filter(None, faults), ""):
+            return fault
+        if raw is not None:
+            labels, outputs = len(form["labels"]), np.asarray(raw.get("logits", np.zeros(0))).shape[-1]
+            if outputs != labels and not ("unknown" in form and not several and outputs == labels + 1):
+                return f"the model has {outputs} outputs and the form names {labels} labels"
+        return ""
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
         """accuracy (all labels right) and macro_f1; micro_f1 for several labels; oos_recall and in_scope_accuracy where out-of-scope rows

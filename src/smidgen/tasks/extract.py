@@ -17,7 +17,7 @@ from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import lookup, platt, spans
 from smidgen.stats.spans import Likely
-from smidgen.tasks import quoting
+from smidgen.tasks import form_bounds, quoting
 from smidgen.tasks.fields import MOST_COLUMNS, Fields, parsed
 
 _MOST_KINDS = 200
@@ -40,6 +40,9 @@ class ExtractSettings(Settings):
     )
 
 
+_FITTED = (("threshold", 0.0, 1.0), ("span_slope", -1e3, 1e3), ("span_shift", -1e3, 1e3), ("shift", -1e3, 1e3))
+
+
 class Extract:
     """The task `extract`."""
 
@@ -56,6 +59,18 @@ class Extract:
         task: Any = Fields(ExtractSettings, form) if "schema" in form else self
         kind: Task = task
         return kind
+
+    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: kinds that are none, numbers out of bounds, a span of a kind that it does not name. Of
+        fields see `Fields.form_fault`."""
+        if "schema" in form:
+            return Fields(ExtractSettings).form_fault(form, raw)
+        faults = [form_bounds.names(form, "kinds", 1, _MOST_KINDS), form_bounds.temperature(form)]
+        faults += [form_bounds.number(form, name, low, high) for name, low, high in _FITTED]
+        if fault := next(filter(None, faults), ""):
+            return fault
+        odd = [span for found in (raw or {}).get("spans", ()) for span in found if not 0 <= span[2] < len(form["kinds"])]
+        return f"the model finds spans of a kind with the number {odd[0][2]:g}, and the form names {len(form['kinds'])}" if odd else ""
 
     def parse(self, value: Any, settings: Settings) -> list[Span] | Mapping[str, Any]:
         """A list of spans, or JSON of one; nothing where there is none. A span has `start`, `end` (exclusive) and `label`, or `text` in

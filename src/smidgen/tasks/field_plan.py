@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smidgen.core.rows import joined
 from smidgen.stats import filled
-from smidgen.tasks import field_marks, field_ways
+from smidgen.tasks import field_marks, field_ways, form_bounds
 from smidgen.tasks.field_schema import Schema, bare, kind_of
 from smidgen.tasks.field_values import settles
 from smidgen.tasks.field_ways import Fits
@@ -61,6 +61,42 @@ def planned(texts: Sequence[Text], outputs: Sequence[Mapping[str, Any]], schema:
         return {"against": against}
     plan["choices"] = [{"path": path, "values": _choices(rows, path, nodes[path])} for path in nodes if path in choices]
     return {**plan, "threshold": 0.5}
+
+
+def fault(plan: Any, schema: Schema, raw: Mapping[str, Any] | None = None) -> str:
+    """Why a plan that came with a bundle cannot be followed for a schema, or for what the model computes; empty where it can."""
+    if not isinstance(plan, dict):
+        return "tagged is no object"
+    if "kinds" not in plan:
+        return "" if isinstance(plan.get("against"), list) else "tagged has neither kinds nor reasons against them"
+    nodes = dict(filled.paths(schema))
+    kinds, ways, choices = plan["kinds"], plan.get("ways"), plan.get("choices")
+    if not isinstance(kinds, list) or not isinstance(ways, list) or not isinstance(choices, list) or len(kinds) != len(ways):
+        return "tagged must have kinds and ways, as many of each, and choices"
+    told = [*kinds, *(choice.get("path") if isinstance(choice, dict) else None for choice in choices)]
+    if odd := [path for path in told if not isinstance(path, str) or path not in nodes]:
+        return f"tagged names {str(odd[0])[:80]!r}, which is no field of the schema"
+    if len(set(told)) != len(told):
+        return "tagged names a field twice"
+    for choice in choices:
+        if not isinstance(choice.get("values"), list) or not choice["values"]:
+            return f"the choice {choice['path']} has no values"
+    if why := next(filter(None, map(field_ways.fault, ways)), ""):
+        return why
+    if why := form_bounds.number(plan, "threshold", 0.0, 1.0):
+        return f"tagged: {why}"
+    heat = plan.get("temperatures", {})
+    if not isinstance(heat, dict):
+        return "tagged: temperatures is no object"
+    if why := next(filter(None, (form_bounds.temperature(heat, path) for path in heat)), ""):
+        return f"tagged: temperatures: {why}"
+    if raw is not None and "spans" in raw:
+        counts = [[len(own) for own in each] for each in raw.get("choices") or [[] for _ in raw["spans"]]]
+        if any(each != [len(choice["values"]) for choice in choices] for each in counts):
+            return "the model makes other choices than the form names"
+        if any(not 0 <= span[2] < len(kinds) for found in raw["spans"] for span in found):
+            return "the model finds spans of a field that the form does not name"
+    return ""
 
 
 def fitting(schema: Schema) -> dict[str, Fits]:

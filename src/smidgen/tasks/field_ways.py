@@ -90,6 +90,40 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     return {"kind": kind, "ways": [json.loads(way) for way in kept], "shapes": shapes}
 
 
+def fault(way: Any) -> str:
+    """Why a way that came with a bundle cannot be gone; empty where it can."""
+    if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "words"):
+        return "a way of tagged is of no kind that is known"
+    if not isinstance(way.get("list"), bool) or not isinstance(way.get("distinct"), bool):
+        return "a way of tagged does not say whether it is a list, and of distinct values"
+    if way["kind"] == "number":
+        return "" if way.get("mark") in (".", ",") else f"a way of numbers has the mark {str(way.get('mark'))[:20]!r}"
+    if way["kind"] == "words":
+        return "" if isinstance(way.get("values"), list) else "a way of words has no values"
+    if way["kind"] == "date":
+        year, pivot = way.get("year"), way.get("pivot")
+        known = year is None or (isinstance(year, int) and 0 < year < 10_000)
+        fits = isinstance(way.get("day_first"), bool) and known and isinstance(pivot, int) and 0 <= pivot <= 100
+        return "" if fits else "a way of dates cannot be followed"
+    ways, shapes = way.get("ways"), way.get("shapes")
+    if not isinstance(ways, list) or not ways or not isinstance(shapes, dict) or not all(map(_is_turn, ways)):
+        return "a way of texts cannot be followed"
+    places = [place for place in shapes.values() if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(ways)]
+    return "a way of texts names a turn that is not there" if places else ""
+
+
+def _is_turn(way: Any) -> bool:
+    """Whether words can be turned into a text by it: see `_turned`."""
+    if not isinstance(way, list) or not way:
+        return False
+    if way[0] != "layout":
+        return way[0] in (*_CASES, "written")
+    parts = way[1] if len(way) == 3 and way[2] in _CASES and isinstance(way[1], list) else None
+    return parts is not None and all(
+        isinstance(part, str) or (isinstance(part, int) and not isinstance(part, bool) and 0 < part <= _LONGEST_LAYOUT) for part in parts
+    )
+
+
 def value_of(words: str, way: Way, fits: Fits) -> Any:
     """The value that words are for, one that fits; None where they are for none."""
     found: Iterator[Any]

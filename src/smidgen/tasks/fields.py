@@ -18,7 +18,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
 from smidgen.stats import fields, filled, lookup, platt
-from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema, quoting
+from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema, form_bounds, quoting
 from smidgen.tasks.field_filling import Filler
 from smidgen.tasks.field_values import Values
 from smidgen.tasks.field_ways import Fits
@@ -49,6 +49,20 @@ class Fields:
         # The tagger first: its settings are those that a recipe has which names no student.
         able = form is not None and "kinds" in form.get("tagged", {})
         self.students: tuple[str, ...] = ("tagger", "decoder") if able else ("decoder",)
+
+    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: a schema that answers cannot be held to, numbers out of bounds, a plan that names fields
+        which the schema lacks, or choices that the model does not make."""
+        _, mistakes = field_schema.normal(form.get("schema"))
+        if mistakes:
+            return f"the schema cannot be used ({mistakes[0]})"
+        faults = [form_bounds.truth(form, "derived"), form_bounds.temperature(form), form_bounds.number(form, "shift", -1e3, 1e3)]
+        if not isinstance(form.get("instruction"), str):
+            faults.append("instruction is no text")
+        plan = form.get("tagged")
+        if plan is not None and not next(filter(None, faults), ""):
+            faults.append(field_plan.fault(plan, form["schema"], raw))
+        return next(filter(None, faults), "")
 
     def parse(self, value: Any, settings: Settings) -> Mapping[str, Any]:
         """As `parsed`."""

@@ -22,6 +22,7 @@ from smidgen.stats.chrf import chrf
 from smidgen.stats.intervals import Floats, bootstrap, mean_share, wilson
 from smidgen.stats.lexicon import Facts, Lexicon
 from smidgen.stats.rouge import rouge, rouge_l
+from smidgen.tasks import form_bounds
 
 _KEPT_LEXICONS = 8
 _WORDS = 3.0  # mean words of a cell from which on a column looks like written texts
@@ -67,6 +68,21 @@ class Write:
 
     def __init__(self) -> None:
         self._read: dict[int, tuple[Any, Lexicon]] = {}
+
+    def form_fault(self, form: Form, raw: Raw | None = None) -> str:
+        """Why nothing can be decided by a form: numbers out of bounds, a lexicon or a score that cannot be read."""
+        faults = [form_bounds.truth(form, "attributes"), form_bounds.number(form, "max_tokens", 0, 8192)]
+        faults += [form_bounds.number(form, "max_words", 0, _LONGEST), form_bounds.number({"attempts": 0, **form}, "attempts", 0, 16)]
+        if not isinstance(form.get("instruction"), str):
+            faults.append("instruction is no text")
+        if fault := next(filter(None, faults), ""):
+            return fault
+        written = {"texts": ["a"], "tokens": [1], "finished": [1.0], "probability": [0.5], "inputs": ["name: a; colour: b"]}
+        try:
+            (reply,) = self.decode(written, form)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            return f"its lexicon or its score cannot be read ({type(error).__name__}: {str(error)[:100]})"
+        return "" if math.isfinite(reply.score) else "its score gives numbers that are not finite"
 
     def parse(self, value: Any, settings: Settings) -> str | list[str]:
         """A text, or a list of references of equal standing (a list, or a JSON list of strings). Raises ValueError with the reason."""
