@@ -51,16 +51,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Step results and lists of this run go into a folder of its own; the bases, which are large and never written to, are shared."""
+    """Step results and lists of this run go into a folder of its own; the bases and the web runtime, which are large and
+    never written to, are shared."""
     from smidgen.store.home import home
 
-    shared = home() / "bases"
-    shared.mkdir(exist_ok=True)
+    shared = home()
     own = tmp_path_factory.mktemp("home")
     patch = pytest.MonkeyPatch()
     patch.setenv("SMIDGEN_HOME", str(own))
-    with contextlib.suppress(OSError):  # Windows without the right to make links: the bases are fetched anew
-        (own / "bases").symlink_to(shared, target_is_directory=True)
+    for name in ("bases", "web"):
+        (shared / name).mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):  # Windows without the right to make links: they are fetched anew
+            (own / name).symlink_to(shared / name, target_is_directory=True)
     yield
     patch.undo()
 

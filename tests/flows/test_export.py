@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from tests.llama import told
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bundles.manifest import EngineEntry, Interval, Manifest
-from smidgen.bundles.open import open_bundle
+from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.cli.main import code
 from smidgen.compress.gguf_method import GgufMethod
@@ -24,10 +25,14 @@ from smidgen.compress.q8_0 import part as q8_0
 from smidgen.core.errors import InputError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Row
-from smidgen.flows.export import onnx_web
+from smidgen.engines.tokens import Tokens
+from smidgen.flows.export import ollama, onnx_web
 from smidgen.flows.export.conversation import values
+from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.go_template import fill
-from smidgen.flows.exporting import export, targets
+from smidgen.flows.export.target import Refusal
+from smidgen.flows.exporting import export, instead, takes, targets
+from smidgen.parts import registry
 from smidgen.store.gguf_facts import facts_of
 from smidgen.store.hashing import file_hash
 from smidgen.students import gguf_file
@@ -128,7 +133,7 @@ def test_ollama_asks_as_the_bundle_does(tiny_writer: Path, tmp_path: Path) -> No
         "temperature": "0",
         "repeat_penalty": "1",
         "num_ctx": "512",
-        "num_predict": "24",
+        "num_predict": str(ollama.most_tokens(Decoder.of(open_bundle(tiny_writer)))),
     }
     assert file_hash(done.folder / "model.gguf") == file_hash(tiny_writer / "model.gguf")
     readme = (done.folder / "README.md").read_text(encoding="utf-8")
@@ -151,7 +156,7 @@ def test_ollama_with_other_prompts(tmp_path: Path, how: str) -> None:
 def test_a_base_without_a_chat_template(tmp_path: Path) -> None:
     """Its prompt ends in a space before the text, which the tokenizer joins to the text's first word where both are one text."""
     bundle = pack_writer(tmp_path, "llama", template=False)
-    with pytest.raises(InputError, match=r"split into other tokens.*instruct model"):
+    with pytest.raises(InputError, match=r"split into other tokens.*instruct model.*--to hf or lmstudio"):
         export(bundle, "ollama", tmp_path / "ollama")
     card = (export(bundle, "hf", tmp_path / "hf").folder / "README.md").read_text(encoding="utf-8")
     found = re.search(r"\[\[\*(\[.*?\]), \*text, \*(\[.*?\])\]\]", card)
@@ -264,9 +269,29 @@ def test_the_weights_are_those_of_the_packed_file(tmp_path: Path) -> None:
     assert "packed as q8-0" in card and "rounded" in card
 
 
+@pytest.mark.parametrize(("asked", "context", "wanted"), [(0, 512, 240), (100, 512, 100), (0, 64, 24)])
+def test_ollama_may_write_as_much_as_the_task_needs(asked: int, context: int, wanted: int, tmp_path: Path) -> None:
+    """The bundle's own bound comes from its training rows, which may be few and short."""
+    opened = open_bundle(pack_writer(tmp_path, "llama"))
+    engine = opened.manifest.engine.model_copy(update={"options": {**opened.manifest.engine.options, "context": context}})
+    form = {**opened.manifest.form, "max_tokens": asked}
+    changed = replace(opened, manifest=opened.manifest.model_copy(update={"engine": engine, "form": form}))
+    assert ollama.most_tokens(Decoder.of(changed)) == wanted
+
+
 @pytest.fixture(scope="module")
 def web(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(bundle, "onnx-web", tmp_path_factory.mktemp("web") / "web").folder
+
+
+def loaded_by(folder: Path) -> set[str]:
+    """Every file that the page and its scripts load, as they name it."""
+    found = set()
+    for file in [folder / "index.html", *folder.glob("*.js")]:
+        text = file.read_text(encoding="utf-8")
+        assert "http://" not in text and "https://" not in text, "it asks nobody else"
+        found |= set(re.findall(r'"\./([\w./-]+\.(?:js|mjs|json|wasm|css))"', text))
+    return found
 
 
 def test_a_page_has_all_that_it_loads(bundle: Path, web: Path) -> None:
@@ -275,19 +300,83 @@ def test_a_page_has_all_that_it_loads(bundle: Path, web: Path) -> None:
     assert file_hash(graph) == file_hash(bundle / "model.onnx")
     decision = json.loads((web / "decision.json").read_text(encoding="utf-8"))
     assert decision["labels"] == manifest.form["labels"] and decision["temperature"] == manifest.form["temperature"]
-    assert decision["unknown_threshold"] == manifest.form["unknown_threshold"]
+    assert decision["unknown_threshold"] == manifest.form["unknown_threshold"] and web / decision["graph"] == graph
     config = json.loads((web / "config.json").read_text(encoding="utf-8"))
     assert [config["id2label"][str(number)] for number in range(len(decision["labels"]))] == decision["labels"]
-    assert config["transformers.js_config"]["dtype"] == decision["dtype"]
     assert json.loads((web / "tokenizer_config.json").read_text(encoding="utf-8"))["model_max_length"] == decision["max_length"]
-    loaded = set()
-    for name in onnx_web.CLASSIFY:
-        text = (web / name).read_text(encoding="utf-8")
-        assert "http://" not in text and "https://" not in text, "it asks nobody else"
-        loaded |= set(re.findall(r'"\./([\w./-]+\.(?:js|json))"', text))
-    readme = (web / "README.md").read_text(encoding="utf-8")
-    assert loaded == {"classify.js", "decide.js", "decision.json", "vendor/transformers.min.js"}
-    assert [name for name in loaded if not (web / name).is_file() and Path(name).name not in readme] == []
+    loaded = loaded_by(web)
+    assert loaded >= {"page.js", "classify.js", "decide.js", "vendor/tokenizers.min.mjs", "vendor/ort-wasm-simd-threaded.wasm"}
+    assert [name for name in loaded if not (web / name).is_file()] == []
+    assert "npm" not in (web / "README.md").read_text(encoding="utf-8")
+    assert sum(file.stat().st_size for file in web.rglob("*")) < 60e6
+
+
+def test_a_page_says_what_it_is(web: Path, bundle: Path) -> None:
+    page = (web / "index.html").read_text(encoding="utf-8")
+    assert f"<title>{open_bundle(bundle).manifest.name}: try it</title>" in page and "<main>" in page and 'lang="en"' in page
+    assert "prefers-color-scheme: dark" in (web / "style.css").read_text(encoding="utf-8") and "light dark" in page
+    assert re.search(r"accuracy 0\.\d{3}", page), "how good it is"
+
+
+def test_a_name_is_no_markup(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest.model_copy(update={"name": "<script>alert(1)</script> TITLE & NAME"})
+    page = onnx_web._page(manifest, "classify")
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)&lt;/script&gt; TITLE &amp; NAME" in page
+
+
+def test_files_of_an_export_have_one_mode(web: Path, tiny_writer: Path, tmp_path: Path) -> None:
+    exports = [web, *(export(tiny_writer, name, tmp_path / name).folder for name in ("ollama", "lmstudio", "hf"))]
+    modes = {file.stat().st_mode & 0o777 for folder in exports for file in folder.rglob("*") if file.is_file()}
+    assert modes == {0o644} or os.name == "nt"
+    assert len(exports) == 4
+
+
+def test_without_the_runtime_and_a_network_it_says_how_to_bring_it(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SMIDGEN_WEB_RUNTIME_URL", "http://127.0.0.1:9/npm")
+    assert code(["export", str(bundle), "--to", "onnx-web", "--out", str(tmp_path / "out")]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "smidgen pull onnx-web" in said and "smidgen kit" in said and str(tmp_path / "home" / "web") in said.replace(" ", "")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_page_reads_as_the_engine_does(bundle: Path, web: Path, tmp_path: Path) -> None:
+    """Token numbers and types of texts and pairs, special tokens around them, cut to the model's length."""
+    long = "where is my parcel, and what of the oak stool? " * 20
+    texts: list[Any] = [
+        "where is my parcel?",
+        "",
+        "naïve CAFÉ — “x” 日本 😀",
+        "[SEP] [MASK] of",
+        long,
+        ("a b", "c"),
+        (long, "c"),
+        ("c", long),
+        (long, long),
+    ]
+    decision = json.loads((web / "decision.json").read_text(encoding="utf-8"))
+    script = """
+import { Tokenizer } from "./vendor/tokenizers.min.mjs"; import { joined } from "./pieces.mjs"; import fs from "fs";
+const { texts, decision } = JSON.parse(fs.readFileSync(0)), t = new Tokenizer(JSON.parse(fs.readFileSync("tokenizer.json")), {});
+const ids = (text) => t.encode(text, { add_special_tokens: false }).ids;
+console.log(JSON.stringify(texts.map((x) => typeof x === "string" ? joined([ids(x)], decision.single, decision)
+  : joined(x.map(ids), decision.pair, decision))));
+"""
+    shutil.copytree(web / "vendor", tmp_path / "vendor")
+    shutil.copyfile(web / "tokenizer.json", tmp_path / "tokenizer.json")
+    shutil.copyfile(web / "pieces.js", tmp_path / "pieces.mjs")
+    (tmp_path / "run.mjs").write_text(script, encoding="utf-8")
+    found = 0
+    for length in (decision["max_length"], 9, 8):
+        given = json.dumps({"texts": texts, "decision": {**decision, "max_length": length}})
+        done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True, encoding="utf-8")
+        wanted = [{"ids": e.ids, "types": e.type_ids} for e in Tokens(bundle, length).encode(texts)]
+        assert json.loads(done.stdout) == wanted
+        found += len(wanted)
+    assert found == 27
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
@@ -316,8 +405,67 @@ def test_the_page_decides_as_the_task_does(web: Path, kind: str, tmp_path: Path)
         assert np.allclose([chance for _, chance in got["alternatives"]], [chance for _, chance in reply.alternatives], atol=1e-9)
 
 
+SCHEMA_OF_ALL = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
+
+def kinds_of_bundle(bundle: Path, writer: Path, adapter: bool = False) -> dict[str, Bundle]:
+    """Bundles of every student and task, as their manifests tell them: of which engine, form and student."""
+    graph, decoder = open_bundle(bundle), open_bundle(writer)
+    spans = {"kinds": ["a"], "threshold": 0.5, "span_slope": 1.0, "span_shift": 0.0, "temperature": 1.0, "shift": 0.0}
+    plan = {"kinds": ["a"], "ways": [{"kind": "number", "mark": ".", "list": False, "distinct": True}], "choices": [], "threshold": 0.5}
+    fields = {"schema": SCHEMA_OF_ALL, "derived": False, "instruction": "x", "temperature": 1.0, "shift": 0.0}
+
+    def told(of: Bundle, engine: str, task: str, form: dict[str, Any] | None = None) -> Bundle:
+        entry = of.manifest.engine.model_copy(update={"engine": engine})
+        more = {"engine": entry, "task": task, **({"form": form} if form is not None else {})}
+        return replace(of, manifest=of.manifest.model_copy(update=more))
+
+    found = {
+        "classify encoder": graph,
+        **{f"classify {engine}": told(graph, engine, "classify") for engine in ("static", "linear", "blend")},
+        "extract tagger": told(graph, "tagger", "extract", spans),
+        "extract lexical": told(graph, "lexical", "extract", spans),
+        "fields tagger": told(graph, "tagger", "extract", {**fields, "tagged": plan}),
+        "fields tagger, a hard pattern": told(
+            graph,
+            "tagger",
+            "extract",
+            {**fields, "schema": {**SCHEMA_OF_ALL, "properties": {"a": {"type": "string", "pattern": "a++"}}}, "tagged": plan},
+        ),
+        "fields decoder": told(decoder, "llama", "extract", fields),
+        "write decoder": decoder,
+        "write prompted": told(decoder, "llama", "write"),
+    }
+    options = {**decoder.manifest.engine.options, "adapters": {"own": "tokenizer.json"}, "adapter": "own"}
+    entry = decoder.manifest.engine.model_copy(update={"options": options})
+    found["write adapter"] = replace(decoder, manifest=decoder.manifest.model_copy(update={"engine": entry}))
+    return found
+
+
+def test_a_refusal_names_only_what_takes_the_bundle(bundle: Path, tiny_writer: Path, tmp_path: Path) -> None:
+    """Every student, task and target: what is refused is not sent to where it is refused again, and everything is sent somewhere."""
+    refused, named = 0, set()
+    for which, opened in kinds_of_bundle(bundle, tiny_writer).items():
+        accepted = [name for name in targets() if takes(opened, name)]
+        for name in targets():
+            if name in accepted:
+                continue
+            refused += 1
+            with pytest.raises(Refusal) as caught:
+                registry.find("flows.export", name).check(opened)
+            said = f"{caught.value.what} {instead(opened, name, caught.value.hint)}"
+            offered = [other for offer in re.findall(r"--to (.*?), or serve", said) for other in offer.split(" or ")]
+            assert offered == accepted and "--to" not in said.replace(f"--to {' or '.join(accepted)}", ""), (which, name)
+            assert "smidgen serve" in said
+            for student in re.findall(r"--student ([\w-]+)", said):
+                assert student in {"classify": ("encoder",), "extract": ("tagger",)}[opened.manifest.task]
+            named |= set(offered)
+    assert refused >= 25 and named >= {"ollama", "onnx-web"}
+    assert takes(kinds_of_bundle(bundle, tiny_writer)["fields tagger"], "onnx-web"), "what the shipped recipe builds"
+
+
 @pytest.mark.parametrize(
-    ("which", "target", "instead"),
+    ("which", "target", "other"),
     [
         ("bundle", "ollama", "onnx-web"),
         ("bundle", "hf", "onnx-web"),
@@ -326,24 +474,13 @@ def test_the_page_decides_as_the_task_does(web: Path, kind: str, tmp_path: Path)
     ],
 )
 def test_what_cannot_be_handed_over_is_refused_with_what_to_do(
-    which: str, target: str, instead: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    which: str, target: str, other: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder: Path = request.getfixturevalue(which)
     assert code(["export", str(folder), "--to", target, "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
-    assert "cannot be exported" in said and instead in said
+    assert "cannot be exported" in said and other in said
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(("task", "engine", "student"), [("classify", "blend", "encoder"), ("extract", "lexical", "tagger")])
-def test_what_no_page_can_run_is_refused_with_the_student_to_build(
-    task: str, engine: str, student: str, bundle: Path, tmp_path: Path
-) -> None:
-    opened = open_bundle(bundle)
-    named = {"task": task, "engine": opened.manifest.engine.model_copy(update={"engine": engine})}
-    with pytest.raises(InputError, match=f"cannot be exported to onnx-web.*--student {student}"):
-        onnx_web.part.write(replace(opened, manifest=opened.manifest.model_copy(update=named)), tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_on_the_command_line(

@@ -149,9 +149,12 @@ def test_it_answers_over_http(bundle: Path) -> None:
         assert all(one["probabilities"][one["choice"]] > 0.5 and one["option_mass"] > 0.9 for one in chosen)
 
 
-def test_it_is_not_exported_as_what_it_is_not(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"fills in fields cannot be exported to onnx-web.*--student decoder.*--to ollama"):
-        export(bundle, "onnx-web", tmp_path / "out")
+def test_it_goes_to_the_browser(bundle: Path, tmp_path: Path) -> None:
+    done = export(bundle, "onnx-web", tmp_path / "out")
+    told = json.loads((done.folder / "decision.json").read_text(encoding="utf-8"))
+    assert list(told["schema"]["properties"]) == ["thing", "count", "wish"] and told["plan"]["kinds"] == ["thing", "count"]
+    with pytest.raises(InputError, match=r"cannot be exported to ollama.*--to onnx-web, or serve it"):
+        export(bundle, "ollama", tmp_path / "never")
 
 
 def test_serving_loads_nothing_of_training(bundle: Path) -> None:

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.bundles.hashing import files_below
+from smidgen.bundles.open import Bundle
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows import lines
-from smidgen.flows.export.target import Target, Told, plain_name
+from smidgen.flows.export.target import SERVE, Refusal, Target, Told, plain_name
 from smidgen.parts import registry
 from smidgen.store.hashing import file_hash
 
 ROOM = "flows.export"
 """Where the targets are: one file each."""
+
+
+_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,42 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     place = out or Path(f"{plain_name(opened.manifest.name)}-{target}")
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise InputError("the place for the export is not an empty folder", value=str(place), todo="Name a new one with --out.")
+    try:
+        part.check(opened)
+    except Refusal as refusal:
+        raise InputError(refusal.what, value=refusal.value, todo=instead(opened, target, refusal.hint)) from refusal
     place.parent.mkdir(parents=True, exist_ok=True)
     # Made beside its place and renamed into it: there is never half an export.
     with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
         fresh = Path(beside) / "new"
         fresh.mkdir()
         told = part.write(opened, fresh)
+        _one_mode(fresh)
         if place.exists():
             place.rmdir()
         fresh.replace(place)
     progress.finish(str(place))
     return Exported(opened.manifest.name, opened.id, target, place, told)
+
+
+def instead(bundle: Bundle, target: str, hint: str = "") -> str:
+    """What to do with a bundle that a target does not take: every other target that takes it, after asking each; and what always works."""
+    others = [name for name in registry.names(ROOM) if name != target and takes(bundle, name)]
+    offer = f"Export it --to {' or '.join(others)}, or serve it: smidgen serve." if others else SERVE
+    return f"{hint} {offer}".strip()
+
+
+def takes(bundle: Bundle, target: str) -> bool:
+    """Whether a target takes a bundle."""
+    try:
+        registry.find(ROOM, target).check(bundle)
+    except Refusal:
+        return False
+    return True
+
+
+def _one_mode(folder: Path) -> None:
+    """Every file readable by all and writable by its owner, whatever library wrote it; nothing of it can be run."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(_MODE)

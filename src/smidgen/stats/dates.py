@@ -62,6 +62,11 @@ _FORMS = (
 )
 
 
+def months() -> dict[str, int]:
+    """The number of each month by every name and every beginning of one, in small letters."""
+    return dict(_MONTHS)
+
+
 def month_names() -> frozenset[str]:
     """Every name of a month that is known, and every beginning of one, in small letters."""
     return frozenset(_MONTHS)

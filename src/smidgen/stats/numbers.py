@@ -26,6 +26,11 @@ _GROUPS = {"dozen": 12, "couple": 2, "pair": 2}
 _ONE = ("a", "an")
 
 
+def vocabulary() -> dict[str, dict[str, int]]:
+    """The English words that are read, with what they stand for: `small`, `tens`, `scales` and `groups`."""
+    return {"small": dict(_SMALL), "tens": dict(_TENS), "scales": dict(_SCALES), "groups": dict(_GROUPS)}
+
+
 def find(text: str) -> list[tuple[int, int]]:
     """First character, and one past the last, of each number in a text, in order."""
     return sorted([*(match.span() for match in _DIGITS.finditer(text)), *((start, end) for start, end, _ in _worded(text))])

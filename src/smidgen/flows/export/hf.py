@@ -20,20 +20,19 @@ from smidgen.students.decoder import need_torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WRITERS_ONLY = (
-    "The bundle holds a graph, with its own pooling and head, that no class of transformers has. Export it --to onnx-web: that layout is "
-    "the hub's for ONNX, which optimum and transformers.js load."
-)
-
 
 class HuggingFace:
     """The target `hf`."""
 
     summary = "config, tokenizer and safetensors, for transformers and what reads its folders"
 
+    def check(self, bundle: Bundle) -> None:
+        """See `Target`. A graph has its own pooling and head, which no class of transformers has."""
+        engine_of(bundle, ("llama",), "hf")
+
     def write(self, bundle: Bundle, out: Path) -> Told:
         """See `Target`. Raises MissingExtra where torch is not installed, BaseError for a GGUF that transformers' config cannot tell."""
-        manifest = engine_of(bundle, ("llama",), "hf", _WRITERS_ONLY)
+        manifest = bundle.manifest
         need_torch()
         decoder = Decoder.of(bundle)
         shutil.copyfile(bundle.folder / "tokenizer.json", out / "tokenizer.json")

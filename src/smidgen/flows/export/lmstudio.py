@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from smidgen.bundles.open import Bundle
-from smidgen.core.errors import InputError
 from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.target import (
     SCHEMA,
+    Refusal,
     Told,
     copied,
     engine_of,
@@ -29,18 +29,18 @@ class LmStudio:
 
     summary = "the GGUF in the folders of LM Studio's models directory"
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
-        """See `Target`. The file goes over byte for byte: metadata, tokens and template are in it. Raises InputError for an adapter."""
-        manifest = engine_of(
-            bundle, ("llama",), "lmstudio", "LM Studio runs models that write. Export it --to onnx-web, or serve it: smidgen serve."
-        )
-        decoder, name = Decoder.of(bundle), plain_name(manifest.name)
+    def check(self, bundle: Bundle) -> None:
+        """See `Target`. It runs models that write, and loads no adapters."""
+        engine_of(bundle, ("llama",), "lmstudio")
+        decoder = Decoder.of(bundle)
         if decoder.adapter is not None:
-            raise InputError(
-                "LM Studio loads no adapters, and this model is one beside its base's weights",
-                value=decoder.adapter.name,
-                todo="Build it without --adapter, or export it --to ollama or hf.",
-            )
+            what = "LM Studio loads no adapters, and this model is one beside its base's weights"
+            raise Refusal(what, value=decoder.adapter.name, hint="Build it without --adapter.")
+
+    def write(self, bundle: Bundle, out: Path) -> Told:
+        """See `Target`. The file goes over byte for byte: metadata, tokens and template are in it."""
+        manifest = bundle.manifest
+        decoder, name = Decoder.of(bundle), plain_name(manifest.name)
         method = manifest.engine.method.upper().replace("-", "_")
         copied(bundle, decoder.model.name, out / _PUBLISHER / name / f"{name}-{method}.gguf")
         told = instruction_of(manifest)

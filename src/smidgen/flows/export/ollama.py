@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.bundles.open import Bundle
-from smidgen.core.errors import InputError
 from smidgen.flows.export.conversation import alone, translated, values
 from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.go_template import fill
 from smidgen.flows.export.target import (
     SCHEMA,
+    Refusal,
     Told,
     copied,
     engine_of,
@@ -25,8 +25,7 @@ from smidgen.flows.export.target import (
 )
 
 _FENCE = '"""'
-_INSTEAD = "Serve it with smidgen serve, or export it --to lmstudio, which reads the template in the model's own file."
-_CHATS = "Serve it with smidgen serve, or build on an instruct model, whose prompt ends in a token of its own before the text."
+_CHATS = "Build on an instruct model, whose prompt ends in a token of its own before the text."
 _PROBE = "name: Oak stool; colour: red"
 
 
@@ -35,16 +34,20 @@ class Ollama:
 
     summary = "a Modelfile beside the GGUF, for ollama create"
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
-        """See `Target`. Raises InputError for a bundle that does not write, and for a chat template that has no like in Go's templates."""
-        manifest = engine_of(
-            bundle, ("llama",), "ollama", "Ollama runs models that write. Export it --to onnx-web, or serve it: smidgen serve."
-        )
+    def check(self, bundle: Bundle) -> None:
+        """See `Target`. It runs models that write, whose chat template has a like in Go's templates."""
+        engine_of(bundle, ("llama",), "ollama")
         decoder = Decoder.of(bundle)
-        template, system, notes = _template(decoder)
+        template, system, _ = _template(decoder)
         odd = decoder.split_alike()
         if odd is not None:
-            raise InputError("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
+            raise Refusal("the prompt as one text is split into other tokens than the bundle asks with", value=odd, hint=_CHATS)
+        modelfile(decoder, template, system)
+
+    def write(self, bundle: Bundle, out: Path) -> Told:
+        """See `Target`."""
+        manifest, decoder = bundle.manifest, Decoder.of(bundle)
+        template, system, notes = _template(decoder)
         copied(bundle, decoder.model.name, out / "model.gguf")
         if decoder.adapter is not None:
             copied(bundle, decoder.adapter.name, out / "adapter.gguf")
@@ -64,10 +67,12 @@ class Ollama:
 
 
 def modelfile(decoder: Decoder, template: str, system: str) -> str:
-    """The Modelfile. Raises InputError where a text cannot be written in one."""
+    """The Modelfile. Raises Refusal where a text cannot be written in one."""
     options, facts = decoder.options, decoder.bundle.manifest
     settings: list[tuple[str, Any]] = [("temperature", 0), ("repeat_penalty", 1)]
-    settings += [(name, options[key]) for name, key in (("num_ctx", "context"), ("num_predict", "max_tokens")) if key in options]
+    if "context" in options:
+        settings.append(("num_ctx", options["context"]))
+    settings.append(("num_predict", most_tokens(decoder)))
     stops = [decoder.text([number]) for number in decoder.prompt.stop]
     lines = [
         f"# {facts.name} ({facts.task}), exported by smidgen {facts.smidgen_version} from the bundle {facts.id}.",
@@ -81,6 +86,21 @@ def modelfile(decoder: Decoder, template: str, system: str) -> str:
     if licence_of(facts) != "unknown":
         lines.append(f"LICENSE {_fenced(licence_of(facts))}")
     return "\n".join(lines) + "\n"
+
+
+def most_tokens(decoder: Decoder) -> int:
+    """The most tokens that an answer may have: what the task was given, where it was given something; else what the context leaves.
+
+    The bundle's own bound is drawn from the longest training answer, to end a text that goes round in circles: smidgen raises it where a
+    request says so. Ollama's holds for every request, so it must not cut what the task may need.
+    """
+    options = decoder.options
+    asked = decoder.bundle.manifest.form.get("max_tokens") or 0
+    if asked:
+        return int(asked)
+    context = int(options.get("context", 2048))
+    prompt = len(decoder.prompt.before) + len(decoder.prompt.after)
+    return max(int(options.get("max_tokens", 1)), (context - prompt) // 2)
 
 
 def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
@@ -101,16 +121,13 @@ def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
                 _prove(decoder, found, talk, wanted)
                 return found, system, [_TALK, *notes]
         except ValueError as error:
-            raise InputError(
-                f"the model's chat template cannot be written in Go's template language: {error}", value=decoder.model.name, todo=_INSTEAD
-            ) from error
+            what = f"the model's chat template cannot be written in Go's template language: {error}"
+            raise Refusal(what, value=decoder.model.name) from error
     try:
         found = alone(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
         _prove(decoder, found, [{"role": "user", "content": _PROBE}], wanted)
     except ValueError as error:
-        raise InputError(
-            f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=_INSTEAD
-        ) from error
+        raise Refusal(f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name) from error
     return found, "", [_ALONE, *notes]
 
 
@@ -136,9 +153,7 @@ def _prove(decoder: Decoder, template: str, talk: list[Any], wanted: str) -> Non
 
 def _fenced(text: str) -> str:
     if _FENCE in text or "\r" in text:
-        raise InputError(
-            "a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text, todo=_INSTEAD
-        )
+        raise Refusal("a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text)
     return f"{_FENCE}{text}{_FENCE}"
 
 

@@ -1,108 +1,255 @@
-"""`--to onnx-web`: a classifier or a tagger as ONNX Runtime's web build runs it, with a page that asks it offline.
+"""`--to onnx-web`: a folder that answers in the browser, offline: the graph, a page, and ONNX Runtime's web build beside it.
 
 The graph goes over byte for byte, in the hub's layout for ONNX. What smidgen decides after the graph (temperature, thresholds, the chain of
-tags) stands in `decision.json`, and the scripts of the page do the same sums in the browser. A classifier is read by transformers.js, which
-its pipelines can do too; a tagger by scripts of its own, for transformers.js does not tell where words stand in a text.
+tags, the values of fields) stands in `decision.json`, and the scripts of the page do the same sums in the browser. A tagger's texts are
+tokenized by a script of its own, for libraries do not tell where words stand in a text.
 """
 
 from __future__ import annotations
 
+import html
 import importlib.resources
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+from smidgen.bases import web_runtime
+from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import Bundle
-from smidgen.core.errors import InputError
 from smidgen.core.parts import PLAIN
 from smidgen.engines.onnx_session import open_session
 from smidgen.engines.tokens import load_tokenizer
-from smidgen.flows.export.target import Told, copied, engine_of, licence_of, measured_line
+from smidgen.flows.export.target import Refusal, Told, copied, engine_of, licence_of, measured_line
+from smidgen.stats import dates, filled, numbers
 from smidgen.stats.tag_reader import Reader
 
-CLASSIFY = ("index.html", "classify.js", "decide.js")
-EXTRACT = ("index.html", "extract.js", "tag.js", "tokens.js")
+SHARED = ("style.css", "show.js", "run.js")
+SCRIPTS = {
+    "classify": ("classify/page.js", "classify/classify.js", "classify/pieces.js", "classify/decide.js"),
+    "extract": ("extract/page.js", "extract/extract.js", "extract/tagger.js", "extract/tag.js", "extract/tokens.js"),
+    "fields": (
+        *("fields/page.js", "fields/fields.js", "fields/fill.js", "fields/schema.js", "fields/ways.js", "fields/numbers.js"),
+        *("fields/dates.js", "extract/tagger.js", "extract/tag.js", "extract/tokens.js"),
+    ),
+}
+"""The files of each kind of page; they lie side by side in the export."""
+VENDORED = {
+    "classify": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm", "tokenizers.min.mjs"),
+    "extract": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
+    "fields": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
+}
+"""The files of the web runtime that each kind needs."""
 CLASSIFIED = ("labels", "multi_label", "temperature", "threshold", "unknown", "unknown_threshold")
 EXTRACTED = ("kinds", "threshold", "span_slope", "span_shift", "temperature", "shift")
+FILLED = ("schema", "temperature", "shift")
 """What of a form is decided by."""
-_GRAPHS = {"extract": "tagger"}
-"""The student of a task whose bundle is one graph, where that is not the encoder."""
-_INSTEAD = {
-    "llama": "A writer is a decoder in a GGUF: export it --to ollama or lmstudio, or serve it: smidgen serve.",
+_STUDENTS = {"classify": "encoder", "extract": "tagger"}
+"""The student of a task whose bundle is one graph."""
+_ABOUT = {
+    "classify": "Type a text and see its label.",
+    "extract": "Type a text and see what is found in it.",
+    "fields": "Type a text and see its fields.",
 }
-_OTHERWISE = "Build one that has a graph alone: smidgen build with --student {student}. Or serve it: smidgen serve."
-_FIELDS = "Build it with --student decoder and export that --to ollama, lmstudio or hf. Or serve it: smidgen serve."
 
 
 class OnnxWeb:
     """The target `onnx-web`."""
 
-    summary = "a classifier or tagger for ONNX Runtime in the browser, with a page that asks it, offline"
+    summary = "a page that answers in the browser, offline, with all that it needs: labels, spans or fields"
+
+    def check(self, bundle: Bundle) -> None:
+        """See `Target`. It takes one ONNX graph that gives labels, or a tagger whose tokenizer the page's own script can run."""
+        manifest = bundle.manifest
+        student = _STUDENTS.get(manifest.task)
+        writes = manifest.engine.engine == "llama"
+        hint = "" if writes or student is None else f"Build one that is a graph alone: smidgen build with --student {student}."
+        engine_of(bundle, ("onnx", "tagger"), "onnx-web", hint)
+        if manifest.engine.engine == "onnx":
+            if "labels" not in manifest.form:
+                raise Refusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task)
+            return
+        told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
+        kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
+        if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
+            raise Refusal("the page's own script runs BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)))
+        if "schema" in manifest.form:
+            browser_schema(manifest.form["schema"])
 
     def write(self, bundle: Bundle, out: Path) -> Told:
-        """See `Target`. Raises InputError for a bundle that is not one ONNX graph, or whose tokenizer the page cannot run."""
-        engines = ("onnx", "tagger")
-        todo = _INSTEAD.get(bundle.manifest.engine.engine, _OTHERWISE.format(student=_GRAPHS.get(bundle.manifest.task, "encoder")))
-        manifest = engine_of(bundle, engines, "onnx-web", todo)
-        tags = manifest.engine.engine == "tagger"
-        if "schema" in manifest.form:
-            what = "a tagger that fills in fields cannot be exported to onnx-web: its page gives spans, and no object of them"
-            raise InputError(what, value=str(bundle.folder), todo=_FIELDS)
-        if ("kinds" if tags else "labels") not in manifest.form:
-            raise InputError(
-                "only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo="Serve it: smidgen serve."
-            )
+        """See `Target`. Raises BaseError where the web runtime is not here and cannot be fetched."""
+        manifest = bundle.manifest
+        kind = kind_of(manifest)
+        runtime = web_runtime.pull()
         whole = manifest.engine.method == PLAIN
         graph = f"onnx/{'model' if whole else 'model_quantized'}.onnx"
         copied(bundle, "model.onnx", out / graph)
         copied(bundle, "tokenizer.json", out / "tokenizer.json")
-        length = int(manifest.engine.options.get("max_length", 256 if tags else 128))
-        dtype = "fp32" if whole else "q8"
-        config = _tagger_config(manifest.form) if tags else _config(manifest.form, dtype)
-        decision = _tagger(bundle, length, graph) if tags else _classifier(manifest.form, length, dtype)
+        length = int(manifest.engine.options.get("max_length", 128 if kind == "classify" else 256))
+        config = _config(manifest.form, "fp32" if whole else "q8") if kind == "classify" else _tagger_config(_kinds(manifest.form))
+        decision = _classifier(bundle, length, graph) if kind == "classify" else _tagger(bundle, length, graph)
         types = "token_type_ids" in [entry.name for entry in open_session(bundle.folder / "model.onnx").get_inputs()]
         texts = {
             "config.json": _json(config),
             "tokenizer_config.json": _json(_tokenizer_config(length, types)),
             "decision.json": _json(decision),
-            "README.md": _readme(bundle, tags),
+            "README.md": _readme(manifest, kind),
+            "index.html": _page(manifest, kind),
         }
-        page = importlib.resources.files("smidgen.flows.export") / "web" / ("extract" if tags else "classify")
-        texts |= {name: (page / name).read_text(encoding="utf-8") for name in (EXTRACT if tags else CLASSIFY)}
+        pages = importlib.resources.files("smidgen.flows.export") / "web"
+        for name in (*SHARED, *SCRIPTS[kind]):
+            texts[name.rpartition("/")[2]] = (pages / name).read_text(encoding="utf-8")
         for name, text in texts.items():
             (out / name).write_text(text, encoding="utf-8", newline="\n")
-        runtime = "ONNX Runtime" if tags else "transformers.js"
-        notes = (
-            f"{runtime} itself is not in the folder: README.md says which files of it to put into vendor/, once.",
-            "The browser's kernels are others than those it was measured with: scores can differ by a point in a hundred.",
-        )
-        return Told(notes, ("python3 -m http.server 8000",))
+        _lend(runtime, VENDORED[kind], out / "vendor")
+        note = "The browser's kernels are others than those it was measured with: scores can differ by a point in a hundred."
+        return Told((note,), ("python3 -m http.server 8000",))
 
 
-def _classifier(form: dict[str, Any], length: int, dtype: str) -> dict[str, Any]:
-    """What `decide.js` and `classify.js` need to know."""
-    return {**{name: form[name] for name in CLASSIFIED if form.get(name) is not None}, "max_length": length, "dtype": dtype}
+def kind_of(manifest: Manifest) -> str:
+    """The kind of page of a bundle that `check` passed: `classify`, `extract` or `fields`."""
+    return "classify" if manifest.engine.engine == "onnx" else "fields" if "schema" in manifest.form else "extract"
+
+
+def browser_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with each pattern as browsers read it, `browserPattern`. Raises Refusal for one that they would read otherwise."""
+    made = {name: value for name, value in schema.items() if name != "description"}
+    if "pattern" in made:
+        made["browserPattern"] = browser_pattern(made["pattern"])
+    if "properties" in made:
+        made["properties"] = {name: browser_schema(node) for name, node in made["properties"].items()}
+    if "items" in made:
+        made["items"] = browser_schema(made["items"])
+    return made
+
+
+_CLASSES = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": r"\p{L}\p{N}_", "s": r"\p{White_Space}\x1c-\x1f"}
+_SAME = frozenset("tnrfv")
+_ENDS = {"A": "^", "Z": "$"}
+_SYNTAX = frozenset("^$\\.*+?()[]{}|/")
+
+
+def browser_pattern(pattern: str) -> str:
+    """A pattern of Python's as one of JavaScript's in its mode `u`. Raises Refusal for what has no like there."""
+    made, inside, place = [], False, 0
+    while place < len(pattern):
+        letter, following = pattern[place], pattern[place + 1 : place + 2]
+        place += 1
+        if letter == "\\":
+            place += 1
+            if following in _CLASSES:
+                made.append(_CLASSES[following] if inside or following in "dD" else f"[{_CLASSES[following]}]")
+            elif following in ("W", "S") and not inside:
+                made.append(f"[^{_CLASSES[following.lower()]}]")
+            elif following in _SAME or following in _SYNTAX or (inside and following == "-"):
+                made.append(letter + following)
+            elif following in _ENDS and not inside:
+                made.append(_ENDS[following])
+            elif following and not following.isalnum():
+                made.append(following)
+            else:
+                raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern)
+        elif inside and letter == "]":
+            inside = False
+            made.append(letter)
+        elif inside and letter == "[":
+            made.append("\\[")
+        elif not inside and letter == "[":
+            inside = True
+            made.append(letter)
+            if following == "^":
+                made.append("^")
+                place += 1
+            if pattern[place : place + 1] == "]":  # a bracket that stands first is one of the class
+                made.append("\\]")
+                place += 1
+        elif not inside and letter in "{}" and not _counts(pattern, place - 1):
+            made.append("\\" + letter)
+        elif not inside and letter == "]":
+            made.append("\\]")
+        elif not inside and letter in "*+?}" and following == "+":
+            raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern)
+        else:
+            made.append(letter)
+    return "".join(made)
+
+
+_COUNT = re.compile(r"\{(?:\d+(?:,\d*)?|,\d+)\}")
+
+
+def _counts(pattern: str, place: int) -> bool:
+    """Whether the brace at a place belongs to a count such as `{2,5}`."""
+    return any(found.start() <= place < found.end() and found[0][1] != "," for found in _COUNT.finditer(pattern))
+
+
+def _lend(runtime: Path, names: tuple[str, ...], out: Path) -> None:
+    """The files of the runtime, and which licences they are under."""
+    out.mkdir()
+    lines = []
+    for asset in web_runtime.ASSETS:
+        if asset.name in names:
+            shutil.copyfile(runtime / asset.name, out / asset.name)
+            lines.append(f"{asset.name}: npm {asset.package} {asset.version}, {asset.licence}, SHA-256 {asset.sha256}")
+    web_runtime.verified_files(out, names)
+    (out / "LICENSES.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _classifier(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
+    """What `classify.js` and `decide.js` need to know."""
+    form = bundle.manifest.form
+    tokenizer = load_tokenizer(bundle.folder / "tokenizer.json")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    around = {"single": _around(tokenizer.encode("a")), "pair": _around(tokenizer.encode("a", "a"))}
+    return {**{name: form[name] for name in CLASSIFIED if form.get(name) is not None}, "max_length": length, "graph": graph, **around}
+
+
+def _around(encoding: Any) -> dict[str, Any]:
+    """The special tokens before, between and behind the texts of an encoding, and the type of each text's tokens."""
+    special: list[dict[str, list[int]]] = [{"ids": [], "types": []}]
+    types: list[int] = []
+    before: int | None = None
+    for number, kind, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):
+        if sequence is None:
+            special[-1]["ids"].append(number)
+            special[-1]["types"].append(kind)
+        elif sequence != before:
+            special.append({"ids": [], "types": []})
+            types.append(kind)
+            before = sequence
+    return {"special": special, "types": types}
+
+
+def _kinds(form: dict[str, Any]) -> list[str]:
+    """What a tagger's spans are of."""
+    kinds: list[str] = form["tagged"]["kinds"] if "schema" in form else form["kinds"]
+    return kinds
 
 
 def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
-    """What `tag.js` and `extract.js` need to know. Raises InputError for a tokenizer that is not BERT's WordPiece."""
+    """What `tag.js` needs to know, and of fields `fill.js`."""
     from safetensors.numpy import load_file
 
-    told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
-    kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
-    if kinds != ["WordPiece", "BertNormalizer", "BertPreTokenizer"]:
-        raise InputError(
-            "the page's own scripts run BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)), todo="Serve it: smidgen serve."
-        )
-    manifest = bundle.manifest
-    options = manifest.engine.options
+    form, options = bundle.manifest.form, bundle.manifest.engine.options
     level, shaped = str(options.get("level", "words")), bool(options.get("shaped", False))
     reader = Reader.of(load_tokenizer(bundle.folder / "tokenizer.json"), length, level, shaped, 0)
     table = load_file(bundle.folder / "chain.safetensors")["transitions"]
     return {
-        **{name: manifest.form[name] for name in EXTRACTED},
+        **(fields_told(form) if "schema" in form else {name: form[name] for name in EXTRACTED}),
         **{"level": level, "shaped": shaped, "room": reader.room, "before": reader.before, "after": reader.after, "graph": graph},
         "transitions": [[float(f"{weight:.9g}") for weight in row] for row in table],
+    }
+
+
+def fields_told(form: dict[str, Any]) -> dict[str, Any]:
+    """What `fill.js` needs to know of a form: schema and plan, what was fitted, and the names of numbers and months."""
+    plan = {name: form["tagged"][name] for name in ("kinds", "ways", "choices", "threshold")}
+    schema = browser_schema(form["schema"])
+    assert {*plan["kinds"]} <= {path for path, _ in filled.paths(schema)}
+    return {
+        **{name: form[name] for name in FILLED},
+        **{"schema": schema, "plan": plan, "choices": plan["choices"], "numbers": numbers.vocabulary(), "months": dates.months()},
     }
 
 
@@ -121,9 +268,9 @@ def _config(form: dict[str, Any], dtype: str) -> dict[str, Any]:
     }
 
 
-def _tagger_config(form: dict[str, Any]) -> dict[str, Any]:
+def _tagger_config(kinds: list[str]) -> dict[str, Any]:
     """A config.json: an encoder with a head on every token. Tags as `stats.chains` numbers them."""
-    tags = ["O", *(f"{part}-{kind}" for kind in form["kinds"] for part in "BIES")]
+    tags = ["O", *(f"{part}-{kind}" for kind in kinds for part in "BIES")]
     return {
         "architectures": ["BertForTokenClassification"],
         "model_type": "bert",
@@ -141,28 +288,23 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
-def _readme(bundle: Bundle, tags: bool) -> str:
-    manifest = bundle.manifest
+def _page(manifest: Manifest, kind: str) -> str:
+    """The page, with the model's name and how good it is."""
+    text = (importlib.resources.files("smidgen.flows.export") / "web" / "index.html").read_text(encoding="utf-8")
+    said = {"TITLE": f"{manifest.name}: try it", "NAME": manifest.name, "ABOUT": _ABOUT[kind], "MEASURED": measured_line(manifest)}
+    return re.sub("|".join(said), lambda found: html.escape(said[found[0]]), text)
+
+
+def _readme(manifest: Manifest, kind: str) -> str:
     return _README.format(
         front=json.dumps(licence_of(manifest).lower() if licence_of(manifest) != "unknown" else "other"),
-        library="onnx" if tags else "transformers.js",
-        pipeline="token-classification" if tags else "text-classification",
+        pipeline="text-classification" if kind == "classify" else "token-classification",
         title=manifest.name,
         measured=measured_line(manifest),
-        runtime="ONNX Runtime's web build" if tags else "transformers.js",
-        fetch=_FETCH_RUNTIME if tags else _FETCH_LIBRARY,
-        use=_EXTRACT if tags else _CLASSIFY,
+        use={"classify": _CLASSIFY, "extract": _EXTRACT, "fields": _FIELDS}[kind],
     )
 
 
-_FETCH_LIBRARY = """npm install @huggingface/transformers@4
-mkdir -p vendor
-cp node_modules/@huggingface/transformers/dist/transformers.min.js vendor/
-cp node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded*.mjs node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded*.wasm vendor/"""
-_FETCH_RUNTIME = """npm install onnxruntime-web@1
-mkdir -p vendor
-cp node_modules/onnxruntime-web/dist/ort.wasm.min.mjs vendor/
-cp node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm vendor/"""
 _CLASSIFY = """```js
 import { load } from "./classify.js";
 
@@ -181,9 +323,18 @@ console.log(await extract("a text")); // { spans: [{ start, end, label, text, sc
 
 `start` and `end` are places for `text.slice`: they count UTF-16 units, where smidgen's own count characters. A pipeline for token
 classification would not do: it knows neither the shapes of words nor the chain of tags, which are in `tag.js` and `decision.json`."""
+_FIELDS = """```js
+import { load } from "./fields.js";
+
+const read = await load();
+console.log(await read("a text")); // { output, score, scores, spans, refused }
+```
+
+`output` is an object that fits the schema, or null, and then `refused` says why. A whole number over 2^53 is not given: JavaScript cannot
+hold it."""
 _README = """---
 license: {front}
-library_name: "{library}"
+library_name: "onnx"
 pipeline_tag: "{pipeline}"
 ---
 
@@ -191,21 +342,18 @@ pipeline_tag: "{pipeline}"
 
 {measured}
 
-`index.html` asks the model in the browser; no text leaves it. It needs {runtime} beside it, once:
-
-```
-{fetch}
-```
-
-Modules are not loaded from files, so serve the folder, by any web server:
+`index.html` asks the model in the browser; no text leaves it. The folder holds all that it needs. A browser loads no modules from files,
+so serve the folder, by any web server:
 
 ```
 python3 -m http.server 8000
 ```
 
-and open http://localhost:8000. From then on no network is needed. In a page of your own:
+and open http://localhost:8000. No network is needed. In a page of your own:
 
 {use}
+
+`vendor/` holds ONNX Runtime's web build; `vendor/LICENSES.txt` says from where, and under which licence.
 """
 
 part = OnnxWeb()

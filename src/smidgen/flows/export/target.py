@@ -27,24 +27,41 @@ class Told:
     commands: tuple[str, ...] = ()
 
 
+class Refusal(InputError):
+    """A bundle that a target cannot take. `hint` is what else could be done, a sentence, or nothing; which other targets take the bundle is
+    asked of them, and said by `flows.exporting`."""
+
+    def __init__(self, what: str, *, value: object, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(what, value=value, todo=hint or SERVE)
+
+
+SERVE = "Serve it: smidgen serve."
+"""What can be done with any bundle."""
+
+
 class Target(Protocol):
     """A way to hand a bundle to another program. Its file's name is the target's name."""
 
     summary: str
 
+    def check(self, bundle: Bundle) -> None:
+        """Raise Refusal for a bundle that cannot be handed over so. Whatever passes can be written. Quick: nothing is copied."""
+        ...
+
     def write(self, bundle: Bundle, out: Path) -> Told:
-        """Write the files into the empty folder `out`. Raises InputError, exit code 2, for a bundle that cannot be handed over so."""
+        """Write the files of a bundle that passed `check` into the empty folder `out`."""
         ...
 
 
-def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str) -> Manifest:
-    """The manifest, where the bundle runs on one of the wanted engines. Raises InputError with what to do instead where it does not."""
+def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, hint: str = "") -> Manifest:
+    """The manifest, where the bundle runs on one of the wanted engines. Raises Refusal where it does not."""
     manifest = bundle.manifest
     if manifest.engine.engine not in wanted:
-        raise InputError(
+        raise Refusal(
             f"a bundle of the task {manifest.task} that runs on the engine {manifest.engine.engine} cannot be exported to {target}",
             value=str(bundle.folder),
-            todo=todo,
+            hint=hint,
         )
     return manifest
 

@@ -31,30 +31,57 @@ export function read(text, tokenize, told) {
   };
 }
 
-/** The answer: spans with their places in the text, as JavaScript counts them, and how sure each is; and how sure it is of them all. */
-export function answer(reading, tables, told) {
+/** What the model finds in a text: `likely`, spans of characters with the number of their kind and their chance, rounded; and `choices`, for
+ * each choice the chances of its values. */
+export function found(reading, tables, told) {
+  const tags = told.transitions.length;
   const own = reading.cuts.flatMap((cut, place) => {
     const skip = told.before.length - cut.start;
-    return tables[place].slice(skip + cut.own, skip + cut.ownEnd);
+    return tables[place].slice(skip + cut.own, skip + cut.ownEnd).map((row) => row.slice(0, tags));
   });
   const emissions = reading.units.map(({ first, past }) => mean(own.slice(first, past)));
   const likely = chain(emissions, told.transitions).map(([a, b, kind, chance]) => ({
-    start: reading.units[a].start, end: reading.units[b].end, kind, chance: Math.round(chance * 1e6) / 1e6,
+    start: reading.units[a].start, end: reading.units[b].end, kind, chance: round6(chance),
   }));
-  const [kept, rest] = decided(likely, told.threshold);
+  return { likely, choices: chosen(tables.flat(), tags, told.choices ?? []) };
+}
+
+/** The answer: spans with their places in the text, as JavaScript counts them, and how sure each is; and how sure it is of them all. */
+export function answer(reading, tables, told) {
+  const [kept, rest] = decided(found(reading, tables, told).likely, told.threshold);
   const sure = ({ chance }) => curve(logit(chance), told.span_slope, told.span_shift);
   const whole = Math.exp(
     kept.reduce((sum, span) => sum + Math.log(Math.max(sure(span), 1e-9)), 0) +
     rest.reduce((sum, span) => sum + Math.log1p(-Math.min(sure(span), 1 - 1e-9)), 0),
   );
-  const units16 = [0];
-  for (const letter of reading.letters) units16.push(units16[units16.length - 1] + letter.length);
+  const at = places(reading.letters);
   const spans = [...kept].sort((a, b) => a.start - b.start).map((span) => ({
-    start: units16[span.start], end: units16[span.end], label: told.kinds[span.kind],
+    start: at[span.start], end: at[span.end], label: told.kinds[span.kind],
     text: reading.letters.slice(span.start, span.end).join(""), score: sure(span),
   }));
   return { spans, score: curve(logit(whole), 1 / told.temperature, told.shift) };
 }
+
+/** Where each character begins, as JavaScript counts places, and where the last one ends. */
+export function places(letters) {
+  const at = [0];
+  for (const letter of letters) at.push(at[at.length - 1] + letter.length);
+  return at;
+}
+
+/** The chances of each choice's values, by the mean of the log weights of all tokens; `choices` have their `values`. */
+function chosen(rows, tags, choices) {
+  if (!choices.length) return [];
+  const all = mean(rows.map((row) => row.slice(tags)));
+  let place = 0;
+  return choices.map(({ values }) => {
+    const part = all.slice(place, (place += values.length)), most = Math.max(...part);
+    const weights = part.map((x) => Math.exp(x - most)), sum = weights.reduce((a, b) => a + b, 0);
+    return weights.map((weight) => round6(weight / sum));
+  });
+}
+
+const round6 = (x) => Math.round(x * 1e6) / 1e6;
 
 function unitsOf(letters, level) {
   // The pattern counts UTF-16 units; the tagger counts characters.
@@ -155,7 +182,7 @@ function chain(emissions, transitions) {
 }
 
 /** The spans to give, likeliest first, and those that could have been given: no two overlap. */
-function decided(likely, threshold) {
+export function decided(likely, threshold) {
   const kept = [], rest = [];
   for (const span of [...likely].sort((a, b) => b.chance - a.chance || a.start - b.start || a.end - b.end || a.kind - b.kind)) {
     if (kept.some((other) => span.start < other.end && other.start < span.end)) continue;
@@ -164,11 +191,11 @@ function decided(likely, threshold) {
   return [kept, rest];
 }
 
-function logit(chance) {
+export function logit(chance) {
   const p = Math.min(1 - CERTAIN, Math.max(CERTAIN, chance));
   return Math.log(p) - Math.log1p(-p);
 }
 
-function curve(score, slope, shift) {
+export function curve(score, slope, shift) {
   return 0.5 * (1 + Math.tanh(0.5 * (slope * score + shift)));
 }

@@ -4,11 +4,11 @@ const CHINESE = [[0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a70
   [0xf900, 0xfaff], [0x2f800, 0x2fa1f]];
 const SPACE = /\p{White_Space}/u, PUNCTUATION = /[!-/:-@[-`{-~]|\p{P}/u, CONTROL = /\p{C}/u, MARK = /\p{Mn}/u;
 
-/** `told` is tokenizer.json: a WordPiece model behind BERT's normalizer. Gives a function: characters to { ids, places }. */
+/** `told` is tokenizer.json: a WordPiece model behind BERT's normalizer, or none. Gives a function: characters to { ids, places }. */
 export function tokenizer(told) {
   const { vocab, unk_token, continuing_subword_prefix: prefix, max_input_chars_per_word: longest } = told.model;
-  const { clean_text, handle_chinese_chars, lowercase } = told.normalizer;
-  const strip = told.normalizer.strip_accents ?? lowercase;
+  const { clean_text, handle_chinese_chars, lowercase, strip_accents } = told.normalizer ?? {};
+  const strip = strip_accents ?? lowercase;
   const unknown = vocab[unk_token];
 
   /** What a character becomes: none, one or several. */
