@@ -24,7 +24,7 @@ demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show th
 	$(BIN)/smidgen demo
 
 test: lint docs ## Every check: lint, types, floors, docs, all tests
-	$(BIN)/smidgen pull $(BASES)
+	$(BIN)/smidgen pull $(BASES) onnx-web
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors

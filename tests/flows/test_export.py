@@ -453,7 +453,7 @@ def test_a_refusal_names_only_what_takes_the_bundle(bundle: Path, tiny_writer: P
             refused += 1
             with pytest.raises(Refusal) as caught:
                 registry.find("flows.export", name).check(opened)
-            said = f"{caught.value.what} {instead(opened, name, caught.value.hint)}"
+            said = f"{caught.value.what} {instead(opened, name, caught.value.todo)}"
             offered = [other for offer in re.findall(r"--to (.*?), or serve", said) for other in offer.split(" or ")]
             assert offered == accepted and "--to" not in said.replace(f"--to {' or '.join(accepted)}", ""), (which, name)
             assert "smidgen serve" in said

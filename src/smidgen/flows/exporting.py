@@ -71,7 +71,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     try:
         part.check(opened)
     except Refusal as refusal:
-        raise InputError(refusal.what, value=refusal.value, todo=instead(opened, target, refusal.hint)) from refusal
+        raise InputError(refusal.what, value=refusal.value, todo=instead(opened, target, refusal.todo)) from refusal
     place.parent.mkdir(parents=True, exist_ok=True)
     # Made beside its place and renamed into it: there is never half an export.
     with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
@@ -86,11 +86,11 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     return Exported(opened.manifest.name, opened.id, target, place, told)
 
 
-def instead(bundle: Bundle, target: str, hint: str = "") -> str:
+def instead(bundle: Bundle, target: str, todo: str = SERVE) -> str:
     """What to do with a bundle that a target does not take: every other target that takes it, after asking each; and what always works."""
     others = [name for name in registry.names(ROOM) if name != target and takes(bundle, name)]
     offer = f"Export it --to {' or '.join(others)}, or serve it: smidgen serve." if others else SERVE
-    return f"{hint} {offer}".strip()
+    return offer if todo == SERVE else f"{todo} {offer}"
 
 
 def takes(bundle: Bundle, target: str) -> bool:

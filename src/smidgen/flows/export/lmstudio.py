@@ -35,7 +35,7 @@ class LmStudio:
         decoder = Decoder.of(bundle)
         if decoder.adapter is not None:
             what = "LM Studio loads no adapters, and this model is one beside its base's weights"
-            raise Refusal(what, value=decoder.adapter.name, hint="Build it without --adapter.")
+            raise Refusal(what, value=decoder.adapter.name, todo="Build it without --adapter.")
 
     def write(self, bundle: Bundle, out: Path) -> Told:
         """See `Target`. The file goes over byte for byte: metadata, tokens and template are in it."""

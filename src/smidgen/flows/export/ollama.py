@@ -11,6 +11,7 @@ from smidgen.flows.export.decoder import Decoder
 from smidgen.flows.export.go_template import fill
 from smidgen.flows.export.target import (
     SCHEMA,
+    SERVE,
     Refusal,
     Told,
     copied,
@@ -41,7 +42,7 @@ class Ollama:
         template, system, _ = _template(decoder)
         odd = decoder.split_alike()
         if odd is not None:
-            raise Refusal("the prompt as one text is split into other tokens than the bundle asks with", value=odd, hint=_CHATS)
+            raise Refusal("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
         modelfile(decoder, template, system)
 
     def write(self, bundle: Bundle, out: Path) -> Told:
@@ -122,12 +123,12 @@ def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
                 return found, system, [_TALK, *notes]
         except ValueError as error:
             what = f"the model's chat template cannot be written in Go's template language: {error}"
-            raise Refusal(what, value=decoder.model.name) from error
+            raise Refusal(what, value=decoder.model.name, todo=SERVE) from error
     try:
         found = alone(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
         _prove(decoder, found, [{"role": "user", "content": _PROBE}], wanted)
     except ValueError as error:
-        raise Refusal(f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name) from error
+        raise Refusal(f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=SERVE) from error
     return found, "", [_ALONE, *notes]
 
 
@@ -153,7 +154,9 @@ def _prove(decoder: Decoder, template: str, talk: list[Any], wanted: str) -> Non
 
 def _fenced(text: str) -> str:
     if _FENCE in text or "\r" in text:
-        raise Refusal("a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text)
+        raise Refusal(
+            "a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text, todo=SERVE
+        )
     return f"{_FENCE}{text}{_FENCE}"
 
 

@@ -21,7 +21,7 @@ from smidgen.bundles.open import Bundle
 from smidgen.core.parts import PLAIN
 from smidgen.engines.onnx_session import open_session
 from smidgen.engines.tokens import load_tokenizer
-from smidgen.flows.export.target import Refusal, Told, copied, engine_of, licence_of, measured_line
+from smidgen.flows.export.target import SERVE, Refusal, Told, copied, engine_of, licence_of, measured_line
 from smidgen.stats import dates, filled, numbers
 from smidgen.stats.tag_reader import Reader
 
@@ -64,16 +64,16 @@ class OnnxWeb:
         manifest = bundle.manifest
         student = _STUDENTS.get(manifest.task)
         writes = manifest.engine.engine == "llama"
-        hint = "" if writes or student is None else f"Build one that is a graph alone: smidgen build with --student {student}."
-        engine_of(bundle, ("onnx", "tagger"), "onnx-web", hint)
+        todo = SERVE if writes or student is None else f"Build one that is a graph alone: smidgen build with --student {student}."
+        engine_of(bundle, ("onnx", "tagger"), "onnx-web", todo)
         if manifest.engine.engine == "onnx":
             if "labels" not in manifest.form:
-                raise Refusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task)
+                raise Refusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)
             return
         told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
         kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
         if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
-            raise Refusal("the page's own script runs BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)))
+            raise Refusal("the page's own script runs BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)), todo=SERVE)
         if "schema" in manifest.form:
             browser_schema(manifest.form["schema"])
 
@@ -149,7 +149,7 @@ def browser_pattern(pattern: str) -> str:
             elif following and not following.isalnum():
                 made.append(following)
             else:
-                raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern)
+                raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
         elif inside and letter == "]":
             inside = False
             made.append(letter)
@@ -169,7 +169,7 @@ def browser_pattern(pattern: str) -> str:
         elif not inside and letter == "]":
             made.append("\\]")
         elif not inside and letter in "*+?}" and following == "+":
-            raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern)
+            raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
         else:
             made.append(letter)
     return "".join(made)

@@ -27,17 +27,13 @@ class Told:
     commands: tuple[str, ...] = ()
 
 
-class Refusal(InputError):
-    """A bundle that a target cannot take. `hint` is what else could be done, a sentence, or nothing; which other targets take the bundle is
-    asked of them, and said by `flows.exporting`."""
-
-    def __init__(self, what: str, *, value: object, hint: str = "") -> None:
-        self.hint = hint
-        super().__init__(what, value=value, todo=hint or SERVE)
-
-
 SERVE = "Serve it: smidgen serve."
 """What can be done with any bundle."""
+
+
+class Refusal(InputError):
+    """A bundle that a target cannot take. Its `todo` says what else could be built, or `SERVE`. `flows.exporting` adds the targets that take
+    the bundle, after asking each."""
 
 
 class Target(Protocol):
@@ -54,14 +50,14 @@ class Target(Protocol):
         ...
 
 
-def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, hint: str = "") -> Manifest:
+def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str = SERVE) -> Manifest:
     """The manifest, where the bundle runs on one of the wanted engines. Raises Refusal where it does not."""
     manifest = bundle.manifest
     if manifest.engine.engine not in wanted:
         raise Refusal(
             f"a bundle of the task {manifest.task} that runs on the engine {manifest.engine.engine} cannot be exported to {target}",
             value=str(bundle.folder),
-            hint=hint,
+            todo=todo,
         )
     return manifest
 
