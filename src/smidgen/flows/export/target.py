@@ -32,8 +32,8 @@ SERVE = "Serve it: smidgen serve."
 
 
 class Refusal(InputError):
-    """A bundle that a target cannot take. Its `todo` says what else could be built, or `SERVE`. `flows.exporting` adds the targets that take
-    the bundle, after asking each."""
+    """A bundle that a target cannot take. Its `todo` says what else could be built, or `SERVE`.
+    `flows.exporting` adds the targets that take the bundle, after asking each."""
 
 
 class Target(Protocol):
