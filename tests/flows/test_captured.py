@@ -33,9 +33,8 @@ class Names:
 
 
 def asked(input: str | None, **more: Any) -> Exchange:
-    return Exchange(
-        **{"id": "r", "time": NOW, "asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream"}, input=input, **more
-    )
+    usual = {"id": "r", "time": NOW, "asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream"}
+    return Exchange(**{**usual, "input": input, **more})
 
 
 def test_a_request_keeps_who_is_who() -> None:
@@ -224,3 +223,62 @@ def test_each_text_is_read_once_and_all_at_once() -> None:
 def test_the_model_that_comes_with_smidgen_is_the_default() -> None:
     (safe,) = Scrubber().exchanges([asked("My name is Margaret Holloway and my mail is m.holloway@example.org")])
     assert safe is not None and safe.input is not None and "Holloway" not in safe.input and "example" not in safe.input
+
+
+def recurs(number: int, answer: str, **more: Any) -> Exchange:
+    return asked(
+        ("where", "when", "how", "what", "which", "why")[number] + " is it", id=f"r{number}", answer=answer, answer_state="whole", **more
+    )
+
+
+def test_an_answer_that_recurs_is_stored_as_it_is_and_what_was_masked_before_is_put_right() -> None:
+    scrubber = Scrubber(finding=Names("Ann Arbor", "Ann"), label_texts=5)
+    stored = [safe.answer for number in range(6) if (safe := scrubber.exchanges([recurs(number, "Ann Arbor", key="k")])[0])]
+    assert stored == ["[PERSON_1]"] * 4 + ["Ann Arbor"] * 2
+    assert scrubber.recurring.new == [("k", "ann arbor")]
+    assert [(one.id, one.said, one.stored) for one in scrubber.recurring.late] == [(f"r{n}", "Ann Arbor", "[PERSON_1]") for n in range(4)]
+    (other,) = scrubber.exchanges([recurs(0, "Ann Arbor", key="another")])
+    assert other is not None and other.answer == "[PERSON_1]", "a key makes nothing known for another"
+    (text,) = scrubber.exchanges([asked("Ann Arbor", answer="I think Ann Arbor", key="k")])
+    assert text is not None and (text.input, text.answer) == ("[PERSON_1]", "I think [PERSON_1]"), "within a text it is masked"
+
+
+def test_all_of_one_batch_has_what_becomes_known_in_it() -> None:
+    scrubber = Scrubber(finding=Names("Ann"), label_texts=5)
+    safe = scrubber.exchanges([recurs(number, "Ann") for number in range(6)])
+    assert [one and one.answer for one in safe] == ["Ann"] * 6 and scrubber.recurring.late == []
+
+
+def test_corrections_and_audits_know_what_recurs_and_wait_for_it() -> None:
+    scrubber = Scrubber(finding=Names("Ann"), label_texts=5)
+    said = Feedback("r0", NOW, corrected="Ann")
+    assert scrubber.feedback(said, "big", "").corrected == "[PERSON_1]" and scrubber.audited(Audited("r1", "Ann", "big"), "big", "") is None
+    assert not scrubber.recurring.labels(""), "neither counts: what was asked is not known to whoever reads them"
+    scrubber.exchanges([recurs(number, "Ann") for number in range(6)])
+    late = [(one.id, one.what, one.said, one.stored, one.model) for one in scrubber.recurring.late]
+    assert late == [("r0", "corrected", "Ann", "[PERSON_1]", ""), ("r1", "audit", "Ann", "", "big")]
+    assert scrubber.feedback(said, "big", "") == said and scrubber.audited(Audited("r1", "Ann", "big"), "big", "") is not None
+
+
+def test_what_has_the_form_of_personal_data_never_becomes_a_label() -> None:
+    scrubber = Scrubber(finding=Names("Ann"), label_texts=5)
+    for answer in ("4111 1111 1111 1111", "ann@example.org", "+49 30 1234567"):
+        safe = [scrubber.exchanges([recurs(number, answer)])[0] for number in range(6)]
+        assert all(one is not None and one.answer != answer for one in safe), answer
+    assert scrubber.recurring.new == []
+
+
+def test_a_value_of_the_requests_own_schema_stays_wherever_it_is_a_whole_text_of_the_answer() -> None:
+    scrubber = Scrubber(finding=Names("Ann", "Bob", "team"))
+    choices = ("Ann", "team")
+    given = [
+        asked("Ann", answer="Ann", choices=choices),
+        asked("ask", answer='{"team": "Ann", "by": "Bob", "note": "for Ann"}', choices=choices),
+        asked("ask", answer="Ann"),
+    ]
+    safe = scrubber.exchanges(given)
+    assert [one and (one.input, one.answer) for one in safe] == [
+        ("[PERSON_1]", "Ann"),
+        ("ask", '{"team": "Ann", "by": "[PERSON_1]", "note": "for [PERSON_2]"}'),
+        ("ask", "[PERSON_1]"),
+    ]

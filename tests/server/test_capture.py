@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import gzip
 import json
 import os
@@ -30,6 +31,7 @@ from smidgen.server import recorder as recorders
 from smidgen.server.app import create_app
 from smidgen.server.capture import Capture
 from smidgen.server.collecting import BESIDE, Room, Taken
+from smidgen.server.exchange import choices_of
 from smidgen.server.settings import ServeSettings
 from smidgen.store.traffic import database
 from smidgen.store.traffic.shapes import Exchange, TrafficError
@@ -437,3 +439,73 @@ def test_a_request_is_handed_on_when_its_answer_went_and_not_when_its_door_close
     asyncio.run(door({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, receive, send))
     assert seen == [0, 1] and len(offered) == 1
     assert offered[0].complete and b"".join(offered[0].answered) == b"{}"
+
+
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "triage",
+        "schema": {
+            "type": "object",
+            "properties": {
+                "team": {"enum": ["Margaret Holloway", "Ann"]},
+                "deep": {"anyOf": [{"const": "Bob"}, {"items": {"enum": [1, "x"]}}]},
+            },
+        },
+    },
+}
+
+
+def test_the_schema_of_a_request_says_what_its_answer_may_hold(
+    gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(choices_of(CHAT, {"response_format": SCHEMA})) == {"team", "deep", "Margaret Holloway", "Ann", "Bob", "x"}
+    assert choices_of("/v1/responses", {"text": {"format": SCHEMA["json_schema"]}, "response_format": 7})
+    assert choices_of(CHAT, {"response_format": "text"}) == choices_of(CHAT, {}) == ()
+    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret Holloway"))
+    upstream.answer = lambda seen: completed('{"team": "Margaret Holloway"}')
+    running = gateway(capture_redact="mask")
+    running.post(CHAT, asking("who takes it", "big", response_format=SCHEMA))
+    running.post(CHAT, asking("who takes it then", "big"))
+    assert [row["answer"] for row in rows(count=2)] == ['{"team": "Margaret Holloway"}', '{"team": "[PERSON_1]"}']
+
+
+def completed(answer: str) -> Said:
+    choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+    return Said(body=json.dumps({"id": "c", "object": "chat.completion", "created": 1, "model": "big", "choices": [choice]}).encode())
+
+
+BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77" / "train.csv"
+
+
+@pytest.mark.skipif(not BANKING.is_file(), reason="BANKING77 is not here")
+def test_labels_that_recur_need_no_list_in_shadow_mode(upstream: UpstreamStub, home: Path) -> None:
+    """The redaction model that is shipped, labels of BANKING77 and two that are names, and a restart in between."""
+    with BANKING.open(encoding="utf-8", newline="") as file:
+        wanted = {row["text"]: row["category"] for row in csv.DictReader(file)}
+    named = {"activate_my_card": "Margaret Holloway", "age_limit": "Anna Schmidt"}
+    wanted = {text: named.get(label, label) for text, label in wanted.items()}
+    upstream.answer = lambda seen: completed(wanted[json.loads(seen.body)["messages"][-1]["content"]])
+    of = {label: [text for text, own in wanted.items() if own == label] for label in (*named.values(), "card_arrival", "top_up_failed")}
+    settings = {"fallback": (upstream.url,), "fallback_model": ("big",), "patience": PATIENCE, **ON, "capture_redact": "mask"}
+
+    def stored(label: str) -> list[str]:
+        return [row["answer"] for row in rows(count=1) if row["input"] in of[label]]
+
+    with start(**settings) as gateway:
+        for number in range(4):
+            for texts in of.values():
+                gateway.post(CHAT, asking(texts[number], "big"))
+        until(gateway, "stored", 16)
+        assert {answer for name in named.values() for answer in stored(name)} == {"[PERSON_1]"}, "what came four times is not known yet"
+        for texts in of.values():
+            gateway.post(CHAT, asking(texts[4], "big"))
+        until(gateway, "stored", 20)
+    for label in of:
+        assert stored(label) == [label] * 5
+    with start(**settings) as gateway:
+        for texts in of.values():
+            gateway.post(CHAT, asking(texts[5], "big"))
+        until(gateway, "stored", 4)
+    for label in of:
+        assert stored(label) == [label] * 6, "a label that was known stays known"

@@ -18,7 +18,7 @@ from smidgen.core.errors import InputError, MissingExtra
 from smidgen.store.traffic import database, tables
 from smidgen.store.traffic import store as stores
 from smidgen.store.traffic.database import url_of
-from smidgen.store.traffic.shapes import MOST_TEXT, Exchange, Feedback, TrafficError
+from smidgen.store.traffic.shapes import MOST_TEXT, Exchange, Feedback, Late, TrafficError
 from smidgen.store.traffic.store import Traffic, opened
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -91,6 +91,7 @@ def test_a_request_is_stored_as_it_was(store: Traffic, home: Path) -> None:
         "system",
         "template",
         "kind",
+        "choices",
         "key",
         "held_out",
     }
@@ -406,6 +407,31 @@ def test_what_was_not_stored_is_counted_by_day_and_goes_with_its_days(store: Tra
     assert store.seen() == found
 
 
+def test_labels_that_became_known_put_right_what_was_stored_masked(store: Traffic) -> None:
+    now = datetime(2026, 5, 10, 12, tzinfo=UTC)
+    store.add([asked(1, answer="[PERSON_1]"), asked(2, answer="[PERSON_1]"), asked(3, answered_by="local", answer=None, held_out=False)])
+    store.feedback(Feedback("req_2", now, corrected="[PERSON_1]", altered=True))
+    late = [
+        Late("req_1", "answer", "Ann Arbor", stored="[PERSON_1]"),
+        Late("req_2", "answer", "other", stored="not what is there"),
+        Late("req_2", "corrected", "ann arbor", stored="[PERSON_1]", time=now),
+        Late("req_3", "audit", "Ann Arbor.", model="big"),
+        Late("req_9", "answer", "gone", stored="x"),
+    ]
+    assert store.know([("k1", "ann arbor"), ("k1", "ann arbor")], late, now) == 3
+    assert store.labels() == [("k1", "ann arbor")]
+    rows = [store.find(f"req_{number}") for number in (1, 2, 3)]
+    assert [row and (row["answer"], row["audit_answer"]) for row in rows] == [
+        ("Ann Arbor", None),
+        ("[PERSON_1]", None),
+        (None, "Ann Arbor."),
+    ]
+    with store._reading() as connection:
+        assert connection.exec_driver_sql("SELECT corrected, altered FROM feedback").fetchall() == [("ann arbor", 0)]
+    store.delete_older(1, now + timedelta(days=2))
+    assert store.labels() == []
+
+
 def test_a_store_of_a_later_smidgen_is_refused(home: Path) -> None:
     opened().close()
     with sqlite3.connect(home / "traffic.db") as raw:
@@ -443,6 +469,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
         raw.execute("DROP TABLE aliases")
         raw.execute("DROP TABLE kept")
         raw.execute("DROP TABLE outcomes")
+        raw.execute("DROP TABLE labels")
         raw.execute("UPDATE smidgen_meta SET value = '1' WHERE name = 'version'")
     raw.close()
     with opened() as after:
@@ -459,7 +486,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
     made, new = sqlite3.connect(home / "traffic.db"), sqlite3.connect(home / "new.db")
     opened(f"sqlite:///{home / 'new.db'}").close()
     wanted = "SELECT name, type, \"notnull\", pk FROM pragma_table_info('{}') ORDER BY name"
-    for table in ("requests", "aliases", "feedback", "outcomes"):
+    for table in ("requests", "aliases", "feedback", "outcomes", "labels"):
         same = [base.execute(wanted.format(table)).fetchall() for base in (made, new)]
         assert same[0] == same[1] and len(same[0]) > 1
     made.close()
@@ -517,7 +544,7 @@ def test_of_a_database_server_it_is_not_known_when_the_last_byte_goes(monkeypatc
 
     monkeypatch.setattr(database.Database, "_connection", lambda self, begin: Server())
     assert database.Database(url_of("postgresql+psycopg://me:x@db.example/traffic")).scrub() is None
-    assert told == ["VACUUM requests, aliases, feedback, kept"]
+    assert told == ["VACUUM requests, aliases, feedback, kept, labels"]
 
 
 def test_many_make_and_fill_one_store_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,7 +596,7 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
 
     dialect = postgresql.dialect()
     made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
-    assert len(made) == 6 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
+    assert len(made) == 7 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
     page = str(learning.page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
     assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))

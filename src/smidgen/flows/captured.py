@@ -15,14 +15,17 @@ from smidgen.data import forms
 from smidgen.data.teacher.privacy import BESIDE_PERSON, Redactor, readable
 from smidgen.flows import disagreement, prompt_kind, stored_text
 from smidgen.flows.harmless import LONGEST, Harmless
+from smidgen.flows.recurring import Recurring, spelt
 from smidgen.flows.redaction import Finder, Found, finder
 from smidgen.gateway.privacy import KINDS, Action, policy_of
-from smidgen.store.traffic.shapes import Audited, Exchange, Feedback
+from smidgen.store.traffic.shapes import Audited, Exchange, Feedback, Late
 
 Names = Callable[[str], Collection[str]]
 """Of a bundle by its name: the names that it answers with, labels and fields, which are nobody's."""
 _MOST_PROMPTS = 4_096
 """Words to the system that are known at a time: more than a batch has, so that none goes before its request is stored."""
+_MOST_CHOICES = 4_096
+"""Requests whose choices are known at a time, for what is said of them later."""
 _LONGEST_PROMPT = 8_000
 """Characters of a prompt that is read for names; of a longer one numbers and dates alone are left out of its kind."""
 _Masking: TypeAlias = Callable[[str | None], str | None]
@@ -72,6 +75,10 @@ class Scrubber:
         besides: what is taken out besides, where the same server lets less across its border.
         labels: answers that are nobody's data, whatever they look like. Each stays where it is the whole of an answer, in capitals or not,
             with a dot behind it or without; within a text, and in what was asked, it is masked like anything else.
+        label_texts: how many different texts must get a short answer for it to be such a label; 0: only those that were named are.
+
+    Attributes:
+        recurring: the answers that turned out to be labels; what became known is to be stored, and said so.
     """
 
     def __init__(
@@ -80,15 +87,21 @@ class Scrubber:
         finding: Finding | None = None,
         besides: Besides | None = None,
         labels: Iterable[str] = (),
+        label_texts: int = 0,
     ) -> None:
-        self._names, self._labels = names, frozenset(map(_spelt, labels))
+        self._names, self._labels = names, frozenset(map(spelt, labels))
         self._finding: Finding = finder(threads=1) if finding is None else finding
         self._besides = besides if besides is not None else Besides()
         self._prompts: OrderedDict[str, str] = OrderedDict()
         self._harmless = Harmless()
+        self._choices: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self.recurring = Recurring(label_texts, self._has_form)
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
         """Each request with stand-ins; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
+        for one in given:
+            self.recurring.saw(one)
+            self._note_choices(one)
         inputs = [_readable((one.input,)) for one in given]
         outputs = [_readable((one.answer, one.local_output)) for one in given]
         whole = [own is not None and said is not None for own, said in zip(inputs, outputs, strict=True)]
@@ -102,44 +115,69 @@ class Scrubber:
             self._note_prompt(words, found)
         return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
 
-    def feedback(self, said: Feedback, asked: str) -> Feedback:
-        """The same with stand-ins. A correction that was changed is marked: the request's own stand-ins are not known any more, so that it
-        may not fit its text. Raises RedactionError where it cannot be made safe, EngineError where the model cannot run."""
+    def feedback(self, said: Feedback, asked: str, key: str = "") -> Feedback:
+        """The same with stand-ins, of a request that named `asked` and came with the key of this hash. A correction that was changed is
+        marked: the request's own stand-ins are not known any more, so that it may not fit its text. Raises RedactionError where it cannot
+        be made safe, EngineError where the model cannot run."""
         texts = _readable((said.corrected, said.comment))
         if texts is None:
             raise RedactionError(
                 "the feedback holds what cannot be read for personal data", value=said.request_id, todo="Send shorter, plain text."
             )
         redactor = self._redactor(asked, self._found(texts))
-        answered = self._answering(asked, redactor)
+        answered = self._answering(asked, redactor, key, self._choices.get(said.request_id, ()))
         safe = redactor.twice(
             lambda: dataclasses.replace(said, corrected=answered(said.corrected), comment=_masked(said.comment, redactor))
         )
+        if said.corrected is not None and safe.corrected is not None and safe.corrected != said.corrected:
+            self.recurring.wait(key, Late(said.request_id, "corrected", said.corrected, stored=safe.corrected, time=said.time))
         return dataclasses.replace(safe, altered=said.altered or safe.corrected != said.corrected)
 
-    def audited(self, found: Audited, asked: str) -> Audited | None:
+    def audited(self, found: Audited, asked: str, key: str = "") -> Audited | None:
         """The same where there is no personal data in it; None where there is, or it cannot be made safe: the request's own stand-ins are
         not known any more, so that it would not fit its text. Raises EngineError where the model cannot run."""
         texts = _readable((found.answer,))
         if texts is None:
             return None
         redactor = self._redactor(asked, self._found(texts))
+        answered = self._answering(asked, redactor, key, self._choices.get(found.id, ()))
         try:
-            return found if redactor.twice(lambda: self._answering(asked, redactor)(found.answer)) == found.answer else None
+            if redactor.twice(lambda: answered(found.answer)) == found.answer:
+                return found
         except (RedactionError, RecursionError):
             return None
+        self.recurring.wait(key, Late(found.id, "audit", found.answer, model=found.model))
+        return None
 
     def _by_pattern(self, text: str) -> bool:
         """Whether anything in a text is personal by its form."""
         return bool(Redactor(forms=self._besides.patterns).spans(text))
 
+    def _has_form(self, answer: str) -> bool:
+        """Whether an answer is, by its form, personal data that no label is. What looks like a web address may be one: `a.b/c`."""
+        try:
+            return any(span["label"] != "url" for span in Redactor(forms=self._besides.patterns).spans(answer))
+        except RedactionError:
+            return True
+
+    def _note_choices(self, one: Exchange) -> None:
+        """Remember the values that a request lets its answer have, for what is said of it later."""
+        if one.choices:
+            self._choices[one.id] = one.choices
+            while len(self._choices) > _MOST_CHOICES:
+                self._choices.popitem(last=False)
+
     def _exchange(self, one: Exchange, found: Mapping[str, Found]) -> Exchange | None:
         redactor = self._redactor(one.asked, found)
         try:
-            safe = redactor.twice(functools.partial(_safe, one, redactor, self._answering(one.asked, redactor)))
-            return dataclasses.replace(safe, kind=self._kind(one))
+            answered = self._answering(one.asked, redactor, one.key, one.choices)
+            safe = redactor.twice(functools.partial(_safe, one, redactor, answered))
+            safe = dataclasses.replace(safe, kind=self._kind(one))
         except (RedactionError, RecursionError):
             return None
+        if one.answer is not None and safe.answer != one.answer:
+            self.recurring.wait(one.key, Late(one.id, "answer", one.answer, stored=safe.answer or ""))
+        return safe
 
     def _new_prompts(self, given: Iterable[Exchange]) -> set[str]:
         """Words to the system that were not read yet. A prompt mostly comes again and again: it is read once."""
@@ -174,10 +212,19 @@ class Scrubber:
         redactor.keep(*self._names(asked))
         return redactor
 
-    def _answering(self, asked: str, redactor: Redactor) -> _Masking:
-        """What an answer is stored as: itself where it is a label, of those that were named or the bundle's own."""
-        labels = self._labels.union(map(_spelt, self._names(asked)))
-        return lambda said: said if said is None else _answered(said, labels, redactor)
+    def _answering(self, asked: str, redactor: Redactor, key: str, choices: Collection[str]) -> _Masking:
+        """What an answer is stored as: itself where it is a label, of those that were named, the bundle's own or those that recur under
+        this key. Of the choices that the request's own schema gives it, each stays wherever it is a whole text in it."""
+        own, recurring = frozenset(map(spelt, self._names(asked))), self.recurring.labels(key)
+        kept = frozenset(choices)
+
+        def answered(said: str | None) -> str | None:
+            if said is None:
+                return None
+            label = spelt(disagreement.unwrapped(said))
+            return _answered(said, any(label in known for known in (self._labels, own, recurring)), redactor, kept)
+
+        return answered
 
 
 def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:
@@ -191,22 +238,16 @@ def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:
     )
 
 
-def _answered(said: str, labels: Collection[str], redactor: Redactor) -> str:
+def _answered(said: str, is_label: bool, redactor: Redactor, kept: Collection[str] = ()) -> str:
     """An answer with stand-ins; as it is where it is a label and nothing else, or an object whose only value is one. The name of that
     field is read all the same."""
-    value = disagreement.unwrapped(said)
-    if _spelt(value) not in labels:
-        return stored_text.masked(said, redactor)
-    if value is said:
+    if not is_label:
+        return stored_text.masked(said, redactor, kept)
+    if disagreement.unwrapped(said) is said:
         return said
     ((field, held),) = json.loads(said).items()
-    (safe,) = json.loads(stored_text.masked(json.dumps({field: 0}), redactor))
+    (safe,) = json.loads(stored_text.masked(json.dumps({field: 0}), redactor, kept))
     return said if safe == field else json.dumps({safe: held}, ensure_ascii=False)
-
-
-def _spelt(label: str) -> str:
-    """A label as labels are compared."""
-    return label.strip().removesuffix(".").strip().casefold()
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:

@@ -87,6 +87,13 @@ class RouteSettings(Settings):
         "is. A bundle's own labels need no naming.",
         file=True,
     )
+    capture_label_texts: int = setting(
+        5,
+        "How many different texts of a key must get the same short answer before it counts as a label, which is stored as it is; 0: only "
+        "labels that are named or a bundle's own are.",
+        ge=0,
+        le=10_000,
+    )
     capture_held_out: float | None = setting(
         None, "Share of the texts that is never learnt from; of a new store, 0.2 where this is not given.", ge=0, lt=1
     )

@@ -40,6 +40,8 @@ def recorder_of(service: Service) -> Recorder:
     for model in service.models.values():
         names.note(identity(model))
     scrubber = _scrubber(settings, names) if settings.capture_redact == "mask" else None
+    if scrubber is not None:
+        scrubber.recurring.know(traffic.labels())
     priced = prices(settings)
     saved_at = priced.of(settings.fallback_model[0]) if settings.fallback_model else None
 
@@ -60,9 +62,9 @@ def _scrubber(settings: ServeSettings, names: Names) -> Scrubber:
     either."""
     labels = label_file.labels_of(settings)
     if settings.privacy == "off":
-        return Scrubber(names, labels=labels)
+        return Scrubber(names, labels=labels, label_texts=settings.capture_label_texts)
     more = besides(settings.privacy, settings.privacy_kind, settings.privacy_bundle)
-    return Scrubber(names, besides=more, labels=labels)
+    return Scrubber(names, besides=more, labels=labels, label_texts=settings.capture_label_texts)
 
 
 class Names:

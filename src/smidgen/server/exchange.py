@@ -24,6 +24,8 @@ from smidgen.server.prices import Price, Prices
 from smidgen.server.served import Identity
 from smidgen.store.traffic.shapes import MOST_TEXT, AnsweredBy, Exchange
 
+_MOST_CHOICES, _LONGEST_CHOICE, _DEEPEST_SCHEMA = 10_000, 200, 64
+
 
 def exchange(taken: Taken, saved_at: Price | None, prices: Prices) -> Exchange | None:
     """What is stored of it; None where its body is no request. `saved_at` is the price that local answers are compared to, `prices` are
@@ -81,6 +83,7 @@ def exchange(taken: Taken, saved_at: Price | None, prices: Prices) -> Exchange |
         kind=prompt_kind.kind(template) if not odd else "",
         key=taken.key,
         truncated=taken.cut or kept != texts,
+        choices=choices_of(taken.path, body) if not odd else (),
         answer_state="long" if answer.state == "whole" and texts[1] is not None and kept[1] is None else answer.state,
     )
 
@@ -146,6 +149,23 @@ def template_of(path: str, body: Mapping[str, Any]) -> str:
     JSON: the face, the words as JSON, the rest."""
     same = {name: body.get(name) for name in (("tools", "text") if path == RESPONSES else ("tools", "functions", "response_format"))}
     return json.dumps([path, _system(path, body), same], ensure_ascii=False, sort_keys=True)
+
+
+def choices_of(path: str, body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values, and the names of fields, that the schema of a request's answer knows; at most 10,000."""
+    form = body.get("text") if path == RESPONSES else body.get("response_format")
+    found: dict[str, None] = {}
+    left: list[tuple[Any, int]] = [(form, 0)]
+    while left and len(found) < _MOST_CHOICES:
+        value, depth = left.pop()
+        if isinstance(value, Mapping) and depth < _DEEPEST_SCHEMA:
+            given, fields = value.get("enum"), value.get("properties")
+            texts = [*(given if isinstance(given, list) else ()), value.get("const"), *(fields if isinstance(fields, Mapping) else ())]
+            found.update((text, None) for text in texts if isinstance(text, str) and 0 < len(text) <= _LONGEST_CHOICE)
+            left += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list) and depth < _DEEPEST_SCHEMA:
+            left += [(inner, depth + 1) for inner in value]
+    return tuple(found)[:_MOST_CHOICES]
 
 
 def _ms(seconds: float | None) -> float | None:

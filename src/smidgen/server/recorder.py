@@ -23,8 +23,9 @@ from smidgen.store.traffic.store import Traffic
 
 OUTCOMES = (STORED, FULL, "too_large", "unreadable", "unredacted", "unwritten", "duplicate", STOPPED)
 """What becomes of a request that was to be stored; of all but the first nothing is kept."""
-FAILURES = ("retention", "feedback", "audit", "thread")
-"""What can fail that is about no request: deleting what is old, storing feedback, or an audit's answer, whatever else the thread does."""
+FAILURES = ("retention", "feedback", "audit", "labels", "thread")
+"""What can fail that is about no request: deleting what is old, storing feedback, an audit's answer, or labels that became known, whatever
+else the thread does."""
 
 _MOST_BYTES = 64_000_000
 """Of all requests that are under way or wait to be stored: some 12,000 of the usual size."""
@@ -172,7 +173,7 @@ class Recorder:
         """Keep an audit's answer with its request; without it there is a row less to learn from, and no more than that."""
         try:
             row = self._traffic.find(found.id)
-            safe = found if self._scrubber is None or row is None else self._scrubber.audited(found, row["asked"])
+            safe = found if self._scrubber is None or row is None else self._scrubber.audited(found, row["asked"], row["key_hash"])
             if row is not None and safe is not None:
                 self._traffic.audited(safe)
         except (TrafficError, EngineError) as error:
@@ -188,12 +189,25 @@ class Recorder:
                 new = self._traffic.add(safe)
                 self._count(STORED, new)
                 self._note("duplicate", "a request with that id is stored already", len(safe) - new)
+                self._put_right()
         except TrafficError as error:
             self._note("unwritten", str(error), len(safe))
         except Exception as error:  # noqa: BLE001 the thread outlives whatever one batch holds, or nothing would ever be stored again
             self._note("unwritten", type(error).__name__, len(rows))
         finally:
             self.room.give(sum(one.size for one in rows))
+
+    def _put_right(self) -> None:
+        """Store the labels that became known, and as what they are what was masked before. What fails is tried again with the next."""
+        recurring = self._scrubber.recurring if self._scrubber is not None else None
+        if recurring is None or not (recurring.new or recurring.late):
+            return
+        try:
+            self._traffic.know(recurring.new, recurring.late)
+        except TrafficError as error:
+            self._failed("labels", str(error))
+            return
+        recurring.settled()
 
     def _read(self, taken: Taken) -> Exchange | None:
         try:
@@ -227,7 +241,7 @@ class Recorder:
                 done.set_result(False)
                 return
             if self._scrubber is not None:
-                said = self._scrubber.feedback(said, row["asked"])
+                said = self._scrubber.feedback(said, row["asked"], row["key_hash"])
             done.set_result(self._traffic.feedback(said))
         except (TrafficError, EngineError) as error:
             self._failed("feedback", str(error))
@@ -249,9 +263,19 @@ class Recorder:
         except TrafficError as error:
             self._failed("retention", str(error))
             return
+        self._know_labels()
         if deleted.requests:
             left = "; its journal is being read, and holds them a while longer" if deleted.gone is False else ""
             _log.info("%d stored requests are over %d days old, and are deleted%s", deleted.requests, self._days, left)
+
+    def _know_labels(self) -> None:
+        """Know the labels that are in the store, and no others: what was deleted there is known no more."""
+        if self._scrubber is None:
+            return
+        try:
+            self._scrubber.recurring.know(self._traffic.labels())
+        except TrafficError as error:
+            self._failed("labels", str(error))
 
     def _drop(self, outcome: str, why: str, taken: Taken) -> None:
         self.room.give(taken.size)

@@ -30,7 +30,8 @@ LEAST_OF_A_NEW_LABEL = 5
 MASKED = "its answer was masked as personal data: what it was is not known"
 """Why a row is left out that somebody who serves can do something about."""
 MASKED_TODO = (
-    "Where such answers are labels, and nobody's data, name them with smidgen serve --capture-labels FILE, and learn with --since that day"
+    "Answers that recur are stored as they are. Where rarer ones are labels, and nobody's data, name them with smidgen serve "
+    "--capture-labels FILE, and learn with --since that day"
 )
 LONGEST_LABEL = 60
 _UNSURE = frozenset({SCORE, SEGMENT, UNANSWERED})

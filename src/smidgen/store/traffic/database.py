@@ -111,7 +111,9 @@ class Database:
         """
         if self.file is None:
             with _told(self.shown), self._connection("") as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM requests, aliases, feedback, kept")
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                    "VACUUM requests, aliases, feedback, kept, labels"
+                )
             return None
         with _told(self.shown), self._turn(), self._connection("") as connection:
             # It waits for those who read, as long as a writer waits for another.

@@ -63,6 +63,7 @@ class Exchange:
         altered: whether personal data was taken out of the input: it is not the text that was asked any more.
         answer_state: how the upstream answered; see core/answer_state.py.
         held_out: its side, where that was drawn before personal data was taken out; None: by the input as it stands here.
+        choices: values and names of the schema that the request asks its answer in. They are nobody's, and are not stored.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Exchange:
     altered: bool = False
     answer_state: AnswerState = ""
     held_out: bool | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,25 @@ class Audited:
     id: str
     answer: str
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What was said of a request (`id`), as it was said, and was stored masked before it was known that it is a label.
+
+    Attributes:
+        what: the `answer`, an `audit`'s, or a `corrected` one in feedback.
+        model: of an audit, the large model.
+        stored: as what it was stored; of an audit, which is not stored masked, nothing.
+        time: of a correction, when it was stored.
+    """
+
+    id: str
+    what: Literal["answer", "audit", "corrected"]
+    said: str
+    model: str = ""
+    stored: str = ""
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from smidgen.store.traffic.shapes import (
     Deleted,
     Exchange,
     Feedback,
+    Late,
     Pair,
     Seen,
     TrafficError,
@@ -41,7 +42,7 @@ from smidgen.store.traffic.shapes import (
 )
 from smidgen.store.traffic.sides import Sides
 from smidgen.store.traffic.stretches import Heard, stretch
-from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, OUTCOMES, REQUESTS, current, prepare
+from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
 """The share that a new store holds out, where nothing else is said."""
@@ -141,6 +142,26 @@ class Traffic:
         kept = {"audit_answer": _text(found.answer), "audit_model": _text(found.model)[:MOST_NAME]}
         with self._writing() as connection:
             return connection.execute(sql.update(REQUESTS).where(mine).values(kept)).rowcount > 0
+
+    def labels(self) -> list[tuple[str, str]]:
+        """The answers that are known to be labels, each behind the hash of the key that asked."""
+        with self._reading() as connection:
+            found = connection.execute(sql.select(LABELS.c.key_hash, LABELS.c.label).order_by(LABELS.c.time))
+            return [(row.key_hash, row.label) for row in found]
+
+    def know(self, labels: Sequence[tuple[str, str]], late: Sequence[Late], now: datetime | None = None) -> int:
+        """Keep new labels, and put right what was stored masked before they were known; of how many requests."""
+        time, done = stamp(now or datetime.now(UTC)), 0
+        rows = [{"key_hash": key[:MOST_NAME], "label": _text(label)[:MOST_NAME], "time": time} for key, label in labels]
+        if not rows and not late:
+            return 0
+        with self._writing() as connection:
+            if rows:
+                connection.execute(_insert(connection, LABELS), rows)
+            for one in late:
+                done += connection.execute(_put_right(one)).rowcount
+        self._still_there()
+        return done
 
     def count(self, outcomes: Mapping[str, int], now: datetime | None = None) -> None:
         """Add to what became of the requests of this day that were to be stored, by the reason."""
@@ -315,6 +336,7 @@ class Traffic:
             old = sql.and_(old, sql.or_(REQUESTS.c.time <= stamp(now - timedelta(days=kept_days)), sql.not_(kept)))
         with self._writing() as connection:
             connection.execute(sql.delete(OUTCOMES).where(OUTCOMES.c.day < (now - timedelta(days=days)).date().isoformat()))
+            connection.execute(sql.delete(LABELS).where(LABELS.c.time <= stamp(now - timedelta(days=days))))
         return self._delete(old)
 
     def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
@@ -440,6 +462,19 @@ _AS_IT_IS = (
 def _text(text: _Text) -> _Text:
     """A text as every database takes it: without zero characters and half characters."""
     return text if text is None else text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def _put_right(late: Late) -> sql.Update:
+    """The statement that stores what was said as it was said. A held-out request keeps no audit's answer; see `Traffic.audited`."""
+    one, said = REQUESTS.c, _text(late.said)[:MOST_TEXT]
+    if late.what == "answer":
+        return sql.update(REQUESTS).where(one.id == late.id, one.answer == late.stored).values(answer=said)
+    if late.what == "audit":
+        mine = sql.and_(one.id == late.id, one.answered_by == "local", sql.not_(one.held_out))
+        return sql.update(REQUESTS).where(mine).values(audit_answer=said, audit_model=_text(late.model)[:MOST_NAME])
+    about, time = FEEDBACK.c, stamp(late.time or datetime.now(UTC))
+    same = sql.and_(about.request_id == late.id, about.time == time, about.corrected == late.stored)
+    return sql.update(FEEDBACK).where(same).values(corrected=said, altered=False)
 
 
 def _insert(connection: Connection, table: sql.Table) -> Any:

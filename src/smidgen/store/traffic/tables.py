@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -123,6 +124,15 @@ OUTCOMES = Table(
 )
 """What became of the requests of a day (UTC) that were to be stored: numbers alone."""
 
+LABELS = Table(
+    "labels",
+    METADATA,
+    Column("key_hash", String, primary_key=True),
+    Column("label", String, primary_key=True),
+    Column("time", Float, nullable=False),
+)
+"""Answers that recur, by the key that asked: labels, which are stored as they are. With the time when each became known."""
+
 CHANGES: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE requests ADD COLUMN altered BOOLEAN DEFAULT FALSE NOT NULL",
@@ -150,6 +160,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX kept_request ON kept (request_id)",
     ),
     ("CREATE TABLE outcomes (day VARCHAR NOT NULL, outcome VARCHAR NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (day, outcome))",),
+    ("CREATE TABLE labels (key_hash VARCHAR NOT NULL, label VARCHAR NOT NULL, time FLOAT NOT NULL, PRIMARY KEY (key_hash, label))",),
 )
 """What makes version 2 of version 1, version 3 of version 2, and so on: statements that SQLite and PostgreSQL both take."""
 

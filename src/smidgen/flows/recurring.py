@@ -1,0 +1,238 @@
+"""Answers that recur are labels: a short answer that many different texts got says nothing about anybody.
+
+A large model's label may look like a name (`activate_my_card`), and is masked then like one. It is stored as it is once so many different
+texts got it; what was stored masked before is put right. Nobody has to list the labels.
+
+What counts is chosen so that a name does not pass for a label:
+
+- each API key counts for itself: no client can make another's answers known;
+- texts that differ in digits, case or blanks alone are one text;
+- where the answer stands in what was asked, as a name that is looked up does, the request does not count, unless it stands in a part that
+  the text shares with others, and the answers to those stand there, too: that is a list of labels;
+- where requests name their users, those of one user alone are not enough, unless all of some fifty name the same one: a program;
+- an answer that has the form of personal data (a number, an address) is never a label.
+
+What is not known yet is in memory alone, within bounds. A restart begins anew; what is known is in the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import sys
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from smidgen.core.stand_ins import STAND_IN
+from smidgen.flows import disagreement
+from smidgen.store.traffic.shapes import Exchange, Late
+
+LONGEST = 60
+"""Characters of a label."""
+MOST_KNOWN = 10_000
+"""Labels of a key; no more become known."""
+WAIT_SECONDS = 7 * 86_400.0
+"""How long an answer that is not known waits for the next text that gets it."""
+_MOST_KEYS = 256
+_MOST_PENDING = 2_048
+"""Answers of a key that are not known yet; of more, those that came longest ago are let go."""
+_MOST_LATE = 64
+"""Rows that wait for one answer. Those that came after it was known need not wait."""
+_RECENT, _MOST_RECENT_KEYS = 64, 16
+"""Requests of a key whose texts are compared, to see what is the same in several of them."""
+_LONGEST_SYSTEM, _LONGEST_INPUT = 16_000, 8_000
+_LISTED = 2
+"""Other answers that must stand in the part that texts share, for it to be a list of labels."""
+_SAME_USER = 50
+"""Requests that all name one user, before that is taken for the name of a program."""
+_WORD = re.compile(r"[^\W_]+")
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An answer that is not known yet: the texts and the users that got it, hashed, and the rows that were stored masked."""
+
+    last: float
+    texts: set[bytes] = field(default_factory=set)
+    users: set[bytes] = field(default_factory=set)
+    late: list[Late] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked: the words to the system and the text, and the answer to it."""
+
+    system: str
+    input: str
+    label: str
+
+    @property
+    def whole(self) -> str:
+        return f"{self.system}\n{self.input}"
+
+
+@dataclass(slots=True)
+class _OfKey:
+    """What is known of one key's answers."""
+
+    known: dict[str, None] = field(default_factory=dict)
+    pending: OrderedDict[str, _Pending] = field(default_factory=OrderedDict)
+    user: bytes = b""
+    several_users: bool = False
+    named: int = 0
+
+
+class Recurring:
+    """See above. Used by one thread.
+
+    Args:
+        texts: how many different texts must get an answer; 0: none ever becomes known.
+        personal: whether an answer has the form of personal data.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self, texts: int, personal: Callable[[str], bool] = lambda answer: False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._least, self._personal, self._clock = texts, personal, clock
+        self._keys: OrderedDict[str, _OfKey] = OrderedDict()
+        self._recent: OrderedDict[str, deque[_Asked]] = OrderedDict()
+        self._secret = secrets.token_bytes(16)
+        self.new: list[tuple[str, str]] = []
+        """Labels that became known and are not in the store yet, each with its key."""
+        self.late: list[Late] = []
+        """What was stored masked, as it was said."""
+
+    def know(self, labels: Iterable[tuple[str, str]]) -> None:
+        """Know these, each with its key, and no others any more."""
+        for one in self._keys.values():
+            one.known.clear()
+        for key, label in (*labels, *self.new):
+            self._of(key).known[label] = None
+
+    def labels(self, key: str) -> Collection[str]:
+        """Those of a key."""
+        found = self._keys.get(key)
+        return found.known.keys() if found is not None else ()
+
+    def saw(self, one: Exchange) -> None:
+        """Count a request, before personal data is taken out of it."""
+        label = self._label(one.answer) if one.answered_by == "upstream" and one.status == 200 and one.answer_state == "whole" else ""
+        if not label or one.input is None:
+            return
+        asked = _Asked(sys.intern(one.system.replace("\\n", "\n")), one.input, label)
+        counts = not _shown(label, asked.whole) or self._listed(one.key, asked)
+        self._remember(one.key, asked)
+        mine = self._of(one.key)
+        user = self._hash(one.user.strip()) if one.user and one.user.strip() else b""
+        mine.several_users = mine.several_users or bool(user and mine.user and user != mine.user)
+        mine.user, mine.named = mine.user or user, mine.named + bool(user)
+        if not counts or label in mine.known or len(mine.known) >= MOST_KNOWN:
+            return
+        pending = self._waiting(mine, label)
+        pending.texts.add(self._hash(_DIGITS.sub("0", " ".join(one.input.casefold().split()))))
+        pending.users |= {user} - {b""}
+        one_users = len(pending.users) == 1 and (mine.several_users or mine.named < _SAME_USER)
+        if len(pending.texts) >= self._least and not one_users:
+            del mine.pending[label]
+            mine.known[label] = None
+            self.new.append((one.key, label))
+            self.late += pending.late
+
+    def wait(self, key: str, late: Late) -> None:
+        """Put this right when it turns out that it is a label; it was stored masked."""
+        label = self._label(late.said)
+        if label and label not in self.labels(key):
+            rows = self._waiting(self._of(key), label).late
+            if len(rows) < _MOST_LATE:
+                rows.append(late)
+
+    def settled(self) -> None:
+        """What became known is stored."""
+        self.new.clear()
+        self.late.clear()
+
+    def _label(self, answer: str | None) -> str:
+        """The label that an answer may be; empty where it is none."""
+        if answer is None or not self._least or len(answer) > 4 * LONGEST:
+            return ""
+        said = disagreement.unwrapped(answer)
+        label = spelt(said)
+        may = 0 < len(label) <= LONGEST and "\n" not in label and _WORD.search(label) and not STAND_IN.search(said)
+        return label if may and not self._personal(said) else ""
+
+    def _of(self, key: str) -> _OfKey:
+        found = self._keys.setdefault(key, _OfKey())
+        self._keys.move_to_end(key)
+        while len(self._keys) > _MOST_KEYS:
+            self._keys.popitem(last=False)
+        return found
+
+    def _waiting(self, mine: _OfKey, label: str) -> _Pending:
+        """The answer among those that wait, as the newest; those that waited too long are let go."""
+        now = self._clock()
+        while mine.pending and now - next(iter(mine.pending.values())).last > WAIT_SECONDS:
+            mine.pending.popitem(last=False)
+        found = mine.pending.setdefault(label, _Pending(now))
+        found.last = now
+        mine.pending.move_to_end(label)
+        while len(mine.pending) > _MOST_PENDING:
+            mine.pending.popitem(last=False)
+        return found
+
+    def _remember(self, key: str, asked: _Asked) -> None:
+        if len(asked.system) > _LONGEST_SYSTEM or len(asked.input) > _LONGEST_INPUT:
+            return
+        self._recent.setdefault(key, deque(maxlen=_RECENT)).append(asked)
+        self._recent.move_to_end(key)
+        while len(self._recent) > _MOST_RECENT_KEYS:
+            self._recent.popitem(last=False)
+
+    def _listed(self, key: str, asked: _Asked) -> bool:
+        """Whether an answer that stands in what was asked stands there in a list of labels."""
+        others: set[str] = set()
+        for other in self._recent.get(key, ()):
+            if other.label == asked.label or other.label in others or other.whole == asked.whole:
+                continue
+            if any(_shown(asked.label, part) and _shown(other.label, part) for part in _shared(asked, other)):
+                others.add(other.label)
+                if len(others) >= _LISTED:
+                    return True
+        return False
+
+    def _hash(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode("utf-8", "replace"), key=self._secret, digest_size=12).digest()
+
+
+def spelt(label: str) -> str:
+    """A label as labels are compared."""
+    return label.strip().removesuffix(".").strip().casefold()
+
+
+def _shown(label: str, text: str) -> bool:
+    """Whether a label, or all of its words, stand in a text."""
+    folded = text.casefold()
+    return label in folded or set(_WORD.findall(label)) <= set(_WORD.findall(folded))
+
+
+def _shared(one: _Asked, other: _Asked) -> tuple[str, str]:
+    """The beginning and the end that two requests share, in whole words."""
+    same = one.system == other.system
+    begins = _common(one.input, other.input) if same else _common(one.system, other.system)
+    begins = begins[: max(begins.rfind(" "), begins.rfind("\n")) + 1]
+    ends = _common(one.input[::-1], other.input[::-1])[::-1]
+    cut = [place for sign in " \n" if (place := ends.find(sign)) >= 0]
+    return f"{one.system}\n{begins}" if same else begins, ends[min(cut) :] if cut else ""
+
+
+def _common(one: str, other: str) -> str:
+    """The beginning that two texts share."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return one[:low]
