@@ -24,7 +24,7 @@ _RANDOM_BYTES = 12
 
 def fresh() -> str:
     """A random name: 24 hexadecimal digits."""
-    return secrets.token_hex(_RANDOM_BYTES)
+    return secrets.token_bytes(_RANDOM_BYTES).hex()
 
 
 def key_of(scope: Scope) -> str:
