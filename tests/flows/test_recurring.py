@@ -31,10 +31,12 @@ def seen(given: list[Exchange], **more: Any) -> Recurring:
 
 def test_an_answer_to_five_different_texts_is_a_label_and_what_waited_for_it_is_put_right() -> None:
     found = Recurring(5)
+    before = []
     for number, text in enumerate(TEXTS[:5]):
-        assert not found.labels("k1")
+        before.append(len(found.labels("k1")))
         found.saw(asked(text, '{"who": "Margaret Holloway."}' if number % 2 else " margaret holloway"))
         found.wait("k1", Late(f"r{number}", "answer", "Margaret Holloway")) if number < 4 else None
+    assert before == [0] * 5
     assert list(found.labels("k1")) == ["margaret holloway"] and found.new == [("k1", "margaret holloway")]
     assert [late.id for late in found.late] == ["r0", "r1", "r2", "r3"]
     found.settled()

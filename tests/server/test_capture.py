@@ -501,6 +501,7 @@ def test_labels_that_recur_need_no_list_in_shadow_mode(upstream: UpstreamStub, h
         for texts in of.values():
             gateway.post(CHAT, asking(texts[4], "big"))
         until(gateway, "stored", 20)
+    assert len(of) == 4
     for label in of:
         assert stored(label) == [label] * 5
     with start(**settings) as gateway:
