@@ -207,3 +207,36 @@ def test_outputs_that_are_not_labels() -> None:
     counts = look(several).of("counts")
     assert counts is not None
     assert counts.details["labels"] == {"b": 24, "a": 12}
+
+
+def test_labels_that_read_as_a_missing_value() -> None:
+    found = look(rows_of(["apple", "banana"]) + [Row(f"text {n}", label, 100 + n) for n, label in enumerate(["NaN", "NA", "None", "NaN"])])
+    missing = found.of("label_names.missing")
+    assert missing is not None and missing.severity == "warning"
+    assert missing.rows == (100, 101, 102, 103) and missing.details["labels"] == {"NaN": 2, "NA": 1, "None": 1}
+    assert look(rows_of(["apple", "banana", "nanny", "nationality"])).of("label_names.missing") is None
+
+
+def test_labels_in_two_unicode_forms() -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    rows = [*rows_of([composed, "banana"]), Row("another text", apart, 100)]
+    found = look(rows)
+    variants = found.of("label_names")
+    assert variants is not None and "NFC and NFD" in variants.text
+    assert variants.details["variants"] == [{composed: 12, apart: 1}]
+    assert found.of("counts.once") is None and found.buildable
+
+
+def test_texts_in_two_unicode_forms() -> None:
+    rows = [Row(f"caf\u00e9 number {n} {WORDS[n]}", "ab"[n % 2], n) for n in range(1, 19)] + [Row("cafe\u0301 is apart", "a", 30)]
+    found = look(rows).of("duplicates.forms")
+    assert found is not None and found.rows == (30,) and found.count == 1
+    assert look(rows[:-1]).of("duplicates.forms") is None
+    assert look([Row(f"cafe\u0301 {n}", "ab"[n % 2], n) for n in range(12)]).of("duplicates.forms") is None
+
+
+def test_a_spelling_that_is_seen_once_is_no_error() -> None:
+    rows = [*rows_of(["Delivery", "Refund"]), Row("one more text", "delivery", 100)]
+    found = look(rows)
+    assert found.of("counts.once") is None and found.buildable
+    assert look([*rows, Row("yet another", "alone", 101)]).of("counts.once") is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from smidgen.data.cleaning import Cleaning
     from smidgen.data.finding import Finding
     from smidgen.data.inspection import Inspection
+    from smidgen.data.read import Table as Opened
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _LABELS_SHOWN = 12
+_MENDED = ("unusable", "label_names", "leakage", "conflicts", "duplicates")
+"""Findings of which --fix mends some or all."""
 _PROPOSALS_SHOWN = 15
 
 
@@ -59,11 +63,23 @@ def check(
         print_json(checked.json() | ({"fixed": cleaning.json() | {"buildable": cleaned}} if cleaning else {}))
     else:
         _print(inspection)
+        if cleaning is None and any(inspection.of(kind) for kind in _MENDED):
+            out.print("Mend what can be mended, in a copy:")
+            out.print(f"  {_command(file, checked.table, test, task)}", markup=False, soft_wrap=True)
         if cleaning:
             _print_cleaning(cleaning)
             _print_verdict(buildable, cleaning.path.name)
     if not buildable:
         raise typer.Exit(1)
+
+
+def _command(file: str, table: Opened, test: Path | None, task: str) -> str:
+    """The call that writes a cleaned copy beside the file."""
+    place = Path(file) if file != "-" else Path("data.csv")
+    flags = ["--input", table.input.name, *(["--label", table.label.name] if table.label else [])]
+    flags += ["--task", task] if task != "classify" else []
+    flags += ["--test", str(test)] if test is not None else []
+    return shlex.join(["smidgen", "check", file, *flags, "--fix", str(place.with_suffix(f".clean{place.suffix}"))])
 
 
 def _print(inspection: Inspection) -> None:

@@ -140,7 +140,7 @@ def _plan(table: Table, survey: Survey, relabel: bool, lone: bool = False) -> li
 
 
 def _merge_spellings(survey: Survey, labels: list[list[str]], reasons: dict[int, str]) -> None:
-    common = {name: names[0] for names in spelling_variants(survey) for name in names[1:]}
+    common = {name: names[0] for names in spelling_variants(survey.counts) for name in names[1:]}
     for place, own in enumerate(labels):
         merged = sorted({common.get(name, name) for name in own})
         if merged != sorted(own):
@@ -162,7 +162,7 @@ def _settle_conflicts(survey: Survey, labels: list[list[str]], reasons: dict[int
 
 
 def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, str], gone: dict[int, str]) -> None:
-    common = {name: names[0] for names in spelling_variants(survey) for name in names[1:]}
+    common = {name: names[0] for names in spelling_variants(survey.counts) for name in names[1:]}
     for one in proposals(survey):
         if not one.clear:
             continue

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.parts import Form, Graded, Task, formed, most_columns, placing, writes
 from smidgen.core.rows import Row, joined
+from smidgen.core.settings import Settings
 from smidgen.data import near
+from smidgen.data.findings.label_names import respelt
 from smidgen.data.read import Table, open_table
 from smidgen.data.settings import DataSettings
 from smidgen.data.split import split
@@ -79,7 +83,12 @@ def gather(recipe: Recipe, task: Task) -> Examples:
         rows, dropped = _distinct(rows)
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
-    told, form = rows, task.form(rows, asked)
+    rows, form, merged = _formed(task, rows, asked)
+    if merged:
+        shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
+        command = f"smidgen check {shlex.quote(settings.train)} --label {shlex.quote(table.label.name if table.label else '')}"
+        notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Mend the file: {command} --fix OUT")
+    told = rows
     # From here on the task is the one of these rows, and theirs are the values that it knows.
     kind, written = formed(task, form), writes(formed(task, form))
     rows = _settled(rows, kind)
@@ -192,6 +201,28 @@ def _distinct(rows: Sequence[Row]) -> tuple[list[Row], int]:
             seen.add(key)
             kept.append(row)
     return kept, len(rows) - len(kept)
+
+
+def _formed(task: Task, rows: list[Row], asked: Settings) -> tuple[list[Row], Form, dict[str, str]]:
+    """The form of these rows. Where a label could not be learnt because it is seen once, and is another spelling of one that is seen more
+    often, the rows have the common spelling; which these were comes last."""
+    try:
+        return rows, task.form(rows, asked), {}
+    except DataError:
+        merged = respelt(Counter(label for row in rows for label in _labels(row.output)))
+        if not merged:
+            raise
+    rows = [replace(row, output=_merged(row.output, merged)) if merged.keys() & _labels(row.output) else row for row in rows]
+    return rows, task.form(rows, asked), merged
+
+
+def _labels(output: Any) -> list[str]:
+    found = output if isinstance(output, list) else [output]
+    return found if all(isinstance(label, str) for label in found) else []
+
+
+def _merged(output: Any, merged: dict[str, str]) -> Any:
+    return merged.get(output, output) if isinstance(output, str) else sorted({merged.get(label, label) for label in output})
 
 
 def _choices(table: Table) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data.findings.label_names import respelt
 from smidgen.data.survey import Survey
 
 FEW = 8
@@ -40,7 +41,8 @@ def look(survey: Survey) -> list[Finding]:
             )
         )
         return found
-    once = [label for label, count in ordered.items() if count == 1]
+    again = respelt(counts)  # a build takes these under their common spelling
+    once = [label for label, count in ordered.items() if count == 1 and label not in again]
     if once:
         rows = _rows_of(survey, set(once))
         found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 
 from smidgen.data import near
@@ -25,6 +26,7 @@ def look(survey: Survey) -> list[Finding]:
                 {"pairs": [[survey.rows[first].number, survey.rows[place].number] for place, first in list(repeats.items())[:EXAMPLES]]},
             )
         )
+    found += _forms(survey)
     close = _near(survey)
     if close:
         share = len(close) / len(survey.rows)
@@ -45,6 +47,25 @@ def look(survey: Survey) -> list[Finding]:
             )
         )
     return found
+
+
+def _forms(survey: Survey) -> list[Finding]:
+    """Texts in another Unicode form than the rest: `é` as one character, and as a letter with an accent behind it, are two texts."""
+    other = [place for place, text in enumerate(survey.texts) if not unicodedata.is_normalized("NFC", text)]
+    composed = sum(not survey.texts[place].isascii() for place in range(len(survey.texts))) - len(other)
+    if not other or not composed:
+        return []
+    return [
+        Finding(
+            "duplicates.forms",
+            "warning" if len(other) > 0.01 * len(survey.rows) else "note",
+            len(other),
+            f"{counted(len(other), 'text')} {'is' if len(other) == 1 else 'are'} in another Unicode form than the {composed:,} others "
+            "with letters beyond ASCII (NFD against NFC): what looks the same is not",
+            "Save all texts in one form, NFC; programs on a Mac often write NFD.",
+            tuple(survey.rows[place].number for place in other[:EXAMPLES]),
+        )
+    ]
 
 
 def exact(survey: Survey) -> dict[int, int]:

@@ -1,10 +1,12 @@
-"""Label names that look like the same thing: spelling variants, one letter apart, singular and plural, close in meaning."""
+"""Label names that look like the same thing: spelling variants, one letter apart, singular and plural, close in meaning; and names that
+programs write where a value is missing."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,14 +20,19 @@ _MOST = 1_000
 _LEAST = 5
 """Letters under which one letter makes another word."""
 _SEPARATORS = re.compile(r"[\W_]+")
+_MISSING = frozenset(
+    {"nan", "-nan", "1.#ind", "1.#qnan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "none", "null", "nil", "nat"}
+    | {"missing", "undefined", "(blank)", "(empty)", "-", "--", "?", "."}
+)
+"""What spreadsheets and programs write where there is no value, in lower case."""
 
 
 def look(survey: Survey) -> list[Finding]:
     """Variants that --fix merges, and pairs that a person should look at."""
     found = []
-    variants = spelling_variants(survey)
+    variants = spelling_variants(survey.counts)
     if variants:
-        shown = [" = ".join(repr(name) for name in names) for names in variants]
+        shown = [" = ".join(repr(name) for name in names) + _form(names) for names in variants]
         found.append(
             Finding(
                 "label_names",
@@ -36,6 +43,7 @@ def look(survey: Survey) -> list[Finding]:
                 details={"variants": [{name: survey.counts[name] for name in names} for names in variants[:EXAMPLES]]},
             )
         )
+    found += _missing(survey)
     settled = {frozenset((one, other)) for names in variants for one in names for other in names}
     alike = [pair for pair in _alike(survey) if frozenset(pair[:2]) not in settled]
     if alike:
@@ -53,13 +61,45 @@ def look(survey: Survey) -> list[Finding]:
     return found
 
 
-def spelling_variants(survey: Survey) -> list[list[str]]:
-    """Groups of labels that differ in case, spacing and punctuation only, the commonest spelling first."""
+def spelling_variants(counts: Mapping[str, int]) -> list[list[str]]:
+    """Groups of labels that differ in case, spacing, punctuation and Unicode form only, the commonest spelling first."""
     same: dict[str, list[str]] = defaultdict(list)
-    for name in survey.counts:
+    for name in counts:
         same[_plain(name)].append(name)
-    groups = [sorted(names, key=lambda name: (-survey.counts[name], name)) for names in same.values() if len(names) > 1]
+    groups = [sorted(names, key=lambda name: (-counts[name], name)) for names in same.values() if len(names) > 1]
     return sorted(groups)
+
+
+def respelt(counts: Mapping[str, int]) -> dict[str, str]:
+    """The labels that are seen once and are another spelling of one that is seen more often, each with that one."""
+    return {name: names[0] for names in spelling_variants(counts) for name in names[1:] if counts[name] == 1}
+
+
+def _form(names: Sequence[str]) -> str:
+    """What cannot be seen: that names differ in their Unicode form alone."""
+    plain = {unicodedata.normalize("NFC", name) for name in names}
+    return " (the same letters in two Unicode forms, NFC and NFD)" if len(plain) < len(names) else ""
+
+
+def _missing(survey: Survey) -> list[Finding]:
+    """Labels that read as a missing value. They may be meant (NA is Namibia), so --fix leaves them."""
+    names = [name for name in survey.counts if name.strip().casefold() in _MISSING]
+    if not names or survey.labels is None:
+        return []
+    wanted = set(names)
+    rows = [row.number for row, labels in zip(survey.rows, survey.labels, strict=True) if wanted.intersection(labels)]
+    return [
+        Finding(
+            "label_names.missing",
+            "warning",
+            len(rows),
+            f"{counted(len(rows), 'row')} {'has' if len(rows) == 1 else 'have'} a label that reads as a missing value: "
+            f"{', '.join(map(repr, names[:5]))}",
+            "Fill in the labels, or remove the rows; keep a name that is meant.",
+            tuple(rows[:EXAMPLES]),
+            {"labels": {name: survey.counts[name] for name in names}},
+        )
+    ]
 
 
 def _alike(survey: Survey) -> list[tuple[str, str, str]]:
@@ -125,7 +165,7 @@ def _meanings(survey: Survey) -> Iterator[tuple[str, str, str]]:
 
 
 def _words(name: str) -> list[str]:
-    return _SEPARATORS.sub(" ", name.casefold()).split()
+    return _SEPARATORS.sub(" ", unicodedata.normalize("NFC", name.casefold())).split()
 
 
 def _plain(name: str) -> str:
