@@ -159,6 +159,30 @@ def delay(before: float, after: float, good: int, most: int, seed: int, claim: C
     return None
 
 
+def lossy(risk: float, lost: float, most: int, seed: int, claim: Claim, where: str = "any", drops: bool = False) -> tuple[int | None, int]:
+    """Audits drawn until the certificate is revoked, None where it is not within `most`; and until it is where lost ones are dropped,
+    as it was once, 0 where it never is, or with `drops` off.
+
+    `where` they are lost: at `any` answer with the same chance, at `wrong` answers alone, or `together`, in runs of twenty.
+    """
+    rng = np.random.default_rng([seed, 11])
+    wrong = rng.random(most) < risk
+    gone = rng.random(most) < lost
+    if where == "wrong":
+        gone = wrong & (rng.random(most) < lost / risk)
+    elif where == "together":
+        gone = np.repeat(rng.random(-(-most // 20)) < lost, 20)[:most]
+    audit, dropping, at, without = Audit(claim.alpha, claim.delta), Audit(claim.alpha, claim.delta), 0, 0
+    for number, (loss, away) in enumerate(zip(wrong.tolist(), gone.tolist(), strict=True), 1):
+        if drops and not away and not without and dropping.observe(float(loss)):
+            without = number
+        if not at and (audit.lost() if away else audit.observe(float(loss))):
+            at = number
+        if at and (without or not drops):
+            break
+    return at or None, without
+
+
 def _row(name: str, n: int, found: list[Drawn], claim: Claim) -> str:
     shares = np.array([one.share for one in found])
     over = np.mean([one.risk > claim.alpha for one in found])
@@ -201,6 +225,24 @@ def main() -> None:
                 median, late = np.percentile(known, [50, 90]).round().astype(int)
                 cells = [f"{value:,}" if value <= 4000 else "more than 4,000" for value in (median, late)]
                 print(f"| {before:.1%} → {before + rise:.1%} | {good:,} | {cells[0]} | {cells[1]} | {(known <= 4000).mean():.0%} |")
+    print("\n| true risk | lost | revoked within 2,000 | at the median | lost ones dropped |\n|---|---|---|---|---|")
+    for risk, lost, where in (
+        *((0.07, 0.10, where) for where in ("any", "wrong", "together")),
+        *((0.07, share, "any") for share in (0.0, 0.01, 0.02)),
+        (0.07, 0.03, "wrong"),
+        (0.10, 0.05, "wrong"),
+        (0.10, 0.10, "wrong"),
+        *((0.05, share, "any") for share in (0.0, 0.01, 0.02, 0.05)),
+        *((0.03, share, "any") for share in (0.01, 0.02)),
+        *((0.03, share, "together") for share in (0.01, 0.05)),
+    ):
+        at, dropped = zip(
+            *(lossy(risk, min(lost, risk) if where == "wrong" else lost, 2000, seed, claim, where, True) for seed in range(300)),
+            strict=True,
+        )
+        known = [one for one in at if one is not None]
+        middle = f"{np.median([2001 if one is None else one for one in at]):,.0f}" if len(known) * 2 > len(at) else "more"
+        print(f"| {risk:.0%} | {lost:.0%}, {where} | {len(known)} of {len(at)} | {middle} | {sum(map(bool, dropped))} |")
     alarms = [delay(claim.alpha, claim.alpha, 0, 2000, seed, claim) for seed in range(seeds)]
     print(f"\nFalse alarms in {seeds} streams of 2,000 audits at a risk of exactly α: {sum(at is not None for at in alarms) / seeds:.1%}")
 

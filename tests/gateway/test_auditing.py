@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.gateway.test_certificates import NOW, SUBJECT, folder, given, own_home  # noqa: F401
+from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home  # noqa: F401
 
 from smidgen.gateway import auditing, revocation
 from smidgen.gateway.standing import Decision, State, standing
@@ -171,3 +171,104 @@ def test_of_a_certificate_by_segments_one_that_errs_is_not_hidden_by_the_others(
     found = standing(folder, SUBJECT, NOW)
     assert found.state is State.REVOKED and "most speaks the segment bad against it" in found.why
     assert auditing.audited(paper).losses / auditing.audited(paper).audits < 0.08
+
+
+WEEK = timedelta(days=7)
+
+
+def test_lost_audits_count_as_wrong_through_restarts(folder: Path) -> None:  # noqa: F811
+    """Every second one is lost, and none of the others is wrong."""
+    paper = given(folder)
+    told = []
+    for _ in range(60):
+        told.append(auditing.lost(folder, paper, now=NOW))
+        auditing.observe(folder, paper, 0.0, now=NOW)
+    assert 3 < told.index(True) < 40
+    found = standing(folder, SUBJECT, NOW)
+    assert found.state is State.REVOKED and "too many audits were never answered, which count as wrong" in found.why
+    assert (auditing.audited(paper).losses, auditing.audited(paper).never_answered) == (0.0, 60)
+
+
+def test_what_was_drawn_by_a_process_that_died_is_lost_and_counts_once(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    for _ in range(8):
+        auditing.drawn(folder, paper, "dead", NOW)
+    auditing.drawn(folder, paper, "alive", NOW + timedelta(minutes=14))
+    auditing.observe(folder, paper, 0.0, now=NOW + timedelta(minutes=14), owner="alive")
+    assert auditing.audited(paper).never_answered == 0 and auditing.kept(paper).open == {"dead": (8, NOW)}
+    auditing.observe(folder, paper, 0.0, now=NOW + timedelta(minutes=16))
+    found = auditing.audited(paper)
+    assert found.never_answered == 8 and not found.revoked and auditing.kept(paper).open == {}
+    one = given(folder, id="0" * 31 + "2")
+    auditing.observe(folder, one, 0.0)
+    auditing.lost(folder, one)
+    auditing.observe(folder, one, 0.0)
+    assert auditing.audited(one).evidence == found.evidence
+
+
+def test_what_may_not_leave_is_neither_heard_nor_lost(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    auditing.drawn(folder, paper, "one", NOW)
+    before = auditing.audited(paper).json()
+    auditing.barred(folder, paper, "one", NOW)
+    kept = auditing.kept(paper)
+    assert (kept.barred, kept.open, kept.audit.json()) == (1, {}, before)
+
+
+def test_a_certificate_without_audits_goes_stale_and_holds_again_when_one_comes(folder: Path) -> None:  # noqa: F811
+    paper = given(folder, audit_days=7)
+    auditing.answered(paper, 499, NOW)
+    assert standing(folder, SUBJECT, NOW + WEEK + timedelta(hours=1)).valid, "so few that none may have been drawn"
+    auditing.answered(paper, 1, NOW + timedelta(days=6))
+    assert standing(folder, SUBJECT, NOW + WEEK).valid
+    found = standing(folder, SUBJECT, NOW + WEEK + timedelta(hours=1))
+    assert (found.state, found.decide(1.0, now=NOW + DAY)) == (State.UNAUDITED, Decision.ESCALATE)
+    assert "no audit has come since 2026-06-01 12:00 UTC, though 500 answers were given: it allows 7 days of that" in found.why
+    auditing.lost(folder, paper, now=NOW + WEEK)
+    assert standing(folder, SUBJECT, NOW + WEEK + timedelta(hours=1)).state is State.UNAUDITED, "a lost one says nothing"
+    auditing.observe(folder, paper, 0.0, now=NOW + WEEK)
+    assert standing(folder, SUBJECT, NOW + 2 * WEEK).valid
+
+
+def test_a_larger_share_should_be_heard_of_sooner(folder: Path) -> None:  # noqa: F811
+    paper = given(folder, audit_days=7)
+    auditing.declare(paper, 0.5)
+    auditing.answered(paper, 20, NOW)
+    assert standing(folder, SUBJECT, NOW + WEEK + timedelta(hours=1)).state is State.UNAUDITED
+
+
+def test_an_older_certificate_knows_no_such_bound_and_is_written_as_before(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    assert b"audit_days" not in paper.content and "audit_days" in given(folder, audit_days=7).facts()
+    paper = given(folder)
+    auditing.answered(paper, 100_000, NOW)
+    assert standing(folder, SUBJECT, NOW + 8 * WEEK).valid
+
+
+def test_a_state_of_an_older_smidgen_goes_on(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    for number in range(30):
+        auditing.observe(folder, paper, float(number % 15 == 0))
+    state = json.loads(auditing.place(paper.id).read_bytes())
+    old = {name: value for name, value in state.items() if name not in ("lost", "watch", "share", "each", "segments")}
+    auditing.place(paper.id).write_text(json.dumps(old))
+    assert auditing.audited(paper).audits == 30 and auditing.kept(paper).silence.answers == 0
+    assert not auditing.observe(folder, paper, 0.0)
+    assert "lost" in json.loads(auditing.place(paper.id).read_bytes())
+
+
+@pytest.mark.parametrize("watch", [[], {"answers": -1}, {"since": "x"}, {"open": {"a": 3}}, {"open": {"a": [-1, 0]}}, {"since": 1e300}])
+def test_a_damaged_watch_revokes(folder: Path, watch: object) -> None:  # noqa: F811
+    paper = given(folder)
+    auditing.observe(folder, paper, 0.0)
+    state = json.loads(auditing.place(paper.id).read_bytes())
+    auditing.place(paper.id).write_text(json.dumps({**state, "watch": watch}))
+    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+
+
+def test_what_is_under_way_is_not_carried_over_to_the_next_certificate(folder: Path) -> None:  # noqa: F811
+    old, new = given(folder), given(folder, id="0" * 31 + "2")
+    auditing.observe(folder, old, 1.0)
+    auditing.drawn(folder, old, "one", NOW)
+    auditing.go_on(old, new)
+    assert auditing.audited(new).json() == auditing.audited(old).json() and auditing.kept(new).open == {}

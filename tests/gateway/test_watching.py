@@ -304,3 +304,40 @@ def test_a_time_that_cannot_be_read_escalates(folder: Path, own_home: Path, time
     clock.place(signed.id).write_bytes(content)
     for found in (Watch(folder, SUBJECT, time)(), standing(folder, SUBJECT, time.now)):
         assert found.state is State.SET_BACK and "cannot be read" in found.why
+
+
+def test_answers_without_an_audit_make_it_stale_also_over_a_restart(folder: Path, time: Time, settled: None) -> None:  # noqa: F811
+    signed = given(folder, audit_days=7)
+    watch = Watch(folder, SUBJECT, time)
+    for _ in range(520):
+        assert watch().valid
+        watch.answered(signed)
+    time.now += MINUTE
+    assert watch.known() is None, "they are to be written down"
+    assert watch().valid and auditing.kept(signed).silence.answers == 520
+    time.now += 8 * DAY
+    for looked in (watch, Watch(folder, SUBJECT, time)):
+        assert looked().state is State.UNAUDITED
+    auditing.observe(folder, signed, 0.0, now=time.now)
+    assert watch().valid and auditing.kept(signed).silence.answers == 0
+
+
+def test_answers_are_counted_where_the_home_cannot_be_written(
+    folder: Path,  # noqa: F811
+    time: Time,
+    settled: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signed = given(folder, audit_days=7)
+
+    def full(*given: object, **more: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(auditing, "answered", full)
+    watch = Watch(folder, SUBJECT, time)
+    for _ in range(520):
+        assert watch().valid
+        watch.answered(signed)
+    time.now += 8 * DAY
+    watch()
+    assert watch().state is State.UNAUDITED

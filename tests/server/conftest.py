@@ -139,6 +139,12 @@ def error() -> Callable[[httpx.Response, int], dict[str, Any]]:
     return error_of
 
 
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audits ask again at once."""
+    monkeypatch.setattr("smidgen.server.auditor.WAITS", (0.0, 0.0))
+
+
 @pytest.fixture
 def upstream() -> Iterator[UpstreamStub]:
     """A large model's server."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -319,7 +319,9 @@ def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, 
     running = gateway()
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
     until(running, {"unanswered": 1.0})
-    assert auditing.audited(paper).audits == 0 and len(upstream.seen) == 1
+    final = said.status == 401 or any(len(piece) > MOST_BYTES // 8 for piece in said.pieces or [])
+    assert (auditing.audited(paper).audits, len(upstream.seen)) == (0, 1 if final else 3)
+    assert auditing.audited(paper).never_answered == 1 and "smidgen_certificate_audits_lost" in running.client.get("/metrics").text
 
 
 @pytest.mark.parametrize(
@@ -449,3 +451,72 @@ def test_where_the_request_is_the_reference_nobody_is_asked(model: Model, said: 
     asyncio.run(asyncio.wait_for(audited(), 10))
     found = auditing.audited(paper)
     assert found.audits == 1 and found.losses == pytest.approx(loss)
+
+
+class Late(Watch):
+    """Watches with a clock that a test moves on."""
+
+    late = timedelta(0)
+
+    def __init__(self, bundle: Path, subject: Any, **more: Any) -> None:
+        super().__init__(bundle, subject, lambda: datetime.now(UTC) + Late.late, **more)
+
+
+@pytest.fixture
+def late(monkeypatch: Any) -> Iterator[type[Late]]:
+    monkeypatch.setattr("smidgen.flows.vouching.Watch", Late)
+    monkeypatch.setattr("smidgen.gateway.watching._SETTLED_NS", 0)
+    yield Late
+    Late.late = timedelta(0)
+
+
+def test_an_operator_who_pauses_audits_gets_a_stale_certificate_and_audits_revive_it(
+    gateway: Any, upstream: UpstreamStub, model: Model, late: type[Late], monkeypatch: Any
+) -> None:
+    paper = certify(model, reference=AGAINST_MODEL, audit_days=7)
+    monkeypatch.setattr(auditing, "SHARE", 0.5)  # twenty answers must have an audit among them
+    upstream.answer = right
+    running = gateway(audit_share=0.0)
+    for number in range(25):
+        if number == 20:
+            late.late = timedelta(days=8)
+        answered = running.post(CHAT, asking(text(3, number)))
+    assert (answered.headers["x-smidgen-answered-by"], answered.headers["x-smidgen-escalated"]) == ("upstream", "not audited")
+    assert value(running, 'smidgen_certificate_state{model="support",state="not audited"}') == "1.0"
+    assert float(value(running, "smidgen_certificate_answers_since_audit")) >= 20
+    again = gateway(audit_share=1.0)  # another server of this home: it is remembered
+    assert again.post(CHAT, asking(text(3, 30))).headers["x-smidgen-escalated"] == "not audited"
+    until(again, {"agreed": 1.0})
+    assert auditing.audited(paper).audits == 1
+    assert again.post(CHAT, asking(text(3, 31))).headers["x-smidgen-answered-by"] == "local"
+
+
+def test_while_no_upstream_answers_it_stays_stale(
+    gateway: Any, upstream: UpstreamStub, model: Model, late: type[Late], monkeypatch: Any
+) -> None:
+    paper = certify(model, reference=AGAINST_MODEL, audit_days=7)
+    monkeypatch.setattr(auditing, "SHARE", 0.5)
+    auditing.answered(paper, 100, datetime.now(UTC))
+    late.late = timedelta(days=8)
+    upstream.answer = lambda seen: Said(status=401, body=b"{}")
+    running = gateway()
+    for number in range(3):
+        assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-escalated"] == "not audited"
+    until(running, {"unanswered": 3.0})
+    assert auditing.audited(paper).never_answered == 3 and not auditing.audited(paper).revoked
+
+
+def test_audits_that_are_refused_at_the_wrong_answers_revoke(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    """The upstream refuses what the bundle gets wrong, every second request: of the audits that are answered none is wrong."""
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: Said(status=400, body=b"{}") if int(seen.body.split(b"number ")[1].split(b'"')[0]) % 2 else right(seen)
+    running = gateway()
+    asked = 0
+    while running.post(CHAT, asking(text(3, asked))).headers["x-smidgen-answered-by"] == "local":
+        asked += 1
+        until(running, {name: float(n) for name, n in (("agreed", (asked + 1) // 2), ("unanswered", asked // 2)) if n})
+        assert asked < 200
+    found = auditing.audited(paper)
+    assert found.revoked and found.losses == 0 and found.never_answered > 3
+    gone = revocation.revoked(model.folder, paper.id)
+    assert gone is not None and "too many audits were never answered" in gone.reason

@@ -53,7 +53,7 @@ def certify(model: Model, threshold: float | None = None, alpha: float = 0.05, *
         "delta": 0.05,
         "answering": (entry,),
         "method": "exact binomial",
-        "calibration": Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000),
+        "calibration": Calibration(file_sha256="c" * 64, rows_sha256=(changes.get("id", "d") * 64)[:64], n=1000),
         "created": now,
         "valid_until": now + timedelta(days=90),
         "smidgen_version": "0.1.0",

@@ -81,6 +81,13 @@ def certify(
         typer.Option(metavar="K/N", help="With --reference or --loss judge: of N reviewed verdicts, K were wrong (of marks: too high)."),
     ] = None,
     valid_days: Annotated[int, typer.Option(help="Days until it expires.")] = 90,
+    audit_days: Annotated[
+        int | None,
+        typer.Option(
+            help="Days for which answers may be given while no audit comes; then everything escalates until one does. 0: no bound "
+            "(default: 7 where smidgen serve audits by itself, against the large model or the request; else 0)."
+        ),
+    ] = None,
     segment: Annotated[
         str | None, typer.Option(help="A threshold for each value of this column, or, with label, for each label that is answered.")
     ] = None,
@@ -150,6 +157,7 @@ def certify(
             loss=loss,
             overall=overall,
             distinct=distinct,
+            audit_days=audit_days,
         )
         try:
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model, ExitStack() as stack:

@@ -176,6 +176,8 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
             kind = found.certificate.reference.kind
             people = f"; smidgen audit {model.folder} has people do it" if kind in ("gold", "reviews") and settings.capture != "off" else ""
             yield f"{model.name}: nothing watches its certificate, which is against {found.certificate.reference.words}: {what}{people}"
+            if found.certificate.audit_days:
+                yield f"{model.name}: after {found.certificate.audit_days} days of answers without an audit everything escalates"
     if watched:
         yield (
             f"audits: {settings.audit_share:.3g} of the answers of {', '.join(watched)}, certified against the large model, are sent to "

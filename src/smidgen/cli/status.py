@@ -51,7 +51,10 @@ def _show_bundles(bundles: list[dict[str, Any]]) -> None:
         shown = ("", "", "")
         if audits is not None:
             known = "error" not in audits
-            shown = (f"{audits['audits']:,}", f"{audits['losses']:.4g}", _evidence(audits)) if known else ("[red]unreadable[/]", "", "")
+            shown = ("[red]unreadable[/]", "", "")
+            if known:
+                lost = f" ({audits['lost']:,} lost)" if audits["lost"] else ""
+                shown = (f"{audits['audits']:,}{lost}", f"{audits['losses']:.4g}", _evidence(audits))
         table.add_row(name, f"[{colour}]{paper['state']}[/]", f"{paper['alpha']:.1%}" if "alpha" in paper else "", *shown)
     out.print(table)
     out.print()

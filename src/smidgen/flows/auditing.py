@@ -17,11 +17,14 @@ class Evidence:
     """What the audits of a certificate have come to.
 
     Attributes:
-        audits: how many there were.
+        audits: how many were answered.
         losses: the sum of their losses.
         evidence: the largest so far, against the certificate.
         needed: with how much it is revoked.
         revoked: whether it is, by audits.
+        lost: how many were drawn and never answered.
+        barred: how many were drawn and could not leave.
+        answers: given since the last audit that was answered.
     """
 
     audits: int
@@ -29,6 +32,9 @@ class Evidence:
     evidence: float
     needed: float
     revoked: bool
+    lost: int = 0
+    barred: int = 0
+    answers: int = 0
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
@@ -46,22 +52,38 @@ def declare(paper: Certificate, least_probability: float, *, anew: bool = False)
     auditing.declare(paper, least_probability, anew=anew)
 
 
-def take_in(bundle: Path, paper: Certificate, loss: float, probability: float, segment: str | None = None) -> bool:
+def drawn(bundle: Path, paper: Certificate, owner: str) -> None:
+    """Write down that an audit was drawn, before it is asked: one that is never settled counts as lost. `owner`: who asks. Raises OSError
+    where it cannot be written."""
+    auditing.drawn(bundle, paper, owner)
+
+
+def barred(bundle: Path, paper: Certificate, owner: str) -> None:
+    """Take in that an audit that was drawn may not leave. Raises OSError where it cannot be written."""
+    auditing.barred(bundle, paper, owner)
+
+
+def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: float, segment: str | None = None, owner: str = "") -> bool:
     """Take in one audited answer; returns whether the certificate is revoked by its audits. From then on every request escalates.
 
     Args:
         bundle: folder of the bundle.
         paper: the certificate that the answer was given under.
-        loss: of the answer against the certificate's reference, 0..1; where answers are right or wrong, 1 for a wrong one.
+        loss: of the answer against the certificate's reference, 0..1; where answers are right or wrong, 1 for a wrong one. None where the
+            audit was drawn and never answered: see `stats/audit.py` for what that counts.
         probability: with which this request was chosen to be audited, decided before its loss was known. What people say of their own
             accord was not chosen in any such way, and is no audit: who complains is not a random client. Where `declare` was not called,
             it is the same for every request; else none is under what was declared.
         segment: of a certificate by segments, the request's: the label that was answered, or what its column has. None where that is not
             known: then the audit counts among all of them, and none of its own.
+        owner: who drew it, where `drawn` was told.
 
     Raises ValueError for a loss or a probability that cannot be, OSError where the state cannot be written; then nothing is taken in.
     """
-    revoked = auditing.observe(bundle, paper, loss, probability, segment=segment)
+    if loss is None:
+        revoked = auditing.lost(bundle, paper, probability, segment=segment, owner=owner)
+    else:
+        revoked = auditing.observe(bundle, paper, loss, probability, segment=segment, owner=owner)
     if revoked:
         _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
     return revoked
@@ -69,5 +91,15 @@ def take_in(bundle: Path, paper: Certificate, loss: float, probability: float, s
 
 def evidence(paper: Certificate) -> Evidence:
     """What there is so far. Raises OSError or ValueError where the state cannot be read."""
-    found = auditing.audited(paper)
-    return Evidence(found.audits, found.losses, found.most, 1 / found.delta, found.revoked)
+    kept = auditing.kept(paper)
+    found = kept.audit
+    return Evidence(
+        found.audits,
+        found.losses,
+        found.most,
+        1 / found.delta,
+        found.revoked,
+        found.never_answered,
+        kept.barred,
+        kept.silence.answers,
+    )

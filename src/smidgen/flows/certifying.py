@@ -34,6 +34,8 @@ from smidgen.stats.certified import Claim, Judge, Outcome, Step, certified, leve
 from smidgen.stats.spending import share
 
 _LONGEST_DAYS = 3650
+AUDIT_DAYS = 7
+"""For so long answers may be given while no audit comes, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Terms:
             where a sample is looked at once.
         loss: of texts, what alpha bounds the mean of: see `flows/losses.py`. With `attributes` the reference is the request itself.
         overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
+        audit_days: days for which answers may be given while no audit comes; None for a week where the gateway audits by itself, against
+            the large model or the request, and for no bound elsewhere.
         distinct: whether each text counts once, and the promise is of distinct texts. It is, too, where the rows are no fair sample of
             requests.
     """
@@ -67,6 +71,14 @@ class Terms:
     loss: Choice = "likeness"
     overall: float | None = None
     distinct: bool = False
+    audit_days: int | None = None
+
+    @property
+    def unheard(self) -> int:
+        """The days, 0 for any number."""
+        if self.audit_days is not None:
+            return self.audit_days
+        return AUDIT_DAYS if self.reference in ("model", "request") else 0
 
     @property
     def level(self) -> float:
@@ -172,6 +184,7 @@ def certify_drawn(
             terms.overall,
             sample.distinct,
             f"{friend.whose} from" if sample.calibration.left_out else "",
+            terms.unheard,
         ),
         bundle=subject_of(model.manifest),
         task=model.manifest.task,
@@ -192,6 +205,7 @@ def certify_drawn(
         created=now,
         valid_until=until,
         unchecked=(*unchecked, *sample.unchecked),
+        audit_days=terms.unheard,
         begun=True,
         smidgen_version=VERSION,
     ).signed()
@@ -252,6 +266,8 @@ def _check(terms: Terms) -> None:
     within(terms.alpha, terms.delta, terms.overall)
     if not 1 <= terms.valid_days <= _LONGEST_DAYS:
         raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
+    if terms.audit_days is not None and not 0 <= terms.audit_days <= _LONGEST_DAYS:
+        raise InputError("days without an audit are out of range", value=terms.audit_days, todo="Give --audit-days 7, or 0 for no bound.")
     agree(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
         raise InputError(

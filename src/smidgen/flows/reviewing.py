@@ -33,7 +33,7 @@ from smidgen.flows.vouching import subject_of
 from smidgen.gateway import auditing
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.ruling import segment_of
-from smidgen.gateway.standing import standing
+from smidgen.gateway.standing import State, standing
 from smidgen.parts import registry
 from smidgen.store import atomic
 from smidgen.store.traffic.given import Given, Place
@@ -167,7 +167,8 @@ def opened(folder: Path, store: Traffic, share: float | None = None, now: dateti
     manifest = read_manifest(folder)
     found = standing(folder, subject_of(manifest), now)
     paper = found.certificate
-    if not found.valid or paper is None:
+    # One that is stale for want of audits holds again once they come.
+    if not (found.valid or found.state is State.UNAUDITED) or paper is None:
         raise CertificateError(
             "nothing is answered under this bundle's certificate, so there is nothing to audit",
             value=f"{found.state.value}: {found.why}",

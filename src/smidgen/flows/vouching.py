@@ -44,6 +44,12 @@ def voucher(folder: Path | None, manifest: Manifest | None, large: frozenset[str
     return watch
 
 
+def answered(vouch: Voucher, found: Standing) -> None:
+    """Note that an answer was given under the certificate that was found to hold: audits must follow some day."""
+    if isinstance(vouch, Watch) and found.certificate is not None:
+        vouch.answered(found.certificate)
+
+
 async def stands(vouch: Voucher) -> Standing:
     """How a certificate stands now; files are read in a thread, and only where one has changed."""
     known = vouch.known() if isinstance(vouch, Watch) else None

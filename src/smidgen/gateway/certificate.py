@@ -137,6 +137,8 @@ class Certificate(_Part):
         answering: one entry, or one a segment that is certified. Requests of any other segment escalate.
         method: the test.
         unchecked: what could not be checked when it was given, in words.
+        audit_days: days for which answers may be given while no audit comes; then it goes stale. 0: no matter how many. It is written only
+            where it is asked: older certificates keep their signature.
         begun: whether the state of its audits was written down, on the machine whose key signed it, before it was given: where that machine
             has none, it was lost. It is written only where it is so: older certificates keep their signature.
         key: the public key of who signed, base64 of 32 bytes.
@@ -162,6 +164,7 @@ class Certificate(_Part):
     created: AwareDatetime
     valid_until: AwareDatetime
     unchecked: tuple[str, ...] = ()
+    audit_days: int = Field(default=0, ge=0)
     begun: bool = False
     smidgen_version: str
     key: str = ""
@@ -208,7 +211,7 @@ class Certificate(_Part):
         for part, name in (("calibration", "jobs"), ("calibration", "marks"), ("reference", "model")):
             if not facts[part][name]:
                 del facts[part][name]
-        for name in ("measure", "begun", "overall", "counts"):
+        for name in ("measure", "begun", "overall", "counts", "audit_days"):
             if not facts[name]:
                 del facts[name]
         return facts
@@ -220,12 +223,21 @@ class Certificate(_Part):
         return facts
 
 
-def statement(alpha: float, delta: float, until: datetime, overall: float | None = None, distinct: bool = False, without: str = "") -> str:
+def statement(
+    alpha: float,
+    delta: float,
+    until: datetime,
+    overall: float | None = None,
+    distinct: bool = False,
+    without: str = "",
+    audit_days: int = 0,
+) -> str:
     """The promise, in the words of the documentation, with its numbers.
 
     Args:
         distinct: whether each text was counted once.
         without: whose texts were left out of the sample, and so are not in the promise: "the bundle was made from", for example.
+        audit_days: days for which answers may go without an audit; 0 for any number.
     """
     what = "distinct texts" if distinct else "requests"
     left_out = f" (but for texts that {without})" if without else ""
@@ -233,7 +245,8 @@ def statement(alpha: float, delta: float, until: datetime, overall: float | None
     return (
         f"of the {what} answered locally{left_out}, at most α = {alpha:.4g} disagree with the reference, "
         f"with confidence 1−δ = {1 - delta:.4g}, {besides}for traffic exchangeable with the calibration sample; "
-        f"valid until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC or until revoked."
+        f"valid until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC or until revoked"
+        + (f", while answers do not go without an audit for over {audit_days} days." if audit_days else ".")
     )
 
 

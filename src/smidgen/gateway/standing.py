@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from smidgen.core.errors import BundleError, CertificateError, InputError
 from smidgen.gateway import auditing, clock, revocation, signing
 from smidgen.gateway import certificate as papers
+from smidgen.gateway.auditing import Silence
 from smidgen.gateway.certificate import Answered, Certificate, Subject
 from smidgen.store.line import line_of
 
@@ -29,6 +30,7 @@ class State(StrEnum):
     BUNDLE = "bundle changed"
     REVOKED = "revoked"
     STALE = "stale"
+    UNAUDITED = "not audited"
     REFERENCE = "another large model"
     EARLY = "not yet valid"
     EXPIRED = "expired"
@@ -45,11 +47,19 @@ class Decision(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a bundle's certificate stood when it was looked at. `why` is a clause; `certificate` is there where it could be read, and is to
-    be believed where the state is `VALID` alone."""
+    be believed where the state is `VALID` alone. `silence`: the answers that were given since its last audit; it goes stale at
+    `stale_from`, where that is known."""
 
     state: State
     why: str
     certificate: Certificate | None = None
+    silence: Silence = field(default_factory=Silence)
+    stale_from: datetime | None = None
+
+    def after(self, silence: Silence, share: float) -> Standing:
+        """The same where so many answers were given since the last audit; of the answers, `share` are audited."""
+        until = silence.stale_from(self.certificate, share) if self.certificate is not None else None
+        return replace(self, silence=silence, stale_from=until)
 
     @property
     def valid(self) -> bool:
@@ -111,13 +121,16 @@ def written(bundle: Path, subject: Subject, large: frozenset[str] | None = None)
         if error.missing:
             return Standing(State.NONE, f"there is no {file.name} beside the bundle")
         return Standing(State.DAMAGED, str(error))
+    kept = None
     try:
         state, why = _state(found, bundle, subject)
-    except OSError as error:
+        if state is State.VALID:
+            kept = auditing.kept(found)
+    except (OSError, ValueError) as error:
         state, why = State.DAMAGED, f"it cannot be checked ({error})"
     if state is State.VALID and not _against(found, large):
         state, why = State.REFERENCE, f"it is against {found.reference.words}, and requests escalate to {', '.join(sorted(large or ()))}"
-    return Standing(state, why, found)
+    return Standing(state, why, found) if kept is None else Standing(state, why, found).after(kept.silence, kept.share)
 
 
 def at(found: Standing, now: datetime, seen: datetime) -> Standing:
@@ -130,7 +143,11 @@ def at(found: Standing, now: datetime, seen: datetime) -> Standing:
         why = f"this machine's clock says {then}, and it said {before} before: set it right, or certify again"
         return Standing(State.SET_BACK, why, found.certificate)
     outside = _outside(found.certificate, max(now, seen))
-    return Standing(*outside, found.certificate) if outside is not None else found
+    if outside is not None:
+        return Standing(*outside, found.certificate)
+    if found.stale_from is not None and max(now, seen) > found.stale_from:
+        return replace(found, state=State.UNAUDITED, why=auditing.unheard(found.certificate, found.silence))
+    return found
 
 
 def timeless(certificate: Certificate, error: Exception) -> Standing:

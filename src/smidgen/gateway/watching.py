@@ -11,22 +11,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from smidgen.core.errors import CertificateError
 from smidgen.gateway import auditing, revocation, signing, standing
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.certificate import Subject
+from smidgen.gateway.certificate import Certificate, Subject
 from smidgen.gateway.clock import Clock
 from smidgen.gateway.standing import Standing, State
 from smidgen.store.line import line_of
 
 _SETTLED_NS = 2_000_000_000
 """Coarsest times of files in use. A file that was changed less than this ago could be changed again and look the same: it is read anew."""
+
+_EACH = timedelta(minutes=1)
+"""Answers are written down that often, and the first one at once."""
+_RETRY = timedelta(seconds=10)
+_AT_ONCE = 50
+"""So many are not waited with."""
 
 _REBUILT = "the bundle's files were changed since it was opened: restart the server"
 
@@ -52,6 +59,18 @@ class _Held:
     def audited(self) -> bool:
         """Whether there was an audit meanwhile."""
         return self.audits is not None and stamp(self.audits[0]) != self.audits[1]
+
+
+@dataclass(slots=True)
+class _Given:
+    """Answers that were given under a certificate and are not written down yet: how many, the first of them, when it was last done, and
+    when it last failed, with how many of them."""
+
+    count: int = 0
+    first: datetime | None = None
+    kept: datetime | None = None
+    tried: datetime | None = None
+    unwritten: int = 0
 
 
 class Watch:
@@ -80,11 +99,25 @@ class Watch:
         self._pointers = (line.file,) if line is not None else ()
         self._held: _Held | None = None
         self._clock: Clock | None = None
+        self._guard = threading.Lock()
+        self._given: dict[str, _Given] = {}
+
+    def answered(self, paper: Certificate) -> None:
+        """Note that an answer was given under this certificate. It is written down at one of the next looks."""
+        if not paper.audit_days:
+            return
+        now = self._now()
+        with self._guard:
+            if paper.id not in self._given:
+                self._given = {paper.id: _Given()}  # a certificate that was replaced is not asked for any more
+            given = self._given[paper.id]
+            given.first = given.first if given.count else now
+            given.count += 1
 
     def known(self) -> Standing | None:
         """How it stands, where nothing has changed since it was read; None where it must be read. Looks at the disk and reads nothing."""
         held = self._held
-        if held is None or held.changed or held.audited:
+        if held is None or held.changed or held.audited or self._due(held) is not None:
             return None
         if held.clock is None:
             return held.standing
@@ -94,8 +127,11 @@ class Watch:
     def __call__(self) -> Standing:
         """How it stands now. Reads files where anything has changed, and writes down the time where that is due; raises nothing."""
         held = self._held
+        if held is not None and (due := self._due(held)) is not None:
+            self._note(held, due)
         if held is None or held.changed or (held.audited and not self._go_on(held)):
             held = self._read()
+        held = self._held or held
         if held.clock is None:
             return held.standing
         now = self._now()
@@ -144,12 +180,42 @@ class Watch:
         path, _ = held.audits
         now = stamp(path)
         try:
-            revoked = auditing.audited(held.standing.certificate).revoked
+            kept = auditing.kept(held.standing.certificate)
         except (OSError, ValueError):
             return False
+        revoked = kept.audit.revoked
         if not revoked:
-            self._held = replace(held, audits=(path, now))
+            self._held = replace(held, audits=(path, now), standing=held.standing.after(kept.silence, kept.share))
         return not revoked
+
+    def _due(self, held: _Held) -> _Given | None:
+        """The answers that it is time to write down."""
+        paper = held.standing.certificate
+        given = self._given.get(paper.id) if paper is not None else None
+        if given is None or not given.count:
+            return None
+        now = self._now()
+        due = given.kept is None or now - given.kept >= _EACH or given.count >= _AT_ONCE
+        return given if due and (given.tried is None or now - given.tried >= _RETRY) else None
+
+    def _note(self, held: _Held, given: _Given) -> None:
+        """Write them down. Where that cannot be done they are counted here, and are tried again."""
+        assert held.standing.certificate is not None
+        with self._guard:
+            count, first = given.count, given.first
+        now = self._now()
+        try:
+            auditing.answered(held.standing.certificate, count, first or now, now)
+        except (OSError, ValueError):
+            given.tried = now
+            silence = held.standing.silence
+            unwritten = silence.more(count - given.unwritten, first or now)
+            given.unwritten = count
+            self._held = replace(held, standing=held.standing.after(unwritten, auditing.SHARE))
+            return
+        with self._guard:
+            given.count -= count
+            given.first, given.kept, given.tried, given.unwritten = None if not given.count else now, now, None, 0
 
     def _clock_of(self, found: Standing) -> Clock:
         """The time of a certificate; what was seen of it already is not forgotten when it is read anew."""

@@ -5,6 +5,9 @@ It begins when the client has its answer. Which requests are audited is drawn be
 in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first. An
 audit that has its answer and waits for its turn keeps no other from being asked, or one slow call would leave out all that is drawn
 meanwhile.
+
+What is drawn is written down before it is asked. One that is never answered, after several tries, is taken in as lost, in its turn. While
+too many are under way, or the upstream is left alone for it failed, none is drawn: that is known before the request, and hides none of it.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 
@@ -26,7 +30,9 @@ from smidgen.core.replies import Reply
 from smidgen.flows import auditing, disagreement, losses
 from smidgen.gateway import budget as budgets
 from smidgen.gateway.answer_reading import MOST_BYTES, Reading
+from smidgen.gateway.breaker import Circuit
 from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.patience import PASSING
 from smidgen.gateway.request_body import parsed
 from smidgen.gateway.ruling import segment_of
 from smidgen.server import slip as slips
@@ -44,10 +50,14 @@ MOST_IN_FLIGHT = 8
 MOST_WAITING = 256
 """Audits that have their answer, and wait for the one drawn before them."""
 LONGEST_SECONDS = 60.0
-"""Nobody waits for an audit but those that were drawn after it: one that takes longer is left out."""
+"""Nobody waits for an audit but those that were drawn after it: one that takes longer is lost."""
+WAITS = (1.0, 10.0)
+"""Seconds before the second try and before the third."""
 _AGAINST = ("model", "request")
 _EACH_SECONDS = 60.0
 _DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
+_BARRED = frozenset({_DROPPED, _WITHHELD})
+"""What never leaves by a rule that knows the request alone: the privacy policy, or a budget."""
 _Found: TypeAlias = tuple[float, str]
 _log = logging.getLogger("smidgen.audit")
 
@@ -86,8 +96,24 @@ class Auditor:
         self._last: asyncio.Task[None] | None = None
         self._declared: set[str] = set()
         self._said = -_EACH_SECONDS
+        self._owner = uuid.uuid4().hex
 
-    def consider(self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str, id: str = "") -> None:
+    def draws(self, bundle: str, paper: Certificate | None) -> bool:
+        """Draw: whether the next answer of this bundle is audited."""
+        if paper is None or paper.reference.kind not in _AGAINST or self._chance.random() >= self._share:
+            return False
+        if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING or self._left_alone(paper):
+            self._count(bundle, _DROPPED)
+            return False
+        return True
+
+    def _left_alone(self, paper: Certificate) -> bool:
+        """Whether the upstream is, for it failed again and again."""
+        return paper.reference.kind == "model" and self._escalation.upstreams[0].breaker.state is Circuit.OPEN
+
+    def consider(
+        self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str, id: str = "", drawn: bool = False
+    ) -> None:
         """Draw, and audit this answer where it is drawn. Returns at once.
 
         Args:
@@ -97,20 +123,24 @@ class Auditor:
             call: the request as it would have escalated.
             asked: the text that it is about.
             id: of the request, where no other can have it; empty where one could: then the answer is not kept.
+            drawn: whether it is, by `draws`.
         """
-        if paper is None or paper.reference.kind not in _AGAINST or len(replies) != 1 or self._chance.random() >= self._share:
+        if len(replies) != 1 or paper is None or not (drawn or self.draws(bundle, paper)):
             return
         model = self._models[bundle]  # the one that answered: it may have been replaced when the audit has its answer
         folder = getattr(model, "folder", None)
         if folder is None:
             return
-        if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING:
-            self._count(bundle, _DROPPED)
-            return
         slip = Slip(budgets.today())  # of its own: the client's request is counted by now
         loop = asyncio.get_running_loop()
         alone = paper.reference.kind == "request"
-        asking = loop.create_task(_alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, slip, id))
+        asking = loop.create_task(
+            self._asked(
+                folder,
+                paper,
+                lambda: _alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, slip, id),
+            )
+        )
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         read = parsed(call.body) if paper.by and isinstance(call.body, bytes) else None
@@ -125,6 +155,11 @@ class Auditor:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _asked(self, folder: Path, paper: Certificate, loss: Callable[[], Coroutine[Any, Any, _Found]]) -> _Found:
+        """The same, once it is written down that it was drawn."""
+        await asyncio.to_thread(auditing.drawn, folder, paper, self._owner)
+        return await loss()
 
     async def _loss(self, model: Served, reply: Reply, call: Call, asked: str, slip: Slip, id: str) -> _Found:
         """Ask: the loss; else what the audit is counted as. When it is over the request is let go: many may wait for their turn."""
@@ -157,6 +192,8 @@ class Auditor:
                 await asyncio.wait({before})
             loss, without = asking.result()
             if without:
+                settle = self._barred if without in _BARRED else self._lost
+                await asyncio.to_thread(settle, folder, paper, segment)
                 self._count(bundle, without, slip)
                 return
             await asyncio.to_thread(self._take_in, folder, paper, loss, segment)
@@ -171,42 +208,60 @@ class Auditor:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
 
-    def _take_in(self, folder: Path, paper: Certificate, loss: float, segment: str | None) -> None:
+    def _barred(self, folder: Path, paper: Certificate, segment: str | None) -> None:
+        auditing.barred(folder, paper, self._owner)
+
+    def _lost(self, folder: Path, paper: Certificate, segment: str | None) -> None:
+        self._take_in(folder, paper, None, segment)
+
+    def _take_in(self, folder: Path, paper: Certificate, loss: float | None, segment: str | None) -> None:
         """Take it in. The share was chosen before any request came, so that it can be declared with the first loss; where a server beside
         this one has another share and said so since, this one fails, and the next declares its own."""
         if paper.id not in self._declared:
             auditing.declare(paper, self._share, anew=True)
             self._declared.add(paper.id)
-        auditing.take_in(folder, paper, loss, self._share, segment)
+        auditing.take_in(folder, paper, loss, self._share, segment, self._owner)
 
     async def _said_of(self, call: Call) -> tuple[str | None, str]:
         """The large model's text, None where it answered with something else than one whole text; else what the audit is counted as, for
-        then nothing is known of the local answer."""
+        then nothing is known of the local answer. It is asked up to three times."""
+        for wait in (*WAITS, None):
+            said, without, again = await self._tried(call)
+            if not again or wait is None:
+                break
+            await asyncio.sleep(wait)
+        return said, without
+
+    async def _tried(self, call: Call) -> tuple[str | None, str, bool]:
+        """One try of it, and whether another may go better."""
         plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
         try:
             async with asyncio.timeout(self._seconds):
                 _, response = await self._escalation.ask(replace(call, headers=plain))
                 try:
                     if response.status_code != 200:
-                        return "", _UNANSWERED
+                        return "", _UNANSWERED, response.status_code in PASSING
                     reading, size = Reading(response.headers.get("content-type", "")), 0
                     async for piece in response.aiter_bytes():
                         reading.feed(piece)
                         size += len(piece)
                         if size > MOST_BYTES:
-                            return "", _UNANSWERED
+                            return "", _UNANSWERED, False
                     reading.end()
                     if reading.failed:
-                        return "", _UNANSWERED
+                        return "", _UNANSWERED, True
                 finally:
                     await response.aclose()
         except Unreachable as error:
-            return "", _WITHHELD if error.withheld else _DROPPED if error.short else _UNANSWERED
-        except (RequestError, TimeoutError, httpx.RequestError, httpx.StreamError):
-            return "", _UNANSWERED
+            without = _WITHHELD if error.withheld else _DROPPED if error.short else _UNANSWERED
+            return "", without, without == _UNANSWERED
+        except (RequestError, TimeoutError):
+            return "", _UNANSWERED, False
+        except (httpx.RequestError, httpx.StreamError):
+            return "", _UNANSWERED, True
         if reading.state in UNLIKE:
-            return None, ""
-        return (reading.text, "") if reading.state == "whole" else ("", _UNANSWERED)
+            return None, "", False
+        return (reading.text, "", False) if reading.state == "whole" else ("", _UNANSWERED, True)
 
     def _count(self, bundle: str, outcome: str, slip: Slip | None = None) -> None:
         self._metering.audits.labels(bundle, outcome).inc()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -13,13 +13,14 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.vouching import Voucher, stands
+from smidgen.flows.vouching import Voucher, answered, stands
 from smidgen.gateway import ruling as rulings
 from smidgen.gateway.allowlist import Allowlist
 from smidgen.gateway.cache.suitable import CACHED
 from smidgen.gateway.crossing import Headers, marks
 from smidgen.gateway.request_body import parsed, with_model
 from smidgen.gateway.ruling import Ruling
+from smidgen.gateway.standing import Standing, State
 from smidgen.gateway.suited import FACES, text_of, unsuited
 from smidgen.gateway.wanted import Wanted, wanted
 from smidgen.server import judging, local_answer, model_list, observation, unstored
@@ -219,6 +220,7 @@ class Gateway:
             else:
                 ruling = Ruling(why=rulings.UNANSWERED, detail=f"HTTP {local.status}", certificate=ruling.certificate)
         if ruling.local and local is not None:
+            answered(vouch, standing)
             self._metering.routed.labels(asked.bundle, "local", "").inc()
             await self._send(local, asked, ruling, read, send)
             if self._auditor is not None:
@@ -229,9 +231,17 @@ class Gateway:
                     asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope, read.get("model")), said, own
                 )
             return
+        probe = ruling.why == State.UNAUDITED.value and odd is None and self._draws(asked, standing, text_of(scope["path"], read))
+        if probe:
+            local = await self._local(asked, body, scope, receive)
+            probe = local.good and rulings.after(replace(standing, state=State.VALID), asked, local.replies, read).local
         replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send, replaceable))
+            if probe and local is not None and self._auditor is not None:
+                # What would have been answered here is audited all the same: once an audit is answered, the certificate holds again.
+                call, said = self._call(asked, body, scope), text_of(scope["path"], read)
+                self._auditor.consider(asked.bundle, standing.certificate, local.replies, call, said, drawn=True)
         except Unreachable as error:
             if not replaceable:
                 raise
@@ -242,6 +252,12 @@ class Gateway:
                     raise
             self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
             await self._send(local, asked, ruling, read, send, uncertified=error.uncertified)
+
+    def _draws(self, asked: Wanted, standing: Standing, said: str) -> bool:
+        """Whether an answer that is not given here, for no audit has come for too long, is audited all the same."""
+        if self._auditor is None or (self._aside is not None and self._aside(said)):
+            return False
+        return self._auditor.draws(asked.bundle, standing.certificate)
 
     async def _local(self, asked: Wanted, body: bytes, scope: Scope, receive: Receive) -> LocalAnswer:
         clock = asyncio.get_running_loop().time

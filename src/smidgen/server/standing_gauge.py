@@ -15,6 +15,9 @@ _STATE = ("smidgen_certificate_state", "1 for how each bundle's certificate stan
 _AUDITS = ("smidgen_certificate_audits", "Audits of the certificate so far, over restarts.")
 _LOSSES = ("smidgen_certificate_audit_losses", "The sum of their losses.")
 _EVIDENCE = ("smidgen_certificate_evidence", "The largest evidence against the certificate so far.")
+_LOST = ("smidgen_certificate_audits_lost", "Audits of the certificate that were drawn and never answered, over restarts.")
+_BARRED = ("smidgen_certificate_audits_barred", "Audits that were drawn and could not leave: the privacy policy or a budget forbids it.")
+_ANSWERS = ("smidgen_certificate_answers_since_audit", "Answers given under the certificate since its last audit that was answered.")
 _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is revoked.")
 
 
@@ -28,12 +31,12 @@ class Standings(Collector):
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The names: nothing is read for that."""
         yield GaugeMetricFamily(*_STATE, labels=("model", "state"))
-        for name, help in (_AUDITS, _LOSSES, _EVIDENCE, _NEEDED):
+        for name, help in (_AUDITS, _LOSSES, _EVIDENCE, _NEEDED, _LOST, _BARRED, _ANSWERS):
             yield GaugeMetricFamily(name, help, labels=("model",))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
-        states, audits, losses, most, needed = families = list(self.describe())
+        states, *numbers = families = list(self.describe())
         for name, vouch in self._vouchers().items():
             found = vouch()
             for state in State:
@@ -44,8 +47,7 @@ class Standings(Collector):
                 known: Evidence = evidence(found.certificate)
             except (OSError, ValueError):
                 continue
-            for family, value in zip(
-                (audits, losses, most, needed), (known.audits, known.losses, known.evidence, known.needed), strict=True
-            ):
+            told = (known.audits, known.losses, known.evidence, known.needed, known.lost, known.barred, known.answers)
+            for family, value in zip(numbers, told, strict=True):
                 family.add_metric((name,), float(value))
         yield from families

@@ -26,6 +26,18 @@ Where the claim is made of each of several segments, one that breaks it may hide
 mean. So half of the start is his, and the other half is shared out evenly among gamblers who bet on the audits of one segment each. While
 the claim holds of every segment none of them makes money on average, and so neither do all together: their sum is tested as one gambler's
 money is, and the multiplicity is paid by each one's smaller share.
+
+Some audits are drawn and never answered. Where such a loss has nothing to do with the answer, the others say what there is to say. Where it
+has, they say too little: what is lost may be what was wrong. So a quarter of the start is for gamblers who count each lost audit as wrong,
+and bet against a mean of at most alpha + alpha · (1 - alpha) / 5. That is what alpha comes to where a fifth of alpha of the audits is lost
+at random. The other three quarters bet on the audits that were answered, as above. Their sum is tested as one, so that it reaches 1/delta
+with a chance of at most delta in both of these cases, whatever the number of looks:
+
+- the risk is at most alpha, and of the audits at most a fifth of alpha is lost, at random;
+- the risk is at most alpha with every lost audit counted as wrong.
+
+Audits that are lost one right after the other are one: an upstream that is down loses a hundred, and says nothing a hundred times. Not to
+bet on such a one is as good as not to have drawn it: in both cases above the expectation of what is left is no larger.
 """
 
 from __future__ import annotations
@@ -40,6 +52,8 @@ _SCALE = 500.0  # audits within which a rise is as likely at one as at another
 _SHAPE = 0.5
 _MOST = 1e200  # he is rich enough to be believed; more would overflow
 _POOLED = 0.5  # of the start, for who bets on the audits of all segments
+_STRICT = 0.25  # of the start, for those who count lost audits as wrong
+_LOST = 0.2  # of alpha: the share of audits that may get lost at random
 STATE_VERSION = 1
 
 
@@ -77,6 +91,70 @@ class _Gambler:
         return made
 
 
+class _Bets:
+    """Gamblers who bet on the same losses: one on all of them, and one on those of each segment.
+
+    Attributes:
+        alpha: the mean that they bet against.
+        all: who bets on all.
+        segments: the names of those that the claim is made of; empty where it is made of all together.
+        of: who bets on one segment's, as far as there were any.
+        share, each: what the first was given of the start, and what each of the others.
+    """
+
+    def __init__(self, alpha: float, start: float, segments: tuple[str, ...]) -> None:
+        self.alpha, self.segments = alpha, segments
+        self.all, self.of = _Gambler(), dict[str, _Gambler]()
+        self.share, self.each = (start * _POOLED, start * (1 - _POOLED) / len(segments)) if segments else (start, 0.0)
+
+    @property
+    def evidence(self) -> float:
+        """What they hold."""
+        return self.share * self.all.evidence + self._of_segments
+
+    @property
+    def _of_segments(self) -> float:
+        return self.each * (sum(one.evidence for one in self.of.values()) + len(self.segments) - len(self.of))
+
+    def bet(self, loss: float, weight: float, segment: str | None) -> None:
+        change = weight * (loss - self.alpha) / self.alpha
+        self.all.bet(loss, change)
+        if segment is not None and segment in self.segments:
+            self.of.setdefault(segment, _Gambler()).bet(loss, change)
+
+    def scaled(self, factor: float) -> None:
+        """Give them so much of what they hold."""
+        self.share, self.each = self.share * factor, self.each * factor
+
+    def share_out(self, segments: tuple[str, ...]) -> None:
+        """Go on with these segments, and with the same evidence: what is held is given to other gamblers, and none is made or lost."""
+        if segments == self.segments:
+            return
+        pooled, others = self.share * self.all.evidence, self._of_segments
+        if not segments:
+            pooled, others = pooled + others, 0.0
+        elif not self.segments:
+            pooled, others = _POOLED * pooled, (1 - _POOLED) * pooled
+        self.share, self.each = pooled / self.all.evidence, others / max(1, len(segments))
+        self.segments, self.of = segments, {}
+
+    def json(self) -> dict[str, Any]:
+        segments = {name: self.of[name].json() if name in self.of else None for name in self.segments}
+        return {**self.all.json(), "share": self.share, "each": self.each, "segments": segments}
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any], alpha: float) -> _Bets:
+        """Raises ValueError, KeyError, TypeError, AttributeError or OverflowError for what is none."""
+        told: Mapping[str, Any] = state.get("segments", {})
+        made = cls(alpha, 1.0, tuple(sorted(told)))
+        made.all = _Gambler.from_json(state)
+        made.of = {name: _Gambler.from_json(facts) for name, facts in told.items() if facts is not None}
+        made.share, made.each = float(state.get("share", made.share)), float(state.get("each", made.each))
+        if not (0 < made.share <= _MOST and 0 <= made.each <= _MOST):
+            raise ValueError("this is no state of an audit (its numbers cannot be)")
+        return made
+
+
 class Audit:
     """The test of one certificate. Not for several threads at once.
 
@@ -87,11 +165,13 @@ class Audit:
             first one tells; None before it.
         declared: whether it was.
         most: the largest evidence so far.
-        segments: the names of those that the claim is made of, each by itself; empty where it is made of all together.
+        never_answered: how many audits were lost.
     """
 
     def __init__(self, alpha: float, delta: float, least_probability: float | None = None, segments: Sequence[str] = ()) -> None:
-        """Raises ValueError for values that are not above 0 and, but for the probability, below 1."""
+        """`segments`: the names of those that the claim is made of, each by itself; empty where it is made of all together.
+
+        Raises ValueError for values that are not above 0 and, but for the probability, below 1."""
         if not (0 < alpha < 1 and 0 < delta < 1):
             raise ValueError(f"alpha and delta lie between 0 and 1, not {alpha}, {delta}")
         self.alpha, self.delta = alpha, delta
@@ -99,30 +179,36 @@ class Audit:
         self.declared = False
         if least_probability is not None:
             self.declare(least_probability)
-        self.segments = tuple(sorted(set(segments)))
-        self.most = 1.0
-        self._all, self._of = _Gambler(), dict[str, _Gambler]()
-        # What he who bets on all audits was given of the start, and what each of the others.
-        self._share, self._each = (_POOLED, (1 - _POOLED) / len(self.segments)) if self.segments else (1.0, 0.0)
+        names = tuple(sorted(set(segments)))
+        self.most, self.never_answered = 1.0, 0
+        self._heard = _Bets(alpha, 1 - _STRICT, names)
+        self._strict = _Bets(_with_lost(alpha), _STRICT, names)
+        self._in_a_row = False
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The names of those that the claim is made of."""
+        return self._heard.segments
 
     @property
     def audits(self) -> int:
         """How many losses were seen."""
-        return self._all.audits
+        return self._heard.all.audits
 
     @property
     def losses(self) -> float:
         """Their sum."""
-        return self._all.losses
+        return self._heard.all.losses
 
     @property
     def evidence(self) -> float:
         """What the gamblers hold of a start of 1: the e-value against the claim, now."""
-        return min(_MOST, self._share * self._all.evidence + self._of_segments)
+        return min(_MOST, self._heard.evidence + self._strict.evidence)
 
     @property
-    def _of_segments(self) -> float:
-        return self._each * (sum(one.evidence for one in self._of.values()) + len(self.segments) - len(self._of))
+    def silent(self) -> bool:
+        """Whether most of the evidence is of the lost audits."""
+        return self.never_answered > 0 and self._strict.evidence > self._heard.evidence
 
     @property
     def revoked(self) -> bool:
@@ -132,10 +218,11 @@ class Audit:
     @property
     def worst(self) -> tuple[str, int, float] | None:
         """The segment that most speaks against the claim, with its audits and the sum of their losses; None where none was audited."""
-        if not self._of:
+        of = self._heard.of
+        if not of:
             return None
-        name = max(self._of, key=lambda name: self._of[name].evidence)
-        return name, self._of[name].audits, self._of[name].losses
+        name = max(of, key=lambda name: of[name].evidence)
+        return name, of[name].audits, of[name].losses
 
     def declare(self, least_probability: float) -> None:
         """Say the least probability with which any request is audited, of those that are drawn from now on. Raises ValueError for one that
@@ -158,10 +245,22 @@ class Audit:
         if not 0 <= loss <= 1:
             raise ValueError(f"a loss lies in 0..1, not {loss}")
         least = self._least(probability)
-        change = least / probability * (loss - self.alpha) / self.alpha
-        self._all.bet(loss, change)
-        if segment is not None and segment in self.segments:
-            self._of.setdefault(segment, _Gambler()).bet(loss, change)
+        self._heard.bet(loss, least / probability, segment)
+        self._strict.bet(loss, least / probability, segment)
+        self._in_a_row = False
+        return self._done(least)
+
+    def lost(self, probability: float = 1.0, segment: str | None = None, count: int = 1) -> bool:
+        """Take in that an audit was drawn and never answered, in its turn; returns `revoked`. `count`: so many, one right after the other.
+        Raises ValueError for a probability as `observe` does."""
+        least = self._least(probability)
+        if not self._in_a_row:
+            self._strict.bet(1.0, least / probability, segment)
+        self._in_a_row = True
+        self.never_answered += count
+        return self._done(least)
+
+    def _done(self, least: float) -> bool:
         self.least_probability = least
         self.most = max(self.most, self.evidence)
         return self.revoked
@@ -171,7 +270,7 @@ class Audit:
         if not 0 < probability <= 1:
             raise ValueError(f"the probability of an audit is over 0 and at most 1, not {probability}")
         least = self.least_probability
-        if least is None or (not self.declared and self.audits == 0):
+        if least is None or (not self.declared and self.audits + self.never_answered == 0):
             return probability
         if self.declared and probability < least:
             raise ValueError(
@@ -186,60 +285,53 @@ class Audit:
         return least
 
     def json(self) -> dict[str, Any]:
-        """The state, JSON-ready: `from_json` goes on from it as if nothing had happened."""
-        facts: dict[str, Any] = {
+        """The state, JSON-ready: `from_json` goes on from it as if nothing had happened. An older smidgen reads the answered audits."""
+        return {
             "version": STATE_VERSION,
             "alpha": self.alpha,
             "delta": self.delta,
             "least_probability": self.least_probability,
             "declared": self.declared,
-            **self._all.json(),
+            **self._heard.json(),
             "most": self.most,
+            "lost": {"audits": self.never_answered, "in_a_row": self._in_a_row, "bets": self._strict.json()},
         }
-        if self.segments or self._share != 1:
-            segments = {name: self._of[name].json() if name in self._of else None for name in self.segments}
-            facts |= {"share": self._share, "each": self._each, "segments": segments}
-        return facts
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any], segments: Sequence[str] = ()) -> Audit:
-        """The test whose state was written, of a claim that is made of these segments. Where the state is of others, or of none, as those
-        of an older smidgen are, the evidence so far stays what it is, and is shared out anew.
+        """The test whose state was written, of a claim that is made of these segments. Where the state is of others, or of none, or knows
+        of no lost audits, as those of an older smidgen are, the evidence so far stays what it is, and is shared out anew.
 
         Raises ValueError for what is no such state: go on as if it had been revoked."""
         try:
             if state["version"] != STATE_VERSION:
                 raise ValueError(f"the state is of version {state['version']}, and {STATE_VERSION} is known")
-            told: Mapping[str, Any] = state.get("segments", {})
-            audit = cls(float(state["alpha"]), float(state["delta"]), segments=tuple(told))
+            audit = cls(float(state["alpha"]), float(state["delta"]))
             if state["least_probability"] is not None:
                 audit.declare(float(state["least_probability"]))
             audit.declared = bool(state.get("declared", False))  # one from before this could be said: of one probability
             audit.most = float(state["most"])
-            audit._all = _Gambler.from_json(state)
-            audit._of = {name: _Gambler.from_json(facts) for name, facts in told.items() if facts is not None}
-            if "segments" in state:
-                audit._share, audit._each = float(state["share"]), float(state["each"])
+            audit._heard = _Bets.from_json(state, audit.alpha)
+            if "lost" in state:
+                told = state["lost"]
+                audit.never_answered, audit._in_a_row = int(told["audits"]), bool(told["in_a_row"])
+                audit._strict = _Bets.from_json(told["bets"], _with_lost(audit.alpha))
+            else:
+                audit._strict = _Bets(_with_lost(audit.alpha), _STRICT * audit._heard.evidence, audit.segments)
+                audit._heard.scaled(1 - _STRICT)
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"this is no state of an audit ({error})") from error
         fine = audit.least_probability is not None or not (audit.declared or audit.audits)
-        fine = fine and 0 < audit._share <= _MOST and 0 <= audit._each <= _MOST
-        if not (fine and 1 <= audit.most < math.inf):
+        if not (fine and 1 <= audit.most < math.inf and audit.never_answered >= 0):
             raise ValueError("this is no state of an audit (its numbers cannot be)")
-        audit._share_out(tuple(sorted(set(segments))))
+        for bets in (audit._heard, audit._strict):
+            bets.share_out(tuple(sorted(set(segments))))
         return audit
 
-    def _share_out(self, segments: tuple[str, ...]) -> None:
-        """Go on with these segments, and with the same evidence: what is held is given to other gamblers, and none is made or lost."""
-        if segments == self.segments:
-            return
-        pooled, others = self._share * self._all.evidence, self._of_segments
-        if not segments:
-            pooled, others = pooled + others, 0.0
-        elif not self.segments:
-            pooled, others = _POOLED * pooled, (1 - _POOLED) * pooled
-        self._share, self._each = pooled / self._all.evidence, others / max(1, len(segments))
-        self.segments, self._of = segments, {}
+
+def _with_lost(alpha: float) -> float:
+    """The mean that counts lost audits as wrong, where the risk is alpha and as many are lost at random as may be."""
+    return alpha + _LOST * alpha * (1 - alpha)
 
 
 def _waiting(audits: int) -> float:
