@@ -126,7 +126,8 @@ def certify(
                 todo="Leave it out, or give calibration pairs with --data FILE.",
             )
         measure = None if loss == "likeness" else loss
-        _again(bundle, Asked(alpha, delta, reference, valid_days, 0.0, reference_model, measure, overall), threads, as_json)
+        wanted = Asked(alpha, delta, reference, valid_days, 0.0, reference_model, measure, overall, audit_days)
+        _again(bundle, wanted, threads, as_json)
         return
     if asked_for != 1:
         raise InputError(

@@ -47,7 +47,7 @@ class Asked:
     """What is asked of the certificate; None: as the champion's has it, else as `smidgen certify` has it. `likely`: how likely one must be
     for a test; see `stats/prospect.py`. `model`: which large model's answers certify, where they are the reference; None for the one that
     answered most of the newest. `loss`: of texts, what alpha bounds the mean of; see `flows/losses.py`. `overall`: of all requests, the
-    share that may be answered locally and disagree, on average.
+    share that may be answered locally and disagree, on average. `audit_days`: as `Terms` has it, else as the champion's has it.
 
     Raises InputError where a share is none, or the loss and the reference do not go together."""
 
@@ -59,6 +59,7 @@ class Asked:
     model: str | None = None
     loss: Literal["likeness", "attributes"] | None = None
     overall: float | None = None
+    audit_days: int | None = None
 
     def __post_init__(self) -> None:
         within(self.alpha, self.delta, self.overall)
@@ -110,6 +111,7 @@ def terms_of(asked: Asked, before: Certificate | None, rows: Sequence[Taken], lo
         look=look,
         loss="attributes" if reference == "request" else "likeness",
         overall=asked.overall if asked.overall is not None else before.overall if before is not None else None,
+        audit_days=asked.audit_days if asked.audit_days is not None else (before.audit_days or None) if before is not None else None,
     )
 
 
