@@ -30,7 +30,6 @@ from smidgen.core.replies import Reply
 from smidgen.flows import auditing, disagreement, losses
 from smidgen.gateway import budget as budgets
 from smidgen.gateway.answer_reading import MOST_BYTES, Reading
-from smidgen.gateway.breaker import Circuit
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.patience import PASSING
 from smidgen.gateway.request_body import parsed
@@ -98,18 +97,18 @@ class Auditor:
         self._said = -_EACH_SECONDS
         self._owner = uuid.uuid4().hex
 
-    def draws(self, bundle: str, paper: Certificate | None) -> bool:
-        """Draw: whether the next answer of this bundle is audited."""
+    def draws(self, bundle: str, paper: Certificate | None, call: Call) -> bool:
+        """Draw: whether this bundle's answer is audited, to a request that would escalate as `call`."""
         if paper is None or paper.reference.kind not in _AGAINST or self._chance.random() >= self._share:
             return False
-        if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING or self._left_alone(paper):
+        if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING or self._left_alone(paper, call):
             self._count(bundle, _DROPPED)
             return False
         return True
 
-    def _left_alone(self, paper: Certificate) -> bool:
+    def _left_alone(self, paper: Certificate, call: Call) -> bool:
         """Whether the upstream is, for it failed again and again."""
-        return paper.reference.kind == "model" and self._escalation.upstreams[0].breaker.state is Circuit.OPEN
+        return paper.reference.kind == "model" and self._escalation.upstreams[0].breakers.seconds_left(call.asker) > 0
 
     def consider(
         self, bundle: str, paper: Certificate | None, replies: Sequence[Reply], call: Call, asked: str, id: str = "", drawn: bool = False
@@ -125,7 +124,7 @@ class Auditor:
             id: of the request, where no other can have it; empty where one could: then the answer is not kept.
             drawn: whether it is, by `draws`.
         """
-        if len(replies) != 1 or paper is None or not (drawn or self.draws(bundle, paper)):
+        if len(replies) != 1 or paper is None or not (drawn or self.draws(bundle, paper, call)):
             return
         model = self._models[bundle]  # the one that answered: it may have been replaced when the audit has its answer
         folder = getattr(model, "folder", None)

@@ -231,16 +231,18 @@ class Gateway:
                     asked.bundle, standing.certificate, local.replies, self._call(asked, body, scope, read.get("model")), said, own
                 )
             return
-        probe = ruling.why == State.UNAUDITED.value and odd is None and self._draws(asked, standing, text_of(scope["path"], read))
+        unaudited = ruling.why == State.UNAUDITED.value and odd is None
+        call = self._call(asked, body, scope, read.get("model")) if unaudited else None
+        probe = call is not None and self._draws(asked, standing, call, text_of(scope["path"], read))
         if probe:
             local = await self._local(asked, body, scope, receive)
             probe = local.good and rulings.after(replace(standing, state=State.VALID), asked, local.replies, read).local
         replaceable = self._local_at_last and odd is None and asked.named and (local is None or local.good)
         try:
             await while_there(receive, body, self._pass(asked, ruling, read, body, scope, send, replaceable))
-            if probe and local is not None and self._auditor is not None:
+            if probe and call is not None and local is not None and self._auditor is not None:
                 # What would have been answered here is audited all the same: once an audit is answered, the certificate holds again.
-                call, said = self._call(asked, body, scope), text_of(scope["path"], read)
+                said = text_of(scope["path"], read)
                 self._auditor.consider(asked.bundle, standing.certificate, local.replies, call, said, drawn=True)
         except Unreachable as error:
             if not replaceable:
@@ -253,11 +255,11 @@ class Gateway:
             self._metering.routed.labels(asked.bundle, "local", error.uncertified).inc()
             await self._send(local, asked, ruling, read, send, uncertified=error.uncertified)
 
-    def _draws(self, asked: Wanted, standing: Standing, said: str) -> bool:
+    def _draws(self, asked: Wanted, standing: Standing, call: Call, said: str) -> bool:
         """Whether an answer that is not given here, for no audit has come for too long, is audited all the same."""
         if self._auditor is None or (self._aside is not None and self._aside(said)):
             return False
-        return self._auditor.draws(asked.bundle, standing.certificate)
+        return self._auditor.draws(asked.bundle, standing.certificate, call)
 
     async def _local(self, asked: Wanted, body: bytes, scope: Scope, receive: Receive) -> LocalAnswer:
         clock = asyncio.get_running_loop().time
