@@ -325,7 +325,7 @@ def test_a_long_text_is_read_part_by_part_with_a_look_before_each() -> None:
     text = "We met in the garden and spoke of the weather. " * 450 + "Margaret Holloway came."
     looks: list[int] = []
     found = finder.many([text, "hello"], lambda: looks.append(1))
-    assert len(text) > redaction.PIECE and len(looks) == 2
+    assert len(text) > 4 * redaction.SLICE and len(looks) == 6
     assert ("person", len(text) - 23, len(text) - 6) in found[text] and found["hello"] == ()
 
 
@@ -378,3 +378,38 @@ def test_a_town_alone_does_not_stop_a_request_and_a_person_does() -> None:
     keeper = Border(policy_of("block"), Towns())
     assert keeper.masked(chat("weather in Porto"), 9).blocked == ()
     assert keeper.masked(chat("Anna Schmidt lives in Porto"), 9).blocked == ("person",)
+
+
+def test_a_request_is_read_up_to_so_many_characters_counted_wherever_they_stand() -> None:
+    keeper = Border(policy_of("card"), None, most=1000)
+    assert keeper.masked(chat("a" * 600, "b" * 400), 9).body is None
+    for body in (chat("a" * 600, "a" * 401), {"input": ["x" * 11] * 91}, {"metadata": {"note": "y " * 501}}):
+        with pytest.raises(border.TooLong, match="--privacy-max-chars"):
+            keeper.masked(body, 9)
+
+
+def test_many_small_parts_of_a_message_take_time_by_their_length() -> None:
+    """Each seam once took a reading of the thousand characters around it."""
+    read: list[int] = []
+
+    def counted(text: str) -> Any:
+        read.append(len(text))
+        return ()
+
+    keeper = Border(policy_of("card"), None)
+    keeper.masked(parts(*["ab "] * 2000), 60)
+    redactor = border.Redactor(forms=counted)
+    assert redactor.over(["ab "] * 2000) == set() and sum(read) <= 3 * 6000
+    assert redactor.over(["4111 11", "11 1111", " 1111"]) == {"card"}, "over three parts, too"
+
+
+def test_others_go_first_between_the_parts_of_a_request() -> None:
+    looks: list[int] = []
+    made()[0].masked(chat(*(f"text {number}" for number in range(40))), 9, lambda: looks.append(1))
+    assert len(looks) >= 40
+    with pytest.raises(EngineError, match="nobody waits"):
+        made()[0].masked(chat("Anna Schmidt"), 9, _nobody_waits)
+
+
+def _nobody_waits() -> None:
+    raise EngineError("nobody waits", value="x", todo="Stop.")

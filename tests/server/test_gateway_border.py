@@ -438,3 +438,10 @@ def test_the_command_says_at_the_start_what_becomes_of_personal_data(
 def test_a_policy_without_a_fallback_is_a_mistake(capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
     assert main.code(["serve", "x", "--port", "0", *flags]) == 2
     assert "nothing leaves" in capsys.readouterr().err
+
+
+def test_a_request_that_is_too_long_to_be_read_gets_413(gateway: Any, upstream: UpstreamStub) -> None:
+    running = gateway("card", privacy_max_chars=1000)
+    found = error_of(running.post("/v1/chat/completions", asking("a b " * 300, "another")), 413)
+    assert found["code"] == "request_too_long" and "--privacy-max-chars" in found["message"] and upstream.seen == []
+    assert running.post("/v1/chat/completions", asking("a b " * 200, "another")).status_code == 200

@@ -413,7 +413,7 @@ class Sharing(Protocol):
 
 
 class Runner(Protocol):
-    """A loaded model: safe to call from one thread at a time."""
+    """A loaded model: safe to call from one thread at a time, and from several where it has the attribute `concurrent`, true."""
 
     def run(self, texts: Sequence[Text]) -> Raw:
         """Raw outputs for texts, in their order."""

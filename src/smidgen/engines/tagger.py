@@ -65,7 +65,9 @@ class Tagger:
 
 
 class TaggerRunner:
-    """A loaded tagger."""
+    """A loaded tagger. It changes nothing of its own when it reads, so that several threads may ask it at once."""
+
+    concurrent = True
 
     def __init__(
         self, session: InferenceSession, reader: Reader, chain: Chain, pad: int, threads: int, choices: Sequence[int] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,8 @@ from smidgen.gateway.stand_ins import StandIns, alike
 _KEPT = 16_384
 _MOST_SPANS = 256
 """Of one text that is remembered: a few of texts with more would take the memory of thousands."""
+MOST = 200_000
+"""Characters of all texts of a request that are read, where nothing else is said."""
 _TOGETHER = 32
 """Texts that the model reads at once."""
 
@@ -47,6 +50,14 @@ class Reader(Protocol):
         ...
 
 
+class TooLong(RedactionError):
+    """A request with more characters than are read."""
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
 @dataclass(frozen=True)
 class Masked:
     """What became of a request.
@@ -67,43 +78,56 @@ class Masked:
 
 
 class Border:
-    """See above. It is asked by one thread at a time.
+    """See above. Several threads may ask it at a time.
 
     Args:
         policy: what becomes of each kind.
         model: finds what has no form; None where the policy allows all that only a model finds.
+        kinds: those that the model knows, besides the usual ones.
+        most: characters of all texts of a request that are read; a longer request raises TooLong.
     """
 
-    def __init__(self, policy: Policy, model: Reader | None, kinds: Iterable[str] = ()) -> None:
-        self.policy = policy
+    def __init__(self, policy: Policy, model: Reader | None, kinds: Iterable[str] = (), most: int = MOST) -> None:
+        self.policy, self._most = policy, most
         self._model = model
         known = {*KINDS, *kinds}
         self._rule = _Rule(allowed=policy.allowed(known), beside_person=policy.beside_person(known))
         self._memory = _Memory()
 
-    def masked(self, body: Mapping[str, Any], seconds: float) -> Masked:
-        """A body as it may leave.
+    def masked(self, body: Mapping[str, Any], seconds: float, between: Callable[[], None] = _nothing) -> Masked:
+        """A body as it may leave. `between` is called before each part of the work that takes long; what it raises ends it.
 
         Stand-ins are counted in the order in which values are found, text after text: a conversation that goes on begins as it did before.
 
-        Raises RedactionError for texts that cannot be made safe, EngineError where the model cannot run or takes longer than `seconds`.
+        Raises TooLong for more characters than are read, RedactionError for texts that cannot be made safe, EngineError where the model
+        cannot run or takes longer than `seconds`.
         """
-        until = time.monotonic() + seconds
+        look = _looking(time.monotonic() + seconds, between)
         seen: dict[str, None] = {}
-        first = Walk(lambda text, _: seen.setdefault(text) or text)
+        left = self._most
+
+        def see(text: str, _: Label) -> str:
+            nonlocal left
+            left -= len(text)
+            if left < 0:
+                raise _too_long(self._most)
+            seen[text] = None
+            return text
+
+        first = Walk(see)
         first.body(body)
         unread = tuple(dict.fromkeys(first.unread))
         found = Counter({FILE: len(first.unread)} if first.unread and self.policy.of(FILE) is not Action.ALLOW else ())
         if found:
             return Masked(None, StandIns({}), found, (FILE,), unread)
-        read = self._read(seen, until)
-        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, until), forms=forms.every, **self._rule)
+        read = self._read(seen, look)
+        redactor = Redactor(lambda text: read[text] if text in read else self._one(text, look), forms=forms.every, **self._rule)
         redactor.avoid(place for text in seen for place in alike(text))
-        mask, short = _masking(redactor, until)
+        mask, short = _masking(redactor, look)
         safe = redactor.twice(lambda: Walk(mask, short).body(body))
-        for before, after in seams(safe):
-            _late(until)
-            if kinds := redactor.over(before, after):
+        for parts in seams(safe):
+            look()
+            if kinds := redactor.over(parts):
                 raise RedactionError(
                     "personal data stands in two parts of a message, which are read as one text",
                     value=", ".join(sorted(kinds)),
@@ -112,21 +136,23 @@ class Border:
         blocked = tuple(kind for kind in redactor.counts if self.policy.of(kind) is Action.BLOCK)
         return Masked(safe if redactor.found else None, StandIns(redactor.found), redactor.counts, blocked, unread)
 
-    def found(self, texts: Iterable[str], seconds: float, coded: Iterable[str] = ()) -> Counter[str]:
+    def found(
+        self, texts: Iterable[str], seconds: float, coded: Iterable[str] = (), between: Callable[[], None] = _nothing
+    ) -> Counter[str]:
         """How often each kind that is not allowed is found in texts that cannot be changed, as those of a path. `coded` are further ones
         that are no language: the model does not read them. Raises as `masked` does."""
-        until = time.monotonic() + seconds
+        look = _looking(time.monotonic() + seconds, between)
         read = dict.fromkeys(texts)
         by_form = frozenset(coded) - read.keys()
-        redactor = Redactor(lambda text: () if text in by_form else self._one(text, until), forms=forms.every, **self._rule)
+        redactor = Redactor(lambda text: () if text in by_form else self._one(text, look), forms=forms.every, **self._rule)
         for text in (*read, *by_form):
             redactor.mask(text)
         return redactor.counts
 
-    def _one(self, text: str, until: float) -> tuple[Span, ...]:
-        return self._read([text], until)[text]
+    def _one(self, text: str, look: Callable[[], None]) -> tuple[Span, ...]:
+        return self._read([text], look)[text]
 
-    def _read(self, texts: Iterable[str], until: float) -> dict[str, tuple[Span, ...]]:
+    def _read(self, texts: Iterable[str], look: Callable[[], None]) -> dict[str, tuple[Span, ...]]:
         """What the model finds in each text. What it has read before it does not read again: a conversation comes whole with every turn."""
         if self._model is None:
             return dict.fromkeys(texts, ())
@@ -142,24 +168,25 @@ class Border:
             else:
                 found[text] = ()
         for batch in _batches(new):
-            _late(until)
-            for text, spans in self._model.many(batch, lambda: _late(until)).items():
+            look()
+            for text, spans in self._model.many(batch, look).items():
                 found[text] = spans
                 self._memory.put(text, spans)
         return found
 
 
-def opened(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None, threads: int | None = None) -> Border:
-    """A border by the policy of a profile, with what was said of single kinds. The model is only opened where the policy needs it.
+def opened(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None, threads: int | None = None, most: int = MOST) -> Border:
+    """A border by the policy of a profile, with what was said of single kinds, for requests of at most so many characters. The model is
+    only opened where the policy needs it.
 
     Raises BundleError where the model must not be opened or does not come with this smidgen, InputError for a policy that cannot be, and
     for a bundle that does not find spans.
     """
     if bundle is None and not _needs_model(policy_of(profile, given)):
-        return Border(policy_of(profile, given), None)
+        return Border(policy_of(profile, given), None, most=most)
     finder = redaction.finder(bundle, (), threads)
     kinds: list[str] = finder.model.form["kinds"]
-    return Border(policy_of(profile, given, kinds), finder, kinds)
+    return Border(policy_of(profile, given, kinds), finder, kinds, most)
 
 
 def _needs_model(policy: Policy) -> bool:
@@ -179,41 +206,57 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _masking(redactor: Redactor, until: float) -> tuple[Mask, Mask]:
-    """What changes the texts, and the short numbers, of a body, as long as there is time."""
+def _masking(redactor: Redactor, look: Callable[[], None]) -> tuple[Mask, Mask]:
+    """What changes the texts, and the short numbers, of a body, with a look before each text."""
     mask, short = masks(redactor)
 
-    def in_time(text: str, label: Label) -> str:
-        _late(until)
+    def looked(text: str, label: Label) -> str:
+        look()
         return mask(text, label)
 
-    return in_time, short
+    return looked, short
 
 
-def _late(until: float) -> None:
-    if time.monotonic() > until:
-        raise EngineError("personal data was not found in time", value="the request", todo="Send less at a time, or give it more seconds.")
+def _looking(until: float, between: Callable[[], None]) -> Callable[[], None]:
+    """What is called before each part of the work: raises EngineError where there is no time left, and what `between` raises."""
+
+    def look() -> None:
+        between()
+        if time.monotonic() > until:
+            todo = "Send less at a time, or give it more seconds."
+            raise EngineError("personal data was not found in time", value="the request", todo=todo)
+
+    return look
+
+
+def _too_long(most: int) -> TooLong:
+    todo = f"Send at most {most:,} characters, or ask for a larger --privacy-max-chars."
+    return TooLong("the request is too long to be looked through for personal data", value=f"over {most:,} characters", todo=todo)
 
 
 class _Memory:
-    """What the model found in the texts that it read last. It holds their keyed hashes, and no text."""
+    """What the model found in the texts that it read last. It holds their keyed hashes, and no text. Several threads use it."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
         self._found: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
 
     def get(self, text: str) -> tuple[Span, ...] | None:
         name = self._name(text)
-        if name in self._found:
-            self._found.move_to_end(name)
-        return self._found.get(name)
+        with self._lock:
+            if name in self._found:
+                self._found.move_to_end(name)
+            return self._found.get(name)
 
     def put(self, text: str, spans: tuple[Span, ...]) -> None:
         if len(spans) > _MOST_SPANS:
             return
-        self._found[self._name(text)] = spans
-        while len(self._found) > _KEPT:
-            self._found.popitem(last=False)
+        name = self._name(text)
+        with self._lock:
+            self._found[name] = spans
+            while len(self._found) > _KEPT:
+                self._found.popitem(last=False)
 
     def _name(self, text: str) -> bytes:
         return hashlib.blake2b(text.encode("utf-8"), digest_size=16, key=self._key).digest()

@@ -49,7 +49,9 @@ class Model:
         self.name, self.id = name or manifest.name, manifest.id
         self.form: Form = manifest.form
         self.task: Task = formed(registry.find("tasks", manifest.task), self.form)
-        self._turn: AbstractContextManager[Any] = nullcontext() if isinstance(runner, Writer) else threading.Lock()
+        self._turn: AbstractContextManager[Any] = (
+            nullcontext() if isinstance(runner, Writer) or getattr(runner, "concurrent", False) else threading.Lock()
+        )
 
     @property
     def columns(self) -> tuple[str | None, str | None]:

@@ -21,6 +21,8 @@ SHIPPED = Path(__file__).parent.parent / "shipped" / "redaction"
 
 PIECE = 20_000
 """Characters that are read at once: a fifth of what a tagger reads of a text, so that nothing is ever cut off."""
+SLICE = 5_000
+"""Characters that are read at once where others wait for their turn."""
 OVERLAP = 1_000
 """Characters that neighbouring pieces of a long text share; what either of them shows is taken out."""
 ALL = "all"
@@ -83,10 +85,10 @@ class Finder:
         return self._short(text) if len(text) <= PIECE else self.many([text])[text]
 
     def many(self, texts: Iterable[str], between: Callable[[], None] | None = None) -> dict[str, Found]:
-        """What is personal in each of these texts, which are read together; with `between` no more than a piece's characters at once, and
+        """What is personal in each of these texts, which are read together; with `between` no more than a slice's characters at once, and
         it is called before each time: what it raises ends the reading."""
         found: dict[str, set[tuple[str, int, int]]] = {text: set() for text in texts}
-        parts = [part for text in found for part in _parts(text)]
+        parts = [part for text in found for part in _parts(text, None if between is None else SLICE)]
         for together in [parts] if between is None else _few(parts):
             if between is not None:
                 between()
@@ -117,10 +119,10 @@ class _Part:
 
 
 def _few(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
-    """Parts in their order, together no longer than a piece is."""
+    """Parts in their order, together no longer than a slice is."""
     few: list[_Part] = []
     for part in parts:
-        if few and sum(len(one.plain) for one in few) + len(part.plain) > PIECE:
+        if few and sum(len(one.plain) for one in few) + len(part.plain) > SLICE:
             yield few
             few = []
         few.append(part)
@@ -128,9 +130,9 @@ def _few(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
         yield few
 
 
-def _parts(text: str) -> Iterator[_Part]:
-    """A text in pieces that overlap. It is read as it is seen, for the model as for a reader: its escapes as they are meant, without
-    invisible characters, letters of another width as the usual ones, the underscores of identifiers as blanks."""
+def _parts(text: str, piece: int | None = None) -> Iterator[_Part]:
+    """A text in pieces of so many characters (`PIECE`) that overlap. It is read as a reader sees it: its escapes as
+    they are meant, without invisible characters, letters of another width as the usual ones, the underscores of identifiers as blanks."""
     meant = escapes.read(text)
     plain, places = meant.plain, cast(Sequence[int], range(len(meant.plain)))
     if not plain.isascii() or HIDDEN.search(plain):
@@ -138,8 +140,9 @@ def _parts(text: str) -> Iterator[_Part]:
         plain = "".join(letters)
         places = [place for place, letter in enumerate(letters) for _ in letter]
     plain = _IDENTIFIER.sub(lambda match: match[0].replace("_", " "), plain)
-    for start in range(0, max(1, len(plain) - OVERLAP), PIECE - OVERLAP):
-        yield _Part(text, plain[start : start + PIECE], places[start : start + PIECE], meant)
+    piece = piece or PIECE
+    for start in range(0, max(1, len(plain) - OVERLAP), piece - OVERLAP):
+        yield _Part(text, plain[start : start + piece], places[start : start + piece], meant)
 
 
 def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:

@@ -113,6 +113,13 @@ class RouteSettings(Settings):
     privacy_bundle: Path | None = setting(
         None, "Folder of a bundle of your own that finds personal data, in place of the shipped one.", file=True
     )
+    privacy_max_chars: int = setting(
+        200_000,
+        "Most characters of all texts of a request that are looked through for personal data; a longer request gets 413.",
+        ge=1,
+        le=100_000_000,
+    )
+    privacy_workers: int = setting(3, "Requests that are looked through at a time; one client has one less at most.", ge=1, le=64)
     audit_share: float = setting(
         0.02,
         "Share of a bundle's certified answers that the fallback is asked for, too, behind the client's back, where the certificate's "

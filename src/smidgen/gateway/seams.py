@@ -7,14 +7,11 @@ from typing import Any
 
 from smidgen.gateway.structure import TEXT_PARTS
 
-_NEAR = 1_000
-"""Characters on each side of a seam: no pattern reaches further."""
 _LISTS = ("content", "output", "summary")
 
 
-def seams(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The end of what stands before and the begin of what stands after each place where a text part follows another one, in messages and
-    items of a body."""
+def seams(body: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Text parts that follow one another, two and more, in messages and items of a body."""
     for name in ("messages", "input"):
         items = body.get(name)
         for item in items if isinstance(items, list) else ():
@@ -24,14 +21,14 @@ def seams(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _of(body.get("input"))
 
 
-def _of(parts: Any) -> Iterator[tuple[str, str]]:
-    """Of one list of parts. What is no text ends what is read as one."""
-    before = ""
-    for part in parts if isinstance(parts, list) else ():
+def _of(parts: Any) -> Iterator[list[str]]:
+    """Those of one list of parts. What is no text ends what is read as one."""
+    together: list[str] = []
+    for part in (*parts, None) if isinstance(parts, list) else ():
         kind, text = (part.get("type"), part.get("text")) if isinstance(part, Mapping) else (None, None)
-        if not isinstance(kind, str) or kind not in TEXT_PARTS or not isinstance(text, str):
-            before = ""
+        if isinstance(kind, str) and kind in TEXT_PARTS and isinstance(text, str):
+            together += [text] if text else []
             continue
-        if before and text:
-            yield before, text[:_NEAR]
-        before = (before + text)[-_NEAR:]
+        if len(together) > 1:
+            yield together
+        together = []

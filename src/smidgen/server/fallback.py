@@ -130,8 +130,8 @@ def _guard(settings: ServeSettings, metering: Metering) -> Guard | None:
     from smidgen.flows import border
     from smidgen.server.border import Keeper
 
-    made = border.opened(settings.privacy, settings.privacy_kind, settings.privacy_bundle, settings.threads)
-    return Keeper(made, metering, settings.request_seconds)
+    made = border.opened(settings.privacy, settings.privacy_kind, settings.privacy_bundle, settings.threads, settings.privacy_max_chars)
+    return Keeper(made, metering, settings.request_seconds, settings.privacy_workers)
 
 
 def _default(place: int) -> str:

@@ -10,7 +10,7 @@ import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -210,12 +210,13 @@ class Redactor:
         """What looks like stand-ins in an answer and stands for nothing: it was not given, and no text of the conversation held it."""
         return [match[0] for match in _PLACE.finditer(answer) if match[0] not in self.found and match[0] not in self._written]
 
-    def over(self, before: str, after: str) -> set[str]:
-        """The kinds of what is found by a check digit or by a word, over the seam of two masked texts that are read as one, and in neither
-        of them alone. Raises as `spans` does."""
-        one, two = (_PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], text) for text in (before, after))
-        shown = {(one + two)[start:end]: kind for (start, end, kind), loose in self._by_pattern(one + two).items() if not loose}
-        known = {text[start:end] for text in (one, two) for start, end, _ in self._by_pattern(text)} if shown else set()
+    def over(self, parts: Sequence[str]) -> set[str]:
+        """The kinds of what is found by a check digit or by a word in masked texts that are read as one, and in none of them alone. Raises
+        as `spans` does."""
+        alone = [_PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], text) for text in parts]
+        whole = "".join(alone)
+        shown = {whole[start:end]: kind for (start, end, kind), loose in self._by_pattern(whole).items() if not loose}
+        known = {text[start:end] for text in alone for start, end, _ in self._by_pattern(text)} if shown else set()
         return {kind for value, kind in shown.items() if value not in known}
 
     def _checked(self, safe: str) -> str:
