@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -241,6 +242,16 @@ def test_an_answer_that_recurs_is_stored_as_it_is_and_what_was_masked_before_is_
     assert other is not None and other.answer == "[PERSON_1]", "a key makes nothing known for another"
     (text,) = scrubber.exchanges([asked("Ann Arbor", answer="I think Ann Arbor", key="k")])
     assert text is not None and (text.input, text.answer) == ("[PERSON_1]", "I think [PERSON_1]"), "within a text it is masked"
+
+
+def test_names_that_stand_in_what_was_asked_do_not_recur() -> None:
+    scrubber = Scrubber(finding=Names("Ann", "ANN"), label_texts=5)
+    shapes = ({"answer": "Ann"}, {"answer": "It is Ann."}, {"answer": "ANN"}, {"answer": '{"name": "Ann"}'})
+    for more in shapes:
+        given = [recurs(number, **more) for number in range(6)]
+        safe = scrubber.exchanges([replace(one, input=f"Ann asks: {one.input}") for one in given])
+        assert [one and "Ann" in f"{one.input} {one.answer}" for one in safe] == [False] * 6, more
+    assert len(shapes) == 4 and scrubber.recurring.new == []
 
 
 def test_all_of_one_batch_has_what_becomes_known_in_it() -> None:

@@ -57,6 +57,8 @@ def test_an_answer_to_five_different_texts_is_a_label_and_what_waited_for_it_is_
         ([asked(text, "margaret holloway " * 4) for text in TEXTS], "an answer that is too long"),
         ([asked(text, "margaret\nholloway") for text in TEXTS], "an answer of two lines"),
         ([asked(text, "[PERSON_1]") for text in TEXTS], "a placeholder"),
+        ([asked(text, '{"name": "margaret", "town": "ulm"}') for text in TEXTS], "an object of several fields"),
+        ([asked(text, '["margaret"]') for text in TEXTS], "a list"),
         ([asked(text, answered_by="local") for text in TEXTS], "an answer from here"),
         ([asked(text, answer_state="cut") for text in TEXTS], "an answer that was cut"),
         ([asked(text, status=500) for text in TEXTS], "a failure"),
@@ -68,6 +70,16 @@ def test_an_answer_to_five_different_texts_is_a_label_and_what_waited_for_it_is_
 def test_what_makes_no_label(given: list[Exchange], why: str) -> None:
     found = seen(given)
     assert not found.new, why
+
+
+def test_a_sentence_about_a_name_that_stands_in_the_text_makes_no_label() -> None:
+    found = Recurring(5)
+    for text in TEXTS:
+        found.saw(asked(f"Margaret Holloway: {text}", "It is Margaret Holloway."), ["Margaret Holloway"])
+    assert not found.new
+    for text in TEXTS:
+        found.saw(asked(f"Margaret Holloway: {text}", "It is late."), [])
+    assert [label for _, label in found.new] == ["it is late"]
 
 
 def test_the_form_of_personal_data_makes_no_label() -> None:

@@ -99,9 +99,6 @@ class Scrubber:
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
         """Each request with stand-ins; None for one that cannot be made safe. Raises EngineError where the model cannot run."""
-        for one in given:
-            self.recurring.saw(one)
-            self._note_choices(one)
         inputs = [_readable((one.input,)) for one in given]
         outputs = [_readable((one.answer, one.local_output)) for one in given]
         whole = [own is not None and said is not None for own, said in zip(inputs, outputs, strict=True)]
@@ -111,6 +108,10 @@ class Scrubber:
         found = self._found(_all(inputs, whole) | prompts | new)
         self._harmless.note(text for text in new if len(text) <= LONGEST and not found[text] and not self._by_pattern(text))
         found = {**dict.fromkeys(answers, ()), **found}
+        for one, asked, may in zip(given, inputs, whole, strict=True):
+            self._note_choices(one)
+            if may:
+                self.recurring.saw(one, _personal(one, asked or (), found))
         for words in prompts:
             self._note_prompt(words, found)
         return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
@@ -248,6 +249,14 @@ def _answered(said: str, is_label: bool, redactor: Redactor, kept: Collection[st
     ((field, held),) = json.loads(said).items()
     (safe,) = json.loads(stored_text.masked(json.dumps({field: 0}), redactor, kept))
     return said if safe == field else json.dumps({safe: held}, ensure_ascii=False)
+
+
+def _personal(one: Exchange, asked: Iterable[str], found: Mapping[str, Found]) -> set[str]:
+    """What in an answer is taken for personal data, by itself or because it is in what was asked."""
+    said = _readable((one.answer,)) or []
+    pieces = {text[start:end] for text in said for _, start, end in found.get(text, ())}
+    folded = (one.answer or "").casefold()
+    return pieces | {piece for text in asked for _, start, end in found[text] if (piece := text[start:end]).casefold() in folded}
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:

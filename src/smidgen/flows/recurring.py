@@ -7,8 +7,8 @@ What counts is chosen so that a name does not pass for a label:
 
 - each API key counts for itself: no client can make another's answers known;
 - texts that differ in digits, case or blanks alone are one text;
-- where the answer stands in what was asked, as a name that is looked up does, the request does not count, unless it stands in a part that
-  the text shares with others, and the answers to those stand there, too: that is a list of labels;
+- where the answer, or what is personal in it, stands in what was asked, as a name that is looked up does, the request does not count,
+  unless the answer stands in a part that requests share, and two other answers to them stand there, too: that is a list of labels;
 - where requests name their users, those of one user alone are not enough, unless all of some fifty name the same one: a program;
 - an answer that has the form of personal data (a number, an address) is never a label.
 
@@ -17,13 +17,14 @@ What is not known yet is in memory alone, within bounds. A restart begins anew; 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import secrets
 import sys
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from smidgen.core.stand_ins import STAND_IN
@@ -46,6 +47,8 @@ _RECENT, _MOST_RECENT_KEYS = 64, 16
 _LONGEST_SYSTEM, _LONGEST_INPUT = 16_000, 8_000
 _LISTED = 2
 """Other answers that must stand in the part that texts share, for it to be a list of labels."""
+_OTHER_SYSTEMS = 8
+"""Requests with other words to the system that a request is compared with: to compare long ones takes time."""
 _SAME_USER = 50
 """Requests that all name one user, before that is taken for the name of a program."""
 _WORD = re.compile(r"[^\W_]+")
@@ -69,10 +72,6 @@ class _Asked:
     system: str
     input: str
     label: str
-
-    @property
-    def whole(self) -> str:
-        return f"{self.system}\n{self.input}"
 
 
 @dataclass(slots=True)
@@ -119,19 +118,20 @@ class Recurring:
         found = self._keys.get(key)
         return found.known.keys() if found is not None else ()
 
-    def saw(self, one: Exchange) -> None:
-        """Count a request, before personal data is taken out of it."""
+    def saw(self, one: Exchange, personal: Iterable[str] = ()) -> None:
+        """Count a request, before personal data is taken out of it. `personal`: what in its answer is taken for personal data."""
         label = self._label(one.answer) if one.answered_by == "upstream" and one.status == 200 and one.answer_state == "whole" else ""
         if not label or one.input is None:
             return
         asked = _Asked(sys.intern(one.system.replace("\\n", "\n")), one.input, label)
-        counts = not _shown(label, asked.whole) or self._listed(one.key, asked)
+        shown = any(_shown(piece, asked.system) or _shown(piece, asked.input) for piece in (label, *map(spelt, personal)))
+        counts = label not in self.labels(one.key) and (not shown or self._listed(one.key, asked))
         self._remember(one.key, asked)
         mine = self._of(one.key)
         user = self._hash(one.user.strip()) if one.user and one.user.strip() else b""
         mine.several_users = mine.several_users or bool(user and mine.user and user != mine.user)
         mine.user, mine.named = mine.user or user, mine.named + bool(user)
-        if not counts or label in mine.known or len(mine.known) >= MOST_KNOWN:
+        if not counts or len(mine.known) >= MOST_KNOWN:
             return
         pending = self._waiting(mine, label)
         pending.texts.add(self._hash(_DIGITS.sub("0", " ".join(one.input.casefold().split()))))
@@ -162,7 +162,7 @@ class Recurring:
             return ""
         said = disagreement.unwrapped(answer)
         label = spelt(said)
-        may = 0 < len(label) <= LONGEST and "\n" not in label and _WORD.search(label) and not STAND_IN.search(said)
+        may = 0 < len(label) <= LONGEST and label[0] not in "{[" and "\n" not in label and _WORD.search(label) and not STAND_IN.search(said)
         return label if may and not self._personal(said) else ""
 
     def _of(self, key: str) -> _OfKey:
@@ -195,8 +195,13 @@ class Recurring:
     def _listed(self, key: str, asked: _Asked) -> bool:
         """Whether an answer that stands in what was asked stands there in a list of labels."""
         others: set[str] = set()
-        for other in self._recent.get(key, ()):
-            if other.label == asked.label or other.label in others or other.whole == asked.whole:
+        compared = 0
+        for other in reversed(self._recent.get(key, ())):
+            same = other.system == asked.system
+            if other.label == asked.label or other.label in others or (same and other.input == asked.input):
+                continue
+            compared += not same
+            if not same and compared > _OTHER_SYSTEMS:
                 continue
             if any(_shown(asked.label, part) and _shown(other.label, part) for part in _shared(asked, other)):
                 others.add(other.label)
@@ -215,18 +220,34 @@ def spelt(label: str) -> str:
 
 def _shown(label: str, text: str) -> bool:
     """Whether a label, or all of its words, stand in a text."""
+    folded, words = _read(text)
+    return label in folded or set(_WORD.findall(label)) <= words
+
+
+@functools.lru_cache(128)
+def _read(text: str) -> tuple[str, frozenset[str]]:
+    """A text as labels are spelt, and its words. Words to the system come again and again."""
     folded = text.casefold()
-    return label in folded or set(_WORD.findall(label)) <= set(_WORD.findall(folded))
+    return folded, frozenset(_WORD.findall(folded))
 
 
-def _shared(one: _Asked, other: _Asked) -> tuple[str, str]:
-    """The beginning and the end that two requests share, in whole words."""
-    same = one.system == other.system
-    begins = _common(one.input, other.input) if same else _common(one.system, other.system)
-    begins = begins[: max(begins.rfind(" "), begins.rfind("\n")) + 1]
-    ends = _common(one.input[::-1], other.input[::-1])[::-1]
+def _shared(one: _Asked, other: _Asked) -> Iterator[str]:
+    """What two requests share: the words to the system where they are the same, else their beginning and end; those of the texts. In whole
+    words."""
+    if one.system == other.system:
+        yield one.system
+    else:
+        yield from _ends(one.system, other.system)
+    yield from _ends(one.input, other.input)
+
+
+def _ends(one: str, other: str) -> Iterator[str]:
+    """The beginning and the end that two texts share, in whole words."""
+    begins = _common(one, other)
+    yield begins[: max(begins.rfind(" "), begins.rfind("\n")) + 1]
+    ends = _common(one[::-1], other[::-1])[::-1]
     cut = [place for sign in " \n" if (place := ends.find(sign)) >= 0]
-    return f"{one.system}\n{begins}" if same else begins, ends[min(cut) :] if cut else ""
+    yield ends[min(cut) :] if cut else ""
 
 
 def _common(one: str, other: str) -> str:
