@@ -125,3 +125,15 @@ def test_what_is_no_forecast_is_not_drawn_as_one():
     farthest = max(forecast.n for forecast in sure.forecasts if forecast.trusted)
     assert max(point.n for point in sure.band) == farthest > max(SIZES)
     assert sure.labels
+
+
+def test_rows_of_a_label_bring_no_more_than_the_curve_promises():
+    """Where accuracy has levelled off, twenty rows more of one label do not bring what two hundred of all do not."""
+    rows = [row("thin and wrong", 0.7, 50, 20), row("fat", 0.9, 50, 90), row("right", 1.0, 50, 20)]
+    free, bound = learning_curve.worth(rows), learning_curve.worth(rows, reducible=0.1)
+    assert [entry.label for entry in free][: len(bound)] == [entry.label for entry in bound]
+    assert bound[0].worth == pytest.approx(0.1 * free[0].worth)
+    assert learning_curve.worth(rows, reducible=0.0) == ()
+    flat = learning_curve.learn([(50, 0.9), (100, 0.95), (200, 0.9599), (400, 0.96), (800, 0.96)], per_class=rows)
+    gain = max(forecast.gain for forecast in flat.forecasts if forecast.trusted)
+    assert all(entry.worth <= gain + 0.002 for entry in flat.labels)

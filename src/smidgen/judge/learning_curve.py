@@ -108,7 +108,9 @@ def learn(
     grid = np.unique(np.round(np.geomspace(sizes[0], farthest, 40)))
     band = tuple(_band_point(float(n), curve, drawn(float(n))) for n in grid)
     # Which labels gain most rests on the same curve: where that is no forecast, neither is this.
-    labels = worth(per_class, exponent=curve.exponent, by_label=by_label) if any(f.trusted for f in forecasts) else ()
+    reducible = min(1.0, max(0.0, (curve.ceiling - curve.at(float(now))) / max(1 - curve.at(float(now)), 1e-9)))
+    trusted = any(forecast.trusted for forecast in forecasts)
+    labels = worth(per_class, exponent=curve.exponent, by_label=by_label, reducible=reducible) if trusted else ()
     return LearningCurve(
         points=shown, fitted=True, ceiling=curve.ceiling, exponent=curve.exponent, band=band, forecasts=forecasts, labels=labels
     )
@@ -178,11 +180,16 @@ def _forecast(more: int, curve: Fit, now: float, drawn: Callable[[float], Floats
     )
 
 
+_LEAST_WORTH = 5e-5
+"""A gain that would be told as 0.00 points is none."""
+
+
 def worth(
     per_class: Sequence[ClassRow],
     *,
     exponent: float = 0.5,
     by_label: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+    reducible: float = 1.0,
     extra: int = 20,
     limit: int = 12,
 ) -> tuple[LabelWorth, ...]:
@@ -191,7 +198,8 @@ def worth(
     A label's share of wrong rows is taken to fall with its training rows k as k^-c: with `extra` more it falls by 1 - (k / (k + extra))^c.
     c is the label's own slope where its recall was measured at three sizes or more, else the curve's. The expected gain is that fall times
     the label's wrong share times how often the label is met. The wrong share is shrunk by one row towards that of all labels, so that a
-    label with two test rows does not lead the list by luck.
+    label with two test rows does not lead the list by luck. Only the `reducible` share of the errors can be mended: where the curve has
+    levelled off, more rows of a label bring no more than the curve says of all.
     """
     rows = [row for row in per_class if row.recall is not None and row.support > 0 and row.train]
     total = sum(row.support for row in rows)
@@ -204,10 +212,10 @@ def worth(
         k = float(row.train or 1)
         slope = _slope((by_label or {}).get(row.label, ()), exponent)
         share = (wrong[row.label] + overall) / (row.support + 1)
-        gain = share * (row.support / total) * (1 - (k / (k + extra)) ** slope)
+        gain = reducible * share * (row.support / total) * (1 - (k / (k + extra)) ** slope)
         found.append(LabelWorth(label=row.label, train=int(k), support=row.support, errors=wrong[row.label], extra=extra, worth=gain))
     found.sort(key=lambda entry: (-entry.worth, entry.label))
-    return tuple(entry for entry in found if entry.errors)[:limit]
+    return tuple(entry for entry in found if entry.errors and entry.worth >= _LEAST_WORTH)[:limit]
 
 
 def _slope(points: Sequence[tuple[int, float]], otherwise: float) -> float:
