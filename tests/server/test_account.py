@@ -21,7 +21,7 @@ from smidgen.gateway import budget
 from smidgen.gateway.budget import today
 from smidgen.gateway.certificate import Reference
 from smidgen.gateway.patience import Patience
-from smidgen.server import bookkeeper
+from smidgen.server import bookkeeper, measured_sizes
 from smidgen.store import account as accounts
 from smidgen.store import ledger
 from smidgen.store.account import Entry, Key
@@ -395,3 +395,35 @@ def test_typed_questions_are_counted_under_a_few_words(gateway: Any, model: Mode
         ("support", "local", ""): 1,
         ("support", "local", "some questions"): 1,
     }
+
+
+def test_what_local_answers_saved_goes_by_what_was_measured(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+    """A model that reads an instruction of its own and thinks before it writes takes more than the texts show."""
+    certify(model)
+    body = json.loads(WHOLE) | {"usage": {"prompt_tokens": 400, "completion_tokens": 120, "total_tokens": 520}}
+    upstream.answer = lambda seen: Said(body=json.dumps(body).encode())
+    with gateway() as server:
+        guessed = server.post(CHAT, asking(SURE)).json()["smidgen"]["saved"]
+        assert "estimated" in guessed["tokens"] and guessed["tokens"]["input"] < 50 and guessed["tokens"]["output"] < 5
+        for _ in range(measured_sizes.LEAST):
+            server.post(CHAT, asking(UNSURE))
+        reply = server.post(CHAT, asking(SURE))
+        told = reply.json()["smidgen"]["saved"]
+        # Texts of one size are asked: so many tokens are read for each, and written.
+        assert told["tokens"] == {"input": pytest.approx(400, rel=0.25), "output": 120, "measured_on": measured_sizes.LEAST}
+        assert told["usd"] > 5 * guessed["usd"] and float(reply.headers["x-smidgen-saved"]) == told["usd"]
+    saved = entries()["support", "local", ""].saved
+    assert saved == round((guessed["usd"] + told["usd"]) * 1e9)
+
+
+def test_sizes_follow_what_is_new() -> None:
+    sizes = measured_sizes.MeasuredSizes()
+    assert sizes.of("a", 10) is None
+    for _ in range(5000):
+        sizes.note("a", 10, 100, 2)
+    for _ in range(5000):
+        sizes.note("a", 10, 300, 8)
+    given, got, requests = sizes.of("a", 10) or (0, 0, 0)
+    assert given > 270 and got >= 7 and requests <= 2000 and sizes.of("b", 10) is None
+    sizes.note("b", 0, 0, 0)
+    assert sizes.of("b", 10) is None

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.gateway import budget as budgets
 from smidgen.server import slip as slips
 from smidgen.server.bookkeeper import Bookkeeper
+from smidgen.server.measured_sizes import MeasuredSizes
 from smidgen.server.observation import of
 from smidgen.server.slip import MOST, OTHER, Slip
 from smidgen.store.account import Entry, Key
@@ -36,10 +37,13 @@ class Accounting:
         bookkeeper: adds up.
         tariff: prices and names of large models; None without a fallback.
         instead: what the first fallback calls its model: what local answers are compared to. Empty where there is none.
+        sizes: told of what the upstream counted of requests to a bundle; None for nobody.
     """
 
-    def __init__(self, app: ASGIApp, bookkeeper: Bookkeeper, tariff: Tariff | None, instead: str) -> None:
-        self._app, self._bookkeeper, self._tariff, self._instead = app, bookkeeper, tariff, instead
+    def __init__(
+        self, app: ASGIApp, bookkeeper: Bookkeeper, tariff: Tariff | None, instead: str, sizes: MeasuredSizes | None = None
+    ) -> None:
+        self._app, self._bookkeeper, self._tariff, self._instead, self._sizes = app, bookkeeper, tariff, instead, sizes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let it through, and count it when it is done, however it ended."""
@@ -74,6 +78,8 @@ class Accounting:
         entry.requests, entry.errors = 1, int(failed)
         if by == "local":
             entry.add(_tokens(slip))
+        if self._sizes is not None and by == "upstream" and slip.bundle and not (failed or entry.read_estimated or entry.written_estimated):
+            self._sizes.note(slip.bundle, slip.asks, entry.read, entry.written)
         if tariff is not None and by == "upstream" and entry.spent:
             price = tariff.noted(slip.day, marks.get(b"model", ""))
         elif tariff is not None and by in ("local", "cache") and slip.instead is not None:

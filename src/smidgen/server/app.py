@@ -26,6 +26,7 @@ from smidgen.server.errors import handle_in
 from smidgen.server.hosts import LOCAL, Hosts
 from smidgen.server.keys import Keys
 from smidgen.server.limits import Limits
+from smidgen.server.measured_sizes import MeasuredSizes
 from smidgen.server.post import Holding
 from smidgen.server.requests import Requests
 from smidgen.server.served import Served
@@ -102,8 +103,9 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     if not chosen.keys:
         labels = [str(label) for model in models[:1] for label in model.form.get("labels") or ()]
         _fill_examples(app, [*service.models, *chosen.fallback_model], labels[:2])
+    sizes = MeasuredSizes() if escalation is not None and service.bookkeeper is not None else None
     if escalation is not None:
-        _add_gateway(app, service, chosen, escalation, auditor, cache)
+        _add_gateway(app, service, chosen, escalation, auditor, cache, sizes)
     if service.recorder is not None:
         from smidgen.server.capture import Capture
 
@@ -113,7 +115,7 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     if service.bookkeeper is not None:
         tariff = escalation.tariff if escalation is not None else None
         first = chosen.fallback_model[0] if escalation is not None else ""
-        app.add_middleware(Accounting, bookkeeper=service.bookkeeper, tariff=tariff, instead=first)
+        app.add_middleware(Accounting, bookkeeper=service.bookkeeper, tariff=tariff, instead=first, sizes=sizes)
     _close_doors(app, service, chosen)
     return app
 
@@ -193,7 +195,13 @@ def _succession(service: Service) -> Succession | None:
 
 
 def _add_gateway(
-    app: FastAPI, service: Service, settings: ServeSettings, escalation: Escalation, auditor: Auditor | None, cache: Caching | None
+    app: FastAPI,
+    service: Service,
+    settings: ServeSettings,
+    escalation: Escalation,
+    auditor: Auditor | None,
+    cache: Caching | None,
+    sizes: MeasuredSizes | None,
 ) -> None:
     """Put the gateway's door before the faces, and show its certificates and its money."""
     from smidgen.gateway.allowlist import Allowlist
@@ -223,6 +231,7 @@ def _add_gateway(
         taking=taking(service.models.values()) if settings.take else None,
         cache=cache,
         aside=aside_of(service),
+        sizes=sizes,
         allowed=Allowlist(settings.pass_paths),
     )
 

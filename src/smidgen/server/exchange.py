@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -73,7 +74,7 @@ def exchange(taken: Taken, saved_at: Price | None, prices: Prices) -> Exchange |
         tokens_out=tokens_out,
         tokens_estimated=answer.tokens_in is None or answer.tokens_out is None,
         cost_usd=(tokens_in * price.given + tokens_out * price.got) / 1e6 if price is not None else None,
-        saved_usd=saved_at.saved(read, written)["usd"] if saved_at is not None and by == "local" else taken.saved_usd,
+        saved_usd=_saved(taken, saved_at, read, written) if by == "local" else taken.saved_usd,
         local_ms=_ms(taken.local_seconds if by != "local" or taken.local_seconds is not None else taken.seconds),
         upstream_ms=_ms(taken.upstream_seconds),
         user=users[0] if users else None,
@@ -95,6 +96,14 @@ def _asked(name: object, models: Mapping[str, Identity]) -> str:
     except RequestError:
         found = None
     return found.bundle if found is not None else model_name(name)
+
+
+def _saved(taken: Taken, price: Price | None, read: str, written: str) -> float | None:
+    """What a local answer saved: as the reply says it, else by its texts."""
+    told = taken.header(b"x-smidgen-saved")
+    with contextlib.suppress(ValueError):
+        return float(told)
+    return float(price.saved(read, written)["usd"]) if price is not None else None
 
 
 def _by(taken: Taken) -> AnsweredBy:

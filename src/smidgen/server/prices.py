@@ -45,11 +45,15 @@ class Price:
         """What a request with these texts would have cost. Its tokens are estimated: who counts them did not see them."""
         return self._cost(tokens(read), tokens(written), {"estimated": "one for every four characters"})
 
+    def measured(self, given: int, got: int, requests: int) -> dict[str, Any]:
+        """What a request would have cost, by what so many others to the same bundle took, which their upstream has told."""
+        return self._cost(given, got, {"measured_on": requests})
+
     def counted(self, usage: Usage) -> dict[str, Any]:
         """What a request of this size would have cost, which its upstream has told."""
         return self._cost(usage.given, usage.got, {})
 
-    def _cost(self, given: int, got: int, how: Mapping[str, str]) -> dict[str, Any]:
+    def _cost(self, given: int, got: int, how: Mapping[str, str | int]) -> dict[str, Any]:
         whose = {"at_list_price_of": self.name, "price_date": self.date} if self.date else {"at_given_price_of": self.name}
         usd = round((given * self.given + got * self.got) / 1e6, 9)
         return {"usd": usd, **whose, "tokens": {"input": given, "output": got, **how}}

@@ -35,6 +35,7 @@ from smidgen.server.ids import OURS, asker, fresh
 from smidgen.server.judging import Judge
 from smidgen.server.last_event import text_of as text_of_stream
 from smidgen.server.local_answer import GONE, LocalAnswer
+from smidgen.server.measured_sizes import MeasuredSizes
 from smidgen.server.metering import Metering
 from smidgen.server.passing import relay
 from smidgen.server.post import bind_anew
@@ -86,6 +87,7 @@ class Gateway:
         cache: gives upstreams' answers again; None where each is asked for.
         aside: says of a text whether it always escalates, for it is held out; None where none does.
         allowed: what may go upstream.
+        sizes: what requests to a bundle take where the large model answers them; None where that is not measured.
     """
 
     def __init__(
@@ -104,11 +106,12 @@ class Gateway:
         cache: Caching | None = None,
         aside: Aside | None = None,
         allowed: Allowlist | None = None,
+        sizes: MeasuredSizes | None = None,
     ) -> None:
         self._app, self._routes, self._vouchers, self._escalation = app, routes, vouchers, escalation
         self._metering, self._price, self._local_at_last, self._origins = metering, price, local_at_last, origins
         self._auditor, self._quality, self._taking, self._cache = auditor, quality, taking, cache
-        self._aside, self._allowed = aside, allowed or Allowlist()
+        self._aside, self._allowed, self._sizes = aside, allowed or Allowlist(), sizes
         self._name = fresh().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,6 +164,8 @@ class Gateway:
         if asked is None and read is not None and self._taking is not None:
             asked = self._taking(path, read)
         slips.meant(asked.bundle if asked is not None else "", (read or {}).get("model"))
+        if self._sizes is not None and asked is not None and read is not None and isinstance(read.get("messages", []), list):
+            slips.asks(tokens(read_of(read)))
         if isinstance(body, bytes) and path in FACES and asked is not None and read is not None:
             await self._decided(asked.at_least(self._quality), read, body, scope, receive, send)
         elif isinstance(body, bytes) and face and path == _MODELS:
@@ -277,13 +282,19 @@ class Gateway:
         found = json.loads(local.body) if local.is_json else None
         asks, price = read_of(read), self._price
         says = written_of(found) if found is not None else text_of_stream(local.body) if price is not None else None
-        slips.instead(tokens(asks), tokens(says) if says is not None else None)
+        measured = self._sizes.of(asked.bundle, tokens(asks)) if self._sizes is not None else None
+        if measured is not None:
+            slips.instead(measured[0], measured[1])
+        else:
+            slips.instead(tokens(asks), tokens(says) if says is not None else None)
         facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else ruling.certificate}
         if uncertified:
             facts |= {"uncertified": uncertified, "escalated": ruling.why}
         else:
             facts["cost"] = {"usd": 0.0}  # no upstream was asked
-        if price is not None and says is not None:
+        if price is not None and measured is not None:
+            facts["saved"] = price.measured(*measured)
+        elif price is not None and says is not None:
             facts["saved"] = price.saved(asks, says)
         cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
         await local.within(facts, found).send(send, marks("local", asked.bundle, ruling, uncertified, cost=cost, saved=saved))

@@ -27,6 +27,7 @@ class Slip:
     Attributes:
         day: when it came, UTC.
         bundle: the bundle that it is for; empty for none.
+        asks: tokens of what it would have the large model read, estimated; 0 where nobody needs that.
         named: the model that it names, as the client wrote it; never stored.
         answered: whether a bundle answered it, whatever became of that answer.
         read, written: the bundle's tokens; `read_estimated`, `written_estimated`: of these, such as nobody counted.
@@ -39,6 +40,7 @@ class Slip:
 
     day: str
     bundle: str = ""
+    asks: int = 0
     named: str = ""
     answered: bool = False
     read: int = 0
@@ -96,6 +98,13 @@ def meant(bundle: str, named: object) -> None:
     slip = _slip.get()
     if slip is not None:
         slip.meant(bundle, named)
+
+
+def asks(read: int) -> None:
+    """The request would have the large model read about so many tokens."""
+    slip = _slip.get()
+    if slip is not None:
+        slip.asks = read
 
 
 def instead(read: int, written: int | None) -> None:
