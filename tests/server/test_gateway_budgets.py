@@ -334,7 +334,7 @@ def test_a_ledger_that_cannot_be_read_is_no_way_round(
     with monkeypatch.context() as patch:
         patch.setattr(ledger.Ledger, "hold", broken)
         told = error(running.post(CHAT, asking()), 503)
-    assert "what was spent cannot be read" in told["message"] and "disk" not in told["message"] and upstream.seen == []
+    assert "cannot be written down" in told["message"] and "disk" not in told["message"] and upstream.seen == []
     assert running.post(CHAT, asking()).status_code == 200
     # Another file in its place: the one that a server has mapped must not shrink under it.
     damaged = own_home / "damaged"

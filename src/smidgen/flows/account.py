@@ -36,8 +36,9 @@ def account(days: int = PERIODS[-1], now: datetime | None = None) -> dict[str, A
     """
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     last = moment.date()
-    head = {"day": today(moment), "file": str(accounts.place())}
+    head = {"day": today(moment), "file": ""}
     try:
+        head["file"] = str(accounts.place())
         sums = accounts.read(_day(last, days - 1))
     except OSError as error:
         return {**head, "error": str(error)}

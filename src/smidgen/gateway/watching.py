@@ -35,6 +35,7 @@ _RETRY = timedelta(seconds=10)
 _AT_ONCE = 50
 """So many are not waited with."""
 
+_HOMELESS = Standing(State.DAMAGED, "smidgen's home, which has the keys and the revocations, cannot be read")
 _REBUILT = "the bundle's files were changed since it was opened: restart the server"
 
 Stamp = tuple[int | str, ...]
@@ -127,10 +128,13 @@ class Watch:
     def __call__(self) -> Standing:
         """How it stands now. Reads files where anything has changed, and writes down the time where that is due; raises nothing."""
         held = self._held
-        if held is not None and (due := self._due(held)) is not None:
-            self._note(held, due)
-        if held is None or held.changed or (held.audited and not self._go_on(held)):
-            held = self._read()
+        try:
+            if held is not None and (due := self._due(held)) is not None:
+                self._note(held, due)
+            if held is None or held.changed or (held.audited and not self._go_on(held)):
+                held = self._read()
+        except OSError:  # smidgen's home is gone and cannot be made
+            return _HOMELESS
         held = self._held or held
         if held.clock is None:
             return held.standing

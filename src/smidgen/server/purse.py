@@ -151,7 +151,7 @@ class Purse:
             held = await self._held(limits, price.nano(most.given, most.got))
         except OSError as error:
             _log.error("a request does not leave: %s", error)
-            return Short("ledger", "what was spent cannot be read")
+            return Short("ledger", "what it would cost cannot be written down, and there is a budget")
         if isinstance(held, Full):
             self._metering.over_budget.labels(held.scope).inc()
             whose = "the budget" if held.scope == ALL else f"the budget of {held.scope.replace(':', ' ', 1)}"
