@@ -72,6 +72,14 @@ def test_what_was_not_stored_is_told(filled: Path, capsys: pytest.CaptureFixture
         assert "4 of 16 requests since" in " ".join(capsys.readouterr().out.split())
 
 
+def test_labels_that_recur_are_shown(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with opened() as store:
+        store.know([(key, f"label {number}") for key in ("k1", "k2") for number in range(10)], [])
+    assert told(capsys)["labels"] == [f"label {number}" for number in range(10)]
+    assert code(["traffic"]) == 0
+    assert "stored as they are: label 0, label 1" in (shown := " ".join(capsys.readouterr().out.split())) and "2 more (--json)" in shown
+
+
 def test_exports_are_two_sides_of_one_whole(filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [tmp_path / "new" / name for name in ("taught.jsonl", "held.jsonl")]
     counts = [told(capsys, "--export", str(files[0]))["pairs"], told(capsys, "--export", str(files[1]), "--held-out")["pairs"]]

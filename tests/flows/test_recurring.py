@@ -125,9 +125,20 @@ def test_it_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(30):
         found.saw(asked(TEXTS[0], f"other {chr(97 + number)}"))
     assert len(found._keys["k1"].pending) == 10
-    for number in range(600):
+    monkeypatch.setattr(recurring, "_MOST_KEYS", 20)
+    found.know([("k0", "known")])
+    for number in range(100):
         found.saw(asked("x", key=f"key {number}"))
-    assert len(found._keys) <= recurring._MOST_KEYS
+        found.wait(f"key {number}", Late(f"r{number}", "answer", "x"))
+    assert len(found._keys) == 20 and found.labels("k0"), "those that know something stay longer"
+    assert found._rows_waiting == sum(one.waiting for one in found._keys.values()) == 19
+    monkeypatch.setattr(recurring, "_MOST_LATE_OF_ALL", 25)
+    for number in range(100):
+        found.wait("key 99", Late(f"r{number}", "answer", f"y {chr(97 + number % 9)}"))
+    assert found._rows_waiting == 25
+    for text in TEXTS:
+        found.saw(asked(text, "x", key="key 99"))
+    assert ("key 99", "x") in found.new and found._rows_waiting == 24, "what is put right waits no more"
 
 
 def test_zero_turns_it_off_and_what_is_stored_is_known_at_the_start() -> None:

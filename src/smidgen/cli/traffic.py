@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from smidgen.store.traffic.shapes import Counts, Deleted
     from smidgen.store.traffic.store import Traffic
 
+_SHOWN = 8
+
 
 def traffic(
     delete_user: Annotated[str | None, typer.Option(metavar="ID", help="Delete all requests and feedback of this user.")] = None,
@@ -102,10 +104,15 @@ def _jobs(store: Traffic, as_json: bool) -> None:
 
 def _counted(store: Traffic, as_json: bool) -> None:
     counts, seen = store.counts(), store.seen()
+    labels = list(dict.fromkeys(label for _, label in store.labels()))
     if as_json:
-        print_json({"store": store.place, "held_out_share": store.held_out, **counts.json(), "traffic": seen.json()})
+        facts = {"store": store.place, "held_out_share": store.held_out, **counts.json(), "traffic": seen.json(), "labels": labels}
+        print_json(facts)
         return
     _print(counts)
+    if labels:
+        more = f", and {len(labels) - _SHOWN:,} more (--json)" if len(labels) > _SHOWN else ""
+        out.print(f"answers that recur, stored as they are: {escape(', '.join(labels[:_SHOWN]))}{more}", soft_wrap=True)
     if lost := seen.words:
         out.print(f"[yellow]not in this:[/] {escape(lost)}", soft_wrap=True)
     out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are never learnt from[/]", soft_wrap=True)

@@ -37,11 +37,12 @@ MOST_KNOWN = 10_000
 """Labels of a key; no more become known."""
 WAIT_SECONDS = 7 * 86_400.0
 """How long an answer that is not known waits for the next text that gets it."""
-_MOST_KEYS = 256
+_MOST_KEYS = 1_024
+"""Keys; of more, the one that came longest ago is let go, of which no label is known if there is such a one."""
 _MOST_PENDING = 2_048
 """Answers of a key that are not known yet; of more, those that came longest ago are let go."""
-_MOST_LATE = 64
-"""Rows that wait for one answer. Those that came after it was known need not wait."""
+_MOST_LATE, _MOST_LATE_OF_KEY, _MOST_LATE_OF_ALL = 64, 8_192, 50_000
+"""Rows that wait for one answer, for all of a key, and of all keys. A row that must not wait stays masked."""
 _RECENT, _MOST_RECENT_KEYS = 64, 16
 """Requests of a key whose texts are compared, to see what is the same in several of them."""
 _LONGEST_SYSTEM, _LONGEST_INPUT = 16_000, 8_000
@@ -49,6 +50,7 @@ _LISTED = 2
 """Other answers that must stand in the part that texts share, for it to be a list of labels."""
 _OTHER_SYSTEMS = 8
 """Requests with other words to the system that a request is compared with: to compare long ones takes time."""
+_SEVERAL = 2
 _SAME_USER = 50
 """Requests that all name one user, before that is taken for the name of a program."""
 _WORD = re.compile(r"[^\W_]+")
@@ -83,6 +85,7 @@ class _OfKey:
     user: bytes = b""
     several_users: bool = False
     named: int = 0
+    waiting: int = 0
 
 
 class Recurring:
@@ -101,6 +104,7 @@ class Recurring:
         self._keys: OrderedDict[str, _OfKey] = OrderedDict()
         self._recent: OrderedDict[str, deque[_Asked]] = OrderedDict()
         self._secret = secrets.token_bytes(16)
+        self._rows_waiting = 0
         self.new: list[tuple[str, str]] = []
         """Labels that became known and are not in the store yet, each with its key."""
         self.late: list[Late] = []
@@ -134,11 +138,13 @@ class Recurring:
         if not counts or len(mine.known) >= MOST_KNOWN:
             return
         pending = self._waiting(mine, label)
-        pending.texts.add(self._hash(_DIGITS.sub("0", " ".join(one.input.casefold().split()))))
-        pending.users |= {user} - {b""}
+        if len(pending.texts) < self._least:
+            pending.texts.add(self._hash(_DIGITS.sub("0", " ".join(one.input.casefold().split()))))
+        if user and len(pending.users) < _SEVERAL:
+            pending.users.add(user)
         one_users = len(pending.users) == 1 and (mine.several_users or mine.named < _SAME_USER)
         if len(pending.texts) >= self._least and not one_users:
-            del mine.pending[label]
+            self._let_go(mine, mine.pending.pop(label))
             mine.known[label] = None
             self.new.append((one.key, label))
             self.late += pending.late
@@ -147,9 +153,12 @@ class Recurring:
         """Put this right when it turns out that it is a label; it was stored masked."""
         label = self._label(late.said)
         if label and label not in self.labels(key):
-            rows = self._waiting(self._of(key), label).late
-            if len(rows) < _MOST_LATE:
+            mine = self._of(key)
+            rows = self._waiting(mine, label).late
+            if len(rows) < _MOST_LATE and mine.waiting < _MOST_LATE_OF_KEY and self._rows_waiting < _MOST_LATE_OF_ALL:
                 rows.append(late)
+                mine.waiting += 1
+                self._rows_waiting += 1
 
     def settled(self) -> None:
         """What became known is stored."""
@@ -169,20 +178,27 @@ class Recurring:
         found = self._keys.setdefault(key, _OfKey())
         self._keys.move_to_end(key)
         while len(self._keys) > _MOST_KEYS:
-            self._keys.popitem(last=False)
+            others = (name for name, one in self._keys.items() if not one.known and one is not found)
+            gone = self._keys.pop(next(others, next(iter(self._keys))))
+            self._rows_waiting -= gone.waiting
         return found
 
     def _waiting(self, mine: _OfKey, label: str) -> _Pending:
         """The answer among those that wait, as the newest; those that waited too long are let go."""
         now = self._clock()
         while mine.pending and now - next(iter(mine.pending.values())).last > WAIT_SECONDS:
-            mine.pending.popitem(last=False)
+            self._let_go(mine, mine.pending.popitem(last=False)[1])
         found = mine.pending.setdefault(label, _Pending(now))
         found.last = now
         mine.pending.move_to_end(label)
         while len(mine.pending) > _MOST_PENDING:
-            mine.pending.popitem(last=False)
+            self._let_go(mine, mine.pending.popitem(last=False)[1])
         return found
+
+    def _let_go(self, mine: _OfKey, pending: _Pending) -> None:
+        """Count the rows of an answer out: it waits no more."""
+        mine.waiting -= len(pending.late)
+        self._rows_waiting -= len(pending.late)
 
     def _remember(self, key: str, asked: _Asked) -> None:
         if len(asked.system) > _LONGEST_SYSTEM or len(asked.input) > _LONGEST_INPUT:
