@@ -254,6 +254,17 @@ def test_names_that_stand_in_what_was_asked_do_not_recur() -> None:
     assert len(shapes) == 4 and scrubber.recurring.new == []
 
 
+def test_a_value_that_recurs_in_its_field_is_stored_as_it_is_from_then_on() -> None:
+    scrubber = Scrubber(finding=Names("Ann", "Bob"), label_texts=5)
+    said = '{"team": "Ann", "for": "Bob", "late": true}'
+    safe = [scrubber.exchanges([replace(recurs(number, said), input=f"Bob {number} {'abcdef'[number]}")])[0] for number in range(6)]
+    assert [one and one.answer for one in safe[3:]] == [
+        '{"team": "[PERSON_2]", "for": "[PERSON_1]", "late": true}',
+        *['{"team": "Ann", "for": "[PERSON_1]", "late": true}'] * 2,
+    ]
+    assert scrubber.recurring.new == [("", "team\nann")]
+
+
 def test_all_of_one_batch_has_what_becomes_known_in_it() -> None:
     scrubber = Scrubber(finding=Names("Ann"), label_texts=5)
     safe = scrubber.exchanges([recurs(number, "Ann") for number in range(6)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -57,7 +58,7 @@ def test_an_answer_to_five_different_texts_is_a_label_and_what_waited_for_it_is_
         ([asked(text, "margaret holloway " * 4) for text in TEXTS], "an answer that is too long"),
         ([asked(text, "margaret\nholloway") for text in TEXTS], "an answer of two lines"),
         ([asked(text, "[PERSON_1]") for text in TEXTS], "a placeholder"),
-        ([asked(text, '{"name": "margaret", "town": "ulm"}') for text in TEXTS], "an object of several fields"),
+        ([asked(f"{text}, margaret of ulm", '{"name": "margaret", "town": "ulm"}') for text in TEXTS], "values that stand in the text"),
         ([asked(text, '["margaret"]') for text in TEXTS], "a list"),
         ([asked(text, answered_by="local") for text in TEXTS], "an answer from here"),
         ([asked(text, answer_state="cut") for text in TEXTS], "an answer that was cut"),
@@ -70,6 +71,20 @@ def test_an_answer_to_five_different_texts_is_a_label_and_what_waited_for_it_is_
 def test_what_makes_no_label(given: list[Exchange], why: str) -> None:
     found = seen(given)
     assert not found.new, why
+
+
+def test_each_value_of_an_object_counts_in_its_field() -> None:
+    found = Recurring(5)
+    for number, text in enumerate(TEXTS):
+        said = {"team": "Margaret Holloway", "Ann": "x y", "to": {"who": [f"person {chr(97 + number)}", "Bob"]}, "note": "a " * 99, "n": 1}
+        found.saw(asked(text, json.dumps(said)), ["Margaret Holloway", "Ann"])
+    assert {label for _, label in found.new} == {"team\nmargaret holloway", "who\nbob"}
+    assert found.is_value("k1", "team", "Margaret Holloway.") and not found.is_value("k1", "name", "Margaret Holloway")
+    assert "margaret holloway" not in found.labels("k1") and not found.is_value("k2", "team", "Margaret Holloway")
+    named = Recurring(5)
+    for text in TEXTS:
+        named.saw(asked(f"Margaret Holloway: {text}", '{"name": "Margaret Holloway", "late": "yes it is"}'), ["Margaret Holloway"])
+    assert [label for _, label in named.new] == ["late\nyes it is"]
 
 
 def test_a_sentence_about_a_name_that_stands_in_the_text_makes_no_label() -> None:

@@ -104,7 +104,7 @@ def _jobs(store: Traffic, as_json: bool) -> None:
 
 def _counted(store: Traffic, as_json: bool) -> None:
     counts, seen = store.counts(), store.seen()
-    labels = list(dict.fromkeys(label for _, label in store.labels()))
+    labels = list(dict.fromkeys(label.replace("\n", ": ") for _, label in store.labels()))
     if as_json:
         facts = {"store": store.place, "held_out_share": store.held_out, **counts.json(), "traffic": seen.json(), "labels": labels}
         print_json(facts)

@@ -215,9 +215,13 @@ class Scrubber:
 
     def _answering(self, asked: str, redactor: Redactor, key: str, choices: Collection[str]) -> _Masking:
         """What an answer is stored as: itself where it is a label, of those that were named, the bundle's own or those that recur under
-        this key. Of the choices that the request's own schema gives it, each stays wherever it is a whole text in it."""
+        this key. Of the choices that the request's own schema gives it, each stays wherever it is a whole text in it, and so does a value
+        that recurs in its field."""
         own, recurring = frozenset(map(spelt, self._names(asked))), self.recurring.labels(key)
-        kept = frozenset(choices)
+        given = frozenset(choices)
+
+        def kept(text: str, field: str) -> bool:
+            return text in given or (bool(field) and self.recurring.is_value(key, field, text))
 
         def answered(said: str | None) -> str | None:
             if said is None:
@@ -239,7 +243,7 @@ def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:
     )
 
 
-def _answered(said: str, is_label: bool, redactor: Redactor, kept: Collection[str] = ()) -> str:
+def _answered(said: str, is_label: bool, redactor: Redactor, kept: Callable[[str, str], bool]) -> str:
     """An answer with stand-ins; as it is where it is a label and nothing else, or an object whose only value is one. The name of that
     field is read all the same."""
     if not is_label:

@@ -1,7 +1,8 @@
 """Answers that recur are labels: a short answer that many different texts got says nothing about anybody.
 
 A large model's label may look like a name (`activate_my_card`), and is masked then like one. It is stored as it is once so many different
-texts got it; what was stored masked before is put right. Nobody has to list the labels.
+texts got it; what was stored masked before is put right. Nobody has to list the labels. Of an object of several fields each value counts
+for itself, in its field; what was stored of it before stays masked.
 
 What counts is chosen so that a name does not pass for a label:
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import re
 import secrets
 import sys
@@ -26,6 +28,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from smidgen.core.stand_ins import STAND_IN
 from smidgen.flows import disagreement
@@ -53,6 +56,8 @@ _OTHER_SYSTEMS = 8
 _SEVERAL = 2
 _SAME_USER = 50
 """Requests that all name one user, before that is taken for the name of a program."""
+_MOST_FIELDS, _DEEPEST = 50, 8
+"""Values of an object that are looked at, and levels of it."""
 _WORD = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 
@@ -122,24 +127,36 @@ class Recurring:
         found = self._keys.get(key)
         return found.known.keys() if found is not None else ()
 
-    def saw(self, one: Exchange, personal: Iterable[str] = ()) -> None:
+    def is_value(self, key: str, field: str, said: str) -> bool:
+        """Whether what stands in a field of an answer is a label there."""
+        return _in_field(field, spelt(said)) in self.labels(key)
+
+    def saw(self, one: Exchange, personal: Collection[str] = ()) -> None:
         """Count a request, before personal data is taken out of it. `personal`: what in its answer is taken for personal data."""
-        label = self._label(one.answer) if one.answered_by == "upstream" and one.status == 200 and one.answer_state == "whole" else ""
-        if not label or one.input is None:
+        if one.answered_by != "upstream" or one.status != 200 or one.answer_state != "whole" or one.input is None or one.answer is None:
             return
-        asked = _Asked(sys.intern(one.system.replace("\\n", "\n")), one.input, label)
-        shown = any(_shown(piece, asked.system) or _shown(piece, asked.input) for piece in (label, *map(spelt, personal)))
-        counts = label not in self.labels(one.key) and (not shown or self._listed(one.key, asked))
-        self._remember(one.key, asked)
+        found = {label: label} if (label := self._label(one.answer)) else self._values(one.answer, personal)
+        if not found:
+            return
         mine = self._of(one.key)
         user = self._hash(one.user.strip()) if one.user and one.user.strip() else b""
         mine.several_users = mine.several_users or bool(user and mine.user and user != mine.user)
         mine.user, mine.named = mine.user or user, mine.named + bool(user)
+        system = sys.intern(one.system.replace("\\n", "\n"))
+        for label, value in found.items():
+            self._count(one, mine, label, _Asked(system, one.input, value), user, personal)
+
+    def _count(self, one: Exchange, mine: _OfKey, label: str, asked: _Asked, user: bytes, personal: Collection[str]) -> None:
+        """Count a text for a label, which was said as `asked.label`."""
+        pieces = [spelt(piece) for piece in personal if piece.casefold() in asked.label]
+        shown = any(_shown(piece, asked.system) or _shown(piece, asked.input) for piece in (asked.label, *pieces))
+        counts = label not in mine.known and (not shown or self._listed(one.key, asked))
+        self._remember(one.key, asked)
         if not counts or len(mine.known) >= MOST_KNOWN:
             return
         pending = self._waiting(mine, label)
         if len(pending.texts) < self._least:
-            pending.texts.add(self._hash(_DIGITS.sub("0", " ".join(one.input.casefold().split()))))
+            pending.texts.add(self._hash(_DIGITS.sub("0", " ".join(asked.input.casefold().split()))))
         if user and len(pending.users) < _SEVERAL:
             pending.users.add(user)
         one_users = len(pending.users) == 1 and (mine.several_users or mine.named < _SAME_USER)
@@ -173,6 +190,25 @@ class Recurring:
         label = spelt(said)
         may = 0 < len(label) <= LONGEST and label[0] not in "{[" and "\n" not in label and _WORD.search(label) and not STAND_IN.search(said)
         return label if may and not self._personal(said) else ""
+
+    def _values(self, answer: str, personal: Collection[str]) -> dict[str, str]:
+        """The labels that values of an object may be, each in its field; with the value. A field whose name may be somebody's has none."""
+        if not self._least or answer.lstrip()[:1] != "{":
+            return {}
+        try:
+            left: list[tuple[str, Any, int]] = [("", json.loads(answer), 0)]
+        except (ValueError, RecursionError):
+            return {}
+        found: dict[str, str] = {}
+        while left and len(found) < _MOST_FIELDS:
+            field, value, depth = left.pop()
+            if isinstance(value, dict) and depth < _DEEPEST:
+                left += [(name, inner, depth + 1) for name, inner in value.items() if not any(piece in name for piece in personal)]
+            elif isinstance(value, list) and depth < _DEEPEST:
+                left += [(field, inner, depth + 1) for inner in value]
+            elif isinstance(value, str) and field and len(field) <= LONGEST and "\n" not in field and (label := self._label(value)):
+                found[_in_field(field, label)] = label
+        return found
 
     def _of(self, key: str) -> _OfKey:
         found = self._keys.setdefault(key, _OfKey())
@@ -227,6 +263,11 @@ class Recurring:
 
     def _hash(self, text: str) -> bytes:
         return hashlib.blake2b(text.encode("utf-8", "replace"), key=self._secret, digest_size=12).digest()
+
+
+def _in_field(field: str, label: str) -> str:
+    """A label of one field, apart from those that are whole answers, which have no line break."""
+    return f"{field}\n{label}"
 
 
 def spelt(label: str) -> str:

@@ -4,7 +4,7 @@ fields tell."""
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
 from smidgen.core.errors import RedactionError
@@ -31,11 +31,11 @@ def leaves(text: str) -> list[str]:
     return list(found)
 
 
-def masked(text: str, redactor: Redactor, kept: Collection[str] = ()) -> str:
-    """The text with stand-ins; JSON stays JSON. Where it, or one of its texts or names of fields, is one of `kept`, that stays as it is.
-    Raises RedactionError where one of its texts cannot be made safe."""
+def masked(text: str, redactor: Redactor, kept: Callable[[str, str], bool] = lambda text, field: False) -> str:
+    """The text with stand-ins; JSON stays JSON. Where it is `kept`, or one of its texts (with the name of its field) or names of fields is,
+    that stays as it is. Raises RedactionError where one of its texts cannot be made safe."""
     mask, short = masks(redactor)
-    return Walk(lambda text, label: text if text in kept else mask(text, label), short, names=True).text(text, Label())
+    return Walk(lambda text, label: text if kept(text, label.name) else mask(text, label), short, names=True).text(text, Label())
 
 
 def _once(text: str) -> None:
