@@ -475,6 +475,21 @@ def completed(answer: str) -> Said:
     return Said(body=json.dumps({"id": "c", "object": "chat.completion", "created": 1, "model": "big", "choices": [choice]}).encode())
 
 
+def test_no_client_makes_the_name_of_anothers_customer_a_label(
+    gateway: Any, upstream: UpstreamStub, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret Holloway"))
+    upstream.answer = lambda seen: completed("Margaret Holloway")
+    running = gateway(capture_redact="mask", api_key=("anna", "mallory"))
+    for key in ("mallory", "anna"):
+        for letter in "abcdef" if key == "mallory" else "ab":
+            running.post(CHAT, asking(f"who is it, {letter}", "big"), headers={"authorization": f"Bearer {key}"})
+    found = rows(count=8)
+    hashes = [row["key_hash"] for row in found]
+    assert [row["answer"] for row in found if row["key_hash"] == hashes[0]] == ["Margaret Holloway"] * 6, "what she asked for herself"
+    assert [row["answer"] for row in found if row["key_hash"] != hashes[0]] == ["[PERSON_1]"] * 2
+
+
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77" / "train.csv"
 
 
