@@ -118,6 +118,16 @@ def test_a_change_that_may_be_nothing_is_called_so() -> None:
     assert "not shown that this model is better" not in model_card(_manifest(), REPORT)
 
 
+def test_a_baseline_is_not_held_against_itself_nor_called_a_language_model() -> None:
+    simple = _manifest(student="linear", base=None)
+    weak = {**REPORT, "baseline": {**REPORT["baseline"], "change": {"value": 0.0, "low": -0.03, "high": 0.03}}}
+    card = model_card(simple, weak)
+    assert "This model is the simple baseline itself" in card and "baseline (linear)" not in card and "not shown that" not in card
+    assert "A small model for one job" in card and "A small language model for one job" in model_card(_manifest(), REPORT)
+    none = {name: value for name, value in REPORT.items() if name != "baseline"}
+    assert "baseline" not in model_card(_manifest(), none)
+
+
 def test_front_matter() -> None:
     head = model_card(_manifest(), REPORT).split("---\n")[1]
     facts = {line.split(": ", 1)[0]: json.loads(line.split(": ", 1)[1]) for line in head.splitlines()}

@@ -9,7 +9,7 @@ import pytest
 from smidgen.judge import cost, page, phrases, side_by_side, texts
 from smidgen.judge.break_even import Case, reckon
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Baseline, Delta, Measured, Sample, Stated
+from smidgen.judge.sections import Alternative, AtRisk, Baseline, Delta, Measured, Sample, Stated
 from smidgen.judge.student_facts import StudentFacts
 from smidgen.judge.teacher_facts import TeacherFacts
 
@@ -287,6 +287,14 @@ def test_mistakes_without_pairs_are_not_denied(make_report):
     assert "Nothing" not in told and "the mistakes above are labels left out or added" in told
     none = Reader(page.render(make_report(confusion_pairs=(), mistakes=()))).text
     assert "Nothing: every test text was answered right." in none
+
+
+def test_a_model_whose_scores_assure_nothing_is_not_said_to_know(make_report):
+    made = make_report()
+    none = made.risk_coverage.model_copy(update={"at": tuple(AtRisk(wanted=wanted) for wanted in (0.01, 0.02, 0.05))})
+    told = Reader(page.render(made.model_copy(update={"risk_coverage": none}))).text
+    assert "pass nothing on its score alone" in told and "says how sure it is" not in told
+    assert "says how sure it is" in Reader(page.render(made)).text
 
 
 def test_only_a_model_of_one_label_a_text_is_said_to_give_every_text_one(make_report):

@@ -92,13 +92,14 @@ def _opening(manifest: Manifest, report: Report) -> str:
     headline = manifest.headline or str(report.get("headline", "accuracy"))
     found = _part(report, "metrics").get(headline) or (manifest.metrics[headline].model_dump() if headline in manifest.metrics else None)
     base = f" grown from {cell(manifest.base.name)}" if manifest.base else ""
+    kind = "language model" if manifest.base is not None else "model"
     rows = found.get("n") if found else None
     where = f" on {rows:,} texts it never saw" if rows else ""
     named, value = cell(headline), share(found)
     if report.get("graded"):
         named, value = text_card.title(headline), text_card.measured(headline, found)
     return (
-        f"A small language model for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
+        f"A small {kind} for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
         f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below.\n\n"
         f"Built {cell(manifest.created)} by smidgen {cell(manifest.smidgen_version)}. The numbers here were measured on the very files of "
         "this folder, through the engine that serves them."
@@ -199,6 +200,8 @@ def _licences(manifest: Manifest) -> str:
 def _results(manifest: Manifest, report: Report) -> str:
     own = {**{name: metric.model_dump() for name, metric in manifest.metrics.items()}, **_part(report, "metrics")}
     baseline = _part(report, "baseline")
+    itself = bool(baseline) and baseline.get("name") == manifest.student
+    baseline = {} if itself else baseline
     theirs = _part(baseline, "metrics")
     if report.get("graded"):
         beside = [base for base in (baseline, _part(report, "unchanged")) if base]
@@ -208,6 +211,8 @@ def _results(manifest: Manifest, report: Report) -> str:
     head = [f"baseline ({cell(baseline.get('name') or 'none')})"] if baseline else []
     rows = [[cell(name), share(found), *([share(theirs.get(name))] if baseline else [])] for name, found in own.items()]
     text = table(["metric", "this model", *head], rows)
+    if itself:
+        text += "\n\nThis model is the simple baseline itself; no other was compared with it."
     change = _part(baseline, "change")
     if change:
         points = [f"{100 * change[name]:+.1f}" for name in ("value", "low", "high")]

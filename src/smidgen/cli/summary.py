@@ -172,7 +172,7 @@ def _scores(report: Report) -> None:
     if report.risk_coverage is not None:
         points = {at.point.threshold: (at.wanted, at.point) for at in reversed(report.risk_coverage.at) if at.point is not None}
         if not points:
-            lines.append("no score is shown to keep errors under 5% on this few test rows: pass nothing on its score alone")
+            lines.append("no score is shown to keep errors under 5% on these test rows: pass nothing on its score alone")
         lines += [
             f"{point.coverage:.0%} of texts can be answered with at most {wanted:.0%} errors: those that score over {point.threshold:.2f}"
             for wanted, point in reversed(points.values())
