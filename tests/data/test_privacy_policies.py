@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smidgen.core.errors import RedactionError
-from smidgen.data import labelled, payment
+from smidgen.data import forms, labelled, payment
 from smidgen.data.teacher.privacy import Redactor
 
 CARD, PHONE = "4111 1111 1111 1111", "+44 20 7946 0958"
@@ -52,3 +52,22 @@ def test_stand_ins_that_are_to_be_avoided_are_not_given() -> None:
     redactor = Redactor(find)
     redactor.avoid(["[PERSON_1]", "[PERSON_2]"])
     assert redactor.mask("Anna") == "[PERSON_3]"
+
+
+KEYCAPS = "".join(f"{digit}\ufe0f\u20e3" for digit in "4111111111111111")
+TAGS = "".join(chr(0xE0000 + ord(sign)) for sign in "4111111111111111")
+SELECTORS = "".join(chr(0xFE00 + ord(sign) % 16) + chr(0xE0100 + ord(sign)) for sign in "card 4111")
+
+
+@pytest.mark.parametrize(
+    "text", [KEYCAPS, f"hello{TAGS}", f"\U0001f3f4{TAGS}\U000e007f", f"\U0001f600{SELECTORS}", "a\ufe01b\ufe02c\ufe03"]
+)
+def test_signs_that_nobody_sees_carry_nothing(text: str) -> None:
+    with pytest.raises(RedactionError):
+        Redactor(forms=forms.every).mask(text)
+
+
+def test_emoji_stay_as_they_are() -> None:
+    flags = "".join(f"\U0001f3f4{''.join(chr(0xE0000 + ord(sign)) for sign in land)}\U000e007f" for land in ("gbeng", "gbsct", "gbwls"))
+    text = f"Thanks \u2764\ufe0f \U0001f468\u200d\U0001f469\u200d\U0001f467 {flags} 1\ufe0f\u20e3 or 2\ufe0f\u20e3? \u8fbb\U000e0100"
+    assert Redactor(forms=forms.every).mask(text) == text

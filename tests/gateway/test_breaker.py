@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.gateway.breaker import Allowed, Asker, Breaker, Breakers, Circuit, Try
+from smidgen.gateway.breaker import Allowed, Breaker, Breakers, Circuit, Requester, Try
 
 SECONDS = 10.0
 
@@ -104,16 +104,16 @@ def test_an_answer_to_a_request_from_before_closes_it_and_the_probe_has_nothing_
     assert breaker.allows() is not None
 
 
-A, A_OTHER, B, C, D = Asker("a", "big"), Asker("a", "small"), Asker("b", "big"), Asker("c", "big"), Asker("d", "big")
+A, A_OTHER, B, C, D = Requester("a", "big"), Requester("a", "small"), Requester("b", "big"), Requester("c", "big"), Requester("d", "big")
 
 
-def let(breakers: Breakers, asker: Asker) -> Allowed:
+def let(breakers: Breakers, asker: Requester) -> Allowed:
     found = breakers.allows(asker)
     assert found is not None
     return found
 
 
-def fail(breakers: Breakers, asker: Asker, times: int = 5, reached: bool = True) -> None:
+def fail(breakers: Breakers, asker: Requester, times: int = 5, reached: bool = True) -> None:
     for _ in range(times):
         breakers.failed(let(breakers, asker), reached)
 
@@ -128,7 +128,7 @@ def test_an_asker_whose_requests_fail_shuts_out_itself_alone(clock: Clock) -> No
 
 def test_it_is_the_upstream_where_it_fails_for_several_clients_and_most(clock: Clock) -> None:
     breakers = Breakers(clock)
-    for asker in (A_OTHER, B, C, D, Asker("e", "big")):
+    for asker in (A_OTHER, B, C, D, Requester("e", "big")):
         breakers.succeeded(let(breakers, asker))
     fail(breakers, A)
     fail(breakers, B)
@@ -169,5 +169,5 @@ def test_what_does_not_reach_it_counts_for_all(clock: Clock) -> None:
 def test_made_up_askers_take_a_bounded_place(clock: Clock) -> None:
     breakers = Breakers(clock)
     for number in range(3000):
-        breakers.failed(let(breakers, Asker("a", f"model {number}")), True)
+        breakers.failed(let(breakers, Requester("a", f"model {number}")), True)
     assert len(breakers._seen) == 1024 and breakers.all.state is Circuit.CLOSED

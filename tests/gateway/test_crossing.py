@@ -85,3 +85,37 @@ def test_what_a_client_sends_under_names_that_nobody_knows_goes_no_further_than_
 )
 def test_a_query_crosses_to_others_without_its_secrets_and_else_to_the_byte(query: bytes, left: bytes) -> None:
     assert bare(query) == left
+
+
+def test_a_known_header_crosses_a_border_with_what_such_a_header_says_alone() -> None:
+    usual = [
+        (b"accept", b"application/json, text/event-stream;q=0.9, */*"),
+        (b"accept-encoding", b"gzip, deflate, br, zstd"),
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", b"4000000"),
+        (b"user-agent", b"OpenAI/Python 1.99.0"),
+        (b"openai-organization", b"org-AbCdEf123"),
+        (b"openai-beta", b"assistants=v2, responses=v1"),
+        (b"anthropic-version", b"2023-06-01"),
+        (b"x-stainless-os", b"MacOS"),
+        (b"x-stainless-timeout", b"600"),
+        (b"x-smidgen-via", b"0123456789012345678901ab,ffffffffffffffffffffffff"),
+        (b"Authorization", b"Bearer sk-proj-AbC_1234567890123"),
+    ]
+    assert known(usual) == usual
+    told = [(b"user-agent", b"Mozilla/5.0 (Anna Schmidt's Mac) m.holloway@example.org"), (b"user-agent", b"python-httpx/0.28.1")]
+    assert known(told) == [(b"user-agent", b"Mozilla/5.0"), (b"user-agent", b"python-httpx/0.28.1")]
+    odd = [
+        (b"user-agent", b"Anna Schmidt"),
+        (b"accept", b"m.holloway@example.org"),
+        (b"content-type", b"text/plain; name=Anna Schmidt"),
+        (b"openai-project", b"Anna Schmidt"),
+        (b"openai-beta", b"4111111111111111"),
+        (b"api-version", b"tel=030-1234-5678"),
+        (b"x-stainless-os", b"Anna Schmidt"),
+        (b"x-stainless-lang", b"x" * 100),
+        (b"x-smidgen-via", b"4111111111111111"),
+        (b"authorization", b"Bearer Anna Schmidt"),
+        (b"x-api-key", b"m.holloway@example.org"),
+    ]
+    assert known(odd) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 from smidgen.core.errors import RedactionError
 from smidgen.gateway.labels import Label
 from smidgen.gateway.leaving import Walk, read_once
+
+SEALED = base64.urlsafe_b64encode(hashlib.shake_128(b"of the upstream").digest(600)).decode()
+"""Encrypted bytes, as an upstream writes them."""
 
 
 def mask(text: str, label: Label) -> str:
@@ -49,7 +54,7 @@ def test_a_chat_request_is_masked_in_every_text() -> None:
     body = {
         "model": "Anna",
         "temperature": 0.5,
-        "seed": 4111111111111111,
+        "seed": 41111111,
         "user": "Anna",
         "metadata": {"type": "Anna", "shop": "north"},
         "stop": ["Anna:"],
@@ -76,7 +81,7 @@ def test_a_chat_request_is_masked_in_every_text() -> None:
     }
     sent, unread = walked(body)
     assert unread == []
-    assert (sent["model"], sent["temperature"], sent["seed"]) == ("Anna", 0.5, 4111111111111111)
+    assert (sent["model"], sent["temperature"], sent["seed"]) == ("Anna", 0.5, 41111111)
     assert (sent["user"], sent["metadata"], sent["stop"]) == ("[PERSON_1]", {"type": "[PERSON_1]", "shop": "north"}, ["[PERSON_1]:"])
     assert sent["a_field_of_tomorrow"] == {"said": "[PERSON_1]"}
     function = sent["tools"][0]["function"]
@@ -106,7 +111,7 @@ def test_a_request_to_responses_is_masked_in_every_text() -> None:
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Anna"}]},
             {"type": "function_call", "call_id": "call_1", "name": "find_Anna", "arguments": '{"q":"Anna"}'},
             {"type": "function_call_output", "call_id": "call_1", "output": "Anna"},
-            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Anna"}], "encrypted_content": "A" * 2000},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Anna"}], "encrypted_content": SEALED},
         ],
         "text": {"format": {"type": "json_schema", "name": "Anna", "schema": {"type": "object"}}},
     }
@@ -114,7 +119,7 @@ def test_a_request_to_responses_is_masked_in_every_text() -> None:
     assert unread == []
     assert json.dumps(sent).count("Anna") == 2, "the tool's name and the schema's"
     assert sent["input"][1] == {"type": "function_call", "call_id": "call_1", "name": "find_Anna", "arguments": '{"q": "[PERSON_1]"}'}
-    assert sent["input"][3]["encrypted_content"] == "A" * 2000
+    assert sent["input"][3]["encrypted_content"] == SEALED
 
 
 def test_json_in_a_text_is_masked_text_by_text_and_left_alone_where_nothing_is_found() -> None:
@@ -259,7 +264,7 @@ def test_what_the_interface_needs_stays() -> None:
         "properties": {
             "default": {"type": "string", "format": "date-Anna"},
             "metadata": {"type": "object", "required": ["Anna"], "$ref": "#/$defs/Anna"},
-            "arguments": {"type": "array", "items": {"$ref": "#/$defs/Anna"}, "maxItems": 4111111111111111},
+            "arguments": {"type": "array", "items": {"$ref": "#/$defs/Anna"}, "maxItems": 9007199254740991},
             "output": {"type": "object", "properties": {"const": {"type": "string"}}},
         },
         "$defs": {"Anna": {"type": "object", "format": "Anna", "required": ["Anna"]}},
@@ -280,7 +285,7 @@ def test_what_the_interface_needs_stays() -> None:
             {"role": "tool", "tool_call_id": "call_Anna", "name": "Anna", "content": "{}"},
         ],
         "input": [
-            {"type": "reasoning", "id": "rs_Anna", "summary": [], "encrypted_content": "Anna" * 200},
+            {"type": "reasoning", "id": "rs_Anna", "summary": [], "encrypted_content": SEALED},
             {"type": "custom_tool_call", "call_id": "call_Anna", "name": "Anna", "input": "x"},
             {"type": "shell_call_output", "call_id": "call_Anna", "output": [{"stdout": "x", "outcome": {"type": "exit"}}]},
             {"type": "code_interpreter_call", "id": "ci_Anna", "outputs": [{"type": "logs", "logs": "x"}]},
@@ -294,7 +299,7 @@ def test_what_the_interface_needs_stays() -> None:
         "response_format": {"type": "json_schema", "json_schema": {"name": "Anna", "schema": schema}},
         "prompt": {"id": "pmpt_Anna", "version": "2", "variables": {"who": {"type": "input_text", "text": "x"}, "n": "y"}},
         "logit_bias": {"50256": -100},
-        "max_tokens": 4111111111111111,
+        "max_tokens": 41111111,
         "stream_options": {"include_usage": True},
     }
     assert walked(body) == (body, [])
@@ -343,3 +348,55 @@ def test_nothing_of_a_body_is_unread_for_its_place(body: dict[str, Any]) -> None
     walk = Walk(lambda text, label: text.replace("Jane Doe", "[PERSON_1]"))
     assert "Jane" not in json.dumps(walk.body({"messages": [], **body}))
     assert Walk(lambda text, label: "masked").body({"model": "org/big-4:free"}) == {"model": "org/big-4:free"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"seed": 4111111111111111},
+        {"n": 4111111111111111},
+        {"max_tokens": 4111111111111111.0},
+        {"temperature": 0.4111111111111111},
+        {"top_p": -4111111111111111},
+        {"logit_bias": {"50256": 4111111111111111}},
+        {"input": [{"type": "message", "created_at": 4111111111111111}]},
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_a_number_of_the_interface_carries_no_long_number(body: dict[str, Any]) -> None:
+    def digits(text: str, _: Label) -> str:
+        return "[NUMBER_1]" if "4111111111111111"[1:] in text else text
+
+    with pytest.raises(RedactionError, match="at most eight digits"):
+        Walk(digits).body(body)
+    assert Walk(lambda text, _: text).body(body) == body, "where a policy lets such numbers go"
+
+
+def test_usual_numbers_of_the_interface_stay() -> None:
+    limits = {"type": "object", "properties": {"count": {"type": "integer", "minimum": -(2**63), "maximum": 2**53 - 1}}}
+    usual = {
+        **{"seed": 12345678, "n": 4, "temperature": 0.1 + 0.2, "top_p": 1.0},
+        "input": [{"type": "message", "created_at": 1_764_000_000, "content": []}],
+        "tools": [{"type": "function", "function": {"name": "count", "parameters": limits}}],
+    }
+    assert Walk(lambda text, _: "[NUMBER_1]").body(usual) == usual
+
+
+@pytest.mark.parametrize("field", ["encrypted_content", "thought_signature"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Anna has a secret",
+        "Anna",
+        base64.b64encode(b"Anna lives in Berlin, and her number is 030 1234567.").decode(),
+        f"{SEALED[:200]}4111111111111111{SEALED[:200]}",
+        "AnnA1" * 20 + "Anna Schmidt",
+    ],
+)
+def test_what_the_upstream_sealed_is_bytes_and_no_text(field: str, said: str) -> None:
+    seen: list[str] = []
+    walk = Walk(lambda text, _: seen.append(text) or "[X_1]")
+    sent = walk.body({"input": [{"type": "reasoning", "summary": [], field: said}]})
+    assert sent["input"][0][field] != said or walk.unread == ["bytes as a text"]
+    kept = {"input": [{"type": "reasoning", "summary": [], field: SEALED}]}
+    assert Walk(mask).body(kept) == kept

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError
-from smidgen.gateway.breaker import Asker
+from smidgen.gateway.breaker import Requester
 from smidgen.gateway.patience import Patience
 from smidgen.server.escalation import Escalation, Unreachable
 from smidgen.server.fallback import targets
@@ -197,7 +200,7 @@ def test_a_fault_of_this_side_does_not_open_the_breaker(
         for _ in range(6):
             with pytest.raises(Unreachable):
                 await asked.ask(Call("POST", b"/chat/completions", b"", [], b"{}"))
-        assert one.breakers.allows(Asker())
+        assert one.breakers.allows(Requester())
         await asked.close()
 
     asyncio.run(run())
@@ -380,3 +383,43 @@ def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pyt
     assert main.code(["serve", "--fallback", "http://u:hush@x/v1", "--fallback-model", "m"]) == 2
     said = capsys.readouterr()
     assert "--fallback" in said.err and "hush" not in said.err + said.out
+
+
+def raw_upstream(*pieces: bytes, pause: float = 0.0) -> str:
+    """The URL of a server that answers every request with these bytes, and closes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    for piece in pieces:
+                        connection.sendall(piece)
+                        time.sleep(pause)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}", "its status is 999"),
+        (b"HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\n{}", "its status is 600"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "has a length and"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "connection broke"),
+    ],
+)
+def test_an_answer_whose_head_two_servers_read_differently_is_none(gateway: Any, error: Any, head: bytes, told: str) -> None:
+    failed = error(gateway(fallback=(raw_upstream(head),)).post(CHAT, asking("x")), 502)
+    assert told in failed["message"] and failed["code"] == "upstream_failed"
+
+
+def test_a_head_that_comes_a_byte_at_a_time_has_an_end(gateway: Any, error: Any) -> None:
+    url = raw_upstream(b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 100, pause=0.1)
+    began = time.monotonic()
+    running = gateway(fallback=(url,), fallback_seconds=0.3, fallback_connect_seconds=0.2)
+    assert error(running.post(CHAT, asking("x")), 504)["code"] == "upstream_failed"
+    assert time.monotonic() - began < 8, "it would take ten seconds a try"

@@ -264,7 +264,8 @@ def test_headers_without_end(serve):
             for _ in range(64):
                 connection.sendall(b"x" * 4096)
         with contextlib.suppress(ConnectionError):
-            assert heard(connection).startswith(b"HTTP/1.1 400 ")
+            said = heard(connection)
+            assert said.startswith(b"HTTP/1.1 431 ") and json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "headers_too_large"
         with pytest.raises(OSError):
             for _ in range(64):
                 connection.sendall(b"x" * 4096)
@@ -277,7 +278,7 @@ def test_headers_that_never_come(serve, monkeypatch):
         with wire(server) as connection:
             connection.sendall(begun)
             said = heard(connection)
-            assert said.count(b"HTTP/1.1 400 ") == 1 and b"did not arrive in time" in said
+            assert said.count(b"HTTP/1.1 408 ") == 1 and b"did not arrive in time" in said
             assert said.count(b"HTTP/1.1 200 ") == (1 if begun.endswith(b"GET") else 0)
 
 
@@ -287,3 +288,33 @@ def test_what_is_not_http(serve):
         head, _, body = heard(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["error"]["code"] == "invalid_http"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Host: localhost\r\nHost: evil.example",
+        b"Host: evil.example\r\nhost: localhost",
+        b"Host: 127.0.0.1:80@evil.example",
+        b"Host: localhost/evil",
+        b"Host: localhost, evil.example",
+        b"Host: localhost:80:90",
+        b"Host: [::1]evil",
+        b"Host: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
+        b"Host: localhost\r\nContent-Length: 3\r\nContent-Length: 4",
+    ],
+)
+def test_heads_that_two_servers_read_differently_are_refused(serve, head):
+    server = serve()
+    with wire(server) as connection:
+        connection.sendall(b"POST /v1/classify HTTP/1.1\r\n%s\r\n\r\n0\r\n\r\n" % head)
+        said = heard(connection)
+    assert said.startswith(b"HTTP/1.1 400 ") and json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_http"
+    assert server.model.batches == []
+
+
+@pytest.mark.parametrize("host", [b"localhost", b"LOCALHOST:80", b"127.0.0.1:8080", b"[::1]:80"])
+def test_usual_hosts_are_answered(serve, host):
+    with wire(serve()) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host)
+        assert heard(connection).startswith(b"HTTP/1.1 200 ")

@@ -97,7 +97,7 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who asks for what.
 
     Attributes:
@@ -139,9 +139,9 @@ class Breakers:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.all = Breaker(clock=clock)
         self._clock = clock
-        self._seen: OrderedDict[Asker, _Seen] = OrderedDict()
+        self._seen: OrderedDict[Requester, _Seen] = OrderedDict()
 
-    def allows(self, asker: Asker) -> Allowed | None:
+    def allows(self, asker: Requester) -> Allowed | None:
         """A request may be sent, where it is given; None where none may. It must be told of: `succeeded`, `failed` or `left`."""
         own = self._own(asker)
         if self.all.state is Circuit.OPEN or own.state is Circuit.OPEN:
@@ -155,7 +155,7 @@ class Breakers:
             return None
         return Allowed(everyones, mine, own)
 
-    def seconds_left(self, asker: Asker) -> float:
+    def seconds_left(self, asker: Requester) -> float:
         """Until a request of this asker may try."""
         return max(self.all.seconds_left, self._own(asker).seconds_left)
 
@@ -179,7 +179,7 @@ class Breakers:
         self.all.left(allowed.all)
         allowed.breaker.left(allowed.own)
 
-    def _own(self, asker: Asker) -> Breaker:
+    def _own(self, asker: Requester) -> Breaker:
         seen = self._seen.get(asker)
         if seen is None:
             seen = self._seen[asker] = _Seen(Breaker(clock=self._clock))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -67,6 +68,26 @@ _PLAIN = (_KNOWN - _SECRETS - _ACCOUNT) | frozenset(
 _SECRET_FIELDS = (b"key", b"token", b"secret", b"sig", b"auth", b"cred", b"passw", b"pwd")
 """What the names of fields of a query have in them that hold a secret."""
 _LONGEST = 200
+_KEY = re.compile(rb"(?:[A-Za-z]{2,10} )?[A-Za-z0-9._~+/=-]{1,8192}")
+_PRODUCT = re.compile(rb"[A-Za-z][A-Za-z0-9_.-]{0,40}(?:/[A-Za-z]{1,20})?[/ ][0-9][A-Za-z0-9_.+-]{0,20}")
+_TYPE = rb"[a-z0-9*]{1,40}(?:/[a-z0-9.*+-]{1,80})?(?:; ?[a-z]{1,20}=[A-Za-z0-9.\"-]{1,80}){0,5}"
+_TYPES = re.compile(rb"%s(?:, ?%s){0,9}" % (_TYPE, _TYPE))
+_WORDS = re.compile(rb"[A-Za-z0-9_.:=+-]{1,40}(?:, ?[A-Za-z0-9_.:=+-]{1,40}){0,9}")
+_VIA = b"x-smidgen-via"
+_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+_VALUES = {
+    b"accept": _TYPES,
+    b"accept-encoding": _TYPES,
+    b"content-type": _TYPES,
+    b"content-encoding": _TYPES,
+    b"content-length": re.compile(rb"[0-9]{1,10}"),
+    b"user-agent": _PRODUCT,
+    b"openai-organization": _ID,
+    b"openai-project": _ID,
+    _VIA: re.compile(rb"[0-9a-f]{24}(?:,[0-9a-f]{24}){0,7}"),
+}
+_DAY = re.compile(rb"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
+_NUMBER = re.compile(rb"[0-9](?:[^A-Za-z0-9]?[0-9]){8}")
 _CLIENTS = secrets.token_bytes(32)
 """Of this process: names of clients say nothing of their keys to anybody else."""
 
@@ -120,8 +141,24 @@ def secrets_of(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def known(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Those of a client's headers that may cross a border which lets no personal data out; any other, `x-user-name` or `x-forwarded-for`,
-    may hold it, and stays."""
-    return [(name, value) for name, value in headers if name.lower() in _KNOWN]
+    may hold it, and stays. So does a known one whose value is not what such a header says. Of the client's kind only its name and version
+    cross, and not what it says of the machine."""
+    kept: Headers = []
+    for name, value in headers:
+        low = name.lower()
+        product = _PRODUCT.match(value) if low == b"user-agent" else None
+        said = product[0] if product is not None else value
+        if low in _KNOWN and _is_usual(low, said):
+            kept.append((name, said))
+    return kept
+
+
+def _is_usual(name: bytes, value: bytes) -> bool:
+    """Whether a value has the form of what a known header says: it is not read by the redaction model."""
+    if name in _SECRETS:
+        return _KEY.fullmatch(value) is not None
+    is_numbered = name != _VIA and _NUMBER.search(_DAY.sub(b"", value)) is not None
+    return _VALUES.get(name, _WORDS).fullmatch(value) is not None and not is_numbered
 
 
 def down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -114,8 +114,20 @@ class Walk:
         if isinstance(value, dict):
             return self._object(value, name, label.by(value), depth)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return value if name in structure.COUNTED or label.above == "logit_bias" else self._number(value, label)
+            counted = name in structure.COUNTED or label.above == "logit_bias"
+            return self._counted(value, name, label) if counted else self._number(value, label)
         return value
+
+    def _counted(self, value: float, name: str, label: Label) -> float:
+        """A number of the interface, in whose place no text can stand. Raises RedactionError for a long one that would be masked."""
+        written = str(value) if isinstance(value, int) else repr(value)
+        if structure.is_ordinary(name, value) or not math.isfinite(value) or self._mask(written, label) == written:
+            return value
+        raise RedactionError(
+            "a number of the interface may be somebody's number",
+            value=name,
+            todo="Give it at most eight digits, six of them behind the point.",
+        )
 
     def _item(self, value: Any, name: str, label: Label, depth: int) -> Any:
         """One of a list; one of a message's parts may be what is no text, and so may one of what is put in."""

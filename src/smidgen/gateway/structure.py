@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -25,6 +26,15 @@ _WORDS = frozenset(
 """Fields whose values are names, or words in small letters, of the interface, if they look like such."""
 _SEALED = frozenset(("encrypted_content", "thought_signature"))
 """What the upstream wrote for itself, about texts that were masked when it read them."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
+_LONG_NUMBER = re.compile(r"[0-9]{12}")
+"""Of random signs of base64, one in five billion stretches of twelve is a number."""
+_LIMIT, _DECIMALS, _ROUNDING = 10**8, 6, 1e-12
+_LIMITS = frozenset({2**31 - 1, 2**31, 2**32 - 1, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64 - 1, *(10**power for power in range(8, 19))})
+"""Numbers that schemas have for the largest of a type."""
+_TIMES = frozenset({"created", "created_at", "expires_at", "completed_at"})
+_SINCE, _UNTIL = 1_400_000_000, 2_200_000_000
+"""Seconds: 2014 to 2039."""
 
 BODY = frozenset(
     (
@@ -87,12 +97,36 @@ def is_structure(name: str, value: Any, above: str, around: str) -> bool:
     """Whether a value is a name or a word of the interface, or a list of such. `above` says of which tool or schema the object is, `around`
     in which field it stands."""
     if name in _SEALED:
-        return isinstance(value, str)
+        return _is_sealed(value)
     if name.casefold() == "authorization" and around in ("tools", "headers"):
         return isinstance(value, str) and _KEY.fullmatch(value) is not None
     shape = _WORD if name in _WORDS else _TOKEN if name in _NAMES or (name == "name" and above) else None
     words = value if isinstance(value, list) else [value]
     return shape is not None and all(isinstance(word, str) and shape.fullmatch(word) for word in words)
+
+
+def _is_sealed(value: Any) -> bool:
+    """Whether it looks like encrypted bytes in base64: mixed, without a long number, and no text once it is decoded."""
+    if not isinstance(value, str) or not _BASE64.fullmatch(value) or _LONG_NUMBER.search(value):
+        return False
+    if not all(any(map(is_one, value)) for is_one in (str.isupper, str.islower, str.isdigit)):
+        return False
+    plain = value.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    except ValueError:
+        return False
+    return False
+
+
+def is_ordinary(name: str, value: float) -> bool:
+    """Whether a number of the interface is of a usual size: up to eight digits, a limit of some type of number, or a time of day and year
+    where a time stands."""
+    if isinstance(value, float) and not value.is_integer():
+        return abs(value) < _LIMIT and abs(value - round(value, _DECIMALS)) < _ROUNDING
+    return abs(value) < _LIMIT or abs(value) in _LIMITS or (name in _TIMES and _SINCE < value < _UNTIL)
 
 
 def is_model(value: Any) -> bool:

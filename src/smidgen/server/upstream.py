@@ -15,7 +15,7 @@ import httpx
 from smidgen.core.errors import RequestError
 from smidgen.core.http_failures import plain, reason
 from smidgen.gateway import address
-from smidgen.gateway.breaker import Asker, Breakers
+from smidgen.gateway.breaker import Breakers, Requester
 from smidgen.gateway.crossing import Headers, bare, client_of, up
 from smidgen.gateway.patience import UNKEYED, UNPAID
 from smidgen.gateway.request_body import with_model
@@ -55,9 +55,9 @@ class Call:
     model: str = ""
 
     @property
-    def asker(self) -> Asker:
+    def asker(self) -> Requester:
         """Who asks for what: what the breakers tell apart."""
-        return Asker(client_of(self.headers), self.model)
+        return Requester(client_of(self.headers), self.model)
 
     @property
     def repeatable(self) -> bool:
@@ -138,8 +138,18 @@ class Upstream:
         crossing = up(headers, self._key, own_authorization=self._own, own_headers=self._own_headers)
         request = httpx.Request(call.method, target, headers=crossing, content=flow)
         request.extensions["timeout"] = self._timeout
-        response = await self._transport.handle_async_request(request)
+        if isinstance(body, bytes):
+            try:
+                async with asyncio.timeout(2 * self.waits.connect + 2 * self.waits.read):
+                    response = await self._transport.handle_async_request(request)
+            except TimeoutError:  # its head came a byte at a time
+                raise httpx.ReadTimeout("the head of the answer did not come to its end", request=request) from None
+        else:
+            response = await self._transport.handle_async_request(request)
         response.request = request
+        if fault := _fault(response):
+            await response.aclose()
+            raise httpx.RemoteProtocolError(fault, request=request)
         return response
 
     def _made(self, tail: bytes, query: bytes) -> httpx.URL:
@@ -182,6 +192,16 @@ class Upstream:
     def plain(self, text: str) -> str:
         """A text of this upstream as a message may show it."""
         return plain(text, self._key)
+
+
+def _fault(response: httpx.Response) -> str:
+    """What is wrong with the head of a response, which two servers may read differently; empty where nothing is."""
+    if not 200 <= response.status_code <= 599:
+        return f"its status is {response.status_code}"
+    names = [name.lower() for name, _ in response.headers.raw]
+    if names.count(b"content-length") and names.count(b"transfer-encoding"):
+        return "its head has a length and says that it comes in chunks"
+    return "its head has two lengths" if names.count(b"content-length") > 1 else ""
 
 
 async def _read(body: AsyncIterator[bytes], most: int) -> bytes:

@@ -6,6 +6,7 @@ Bodies, texts and requests are bounded further in. Here it is the head: its size
 from __future__ import annotations
 
 import asyncio
+import re
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -14,12 +15,16 @@ from smidgen.server.errors import failure
 MAX_HEAD = 64 * 1024
 """Most bytes of request line and headers."""
 
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""A name or an address, and a port. Servers differ in which host `127.0.0.1:80@evil` names: it is none."""
+
 HEAD_SECONDS = 20.0
 """Longest that a head may take, counted from the connection or from the request's first byte."""
 
 
 class Wire(HttpToolsProtocol):
-    """One connection. A head that is too large, too slow or not HTTP gets 400 in the error shape, and the connection is closed."""
+    """One connection. A head that is too large gets 431, and one that is too slow 408. What is not HTTP, or names no host or two, gets 400.
+    All are in the error shape, and the connection is closed."""
 
     head_seconds = HEAD_SECONDS
     _in_head = True
@@ -42,7 +47,8 @@ class Wire(HttpToolsProtocol):
         if self._in_head:
             self._head += len(data)
             if self._head > MAX_HEAD and not self.transport.is_closing():
-                self.send_400_response(f"The request's headers are larger than {MAX_HEAD // 1024} kB.")
+                message = f"The request's headers are larger than {MAX_HEAD // 1024} kB. Send fewer or shorter ones."
+                self._refuse(431, b"Request Header Fields Too Large", message, "headers_too_large")
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -53,17 +59,20 @@ class Wire(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is there; what comes now is bounded elsewhere."""
         self._head_is_over()
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
+            raise ValueError("the request names no host, or two")  # the parser answers it with 400
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Say in the error shape what cannot be a request, and close."""
+        self._refuse(400, b"Bad Request", msg, "invalid_http")
+
+    def _refuse(self, status: int, reason: bytes, message: str, code: str) -> None:
         self._head_is_over()
-        response = failure(400, msg, "invalid_http")
-        body = bytes(response.body)
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-            + body
-        )
+        body = bytes(failure(status, message, code).body)
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d" % len(body)
+        self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n\r\n%s" % (status, reason, head, body))
         self.transport.close()
 
     def _wait_for_head(self) -> None:
@@ -78,4 +87,4 @@ class Wire(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         if not self.transport.is_closing():
-            self.send_400_response("The request's headers did not arrive in time.")
+            self._refuse(408, b"Request Timeout", "The request's headers did not arrive in time.", "request_timeout")

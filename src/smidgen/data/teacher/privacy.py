@@ -27,10 +27,20 @@ HIDDEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]"
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
+    # Marks that enclose: a keycap is a digit with one of these behind it.
+    "\u20dd-\u20e0\u20e2-\u20e4]"
 )
 """Characters that are not seen: between two digits they hide a number from a pattern, and from no reader. Unicode's `Cf` and
 `Default_Ignorable_Code_Point`."""
+
+_LAND = "(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074|\U000e0077\U000e006c\U000e0073)"
+_FLAG = f"\U0001f3f4\U000e0067\U000e0062{_LAND}\U000e007f"
+_SMUGGLED = re.compile(
+    f"{_FLAG}|([\U000e0000-\U000e007f]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{{2}}|[\x00-\x7f][\ufe00-\ufe0d\U000e0100-\U000e01ef])"
+)
+"""Tags, and variation selectors that vary nothing: each stands for a letter or a byte, so that they carry a text that nobody sees and a
+model reads. The flags of England, Scotland and Wales have tags, too."""
 
 KINDS: Mapping[str, str] = {
     "e-mail": "email",
@@ -224,6 +234,12 @@ class Redactor:
         # A break in place of a stand-in: what stands before it and after it is not read as one number.
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
         meant = escapes.read(rest).plain
+        if any(match[1] for match in _SMUGGLED.finditer(meant)):
+            raise RedactionError(
+                "a text holds signs that nobody sees and that can spell a text of their own",
+                value="tags or variation selectors",
+                todo="Take them out of it.",
+            )
         half = _HALF.search(meant)
         plain = _plainly(meant)
         kinds = self._shown(plain, rest)
