@@ -12,12 +12,16 @@ TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONUTF8=1
 # The theme announces its successor at every build.
 DOCS_ENV := NO_MKDOCS_2_WARNING=1
 BASES := minilm smollm2
+# What the lowest permitted versions are tested with, and on which rooms: those that need no PyTorch.
+LOWEST := .venv-lowest
+LOWEST_TESTS := 'pytest>=8.3' 'pytest-xdist>=3.8' 'hypothesis>=6.115' 'onnx>=1.17' 'scipy>=1.13' 'openai>=1.60'
+LOWEST_ROOMS := tests/core tests/parts tests/store tests/bundles tests/stats tests/gateway tests/engines/test_onnx.py tests/server/test_transport.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test test-lowest lint docs lock sbom bench clean
 
 help: ## What each target does
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show the sample classifier
 	$(BIN)/smidgen pull $(BASES)
@@ -36,11 +40,25 @@ lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
 docs: $(VENV)/.ready-test ## Build the documentation into site/; any warning fails
 	$(DOCS_ENV) $(BIN)/python -m mkdocs build --strict
 
+test-lowest: ## The serving side with the lowest versions that pyproject.toml permits, in an environment of its own
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e . $(LOWEST_TESTS)
+	$(TEST_ENV) $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST_ROOMS)
+
+lock: | $(BIN)/python ## Write the lock files anew, with hashes; asks the package index
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tools.locks
+
+sbom: | $(BIN)/python ## Write dist/sbom.cdx.json: what the serving image holds, in CycloneDX
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tools.locks --sbom
+
 bench: $(VENV)/.ready-test ## Measure against peers; writes bench/RESULTS.md (long)
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment and everything built in this folder
-	rm -rf $(VENV) site build dist demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) site build dist demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found. Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; }
@@ -50,6 +68,7 @@ $(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
 	@touch $@
 
-$(VENV)/.ready-test: pyproject.toml | $(BIN)/python
+$(VENV)/.ready-test: pyproject.toml requirements/ci.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/ci.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,test,docs]'
 	@touch $@ $(VENV)/.ready-demo

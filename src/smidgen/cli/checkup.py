@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smidgen.bases.starter import Starter, starters
-from smidgen.core.errors import BaseError, MachineError
+from smidgen.core.errors import BaseError, MachineError, install_line
 from smidgen.machine.energy import rapl_readable
 from smidgen.machine.memory import available_mb, total_mb
 from smidgen.machine.processor import processor
@@ -138,7 +138,7 @@ def _training(package: str) -> Check:
     try:
         return Check(package, "ok", importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
-        return Check(package, "missing", "not installed; building needs it, serving does not", "pip install 'smidgen[train]'")
+        return Check(package, "missing", "not installed; building needs it, serving does not", install_line("train"))
 
 
 def _bases() -> Iterator[Check]:

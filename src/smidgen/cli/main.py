@@ -19,13 +19,13 @@ from rich.markup import escape
 
 from smidgen.cli.help_page import VerbCommand
 from smidgen.cli.screen import errors
-from smidgen.core.errors import MachineError, SmidgenError
+from smidgen.core.errors import MachineError, MissingExtra, SmidgenError
 from smidgen.core.printable import printable
 from smidgen.parts import registry
 
 ORDER = (
     *("demo", "start", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
-    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "kit", "cost", "doctor"),
 )
 """The verbs in the order in which a new user meets them; any other comes after these."""
 
@@ -107,6 +107,10 @@ def code(arguments: list[str]) -> int:
     except BaseException as bug:  # the one broad except of the command line: a traceback helps no user, and a panic of Rust is no Exception
         if os.environ.get("SMIDGEN_DEBUG"):
             raise
+        if isinstance(bug, ModuleNotFoundError) and (bug.name or "").partition(".")[0] in _OF_TRAINING:
+            missing = MissingExtra(str(bug.name), "train")
+            _tell(missing)
+            return missing.exit_code
         fault = _fault_of_the_machine(bug)
         if fault is not None:
             _tell(fault)
@@ -114,6 +118,10 @@ def code(arguments: list[str]) -> int:
         errors.print(f"[bold red]internal error:[/] {type(bug).__name__}: {escape(str(bug))}")
         errors.print("This is a defect in smidgen. Run again with SMIDGEN_DEBUG=1 for the traceback, and please report it.")
         return 1
+
+
+_OF_TRAINING = frozenset({"torch", "transformers", "onnx", "sklearn", "scipy", "huggingface_hub", "py3langid", "gguf"})
+"""Packages that come with the extra `train` alone. A build that goes on from steps of an earlier run may meet one anywhere."""
 
 
 def _tell(error: SmidgenError) -> None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import difflib
 import errno as _errno
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -110,7 +111,17 @@ class MissingExtra(SmidgenError):
     """A heavy dependency is not installed. The message carries the line to run."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__("a package that this needs is not installed", value=package, todo=f"Run: pip install 'smidgen[{extra}]'")
+        super().__init__("a package that this needs is not installed", value=package, todo=f"Run: {install_line(extra)}")
+
+
+def install_line(extra: str) -> str:
+    """The command that installs an extra. No package index has smidgen yet: it comes from a clone, or from a kit (`smidgen kit`)."""
+    clone = Path(__file__).resolve().parents[3]
+    if (clone / "pyproject.toml").is_file():
+        return f"pip install -e '{clone}[{extra}]'"
+    return (
+        f"pip install '.[{extra}]' in a clone of smidgen, or from a kit: pip install --no-index --find-links KIT/wheels 'smidgen[{extra}]'"
+    )
 
 
 class BaseError(SmidgenError):

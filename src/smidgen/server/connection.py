@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpcore
 import httpx
@@ -23,18 +25,13 @@ class Connection:
 
     def __init__(self, request: httpx.Request, trusted: ssl.SSLContext, seconds: float | None) -> None:
         self._origin = _url(request).origin
-        self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds)
+        self._extent = Extent()
+        self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds, network_backend=_Watching(self._extent))
 
     def takes(self, request: httpx.Request) -> bool:
         """Whether this request can go over it: to where it leads, and nobody has hung up, or sent more than was asked for."""
-        usable = self._line.is_available() and not self._line.has_expired() and not self._more
+        usable = self._line.is_available() and not self._line.has_expired() and self._extent.exact
         return usable and _url(request).origin == self._origin
-
-    @property
-    def _more(self) -> bool:
-        """Whether something came behind the last answer. httpcore would give it to the next request, which may be another person's."""
-        line = self._line._connection
-        return not isinstance(line, httpcore.AsyncHTTP11Connection) or line._h11_state.trailing_data[0] != b""
 
     async def ask(self, request: httpx.Request, back: Callable[[bool], None]) -> httpx.Response:
         """The response as soon as its head is there. `back` is called once when it is closed, and told whether it came whole to its end:
@@ -43,6 +40,7 @@ class Connection:
         asked = httpcore.Request(
             request.method, _url(request), headers=request.headers.raw, content=request.stream, extensions=request.extensions
         )
+        self._extent.begin(request.method)
         with _told(request):
             response = await self._line.handle_async_request(asked)
         return httpx.Response(
@@ -52,6 +50,149 @@ class Connection:
     async def aclose(self) -> None:
         """Close it."""
         await self._line.aclose()
+
+
+_HEAD_END = re.compile(rb"\n\r?\n")
+_LONGEST_HEAD = 200_000
+_LONGEST_LINE = 8_192
+_BODILESS = (204, 304)
+
+
+class Extent:
+    """Where a response ends, told by the bytes that come in: what comes behind its end, unasked, httpcore would give to the next request,
+    which may be another person's.
+
+    It reads what RFC 9112 says of a message's length, and nothing else. What it cannot read ends nowhere, so that the connection is not
+    used again.
+    """
+
+    def __init__(self) -> None:
+        self._method, self._state, self._held, self._left, self._over = "", "fresh", b"", 0, False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the last response came to its end and nothing came behind it; or nothing was asked yet."""
+        return self._state == "fresh" or (self._state == "done" and not self._over)
+
+    def begin(self, method: str) -> None:
+        """A request is sent: what comes now is its response."""
+        self._method, self._state, self._held, self._left = method, "head", b"", 0
+
+    def took(self, data: bytes) -> None:
+        """Bytes that were read."""
+        data = self._held + data
+        self._held = b""
+        while data:
+            if self._state in ("fresh", "done"):
+                self._over = True
+                return
+            if self._state in ("endless", "odd"):
+                return
+            step = self._head if self._state == "head" else self._body if self._state in ("body", "chunk") else self._line
+            data = step(data)
+
+    def _head(self, data: bytes) -> bytes:
+        """Read a head; those of interim responses are followed by another."""
+        end = _HEAD_END.search(data)
+        if end is None:
+            return self._wait(data, _LONGEST_HEAD)
+        lines = data[: end.start()].split(b"\n")
+        fields = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines[1:])]
+        parts = lines[0].split()
+        status = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+        lengths = {value for name, value in fields if name == b"content-length"}
+        coded = [value.lower() for name, value in fields if name == b"transfer-encoding"]
+        if status < 100 or status == 101 or len(lengths) > 1 or not all(value.isdigit() for value in lengths):
+            self._state = "odd"
+        elif status < 200:
+            self._state = "head"
+        elif self._method == "HEAD" or status in _BODILESS:
+            self._state = "done"
+        elif coded:
+            self._state = "size" if coded == [b"chunked"] else "odd"
+        elif lengths:
+            self._left = int(next(iter(lengths)))
+            self._state = "body" if self._left else "done"
+        else:
+            self._state = "endless"
+        return data[end.end() :]
+
+    def _body(self, data: bytes) -> bytes:
+        """Pass over a body of a known length, or a chunk with its line break."""
+        taken = min(self._left, len(data))
+        self._left -= taken
+        if not self._left:
+            self._state = "done" if self._state == "body" else "size"
+        return data[taken:]
+
+    def _line(self, data: bytes) -> bytes:
+        """Read the size of a chunk, or a trailer behind the last one."""
+        line, found, rest = data.partition(b"\n")
+        if not found:
+            return self._wait(data, _LONGEST_LINE)
+        if self._state == "trailer":
+            self._state = self._state if line.strip() else "done"
+            return rest
+        size = line.partition(b";")[0].strip()
+        if not size or len(size) > 16 or not all(digit in b"0123456789abcdefABCDEF" for digit in size):
+            self._state = "odd"
+            return rest
+        self._left = int(size, 16) + 2
+        self._state = "chunk" if self._left > 2 else "trailer"
+        return rest
+
+    def _wait(self, data: bytes, most: int) -> bytes:
+        """Keep what is not whole until more comes."""
+        if len(data) > most:
+            self._state = "odd"
+        self._held = data
+        return b""
+
+
+class _Watching(httpcore.AsyncNetworkBackend):
+    """httpcore's own way to the network, whose streams tell an extent what they read."""
+
+    def __init__(self, extent: Extent) -> None:
+        self._extent, self._inner = extent, httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Watched(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options), self._extent)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _Watched(httpcore.AsyncNetworkStream):
+    """A stream that tells an extent what is read from it."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, extent: Extent) -> None:
+        self._inner, self._extent = inner, extent
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = await self._inner.read(max_bytes, timeout)
+        self._extent.took(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _Watched(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._extent)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 class _Lent(httpx.AsyncByteStream):

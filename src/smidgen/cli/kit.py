@@ -1,0 +1,43 @@
+"""`smidgen kit`: all that a machine without a network needs, in one folder to carry in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.screen import Screen, out, print_json
+
+
+def kit(
+    place: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make, new or empty.")],
+    train: Annotated[bool, typer.Option("--train", help="Also what building needs: PyTorch and the starter bases.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Also what an export to the browser needs (14 MB).")] = False,
+    bases: Annotated[
+        list[str] | None, typer.Option("--base", help="A starter base to carry; repeat it (default: all with --train, else none).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write a kit to install smidgen without a network: wheels, bases, web runtime, a script that checks hashes and installs.
+
+    The wheels are those of the versions installed here, for this system and this version of Python.
+
+    Example: smidgen kit smidgen-kit --train --web
+    """
+    from smidgen.flows.kit import digest, write
+
+    with Screen(quiet=as_json) as screen:
+        made = write(place, train=train, web=web, bases=bases, progress=screen)
+    if as_json:
+        facts = {"folder": str(made.folder), "wheels": made.wheels, "bases": list(made.bases), "web": made.web, "size": made.size}
+        print_json({**facts, "sha256": digest(made.folder)})
+        return
+    held = [f"{made.wheels} wheels", *made.bases, *(["web runtime"] if made.web else [])]
+    out.print(f"[bold]{escape(str(made.folder))}[/]  {', '.join(held)}, {made.size / 1e6:,.0f} MB", soft_wrap=True)
+    out.print(f"SHA-256 of its list of hashes: {digest(made.folder)}", soft_wrap=True)
+    out.print("\nCarry it over, and there run: python3 install.py smidgen-env")
+
+
+part = kit

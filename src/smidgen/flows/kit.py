@@ -1,0 +1,218 @@
+"""A kit: a folder with all that a machine without a network needs to install smidgen and to build and serve with it.
+
+It holds smidgen's own wheel and those of its dependencies, in the versions that run here, for this system and this Python; the starter
+bases; the web runtime, where it is asked for; a script that checks every hash, installs and copies; and a README.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.bases import web_runtime
+from smidgen.bases.finding import pull
+from smidgen.bases.starter import starters
+from smidgen.core.errors import InputError, SmidgenError, UnknownPart
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.version import VERSION
+from smidgen.store.hashing import file_hash
+
+SUMS = "SHA256SUMS"
+_PIP_SECONDS = 3600
+_MODE = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What was written: where, how many wheels, which bases, whether the web runtime, and how many bytes."""
+
+    folder: Path
+    wheels: int
+    bases: tuple[str, ...]
+    web: bool
+    size: int
+
+
+class KitError(SmidgenError):
+    """A kit that cannot be made: pip cannot get or build a wheel."""
+
+
+def write(
+    out: Path, *, train: bool = False, web: bool = False, bases: Sequence[str] | None = None, progress: Progress | None = None
+) -> Kit:
+    """Write a kit into the new or empty folder `out`; it is there whole or not at all.
+
+    Args:
+        train: whether it can build, too, and not only serve.
+        web: whether it holds what an export to the browser needs.
+        bases: names of starters; None: all where it can build, else none.
+
+    Raises:
+        InputError: the folder is not empty.
+        UnknownPart: there is no such starter.
+        KitError: pip cannot get or build a wheel.
+        BaseError: a base or the web runtime cannot be fetched.
+    """
+    progress = progress or Silent()
+    names = tuple(bases if bases is not None else starters() if train else ())
+    for name in names:
+        if name not in starters():
+            raise UnknownPart("starter base", name, starters())
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError("the place for the kit is not an empty folder", value=str(out), todo="Name a new one.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+        fresh = Path(beside) / "new"
+        (fresh / "wheels").mkdir(parents=True)
+        progress.start("smidgen's own wheel")
+        own = own_wheel(fresh / "wheels")
+        progress.finish()
+        progress.start("wheels of its dependencies")
+        dependencies(own, ("train",) if train else ())
+        progress.finish(f"{len(list((fresh / 'wheels').glob('*.whl'))) - 1}")
+        for name in names:
+            shutil.copytree(pull(name, progress).folder, fresh / "bases" / name)
+        if web:
+            runtime = web_runtime.pull(progress)
+            shutil.copytree(runtime, fresh / "web" / runtime.name)
+        _texts(fresh, train, names, web)
+        files = _sums(fresh)
+        if out.exists():
+            out.rmdir()
+        fresh.replace(out)
+    size = sum((out / name).stat().st_size for name in files)
+    return Kit(out, len(list((out / "wheels").glob("*.whl"))), names, web, size)
+
+
+def own_wheel(out: Path) -> Path:
+    """Build smidgen's wheel out of the clone that runs. Raises KitError where there is none, or it cannot be built."""
+    clone = Path(__file__).resolve().parents[3]
+    if not (clone / "pyproject.toml").is_file():
+        raise KitError(
+            "smidgen was not installed from a clone, so its wheel cannot be built", value=str(clone), todo="Clone smidgen first."
+        )
+    # Without isolation where the build's own package is here: then no network is needed.
+    isolated = [] if _installed("hatchling") is None else ["--no-build-isolation"]
+    _pip(["wheel", "--quiet", "--no-deps", *isolated, "--wheel-dir", str(out), str(clone)])
+    return next(out.glob("smidgen-*.whl"))
+
+
+def dependencies(own: Path, extras: Sequence[str]) -> None:
+    """Put the wheels of all that smidgen's own one needs beside it, in the versions that are installed here. Raises KitError where pip
+    cannot get one."""
+    wanted = requirements(own, extras)
+    with tempfile.TemporaryDirectory() as box:
+        (Path(box) / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+        (Path(box) / "constraints.txt").write_text("\n".join(_versions()) + "\n", encoding="utf-8")
+        told = ["-r", f"{box}/requirements.txt", "-c", f"{box}/constraints.txt"]
+        _pip(["download", "--quiet", "--only-binary=:all:", "--dest", str(own.parent), *told])
+
+
+def requirements(own: Path, extras: Sequence[str]) -> list[str]:
+    """What a wheel says that it needs, those of some extras too."""
+    with zipfile.ZipFile(own) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        told = archive.read(name).decode("utf-8").partition("\n\n")[0]
+    found = []
+    for line in re.findall(r"^Requires-Dist: (.*)$", told, re.MULTILINE):
+        need, _, marker = line.partition(";")
+        extra = re.search(r"""extra\s*==\s*["']([\w-]+)["']""", marker)
+        if extra is None or extra[1] in extras:
+            rest = re.sub(r"""\s*(?:and\s*)?\(?extra\s*==\s*["'][\w-]+["']\)?""", "", marker).strip()
+            found.append(f"{need.strip()}; {rest}" if rest else need.strip())
+    return found
+
+
+def _versions() -> list[str]:
+    """Every package that is installed here, pinned. One that was installed from a folder has no version that an index knows."""
+    own = {
+        d.metadata["Name"]: d.version
+        for d in importlib.metadata.distributions()
+        if d.metadata["Name"] and not d.read_text("direct_url.json")
+    }
+    return sorted(f"{name}=={version}" for name, version in own.items() if name.lower() not in ("smidgen", "pip", "setuptools"))
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _pip(arguments: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "pip", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise KitError("pip did not end in time", value=" ".join(arguments[:2]), todo="Check the network, then try again.") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise KitError(f"pip failed: {last[:300]}", value=" ".join(arguments[:2]), todo="A kit is made where there is a network.")
+
+
+def _texts(out: Path, train: bool, bases: Sequence[str], web: bool) -> None:
+    """The installing script and the README."""
+    facts = {
+        "smidgen": VERSION,
+        "extra": "train" if train else "",
+        "bases": list(bases),
+        "web": web,
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    (out / "kit.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8", newline="\n")
+    script = Path(__file__).parent / "kit_install.py"
+    shutil.copyfile(script, out / "install.py")
+    holds = [f"- `wheels/`: smidgen {VERSION} and what it needs to {'build and serve' if train else 'serve'}"]
+    holds += [f"- `bases/{name}/`: {starters()[name].title}, {starters()[name].licence}" for name in bases]
+    holds += ["- `web/`: ONNX Runtime's web build, for `smidgen export --to onnx-web`"] if web else []
+    text = _README.format(python=facts["python"], system=facts["system"], holds="\n".join(holds))
+    (out / "README.md").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _sums(out: Path) -> list[str]:
+    """Write every file's SHA-256, as `sha256sum -c` reads it; and their names."""
+    files = sorted(file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file())
+    text = "".join(f"{file_hash(out / name)}  {name}\n" for name in files)
+    (out / SUMS).write_text(text, encoding="utf-8", newline="\n")
+    for name in [*files, SUMS]:
+        if os.name == "posix":
+            (out / name).chmod(_MODE)
+    return [*files, SUMS]
+
+
+def digest(out: Path) -> str:
+    """The SHA-256 of a kit's list of hashes: compare it, by another way than the kit came, before you install."""
+    return hashlib.sha256((out / SUMS).read_bytes()).hexdigest()
+
+
+_README = """# smidgen for a machine without a network
+
+For Python {python} on {system}. It holds
+
+{holds}
+
+Install it:
+
+```
+python{python} install.py smidgen-env
+```
+
+The script checks the SHA-256 of every file against `SHA256SUMS`, makes the environment `smidgen-env`, installs from `wheels/` alone, copies
+the bases to where smidgen looks for them (`SMIDGEN_HOME`, else the user's cache folder), and runs `smidgen doctor`. It asks no network.
+
+`SHA256SUMS` shows that the kit came whole, not who made it. Compare the hash of `SHA256SUMS`, which `smidgen kit` printed, by another way.
+"""
