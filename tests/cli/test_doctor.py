@@ -54,7 +54,7 @@ def test_a_missing_training_package_does_not(monkeypatch: pytest.MonkeyPatch) ->
         return real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    assert found()["torch"].mend == "pip install 'smidgen[train]'"
+    assert found()["torch"].mend.endswith("[train]'")
     assert code(["doctor"]) == 0
 
 

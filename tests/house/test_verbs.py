@@ -12,7 +12,7 @@ from .conftest import Fresh
 
 VERBS = (
     *("demo", "start", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
-    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "cost", "doctor"),
+    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "kit", "cost", "doctor"),
 )
 WITH_JSON = (
     *("start", "check", "build", "eval", "certify", "audit", "redact", "chat", "pull", "models"),

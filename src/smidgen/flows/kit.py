@@ -137,11 +137,11 @@ def requirements(own: Path, extras: Sequence[str]) -> list[str]:
 
 def _versions() -> list[str]:
     """Every package that is installed here, pinned. One that was installed from a folder has no version that an index knows."""
-    own = {
-        d.metadata["Name"]: d.version
-        for d in importlib.metadata.distributions()
-        if d.metadata["Name"] and not d.read_text("direct_url.json")
-    }
+    own = {}
+    for found in importlib.metadata.distributions():
+        told = found.read_text  # of the package's own record, which is UTF-8
+        if found.metadata["Name"] and not told("direct_url.json"):
+            own[found.metadata["Name"]] = found.version
     return sorted(f"{name}=={version}" for name, version in own.items() if name.lower() not in ("smidgen", "pip", "setuptools"))
 
 
