@@ -16,7 +16,7 @@ VERBS = (
 )
 WITH_JSON = (
     *("start", "check", "build", "eval", "certify", "audit", "redact", "chat", "pull", "models"),
-    *("doctor", "serve", "traffic", "drift", "status", "export", "cost", "learn", "rollback"),
+    *("doctor", "serve", "traffic", "drift", "status", "export", "kit", "cost", "learn", "rollback"),
 )
 
 
