@@ -40,6 +40,14 @@ def build(
     override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do every step anew, even where a stored result fits.")] = False,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the rows that a model which learnt from the others answers wrong: cross-validation over all rows, five more "
+            "trainings. .csv (in the dialect of the data), .tsv, .xlsx or .jsonl.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     **given: Any,
@@ -55,7 +63,7 @@ def build(
     from smidgen.flows.build import build as build_bundle
 
     with Screen(quiet=quiet or as_json) as screen:
-        built = build_bundle(made, target, fresh=fresh, threads=threads, progress=screen)
+        built = build_bundle(made, target, fresh=fresh, threads=threads, progress=screen, errors=errors)
     if as_json:
         print_json(built.report.model_dump(mode="json"))
         return
@@ -64,6 +72,8 @@ def build(
     print_report(built.report)
     out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/] (built in {built.seconds:.0f} s).", soft_wrap=True)
     out.print(f"Its report: {built.folder / 'report.html'}", markup=False, soft_wrap=True)
+    if errors is not None:
+        out.print(f"{built.errors:,} errors over all rows: {errors}", markup=False, soft_wrap=True)
     if not quiet:
         next_step(command_line("chat", built.folder), command_line("serve", built.folder))
 

@@ -43,8 +43,9 @@ def evaluate(
         result = run(model, data, input=input, label=label, errors=to, progress=screen)
     if as_json:
         print_json(result.json())
-        if result.warning:
-            errors.print(f"warning: {escape(result.warning)}")
+        for said in (result.warning, result.few):
+            if said:
+                errors.print(f"warning: {escape(said)}", soft_wrap=True)
         return
     table = Table("metric", "value", "95 % interval", box=None, pad_edge=False)
     for name, metric in result.metrics.items():
@@ -57,8 +58,9 @@ def evaluate(
         f"[bold]{escape(result.name)}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else "")
     )
     out.print(table)
-    if result.warning:
-        errors.print(f"[yellow]warning:[/] {escape(result.warning)}")
+    for said in (result.warning, result.few):
+        if said:
+            errors.print(f"[yellow]warning:[/] {escape(said)}", soft_wrap=True)
     if to is not None:
         out.print(f"{result.errors:,} errors: [bold]{escape(to)}[/]", soft_wrap=True)
     tokens = result.tokens_per_second

@@ -6,14 +6,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from smidgen.cli.screen import out
-from smidgen.judge import phrases, side_by_side, texts
+from smidgen.judge import few_rows, phrases, side_by_side, texts
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Alternative, Filling, Measured, Sample
 
 _PAIRS = 5
 _MISTAKES = 5
 _FILLINGS = 3
-_FEW = 100
 _LONGEST = 90
 _LONGER = 240
 
@@ -40,7 +39,7 @@ def _print_texts(report: Report) -> None:
     out.print()
     if metric is not None:
         out.print(f"[bold]{measure} {metric.value:.3f}[/]  (95 %: {texts.span(report.headline, metric)}, {metric.n:,} test texts)")
-        _say_if_few(metric)
+        _say_if_few(report)
     rest = [f"{texts.name(name)} {texts.amount(name, other.value)}" for name, other in texts.ordered(report) if name != report.headline]
     if rest:
         out.print(escape(", ".join(rest)))
@@ -73,7 +72,7 @@ def _headline(report: Report) -> None:
     out.print()
     if metric is not None:
         out.print(f"[bold]{escape(report.headline)} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
-        _say_if_few(metric)
+        _say_if_few(report)
     rest = [f"{name} {other.value:.1%}" for name, other in report.metrics.items() if name != report.headline]
     if rest:
         out.print(escape(", ".join(rest)))
@@ -123,10 +122,10 @@ def _teacher(report: Report) -> None:
     _section(f"Taught by {teacher.model or teacher.source}", lines)
 
 
-def _say_if_few(metric: Measured) -> None:
-    """Warn where a metric rests on few rows."""
-    if metric.n < _FEW:
-        out.print(f"[yellow]{metric.n} test rows measure little[/]: give {_FEW} or more with --test before you rely on this")
+def _say_if_few(report: Report) -> None:
+    """Warn where the headline rests on few rows, with what would say more."""
+    if said := few_rows.of_report(report):
+        out.print(f"[yellow]few test rows:[/] {escape(said)}", soft_wrap=True)
 
 
 def _alternatives(report: Report, measure: str = "accuracy") -> None:

@@ -24,7 +24,7 @@ from smidgen.core.progress import Progress, Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, evenly
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import baseline, entrants, live, shipping
+from smidgen.flows import baseline, cross_validation, entrants, live, shipping
 from smidgen.flows.baseline import Sample
 from smidgen.flows.candidates import candidate_of, not_asked, of_the_asked_method
 from smidgen.flows.choosing import Candidate, choose
@@ -61,11 +61,13 @@ _ROUNDED = 0.25
 
 @dataclass(frozen=True)
 class Built:
-    """A finished build: the bundle's folder and its report. `seconds` is the whole build's wall time in this run."""
+    """A finished build: the bundle's folder and its report. `seconds` is the whole build's wall time in this run. `errors` are in the file
+    that was asked for; None where none was."""
 
     folder: Path
     report: Report
     seconds: float
+    errors: int | None = None
 
 
 def build(
@@ -78,6 +80,7 @@ def build(
     lineage: Lineage | None = None,
     listed: bool = True,
     scratch: Path | None = None,
+    errors: str | None = None,
 ) -> Built:
     """Build a bundle into `out`. A build that was stopped goes on from its last finished step or epoch.
 
@@ -90,6 +93,7 @@ def build(
         listed: whether `smidgen models` lists it by this folder.
         scratch: where all that is made on the way lies, in place of smidgen's home and the system's folder for such; it is the caller's to
             remove, and with it every text of the data. A build that was stopped goes on while it is there.
+        errors: a file for the rows that a model which learnt from the others answers wrong: cross-validation over all rows.
 
     Raises:
         InputError: data or settings that cannot be used.
@@ -102,6 +106,7 @@ def build(
     progress.start("read the data")
     examples = gather(recipe, task)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
+    cross_validation.check(recipe, task, examples.form, errors)
     task = formed(task, examples.form)
     taught = recipe.settings(TeacherSettings).source is not None
     kinds = entrants.students(recipe, task, examples.form, progress, more=taught)
@@ -121,11 +126,17 @@ def build(
     trained = _train(recipe, task, examples, bench, kinds)
     with tempfile.TemporaryDirectory(prefix="smidgen-", dir=scratch) as box, ExitStack() as loaded:
         story, draft = _kept(recipe, task, examples, bench, trained, Path(box), loaded, lineage)
+        if lineage is None or errors is not None:
+            found = cross_validation.crossed(recipe, task, examples, bench, story.trained, story.chosen.student, asked=errors is not None)
+            story = replace(story, crossed=found)
         report = _ship(story, draft, out, Path(box))
+    wrong = None
+    if errors is not None and story.crossed is not None:
+        wrong = cross_validation.write_errors(story.crossed, recipe, task, examples.form, errors)
     steps.prune()
     if listed:
         remember(out)
-    return Built(out, report, time.perf_counter() - began)
+    return Built(out, report, time.perf_counter() - began, wrong)
 
 
 def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: Sequence[str]) -> Trained:

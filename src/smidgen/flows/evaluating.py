@@ -23,7 +23,8 @@ from smidgen.flows import error_file
 from smidgen.flows.acquaintance import TESTED_ON, acquainted
 from smidgen.flows.cells import reader
 from smidgen.flows.live import Model
-from smidgen.judge import report
+from smidgen.judge import few_rows, report
+from smidgen.judge.sections import measured
 from smidgen.stats.calibration import expected_calibration_error
 from smidgen.stats.patterns import same
 from smidgen.store.hashing import rows_hash
@@ -56,6 +57,7 @@ class Evaluation:
     replies: list[Reply]
     learnt: int = 0
     errors: int | None = None
+    headline: str = ""
 
     @property
     def warning(self) -> str:
@@ -67,6 +69,12 @@ class Evaluation:
             f"{rows} of these {self.n:,} rows stand in the data that the model was made from: the numbers say how well it remembers them, "
             "not how it does on new texts. Measure it on rows that it has never seen."
         )
+
+    @property
+    def few(self) -> str:
+        """What is to be said of a test of few rows; empty where there are enough, or they were learnt from."""
+        found = measured(self.metrics.get(self.headline))
+        return few_rows.of_test(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
 
     def json(self) -> dict[str, Any]:
         """The contract of `eval --json`."""
@@ -149,6 +157,7 @@ def evaluate(
         replies=replies,
         learnt=min(learnt, len(rows)),
         errors=count,
+        headline=task.headline,
     )
 
 

@@ -27,6 +27,7 @@ from smidgen.core.version import VERSION
 from smidgen.data.settings import DataSettings
 from smidgen.flows import curve, footprint
 from smidgen.flows.choosing import Candidate
+from smidgen.flows.cross_validation import Crossed
 from smidgen.flows.embedding import embedder
 from smidgen.flows.examples import Examples
 from smidgen.flows.live import Model, load
@@ -83,6 +84,7 @@ class Story:
     why_not: Mapping[str, str]
     models: ExitStack
     lineage: Lineage | None = None
+    crossed: Crossed | None = None
 
     def loaded(self, folder: Path) -> Model:
         """A bundle of this build, loaded as it will be served; released with the build."""
@@ -235,6 +237,7 @@ def _assembled(
             settings=story.settings,
             chosen_because=story.reason,
         ),
+        cross_validation=story.crossed.section if story.crossed is not None else None,
         baseline=_baseline(story, served, form),
         unchanged=unchanged,
         alternatives=(

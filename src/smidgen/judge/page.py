@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from smidgen.judge import phrases, side_by_side, texts
+from smidgen.judge import few_rows, phrases, side_by_side, texts
 from smidgen.judge.break_even import HOURS_A_MONTH, cheaper_from
 from smidgen.judge.charts import heat_map, lines, scatter
 from smidgen.judge.cost import BUSY
@@ -35,6 +35,7 @@ def render(report: Report) -> str:
         missing=Markup('<p class="missing">Not measured.</p>'),
         opening=opening,
         sureness=sureness,
+        few=few_rows.of_report(report),
         worth=worth,
         sentence=sentence,
         figures=text_figures(report) if report.graded else figures(report),

@@ -14,6 +14,7 @@ from smidgen.judge.sections import (
     ClassRow,
     ConfusionTable,
     Cost,
+    CrossValidation,
     DataFacts,
     Environment,
     Filling,
@@ -58,6 +59,7 @@ class Report(Part):
     calibration: Calibration | None = None
     risk_coverage: RiskCoverage | None = None
     unknown: Unknown | None = None
+    cross_validation: CrossValidation | None = None
     baseline: Baseline | None = None
     unchanged: Baseline | None = None
     alternatives: tuple[Alternative, ...] = ()

@@ -158,6 +158,18 @@ class Unknown(Part):
     in_scope_accuracy: Measured | None = None
 
 
+class CrossValidation(Part):
+    """The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other parts of `folds`.
+    Without a metric it was not made, and `seconds` are what it would take. Its interval takes the rows for independent; the models share
+    rows, so it is approximate."""
+
+    folds: int
+    n: int
+    student: str
+    seconds: float | None = None
+    metric: Measured | None = None
+
+
 class Baseline(Part):
     """The simple model trained beside. `change` is the model's headline metric minus the baseline's, on the same rows."""
 
