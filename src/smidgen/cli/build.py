@@ -73,7 +73,8 @@ def build(
     out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/] (built in {built.seconds:.0f} s).", soft_wrap=True)
     out.print(f"Its report: {built.folder / 'report.html'}", markup=False, soft_wrap=True)
     if errors is not None:
-        out.print(f"{built.errors:,} errors over all rows: {errors}", markup=False, soft_wrap=True)
+        said = f"{built.errors:,} errors over all rows" if built.errors is not None else "no errors written, for too few rows"
+        out.print(f"{said}: {errors}", markup=False, soft_wrap=True)
     if not quiet:
         next_step(command_line("chat", built.folder), command_line("serve", built.folder))
 
