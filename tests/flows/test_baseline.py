@@ -13,7 +13,7 @@ from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.core.errors import RecipeError
 from smidgen.flows import baseline, timing
-from smidgen.flows.baseline import FEWEST, SHARE, Sample, planned, sampled
+from smidgen.flows.baseline import FEWEST, SHARE, Sample, planned, sampled, worth_timing
 from smidgen.flows.build import build
 from smidgen.flows.entrants import students
 from smidgen.flows.timing import Timing, measure
@@ -77,6 +77,16 @@ def test_the_build_says_what_it_takes_before_it_asks() -> None:
     assert "is asked for 160 texts, about 80" in heard.said[2] and "10% of the training time is 2" in heard.said[2]
     full = wanted(student={"baseline": "full"})
     assert baseline.budget(full, 60.0) == math.inf and baseline.budget(wanted(), 60.0) == pytest.approx(6.0)
+
+
+def test_a_base_is_not_even_loaded_where_there_is_no_time_to_ask_it() -> None:
+    """Loading and timing it took 80 seconds on a busy machine, beside a training of 150."""
+    heard, gate = Heard(), wanted(gate={"must_beat_baseline": True})
+    assert not worth_timing(wanted(), "prompted", SHARE * 90, None, 36, 64, heard), "loading alone takes longer than 9 seconds"
+    assert not worth_timing(wanted(), "prompted", SHARE * 150, 1.7, 36, 64, heard), "the taught one took 1.7 seconds for a text"
+    assert len(heard.said) == 2 and all("is not measured" in line and "--baseline full" in line for line in heard.said)
+    assert worth_timing(wanted(), "prompted", SHARE * 1560, 1.7, 36, 64, heard) and worth_timing(gate, "prompted", 1.0, 9.0, 36, 64, heard)
+    assert worth_timing(wanted(student={"baseline": "full"}), "prompted", math.inf, 9.0, 36, 64, heard) and len(heard.said) == 2
 
 
 def test_timing_a_slow_writer_ends() -> None:

@@ -26,6 +26,8 @@ FEWEST = 8
 MOST_HELD = 32
 """Held-out texts at the most: they are shown, and nothing is chosen by them."""
 _FEWEST_HELD = 2
+_READY = 10.0
+"""Seconds that writing the base's files and loading them takes, about, before anything is asked."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,23 @@ def sampled(seconds_per_text: float, seconds: float, held: int, test: int, neede
     if left >= min(test, FEWEST):
         return Sample(few, min(test, left), unaided=False)
     return Sample(min(few, _FEWEST_HELD), min(test, FEWEST), unaided=False) if needed else None
+
+
+def worth_timing(recipe: Recipe, name: str, seconds: float, like: float | None, held: int, test: int, progress: Progress) -> bool:
+    """Whether there is time to time the baseline at all; where there is none, a line says so.
+
+    Args:
+        like: seconds that a student of its kind takes for a text, where one was timed: the baseline, whose prompt is longer, takes more.
+    """
+    if seconds == math.inf or recipe.settings(GateSettings).must_beat_baseline:
+        return True
+    if seconds > _READY and (like is None or sampled(like, seconds, held, test, needed=False) is not None):
+        return True
+    progress.say(
+        f"the baseline {name} is not measured: {SHARE:.0%} of the training time is {duration(seconds)}, too little to ask it for "
+        f"{FEWEST} texts. --baseline full measures it all the same"
+    )
+    return False
 
 
 def planned(recipe: Recipe, name: str, timing: Timing, seconds: float, held: int, test: int, progress: Progress) -> Sample | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,9 +153,11 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     fitting = fittings(recipe, examples, bench, kinds)
     for kind in kinds:
         settings = fitting[kind].settings
-        probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         # A baseline that writes is only compared with, as it is served: writing everything a second time, in torch, would show nothing.
         shown = writes(task) and kind == task.baseline and asked.kind != kind
+        if shown and not _worth_timing(recipe, bench, kind, variants.values(), examples, sum(fit.seconds for fit in fits)):
+            continue
+        probe = bench.fit(kind, settings, examples.fit, examples.held, examples.form, probe_teacher, f"train {kind}")
         held: Sequence[Row] = examples.held
         sample = [row.input for row in examples.train]
         if shown:
@@ -195,6 +197,13 @@ def _train(recipe: Recipe, task: Task, examples: Examples, bench: Bench, kinds: 
     candidates = of_the_asked_method(candidates, recipe.settings(CompressSettings).method)
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     return Trained(learnt, variants, candidates, sum(fit.seconds for fit in fits), energy, beside)
+
+
+def _worth_timing(recipe: Recipe, bench: Bench, kind: str, variants: Iterable[Variant], examples: Examples, trained: float) -> bool:
+    """Whether there is time to time a baseline that writes, by what students that write took."""
+    paces = [1 / variant.timing.texts_per_second for variant in variants if variant.writes and variant.timing.texts_per_second > 0]
+    allowed, test = baseline.budget(recipe, trained), min(len(examples.test), shipping.MOST_COMPARED)
+    return baseline.worth_timing(recipe, kind, allowed, min(paces, default=None), len(examples.held), test, bench.progress)
 
 
 def _timed(recipe: Recipe, bench: Bench, probe: Fitted, examples: Examples, sample: Sequence[Text], trained: float) -> Sample | None:
