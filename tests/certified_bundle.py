@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from smidgen.judge.report import Report
 from smidgen.judge.sections import DataFacts, Mistake
 from smidgen.judge.student_facts import StudentFacts
 from smidgen.store.hashing import rows_hash
+from smidgen.store.home import home
 
 WORDS = [f"w{number:02d}" for number in range(100)]
 MARGINS = np.linspace(6.0, 0.05, 100)
@@ -59,6 +61,11 @@ def write_pairs(file: Path, rows: list[tuple[str, str]], column: list[str] | Non
         writer.writerow(["text", "intent", *(["shop"] if column else [])])
         writer.writerows([*row, *([column[place]] if column else [])] for place, row in enumerate(rows))
     return file
+
+
+def unlooked() -> None:
+    """Forget who looked at which rows, so that a test may compare terms on the same ones."""
+    shutil.rmtree(home() / "looks", ignore_errors=True)
 
 
 def make(folder: Path, name: str = "support", recipe: str = "", seed: int = 0, labels: tuple[str, str] = LABELS) -> Path:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.certified_bundle import certified_bundle, score, write_pairs  # noqa: F401
+from tests.certified_bundle import certified_bundle, score, unlooked, write_pairs  # noqa: F401
 from tests.tasks.test_write import products
 from tests.teacher_server import Fault, TeacherServer, teacher_server
 
@@ -120,7 +120,10 @@ def test_a_certificate_by_attributes_needs_no_references(writer: Any, tmp_path: 
 
 def test_a_stricter_claim_answers_less_and_an_impossible_one_nothing(writer: Any, tmp_path: Path) -> None:
     asked = [Terms(alpha=alpha, loss="attributes", reference="request") for alpha in (0.1, 0.04)]
-    shares = [by_request(writer, tmp_path, terms).certificate.share for terms in asked]
+    shares = []
+    for terms in asked:
+        unlooked()
+        shares.append(by_request(writer, tmp_path, terms).certificate.share)
     assert shares[0] > shares[1] > 0
     with pytest.raises(CertificateError, match="no threshold can be certified"):
         by_request(writer, tmp_path, texts=[f"Tell me of lamp {number}." for number in range(400)])
@@ -170,6 +173,7 @@ def test_a_judges_marks_are_a_loss_and_its_error_is_paid(writer: Any, tmp_path: 
     shares = []
     for judge in (Judge(0, 4000), Judge(60, 4000)):
         terms = Terms(alpha=0.15, loss="judge", reference="judge", judge=judge, model="judge-1")
+        unlooked()
         with marking.marking(writer, settings, 1, Silent()) as marks:
             paper = certify(writer, file, terms, marking=marks, now=NOW).certificate
         (entry,) = paper.answering

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.certified_bundle import certified_bundle, pairs, write_pairs  # noqa: F401
+from tests.certified_bundle import certified_bundle, pairs, unlooked, write_pairs  # noqa: F401
 from tests.line_versions import line_of
 
 from smidgen.bundles.open import read_manifest
@@ -80,10 +80,13 @@ def test_a_claim_that_is_made_once_more_goes_on_with_its_audits(certified_bundle
 def test_other_terms_do_not_make_the_audits_forgotten(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     file = write_pairs(tmp_path / "c.csv", ROWS)
     first = run(certified_bundle, file).certificate
+    unlooked()
     assert auditing.audited(run(certified_bundle, file, alpha=0.06).certificate).audits == 0  # nothing speaks against it yet
+    unlooked()
     first = run(certified_bundle, file).certificate
     for number in range(12):
         auditing.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
+    unlooked()
     with pytest.raises(InputError, match="the audits since then speak against it"):
         run(certified_bundle, file, alpha=0.06)
     assert shown(certified_bundle, NOW).certificate == first
@@ -131,8 +134,10 @@ def test_a_certificate_that_is_deleted_or_damaged_is_not_forgotten(
     paper = spoken_against(certified_bundle, file)
     place = papers.place(certified_bundle)
     place.unlink() if content is None else place.write_bytes(content)
+    unlooked()
     with pytest.raises(InputError, match="the audits since then speak against it"):
         run(certified_bundle, file, alpha=0.06)
+    unlooked()
     again = run(certified_bundle, file).certificate
     assert again.id != paper.id and auditing.audited(again).json() == auditing.audited(paper).json()
     # What came furthest counts, however often it is deleted.

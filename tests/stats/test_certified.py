@@ -11,6 +11,7 @@ from tools.certificate import GRID, curve, drawn, repeating, true_risk
 
 from smidgen.stats.binomial import least
 from smidgen.stats.certified import Claim, Judge, Step, certified, levels, needed, steps
+from smidgen.stats.spending import average
 
 ALPHA = DELTA = 0.05
 CLAIM = Claim(ALPHA, DELTA)
@@ -229,3 +230,37 @@ def test_a_heavy_text_that_is_always_wrong_is_seen_by_counting_requests_alone():
     requests, texts = (repeating(kind, "strong", 1000, CLAIM, 100, distinct) for distinct in (False, True))
     assert sum(one.risk > ALPHA for one in requests) == 0
     assert sum(one.risk > 0.2 for one in texts) > 50
+
+
+def test_of_all_requests_many_looks_lose_no_more_on_average_than_is_asked():
+    """Ten looks at rows that grow, of a model that is wrong everywhere as often as may just be lost; the first certificate that is given
+    counts. Were each look tested as one alone is, more would be lost than is asked."""
+    overall, tries = 0.04, [Step(1 - share, share) for share in np.arange(1, 41) / 40]
+    wrong = np.full(len(GRID), 0.08)
+    lost = {"paid": [], "free": []}
+    for seed in range(200):
+        rng = np.random.default_rng([seed, 3])
+        u = rng.random(1500)
+        loss = (rng.random(1500) < np.interp(u, GRID, wrong)).astype(float)
+        for name, found in lost.items():
+            most = 0.0
+            for look in range(1, 11):
+                n, (bound, level) = 500 + 100 * look, average(overall, look)
+                asked = Claim(0.3, DELTA, overall=bound, overall_level=level) if name == "paid" else Claim(0.3, DELTA, overall=overall)
+                threshold = certified(1 - u[:n], loss[:n], tries, asked).threshold
+                most = max(most, 0.0 if threshold is None else 0.08 * (1 - threshold))
+            found.append(most)
+    assert np.mean(lost["paid"]) <= overall < np.mean(lost["free"])
+    assert np.mean(lost["paid"]) > 0.3 * overall
+
+
+def test_a_bound_of_all_requests_says_how_many_rows_it_takes():
+    bound, level = average(0.02, 1)
+    claim, tries = Claim(0.2, DELTA, overall=bound, overall_level=level), [Step(0.5, 0.9)]
+    none = certified(np.ones(200), np.zeros(200), tries, claim)
+    rows = needed(none, tries, claim)
+    assert none.too_many and rows == least(bound, level) == 381
+    assert certified(np.ones(rows), np.zeros(rows), tries, claim).threshold == 0.5
+    graded = Claim(0.2, DELTA, graded=True, overall=bound, overall_level=level)
+    assert certified(np.ones(rows), np.full(rows, 0.1), tries, graded).too_many
+    assert certified(np.ones(2000), np.full(2000, 0.001), tries, graded).threshold == 0.5

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -25,13 +26,14 @@ from smidgen.flows.live import Model
 from smidgen.flows.losses import Choice, Marking
 from smidgen.flows.vouching import subject_of
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation
+from smidgen.gateway import looks, revocation
 from smidgen.gateway.certificate import MOST_NAME, Answered, Certificate, JudgeError, Reference
+from smidgen.gateway.looks import Spent
 from smidgen.gateway.standing import Standing, standing
 from smidgen.judge import report
 from smidgen.stats.binomial import least
 from smidgen.stats.certified import Claim, Judge, Outcome, Step, certified, levels, needed, steps
-from smidgen.stats.spending import share
+from smidgen.stats.spending import average, share
 
 _LONGEST_DAYS = 3650
 AUDIT_DAYS = 7
@@ -51,7 +53,8 @@ class Terms:
         valid_days: how long the certificate holds.
         segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
         look: which look at these rows it is, where more of them are looked at again and again: all looks together then spend delta. None
-            where a sample is looked at once.
+            for a sample of its own.
+        own: the look at such a sample, with what it may spend; `spent`, what earlier ones have spent: see `gateway/looks.py`.
         loss: of texts, what alpha bounds the mean of: see `flows/losses.py`. With `attributes` the reference is the request itself.
         overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
         audit_days: days for which answers may be given while no audit comes; None for a week where the gateway audits by itself, against
@@ -72,6 +75,8 @@ class Terms:
     overall: float | None = None
     distinct: bool = False
     audit_days: int | None = None
+    own: looks.Look | None = None
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def unheard(self) -> int:
@@ -83,12 +88,33 @@ class Terms:
     @property
     def level(self) -> float:
         """What of delta this test may spend."""
-        return self.delta if self.look is None else share(self.delta, self.look)
+        if self.look is not None:
+            return share(self.delta, self.look)
+        return self.delta if self.own is None else self.own.level
 
     @property
-    def spent(self) -> str:
+    def looked(self) -> str:
         """The same for a reader, behind the method's name."""
-        return "" if self.look is None else f"; look {self.look} at rows that stay, tested at δ/{self.look * (self.look + 1)}"
+        if self.look is not None:
+            return f"; look {self.look} at rows that stay, tested at δ/{self.look * (self.look + 1)}"
+        if not self.spent.looks:
+            return ""
+        before = f"{self.spent.looks} {'look' if self.spent.looks == 1 else 'looks'} at these rows spent {self.delta - self.level:.4g}"
+        return f"; tested at {self.level:.4g} of δ = {self.delta:.4g}, for {before}"
+
+    def claim(self, delta: float, graded: bool) -> Claim:
+        """What is to be shown of a segment that has this much of the level."""
+        overall, rare = self.overall, None
+        if overall is not None and self.look is not None:
+            overall, rare = average(overall, self.look)
+        elif overall is not None:
+            overall = overall if self.own is None else self.own.overall
+        return Claim(self.alpha, delta, graded, self.judge, self.level, overall, rare)
+
+    def told(self, counts: str) -> str:
+        """What is asked for, in one certain spelling: the same for the same test."""
+        judge = (self.judge.wrong, self.judge.reviewed) if self.judge is not None else None
+        return json.dumps([self.alpha, self.delta, judge, self.segment, self.loss, self.overall, counts])
 
 
 @dataclass(frozen=True)
@@ -166,10 +192,16 @@ def certify_drawn(
     with looking as look:
         if look is not None:
             terms = replace(terms, look=look.number)
-            progress.say(f"{sample.own:,} rows are among those that the line tests its versions on: this is a look at them{terms.spent}")
+            progress.say(f"{sample.own:,} rows are among those that the line tests its versions on: this is a look at them{terms.looked}")
+        own, terms = _begun(model, sample, terms)
         given, refused, failed = _tested(sample, terms, loss.graded, tries)
+        in_vain = not given and not any(one.outcome.tried for one in failed.values())
         if look is not None:
-            look.in_vain = not given and not any(one.outcome.tried for one in failed.values())
+            look.in_vain = in_vain
+        if own is not None and in_vain:
+            looks.take_back(own)
+        if own is not None and given:
+            looks.passed(own)
     if not given:
         raise _failure(terms, loss.graded, sample, failed)
     now = moment.replace(microsecond=0)
@@ -200,7 +232,7 @@ def certify_drawn(
         method="fixed-sequence testing; "
         + ("betting (Waudby-Smith and Ramdas)" if loss.graded else "exact binomial (Clopper–Pearson)")
         + ("; conformal risk control of the share of all" if terms.overall is not None else "")
-        + terms.spent,
+        + terms.looked,
         calibration=sample.calibration,
         created=now,
         valid_until=until,
@@ -296,6 +328,40 @@ def _check(terms: Terms) -> None:
         )
 
 
+def _begun(model: Model, sample: Sample, terms: Terms) -> tuple[looks.Look | None, Terms]:
+    """Write down that a sample of its own is looked at, and what is left of the terms for it. Raises InputError where nothing is."""
+    if terms.look is not None:
+        return None, terms
+    kept = sample.calibration
+    asked = looks.Look(
+        subject_of(model.manifest).sha256,
+        kept.rows_sha256,
+        kept.marks,
+        kept.n,
+        # A judge may say something else of the same rows: each of its tests is one of its own.
+        terms.told("texts" if sample.distinct else "requests") + (uuid.uuid4().hex if terms.loss == "judge" else ""),
+        terms.delta,
+        terms.overall or 0.0,
+    )
+    look, spent = looks.begin(asked)
+    if look.level <= 0 or (terms.overall is not None and look.overall <= 0):
+        flags = [f"--delta {_above(terms.delta, spent.level):g}"] if look.level <= 0 else []
+        flags += [f"--overall {_above(terms.overall, spent.overall):g}"] if terms.overall is not None and look.overall <= 0 else []
+        raise InputError(
+            "these rows were looked at before, and their confidence is spent",
+            value=f"{spent.looks} {'look' if spent.looks == 1 else 'looks'}, δ = {spent.level:.4g} of {terms.delta:.4g}",
+            todo="Draw a new sample: rows that were not looked at before. Or state less confidence, which has what is left for this look: "
+            + " ".join(flags)
+            + ".",
+        )
+    return look, replace(terms, own=look, spent=spent)
+
+
+def _above(asked: float, spent: float) -> float:
+    """What to ask for so that as much as was asked is left."""
+    return round(asked + spent, 6)
+
+
 def _judge_error(terms: Terms) -> JudgeError | None:
     judge = terms.judge
     return JudgeError(wrong=judge.wrong, reviewed=judge.reviewed, bound=judge.bound(terms.level)) if judge is not None else None
@@ -312,7 +378,7 @@ def _tested(sample: Sample, terms: Terms, graded: bool, tries: Sequence[Step]) -
     refused = {name: f"{count:,} pairs, too few for any test" for name, count in sorted(counts.items()) if name not in shares}
     for name, delta in sorted(shares.items()):
         here = told & (names == name)
-        claim = Claim(terms.alpha, delta, graded, terms.judge, terms.level, terms.overall)
+        claim = terms.claim(delta, graded)
         outcome = certified(sample.scores[here], sample.losses[here], tries, claim, total=n)
         if outcome.threshold is None:
             failed[name] = _Failed(outcome, claim, needed(outcome, tries, claim, total=n))

@@ -12,7 +12,9 @@ they came, and the errors of such rows do not follow the binomial law that the t
 
 Besides, of all requests the share that is answered locally and disagrees may be bounded on average (conformal risk control: Angelopoulos
 et al. 2024): among the accepted thresholds the laxest is taken at which (losses of what is answered + 1) / (rows + 1) is at most that. It
-is a mean over samples and the next request, not a confidence; a stricter threshold than it asks for never loses more.
+is a mean over samples and the next request, not a confidence; a stricter threshold than it asks for never loses more. That is of one look.
+Of rows that are looked at again and again, a mean over all looks is kept by a bound at each: see `spending.average`. Losses of all rows,
+0 where a row is not answered, are then tested at each threshold in the same order, and the trying ends at the first that fails.
 
 Given how many rows a fixed threshold answers, their losses are independent draws with the mean that is asked for: so the number answered
 may be random, and the test is exact all the same.
@@ -37,6 +39,7 @@ _PASSES = 0.9  # how likely a model as planned for is to pass at the start
 _TENTH = 0.1  # of the requests: to be sure of fewer is of little use, and with many rows the test of a tenth is the surer one
 _GROWTH = 1.05
 _MOST_GROWTH = 10_000.0
+_MOST_ROWS = 10_000_000
 _JUDGED = 0.25  # of delta, spent on how often the judge is wrong
 _SHARED = 0.05  # of delta, spent on how many requests are answered, where a judge makes that matter
 _SHUFFLE = 0x5EED
@@ -71,6 +74,8 @@ class Claim:
         judge: how often the reference is wrong, where it is a judge.
         judge_delta: the delta of all segments together, where `delta` is that of one: the judge is paid for once.
         overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
+        overall_level: where rows are looked at again, `overall` is a bound that is tested at this level: see `spending.average`. None where
+            it is an average of one look.
     """
 
     alpha: float
@@ -79,6 +84,7 @@ class Claim:
     judge: Judge | None = None
     judge_delta: float | None = None
     overall: float | None = None
+    overall_level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ def certified(scores: ArrayLike, losses: ArrayLike, tries: Sequence[Step], claim
         return Outcome(None, n, 0, 0.0, 1.0, 0, best)
     passed, tried, too_many = None, 0, False
     for place in range(first, len(tries)):
-        few = test.few(float(sums[counts[place]]), n)
+        few = test.few(float(sums[counts[place]]), n, np.where(score >= tries[place].threshold, loss, 0.0))
         if place > first and not few:
             break  # laxer ones lose no less
         tried += 1
@@ -218,7 +224,7 @@ class _Test:
         self.level = claim.delta if judge is None else (1 - _JUDGED - _SHARED) * claim.delta
         self._wrong = judge.bound(claim.judge_delta or claim.delta) if judge is not None else 0.0
         self._share_level = _SHARED * claim.delta
-        self.overall = claim.overall
+        self.overall, self._overall_level = claim.overall, claim.overall_level
 
     def room(self, share: float) -> float:
         """What is left of alpha for disagreements with the reference, where this share of all requests is answered.
@@ -230,14 +236,25 @@ class _Test:
             return self.alpha
         return self.alpha - self._wrong / share if share > 0 else 0.0
 
-    def few(self, lost: float, n: int) -> bool:
-        """Whether of so many rows no more are answered and disagree, `lost` of them here, than may of all requests on average."""
-        return self.overall is None or (lost + 1) / (n + 1) + self._wrong <= self.overall
+    def few(self, lost: float, n: int, values: Floats) -> bool:
+        """Whether of so many rows no more are answered and disagree, `lost` of them here, than may of all requests. `values`: of each row
+        its loss where it is answered, else 0."""
+        if self.overall is None:
+            return True
+        if self._overall_level is None:
+            return (lost + 1) / (n + 1) + self._wrong <= self.overall
+        room = self.overall - self._wrong
+        if room <= 0 or n == 0:
+            return False
+        found = bounded.betting(values, room, self._overall_level) if self.graded else at_most(round(lost), n, room)
+        return found <= self._overall_level
 
     def rows(self, lost: float) -> int | None:
         """From how many rows on a sample has few, where this share of them is answered and disagrees; None where none has."""
         if self.overall is None:
             return 0
+        if self._overall_level is not None:
+            return _enough(lost, self.overall - self._wrong, self._overall_level)
         room = self.overall - self._wrong - lost
         return math.ceil((1 - self.overall + self._wrong) / room) if room > 0 else None
 
@@ -265,6 +282,16 @@ class _Test:
         if not self._wrong:
             return answered / self.total if self.total else 0.0
         return binomial.lower_bound(answered, self.total, self._share_level)
+
+
+def _enough(share: float, most: float, level: float) -> int | None:
+    """From about how many rows on it can be told that no more than `most` are lost, where this share is; None where it cannot."""
+    if share >= most or most <= 0:
+        return None
+    n = least(most, level)
+    while n < _MOST_ROWS and at_most(math.ceil(share * n), n, most) > level:
+        n = math.ceil(n * _GROWTH)
+    return n if n < _MOST_ROWS else None
 
 
 def _start(tries: Sequence[Step], n: int, test: _Test) -> int | None:

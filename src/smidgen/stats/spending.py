@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+_RARE = 0.1
+
 
 def share(level: float, look: int) -> float:
     """What of a level the `look`-th look may spend, counted from 1: half, a sixth, a twelfth, ... Raises ValueError for a look before the
@@ -17,6 +19,15 @@ def share(level: float, look: int) -> float:
     if look < 1:
         raise ValueError(f"looks are counted from 1, not {look}")
     return level / (look * (look + 1))
+
+
+def average(most: float, look: int) -> tuple[float, float]:
+    """How a bound on an average over samples is kept at the `look`-th look: as a bound at every look but for a small chance.
+
+    What is averaged lies in 0..1. Let it be at most nine tenths of `most` at all looks, but for a chance of a tenth of `most`, which all
+    looks share. Then at whichever look one stops it is at most 0.9 · `most` + 0.1 · `most` · 1 on average. Returns the bound and the level.
+    """
+    return (1 - _RARE) * most, share(_RARE * most, look)
 
 
 def slow_share(level: float, look: int) -> float:
