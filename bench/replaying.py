@@ -29,7 +29,7 @@ from smidgen.stats.kernel_ridge import fit, logits
 from smidgen.stats.paired import better, not_worse
 from smidgen.stats.prospect import prospect
 from smidgen.stats.selective import Selection, risk_coverage
-from smidgen.stats.spending import share
+from smidgen.stats.spending import average, share
 
 LEVEL, MARGIN = 0.05, 0.02
 """As of `smidgen learn`."""
@@ -229,9 +229,10 @@ class Gateway:
         points, measured = challenger.curve, challenger.measured
         if len(tested) >= FEWEST:
             points, measured = risk_coverage(scores[tested], (labels[tested] == said[tested]).astype(np.float64)), len(tested)
-        claim = Claim(policy.alpha, share(policy.delta, self.looks + 1), overall=policy.overall)
+        bound, level = average(policy.overall, self.looks + 1) if policy.overall is not None else (None, None)
+        claim = Claim(policy.alpha, share(policy.delta, self.looks + 1), overall=bound, overall_level=level)
         curve = [(point.coverage, point.risk) for point in points]
-        hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta, claim.overall)
+        hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta, bound, level)
         if fought is not None and self.threshold is not None and not (fought.won or fought.behind):
             now = self.scores[choosing] >= self.threshold
             more = len(now) > 0 and hoped.share > float(now.mean()) + MARGIN

@@ -32,7 +32,13 @@ class Prospect:
 
 
 def prospect(
-    curve: Sequence[tuple[float, float]], measured: int, n: int, alpha: float, delta: float, overall: float | None = None
+    curve: Sequence[tuple[float, float]],
+    measured: int,
+    n: int,
+    alpha: float,
+    delta: float,
+    overall: float | None = None,
+    overall_level: float | None = None,
 ) -> Prospect:
     """The chance of a certificate on `n` rows.
 
@@ -41,12 +47,15 @@ def prospect(
         measured: rows that the curve was measured on. A risk that was seen on k of them is taken with half an error more on one row more.
         n: rows that certify.
         alpha, delta: of the test.
-        overall: of all requests, the share that may be answered and disagree on average, where that is asked.
+        overall: of all requests, the share that may be answered and disagree, where that is asked: on average of one look, or as a bound
+            that is tested at `overall_level`.
 
     Of graded losses it is less than the chance: none of the same mean is as hard to certify as one of 0 and 1.
     """
     chance, share = 0.0, 0.0
-    most = math.floor(overall * (n + 1) - 1 + _ROUNDING) if overall is not None else n
+    most = n
+    if overall is not None:
+        most = math.floor(overall * (n + 1) - 1 + _ROUNDING) if overall_level is None else most_errors(n, overall, overall_level)
     for coverage, risk in curve:
         answered = math.floor(coverage * n)
         errors = min(most, most_errors(answered, alpha, delta)) if answered else -1

@@ -167,7 +167,8 @@ def expecting(challenger: Model, n: int, terms: Terms) -> Prospect | None:
     """What is to be expected of a test on `n` rows, by the challenger's report; None where that does not tell: it has no curve, or one of a
     handful of rows; it is of likeness, and another loss is asked for; or a certificate by label is, which is many tests."""
     found = _curve(challenger, terms)
-    return prospect(*found, n, terms.alpha, terms.level, terms.overall) if found is not None else None
+    claim = terms.claim(terms.level, False)
+    return prospect(*found, n, claim.alpha, claim.delta, claim.overall, claim.overall_level) if found is not None else None
 
 
 def _curve(challenger: Model, terms: Terms) -> tuple[list[tuple[float, float]], int] | None:
@@ -191,10 +192,10 @@ def _outlook(
     asked: list[int | None] = [tests[0]["pairs_needed"]] if tests is not None else []
     if (found := _curve(challenger, following)) is not None:
         curve, measured = found
-        level = following.level
+        claim = following.claim(following.level, False)
 
         def chance(n: int) -> float:
-            return prospect(curve, measured, n, following.alpha, level, following.overall).chance
+            return prospect(curve, measured, n, claim.alpha, claim.delta, claim.overall, claim.overall_level).chance
 
         asked.append(fewest(chance, max(_EVEN, likely), enough))
     needed = None if not asked or None in asked else max(enough, *(count for count in asked if count is not None))
