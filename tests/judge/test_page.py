@@ -285,6 +285,8 @@ def test_mistakes_without_pairs_are_not_denied(make_report):
     assert made.mistakes
     told = Reader(page.render(made)).text
     assert "Nothing" not in told and "the mistakes above are labels left out or added" in told
+    spans = {"headline": "f1", "metrics": {"f1": Measured(value=0.8, low=0.7, high=0.9, n=400)}}
+    assert "mistaken for what" not in Reader(page.render(make_report(confusion_pairs=(), confusion=None, **spans))).text
     none = Reader(page.render(make_report(confusion_pairs=(), mistakes=()))).text
     assert "Nothing: every test text was answered right." in none
 
