@@ -1,4 +1,5 @@
-"""Ordinary words, which are nobody's: from the word lists of the package `wonderwords` (MIT), less every word that is also a name.
+"""Ordinary words, which are nobody's: English ones from the package `wonderwords` (MIT), others from Faker, less every word that is also a
+name.
 
 The lists are split by side like names are, so that the development rows show words that the model has not learnt from.
 """
@@ -6,15 +7,23 @@ The lists are split by side like names are, so that the development rows show wo
 from __future__ import annotations
 
 import functools
+import importlib
 import random
 import re
 from importlib.resources import files
+from typing import Any
 
 from tools.redaction import people
 from tools.redaction.sources import LOCALES, Source, names_of
 from tools.redaction.words import listed
 
 _VOWELS = "aeiou"
+
+
+def word(source: Source, language: str, bound: str) -> str:
+    """Any word of a language, as Faker lists them; German ones begin with a capital half of the time, as nouns do."""
+    text = source.mine(lambda: source.rng.choice(_abroad(language)))
+    return text.capitalize() if language == "de" and source.rng.random() < 0.5 else text
 
 
 def noun(source: Source, language: str, bound: str) -> str:
@@ -104,6 +113,13 @@ def _number(rng: random.Random, sign: str) -> str:
 
 def _of(source: Source, name: str) -> str:
     return source.mine(lambda: source.rng.choice(_list(name)))
+
+
+@functools.cache
+def _abroad(language: str) -> tuple[str, ...]:
+    """Faker's words of a language, of three letters and more, without names."""
+    provider: Any = importlib.import_module(f"faker.providers.lorem.{LOCALES[language][0]}").Provider
+    return tuple(word for word in provider.word_list if len(word) > 2 and word.casefold() not in _names())
 
 
 @functools.cache

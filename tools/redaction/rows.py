@@ -21,9 +21,9 @@ _ARTICLE = "the "
 """No part of a name, where it is written small."""
 _WEIGHTS = {"languages": 1.1, "short": 0.7}
 """How often the templates of a register are taken, where not once."""
-_NOBODY = ("negatives", "everyday", "services", "identifiers")
+_NOBODY = ("negatives", "everyday", "services", "identifiers", "structured", "famous", "abroad")
 """Registers of texts about nobody."""
-_ABOUT_NOBODY = 0.45
+_ABOUT_NOBODY = 0.5
 """Share of rows of these registers alone. Most texts that a gateway sees name nobody; a model taught few such texts finds names in them."""
 _LOWER = 0.4
 """Share of those rows that are in small letters without punctuation, as people type to assistants; of the others it is a third as often."""
@@ -47,14 +47,22 @@ def rows(count: int, seed: int, dev: bool = False) -> list[Row]:
     made: dict[str, Row] = {}
     while len(made) < count:
         alone = rng.random() < _ABOUT_NOBODY
-        row = _row(source, rng, among, nobody if alone else anybody, _LOWER if alone else _LOWER / 3)
+        parts = _several(rng, alone)
+        row = _row(source, rng, among, nobody if alone else anybody, parts, _LOWER if alone else _LOWER / 3)
         if row.text.strip():
             made.setdefault(row.text, row)
     return list(made.values())
 
 
-def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weights: list[float], lower: float) -> Row:
-    parts = 1 if rng.random() < 0.68 else rng.choice((2, 2, 2, 3, 3, 4))
+def _several(rng: random.Random, alone: bool) -> int:
+    """How many templates a row has: mostly one. Some rows about nobody are as long as documents."""
+    way = rng.random()
+    if way < 0.68:
+        return 1
+    return rng.randint(5, 10) if alone and way > 0.95 else rng.choice((2, 2, 2, 3, 3, 4))
+
+
+def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weights: list[float], parts: int, lower: float) -> Row:
     between = rng.choice((" ", " ", "\n", "\n\n", ". ", " - "))
     pieces: list[Piece] = []
     for number in range(parts):

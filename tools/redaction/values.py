@@ -92,6 +92,7 @@ SLOTS: dict[str, tuple[str | None, Draw]] = {
     "sortcode": ("id", _listed("sort_codes")),
     "account": ("id", _listed("account_numbers")),
     "routing": ("id", _listed("routing_numbers")),
+    "word": (None, ordinary.word),
     "noun": (None, ordinary.noun),
     "nouns": (None, ordinary.nouns),
     "verb": (None, ordinary.verb),
