@@ -273,7 +273,7 @@ def test_a_finding_of_the_shipped_model_looks_like_its_kind(kind: str, piece: st
     ],
 )
 def test_the_model_reads_an_identifier_as_words(text: str, read: str) -> None:
-    model: Any = Marked(person="john smith")
+    model: Any = Marked(person="john smith", place="card", organisation="activate")
     found = Finder(model)(text)
     assert model.read == [read]
     assert [text[start:end] for _, start, end in found] == (["john_smith"] if "john" in text else [])

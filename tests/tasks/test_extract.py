@@ -149,6 +149,9 @@ def test_the_decision_is_fitted_on_held_out_rows() -> None:
     assert np.mean([reply.score for reply in after]) == pytest.approx(np.mean(right), abs=0.05)
     assert json.loads(json.dumps(fitted)) == fitted
     assert part.change(rows, before, after, fitted).value > 0
+    high = part.calibrate(raw(*found), rows, form, ExtractSettings(threshold=0.6))
+    many, few = (sum(len(reply.output) for reply in part.decode(raw(*found), made)) for made in (fitted, high))
+    assert high["threshold"] == 0.6 and many > few, "a threshold that is set counts before the fitted one"
 
 
 def test_calibrating_on_nothing_leaves_the_form() -> None:

@@ -31,7 +31,8 @@ KEPT = 4_096
 """Texts of one piece whose findings are remembered: rows that are shown with many questions are read once."""
 
 _IDENTIFIER = re.compile(r"(?<![\w@./:\\-])[^\W_]+(?:_[^\W_]+)+(?!\w|[@/\\-]|[.:]\w)")
-"""A word with underscores, as labels and fields are named: the model reads its parts as words. Names of files and addresses are none."""
+"""A word with underscores, as labels and fields are named: the model reads its parts as words. Names of files and addresses are none.
+Only a name of two words is personal in it: `john_smith`, and not the doctor of `doctor_bye`."""
 
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "person": re.compile(r"[^\d]*[^\W\d_][^\d]*"),
@@ -94,7 +95,8 @@ class Finder:
                 between()
             for part, reply in zip(together, self.model.predict([part.plain for part in together]), strict=True):
                 spans = [(span["label"], span["start"], span["end"]) for span in reply.output if self._counts(span, part.plain)]
-                found[part.text].update((kind, *part.written(start, end)) for kind, start, end in spans)
+                placed = ((kind, *part.written(start, end)) for kind, start, end in spans)
+                found[part.text].update(_outside_identifiers(part.text, placed))
         return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
 
     def _counts(self, span: Mapping[str, Any], text: str) -> bool:
@@ -102,6 +104,15 @@ class Finder:
         form = self._forms.get(span["label"])
         looks = form is None or form.fullmatch(" ".join(text[span["start"] : span["end"]].split())) is not None
         return span["label"] in self._wanted and looks
+
+
+def _outside_identifiers(text: str, found: Iterable[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
+    """What of it is not a part of an identifier, and in one names of two words."""
+    identifiers = [match.span() for match in _IDENTIFIER.finditer(text)] if "_" in text else []
+    for kind, start, end in found:
+        inside = any(begin <= start and end <= ends for begin, ends in identifiers)
+        if not inside or (kind == "person" and "_" in text[start:end]):
+            yield kind, start, end
 
 
 @dataclass(frozen=True, slots=True)

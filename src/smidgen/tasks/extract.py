@@ -35,6 +35,13 @@ class ExtractSettings(Settings):
     kinds: tuple[str, ...] = setting(
         (), "The kinds of span to find, by their labels; those of other kinds are passed over. Empty: all that the data has.", flag="--kind"
     )
+    threshold: float | None = setting(
+        None,
+        "How likely a span, or a field's value that a tagger finds, must be to be given, 0 to 1 (default: fitted for the best F1 on held-out "
+        "rows). A lower threshold finds more, and more that is wrong.",
+        gt=0,
+        lt=1,
+    )
     schema_file: str | None = setting(
         None, "File with the JSON schema of the fields to pull out (default: derived from the examples).", flag="--schema", file=True
     )
@@ -136,7 +143,7 @@ class Extract:
         return [min((span["label"] for span in row.output), key=lambda kind: (counts[kind], kind), default="") for row in rows]
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
-        """The form with its decision fitted on held-out rows: the threshold with the best F1, then the curves that turn the model's
+        """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves that turn the model's
         probabilities into shares of spans, and of whole answers, that are right."""
         kinds: list[str] = form["kinds"]
         gold = [spans.keys(row.output) for row in rows]
@@ -148,7 +155,8 @@ class Extract:
         ]
         slope, shift = platt.fit(platt.logit([chance for chance, _ in right]), [met for _, met in right])
         fitted = {**form, "span_slope": slope, "span_shift": shift}
-        fitted["threshold"] = _best_threshold(likely, rows, kinds)
+        asked = settings.threshold if isinstance(settings, ExtractSettings) else None
+        fitted["threshold"] = asked if asked is not None else _best_threshold(likely, rows, kinds)
         plain = self.decode(raw, {**fitted, "temperature": 1.0, "shift": 0.0})
         whole = [spans.keys(reply.output) == own for reply, own in zip(plain, gold, strict=True)]
         steep, fitted["shift"] = platt.fit(platt.logit([reply.score for reply in plain]), whole)

@@ -134,7 +134,8 @@ class Fields:
         answers also the threshold from which on a value is given, and what makes the chances of choices mean what they say."""
         if "spans" in raw:
             filler = Filler(self._values or Values(form["schema"]), form["tagged"], self._fits)
-            fitted = {"threshold": filler.threshold(raw, rows), "temperatures": filler.temperatures(raw, rows)}
+            asked: float | None = getattr(settings, "threshold", None)
+            fitted = {"threshold": filler.threshold(raw, rows) if asked is None else asked, "temperatures": filler.temperatures(raw, rows)}
             form = {**form, "tagged": {**form["tagged"], **fitted}}
         else:
             form = {name: value for name, value in form.items() if name != "tagged"}
