@@ -37,8 +37,8 @@ class ExtractSettings(Settings):
     )
     threshold: float | None = setting(
         None,
-        "How likely a span, or a field's value that a tagger finds, must be to be given, 0 to 1 (default: fitted for the best F1 on held-out "
-        "rows). A lower threshold finds more, and more that is wrong.",
+        "How likely a span, or a field's value that a tagger finds, must be to be given, 0 to 1 (default: fitted for the best F1 on "
+        "held-out rows). A lower threshold finds more, and more that is wrong.",
         gt=0,
         lt=1,
     )
@@ -143,8 +143,8 @@ class Extract:
         return [min((span["label"] for span in row.output), key=lambda kind: (counts[kind], kind), default="") for row in rows]
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Form, settings: Settings) -> Form:
-        """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves that turn the model's
-        probabilities into shares of spans, and of whole answers, that are right."""
+        """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves that turn
+        the model's probabilities into shares of spans, and of whole answers, that are right."""
         kinds: list[str] = form["kinds"]
         gold = [spans.keys(row.output) for row in rows]
         likely: list[Likely] = raw["spans"]
