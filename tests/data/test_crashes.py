@@ -25,7 +25,7 @@ GOOD = "text,label\n" + "".join(f"some café number {n},{'ab'[n % 2]}\n" for n i
 JSON_ROWS = "".join(f'{{"input": "some café {n}", "output": "{chr(97 + n % 2)}"}}\n' for n in range(20))
 
 
-def sheet(file: Path, cells: str) -> Path:
+def sheet(file: Path, cells: str, name: str = "S") -> Path:
     """A workbook of one worksheet, written by hand: a library would not."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -44,7 +44,7 @@ def sheet(file: Path, cells: str) -> Path:
         )
         archive.writestr(
             "xl/workbook.xml",
-            f'{head}<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>',
+            f'{head}<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="{name}" sheetId="1" r:id="rId1"/></sheets></workbook>',
         )
         archive.writestr(
             "xl/_rels/workbook.xml.rels",
@@ -307,3 +307,10 @@ def test_a_column_whose_name_is_markup(tmp_path: Path, capsys: pytest.CaptureFix
     assert "[/x] text" in capsys.readouterr().out
     assert code(["check", str(file), "--input", "[/nope]", "--label", "[bold]label"]) == 2
     assert "[/nope]" in capsys.readouterr().err
+
+
+def test_a_worksheet_whose_name_excel_would_not_take(tmp_path: Path) -> None:
+    rows = "".join(cell(f"A{n}", f"some message {n}") for n in range(2, 30))
+    table = open_table(sheet(tmp_path / "odd.xlsx", cell("A1", "text") + rows, "[/x]:*?" + "long " * 9), need_label=False)
+    assert table.source.write(tmp_path / "again.xlsx", table.columns, (record for _, record in table.records()), table.facts) == 28
+    assert open_table(tmp_path / "again.xlsx", need_label=False).facts["sheet"].startswith("__x____long")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ _CHUNK = 1 << 20
 _CELL = 32_767
 """Most characters that Excel keeps in one cell."""
 _ROWS = 1_048_575
+_NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")
+"""What the name of a worksheet may not hold; other programs write it all the same."""
 
 
 class Xlsx:
@@ -70,7 +73,7 @@ class Xlsx:
 
         count = 0
         with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as book:
-            sheet = book.add_worksheet(facts.get("sheet"))
+            sheet = book.add_worksheet(_NOT_IN_A_NAME.sub("_", facts.get("sheet", ""))[:31].strip("'") or None)
             for place, name in enumerate(columns):
                 sheet.write_string(0, place, whole(name))
             for count, record in enumerate(records, start=1):
