@@ -44,6 +44,7 @@ from bench import (
     soak,
     static,
     teacher,
+    tenants,
     writing,
 )
 from bench.context import HERE, OUT, RESULTS, Context
@@ -67,6 +68,7 @@ BENCHES = {
         overhead,
         bursts,
         soak,
+        tenants,
         teacher,
         selection,
         recipes,

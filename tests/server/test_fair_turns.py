@@ -77,7 +77,7 @@ def test_long_work_lets_others_go_first_between_its_parts() -> None:
 
 
 def test_one_client_never_holds_all_turns() -> None:
-    turns, log = FairTurns(3), []
+    turns, log = FairTurns(4), []
     greedy = [Worker(turns, "greedy", log) for _ in range(3)]
     for worker in greedy:
         worker.start()

@@ -119,7 +119,7 @@ class RouteSettings(Settings):
         ge=1,
         le=100_000_000,
     )
-    privacy_workers: int = setting(3, "Requests that are looked through at a time; one client has one less at most.", ge=1, le=64)
+    privacy_workers: int = setting(3, "Requests that are looked through at a time; one client has half of them, one at least.", ge=1, le=64)
     audit_share: float = setting(
         0.02,
         "Share of a bundle's certified answers that the fallback is asked for, too, behind the client's back, where the certificate's "

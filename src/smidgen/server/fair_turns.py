@@ -20,12 +20,12 @@ class FairTurns:
     """See above. Threads take them.
 
     Args:
-        at_once: turns at a time; one less for any single client, where there is more than one.
+        at_once: turns at a time; half of them for any single client, one at least.
     """
 
     def __init__(self, at_once: int) -> None:
         self._lock = threading.Lock()
-        self._at_once, self._each = at_once, max(1, at_once - 1)
+        self._at_once, self._each = at_once, max(1, at_once // 2)
         self._running: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[threading.Event]] = OrderedDict()
 

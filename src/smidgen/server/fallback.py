@@ -130,7 +130,8 @@ def _guard(settings: ServeSettings, metering: Metering) -> Guard | None:
     from smidgen.flows import border
     from smidgen.server.border import Keeper
 
-    made = border.opened(settings.privacy, settings.privacy_kind, settings.privacy_bundle, settings.threads, settings.privacy_max_chars)
+    # One thread a request: with more, one client's long text would take all cores.
+    made = border.opened(settings.privacy, settings.privacy_kind, settings.privacy_bundle, 1, settings.privacy_max_chars)
     return Keeper(made, metering, settings.request_seconds, settings.privacy_workers)
 
 
