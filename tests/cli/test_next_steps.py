@@ -51,7 +51,7 @@ def test_results_for_programs_end_with_the_result(tmp_path: Path, capsys: pytest
 def test_every_verb_leads_somewhere_that_is_there() -> None:
     """Those that are not in the table print it themselves, or never end."""
     own = {"demo", "start", "init", "build", "serve", "export"}
-    assert set(registry.names("cli")) == set(_AFTER) | own
+    assert set(_AFTER) | own <= set(registry.names("cli")), "a verb that is dropped in may say nothing of what comes next"
     given = {"file": "a b.csv", "bundle": "m", "model": "line", "task": "classify", "to": "out.csv"}
     seen = 0
     for verb, after in _AFTER.items():
