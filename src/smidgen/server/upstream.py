@@ -138,14 +138,13 @@ class Upstream:
         crossing = up(headers, self._key, own_authorization=self._own, own_headers=self._own_headers)
         request = httpx.Request(call.method, target, headers=crossing, content=flow)
         request.extensions["timeout"] = self._timeout
-        if isinstance(body, bytes):
-            try:
-                async with asyncio.timeout(2 * self.waits.connect + 2 * self.waits.read):
-                    response = await self._transport.handle_async_request(request)
-            except TimeoutError:  # its head came a byte at a time
-                raise httpx.ReadTimeout("the head of the answer did not come to its end", request=request) from None
-        else:
-            response = await self._transport.handle_async_request(request)
+        # A head that comes a byte at a time is never late for the next byte. A body that flows takes its own time.
+        most = 2 * self.waits.connect + 2 * self.waits.read if isinstance(body, bytes) else None
+        try:
+            async with asyncio.timeout(most):
+                response = await self._transport.handle_async_request(request)
+        except TimeoutError:
+            raise httpx.ReadTimeout("the head of the answer did not come to its end", request=request) from None
         response.request = request
         if fault := _fault(response):
             await response.aclose()
