@@ -47,8 +47,9 @@ def of_test(headline: str, found: Measured, flag: str) -> str:
 def _over_all(crossed: CrossValidation, metric: Measured, headline: str) -> str:
     low, high = _amount(headline, metric.low), _amount(headline, metric.high)
     return (
-        f"Cross-validated over all {crossed.n:,} rows it is {_amount(headline, metric.value)} ({low} to {high}), each row answered by a "
-        f"model ({crossed.student}) that learnt from {crossed.folds - 1} of {crossed.folds} parts without it: that is the surer number."
+        f"Cross-validated over all {crossed.n:,} rows it is {_amount(headline, metric.value)} ({low} to {high}). Each row is answered by a "
+        f"model ({crossed.student}) that learnt from {crossed.folds - 1} of {crossed.folds} parts without it. That rests on more rows, but "
+        "each of these models learnt from fewer than the one that is served, so it may be too low."
     )
 
 
