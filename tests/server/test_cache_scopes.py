@@ -19,6 +19,7 @@ from smidgen.gateway.cache.sharing import Sharing
 from smidgen.server.cache_meter import CacheMeter
 from smidgen.server.caching import Caching, Given
 from smidgen.server.finding import Finding
+from smidgen.server.ids import Asker
 from smidgen.server.leaving import Open
 from smidgen.server.upstream import Call
 
@@ -111,7 +112,7 @@ async def run(asked: list[dict[str, Any]], sharing: Sharing, apart: bool, semant
     hits = 0
     for one in asked:
         call = call_of(one)
-        found = await cache.ask(call, "req")
+        found = await cache.ask(call, Asker("req", ""))
         answer, mine = await told(found), whose(call)
         hits += found.cached
         if sharing == "user":
