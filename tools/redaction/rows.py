@@ -19,11 +19,11 @@ _GOES_ON = {("address", "address"): _LINES, ("address", "place"): _LINES, ("pers
 """What stands between two pieces that are one: the lines of an address, a first and a last name."""
 _ARTICLE = "the "
 """No part of a name, where it is written small."""
-_WEIGHTS = {"languages": 1.1, "short": 0.7}
+_WEIGHTS = {"languages": 2.0, "short": 0.7, "famous": 0.3}
 """How often the templates of a register are taken, where not once."""
 _NOBODY = ("negatives", "everyday", "services", "identifiers", "structured", "famous", "abroad")
 """Registers of texts about nobody."""
-_ABOUT_NOBODY = 0.5
+_ABOUT_NOBODY = 0.45
 """Share of rows of these registers alone. Most texts that a gateway sees name nobody; a model taught few such texts finds names in them."""
 _LOWER = 0.4
 """Share of those rows that are in small letters without punctuation, as people type to assistants; of the others it is a third as often."""
@@ -42,8 +42,9 @@ def rows(count: int, seed: int, dev: bool = False) -> list[Row]:
     rng = random.Random(f"{seed} {dev}")
     source, among = Source(rng, dev), templates(dev)
     registers = [template.register for template in among]
-    nobody = [float(register in _NOBODY) for register in registers]
-    anybody = [0.4 if register in _NOBODY else _WEIGHTS.get(register, 1.0) for register in registers]
+    each = [_WEIGHTS.get(register, 1.0) for register in registers]
+    nobody = [weight * (register in _NOBODY) for weight, register in zip(each, registers, strict=True)]
+    anybody = [weight * (0.4 if register in _NOBODY else 1.0) for weight, register in zip(each, registers, strict=True)]
     made: dict[str, Row] = {}
     while len(made) < count:
         alone = rng.random() < _ABOUT_NOBODY
