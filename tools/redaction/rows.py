@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ _NOBODY = ("negatives", "everyday", "services", "identifiers", "structured", "fa
 """Registers of texts about nobody."""
 _ABOUT_NOBODY = 0.45
 """Share of rows of these registers alone. Most texts that a gateway sees name nobody; a model taught few such texts finds names in them."""
+_ABOUT_ANYBODY = 0.4
+"""Share of the other parts of a row about somebody that may name somebody, too."""
 _LOWER = 0.4
 """Share of those rows that are in small letters without punctuation, as people type to assistants; of the others it is a third as often."""
 
@@ -47,30 +49,33 @@ def rows(count: int, seed: int, dev: bool = False) -> list[Row]:
     anybody = [weight * (0.4 if register in _NOBODY else 1.0) for weight, register in zip(each, registers, strict=True)]
     made: dict[str, Row] = {}
     while len(made) < count:
-        alone = rng.random() < _ABOUT_NOBODY
-        parts = _several(rng, alone)
-        row = _row(source, rng, among, nobody if alone else anybody, parts, _LOWER if alone else _LOWER / 3)
+        alone, parts = rng.random() < _ABOUT_NOBODY, _several(rng)
+        # Somebody in the middle of much that is about nobody: how long a text is must not tell whether somebody is in it.
+        somewhere = rng.randrange(parts)
+        mixed = [anybody if part == somewhere or rng.random() < _ABOUT_ANYBODY else nobody for part in range(parts)]
+        chosen = [rng.choices(among, weights)[0] for weights in ([nobody] * parts if alone else mixed)]
+        row = _row(source, rng, chosen, _LOWER if alone else _LOWER / 3)
         if row.text.strip():
             made.setdefault(row.text, row)
     return list(made.values())
 
 
-def _several(rng: random.Random, alone: bool) -> int:
-    """How many templates a row has: mostly one. Some rows about nobody are as long as documents."""
+def _several(rng: random.Random) -> int:
+    """How many templates a row has: mostly one; some rows are as long as documents, whoever they are about."""
     way = rng.random()
-    if way < 0.68:
+    if way < 0.64:
         return 1
-    return rng.randint(5, 10) if alone and way > 0.95 else rng.choice((2, 2, 2, 3, 3, 4))
+    return rng.choice((2, 2, 2, 3, 3, 4)) if way < 0.9 else rng.randint(5, 12)
 
 
-def _row(source: Source, rng: random.Random, among: tuple[Template, ...], weights: list[float], parts: int, lower: float) -> Row:
+def _row(source: Source, rng: random.Random, chosen: Sequence[Template], lower: float) -> Row:
     between = rng.choice((" ", " ", "\n", "\n\n", ". ", " - "))
     pieces: list[Piece] = []
-    for number in range(parts):
+    for number, template in enumerate(chosen):
         if number:
             pieces.append(Piece(between))
         source.begin()
-        pieces += _filled(rng.choices(among, weights)[0], source, rng)
+        pieces += _filled(template, source, rng)
     if rng.random() < 0.15:
         filler = Piece(rng.choice(listed("filler")))
         pieces = [filler, Piece(" "), *pieces] if rng.random() < 0.5 else [*pieces, Piece(rng.choice((" ", "\n"))), filler]
