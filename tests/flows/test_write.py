@@ -136,7 +136,7 @@ def test_predict_on_the_command_line(bundle: Path, tmp_path: Path) -> None:
     with out.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["product"] for row in rows] == ["colour: red; thing: vase", "colour: gold; thing: mug"]
-    assert all(row["output"].startswith("A ") for row in rows)
+    assert all(row["text"].startswith("A ") for row in rows), "the answer stands under the name of the column that was learnt"
 
 
 def _wrong_template(spec: EngineSpec, out: Path) -> EngineSpec:
