@@ -288,3 +288,38 @@ def test_kinds_that_are_named_count_wherever_they_stand() -> None:
         for finder in [Finder(model, kinds)]
     }
     assert made == {(): text, ("place",): "weather in [PLACE_1]", ("all",): "weather in [PLACE_1]", ("person",): text}
+
+
+ORDINARY = (
+    "The meeting starts at nine and the room has a new screen.",
+    "Please bring the printed forms, we cannot open the shared folder.",
+    "My order came with a broken lid, and the bag was wet.",
+    "It rained all week, so the roof had to wait.",
+    "The battery lasts two hours, which is less than the box says.",
+    "Add the onions, stir well and let it rest for ten minutes.",
+    "Revenue grew by four percent while costs stayed flat.",
+    "The build fails since the last update of the compiler.",
+    "Visitors park behind the building and use the side door.",
+    "No fever, no cough, blood pressure within limits.",
+)
+PEOPLE = (
+    *("Margaret Holloway", "Tomasz Nowak", "Priya Raman", "Diego Fuentes", "Aisha Bello", "Henrik Lund", "Mei Tanaka", "Olga Petrova"),
+    *("Samuel Okafor", "Claire Dubois", "Jonas Weber", "Lucia Romano", "Patrick Doyle", "Fatima Haddad", "Grace Turner", "Ivan Horvat"),
+)
+
+
+def test_the_shipped_model_finds_a_name_however_long_the_text_is() -> None:
+    """A model that learnt that long texts are about nobody overlooks who is in them."""
+    finder = redaction.finder(threads=1)
+    texts = {}
+    for place, person in enumerate(PEOPLE):
+        for around in (0, 4, 10, 20):
+            before = [ORDINARY[(place + number) % len(ORDINARY)] for number in range(around)]
+            after = [ORDINARY[(place * 3 + number) % len(ORDINARY)] for number in range(around)]
+            texts[" ".join([*before, f"Yesterday {person} asked me for the invoice.", *after])] = (around, person)
+    found: dict[int, int] = dict.fromkeys((0, 4, 10, 20), 0)
+    for text, pieces in finder.many(texts).items():
+        around, person = texts[text]
+        found[around] += any(kind == "person" and person in text[start:end] for kind, start, end in pieces)
+    assert len(texts) == 64
+    assert min(found.values()) >= 15, found
