@@ -39,7 +39,7 @@ def _present(folder: Path, readers: dict[str, Callable[[Path], Iterable[str]]]) 
 
 
 def _table(file: Path, *columns: str, delimiter: str = ",") -> Iterator[str]:
-    """What stands in some columns of a file with a header."""
+    """The cells of some columns of a file with a header."""
     with file.open(encoding="utf-8", errors="replace", newline="") as stream:
         for row in csv.DictReader(stream, delimiter=delimiter):
             yield from (row.get(column) or "" for column in columns)

@@ -1,4 +1,4 @@
-"""What is masked without need: texts and names that hold nothing personal and are altered all the same, beside the share of personal data
+"""Measure needless masking: texts and names that hold nothing personal and are altered all the same, beside the share of personal data
 that is masked. By the policies `mask` (the default) and `health` (every kind, wherever it stands). It measures no time."""
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def sample(folder: Path, name: str) -> list[str]:
 
 
 def key(text: str) -> str:
-    """What a text is called in the truth, which holds no text of a data set."""
+    """The name of a text in the truth file, which holds no text of a data set."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
@@ -164,7 +164,7 @@ def parts(texts: Sequence[Text]) -> dict[str, list[int]]:
 
 
 def masker(policy: str) -> Callable[[str], Found]:
-    """What a policy masks in a text. Each text is a conversation of its own."""
+    """A function that gives the masked spans of a text under a policy. Each text is a conversation of its own."""
     import smidgen
 
     def find(text: str) -> Found:
@@ -207,7 +207,7 @@ def _recall_cells(texts: Sequence[Text], found: Sequence[Found], kinds: Sequence
 
 
 def _presidio(context: Context, section: results.Section) -> None:
-    """What is masked of the personal data in two files of Presidio's evaluation, each and together."""
+    """The share of personal data that is masked in two files of Presidio's evaluation, each and together."""
     files = {name: border.read(context.data / "presidio-pii" / path) for name, path in FILES.items()}
     for policy in POLICIES:
         texts: list[Text] = []

@@ -24,6 +24,7 @@ from smidgen.store import shelf
 from smidgen.store.line import Job, Line
 from smidgen.store.traffic.shapes import Exchange
 from smidgen.store.traffic.store import Traffic, opened
+from smidgen.store.traffic.stretches import Heard
 from smidgen.watch import judging, record
 from smidgen.watch.judging import Judgement
 
@@ -321,3 +322,36 @@ def test_numbers_that_cannot_be_are_refused(certified_bundle: Path) -> None:  # 
     for ask in (Ask(recent=10), Ask(reference=10**6), Ask(level=1.0), Ask(least=0.0)):
         with pytest.raises(InputError):
             look(certified_bundle, ask)
+
+
+@pytest.mark.parametrize(
+    ("texts", "beside"),
+    [
+        (
+            [
+                "weather in Porto",
+                "ask [PERSON_1] in [PLACE_1]",
+                "fly to [PLACE_1]",
+                "[EMAIL_1] of [ORGANISATION_1]",
+                "[PERSON_1] [PLACE_1]",
+            ],
+            True,
+        ),
+        (["weather in [PLACE_1]", "[PLACE_1] to [PLACE_2]", "ask [PERSON_1] in [PLACE_1]", "[ORGANISATION_1]", "on [DATE_1]"], False),
+        ([], True),
+    ],
+)
+def test_rows_are_redacted_by_the_policy_that_the_captured_texts_show(
+    texts: list[str], beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway under `health` masks towns wherever they stand: rows in which they stay would look like drift."""
+
+    class Towns:
+        def many(self, given: Any) -> dict[str, tuple[tuple[str, int, int], ...]]:
+            return {one: (("place", one.index("Porto"), one.index("Porto") + 5),) if "Porto" in one else () for one in given}
+
+    monkeypatch.setattr(windows, "finder", lambda threads: Towns())
+    recent = [Heard(str(number), at(number), said, "b", None, False, True) for number, said in enumerate(texts)]
+    rule = windows._beside_person(recent)
+    assert ("place" in rule, "organisation" in rule, "date" in rule) == (beside, beside, beside)
+    assert windows._masked(["is Porto far"], (), 1, (), rule) == (["is Porto far"] if beside else ["is [PLACE_1] far"])

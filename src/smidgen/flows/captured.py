@@ -191,7 +191,7 @@ class Scrubber:
     def _note_prompt(self, words: str, found: Mapping[str, Found]) -> None:
         """Know some words to the system without what is personal in them. What cannot be made safe is only ever hashed, and stays."""
         try:
-            self._prompts[words] = Redactor(found.__getitem__, forms=self._besides.patterns).mask(words)
+            self._prompts[words] = self._new_redactor(found).mask(words)
         except RedactionError:
             self._prompts[words] = words
         while len(self._prompts) > _MOST_PROMPTS:
@@ -208,8 +208,11 @@ class Scrubber:
         more = self._besides.finding.many(texts)
         return {text: (*found[text], *more[text]) for text in texts}
 
+    def _new_redactor(self, found: Mapping[str, Found]) -> Redactor:
+        return Redactor(found.__getitem__, forms=self._besides.patterns, beside_person=self._besides.beside_person)
+
     def _redactor(self, asked: str, found: Mapping[str, Found]) -> Redactor:
-        redactor = Redactor(found.__getitem__, forms=self._besides.patterns, beside_person=self._besides.beside_person)
+        redactor = self._new_redactor(found)
         redactor.keep(*self._names(asked))
         return redactor
 

@@ -64,7 +64,7 @@ _HALF = re.compile(rf"\w{HIDDEN.pattern}+{_BREAK}|{_BREAK}{HIDDEN.pattern}+\w")
 """A value that a character which is not seen cuts in two: a stand-in took the one half."""
 BESIDE_PERSON = frozenset({"place", "organisation", "date"})
 """Kinds that are personal only beside somebody: a town, a company or a day alone tells of nobody."""
-_NOT_SOMEBODY = BESIDE_PERSON | {"url"}
+NOT_SOMEBODY = BESIDE_PERSON | {"url"}
 """Kinds that do not tell who somebody is. Every other kind does."""
 _PASSES = 3
 """How often texts are read at most until nothing more is found in them."""
@@ -285,7 +285,7 @@ class Redactor:
         model = [(start, end, kind) for kind, start, end in self.find(text)]
         patterns = self._by_pattern(text, [piece for piece in model if piece[2] in self.allowed], before)
         checked = [piece for piece, loose in patterns.items() if not loose]
-        self._somebody = self._somebody or any(kind not in _NOT_SOMEBODY for _, _, kind in (*model, *patterns))
+        self._somebody = self._somebody or any(kind not in NOT_SOMEBODY for _, _, kind in (*model, *patterns))
         ours = [piece for piece in model if piece[2] not in self.allowed and (self._somebody or piece[2] not in self.beside_person)]
         found = _merged([*checked, *ours, *patterns])
         own = Known()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from smidgen.core.frames import Frame
 from smidgen.core.rows import Text
 from smidgen.data import forms
 from smidgen.data.sides import Side
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.privacy import BESIDE_PERSON, NOT_SOMEBODY, Redactor
 from smidgen.flows import stored_text
 from smidgen.flows.learning import batches, captured
 from smidgen.flows.learning.captured import Stored
@@ -25,6 +26,7 @@ from smidgen.watch.judging import FEWEST
 from smidgen.watch.texts import name
 
 _GROWS = 4
+_PLACEHOLDER = re.compile(r"\[([A-Z_]+)_\d+\]")
 FEWEST_REQUESTS = 100
 """Requests from before a champion's promotion with which they are the reference; with fewer, the line's own rows are."""
 
@@ -238,7 +240,7 @@ def _rows(
     notes = ["the rows of files are not drawn as requests come: what differs may have differed from the first day on"]
     if not any(one.altered for one in recent):
         return tuple(Entry(id, text, fair) for id, text, fair in found), tuple(notes)
-    masked = _masked([text for _, text, _ in found], keep, threads, _besides(recent))
+    masked = _masked([text for _, text, _ in found], keep, threads, _besides(recent), _beside_person(recent))
     kept = tuple(Entry(id, text, fair) for (id, _, fair), text in zip(found, masked, strict=True) if text is not None)
     notes.append(
         "captured texts are redacted, so the rows were, too"
@@ -252,7 +254,23 @@ def _besides(recent: Sequence[Heard]) -> list[str]:
     return [kind for kind in ("url", "age") if any(f"[{kind.upper()}_" in one.input for one in recent)]
 
 
-def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None, besides: Sequence[str] = ()) -> list[Text | None]:
+def _beside_person(recent: Sequence[Heard]) -> frozenset[str]:
+    """The kinds that the server's policy takes out only beside a person: those that the captured texts mostly show beside one.
+
+    A person may also have stood in an answer, which is not read here, so single texts do not decide.
+    """
+    shown = [{kind.lower() for kind in _PLACEHOLDER.findall(one.input)} for one in recent]
+    alone = {kind: [not kinds - NOT_SOMEBODY for kinds in shown if kind in kinds] for kind in BESIDE_PERSON}
+    return frozenset(kind for kind, found in alone.items() if 2 * sum(found) <= len(found))
+
+
+def _masked(
+    texts: Sequence[Text],
+    keep: Sequence[str],
+    threads: int | None,
+    besides: Sequence[str] = (),
+    beside_person: frozenset[str] = BESIDE_PERSON,
+) -> list[Text | None]:
     """Each text with stand-ins, as capturing would have stored it; None for one that cannot be made safe."""
     looked_for = forms.usual_with(besides)
     read = {piece: _leaves(piece) for text in texts for piece in ((text,) if isinstance(text, str) else text)}
@@ -261,7 +279,7 @@ def _masked(texts: Sequence[Text], keep: Sequence[str], threads: int | None, bes
     def masked(text: Text) -> Text | None:
         if any(read[piece] is None for piece in ((text,) if isinstance(text, str) else text)):
             return None
-        redactor = Redactor(known.__getitem__, forms=looked_for)
+        redactor = Redactor(known.__getitem__, forms=looked_for, beside_person=beside_person)
         redactor.keep(*keep)
         safe = partial(stored_text.masked, redactor=redactor)
         try:
