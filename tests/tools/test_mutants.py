@@ -1,0 +1,72 @@
+"""Every hand-made fault still fits the source: whoever moves or changes that code mends the mutant with it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from tests.house.conftest import ROOT
+from tools.mutants import Mutant, Unfit, mutants, mutated, sources
+
+SOURCE = "def spent(a, b):\n    if a > b:\n        return a\n\n    return b\n"
+
+
+def test_every_mutant_applies_and_is_python() -> None:
+    texts, every = sources(), mutants()
+    rooms = set()
+    for mutant in every:
+        file, faulty = mutated(mutant, texts)
+        assert faulty != texts[file], f"{mutant.id} changes nothing"
+        ast.parse(faulty)
+        assert len(mutant.breaks) > 20 and mutant.breaks.endswith("."), f"{mutant.id} does not say what it breaks"
+        rooms.add(file.relative_to(ROOT / "src" / "smidgen").parts[0])
+    assert len(every) >= 20
+    assert len(rooms) >= 7
+
+
+def test_the_tests_of_a_mutant_are_there() -> None:
+    seen = 0
+    for mutant in mutants():
+        assert mutant.tests, f"{mutant.id} names no tests"
+        for test in mutant.tests:
+            name, _, function = test.partition("::")
+            place = ROOT / name
+            assert place.exists(), f"{mutant.id}: {name} is gone; name the tests that catch it now"
+            text = place.read_text(encoding="utf-8") if place.is_file() else ""
+            assert not function or re.search(rf"def {re.escape(function)}\b", text), f"{mutant.id}: {test} is gone"
+            seen += 1
+    assert seen >= 20
+
+
+@pytest.mark.parametrize("indent", ["", "        "])
+def test_a_snippet_is_found_at_any_indentation_and_keeps_it(indent: str) -> None:
+    text = "".join(f"{indent}{line}\n" if line else "\n" for line in SOURCE.splitlines())
+    mutant = Mutant(
+        "id", "room", "It breaks.", "\nif a > b:\n    return a\n\nreturn b\n", "\nif a >= b:\n    return a\n\nreturn b\n", ("t",)
+    )
+    file, faulty = mutated(mutant, {Path("a.py"): text, Path("b.py"): "x = 1\n"})
+    assert file == Path("a.py")
+    assert faulty == text.replace("a > b", "a >= b")
+
+
+@pytest.mark.parametrize(("find", "times"), [("return c", 0), ("return", 0), ("x = 1", 2)])
+def test_a_snippet_that_is_gone_or_not_alone_is_named(find: str, times: int) -> None:
+    texts = {Path("a.py"): SOURCE, Path("b.py"): "x = 1\n", Path("c.py"): "def f():\n    x = 1\n"}
+    with pytest.raises(Unfit, match=rf"room.toml: id: its snippet occurs {times} times"):
+        mutated(Mutant("id", "room", "It breaks.", find, "pass", ("t",)), texts)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ('[[mutant]]\nid = "a"\nfind = "x"\nreplace = "y"\ntests = []\n', "a: missing or unknown: breaks"),
+        ('[[mutant]]\nid = "a"\nbreaks = "It."\nfind = "x"\nreplace = "y"\ntests = []\n' * 2, "a: the id stands twice"),
+        ('[[mutant]]\nid = "a"\nbreaks = "It."\nfind = "x"\nreplace = "y"\ntests = []\nfile = "f"\n', "unknown: file"),
+    ],
+)
+def test_a_table_that_is_written_wrongly_is_named(tables: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "room.toml").write_text(tables, encoding="utf-8")
+    with pytest.raises(Unfit, match=message):
+        mutants(tmp_path)
