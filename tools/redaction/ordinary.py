@@ -14,15 +14,15 @@ from importlib.resources import files
 from typing import Any
 
 from tools.redaction import people
-from tools.redaction.sources import LOCALES, Source, names_of
-from tools.redaction.words import listed
+from tools.redaction.sources import LOCALES, Source, names
 
 _VOWELS = "aeiou"
 
 
 def word(source: Source, language: str, bound: str) -> str:
-    """Any word of a language, as Faker lists them; German ones begin with a capital half of the time, as nouns do."""
-    text = source.mine(lambda: source.rng.choice(_abroad(language)))
+    """Any word of a language, of its word list or as Faker lists them; German ones begin with a capital half of the time, as nouns do."""
+    listed_word = source.word(language) if source.rng.random() < 0.7 else None
+    text = listed_word or source.mine(lambda: source.rng.choice(_abroad(language)))
     return text.capitalize() if language == "de" and source.rng.random() < 0.5 else text
 
 
@@ -119,20 +119,12 @@ def _of(source: Source, name: str) -> str:
 def _abroad(language: str) -> tuple[str, ...]:
     """Faker's words of a language, of three letters and more, without names."""
     provider: Any = importlib.import_module(f"faker.providers.lorem.{LOCALES[language][0]}").Provider
-    return tuple(word for word in provider.word_list if len(word) > 2 and word.casefold() not in _names())
+    return tuple(word for word in provider.word_list if len(word) > 2 and word.casefold() not in names())
 
 
 @functools.cache
 def _list(name: str) -> tuple[str, ...]:
     """A list without words that are names of people, towns, countries or companies."""
     text = (files("wonderwords") / "assets" / f"{name}.txt").read_text(encoding="utf-8")
-    taken = _names()
+    taken = names()
     return tuple(word for word in dict.fromkeys(text.split("\n")) if len(word) > 1 and word.casefold() not in taken)
-
-
-@functools.cache
-def _names() -> frozenset[str]:
-    """Names in small letters: of Faker in every locale, and of our own lists."""
-    own = (entry for name in ("first", "last", "cities", "regions", "countries", "companies") for entry in listed(name))
-    fakers = (entry for locale in sorted({locale for some in LOCALES.values() for locale in some}) for entry in names_of(locale))
-    return frozenset(entry.casefold() for entry in (*own, *fakers))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tools.redaction.sources import Source
+from tools.redaction.sources import RealTexts, Source
 from tools.redaction.templates import Slot, Template, spelled, templates
 from tools.redaction.values import Piece, fill
 from tools.redaction.words import listed
@@ -17,16 +17,19 @@ from tools.redaction.words import listed
 _LINES = re.compile(r",?[ \n]{1,2}")
 _GOES_ON = {("address", "address"): _LINES, ("address", "place"): _LINES, ("person", "person"): re.compile(" ")}
 """What stands between two pieces that are one: the lines of an address, a first and a last name."""
+_BEGINS = re.compile(r"(?<![\w'’@./-])[^\W\d_]")
 _ARTICLE = "the "
 """No part of a name, where it is written small."""
-_WEIGHTS = {"languages": 2.0, "short": 0.7, "famous": 0.3}
+_WEIGHTS = {"languages": 2.0, "short": 0.7, "famous": 0.3, "real": 6.0}
 """How often the templates of a register are taken, where not once."""
-_NOBODY = ("negatives", "everyday", "services", "identifiers", "structured", "famous", "abroad")
+_NOBODY = ("negatives", "everyday", "services", "identifiers", "structured", "famous", "abroad", "real")
 """Registers of texts about nobody."""
 _ABOUT_NOBODY = 0.45
 """Share of rows of these registers alone. Most texts that a gateway sees name nobody; a model taught few such texts finds names in them."""
 _ABOUT_ANYBODY = 0.4
 """Share of the other parts of a row about somebody that may name somebody, too."""
+_BESIDE = {"real": 0.15}
+"""What the weight of a register about nobody becomes in a row about somebody, where it is not the usual 0.4."""
 _LOWER = 0.4
 """Share of those rows that are in small letters without punctuation, as people type to assistants; of the others it is a third as often."""
 
@@ -39,14 +42,17 @@ class Row:
     spans: list[dict[str, Any]]
 
 
-def rows(count: int, seed: int, dev: bool = False) -> list[Row]:
-    """So many rows, no text twice. `dev` takes the templates, names and places that are kept apart from the others."""
+def rows(count: int, seed: int, real: RealTexts, dev: bool = False) -> list[Row]:
+    """So many rows, no text twice. `real` are texts that name nobody and words that are no names (`real_texts.read`). `dev` takes the
+    templates, names, places, texts and words that are kept apart from the others."""
     rng = random.Random(f"{seed} {dev}")
-    source, among = Source(rng, dev), templates(dev)
+    source, among = Source(rng, dev, real), templates(dev)
     registers = [template.register for template in among]
     each = [_WEIGHTS.get(register, 1.0) for register in registers]
     nobody = [weight * (register in _NOBODY) for weight, register in zip(each, registers, strict=True)]
-    anybody = [weight * (0.4 if register in _NOBODY else 1.0) for weight, register in zip(each, registers, strict=True)]
+    anybody = [
+        weight * _BESIDE.get(register, 0.4 if register in _NOBODY else 1.0) for weight, register in zip(each, registers, strict=True)
+    ]
     made: dict[str, Row] = {}
     while len(made) < count:
         alone, parts = rng.random() < _ABOUT_NOBODY, _several(rng)
@@ -114,6 +120,8 @@ def _written(pieces: list[Piece], rng: random.Random) -> list[Piece]:
         pieces = _each(pieces, str.lower, lambda piece: piece.kind in ("person", "place", "organisation", "address"))
     elif way < 0.28:
         pieces = _each(pieces, str.upper, lambda piece: piece.kind in ("person", "organisation"))
+    elif way < 0.32:
+        pieces = _each(pieces, _titled, lambda piece: True)
     if rng.random() < 0.15:
         pieces = _each(pieces, _bare, lambda piece: True)
     if rng.random() < 0.07:
@@ -130,6 +138,11 @@ def _written(pieces: list[Piece], rng: random.Random) -> list[Piece]:
 
 def _each(pieces: list[Piece], change: Callable[[str], str], where: Callable[[Piece], bool]) -> list[Piece]:
     return [Piece(change(piece.text), piece.kind) if where(piece) else piece for piece in pieces]
+
+
+def _titled(text: str) -> str:
+    """Each word with a capital, as in headlines and names of buttons."""
+    return _BEGINS.sub(lambda found: found.group().upper(), text)
 
 
 def _bare(text: str) -> str:

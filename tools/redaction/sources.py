@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from faker import Faker
@@ -30,6 +31,9 @@ LOCALES: dict[str, tuple[str, ...]] = {
 }
 """Locales by language; those of all come as often as they stand here."""
 
+_REPLACED = {True: re.compile(r"(?<=[^\W\d_] )[A-ZÄÖÜ][a-zäöüß]{3,}\b"), False: re.compile(r"(?<=[^\W\d_] )[^\W\d_A-Z]{5,}\b")}
+"""What another word may take the place of, whether the language is German: nouns there, long words elsewhere; never the first word."""
+
 HELD = 6
 """One name, town or company in so many is kept for the rows that choices are made on."""
 
@@ -43,11 +47,19 @@ class Person:
     locale: str
 
 
-class Source:
-    """Draws values. All follows from `rng`; `dev` says which of the names and places it may use."""
+@dataclass(frozen=True, slots=True)
+class RealTexts:
+    """Texts that name nobody and words that are no names, by language, each once and in a stable order."""
 
-    def __init__(self, rng: random.Random, dev: bool) -> None:
-        self.rng, self.dev = rng, dev
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Source:
+    """Draws values. All follows from `rng`; `dev` says which of the names, places and texts it may use."""
+
+    def __init__(self, rng: random.Random, dev: bool, real: RealTexts) -> None:
+        self.rng, self.dev, self.real = rng, dev, real
         self.people: dict[str, Person] = {}
 
     def begin(self) -> None:
@@ -81,6 +93,28 @@ class Source:
         """One entry of a list."""
         return self.rng.choice(listed(name))
 
+    def text(self, key: str) -> str:
+        """One of the real texts of a language, or of WordNet's, mostly with a capital at its beginning.
+
+        In half of those of a language with a word list other words take the places of some. Raises KeyError without any.
+        """
+        among = self.real.texts[key]
+        text = self.mine(lambda: self.rng.choice(among))
+        if key in self.real.words and self.rng.random() < 0.5:
+            text = _REPLACED[key == "de"].sub(lambda found: self._other(key, found.group()), text)
+        return text[:1].upper() + text[1:] if self.rng.random() < 0.6 else text
+
+    def word(self, language: str) -> str | None:
+        """A word of the language's list, None where it has none."""
+        among = self.real.words.get(language)
+        return None if among is None else self.mine(lambda: self.rng.choice(among))
+
+    def _other(self, language: str, word: str) -> str:
+        other = self.word(language) if self.rng.random() < 0.5 else None
+        if other is None:
+            return word
+        return other.capitalize() if word[0].isupper() else other
+
     def mine(self, draw: Callable[[], str]) -> str:
         """A value that this side may use. Where there is none to be had, any."""
         value = draw()
@@ -92,10 +126,18 @@ class Source:
 
 
 def names_of(locale: str) -> set[str]:
-    """All first and last names that Faker has for a locale."""
-    provider = _faker(locale).factories[0].provider("person")
+    """All first and last names that Faker has for a locale. Raises StopIteration where it has none."""
+    provider = next(some for some in _faker(locale).factories[0].providers if some.__provider__ == "faker.providers.person")
     kinds = ("first_names", "first_names_male", "first_names_female", "first_names_nonbinary", "last_names")
     return {str(name) for kind in kinds for name in getattr(provider, kind, ())}
+
+
+@functools.cache
+def names() -> frozenset[str]:
+    """All names in small letters: of Faker in every locale, and of our own lists."""
+    own = (entry for name in ("first", "last", "cities", "regions", "countries", "companies") for entry in listed(name))
+    fakers = (entry for locale in sorted({locale for some in LOCALES.values() for locale in some}) for entry in names_of(locale))
+    return frozenset(entry.casefold() for entry in (*own, *fakers))
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tools.redaction import dates, formats, ordinary, people, places
 from tools.redaction.lookalikes import LOOKALIKES
+from tools.redaction.real_texts import DEFINITIONS
 from tools.redaction.sources import Source
 
 
@@ -98,6 +99,8 @@ SLOTS: dict[str, tuple[str | None, Draw]] = {
     "verb": (None, ordinary.verb),
     "doing": (None, ordinary.doing),
     "adj": (None, ordinary.adjective),
+    "real": (None, lambda source, language, bound: source.text(language)),
+    "gloss": (None, lambda source, language, bound: source.text(DEFINITIONS)),
     "words": (None, ordinary.phrase),
     "snake": (None, ordinary.snake),
     "kebab": (None, ordinary.kebab),
