@@ -18,6 +18,8 @@ from pathlib import Path
 from tests.golden.bundles import write_home
 from tests.golden.wire import SECONDS, Answer, Got, Head, Upstream, ask, upstream
 
+_START_SECONDS = 300.0
+"""Longest that a server may take to start: on a machine that does much else this takes a minute."""
 FOLDER = Path(__file__).parent / "transcripts"
 SERVER, UPSTREAM, SECOND, DEAD = "<server>", "<upstream>", "<second upstream>", "<dead>"
 """Addresses, host and port, in requests, flags and transcripts. Nothing listens at the last."""
@@ -151,7 +153,10 @@ class Running:
     def await_ready(self) -> None:
         """Returns when the server answers. Raises RuntimeError where it does not start."""
         assert self.process.stdout is not None
+        patience = threading.Timer(_START_SECONDS, self.process.kill)
+        patience.start()
         line = self.process.stdout.readline()
+        patience.cancel()
         try:
             self.port = int(json.loads(line)["url"].rpartition(":")[2])
         except (ValueError, KeyError):
@@ -282,8 +287,13 @@ def _asked_metrics(running: Running) -> str:
     headers = [("Host", SERVER)]
     key = next((value for flag, value in zip(running.group.flags, running.group.flags[1:], strict=False) if flag == "--admin-key"), "")
     headers += [("Authorization", f"Bearer {key}")] if key else []
-    (got,) = ask(running.port, running.address.filled(request("GET", "/metrics", headers=headers)))
-    return got.body.decode("utf-8")
+    until = time.monotonic() + SECONDS
+    while True:
+        (got,) = ask(running.port, running.address.filled(request("GET", "/metrics", headers=headers)))
+        if got.head.first.endswith(b" 200 OK"):
+            return got.body.decode("utf-8")
+        assert time.monotonic() < until, got
+        time.sleep(0.02)  # one request at a time is let in, and the last one is just leaving
 
 
 def _metrics(running: Running) -> list[str]:
