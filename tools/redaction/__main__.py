@@ -29,10 +29,10 @@ def main() -> None:
         real_texts.fetch(given.texts)
     except real_texts.NoTexts as missing:
         parser.error(str(missing))
-    real = real_texts.read(given.texts)
+    texts = real_texts.read(given.texts)
     given.out.mkdir(parents=True, exist_ok=True)
     for name, count, dev in (("train", given.rows, False), ("dev", given.dev_rows, True)):
-        made = rows(count, given.seed, real, dev)
+        made = rows(count, given.seed, texts, dev)
         _write(given.out / f"{name}.jsonl", made)
         kinds = Counter(span["label"] for row in made for span in row.spans)
         print(f"{name}: {len(made)} rows, {sum(kinds.values())} spans ({', '.join(f'{kind} {n}' for kind, n in kinds.most_common())})")

@@ -20,9 +20,8 @@ _VOWELS = "aeiou"
 
 
 def word(source: Source, language: str, bound: str) -> str:
-    """Any word of a language, of its word list or as Faker lists them; German ones begin with a capital half of the time, as nouns do."""
-    listed_word = source.word(language) if source.rng.random() < 0.7 else None
-    text = listed_word or source.mine(lambda: source.rng.choice(_abroad(language)))
+    """Any word of a language, as Faker lists them; German ones begin with a capital half of the time, as nouns do."""
+    text = source.mine(lambda: source.rng.choice(_abroad(language)))
     return text.capitalize() if language == "de" and source.rng.random() < 0.5 else text
 
 

