@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from safetensors.numpy import save_file
 
 LABELS = ("billing/charge", "billing/refund", "shipping")
 WORDS: Mapping[str, tuple[float, float, float]] = {
@@ -31,6 +31,14 @@ WORDS: Mapping[str, tuple[float, float, float]] = {
 """For each word the logits of the labels. A text with one of them has just these: `refund` scores 0.995, `money` 0.943, `late` 0.909,
 `perhaps` 0.452."""
 THRESHOLD = 0.92
+FOUND: Mapping[str, tuple[int, float]] = {"lamp": (0, 14.0), "table": (0, 6.5), "refund": (1, 14.0), "send": (1, 14.0)}
+"""For each word the number of its kind, and how sure it is."""
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"thing": {"type": ["string", "null"]}, "wish": {"type": ["string", "null"], "enum": ["refund", "send", None]}},
+    "required": ["thing", "wish"],
+}
 _SIGNER = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"smidgen golden transcripts").digest())
 _STRANGER = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"a key that nobody trusts").digest())
 
@@ -45,39 +53,85 @@ def write_home(home: Path) -> None:
 
 def write_bundle(folder: Path, form: Mapping[str, Any] | None = None, bias: float = 0.0) -> Path:
     """A bundle that is called as its folder. `form` changes what its manifest says of its answers; `bias` is added to all logits."""
-    folder.mkdir(parents=True)
-    weight = np.array(list(WORDS.values()), dtype=np.float32).T
     tensors = {
-        "weight": np.ascontiguousarray(weight),
+        "weight": np.ascontiguousarray(np.array(list(WORDS.values()), dtype=np.float32).T),
         "bias": np.full(len(LABELS), bias, dtype=np.float32),
         "words.idf": np.ones(len(WORDS), dtype=np.float32),
         "letters.idf": np.zeros(0, dtype=np.float32),
     }
-    save_file(tensors, folder / "linear.safetensors")
-    (folder / "terms.json").write_text(json.dumps({"words": list(WORDS), "letters": []}), encoding="utf-8")
-    files = ("terms.json", "linear.safetensors")
+    terms = {"words": list(WORDS), "letters": []}
+    whole = {"labels": list(LABELS), "multi_label": False, "temperature": 1.0, "seed": 0, **(form or {})}
+    return _write(folder, ("classify", "intent", "accuracy"), whole, "linear", {"terms.json": terms}, tensors)
+
+
+def write_finder(folder: Path, fields: bool = False) -> Path:
+    """A bundle that finds things and wishes, as spans or as fields, by single words: `lamp` is a thing, `table` may be one, and `refund` and
+    `send` are wishes."""
+    # Nine tags: outside, then four for each kind, of which the last is that of a single word.
+    weight = np.zeros((len(FOUND) + 1, 9), dtype=np.float32)
+    weight[0, 0] = 6.0
+    for place, (kind, sure) in enumerate(FOUND.values(), 1):
+        weight[place, 4 * kind + 4] = sure
+    tensors = {"weight": weight, "transitions": np.zeros((9, 9), dtype=np.float32)}
+    table = {"features": ["bias", *(f"w={word}" for word in FOUND)], "names": {}, "level": "words"}
+    spans = {"kinds": ["thing", "wish"], "only": False, "span_slope": 1.0, "span_shift": 0.0, "threshold": 0.5}
+    ways = [
+        {"kind": "text", "ways": [["same"]], "shapes": {}, "list": False, "distinct": True},
+        {"kind": "words", "values": ["refund", "send"], "list": False, "distinct": True},
+    ]
+    filled = {
+        "schema": SCHEMA,
+        "derived": False,
+        "instruction": "Read the message and answer with these fields as JSON.",
+        "tagged": {"kinds": ["thing", "wish"], "ways": ways, "choices": [], "threshold": 0.5},
+    }
+    form = {**(filled if fields else spans), "temperature": 1.0, "shift": 0.0}
+    return _write(folder, ("extract", "found", "f1"), form, "lexical", {"features.json": table}, tensors)
+
+
+def _write(
+    folder: Path, task: tuple[str, str, str], form: Mapping[str, Any], engine: str, table: Mapping[str, Any], tensors: Mapping[str, Any]
+) -> Path:
+    """The files, and the manifest with their hashes. `task`: its name, the column of its answers, its first metric."""
+    folder.mkdir(parents=True)
+    (folder / f"{engine}.safetensors").write_bytes(_tensors(tensors))
+    for name, content in table.items():
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    files = [*table, f"{engine}.safetensors"]
     manifest: dict[str, Any] = {
         "format_version": 1,
         "name": folder.name,
         "created": "2026-01-01T00:00:00+00:00",
         "smidgen_version": "0.1.0",
-        "task": "classify",
-        "form": {"labels": list(LABELS), "multi_label": False, "temperature": 1.0, "seed": 0, **(form or {})},
-        "engine": {"engine": "linear", "files": list(files), "options": {}, "method": "fp32"},
-        "columns": {"input": "text", "label": "intent"},
+        "task": task[0],
+        "form": form,
+        "engine": {"engine": engine, "files": files, "options": {}, "method": "fp32"},
+        "columns": {"input": "text", "label": task[1]},
         "files": {name: _entry((folder / name).read_bytes()) for name in files},
         "base": None,
         "data": {"sha256": "0" * 64, "rows": {}, "licence": "unknown"},
         "licences": [],
-        "student": "linear",
+        "student": engine,
         "settings": {},
         "metrics": {},
-        "headline": "accuracy",
+        "headline": task[2],
         "seal": "",
     }
     manifest["seal"] = hashlib.sha256(_canonical(manifest)).hexdigest()
     (folder / "smidgen.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def _tensors(tensors: Mapping[str, Any]) -> bytes:
+    """A file of safetensors with these arrays of 32-bit floats: the length of its head, the head as JSON, the numbers."""
+    head, content = dict[str, Any](), b""
+    for name, values in sorted(tensors.items()):
+        raw = values.astype("<f4").tobytes()
+        head[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [len(content), len(content) + len(raw)]}
+        content += raw
+    told = json.dumps(head, separators=(",", ":")).encode("ascii")
+    told += b" " * (-len(told) % 8)
+    return struct.pack("<Q", len(told)) + told + content
 
 
 def certify(folder: Path, /, *, stranger: bool = False, edited: bool = False, **changes: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.golden.bundles import answering, certify, revoke, write_bundle
+from tests.golden.bundles import SCHEMA, answering, certify, revoke, write_bundle, write_finder
 from tests.golden.transcript import DEAD, SECOND, SERVER, UPSTREAM, VIA, Exchange, Group, request
 from tests.golden.wire import JSON, Answer
 
@@ -620,6 +620,7 @@ ALONE = Group(
         Exchange("a page of another origin", chat("support", "refund", [("Origin", "https://evil.example")])),
         Exchange("an id that looks like one of the server's is replaced", chat("support", "refund", [("X-Request-Id", "req_mine")])),
         Exchange("an id that is none is replaced", chat("support", "refund", [("X-Request-Id", "a b")])),
+        Exchange("HTTP/1.0", get("/healthz").replace(b"HTTP/1.1", b"HTTP/1.0")),
         Exchange("the process lives", get("/healthz")),
         Exchange("the process is ready", get("/readyz")),
     ],
@@ -1377,4 +1378,179 @@ AUDITED = Group(
     prepare=_audited,
 )
 
-GROUPS = (PASSING, CERTIFIED, ALONE, CAPTURED, MASKED, BLOCKED, BUDGETED, CACHED, CACHED_MASKED, FAILING, DOWN, RETRIED, SLOW, AUDITED)
+
+def _forms(folder: Path) -> Sequence[Path]:
+    """Certified bundles of spans and of fields."""
+    models = folder / "models"
+    certify(write_finder(models / "spans"), task="extract")
+    certify(write_finder(models / "fields", fields=True), task="extract")
+    return [models / "spans", models / "fields"]
+
+
+BY_SCHEMA = {"type": "json_schema", "json_schema": {"name": "order", "schema": SCHEMA, "strict": True}}
+ASKED = {"wish": {"type": "choice", "criteria": {"refund": "", "send": ""}}}
+
+FORMS = Group(
+    "forms",
+    (*UP, "--audit-share", "0", "--fallback-retry-seconds", "0"),
+    [
+        Exchange("spans: answered here", chat("spans", "refund the lamp")),
+        Exchange("spans: streamed", chat("spans", "refund the lamp", stream=True)),
+        Exchange("spans: completions", post(COMPLETIONS, {"model": "spans", "prompt": "refund the lamp"})),
+        Exchange("spans: responses", post(RESPONSES, {"model": "spans", "input": "refund the lamp"})),
+        Exchange("spans: responses, streamed", post(RESPONSES, {"model": "spans", "input": "refund the lamp", "stream": True})),
+        Exchange("spans: nothing is found", chat("spans", "hello")),
+        Exchange("spans: escalated, for one is unsure", chat("spans", "refund the table")),
+        Exchange("spans: an answer of another form is asked for", chat("spans", "refund the lamp", response_format=BY_SCHEMA)),
+        Exchange("spans: classify", post(CLASSIFY, {"model": "spans", "input": ["refund the lamp", "send the table", "hello"]})),
+        Exchange("spans: systemone has no labels to choose from", post(SYSTEMONE, {"model": "spans", "state": "lamp", "questions": ASKED})),
+        Exchange("fields: answered here", chat("fields", "refund the lamp")),
+        Exchange("fields: answered here, by their schema", chat("fields", "refund the lamp", response_format=BY_SCHEMA)),
+        Exchange("fields: streamed", chat("fields", "refund the lamp", stream=True)),
+        Exchange("fields: completions", post(COMPLETIONS, {"model": "fields", "prompt": "send the lamp"})),
+        Exchange(
+            "fields: responses, by their schema",
+            post(
+                RESPONSES,
+                {
+                    "model": "fields",
+                    "input": "send the lamp",
+                    "text": {"format": {"type": "json_schema", "name": "order", "schema": SCHEMA, "strict": True}},
+                },
+            ),
+        ),
+        Exchange("fields: responses, streamed", post(RESPONSES, {"model": "fields", "input": "send the lamp", "stream": True})),
+        Exchange("fields: nothing is found", chat("fields", "hello")),
+        Exchange("fields: escalated, for one is unsure", chat("fields", "refund the table")),
+        Exchange(
+            "fields: another schema is asked for",
+            chat(
+                "fields",
+                "refund the lamp",
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}},
+                },
+            ),
+        ),
+        Exchange("fields: classify", post(CLASSIFY, {"model": "fields", "input": ["refund the lamp", "hello"]})),
+        Exchange("fields: systemone", post(SYSTEMONE, {"model": "fields", "state": "refund the lamp", "questions": ASKED})),
+        Exchange("fields: systemone, nobody is named", post(SYSTEMONE, {"state": "send the lamp", "questions": ASKED})),
+        Exchange("the list of models", get(MODELS), [Answer(body=b'{"object":"list","data":[]}')]),
+    ],
+    USUAL,
+    prepare=_forms,
+)
+
+
+def _combined(folder: Path) -> Sequence[Path]:
+    """A budget that is soon used up, one that is not, and bundles with and without a certificate."""
+    poor, rich = (hashlib.sha256(key).hexdigest()[:12] for key in (b"key-a", b"key-b"))
+    lines = [
+        "[key.poor]",
+        f'sha256 = "{poor}"',
+        "day = 0.0015",
+        "[key.rich]",
+        f'sha256 = "{rich}"',
+        "day = 1000.0",
+        "[others]",
+        "day = 0.0",
+    ]
+    (folder / "budgets.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    models = folder / "models"
+    certify(write_bundle(models / "support"), reference={"kind": "model", "judge": None, "model": "big"})
+    return [models / "support", write_bundle(models / "bare")]
+
+
+CARD = "4111 1111 1111 1111"
+
+COMBINED = Group(
+    "combined",
+    (
+        *(*UP, "--fallback-retry-seconds", "0", "--when-upstream-fails", "local", "--audit-share", "1"),
+        *("--api-key", "key-a", "--api-key", "key-b", "--admin-key", "key-admin", "--capture", "answers", "--capture-redact", "allow"),
+        *("--privacy", "mask", "--privacy-kind", "card=block", "--cache", "exact", "--cache-scope", "all"),
+        *("--price-in", "1", "--price-out", "2", "--budgets", "<folder>/budgets.toml"),
+    ),
+    [
+        Exchange(
+            "masked, paid for, kept, restored",
+            chat("big", PERSONAL, [KEY_B, ("X-Request-Id", "b-1")]),
+            [Answer(body=said(PLACES))],
+            until=spent("key:rich", "counted", "7e-05"),
+        ),
+        Exchange("from the cache, restored, for nothing", chat("big", PERSONAL, [KEY_B, ("X-Request-Id", "b-2")])),
+        Exchange(
+            "streamed: masked, asked for its usage, kept, restored",
+            chat("big", f"Stream to {EMAIL}.", [KEY_B], stream=True),
+            [Answer(headers=STREAM, pieces=[delta("To [EMA"), delta("IL_1]!"), delta(finish="stop"), USAGE, DONE])],
+            until=spent("key:rich", "counted", "0.00014"),
+        ),
+        Exchange(
+            "what was streamed did not tell the cache its usage: a whole answer is asked for", chat("big", f"Stream to {EMAIL}.", [KEY_B])
+        ),
+        Exchange("over budget", chat("big", "something new", [KEY_A])),
+        Exchange("over budget, and in the cache", chat("big", PERSONAL, [KEY_A])),
+        Exchange("over budget, and blocked", chat("big", f"My card is {CARD}.", [KEY_A])),
+        Exchange("over budget: a bundle answers instead", chat("bare", "refund", [KEY_A])),
+        Exchange("blocked: a bundle answers instead", chat("bare", f"refund to card {CARD}", [KEY_A])),
+        Exchange("over budget, and nothing for a bundle", chat("bare", "refund", [KEY_A], n=2)),
+        Exchange("over budget, streamed: a bundle answers instead", chat("bare", "refund", [KEY_A], stream=True)),
+        Exchange("answered here, over budget: the audit is dropped", chat("support", "refund", [KEY_A]), until=audits("dropped")),
+        Exchange(
+            "answered here: what leaves for the audit is masked",
+            chat("support", f"refund {EMAIL}", [KEY_B]),
+            [Answer(body=said("billing/refund"))],
+            until=audits("agreed"),
+        ),
+        Exchange("answered here: the audit may not leave", chat("support", f"refund {CARD}", [KEY_B]), until=audits("withheld")),
+        Exchange("no key comes before all else", request("POST", CHAT, headers=[("Host", SERVER), *JSON, ("Content-Length", "5000000")])),
+        Exchange(
+            "too large comes before what is in it",
+            request("POST", CHAT, headers=[("Host", SERVER), *JSON, KEY_A, ("Content-Length", "5000000")]),
+        ),
+        Exchange("a path that is not in the list, with personal data in it", get(f"/v1/files/{EMAIL}", [KEY_B])),
+        Exchange("a body that is no JSON", post(CHAT, b"{not json", [KEY_B])),
+        Exchange("an unknown price, and blocked", chat("nobody-knows-it", CARD, [KEY_B])),
+        Exchange("an unknown price", chat("nobody-knows-it", "hello", [KEY_B])),
+        Exchange(
+            "the upstream fails: a bundle answers instead, and nothing is paid",
+            chat("bare", "refund", [KEY_B]),
+            [BROKEN],
+            until=spent("key:rich", "set aside", "0.0"),
+        ),
+        Exchange(
+            "the upstream fails: a placeholder in its words is not restored",
+            chat("big", f"Fail for {EMAIL}.", [KEY_B]),
+            [fault("500 Internal Server Error", "about [EMAIL_1]")],
+        ),
+        Exchange("feedback: the answer leaves the cache, and is stored", post(FEEDBACK, {"request_id": "b-2", "verdict": "down"}, [KEY_B])),
+        Exchange("it has left the cache", chat("big", PERSONAL, [KEY_B]), [Answer(body=said("To [EMAIL_1]"))]),
+        Exchange(
+            "systemone is answered here, whatever the budget",
+            post(SYSTEMONE, {"model": "support", "state": "refund", "questions": QUESTIONS}, [KEY_A]),
+        ),
+    ],
+    USUAL,
+    [("SMIDGEN_FALLBACK_KEY", "operator-key")],
+    _combined,
+)
+
+GROUPS = (
+    PASSING,
+    CERTIFIED,
+    ALONE,
+    CAPTURED,
+    MASKED,
+    BLOCKED,
+    BUDGETED,
+    CACHED,
+    CACHED_MASKED,
+    FAILING,
+    DOWN,
+    RETRIED,
+    SLOW,
+    AUDITED,
+    FORMS,
+    COMBINED,
+)

@@ -240,10 +240,10 @@ def _exchange(running: Running, place: int, exchange: Exchange) -> str:
             lines += [f"---- {name} gets", *_message(running, seen, ours=False)]
             answer = answers[number] if number < len(answers) else running.group.usual
             lines += [f"---- {name} answers", *_told(answer, number >= len(answers))]
-    for one in between:
-        lines += ["---- meanwhile another client sent", *_request(exchange.during), "---- and got", *_message(running, one)]
-    for one in got:
-        lines += ["---- client gets", *_message(running, one)]
+    for other in between:
+        lines += ["---- meanwhile another client sent", *_request(exchange.during), "---- and got", *_message(running, other)]
+    for message in got:
+        lines += ["---- client gets", *_message(running, message)]
     if exchange.hang_up:
         lines.append("---- client hangs up, and the upstream sees its connection closed")
     return "\n".join(lines)
