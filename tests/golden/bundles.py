@@ -31,8 +31,15 @@ WORDS: Mapping[str, tuple[float, float, float]] = {
 """For each word the logits of the labels. A text with one of them has just these: `refund` scores 0.995, `money` 0.943, `late` 0.909,
 `perhaps` 0.452."""
 THRESHOLD = 0.92
-FOUND: Mapping[str, tuple[int, float]] = {"lamp": (0, 14.0), "table": (0, 6.5), "refund": (1, 14.0), "send": (1, 14.0)}
-"""For each word the number of its kind, and how sure it is."""
+_BEGINS, _ENDS, _SINGLE, _SECOND = 1, 3, 4, 8
+"""Tags: the first word of something of the first kind, its last word, a single one; a single one of the second kind."""
+FOUND: Mapping[str, tuple[int, float]] = {
+    "lamp": (_SINGLE, 14.0),
+    "table": (_SINGLE, 6.5),
+    "refund": (_SECOND, 14.0),
+    "send": (_SECOND, 14.0),
+}
+"""For each word its tag, and how sure it is."""
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -65,16 +72,7 @@ def write_bundle(folder: Path, form: Mapping[str, Any] | None = None, bias: floa
 
 
 def write_finder(folder: Path, fields: bool = False) -> Path:
-    """A bundle that finds things and wishes, as spans or as fields, by single words: `lamp` is a thing, `table` may be one, and `refund` and
-    `send` are wishes."""
-    # Nine tags: outside, then four for each kind, of which the last is that of a single word.
-    weight = np.zeros((len(FOUND) + 1, 9), dtype=np.float32)
-    weight[0, 0] = 6.0
-    for place, (kind, sure) in enumerate(FOUND.values(), 1):
-        weight[place, 4 * kind + 4] = sure
-    tensors = {"weight": weight, "transitions": np.zeros((9, 9), dtype=np.float32)}
-    table = {"features": ["bias", *(f"w={word}" for word in FOUND)], "names": {}, "level": "words"}
-    spans = {"kinds": ["thing", "wish"], "only": False, "span_slope": 1.0, "span_shift": 0.0, "threshold": 0.5}
+    """A bundle that finds things and wishes, as spans or as fields: `lamp` is a thing, `table` may be one, `refund` is a wish."""
     ways = [
         {"kind": "text", "ways": [["same"]], "shapes": {}, "list": False, "distinct": True},
         {"kind": "words", "values": ["refund", "send"], "list": False, "distinct": True},
@@ -84,9 +82,28 @@ def write_finder(folder: Path, fields: bool = False) -> Path:
         "derived": False,
         "instruction": "Read the message and answer with these fields as JSON.",
         "tagged": {"kinds": ["thing", "wish"], "ways": ways, "choices": [], "threshold": 0.5},
+        "temperature": 1.0,
+        "shift": 0.0,
     }
-    form = {**(filled if fields else spans), "temperature": 1.0, "shift": 0.0}
-    return _write(folder, ("extract", "found", "f1"), form, "lexical", {"features.json": table}, tensors)
+    return _write_lexical(folder, ["thing", "wish"], FOUND, filled if fields else None)
+
+
+def write_names(folder: Path) -> Path:
+    """A bundle that finds one person: Jane Roe. The one that comes with smidgen is taught anew now and then, and finds more or less."""
+    return _write_lexical(folder, ["person"], {"jane": (_BEGINS, 14.0), "roe": (_ENDS, 14.0)})
+
+
+def _write_lexical(folder: Path, kinds: list[str], words: Mapping[str, tuple[int, float]], form: Mapping[str, Any] | None = None) -> Path:
+    """A bundle that finds these words: for each its tag, and how sure it is. `form`: by default that of spans."""
+    tags = 1 + 4 * len(kinds)
+    weight = np.zeros((len(words) + 1, tags), dtype=np.float32)
+    weight[0, 0] = 6.0  # any other word is nothing
+    for place, (tag, sure) in enumerate(words.values(), 1):
+        weight[place, tag] = sure
+    tensors = {"weight": weight, "transitions": np.zeros((tags, tags), dtype=np.float32)}
+    table = {"features": ["bias", *(f"w={word}" for word in words)], "names": {}, "level": "words"}
+    spans = {"kinds": kinds, "only": False, "span_slope": 1.0, "span_shift": 0.0, "threshold": 0.5, "temperature": 1.0, "shift": 0.0}
+    return _write(folder, ("extract", "found", "f1"), form or spans, "lexical", {"features.json": table}, tensors)
 
 
 def _write(

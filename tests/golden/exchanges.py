@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.golden.bundles import SCHEMA, answering, certify, revoke, write_bundle, write_finder
+from tests.golden.bundles import SCHEMA, answering, certify, revoke, write_bundle, write_finder, write_names
 from tests.golden.transcript import DEAD, SECOND, SERVER, UPSTREAM, VIA, Exchange, Group, request
 from tests.golden.wire import JSON, Answer
 
@@ -721,10 +721,25 @@ def response_events(*pieces: str) -> list[bytes]:
     return [event({"type": kind, "sequence_number": number, **facts}, kind) for number, (kind, facts) in enumerate(told)]
 
 
+NAMES = ("--privacy-bundle", "<folder>/names")
+
+
+def _named(folder: Path) -> Sequence[Path]:
+    """The bundle that finds a name, and no other."""
+    write_names(folder / "names")
+    return []
+
+
+def _masked(folder: Path) -> Sequence[Path]:
+    """The same, with two bundles to be served."""
+    write_names(folder / "names")
+    return _supported(folder)
+
+
 MASKED = Group(
     "masked",
     (
-        *(*UP, "--privacy", "mask", "--privacy-kind", "card=block", "--privacy-kind", "url=allow", "--privacy-max-chars", "2000"),
+        *(*UP, "--privacy", "mask", *NAMES, "--privacy-kind", "card=block", "--privacy-kind", "url=allow", "--privacy-max-chars", "2000"),
         *("--pass", "/v1/audio/**", "--audit-share", "0", "--when-upstream-fails", "local", "--fallback-retry-seconds", "0"),
     ),
     [
@@ -947,14 +962,15 @@ MASKED = Group(
         Exchange("the list of models", get(MODELS), [Answer(body=b'{"object":"list","data":[]}')]),
     ],
     USUAL,
-    prepare=_supported,
+    prepare=_masked,
 )
 
 BLOCKED = Group(
     "blocked",
-    (*UP, "--privacy", "block"),
+    (*UP, "--privacy", "block", *NAMES),
     [
         Exchange("nothing personal", chat("big", "hello")),
+        Exchange("a name", chat("big", f"I am {NAME}.")),
         Exchange("an address", chat("big", f"Write to {EMAIL}.")),
         Exchange("an address, streamed", chat("big", f"Write to {EMAIL}.", stream=True)),
         Exchange("an address and a number, in a response", post(RESPONSES, {"model": "big", "input": f"{EMAIL} {PHONE}"})),
@@ -967,6 +983,7 @@ BLOCKED = Group(
         ),
     ],
     USUAL,
+    prepare=_named,
 )
 
 
@@ -1150,7 +1167,7 @@ CACHED = Group(
 
 CACHED_MASKED = Group(
     "cached_masked",
-    (*UP, "--cache", "exact", "--cache-scope", "all", "--privacy", "mask"),
+    (*UP, "--cache", "exact", "--cache-scope", "all", "--privacy", "mask", *NAMES),
     [
         Exchange("miss: masked and restored", chat("big", f"Write to {EMAIL}."), [Answer(body=said("To [EMAIL_1]!"))]),
         Exchange("hit: restored", chat("big", f"Write to {EMAIL}.")),
@@ -1164,6 +1181,7 @@ CACHED_MASKED = Group(
         Exchange("hit: what was streamed", chat("big", f"Stream to {EMAIL}.", stream=True)),
     ],
     USUAL,
+    prepare=_named,
 )
 
 BOTH = ("--fallback", f"http://{UPSTREAM}/v1", "--fallback", f"http://{SECOND}/v1", "--fallback-model", "big", "--fallback-model", "second")
@@ -1458,6 +1476,7 @@ def _combined(folder: Path) -> Sequence[Path]:
     ]
     (folder / "budgets.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     models = folder / "models"
+    write_names(folder / "names")
     certify(write_bundle(models / "support"), reference={"kind": "model", "judge": None, "model": "big"})
     return [models / "support", write_bundle(models / "bare")]
 
@@ -1469,7 +1488,7 @@ COMBINED = Group(
     (
         *(*UP, "--fallback-retry-seconds", "0", "--when-upstream-fails", "local", "--audit-share", "1"),
         *("--api-key", "key-a", "--api-key", "key-b", "--admin-key", "key-admin", "--capture", "answers", "--capture-redact", "allow"),
-        *("--privacy", "mask", "--privacy-kind", "card=block", "--cache", "exact", "--cache-scope", "all"),
+        *("--privacy", "mask", *NAMES, "--privacy-kind", "card=block", "--cache", "exact", "--cache-scope", "all"),
         *("--price-in", "1", "--price-out", "2", "--budgets", "<folder>/budgets.toml"),
     ),
     [

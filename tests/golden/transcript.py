@@ -221,9 +221,9 @@ def _exchange(running: Running, place: int, exchange: Exchange) -> str:
         for event in (one.came, one.left, one.client_has_it):
             event.clear()
     sent = running.address.filled(exchange.sent)
+    got: list[Got] = []
     between: list[Got] = []
     if exchange.hang_up:
-        got = []
         _hang_up(running, sent)
     elif exchange.during:
         got, between = _with_another(running, exchange, sent)
@@ -305,8 +305,8 @@ def _metrics(running: Running) -> list[str]:
         if line.startswith("# TYPE "):
             lines[line] = []
         elif not line.startswith("#") and not name.partition("{")[0].endswith("_created"):
-            bound = re.search(r',?le="([^"]+)"', name)
-            plain = re.sub(r',?le="[^"]+"', "", name).replace("{,", "{")
+            bound = re.search(r',?\ble="([^"]+)"', name)
+            plain = re.sub(r',?\ble="[^"]+"', "", name).replace("{,", "{")
             lines.setdefault(plain, [])
             lines[plain] += [bound[1]] if bound else [value.removesuffix(".0")] if _is_counted(name) else []
     named = {name: values for name, values in lines.items() if not _UNTOLD.match(name)}
