@@ -89,6 +89,13 @@ def test_it_is_shown_with_the_certificate_and_the_audits_beside(
     assert [period["days"] for period in told["periods"]] == [1, 2] and told["periods"][0]["total"]["audits"]["disagreed"] == 1
 
 
+def test_a_name_in_square_brackets_is_no_colour(capsys: Any) -> None:
+    name, day = "[red]team[/red]", today()
+    accounts.add(Sums({Key(day, name, "local", ""): Entry(requests=1)}), "one", 1, day)
+    assert code(["status", "--days", "1"]) == 0
+    assert name in capsys.readouterr().out
+
+
 def test_where_nothing_was_counted_it_says_so(capsys: Any) -> None:
     assert code(["status", "--days", "1"]) == 0
     assert f"No request was counted on {today()} (UTC)." in capsys.readouterr().out

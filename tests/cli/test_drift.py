@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.drifting_traffic import NEW, capture
 
 from smidgen.cli import learn
 from smidgen.cli.main import code
+from smidgen.core.errors import InputError
 from smidgen.flows import drift
 from smidgen.flows.drifting import columns
 from smidgen.store import shelf
@@ -50,6 +53,25 @@ def test_the_exit_code_says_so_only_where_it_was_asked_to(bundle: Path, capsys: 
     assert "no alarm" in capsys.readouterr().out
     assert code(["drift", "support", *FEW, "--since", "2027-01-01", "--fail-on-drift"]) == 0
     assert "too few recent requests" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process can be set on POSIX alone")
+def test_moments_are_in_utc_whatever_the_machines_time_zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[drift.Ask] = []
+
+    def look(place: object, ask: drift.Ask, screen: object) -> None:
+        asked.append(ask)
+        raise InputError("far enough", value="", todo="")
+
+    monkeypatch.setattr(drift, "place_of", lambda model: tmp_path)
+    monkeypatch.setattr(drift, "look", look)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XYZ-9")
+        time.tzset()
+        assert code(["drift", "support", "--since", "2026-03-01", "--before", "2026-02-01T12:30:00"]) == 2
+    time.tzset()
+    (ask,) = asked
+    assert ask.since == datetime(2026, 3, 1, tzinfo=UTC) and ask.before == datetime(2026, 2, 1, 12, 30, tzinfo=UTC)
 
 
 def test_what_cannot_be_is_wrong_usage(bundle: Path, capsys: Any) -> None:

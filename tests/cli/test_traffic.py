@@ -124,6 +124,17 @@ def test_where_it_is_not_known_that_all_is_gone_it_says_so(
     assert "Deleted 4 requests" in shown.out and "does not say when the last byte" in shown.err.replace("\n", " ")
 
 
+def test_where_texts_are_left_the_deletion_does_not_count_as_done(
+    filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "scrub", lambda self: False)
+    assert code(["traffic", "--delete-user", "user-1"]) == 1
+    shown = capsys.readouterr()
+    assert "Deleted 4 requests" in shown.out and "still holds texts" in shown.err.replace("\n", " ")
+    assert code(["traffic", "--delete-user", "user-2", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"requests": 4, "feedback": 0, "gone": False}
+
+
 def test_a_held_out_answer_that_is_no_text_is_exported_as_none(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with opened(held_out=1 - 2**-50) as store:
         plain = {"time": datetime.now(UTC), "asked": "support", "path": "/v1/chat/completions", "answered_by": "upstream"}

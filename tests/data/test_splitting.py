@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -49,6 +50,14 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_does() -> None:
     assert {row.number for row in split(back, strata(back), 0.2, 0)[1]} == sides
     assert {row.number for row in split(rows, strata(rows), 0.2, 1)[1]} != sides
     assert [row.number for row in split(rows, strata(rows), 0.2, 0)[0]] == sorted(row.number for row in rows if row.number not in sides)
+
+
+def test_another_seed_draws_other_rows_of_every_label() -> None:
+    rows = rows_of({"a": 100, "b": 50})  # a fifth of each is whole, so that only the draw is left to the seed
+    drawn = [{row.number for row in split(rows, strata(rows), 0.2, seed)[1]} for seed in range(3)]
+    assert [len(one) for one in drawn] == [30] * 3
+    shared = [len(one & other) for one, other in itertools.combinations(drawn, 2)]
+    assert len(shared) == 3 and max(shared) < 15, "a fifth of them is to be expected"
 
 
 def test_one_row_more_moves_hardly_any_other() -> None:

@@ -105,6 +105,14 @@ def test_reading_the_prompt_is_told_and_can_be_cancelled() -> None:
     assert before.said == 0, "cancelled while it waited: never asked"
 
 
+def test_a_prompt_that_is_longer_than_its_line_takes_no_more_room() -> None:
+    for total, said in ((9, True), (10, False)):
+        server = Scripted(chunk("", 0, prompt_progress={"total": total, "processed": 4}), chunk("Hi", 1, (10, "Hi"), finish="stop"))
+        found = answers(server, context=10)
+        assert ("error" not in found[-1]) is said and server.said == 1 + said
+    assert found[-1]["error"]["message"] == "the prompt has over 10 tokens"
+
+
 @pytest.mark.parametrize("fault", [RuntimeError("no image"), ValueError("bad"), None])
 def test_a_failure_is_the_last_reply(fault: Exception | None) -> None:
     said = answers(Scripted({"error": {"code": 400, "message": "bad grammar"}}, fault=fault))

@@ -22,8 +22,10 @@ from smidgen.core.progress import Silent
 from smidgen.flows import build as building
 from smidgen.flows.build import build
 from smidgen.flows.evaluating import evaluate
+from smidgen.flows.examples import gather
 from smidgen.flows.live import load
 from smidgen.judge.report import read
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 
 
@@ -325,6 +327,16 @@ def test_a_base_that_writes_is_refused_for_sorting(tiny: tuple[Path, Path], tmp_
 def test_one_text_in_place_of_a_list_is_refused(bundle: Path) -> None:
     with pytest.raises(InputError, match="a list of texts is expected"):
         load(bundle, 1).predict("where is my parcel")
+
+
+def test_rows_of_the_test_file_are_not_learnt_from(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    train, test = tiny
+    both = tmp_path / "both.csv"
+    both.write_text(train.read_text(encoding="utf-8") + "".join(test.read_text(encoding="utf-8").splitlines(True)[1:6]), encoding="utf-8")
+    found = gather(wanted((both, test)), registry.find("tasks", "classify"))
+    tested = {row.input for row in found.test}
+    assert tested.isdisjoint(row.input for rows in (found.train, found.fit, found.held) for row in rows)
+    assert len(found.test) > 20 and any("5 training rows dropped" in note for note in found.notes)
 
 
 def test_a_test_file_that_is_the_training_file_is_named(tiny: tuple[Path, Path], tmp_path: Path) -> None:

@@ -178,6 +178,23 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     assert [name for name in found[0] if name.startswith(("=", "@")) or name.startswith("+1")] == []
 
 
+def test_a_stopped_run_goes_on_with_the_same_file_and_with_no_other(tmp_path: Path) -> None:
+    class Stopping(Echo):
+        def predict(self, texts: Sequence[Text]) -> list[Reply]:
+            if any(str(text).endswith(" 299") for text in texts):
+                raise KeyboardInterrupt
+            return super().predict(texts)
+
+    files, out = [tmp_path / f"{name}.csv" for name in ("one", "two")], tmp_path / "out.csv"
+    for file in files:
+        file.write_text("text,note\n" + "".join(f"{file.stem} {n},{n}\n" for n in range(300)), encoding="utf-8")
+    for second, resumed in ((files[1], 0), (files[0], 256)):
+        with pytest.raises(KeyboardInterrupt):
+            run(Stopping(), files[0], out)
+        assert run(Echo(), second, out).resumed == resumed
+        assert {row[2] for row in table(out)[1:]} == {second.stem} and len(table(out)) == 301
+
+
 def test_two_runs_on_one_file(tmp_path: Path) -> None:
     source, out = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("text,note\n" + "".join(f"row {n},{n}\n" for n in range(700)), encoding="utf-8")

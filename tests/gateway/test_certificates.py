@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,6 +117,13 @@ def test_what_names_another_large_model_than_the_certificate_goes_there() -> Non
     assert ruling.before(held, replace(asked, model="another")).why == "another large model"
     unnamed = Standing(State.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model")))
     assert ruling.before(unnamed, replace(asked, model="another")).local
+
+
+def test_an_answer_that_the_request_cuts_short_escalates() -> None:
+    held, cut = Standing(State.VALID, "for this test", paper()), Reply("yes", 0.9, piece=SimpleNamespace(finish="length"))
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+        assert ruling.after(held, Wanted("s"), [cut], {name: 3}).told == f"no local answer ({name} cuts it short)"
+    assert ruling.after(held, Wanted("s"), [cut], {}).why != "no local answer"
 
 
 def test_it_decides_by_its_threshold(folder: Path) -> None:

@@ -45,6 +45,11 @@ def test_a_quality_is_the_share_that_agrees() -> None:
     assert Wanted("s").allows(0.9) and not Wanted("s", 1.0).allows(0.001)
 
 
+def test_a_client_raises_the_operators_quality_and_does_not_lower_it() -> None:
+    asked = [(0.9, 0.99), (0.99, 0.9), (None, 0.9), (0.9, None), (None, None)]
+    assert [Wanted("s", named).at_least(floor).quality for named, floor in asked] == [0.99, 0.99, 0.9, 0.9, None]
+
+
 @pytest.mark.parametrize(
     ("body", "after"),
     [

@@ -89,6 +89,12 @@ def test_only_the_answer_is_taught_and_its_end_with_it(base: Path) -> None:
     assert lesson.ids[: -lesson.answer].tolist() == [*plain_ids(tokenizer, ROWS[0].input), *prompt.after]
 
 
+def test_a_row_that_is_believed_less_is_taught_with_less_weight(base: Path) -> None:
+    told = [Row("lamp", ["a red lamp", "a lamp"], 1, weight=0.25), Row("stool", "a stool", 2)]
+    found = lessons_of(told, prompt_of(base), tokenizer_of(base), 256)
+    assert [lesson.weight for lesson in found.lessons] == [0.25, 0.25, 1.0]
+
+
 @pytest.mark.parametrize(
     ("ids", "answer", "words"),
     [([7, 4, 5, 8, 2], 0, "every token is masked"), ([7, 4, 5, 8, 2], 5, "nothing is masked"), ([7, 4, 5, 8, 8], 2, "end token")],

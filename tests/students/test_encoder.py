@@ -18,7 +18,7 @@ from smidgen.students import checkpoints
 from smidgen.students.bert import FastBert
 from smidgen.students.encoder import EncoderSettings, part
 from smidgen.students.encoding import tokenize
-from smidgen.students.packing import pack, plan_epoch, split_lengths
+from smidgen.students.packing import pack, plan_epoch, plan_pairs, split_lengths
 
 WORDS = (
     *("where", "is", "my", "parcel", "please", "i", "want", "to", "return", "the", "lamp"),
@@ -188,6 +188,17 @@ def test_batches_hold_every_row_once_and_waste_little() -> None:
     ordered = np.sort(lengths)
     padded = sum((hi - lo) * ordered[hi - 1] for lo, hi in split_lengths(ordered.tolist()))
     assert padded < 1.1 * lengths.sum()
+
+
+def test_batches_of_pairs_hold_every_row_once_and_another_of_its_class() -> None:
+    targets = np.repeat(np.arange(9), [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    plan = plan_pairs(targets, 1, 0, 8)
+    assert sorted(np.concatenate(plan).tolist()) == list(range(45))
+    flat = targets[np.concatenate(plan)].tolist()
+    alone = sum(own not in flat[max(0, at - 1) : at] + flat[at + 1 : at + 2] for at, own in enumerate(flat))
+    assert alone <= 5, "the odd row of each of five classes"
+    assert [p.tolist() for p in plan] == [p.tolist() for p in plan_pairs(targets, 1, 0, 8)]
+    assert [p.tolist() for p in plan] != [p.tolist() for p in plan_pairs(targets, 2, 0, 8)]
 
 
 def test_belief_that_is_shared_out_is_learnt_as_it_is_shared(tiny_base: Path, tmp_path: Path) -> None:

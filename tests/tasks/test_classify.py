@@ -9,6 +9,7 @@ import pytest
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import Row
+from smidgen.stats.intervals import wilson
 from smidgen.tasks.classify import ClassifySettings, part, strangeness
 
 PLAIN = ClassifySettings()
@@ -98,7 +99,8 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
     rng = np.random.default_rng(2)
     form = {**part.form([Row("x", "a"), Row("x", "b")] * 2, PLAIN), "unknown": "oos", "unknown_examples": 0}
     shares = []
-    for rows_held in (100, 400, 20_000):
+    held = (100, 400, 20_000)
+    for rows_held in held:
         gold = rng.integers(0, 2, rows_held)
         logits = np.eye(2)[gold] * 4 + rng.normal(size=(rows_held, 2))
         data = [Row("x", "ab"[int(np.argmax(row))]) for row in logits]
@@ -107,6 +109,9 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
     assert shares[0] == 0  # one of a hundred would already be 1 %
     assert 0 < shares[1] < 0.01
     assert 0.008 < shares[2] <= 0.01
+    lost = [round(share * rows_held) for share, rows_held in zip(shares, held, strict=True)]
+    for count, rows_held in zip(lost[1:], held[1:], strict=True):
+        assert wilson(count, rows_held, 0.8)[1] <= 0.01 < wilson(count + 1, rows_held, 0.8)[1], "as many as may be, and not one more"
 
 
 def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:

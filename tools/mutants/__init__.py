@@ -33,7 +33,7 @@ class Mutant:
         find: whole lines of the source.
         replace: the lines to put in their place.
         tests: test files or test ids that catch it, the cheapest first.
-        needed_test: whether no test caught it when it was written, so that one was added.
+        needed_test: whether no test of its room caught it when it was written, so that one was added.
     """
 
     id: str
