@@ -109,9 +109,9 @@ def test_the_unknown_answer_spends_less_than_it_may_lose_where_few_rows_were_hel
     assert shares[0] == 0  # one of a hundred would already be 1 %
     assert 0 < shares[1] < 0.01
     assert 0.008 < shares[2] <= 0.01
-    lost = [round(share * rows_held) for share, rows_held in zip(shares, held, strict=True)]
-    for count, rows_held in zip(lost[1:], held[1:], strict=True):
-        assert wilson(count, rows_held, 0.8)[1] <= 0.01 < wilson(count + 1, rows_held, 0.8)[1], "as many as may be, and not one more"
+    for place in (1, 2):
+        lost = round(shares[place] * held[place])
+        assert wilson(lost, held[place], 0.8)[1] <= 0.01 < wilson(lost + 1, held[place], 0.8)[1], "as many as may be, and not one more"
 
 
 def test_an_answer_is_less_sure_where_the_text_may_be_out_of_scope() -> None:
