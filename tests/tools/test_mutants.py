@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.house.conftest import ROOT
 from tools.mutants import Mutant, Unfit, mutants, mutated, sources
+from tools.mutants.__main__ import Copy
 
 SOURCE = "def spent(a, b):\n    if a > b:\n        return a\n\n    return b\n"
 
@@ -57,6 +59,35 @@ def test_a_snippet_that_is_gone_or_not_alone_is_named(find: str, times: int) -> 
     texts = {Path("a.py"): SOURCE, Path("b.py"): "x = 1\n", Path("c.py"): "def f():\n    x = 1\n"}
     with pytest.raises(Unfit, match=rf"room.toml: id: its snippet occurs {times} times"):
         mutated(Mutant("id", "room", "It breaks.", find, "pass", ("t",)), texts)
+
+
+FAULT = Mutant("id", "room", "It breaks.", "if a > b:", "if a < b:", ("tests/test_spent.py",))
+
+
+@pytest.mark.parametrize(
+    ("mutant", "all_tests", "verdict", "by"),
+    [
+        (FAULT, True, "caught", "tests/test_spent.py::test_the_larger"),
+        (replace(FAULT, tests=("tests/test_other.py",)), False, "survived", ""),
+        (replace(FAULT, replace="if a b:"), False, "broken", "pytest ended with"),
+        (replace(FAULT, find="if c:"), False, "broken", "its snippet occurs 0 times"),
+    ],
+    ids=["caught", "survived", "no Python", "no such code"],
+)
+def test_a_mutant_is_caught_by_a_failing_test_and_by_nothing_else(
+    mutant: Mutant, all_tests: bool, verdict: str, by: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "src" / "smidgen" / "spent.py"
+    source.parent.mkdir(parents=True)
+    source.write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "tests").mkdir()
+    load = f"import runpy\nspent = runpy.run_path({str(source)!r})['spent']\n"
+    for name, body in (("spent", "def test_the_larger():\n    assert spent(2, 1) == 2\n"), ("other", "def test_nothing():\n    pass\n")):
+        (tmp_path / "tests" / f"test_{name}.py").write_text(load + body, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    found = Copy(tmp_path).judged(mutant, all_tests, 60)
+    assert (found.verdict, found.by) == (verdict, by) or (verdict == "broken" == found.verdict and by in found.by)
+    assert source.read_text(encoding="utf-8") == SOURCE, "the source is put back"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from pathlib import Path
 from tools.mutants import ROOT, Mutant, Unfit, mutants, mutated, sources
 
 CAUGHT, SURVIVED, BROKEN = "caught", "survived", "broken"
-_PYTEST_FAILED = 1
+_PYTEST_FAILED = (1, 2)  # with several workers pytest says "interrupted" where it stops at the first failure
+_ITSELF = "tests/tools/test_mutants.py"
+"""The test that every mutant fits the source: in a mutated copy it fails by that alone."""
 _SECONDS, _SECONDS_OF_ALL = 300, 3600
 
 
@@ -66,7 +68,7 @@ class Copy:
             return Result(BROKEN, str(error))
         taken = time.monotonic() - start
         failed = re.search(r"^FAILED (.+?)(?: - |$)", told, re.MULTILINE)
-        if code == _PYTEST_FAILED and failed:
+        if code in _PYTEST_FAILED and failed:
             return Result(CAUGHT, failed[1], taken)
         if code == 0:
             return Result(SURVIVED, "", taken)
@@ -75,7 +77,7 @@ class Copy:
     def run(self, tests: Sequence[str], seconds: float) -> tuple[int, str]:
         """Run tests, or all of them, until one fails; the exit code of pytest, and what it printed. 124 after so many seconds."""
         workers = () if tests else ("-n", "2", "--dist", "loadfile")
-        command = [sys.executable, "-m", "pytest", "-x", "-rfE", "-p", "no:cacheprovider", "--durations=0", *workers, *tests]
+        command = [sys.executable, "-m", "pytest", "-x", "-rfE", "-p", "no:cacheprovider", f"--ignore={_ITSELF}", *workers, *tests]
         with tempfile.TemporaryDirectory(prefix="smidgen-mutants-run-", ignore_cleanup_errors=True) as scratch:
             command.append(f"--basetemp={scratch}/run")
             process = subprocess.Popen(
@@ -107,12 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = asked.seconds or (_SECONDS_OF_ALL if asked.all_tests else _SECONDS)
     with tempfile.TemporaryDirectory(prefix="smidgen-mutants-", ignore_cleanup_errors=True) as folder:
         copy = Copy(_copied(Path(folder).resolve() / "smidgen"))
-        if not asked.all_tests:
-            tests = dict.fromkeys(test for mutant in chosen for test in mutant.tests)
-            code, told = copy.run(list(tests), seconds * 4)
-            if code:
-                print(f"{told}\nThe tests fail without any fault (see above): mend them first.", file=sys.stderr)
-                return 1
+        tests = () if asked.all_tests else tuple(dict.fromkeys(test for mutant in chosen for test in mutant.tests))
+        code, told = copy.run(tests, seconds * 4)
+        if code:
+            print(f"{told}\nThe tests fail without any fault (see above): mend them first.", file=sys.stderr)
+            return 1
         results = {}
         for mutant in chosen:
             found = results[mutant.id] = copy.judged(mutant, asked.all_tests, seconds)
