@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden.bundles import SCHEMA, answering, certify, revoke, write_bundle, write_finder, write_names
-from tests.golden.transcript import DEAD, SECOND, SERVER, UPSTREAM, VIA, Exchange, Group, request
+from tests.golden.transcript import DEAD, QUIET, SECOND, SERVER, UPSTREAM, VIA, Exchange, Group, request
 from tests.golden.wire import JSON, Answer
 
 CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"
@@ -218,6 +218,12 @@ PASSING = Group(
         Exchange("the process lives", get("/healthz")),
         Exchange("the process is ready", get("/readyz")),
         Exchange("the client hangs up while the upstream is at work", chat("big", "hello"), [Answer(silent=True)], hang_up=True),
+        Exchange(
+            "the client hangs up in the middle of a stream",
+            chat("big", "hello", stream=True),
+            [Answer(headers=STREAM, pieces=[delta("fr")], silent=True)],
+            hang_up=True,
+        ),
     ],
     USUAL,
     [("SMIDGEN_FALLBACK_KEY", "operator-key")],
@@ -1328,8 +1334,14 @@ SLOW = Group(
     "slow",
     (*UP, "--fallback-seconds", "1", "--max-concurrent", "1"),
     [
-        Exchange("no answer in time", chat("big", "hello"), [Answer(silent=True)]),
-        Exchange("no answer in time: responses", post(RESPONSES, {"model": "big", "input": "hello"}), [Answer(silent=True)]),
+        Exchange("no answer in time", chat("big", "hello"), [Answer(silent=True)], until=QUIET),
+        Exchange("no answer in time: responses", post(RESPONSES, {"model": "big", "input": "hello"}), [Answer(silent=True)], until=QUIET),
+        Exchange(
+            "a stream that goes no further",
+            chat("big", "hello", stream=True),
+            [Answer(headers=STREAM, pieces=[delta("fr")], silent=True)],
+            until=QUIET,
+        ),
         Exchange(
             "too many requests at a time",
             chat("big", "hello"),
@@ -1549,10 +1561,47 @@ COMBINED = Group(
             "systemone is answered here, whatever the budget",
             post(SYSTEMONE, {"model": "support", "state": "refund", "questions": QUESTIONS}, [KEY_A]),
         ),
+        Exchange("the account", get("/smidgen/account?days=1", [ADMIN])),
+        Exchange("the account, for whoever has no key", get("/smidgen/account")),
+        Exchange("the account of too many days", get("/smidgen/account?days=100000", [ADMIN])),
     ],
     USUAL,
     [("SMIDGEN_FALLBACK_KEY", "operator-key")],
     _combined,
+)
+
+
+def _termed(folder: Path) -> Sequence[Path]:
+    """Certificates of two alphas, and one against a large model of another name."""
+    models = folder / "models"
+    certify(write_bundle(models / "support"))
+    certify(write_bundle(models / "better"), alpha=0.03, answering=[{**answering(), "bound": 0.02}])
+    certify(
+        write_bundle(models / "named"),
+        alpha=0.03,
+        answering=[{**answering(), "bound": 0.02}],
+        reference={"kind": "model", "judge": None, "model": "Big-1"},
+    )
+    return [models / "support", models / "better", models / "named"]
+
+
+TERMS = Group(
+    "terms",
+    (*UP, "--quality", "0.97", "--reference-model", "Big-1", "--audit-share", "0", "--host", "127.0.0.1", "--allow-host", "models.example"),
+    [
+        Exchange("escalated: the server asks for more quality than certified", chat("support", "refund")),
+        Exchange("answered here: certified well enough", chat("better", "refund")),
+        Exchange("escalated: the request asks for more quality than the server", chat("better@0.99", "refund")),
+        Exchange("answered here: the request asks for less quality than the server", chat("better@0.5", "refund")),
+        Exchange("answered here: certified against another name of the large model", chat("named", "refund")),
+        Exchange(
+            "systemone: the server asks for more quality than certified",
+            post(SYSTEMONE, {"model": "support", "state": "refund", "questions": QUESTIONS}),
+        ),
+        Exchange("a host name that is allowed", request("GET", "/healthz", headers=[("Host", "models.example")])),
+    ],
+    USUAL,
+    prepare=_termed,
 )
 
 GROUPS = (
@@ -1572,4 +1621,5 @@ GROUPS = (
     AUDITED,
     FORMS,
     COMBINED,
+    TERMS,
 )

@@ -23,6 +23,8 @@ _START_SECONDS = 300.0
 FOLDER = Path(__file__).parent / "transcripts"
 SERVER, UPSTREAM, SECOND, DEAD = "<server>", "<upstream>", "<second upstream>", "<dead>"
 """Addresses, host and port, in requests, flags and transcripts. Nothing listens at the last."""
+QUIET = r"smidgen_requests_running 1\.0"
+"""A line of /metrics, as a pattern: the request for them is the only one that is being answered."""
 VIA = "<via>"
 """What the server calls itself among those that a request came through."""
 
@@ -100,6 +102,9 @@ BODIES = (
     Rule("the id of a response or an item", rb'(?<=id":")(resp_smidgen|msg)_[0-9a-f]{24}(?=")', rb"\1_<id>"),
     Rule("when something was made", rb'"(created|created_at|completed_at)":1[7-9]\d{8}(?=[,}])', rb'"\1":<time>'),
     Rule("the day when the server started", rb'"release_date":"20\d\d-\d\d-\d\d"', rb'"release_date":"<day>"'),
+    Rule("the days of an account", rb'"(day|from|to)":"20\d\d-\d\d-\d\d"', rb'"\1":"<day>"'),
+    Rule("times in an account", rb'"(mean|p50|p95|p99)":\d+(\.\d+)?(?=[,}])', rb'"\1":<ms>'),
+    Rule("energy in an account", rb'"(measured_wh|estimated_wh|of_that_local_answers_wh)":[\d.e-]+(?=[,}])', rb'"\1":<wh>'),
     Rule("the hours to midnight", rb"in \d{1,2}\.\d hours", rb"in <n> hours"),
     Rule("the seconds until an upstream is tried again", rb"left alone for \d{1,2} s more", rb"left alone for <n> s more"),
     Rule("the age of a cached answer", rb'"age":\d{1,2}(?=[,}])', rb'"age":<seconds>'),
@@ -206,6 +211,7 @@ def transcript(running: Running) -> str:
     head += [f"{name}={value}" for name, value in group.environment]
     parts = ["\n".join(head)]
     parts += [_exchange(running, place, exchange) for place, exchange in enumerate(group.exchanges, 1)]
+    _await_metric(running, QUIET)
     parts.append("==== metrics: types, names and labels\n" + "\n".join(_metrics(running)))
     return "\n\n".join(parts) + "\n"
 
@@ -224,7 +230,7 @@ def _exchange(running: Running, place: int, exchange: Exchange) -> str:
     got: list[Got] = []
     between: list[Got] = []
     if exchange.hang_up:
-        _hang_up(running, sent)
+        _hang_up(running, sent, begun=exchange.answers[0].pieces is not None)
     elif exchange.during:
         got, between = _with_another(running, exchange, sent)
     else:
@@ -249,10 +255,14 @@ def _exchange(running: Running, place: int, exchange: Exchange) -> str:
     return "\n".join(lines)
 
 
-def _hang_up(running: Running, sent: bytes) -> None:
+def _hang_up(running: Running, sent: bytes, begun: bool) -> None:
+    """Send it, and go. `begun`: not before something of the answer has come."""
     with socket.create_connection(("127.0.0.1", running.port), timeout=SECONDS) as connection:
         connection.sendall(sent)
         assert running.first.came.wait(SECONDS), "the request did not get to the upstream"
+        got = b""
+        while begun and not got.partition(b"\r\n\r\n")[2]:
+            got += connection.recv(1 << 16)
     assert running.first.left.wait(SECONDS), "the upstream's connection stays open after the client has gone"
 
 
@@ -343,7 +353,7 @@ def _told(answer: Answer, usual: bool) -> list[str]:
     """What the upstream was to answer, in short where that is told elsewhere."""
     if usual:
         return ["(its usual answer)"]
-    if answer.silent:
+    if answer.silent and answer.pieces is None:
         return ["(nothing)"]
     if answer.raw is not None:
         return ["(these bytes, and closes)", *_body(answer.raw)]
@@ -351,7 +361,8 @@ def _told(answer: Answer, usual: bool) -> list[str]:
     if answer.pieces is None:
         return [*lines, *_body(answer.body), *(["(and breaks off)"] if answer.cut else [])]
     wait = ["(waits until the client has the first piece)"] if answer.hold else []
-    return [*lines, *wait, *_body(b"".join(answer.pieces)), *(["(and breaks off)"] if answer.cut else [])]
+    rest = ["(and breaks off)"] if answer.cut else ["(and no more)"] if answer.silent else []
+    return [*lines, *wait, *_body(b"".join(answer.pieces)), *rest]
 
 
 def _message(running: Running, got: Got, ours: bool = True) -> list[str]:

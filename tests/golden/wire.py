@@ -111,7 +111,7 @@ class Answer:
         hold: nothing after the first piece is sent before the client has it.
         cut: the connection is closed before the body has ended.
         raw: these bytes, and nothing else.
-        silent: nothing is sent until the gateway gives up.
+        silent: after the pieces, or where there are none at once, nothing is sent until the gateway gives up.
         release: where given, nothing is sent before it is set.
     """
 
@@ -167,11 +167,8 @@ class Upstream:
 
     def _send(self, connection: socket.socket, answer: Answer, bodiless: bool) -> bool:
         """Send it; whether the connection stays open."""
-        if answer.silent:
-            connection.settimeout(SECONDS)
-            if not connection.recv(1):
-                self.left.set()
-            return False
+        if answer.silent and answer.pieces is None:
+            return self._wait(connection)
         if answer.release is not None:
             answer.release.wait(SECONDS)
         if answer.raw is not None:
@@ -193,9 +190,18 @@ class Upstream:
             if place == 1 and answer.hold:
                 self.client_has_it.wait(SECONDS)
             connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        if answer.silent:
+            return self._wait(connection)
         if not answer.cut:
             connection.sendall(b"0\r\n\r\n")
         return not answer.cut
+
+    def _wait(self, connection: socket.socket) -> bool:
+        """Wait until the other side closes the connection."""
+        connection.settimeout(SECONDS)
+        if not connection.recv(1):
+            self.left.set()
+        return False
 
 
 @contextmanager
