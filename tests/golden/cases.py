@@ -49,12 +49,14 @@ class Case:
         name: of the case, and of its file of what is expected.
         make: writes its data into a folder and gives the commands, which run there.
         quick: whether the suite builds it; the others are for `record` and `compare`.
+        near: how far scores and the like may be apart on another processor.
         traffic: whether it needs captured requests: `(text, answer)` that a large model answers, for the model's name.
     """
 
     name: str
     make: Callable[[Path], Sequence[Command]]
     quick: bool = False
+    near: float = 0.06
     traffic: Callable[[], Sequence[tuple[str, str]]] | None = None
 
 
@@ -115,7 +117,8 @@ def _measured(bundle: str, data: str) -> Command:
 
 
 def _classify(folder: Path, kind: str, method: str = "none", rows: int = 160, /, **more: Any) -> list[Command]:
-    """Write rows, a recipe and a base, and give the commands of a classifier."""
+    """Write rows, a recipe and a base, and give the commands of a classifier. `apart`: whether a test file is given."""
+    apart = more.pop("apart", True)
     data = {name: more.pop(name) for name in ("several", "outside") if name in more}
     _table(folder / "train.csv", ("text", "intent"), labelled(rows, 1, **data))
     data |= {"outside": data["outside"] // 4} if "outside" in data else {}
@@ -129,6 +132,8 @@ def _classify(folder: Path, kind: str, method: str = "none", rows: int = 160, /,
         "compress": {"method": method},
         "gate": LENIENT,
     }
+    if not apart:
+        del tree["data"]["test"]
     if kind in ("encoder", "static", "kernel", "auto"):
         tiny_encoder(folder / "base", WORDS)
         tree["base"] = {"name": "base"}
@@ -151,7 +156,7 @@ def _linear(folder: Path) -> list[Command]:
 
 
 def _several(folder: Path) -> list[Command]:
-    return _classify(folder, "linear", classify={"multi_label": True}, several=True)
+    return _classify(folder, "linear", classify={"multi_label": True}, several=True, apart=False)
 
 
 def _outside(folder: Path) -> list[Command]:
@@ -177,6 +182,23 @@ def _encoder_several(folder: Path) -> list[Command]:
 def _unseen(folder: Path) -> list[Command]:
     """Out of scope without a row of it: learnt from in-scope rows alone."""
     return _classify(folder, "kernel", "none", 240, classify={"unknown": "elsewhere"})
+
+
+def _chosen(folder: Path) -> list[Command]:
+    """The best of all students in all forms: encoder, static, both together."""
+    return _classify(folder, "auto", "auto", 240, student={"kind": "auto", "quality": "best"}, train={**TRAIN, "epochs": 4})
+
+
+def _taught(folder: Path) -> list[Command]:
+    """Rows that another bundle labels, and the rows that models which learnt from the others answer wrong."""
+    commands = _classify(folder, "linear")
+    teacher = ("build", "recipe.toml", "--out", "teacher", "--threads", "THREADS", "--quiet")
+    _table(folder / "few.csv", ("text", "intent"), labelled(60, 51))
+    _table(folder / "unlabelled.csv", ("text",), [(text,) for text, _ in labelled(200, 52)])
+    files = ("--data", "few.csv", "--test", "test.csv", "--unlabelled", "unlabelled.csv", "--input", "text", "--label", "intent")
+    more = ("--student", "linear", "--compress", "none", "--teacher", "teacher", "--errors", "errors.csv", "--seed", "7")
+    taught = ("build", "--task", "classify", *files, *more, "--out", BUNDLE, "--threads", "THREADS", "--quiet")
+    return [teacher, taught, *commands[1:]]
 
 
 def _described(draw: random.Random) -> tuple[str, list[dict[str, Any]]]:
@@ -370,14 +392,16 @@ def _requests() -> list[tuple[str, str]]:
 
 
 CASES = (
-    Case("label-linear", _linear, quick=True),
-    Case("label-several", _several, quick=True),
+    Case("label-linear", _linear, quick=True, near=0.002),
+    Case("label-several", _several, quick=True, near=0.002),
     Case("label-outside", _outside),
     Case("label-kernel", _kernel),
     Case("label-encoder", _encoder, quick=True),
     Case("label-static", _static),
     Case("label-encoder-several", _encoder_several),
     Case("label-unseen", _unseen),
+    Case("label-chosen", _chosen),
+    Case("label-taught", _taught),
     Case("span-tagger", _tagger, quick=True),
     Case("span-lexical", _lexical),
     Case("fields-filled", _filled, quick=True),
@@ -387,6 +411,6 @@ CASES = (
     Case("text-attributes-asked", _attributes_asked),
     Case("text-editing", _editing),
     Case("text-adapter", _adapter),
-    Case("learn-file", _learnt, quick=True),
+    Case("learn-file", _learnt, quick=True, near=0.002),
     Case("learn-traffic", _from_traffic, traffic=_requests),
 )
