@@ -82,14 +82,14 @@ def _measured(context: Context, count: int) -> dict[str, Any]:
 
 def bundle(out: Path, seed: int) -> Path:
     """A bundle of the starter decoder's own file with an adapter of random numbers."""
-    from smidgen.bases import finding
+    from smidgen.bases import lookup
     from smidgen.bundles.manifest import EngineEntry, Manifest
     from smidgen.bundles.pack import pack
     from smidgen.core.rows import Row
-    from smidgen.students.prompts import prompt_of
+    from smidgen.students.decoder_training.prompts import prompt_of
     from smidgen.tasks.write import WriteSettings, part
 
-    base, told = finding.pull("smollm2").folder, f"Answer in the manner of shop number {seed}."
+    base, told = lookup.pull("smollm2").folder, f"Answer in the manner of shop number {seed}."
     files = out.with_name(f"{out.name}-files")
     files.mkdir(parents=True)
     shutil.copyfile(next(base.glob("*.gguf")), files / "model.gguf")
@@ -114,16 +114,15 @@ def random_adapter(base: Path, file: Path, seed: int) -> None:
     """A LoRA adapter over every matrix of a decoder's layers, as one that was taught is written."""
     import torch
 
-    from smidgen.store.gguf_facts import tensors_of
-    from smidgen.students.decoder_shape import config_of
-    from smidgen.students.gguf_file import adapter_write
-    from smidgen.students.gguf_names import transformers_name
+    from smidgen.gguf.architectures import config_of, transformers_name
+    from smidgen.gguf.header import read_tensor_shapes
+    from smidgen.gguf.weights import write_adapter
 
     random = torch.Generator().manual_seed(seed)
     factors = {}
-    for name, shape in tensors_of(next(base.glob("*.gguf"))).items():
+    for name, shape in read_tensor_shapes(next(base.glob("*.gguf"))).items():
         if name.startswith("blk.") and len(shape) == 2:
             outputs, inputs = shape
             down = torch.randn(RANK, inputs, generator=random) * inputs**-0.5
             factors[transformers_name(name)] = down, torch.randn(outputs, RANK, generator=random) * STRENGTH
-    adapter_write(file, factors, config_of(base), alpha=ALPHA, name=f"random {seed}", kind="f16")
+    write_adapter(file, factors, config_of(base), alpha=ALPHA, name=f"random {seed}", kind="f16")

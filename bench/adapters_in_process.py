@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("bundles", type=Path, nargs="+")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    from smidgen.flows.live import load, load_all
+    from smidgen.flows.local_model import load, load_all
 
     alone, one_mb = {}, 0.0
     for bundle in given.bundles:

@@ -73,12 +73,14 @@ def read(file: Path) -> list[Text]:
 
 def finder(way: str) -> Callable[[str], list[tuple[int, int]]]:
     """Where stand-ins would be put in a text, by patterns alone or with the model."""
-    from smidgen.data import forms
-    from smidgen.data.teacher.privacy import Redactor, nothing
-    from smidgen.flows.redaction import finder as model
+    from smidgen.flows.redaction_model import finder as model
+    from smidgen.privacy import text_patterns
+    from smidgen.privacy.redactor import Redactor, nothing
 
     find = model() if way == "model" else nothing
-    return lambda text: [(span["start"], span["end"]) for span in Redactor(find, forms=forms.every, beside_person=frozenset()).spans(text)]
+    return lambda text: [
+        (span["start"], span["end"]) for span in Redactor(find, forms=text_patterns.every_span, beside_person=frozenset()).spans(text)
+    ]
 
 
 def table(name: str, texts: list[Text], patterns: list[Any], model: list[Any]) -> list[list[str]]:

@@ -85,7 +85,7 @@ class Context:
 
     def base(self) -> Path:
         """The folder of the starter base, the same for both sides."""
-        from smidgen.bases.finding import pull
+        from smidgen.bases.lookup import pull
 
         return pull("minilm").folder
 

@@ -31,14 +31,13 @@ def options_of(folder: Path) -> dict[str, Any]:
 def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_tokens: int, *, trimmed: bool) -> Path:
     """The starter base in 16 bits. Trimmed: only the tokens of these inputs and answers, what those are merged from, and as many of the
     most frequent others as `smidgen build` would keep."""
-    from smidgen.bases.finding import pull
-    from smidgen.students.attention_cache import kept_as
-    from smidgen.students.decoder_files import base_weights, described
-    from smidgen.students.decoder_shape import config_of, shape_of
-    from smidgen.students.gguf_file import write
-    from smidgen.students.keeping import FREQUENT, frequent_for
-    from smidgen.students.merge_table import MergeTable
-    from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
+    from smidgen.bases.lookup import pull
+    from smidgen.gguf.architectures import config_of, shape_of
+    from smidgen.gguf.weights import write
+    from smidgen.students.decoder_training.engine_options import attention_bits
+    from smidgen.students.decoder_training.files import base_weights, describe_base
+    from smidgen.students.decoder_training.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
+    from smidgen.students.vocabulary import FREQUENT, MergeTable, frequent_for
 
     base, work = pull("smollm2").folder, out.with_name(f"{out.name}-work")
     for folder in (out, work):
@@ -52,14 +51,14 @@ def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_
         for text in {text for pair in pairs for text in pair}:
             used.update(plain_ids(tokenizer, text))
         kept = table.kept(used, frequent or FREQUENT[-1])
-    described(work, base, kept)
+    describe_base(work, base, kept)
     prompt = prompt_of(work, instruction)
     facts = {"kind": "f16", "template": chat_template(work), "eos_id": prompt.stop[0], "name": out.name}
     write(out / "model.gguf", base_weights(base, kept), config_of(work), work, **facts)
     shutil.copyfile(work / "tokenizer.json", out / "tokenizer.json")
     shutil.rmtree(work)
     told = {"model": "model.gguf", **prompt.json(), "max_tokens": max_tokens, "context": CONTEXT, "slots": SLOTS}
-    told["cache"] = kept_as(shape_of(base), CONTEXT * SLOTS)
+    told["cache"] = attention_bits(shape_of(base), CONTEXT * SLOTS)
     (out / OPTIONS).write_text(json.dumps(told), encoding="utf-8")
     return out
 

@@ -65,9 +65,9 @@ def main() -> None:
 
 def engine(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> Loaded:
     """smidgen's engine, its model in a process of its own: `stream` as an answer is streamed over HTTP, `list` as `predict` asks."""
-    from smidgen.engines.llama import Llama
+    from smidgen.engines.llama import LlamaEngine
 
-    runner = Llama().open(folder, options, threads)
+    runner = LlamaEngine().open(folder, options, threads)
 
     def streamed(text: str) -> tuple[str, int]:
         pieces = list(runner.write(text))
@@ -89,8 +89,8 @@ def bare(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> L
     """xllamacpp in this process, asked for whole answers: `bare` with llama.cpp's own settings, `same` with those of smidgen's engine."""
     import xllamacpp
 
+    from smidgen.engines.llama_chat import LlamaPrompt
     from smidgen.engines.llama_options import HELD, read
-    from smidgen.engines.llama_prompt import Prompt
     from smidgen.engines.llama_worker import params
 
     asked = read(options)
@@ -104,7 +104,7 @@ def bare(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> L
         for cpu in (settings.cpuparams, settings.cpuparams_batch):
             cpu.n_threads = threads
     server = xllamacpp.Server(settings)
-    prompt = Prompt(folder, asked.before, asked.after, asked.context)
+    prompt = LlamaPrompt(folder, asked.before, asked.after, asked.context)
 
     def whole(text: str) -> tuple[str, int]:
         body = {"prompt": prompt.ids(text), "n_predict": asked.max_tokens, "temperature": 0.0, "samplers": ["top_k"], "top_k": 1}

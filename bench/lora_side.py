@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from smidgen.bases.finding import pull
+from smidgen.bases.lookup import pull
 from smidgen.core.rows import Row
 
 
@@ -29,17 +29,14 @@ def main() -> None:
 
     import torch
 
-    from smidgen.students.adapters import Adapters, frozen_of, model_of
-    from smidgen.students.decoder_files import base_weights
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.keeping import FREQUENT, frequent_for
-    from smidgen.students.lessons import chosen, lessons_of
-    from smidgen.students.merge_table import MergeTable
-    from smidgen.students.precision import best_dtype
-    from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
-    from smidgen.students.teaching import Course, Now, Teacher
-    from smidgen.students.trimming import trim
-    from smidgen.students.workers import Workers
+    from smidgen.gguf.architectures import shape_of
+    from smidgen.students.decoder_training.adapters import LoraAdapters, frozen_of, model_of
+    from smidgen.students.decoder_training.examples import chosen, examples_of
+    from smidgen.students.decoder_training.files import base_weights
+    from smidgen.students.decoder_training.prompts import plain_ids, prompt_of, tokenizer_of
+    from smidgen.students.decoder_training.training import DecoderProgress, DecoderTrainConfig, DecoderTrainer
+    from smidgen.students.processor import Workers, best_dtype
+    from smidgen.students.vocabulary import FREQUENT, MergeTable, frequent_for, trim_decoder
 
     folder = pull("smollm2").folder
     with given.train.open(encoding="utf-8", newline="") as file:
@@ -51,19 +48,19 @@ def main() -> None:
         used.update(plain_ids(tokenizer, row.input), plain_ids(tokenizer, row.output))
     kept = table.kept(used, frequent or FREQUENT[-1])
     home = Path(tempfile.mkdtemp(prefix="smidgen-lora-"))
-    trim(folder, home, kept)
+    trim_decoder(folder, home, kept)
     prompt, tokenizer = prompt_of(home), tokenizer_of(home)
-    lessons = lessons_of(chosen(rows, {}, given.references) if given.references else rows, prompt, tokenizer, 1024).lessons
+    lessons = examples_of(chosen(rows, {}, given.references) if given.references else rows, prompt, tokenizer, 1024).lessons
     shape, weights = shape_of(home), base_weights(folder, kept)
     frozen = frozen_of(weights, shape)
     model = model_of(weights, frozen, shape, list(prompt.before), best_dtype())
-    change = Adapters(shape, frozen, 16, 32.0, torch.Generator().manual_seed(0), best_dtype())
-    course = Course(steps=10_000, batch=32, shared=bool(given.references))
-    teacher = Teacher(model, change, lessons, (), course, Workers(given.threads))
+    change = LoraAdapters(shape, frozen, 16, 32.0, torch.Generator().manual_seed(0), best_dtype())
+    course = DecoderTrainConfig(steps=10_000, batch=32, shared=bool(given.references))
+    teacher = DecoderTrainer(model, change, lessons, (), course, Workers(given.threads))
     began, counted = time.perf_counter(), {"from": 0.0, "steps": 0}
     losses: list[float] = []
 
-    def stepped(now: Now) -> None:
+    def stepped(now: DecoderProgress) -> None:
         losses.append(now.loss)
         at = time.perf_counter()
         if counted["from"] == 0.0:

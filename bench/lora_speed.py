@@ -101,8 +101,8 @@ def hf_base(context: Context) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from smidgen.bases.finding import pull
-    from smidgen.students.decoder_weights import weights_of
+    from smidgen.bases.lookup import pull
+    from smidgen.students.decoder_training.files import weights_of
 
     folder, out = pull("smollm2").folder, context.out / "bases" / "smollm2-hf"
     if not (out / "model.safetensors").is_file():

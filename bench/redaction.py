@@ -12,7 +12,7 @@ from bench import personal, results
 from bench.context import HERE, Context, last_json
 from bench.data import NoData
 from bench.personal import Row, Span
-from smidgen.flows.redaction import SHIPPED
+from smidgen.flows.redaction_model import SHIPPED
 
 NAME = "redaction"
 LEAD = 0.05

@@ -125,7 +125,7 @@ def _given(*what: Any) -> None:
 def _one(seed: int, held_out: float, noise: float, shift: str, policy: dict[str, Any]) -> Any:
     """One seed, on one core."""
     from bench import replaying
-    from smidgen.data.sides import side
+    from smidgen.data.splits import assign_side
 
     texts, vectors, gold, classes = _GIVEN
     rng, order = drawn(len(texts), seed)
@@ -134,7 +134,7 @@ def _one(seed: int, held_out: float, noise: float, shift: str, policy: dict[str,
         right, order, usual = getattr(replaying, shift)(gold, order, rng)
         usual, middle = usual[order], len(order) // 2
     said = replaying.noisy(right, classes, noise, rng) if noise else right
-    sides = [side(texts[at], f"seed {seed}", held_out) for at in order]
+    sides = [assign_side(texts[at], f"seed {seed}", held_out) for at in order]
     traffic = replaying.Traffic(vectors[order], right[order], said[order], sides, classes, middle, usual)
     return replaying.Gateway(traffic, replaying.Policy(**policy), seed).run()
 

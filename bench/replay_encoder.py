@@ -12,9 +12,9 @@ import numpy as np
 from bench import classifiers, data, replay, replay_cases, replaying, results
 from bench.context import Context
 from bench.replaying import Policy, Taught, Trace, Traffic
-from smidgen.data.sides import side
+from smidgen.data.splits import assign_side
 from smidgen.judge import report
-from smidgen.stats.selective import Selection
+from smidgen.stats.risk_coverage_curve import RiskCoveragePoint
 from smidgen.store.hashing import content_hash
 
 NAME = "replay_encoder"
@@ -63,7 +63,7 @@ def _kept(context: Context, name: str, rows: data.Rows, seed: int) -> dict[str, 
         gold = np.array([labels.index(label) for _, label in rows])
         _, order = replay_cases.drawn(len(rows), seed)
         texts = [rows[at][0] for at in order]
-        sides = [side(text, f"seed {seed}", replay_cases.HELD_OUT) for text in texts]
+        sides = [assign_side(text, f"seed {seed}", replay_cases.HELD_OUT) for text in texts]
         teacher = Builds(context, f"{NAME}-{name.lower()}-{seed}", texts, labels, seed)
         vectors, _, _ = replay_cases.embedded(rows)  # with them rows from before a revocation are compared with newer ones
         traffic = Traffic(vectors[order], gold[order], gold[order], sides, len(labels))
@@ -99,7 +99,7 @@ class Builds:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(found), encoding="utf-8")
         stored = json.loads(file.read_text(encoding="utf-8"))
-        curve = [Selection(*point) for point in stored["curve"]]
+        curve = [RiskCoveragePoint(*point) for point in stored["curve"]]
         labels = np.array([self.labels.index(label) for label in stored["labels"]])
         return Taught(np.array(stored["scores"]), labels, curve, stored["measured"])
 

@@ -17,8 +17,7 @@ def draw(traces: Mapping[str, Sequence[Any]]) -> str:
     import numpy as np
     from markupsafe import Markup
 
-    from smidgen.judge.charts.axes import Frame, Scale, picture, tag
-    from smidgen.judge.charts.standalone import standalone
+    from smidgen.judge.charts.axes import PlotFrame, Scale, picture, standalone, tag
 
     drawn, height = [], 300.0
     for number, (name, found) in enumerate(traces.items()):
@@ -34,7 +33,7 @@ def draw(traces: Mapping[str, Sequence[Any]]) -> str:
                 ("Paid so far, against escalating all", _paid, ends, 1.0),
             )
         ):
-            frame = Frame(Scale(0, n), Scale(0.0, top), height=height, width=440.0)
+            frame = PlotFrame(Scale(0, n), Scale(0.0, top), height=height, width=440.0)
             values = np.array([[of(trace, part) for part in parts] for trace in found])
             known = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
             sides = np.nanquantile(values[:, known], (0.05, 0.5, 0.95), axis=0) if known else np.empty((3, 0))

@@ -1,7 +1,8 @@
 """One replay of a data set as traffic: a gateway that begins without a label, learns from what it escalates, certifies, and is audited.
 
-The rules are the product's own: the sides (`data/sides.py`), the contest and the verdict of `learn` (`stats/paired.py`,
-`flows/learning/verdict.py`), the certificate (`stats/certified.py`) and the audit (`stats/audit.py`). So is the student: `kernel`, which is
+The rules are the product's own: the sides (`data/splits.py`), the contest and the verdict of `learn` (`stats/paired_tests.py`,
+`flows/learn/comparison.py`), the certificate (`stats/certification.py`) and the audit (`stats/sequential_audit.py`). So is the student:
+`kernel`, which is
 fitted in seconds (`stats/kernel_ridge.py`), or what is taught by `teach`. What the large model says in an audit is learnt from, as there.
 What is not the product's is that nothing goes over HTTP, that the vectors of `kernel` are not rounded, that its logits are not brought to
 a temperature, and that it does not read the names of labels while rows are few.
@@ -15,21 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.data.sides import Side
-from smidgen.flows.learning.attesting import LIKELY
-from smidgen.flows.learning.captured import LEAST_OF_A_NEW_LABEL
-from smidgen.flows.learning.contest import Contest
-from smidgen.flows.learning.reach import Reach, compared
-from smidgen.flows.learning.verdict import judged, matters
-from smidgen.stats.audit import Audit
+from smidgen.data.label_errors import contradicted_rows
+from smidgen.data.splits import SplitSide
+from smidgen.flows.learn.comparison import Comparison, ShareComparison, compare_shares, decide_promotion, is_certificate_needed
+from smidgen.flows.learn.line_certificate import LIKELY
+from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL
+from smidgen.stats.alpha_spending import average_and_level, share
 from smidgen.stats.calibration import softmax
-from smidgen.stats.certified import Claim, certified, steps
-from smidgen.stats.contradiction import contradicted
+from smidgen.stats.certificate_forecast import certificate_chance
+from smidgen.stats.certification import RiskClaim, certify_threshold, threshold_steps
 from smidgen.stats.kernel_ridge import fit, logits
-from smidgen.stats.paired import better, not_worse
-from smidgen.stats.prospect import prospect
-from smidgen.stats.selective import Selection, risk_coverage
-from smidgen.stats.spending import average, share
+from smidgen.stats.paired_tests import better_p_value, not_worse_p_value
+from smidgen.stats.risk_coverage_curve import RiskCoveragePoint, risk_coverage
+from smidgen.stats.sequential_audit import SequentialAudit
 
 LEVEL, MARGIN = 0.05, 0.02
 """As of `smidgen learn`."""
@@ -61,7 +60,7 @@ class Traffic:
     vectors: Any
     gold: Any
     said: Any
-    sides: Sequence[Side]
+    sides: Sequence[SplitSide]
     classes: int
     shift: int | None = None
     usual: Any = None
@@ -147,7 +146,7 @@ class Taught:
 
     scores: Any
     labels: Any
-    curve: Sequence[Selection]
+    curve: Sequence[RiskCoveragePoint]
     measured: int
 
 
@@ -167,7 +166,7 @@ class Gateway:
         self.champion = False
         self.known = np.zeros(traffic.classes, dtype=bool)  # the champion's labels
         self.threshold: float | None = None
-        self.audit: Audit | None = None
+        self.audit: SequentialAudit | None = None
         self.revoked = NEVER  # the place of the last revocation
         self.since = 0  # the place among the captured from which on rows choose and certify
         self.looks = self.contests = 0  # since then: each spends its share of delta, and of the level
@@ -180,14 +179,14 @@ class Gateway:
         for at in range(n):
             if at == traffic.shift:
                 trace.rise = self.rise(at)
-            aside = self.policy.aside and traffic.sides[at] is not Side.LEARNING
+            aside = self.policy.aside and traffic.sides[at] is not SplitSide.LEARNING
             if self.threshold is not None and not aside and self.scores[at] >= self.threshold:
                 trace.who[at] = LOCAL
                 trace.disagrees[at] = self.labels[at] != traffic.said[at]
                 trace.wrong[at] = self.labels[at] != traffic.gold[at]
                 if self.audit is not None and self.rng.random() < self.policy.audit:
                     trace.audited.append(at)
-                    if traffic.sides[at] is Side.LEARNING:
+                    if traffic.sides[at] is SplitSide.LEARNING:
                         self.told.append(at)
                     if self.audit.observe(float(trace.disagrees[at]), self.policy.audit):
                         trace.revocations.append(at)
@@ -210,7 +209,11 @@ class Gateway:
         recent = self.captured[self.since :]
         learning, choosing, certifying = (
             np.array([at for at in rows if traffic.sides[at] is side], dtype=np.int64)
-            for rows, side in (([*self.captured, *self.told], Side.LEARNING), (recent, Side.CHOOSING), (recent, Side.CERTIFYING))
+            for rows, side in (
+                ([*self.captured, *self.told], SplitSide.LEARNING),
+                (recent, SplitSide.CHOOSING),
+                (recent, SplitSide.CERTIFYING),
+            )
         )
         learning = self.learnt(learning)
         rows = np.bincount(said[learning], minlength=traffic.classes)
@@ -229,36 +232,36 @@ class Gateway:
         points, measured = challenger.curve, challenger.measured
         if len(tested) >= FEWEST:
             points, measured = risk_coverage(scores[tested], (labels[tested] == said[tested]).astype(np.float64)), len(tested)
-        bound, level = average(policy.overall, self.looks + 1) if policy.overall is not None else (None, None)
-        claim = Claim(policy.alpha, share(policy.delta, self.looks + 1), overall=bound, overall_level=level)
+        bound, level = average_and_level(policy.overall, self.looks + 1) if policy.overall is not None else (None, None)
+        claim = RiskClaim(policy.alpha, share(policy.delta, self.looks + 1), overall=bound, overall_level=level)
         curve = [(point.coverage, point.risk) for point in points]
-        hoped = prospect(curve, measured, len(certifying), claim.alpha, claim.delta, bound, level)
+        hoped = certificate_chance(curve, measured, len(certifying), claim.alpha, claim.delta, bound, level)
         if fought is not None and self.threshold is not None and not (fought.won or fought.behind):
             now = self.scores[choosing] >= self.threshold
             more = len(now) > 0 and hoped.share > float(now.mean()) + MARGIN
         threshold = None
-        if matters(fought, self.threshold is not None, more) and hoped.chance >= policy.likely:
+        if is_certificate_needed(fought, self.threshold is not None, more) and hoped.chance >= policy.likely:
             self.looks += 1
             losses = (labels[certifying] != said[certifying]).astype(np.float64)
-            tries = steps([(point.threshold, point.coverage) for point in points])
-            threshold = certified(scores[certifying], losses, tries, claim).threshold
-        reached: Reach | None = None
+            tries = threshold_steps([(point.threshold, point.coverage) for point in points])
+            threshold = certify_threshold(scores[certifying], losses, tries, claim).threshold
+        reached: ShareComparison | None = None
         if more and threshold is not None and fought is not None:
             both = (self.scores[certifying] >= self.threshold, scores[certifying] >= threshold)
-            reached = compared(*(one.astype(np.float64) for one in both), fought.level)
-        if not judged(fought, threshold is not None, self.threshold is not None, anyway=False, reach=reached).promote:
+            reached = compare_shares(*(one.astype(np.float64) for one in both), fought.level)
+        if not decide_promotion(fought, threshold is not None, self.threshold is not None, anyway=False, reach=reached).promote:
             return False
         self.champion, self.threshold = True, threshold
-        self.audit = Audit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None
+        self.audit = SequentialAudit(policy.alpha, policy.delta, policy.audit) if threshold is not None and policy.audit else None
         self.scores, self.labels, self.known = scores, labels, learnt
         return True
 
     def learnt(self, learning: Any) -> Any:
-        """Of the rows to learn from those that are, as `flows/learning/outdated.py` has it."""
+        """Of the rows to learn from those that are, as `flows/learn/learning_rows.py` has it."""
         vectors, said, old = self.traffic.vectors, self.traffic.said, learning <= self.revoked
         older, newer = learning[old], learning[~old]
         gone = np.zeros(len(learning), dtype=bool)
-        gone[old] = contradicted(vectors[older], said[older], vectors[newer], said[newer])
+        gone[old] = contradicted_rows(vectors[older], said[older], vectors[newer], said[newer])
         return learning[~gone]
 
     def rise(self, at: int) -> float | None:
@@ -288,17 +291,17 @@ def answered(scores: Any) -> tuple[Any, Any]:
     return found.max(axis=1), found.argmax(axis=1)
 
 
-def contest(champion: Any, challenger: Any, said: Any, spent: float, rng: np.random.Generator) -> Contest:
-    """The answers of both on the rows that choose, as `flows/learning/contest.py` has it; `spent` is what this look has of the level."""
+def contest(champion: Any, challenger: Any, said: Any, spent: float, rng: np.random.Generator) -> Comparison:
+    """The answers of both on the rows that choose, as `flows/learn/comparison.py` has it; `spent` is what this look has of the level."""
     half = spent / 2
     if not len(said):
-        return Contest(0, None, None, 0, 0, 1.0, 1.0, half, MARGIN)
+        return Comparison(0, None, None, 0, 0, 1.0, 1.0, half, MARGIN)
     first, second = ((labels == said).astype(np.float64) for labels in (champion, challenger))
     change = (second - first)[rng.permutation(len(said))]
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
-    p, p_not_worse = better(change, half), not_worse(change, MARGIN, spent)
-    p_worse = better(-change, spent)
-    return Contest(len(said), float(first.mean()), float(second.mean()), gained, lost, p, p_not_worse, half, MARGIN, p_worse=p_worse)
+    p, p_not_worse = better_p_value(change, half), not_worse_p_value(change, MARGIN, spent)
+    p_worse = better_p_value(-change, spent)
+    return Comparison(len(said), float(first.mean()), float(second.mean()), gained, lost, p, p_not_worse, half, MARGIN, p_worse=p_worse)
 
 
 def noisy(gold: Any, classes: int, share: float, rng: np.random.Generator) -> Any:

@@ -25,8 +25,7 @@ def draw(cases: Mapping[str, Curves]) -> str:
     """One panel for each case, two in a row. Lines are means over the seeds."""
     from markupsafe import Markup
 
-    from smidgen.judge.charts.axes import picture, tag
-    from smidgen.judge.charts.standalone import standalone
+    from smidgen.judge.charts.axes import picture, standalone, tag
 
     panels = []
     for number, (name, curves) in enumerate(cases.items()):
@@ -39,11 +38,11 @@ def draw(cases: Mapping[str, Curves]) -> str:
 
 
 def _panel(name: str, curves: Curves) -> list[Any]:
-    from smidgen.judge.charts.axes import Frame, Scale, rounded_down, rounded_up, tag
+    from smidgen.judge.charts.axes import PlotFrame, Scale, rounded_down, rounded_up, tag
 
     means = {router: _mean(found) for router, found in curves.items()}
     values = [value for line in means.values() for _, value in line]
-    frame = Frame(Scale(0, 1), Scale(rounded_down(min(values), 0.01), rounded_up(max(values), 0.01)), height=HEIGHT, width=WIDTH)
+    frame = PlotFrame(Scale(0, 1), Scale(rounded_down(min(values), 0.01), rounded_up(max(values), 0.01)), height=HEIGHT, width=WIDTH)
     named = {router for router, _, _ in LINES}
     content = [frame.axes("share that escalates", name, _percent, _percent)]
     for router, line in means.items():

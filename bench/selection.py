@@ -67,9 +67,9 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
     import numpy as np
 
     from smidgen.core.rows import Row
-    from smidgen.data import selecting
+    from smidgen.data import row_selection
+    from smidgen.flows.build.examples import sound_rows
     from smidgen.flows.embedding import embedder
-    from smidgen.flows.selection import sound
     from smidgen.stats import kernel_ridge
 
     embed = embedder()
@@ -94,7 +94,7 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
     def mean(values: list[float]) -> float:
         return sum(values) / len(values)
 
-    good = sound(texts, labels, vectors, None)
+    good = sound_rows(texts, labels, vectors, None)
     start = equal(5, 1)
     rest = np.setdiff1d(np.arange(len(train)), start)
     rows = []
@@ -102,13 +102,13 @@ def _curve(name: str, train: data.Rows, test: data.Rows, sizes: tuple[int, ...])
         count = each * len(names)
         if count >= len(train):
             continue
-        more = selecting.unlabelled(
+        more = row_selection.select_unlabelled(
             [Row(texts[p]) for p in rest], min(count, len(rest)), [Row(texts[p], labels[p]) for p in start], known, 0
         )
-        chosen = [good[p] for p in selecting.labelled(vectors[good], [labels[p] for p in good], count, 0)]
+        chosen = [good[p] for p in row_selection.select_labelled(vectors[good], [labels[p] for p in good], count, 0)]
         found = (
             mean([accuracy(rng.permutation(len(train))[:count]) for _ in range(DRAWS)]),
-            accuracy(selecting.unlabelled([Row(text) for text in texts], count, (), known, 0)),
+            accuracy(row_selection.select_unlabelled([Row(text) for text in texts], count, (), known, 0)),
             mean([accuracy(np.concatenate([start, rng.permutation(rest)[:count]])) for _ in range(DRAWS)]),
             accuracy(np.concatenate([start, rest[more]])),
             mean([accuracy(equal(each, seed)) for seed in range(DRAWS)]),

@@ -207,7 +207,7 @@ def made(context: Context, folder: Path, disk_mb: int) -> World:
 def _version(world: World, name: str, prefix: str) -> Version:
     """A version of a line, with labels of its own, under a certificate; it is the champion."""
     from smidgen.bundles.open import read_manifest
-    from smidgen.flows.learning.enthroning import install
+    from smidgen.flows.learn.promotion import promote
     from smidgen.gateway import certificate as papers
     from smidgen.store.line import Line, is_line
 
@@ -219,7 +219,7 @@ def _version(world: World, name: str, prefix: str) -> Version:
     before = line.read().champion if is_line(line.folder) else line.begin(name).champion
     work = line.folder / f".work-{prefix}" / "bundle"
     shutil.copytree(bundle, work)
-    id = install(line, work, by="hand", why="soak", instead_of=before)
+    id = promote(line, work, by="hand", why="soak", instead_of=before)
     shutil.rmtree(work.parent)
     done = shop.certified(context, line.version(id), sample, world.home)
     paper = papers.read(papers.place(line.version(id)))

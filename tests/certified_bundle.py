@@ -15,10 +15,9 @@ from smidgen.bundles.manifest import Columns, DataEntry, EngineEntry, Manifest
 from smidgen.bundles.pack import pack
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.judge import quality
+from smidgen.judge import classifier_sections
 from smidgen.judge.report import Report
-from smidgen.judge.sections import DataFacts, Mistake
-from smidgen.judge.student_facts import StudentFacts
+from smidgen.judge.sections import DataFacts, Mistake, StudentFacts
 from smidgen.store.hashing import rows_hash
 from smidgen.store.home import home
 
@@ -93,7 +92,7 @@ def make(folder: Path, name: str = "support", recipe: str = "", seed: int = 0, l
         created="2026-01-01T00:00:00+00:00",
         student=StudentFacts(kind="linear"),
         data=DataFacts(test=len(tests), sha256=rows_hash(pairs(200, 1)), test_sha256=rows_hash(tests)),
-        risk_coverage=quality.risk_coverage(rows, [Reply(answer(word), score(word)) for word in words]),
+        risk_coverage=classifier_sections.risk_coverage(rows, [Reply(answer(word), score(word)) for word in words]),
         mistakes=(Mistake(text=tests[0][0], gold="yes", answer="no", score=0.5),),
     )
     (source / "report.json").write_text(report.json_text(), encoding="utf-8")

@@ -70,7 +70,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _timed_for_a_moment() -> Iterator[None]:
     """Builds time each form that they make for seconds; how fast one is here is nothing that a test could hold."""
-    from smidgen.flows import timing
+    from smidgen.flows.build import timing
 
     patch = pytest.MonkeyPatch()
     patch.setattr(timing, "_SECONDS", 0.1)
@@ -123,7 +123,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[Path, Path]) ->
     first."""
     import filelock
 
-    from smidgen.flows.build import build
+    from smidgen.flows.build.pipeline import build
     from smidgen.parts import recipe
 
     train, test = tiny
@@ -154,14 +154,14 @@ def writer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that writes: the starter decoder as it is, asked by a prompt of its own, two texts at a time."""
     import shutil
 
-    from smidgen.bases import finding
+    from smidgen.bases import lookup
     from smidgen.bundles.manifest import EngineEntry, Manifest
     from smidgen.bundles.pack import pack
     from smidgen.core.rows import Row
-    from smidgen.students.prompts import prompt_of
+    from smidgen.students.decoder_training.prompts import prompt_of
     from smidgen.tasks.write import WriteSettings, part
 
-    base = finding.find("smollm2").folder
+    base = lookup.find("smollm2").folder
     folder = tmp_path_factory.mktemp("writer")
     (folder / "files").mkdir()
     shutil.copyfile(next(base.glob("*.gguf")), folder / "files" / "model.gguf")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.certified_bundle import WORDS
 
-from smidgen.store.traffic.shapes import Exchange
-from smidgen.store.traffic.store import Traffic
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import TrafficStore
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 SUBJECTS = ("parcel", "refund", "invoice", "lamp", "voucher", "return", "address", "colour")
@@ -43,7 +43,7 @@ def vectors(texts: Sequence[Any]) -> NDArray[np.float32]:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def capture(store: Traffic, numbers: Sequence[int], new_every: int = 0, asked: str = "support", **more: Any) -> None:
+def capture(store: TrafficStore, numbers: Sequence[int], new_every: int = 0, asked: str = "support", **more: Any) -> None:
     """Store a request for each number, a minute apart by it; every so many are of the new subject."""
     store.add(
         [

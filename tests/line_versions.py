@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.certified_bundle import LABELS, make
 
 from smidgen.bundles.open import read_manifest
-from smidgen.flows.learning.enthroning import install
+from smidgen.flows.learn.promotion import promote
 from smidgen.store.line import Line
 
 
@@ -25,7 +25,7 @@ def line_of(folder: Path, count: int, name: str = "support") -> tuple[Line, list
 def add(line: Line, number: int, instead_of: str | None) -> str:
     """Make a version and promote it; its id."""
     made = version(line, number)
-    return install(line, made, by="learn", why=f"version {number}", instead_of=instead_of)
+    return promote(line, made, by="learn", why=f"version {number}", instead_of=instead_of)
 
 
 def version(line: Line, number: int) -> Path:

@@ -9,14 +9,13 @@ import pytest
 from tests.students.test_encoder import tiny_base  # noqa: F401
 from tests.students.test_tagger import rows, training
 
-from smidgen.bundles.manifest import EngineEntry, Interval, Manifest
+from smidgen.bundles.manifest import EngineEntry, Manifest, MetricInterval
 from smidgen.bundles.pack import pack
 from smidgen.core.parts import Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Delta, Measured, ParityFacts
-from smidgen.judge.student_facts import StudentFacts
+from smidgen.judge.sections import Delta, Measured, ParityFacts, StudentFacts
 from smidgen.parts import recipe, registry
 from smidgen.students.tagger import part as student
 from smidgen.tasks.extract import ExtractSettings
@@ -55,7 +54,7 @@ def manifest(files: tuple[str, ...], options: dict[str, object], method: str) ->
         form={**extract.form(rows(300), ExtractSettings()), "kinds": KINDS},
         engine=EngineEntry(engine="tagger", files=files, options=options, method=method),
         student="tagger",
-        metrics={"f1": Interval(value=0.9, low=0.8, high=1.0, n=40)},
+        metrics={"f1": MetricInterval(value=0.9, low=0.8, high=1.0, n=40)},
         headline="f1",
     )
 

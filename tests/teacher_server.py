@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.local_server import serving
 
-from smidgen.flows import teaching
+from smidgen.flows.build import teaching
 
 Messages = list[dict[str, str]]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.stats.audit import Audit
-from smidgen.stats.certified import Claim, Step, certified, steps
-from smidgen.stats.selective import risk_coverage
+from smidgen.stats.certification import RiskClaim, ThresholdStep, certify_threshold, threshold_steps
+from smidgen.stats.risk_coverage_curve import risk_coverage
+from smidgen.stats.sequential_audit import SequentialAudit
 
 Floats = NDArray[np.float64]
 
@@ -46,14 +46,14 @@ def true_risk(wrong: Floats, share: float) -> float:
     return float(wrong[share >= GRID].mean())
 
 
-def curve(wrong: Floats, rng: np.random.Generator, rows: int = 400) -> list[Step]:
+def curve(wrong: Floats, rng: np.random.Generator, rows: int = 400) -> list[ThresholdStep]:
     """Thresholds as a report gives them, from test rows of its own."""
     u = rng.random(rows)
     errors = rng.random(rows) < np.interp(u, GRID, wrong)
-    return steps([(point.threshold, point.coverage) for point in risk_coverage(1 - u, ~errors)])
+    return threshold_steps([(point.threshold, point.coverage) for point in risk_coverage(1 - u, ~errors)])
 
 
-def drawn(model: str, n: int, claim: Claim, seeds: int) -> list[Drawn]:
+def drawn(model: str, n: int, claim: RiskClaim, seeds: int) -> list[Drawn]:
     """Certify a model on `n` pairs, once a seed."""
     _, wrong = MODELS[model]
     found = []
@@ -61,7 +61,7 @@ def drawn(model: str, n: int, claim: Claim, seeds: int) -> list[Drawn]:
         rng = np.random.default_rng([seed, n])
         tries = curve(wrong, rng)
         u = rng.random(n)
-        outcome = certified(1 - u, (rng.random(n) < np.interp(u, GRID, wrong)).astype(float), tries, claim)
+        outcome = certify_threshold(1 - u, (rng.random(n) < np.interp(u, GRID, wrong)).astype(float), tries, claim)
         share = 0.0 if outcome.threshold is None else 1 - outcome.threshold
         found.append(Drawn(share, true_risk(wrong, share) if share else 0.0))
     return found
@@ -76,7 +76,7 @@ REPEATS = {
 _TEXTS = 2000
 
 
-def repeating(kind: str, model: str, n: int, claim: Claim, seeds: int, distinct: bool) -> list[Drawn]:
+def repeating(kind: str, model: str, n: int, claim: RiskClaim, seeds: int, distinct: bool) -> list[Drawn]:
     """Certify on a fair sample of `n` requests of traffic whose texts repeat, once a seed; counted as requests or as distinct texts. The
     true risk is that of requests to come, which are drawn as the sample was."""
     wrong, found = MODELS[model][1], []
@@ -94,7 +94,7 @@ def repeating(kind: str, model: str, n: int, claim: Claim, seeds: int, distinct:
             weight[0] = -exponent
         rows = rng.choice(texts, n, p=weight / weight.sum())
         rows = np.unique(rows) if distinct else rows
-        threshold = certified(1 - u[rows], loss[rows], tries, claim).threshold
+        threshold = certify_threshold(1 - u[rows], loss[rows], tries, claim).threshold
         above = weight * (1 - u >= threshold) if threshold is not None else np.zeros(texts)
         found.append(Drawn(float(above.sum() / weight.sum()), float((above * loss).sum() / above.sum()) if above.any() else 0.0))
     return found
@@ -112,31 +112,31 @@ class Population:
 
     scores: Floats
     losses: Floats
-    tries: list[Step]
+    tries: list[ThresholdStep]
 
     @classmethod
     def of(cls, bundle: Path, file: Path) -> Population:
         """A bundle's answers to a data file."""
         from smidgen.core.progress import Silent
-        from smidgen.flows import calibration_sample, losses
-        from smidgen.flows.live import load
+        from smidgen.flows.certify import calibration_sample, losses
+        from smidgen.flows.local_model import load
         from smidgen.judge import report
 
         with closing(load(bundle, 1)) as model:
-            rows = calibration_sample.of_file(model, file, None, None, Silent()).rows
+            rows = calibration_sample.read_pairs(model, file, None, None, Silent()).rows
             replies = model.predict([row.input for row in rows])
-            lost = losses.chosen("likeness", model.task, model.form).of(rows, replies)
+            lost = losses.choose_loss("likeness", model.task, model.form).of(rows, replies)
             known = report.read(model.folder / "report.json").risk_coverage
         assert known is not None
         scores = np.array([reply.score for reply in replies], dtype=np.float64)
-        return cls(scores, lost, steps([(point.threshold, point.coverage) for point in known.points]))
+        return cls(scores, lost, threshold_steps([(point.threshold, point.coverage) for point in known.points]))
 
-    def drawn(self, n: int, claim: Claim, seeds: int) -> list[Drawn]:
+    def drawn(self, n: int, claim: RiskClaim, seeds: int) -> list[Drawn]:
         """Certify on `n` of the rows, drawn evenly and put back, once a seed."""
         found = []
         for seed in range(seeds):
             at = np.random.default_rng([seed, n]).integers(0, len(self.scores), n)
-            threshold = certified(self.scores[at], self.losses[at], self.tries, claim).threshold
+            threshold = certify_threshold(self.scores[at], self.losses[at], self.tries, claim).threshold
             above = self.scores >= threshold if threshold is not None else np.zeros(len(self.scores), dtype=np.bool_)
             found.append(Drawn(float(above.mean()), float(self.losses[above].mean()) if above.any() else 0.0))
         return found
@@ -148,10 +148,10 @@ class Population:
         return float((within[-1] + 1) / len(order)) if len(within) else 0.0
 
 
-def delay(before: float, after: float, good: int, most: int, seed: int, claim: Claim) -> int | None:
+def delay(before: float, after: float, good: int, most: int, seed: int, claim: RiskClaim) -> int | None:
     """Audits from the moment the risk rises until the certificate is revoked; None where it is not within `most`, 0 where it was before."""
     rng = np.random.default_rng([seed, good])
-    audit = Audit(claim.alpha, claim.delta)
+    audit = SequentialAudit(claim.alpha, claim.delta)
     risks = np.concatenate([np.full(good, before), np.full(most, after)])
     for number, wrong in enumerate((rng.random(len(risks)) < risks).tolist(), 1):
         if audit.observe(float(wrong)):
@@ -159,7 +159,9 @@ def delay(before: float, after: float, good: int, most: int, seed: int, claim: C
     return None
 
 
-def lossy(risk: float, lost: float, most: int, seed: int, claim: Claim, where: str = "any", drops: bool = False) -> tuple[int | None, int]:
+def lossy(
+    risk: float, lost: float, most: int, seed: int, claim: RiskClaim, where: str = "any", drops: bool = False
+) -> tuple[int | None, int]:
     """Audits drawn until the certificate is revoked, None where it is not within `most`; and until it is where lost ones are dropped,
     as it was once, 0 where it never is, or with `drops` off.
 
@@ -172,7 +174,7 @@ def lossy(risk: float, lost: float, most: int, seed: int, claim: Claim, where: s
         gone = wrong & (rng.random(most) < lost / risk)
     elif where == "together":
         gone = np.repeat(rng.random(-(-most // 20)) < lost, 20)[:most]
-    audit, dropping, at, without = Audit(claim.alpha, claim.delta), Audit(claim.alpha, claim.delta), 0, 0
+    audit, dropping, at, without = SequentialAudit(claim.alpha, claim.delta), SequentialAudit(claim.alpha, claim.delta), 0, 0
     for number, (loss, away) in enumerate(zip(wrong.tolist(), gone.tolist(), strict=True), 1):
         if drops and not away and not without and dropping.observe(float(loss)):
             without = number
@@ -183,7 +185,7 @@ def lossy(risk: float, lost: float, most: int, seed: int, claim: Claim, where: s
     return at or None, without
 
 
-def _row(name: str, n: int, found: list[Drawn], claim: Claim) -> str:
+def _row(name: str, n: int, found: list[Drawn], claim: RiskClaim) -> str:
     shares = np.array([one.share for one in found])
     over = np.mean([one.risk > claim.alpha for one in found])
     return f"| {name} | {n:,} | {(shares > 0).mean():.1%} | {np.median(shares):.0%} | {over:.1%} |"
@@ -191,7 +193,7 @@ def _row(name: str, n: int, found: list[Drawn], claim: Claim) -> str:
 
 def main() -> None:
     """Print the tables."""
-    claim, seeds = Claim(0.05, 0.05), 500
+    claim, seeds = RiskClaim(0.05, 0.05), 500
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, help="a real model, in place of the simulated ones")
     parser.add_argument("--data", type=Path, help="labelled rows that it has not seen: all its traffic")

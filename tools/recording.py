@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-from smidgen.cli.hybrid.recording import FILE, MARK, sample
+from smidgen.cli.hybrid_demo.recorded_model import FILE, MARK, sample
 from smidgen.store.hashing import rows_hash
 
 SHARE = 0.02

@@ -17,10 +17,10 @@ from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import GateError, InputError, SmidgenError
 from smidgen.core.metrics import Metric
-from smidgen.flows.live import load
-from smidgen.flows.redaction import SHIPPED, Finder
+from smidgen.flows.local_model import load
+from smidgen.flows.redaction_model import SHIPPED, PersonalDataFinder
 from smidgen.judge import quality_gate, report
-from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge.quality_gate import GateSettings
 from smidgen.parts import recipe
 
 MOST_BYTES = 17_000_000
@@ -37,7 +37,7 @@ def ship(source: Path, out: Path = SHIPPED) -> Bundle:
         GateError: its report says that a gate of its recipe was not met, or was never measured.
     """
     bundle = open_bundle(source)
-    Finder(load(source, 1))
+    PersonalDataFinder(load(source, 1))
     if not bundle.manifest.engine.method.startswith("int8"):
         raise InputError(
             "this bundle was not made small", value=bundle.manifest.engine.method, todo='Build it with compress.method = "int8-dynamic".'

@@ -19,10 +19,10 @@ from smidgen.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from smidgen.core.progress import Progress
-    from smidgen.data.teacher.privacy import Redactor
-    from smidgen.flows.build import Built
-    from smidgen.flows.checking import Checked
-    from smidgen.flows.live import Model
+    from smidgen.flows.build.pipeline import BuildResult
+    from smidgen.flows.data_check import DataCheck
+    from smidgen.flows.local_model import Model
+    from smidgen.privacy.redactor import Redactor
 
 __all__ = ["__version__", "build", "check", "load", "redactor"]
 
@@ -35,7 +35,7 @@ def build(
     fresh: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Built:
+) -> BuildResult:
     """Build a bundle: read, train, make small, measure, pass the gate, pack.
 
     Args:
@@ -51,7 +51,7 @@ def build(
         GateError: the model does not meet its gate; nothing is shipped.
         MissingExtra: smidgen was installed without `[train]`.
     """
-    from smidgen.flows.build import build as run
+    from smidgen.flows.build.pipeline import build as run
     from smidgen.parts.recipe import make, read
 
     made = make(recipe, overrides) if isinstance(recipe, Mapping) else read(Path(recipe), overrides)
@@ -69,7 +69,7 @@ def check(
     overrides: Sequence[str] = (),
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Checked:
+) -> DataCheck:
     """Look through a data file for what decides a model's quality: `check("tickets.csv").inspection.findings`; `.fix(out)` mends a copy.
 
     Args:
@@ -84,14 +84,14 @@ def check(
     Raises:
         DataError: the file cannot be read; names the row and the column.
     """
-    from smidgen.flows.checking import check as run
+    from smidgen.flows.data_check import check_data as run
 
     return run(file, test=test, input=input, label=label, task=task, overrides=overrides, threads=threads, progress=progress)
 
 
 def load(path: str | Path, threads: int | None = None) -> Model:
     """Open a bundle, verify every hash, load its weights. Raises BundleError, naming the file, for one that must not be opened."""
-    from smidgen.flows.live import load as run
+    from smidgen.flows.local_model import load as run
 
     return run(path, threads)
 
@@ -118,6 +118,6 @@ def redactor(bundle: str | Path | None = None, *, kinds: Sequence[str] = (), thr
         BundleError: no model comes with this smidgen, or the bundle must not be opened.
         InputError: the bundle does not find spans, or knows no such kind.
     """
-    from smidgen.flows.redaction import redactor as run
+    from smidgen.flows.redaction_model import redactor as run
 
     return run(bundle, kinds, threads)

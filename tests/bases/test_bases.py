@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.bases import finding, hub, package
+from smidgen.bases import hub, lookup
+from smidgen.bases import starter as starter_module
 from smidgen.bases.starter import Starter, starters
 from smidgen.core.errors import BaseError, UnknownPart
 
@@ -55,14 +56,14 @@ def test_a_base_whose_hash_differs_is_refused(tmp_path: Path, monkeypatch: pytes
 
 def test_a_download_that_is_not_the_published_one_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = starter(tmp_path, monkeypatch)
-    monkeypatch.setattr(finding, "starters", lambda: {"small": made})
-    monkeypatch.setattr(package, "fetch", lambda _, out: (out / "model.safetensors").write_bytes(b"other"))
+    monkeypatch.setattr(lookup, "starters", lambda: {"small": made})
+    monkeypatch.setattr(starter_module, "fetch_package", lambda _, out: (out / "model.safetensors").write_bytes(b"other"))
     with pytest.raises(BaseError, match="SHA-256 differs"):
-        finding.pull("small")
+        lookup.pull("small")
     assert not made.folder.exists()
     assert not list(made.folder.parent.glob("*.part"))
-    monkeypatch.setattr(package, "fetch", lambda _, out: (out / "model.safetensors").write_bytes(b"weights"))
-    assert finding.pull("small").folder == made.folder
+    monkeypatch.setattr(starter_module, "fetch_package", lambda _, out: (out / "model.safetensors").write_bytes(b"weights"))
+    assert lookup.pull("small").folder == made.folder
 
 
 def test_a_hub_that_cannot_be_reached_fails_in_seconds_and_names_the_ways_round(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,16 +78,16 @@ def test_a_hub_that_cannot_be_reached_fails_in_seconds_and_names_the_ways_round(
 
 def test_names_that_are_no_base_say_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UnknownPart, match="Did you mean 'minilm'"):
-        finding.find("minilmm")
+        lookup.find("minilmm")
     with pytest.raises(BaseError, match=r"lacks config\.json, tokenizer\.json, model\.safetensors"):
-        finding.find(str(tmp_path))
+        lookup.find(str(tmp_path))
 
 
 def test_a_folder_is_a_base(tmp_path: Path) -> None:
     for name in ("tokenizer.json", "model.safetensors"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
-    found = finding.find(str(tmp_path))
+    found = lookup.find(str(tmp_path))
     assert (found.folder, found.family, len(found.sha256)) == (tmp_path, "encoder", 64)
 
 
@@ -113,8 +114,8 @@ def test_what_is_hashed_is_what_is_read(tmp_path: Path) -> None:
     from tests.students.tiny_decoder import tiny_decoder
 
     from smidgen.store.hashing import file_hash
-    from smidgen.store.weights import weight_files
-    from smidgen.students.decoder_weights import weights_of
+    from smidgen.store.weight_files import weight_files
+    from smidgen.students.decoder_training.files import weights_of
 
     folder = tiny_decoder(tmp_path / "one")
     before = weights_of(folder)
@@ -124,7 +125,7 @@ def test_what_is_hashed_is_what_is_read(tmp_path: Path) -> None:
         save_file({name: torch.zeros_like(before[name]), "other.weight": torch.zeros(1)}, folder / f"{stray}.safetensors")
     after = weights_of(folder)
     assert set(after) == set(before) and torch.equal(after[name], before[name]) and bool(before[name].any())
-    assert finding.find(str(folder)).sha256 == file_hash(folder / "model.safetensors")
+    assert lookup.find(str(folder)).sha256 == file_hash(folder / "model.safetensors")
 
     lone = tmp_path / "gguf"
     lone.mkdir()
@@ -144,10 +145,10 @@ def test_without_a_network_a_pull_says_at_once_what_to_copy(tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # the hub's client comes with the extra `train` alone
     for name in [name for name in os.environ if name.startswith("PIP_EXTRA")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(package, "_installed", lambda starter: None)
+    monkeypatch.setattr(starter_module, "_installed", lambda starter: None)
     began = time.monotonic()
     with pytest.raises(BaseError, match=r"pip could not get the package") as told:
-        finding.pull("minilm")
+        lookup.pull("minilm")
     assert time.monotonic() - began < 20, "pip alone tries for half a minute"
     said = str(told.value)
     assert str(tmp_path / "home" / "bases" / "minilm") in said and "--base ./folder" in said and "smidgen kit" in said

@@ -12,11 +12,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from smidgen.bases import folder as folders
-from smidgen.bases.decoder_files import FILES, complete, config_of
-from smidgen.bases.finding import find
-from smidgen.bases.gguf_tokenizer import tokenizer_of
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError
-from smidgen.store.gguf_facts import facts_of, tensors_of
+from smidgen.gguf.config import FILES, config_of, write_missing_files
+from smidgen.gguf.header import read_metadata, read_tensor_shapes
+from smidgen.gguf.tokenizer import tokenizer_of
 
 TEXTS = (
     "Hello 1234 wörld\n\n  x",
@@ -73,7 +73,7 @@ def smollm2() -> Path:
 
 
 def test_the_facts_of_the_starter(smollm2: Path) -> None:
-    facts, shapes = facts_of(smollm2), tensors_of(smollm2)
+    facts, shapes = read_metadata(smollm2), read_tensor_shapes(smollm2)
     assert (facts["general.architecture"], facts["llama.block_count"], facts["tokenizer.ggml.pre"]) == ("llama", 30, "smollm")
     assert facts["tokenizer.ggml.tokens"][:2] == ["<|endoftext|>", "<|im_start|>"]
     assert len(facts["tokenizer.ggml.tokens"]) == 49152 and len(facts["tokenizer.ggml.merges"]) == 48900
@@ -83,7 +83,7 @@ def test_the_facts_of_the_starter(smollm2: Path) -> None:
 
 
 def test_the_starter_has_what_training_needs(smollm2: Path, tmp_path: Path) -> None:
-    complete(tmp_path, smollm2)
+    write_missing_files(tmp_path, smollm2)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(FILES)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     expected = {"architectures": ["LlamaForCausalLM"], "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30}
@@ -97,13 +97,13 @@ def test_the_starter_has_what_training_needs(smollm2: Path, tmp_path: Path) -> N
 
 def test_what_is_there_is_left_as_it_is(smollm2: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    complete(tmp_path, smollm2)
+    write_missing_files(tmp_path, smollm2)
     assert (tmp_path / "config.json").read_text(encoding="utf-8") == "{}"
     assert (tmp_path / "tokenizer.json").is_file()
 
 
 def test_the_starter_s_tokenizer(smollm2: Path, tmp_path: Path) -> None:
-    complete(tmp_path, smollm2)
+    write_missing_files(tmp_path, smollm2)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert tokenizer.get_vocab_size() == 49152
     assert tokenizer.encode("Hello 1234 wörld\n\n  x").ids == [19556, 216, 33, 34, 35, 36, 267, 29989, 400, 8866, 1792]
@@ -116,7 +116,7 @@ def test_the_starter_s_tokenizer(smollm2: Path, tmp_path: Path) -> None:
 
 def test_transformers_takes_the_files(smollm2: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    complete(tmp_path, smollm2)
+    write_missing_files(tmp_path, smollm2)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     rendered = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True)
     assert rendered.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
@@ -189,23 +189,23 @@ def test_a_malformed_file_is_refused_by_name(raw: bytes, message: str, tmp_path:
     file = tmp_path / "wrong.gguf"
     file.write_bytes(raw)
     with pytest.raises(BaseError, match=message) as caught:
-        tensors_of(file)
+        read_tensor_shapes(file)
     assert "wrong.gguf" in str(caught.value)
 
 
 def test_every_cut_of_a_file_is_refused(tmp_path: Path) -> None:
     whole = gguf(tmp_path / "x.gguf", ONE | {"n": number(7), "t": texts(["a", "b"]), "i": numbers([1, -2])}, {"w": (2, 3)}).read_bytes()
-    assert facts_of(tmp_path / "x.gguf") == {"general.architecture": "llama", "n": 7, "t": ["a", "b"], "i": [1, -2]}
-    assert tensors_of(tmp_path / "x.gguf") == {"w": (2, 3)}
+    assert read_metadata(tmp_path / "x.gguf") == {"general.architecture": "llama", "n": 7, "t": ["a", "b"], "i": [1, -2]}
+    assert read_tensor_shapes(tmp_path / "x.gguf") == {"w": (2, 3)}
     refused = 0
     for length in range(len(whole)):
         (tmp_path / "cut.gguf").write_bytes(whole[:length])
         with pytest.raises(BaseError):
-            tensors_of(tmp_path / "cut.gguf")
+            read_tensor_shapes(tmp_path / "cut.gguf")
         refused += 1
     assert refused == len(whole) > 100
     with pytest.raises(BaseError, match=r"cannot be opened.*none\.gguf"):
-        facts_of(tmp_path / "none.gguf")
+        read_metadata(tmp_path / "none.gguf")
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,5 @@ def there(module: str, name: str) -> bool:
 
 
 def test_a_name_that_is_gone_is_seen() -> None:
-    assert not there("smidgen.students.trimming", "kept_ids")
-    assert there("smidgen.students.trimming", "trim") and there("smidgen.students", "keeping")
+    assert not there("smidgen.students.vocabulary", "kept_ids")
+    assert there("smidgen.students.vocabulary", "trim") and there("smidgen.students", "keeping")

@@ -13,7 +13,7 @@ from bench.border import Text
 from bench.data import NoData
 from bench.overmasking import EITHER, TEXTS, TRUTH, Found
 
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.privacy.redactor import Redactor
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"

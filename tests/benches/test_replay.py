@@ -24,7 +24,7 @@ from bench.replaying import (
     noisy,
 )
 
-from smidgen.data.sides import Side
+from smidgen.data.splits import SplitSide
 
 CLASSES, WIDTH = 6, 24
 
@@ -35,7 +35,9 @@ def traffic(n: int = 3000, blur: float = 0.25, seed: int = 0) -> Traffic:
     gold = rng.integers(CLASSES, size=n)
     vectors = np.eye(WIDTH)[gold] + rng.normal(scale=blur, size=(n, WIDTH))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    sides = [(Side.CHOOSING if rng.random() < 0.4 else Side.CERTIFYING) if rng.random() < 0.2 else Side.LEARNING for _ in range(n)]
+    sides = [
+        (SplitSide.CHOOSING if rng.random() < 0.4 else SplitSide.CERTIFYING) if rng.random() < 0.2 else SplitSide.LEARNING for _ in range(n)
+    ]
     return Traffic(vectors, gold, gold.copy(), sides, CLASSES)
 
 
@@ -98,7 +100,7 @@ def test_a_changed_meaning_is_found_by_the_audits() -> None:
 def test_held_out_texts_are_never_answered_where_they_are_put_aside() -> None:
     given = traffic()
     trace = Gateway(given, Policy(aside=True), 0).run()
-    held = np.array([side is not Side.LEARNING for side in given.sides])
+    held = np.array([side is not SplitSide.LEARNING for side in given.sides])
     assert trace.share() > 0.3 and not (trace.who[held] == LOCAL).any()
 
 
@@ -142,7 +144,7 @@ def test_a_label_is_learnt_from_five_rows_on_and_a_version_that_lost_one_is_kept
         return kernel(shown, learning, choosing)
 
     said = given.said % 5
-    learning = [at for at in range(800) if given.sides[at] is Side.LEARNING]
+    learning = [at for at in range(800) if given.sides[at] is SplitSide.LEARNING]
     said[learning[:4]] = 5
     gateway = Gateway(Traffic(given.vectors, said, said, given.sides, CLASSES), Policy(), 0, teach)
     gateway.captured = list(range(800))

@@ -6,7 +6,7 @@ import json
 import re
 
 from smidgen.bundles.card import model_card
-from smidgen.bundles.manifest import BaseEntry, DataEntry, EngineEntry, Interval, Licence, Manifest
+from smidgen.bundles.manifest import BaseEntry, DataEntry, EngineEntry, Licence, Manifest, MetricInterval
 
 DIGEST = "0123456789abcdef" * 4
 SECTIONS = [
@@ -37,7 +37,7 @@ def _manifest(**changes: object) -> Manifest:
         "data": DataEntry(sha256=DIGEST[::-1], rows={"train": 1234}, licence="CC-BY-4.0"),
         "licences": (Licence(what="base", licence="Apache-2.0"), Licence(what="data", licence="CC-BY-4.0")),
         "student": "encoder",
-        "metrics": {"accuracy": Interval(value=0.941, low=0.932, high=0.949, n=3080)},
+        "metrics": {"accuracy": MetricInterval(value=0.941, low=0.932, high=0.949, n=3080)},
         "headline": "accuracy",
     }
     return Manifest.model_validate({**facts, **changes})
@@ -199,7 +199,7 @@ def _writer() -> Manifest:
         headline="rougeL",
         form={"instruction": "Describe the product.", "attributes": True},
         engine=EngineEntry(engine="llama", files=("model.gguf",), options=options, method="q4_1"),
-        metrics={"rougeL": Interval(value=0.683, low=0.673, high=0.693, n=630)},
+        metrics={"rougeL": MetricInterval(value=0.683, low=0.673, high=0.693, n=630)},
     )
 
 

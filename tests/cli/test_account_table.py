@@ -13,13 +13,13 @@ from tests.certified_bundle import certified_bundle  # noqa: F401
 
 from smidgen.cli.main import code
 from smidgen.cli.screen import out
-from smidgen.flows.account import account
-from smidgen.gateway.budget import today
-from smidgen.stats.log_buckets import ERROR, bucket
-from smidgen.store import account as accounts
-from smidgen.store import shelf
-from smidgen.store.account import Entry, Key, Price, Sums, Wait
-from smidgen.store.ledger import NANO
+from smidgen.flows.status_report import read_account
+from smidgen.stats.wait_histogram import ERROR, bucket
+from smidgen.store import bundle_list
+from smidgen.store import usage_records as accounts
+from smidgen.store.spending_ledger import NANO
+from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket
+from smidgen.usage.daily_budget import today
 
 from .test_status import certified
 
@@ -34,17 +34,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write(back: int, requests: int, now: datetime = NOW, **more: int) -> None:
     """So many local answers of 20 ms, and one escalated, so many days ago."""
     day = today(now - timedelta(days=back))
-    local, up = Key(day, "support", "local", ""), Key(day, "support", "upstream", "score")
-    waits = Counter({Wait(day, "support", "local", bucket(0.02)): requests, Wait(day, "support", "upstream", bucket(0.5)): 1})
-    entries = {local: Entry(requests=requests, waited=20_000 * requests, saved=NANO, **more), up: Entry(requests=1, spent=2 * NANO)}
-    price = Price(day, "gpt-6-luna", 0.1, 0.5, "list price of GPT-6 Luna on 2026-09-22")
-    accounts.add(Sums(entries, waits, {price}), f"back-{back}", 1, day)
+    local, up = UsageKey(day, "support", "local", ""), UsageKey(day, "support", "upstream", "score")
+    waits = Counter({WaitBucket(day, "support", "local", bucket(0.02)): requests, WaitBucket(day, "support", "upstream", bucket(0.5)): 1})
+    entries = {
+        local: UsageTotals(requests=requests, waited=20_000 * requests, saved=NANO, **more),
+        up: UsageTotals(requests=1, spent=2 * NANO),
+    }
+    price = DayPrice(day, "gpt-6-luna", 0.1, 0.5, "list price of GPT-6 Luna on 2026-09-22")
+    accounts.add(UsageSums(entries, waits, {price}), f"back-{back}", 1, day)
 
 
 def test_days_are_added_up_and_those_before_are_left_out() -> None:
     for back, requests in ((0, 3), (6, 5), (7, 7), (29, 11), (30, 13)):
         write(back, requests)
-    found = account(30, NOW)
+    found = read_account(30, NOW)
     spans = [(period["days"], period["from"], period["total"]["local"], period["total"]["upstream"]) for period in found["periods"]]
     assert spans == [(1, "2026-03-31", 3, 1), (7, "2026-03-25", 8, 2), (30, "2026-03-02", 26, 4)]
     assert [(one["day"], one["models"][0]["local"]) for one in found["by_day"]] == [
@@ -56,8 +59,8 @@ def test_days_are_added_up_and_those_before_are_left_out() -> None:
     week = found["periods"][1]["total"]
     assert week["share_local"] == 0.8 and (week["spent"]["usd"], week["saved"]["usd"]) == (4.0, 2.0)
     assert week["latency_ms"]["local"]["p50"] == pytest.approx(20, rel=ERROR) and week["latency_ms"]["local"]["mean"] == 20.0
-    assert [period["days"] for period in account(3, NOW)["periods"]] == [1, 3]
-    assert account(400, NOW)["periods"][-1]["total"]["local"] == 39
+    assert [period["days"] for period in read_account(3, NOW)["periods"]] == [1, 3]
+    assert read_account(400, NOW)["periods"][-1]["total"]["local"] == 39
 
 
 def test_it_is_shown_with_the_certificate_and_the_audits_beside(
@@ -65,13 +68,13 @@ def test_it_is_shown_with_the_certificate_and_the_audits_beside(
     capsys: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shelf.remember(certified_bundle)
+    bundle_list.remember(certified_bundle)
     certified(certified_bundle)
     now = datetime.now(UTC)
     write(0, 9, now, estimated=3_600_000_000)
     write(3, 9, now)
     for why, count in (("agreed", 4), ("disagreed", 1), ("unanswered", 2)):
-        accounts.add(Sums({Key(today(now), "support", "audit", why): Entry(requests=count)}), why, 1, today(now))
+        accounts.add(UsageSums({UsageKey(today(now), "support", "audit", why): UsageTotals(requests=count)}), why, 1, today(now))
     for width in (160, 80):
         monkeypatch.setattr(out, "_width", width)
         assert code(["status", "--days", "7"]) == 0
@@ -80,7 +83,7 @@ def test_it_is_shown_with_the_certificate_and_the_audits_beside(
         for cell in ("valid, 4 of 5 agreed", "90%", "$2.0000", "~$1.0000", "21 / 21", "~1 Wh", "10 W a busy core", "GPT-6 Luna on"):
             assert cell in shown, (width, cell)
         assert "…" not in shown and "cached" not in shown
-    accounts.add(Sums({Key(today(now), "support", "cache", "score"): Entry(requests=10)}), "cache", 1, today(now))
+    accounts.add(UsageSums({UsageKey(today(now), "support", "cache", "score"): UsageTotals(requests=10)}), "cache", 1, today(now))
     assert code(["status", "--days", "1"]) == 0
     shown = capsys.readouterr().out
     assert "cached: share" in shown and "45%" in shown and "50%" in shown
@@ -91,7 +94,7 @@ def test_it_is_shown_with_the_certificate_and_the_audits_beside(
 
 def test_a_name_in_square_brackets_is_no_colour(capsys: Any) -> None:
     name, day = "[red]team[/red]", today()
-    accounts.add(Sums({Key(day, name, "local", ""): Entry(requests=1)}), "one", 1, day)
+    accounts.add(UsageSums({UsageKey(day, name, "local", ""): UsageTotals(requests=1)}), "one", 1, day)
     assert code(["status", "--days", "1"]) == 0
     assert name in capsys.readouterr().out
 

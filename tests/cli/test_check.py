@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from smidgen.cli.main import code
-from smidgen.flows import checking
+from smidgen.flows import data_check
 
 
 @pytest.fixture(autouse=True)
 def _without_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """The words alone judge: quick, and nothing needs to be fetched."""
-    monkeypatch.setattr(checking, "embedder", lambda base=None, threads=None: None)
+    monkeypatch.setattr(data_check, "embedder", lambda base=None, threads=None: None)
 
 
 def table(folder: Path, rows: list[str], name: str = "tickets.csv") -> Path:

@@ -17,14 +17,12 @@ from tests.line_versions import line_of
 
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError, UnknownPart
-from smidgen.flows.certifying import Terms, certify, revoke
-from smidgen.flows.costing import Asked, reckoned
-from smidgen.flows.live import load
-from smidgen.judge import cost
+from smidgen.flows.certify.certification import CertificateTerms, certify, revoke
+from smidgen.flows.cost_report import CostQuestion, reckon_cost
+from smidgen.flows.local_model import load
+from smidgen.judge import cost_estimate
 from smidgen.judge.report import Report
-from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, Speed, TrainingFacts
-from smidgen.judge.student_facts import StudentFacts
-from smidgen.judge.teacher_facts import TeacherFacts
+from smidgen.judge.sections import AtRisk, CoveragePoint, RiskCoverage, SpeedFacts, StudentFacts, TeacherFacts, TrainingFacts
 from smidgen.store.line import Line
 
 PRICES = {
@@ -45,7 +43,10 @@ def prices(tmp_path: Path) -> str:
 
 def bundle(folder: Path, **changes: Any) -> Path:
     """A folder with a report: 300 tokens in, 20 out, 50 texts a second, two hours of training."""
-    speed, training = Speed(texts_per_second=50.0, threads=2), TrainingFacts(seconds=7200.0, energy_wh=30.0, energy_method="rapl: counters")
+    speed, training = (
+        SpeedFacts(texts_per_second=50.0, threads=2),
+        TrainingFacts(seconds=7200.0, energy_wh=30.0, energy_method="rapl: counters"),
+    )
     facts: dict[str, Any] = {
         "name": "shop",
         "task": "classify",
@@ -53,7 +54,7 @@ def bundle(folder: Path, **changes: Any) -> Path:
         "student": StudentFacts(kind="encoder"),
         "speed": speed,
         "training": training,
-        "cost": cost.estimate(300, 20, texts_per_second=50.0, machine_usd_per_hour=0.2),
+        "cost": cost_estimate.estimate(300, 20, texts_per_second=50.0, machine_usd_per_hour=0.2),
         **changes,
     }
     folder.mkdir()
@@ -171,11 +172,11 @@ def test_a_chart_whose_name_is_of_another_kind_is_refused(
 
 
 def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, tmp_path: Path, prices: str) -> None:  # noqa: F811
-    asked = Asked(1000, bundle=certified_bundle, tokens_in=1, tokens_out=1, prices=Path(prices))
-    assert reckoned(asked).local.source == "assumed" and reckoned(asked).asked.share_local == 0.8
+    asked = CostQuestion(1000, bundle=certified_bundle, tokens_in=1, tokens_out=1, prices=Path(prices))
+    assert reckon_cost(asked).local.source == "assumed" and reckon_cost(asked).asked.share_local == 0.8
     with closing(load(certified_bundle, 1)) as model:
-        paper = certify(model, write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000)), Terms()).certificate
-    found = reckoned(asked)
+        paper = certify(model, write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000)), CertificateTerms()).certificate
+    found = reckon_cost(asked)
     said = f"as its certificate says: {paper.answering[0].answered:,} of the 1,500 requests of its sample may be answered"
     assert found.asked.share_local == paper.share and said in " ".join(found.assumptions)
     assert {**found.json()["share_local_from"], "said": ""} == {
@@ -184,10 +185,10 @@ def test_a_certificate_says_what_share_may_be_answered(certified_bundle: Path, t
         "said": "",
         "certificate": paper.id,
     }
-    told = reckoned(replace(asked, share_local=0.3))
+    told = reckon_cost(replace(asked, share_local=0.3))
     assert (told.local.source, told.asked.share_local) == ("flag", 0.3) and "as you say" in " ".join(told.assumptions)
     revoke(certified_bundle, "new products")
-    later = reckoned(asked)
+    later = reckon_cost(asked)
     assert (later.local.source, later.asked.share_local) == ("assumed", 0.8)
     assert "assumed, for support.certificate.json does not hold (revoked: new products" in " ".join(later.assumptions)
 
@@ -199,12 +200,12 @@ def test_of_a_line_its_champion_is_reckoned_with(certified_bundle: Path, tmp_pat
         told = json.loads((line.version(id) / "report.json").read_text(encoding="utf-8"))
         told["speed"]["texts_per_second"] = 100.0 + number
         (line.version(id) / "report.json").write_text(json.dumps(told), encoding="utf-8")
-    found = reckoned(Asked(1000, bundle=line.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
+    found = reckon_cost(CostQuestion(1000, bundle=line.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
     assert found.asked.texts_per_second == 101.0 and found.asked.bundle == line.version(champion)
     empty = Line(tmp_path / "empty")
     empty.begin("empty")
     with pytest.raises(InputError, match="no champion yet"):
-        reckoned(Asked(1000, bundle=empty.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
+        reckon_cost(CostQuestion(1000, bundle=empty.folder, tokens_in=1, tokens_out=1, prices=Path(prices)))
 
 
 @pytest.mark.parametrize(
@@ -223,10 +224,10 @@ def test_what_cannot_be_reckoned_is_wrong_usage(prices: str, capsys: pytest.Capt
 
 
 def test_old_prices_are_said_to_be_old(prices: str) -> None:
-    asked = Asked(1000, tokens_in=1, tokens_out=1, prices=Path(prices))
-    late = " ".join(reckoned(asked, datetime.date(2027, 4, 1)).assumptions)
+    asked = CostQuestion(1000, tokens_in=1, tokens_out=1, prices=Path(prices))
+    late = " ".join(reckon_cost(asked, datetime.date(2027, 4, 1)).assumptions)
     assert "That is 132 days ago: look them up." in late
-    assert "days ago" not in " ".join(reckoned(asked, datetime.date(2026, 11, 25)).assumptions)
+    assert "days ago" not in " ".join(reckon_cost(asked, datetime.date(2026, 11, 25)).assumptions)
 
 
 def test_an_old_price_in_a_new_list_is_said_to_be_old(tmp_path: Path) -> None:
@@ -234,14 +235,14 @@ def test_an_old_price_in_a_new_list_is_said_to_be_old(tmp_path: Path) -> None:
     aged = json.loads(json.dumps(PRICES))
     aged["models"][0]["date"] = "2020-05-01"
     own.write_text(json.dumps(aged), encoding="utf-8")
-    asked, day = Asked(1000, tokens_in=1, tokens_out=1, prices=own), datetime.date(2026, 11, 25)
-    assert "Old are the prices of Big of 2020-05-01 (2399 days): look them up." in " ".join(reckoned(asked, day).assumptions)
-    assert "Old" not in " ".join(reckoned(replace(asked, models=("Small",)), day).assumptions), "one that is not used does not matter"
+    asked, day = CostQuestion(1000, tokens_in=1, tokens_out=1, prices=own), datetime.date(2026, 11, 25)
+    assert "Old are the prices of Big of 2020-05-01 (2399 days): look them up." in " ".join(reckon_cost(asked, day).assumptions)
+    assert "Old" not in " ".join(reckon_cost(replace(asked, models=("Small",)), day).assumptions), "one that is not used does not matter"
 
 
 @pytest.mark.parametrize("name", ["gpt-6-luna", "openai/gpt-6-luna", "GPT 6 Luna", "gpt_6_luna", "gpt-6 LUNA"])
 def test_a_model_may_be_spelt_as_the_gateway_knows_it(name: str) -> None:
-    found = reckoned(Asked(1000, tokens_in=1, tokens_out=1, models=(name, "GPT-6 Luna")))
+    found = reckon_cost(CostQuestion(1000, tokens_in=1, tokens_out=1, models=(name, "GPT-6 Luna")))
     assert [one.model.name for one in found.against] == ["GPT-6 Luna"]
 
 
@@ -249,14 +250,14 @@ def test_a_spelling_of_two_models_is_none_of_either(tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     twins = [{"name": name, "input": 1, "output": 1, "date": "2026-11-20"} for name in ("us/Big", "eu/Big", "\u5927")]
     own.write_text(json.dumps({"as_of": "2026-11-20", "models": twins}), encoding="utf-8")
-    asked = Asked(1000, tokens_in=1, tokens_out=1, prices=own)
-    assert [one.model.name for one in reckoned(replace(asked, models=("EU/big",))).against] == ["eu/Big"]
+    asked = CostQuestion(1000, tokens_in=1, tokens_out=1, prices=own)
+    assert [one.model.name for one in reckon_cost(replace(asked, models=("EU/big",))).against] == ["eu/Big"]
     for name in ("big", "/"):
         with pytest.raises(UnknownPart):
-            reckoned(replace(asked, models=(name,)))
+            reckon_cost(replace(asked, models=(name,)))
 
 
 def test_the_packaged_list_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     found = told(capsys, "--requests-per-month", "1000", "--tokens-in", "300", "--tokens-out", "20", "--model", "claude haiku 5.5")
     assert [one["model"] for one in found["against"]] == ["Claude Haiku 5.5"]
-    assert found["prices_as_of"] == cost.prices()["as_of"] and found["against"][0]["date"]
+    assert found["prices_as_of"] == cost_estimate.packaged_prices()["as_of"] and found["against"][0]["date"]

@@ -10,8 +10,8 @@ import pytest
 
 from smidgen.cli.demo import FILES, MESSAGES
 from smidgen.cli.main import code
-from smidgen.cli.summary import print_report
-from smidgen.flows import build as building
+from smidgen.cli.report_summary import print_report
+from smidgen.flows.build import pipeline as building
 from smidgen.judge import report as reports
 from smidgen.parts.recipe import Recipe
 
@@ -32,9 +32,9 @@ def test_it_leaves_the_sample_and_shows_the_whole_path(
 ) -> None:
     asked: list[tuple[Recipe, Path]] = []
 
-    def build(recipe: Recipe, out: Path, **_: object) -> building.Built:
+    def build(recipe: Recipe, out: Path, **_: object) -> building.BuildResult:
         asked.append((recipe, out))
-        return building.Built(bundle, reports.read(bundle / "report.json"), 12.0)
+        return building.BuildResult(bundle, reports.read(bundle / "report.json"), 12.0)
 
     monkeypatch.setattr(building, "build", build)
     assert code(["demo", "--dir", str(tmp_path / "demo")]) == 0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.cli import checkup
-from smidgen.cli.checkup import Check, checks
+from smidgen.cli import doctor
+from smidgen.cli.doctor import Check, checks
 from smidgen.cli.main import code
 
 
@@ -70,10 +70,10 @@ def test_bases_that_are_missing_or_altered_are_named(monkeypatch: pytest.MonkeyP
 
 def test_a_port_that_is_taken_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setattr(checkup, "PORT", server.getsockname()[1])
-        assert checkup._port().state == "warn"
-    monkeypatch.setattr(checkup, "PORT", 0)
-    assert checkup._port().state == "ok"
+        monkeypatch.setattr(doctor, "PORT", server.getsockname()[1])
+        assert doctor._port().state == "warn"
+    monkeypatch.setattr(doctor, "PORT", 0)
+    assert doctor._port().state == "ok"
 
 
 def test_a_hub_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_package_of_training_that_is_not_there_is_no_defect(
     def broken(online: bool) -> object:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr("smidgen.cli.checkup.checks", broken)
+    monkeypatch.setattr("smidgen.cli.doctor.checks", broken)
     assert code(["doctor"]) == 1
     said = capsys.readouterr().err
     assert ("[train]" in said) == hint and ("defect" in said) != hint

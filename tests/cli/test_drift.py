@@ -16,9 +16,8 @@ from tests.drifting_traffic import NEW, capture
 from smidgen.cli import learn
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
-from smidgen.flows import drift
-from smidgen.flows.drifting import columns
-from smidgen.store import shelf
+from smidgen.flows.drift import check, sample
+from smidgen.store import bundle_list
 from smidgen.store.traffic.store import opened
 
 FEW = ["--recent", "100", "--reference", "300"]
@@ -27,11 +26,11 @@ FEW = ["--recent", "100", "--reference", "300"]
 @pytest.fixture
 def bundle(certified_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
     """One whose traffic has a new subject in its newest hundred requests."""
-    monkeypatch.setattr(columns, "embedder", lambda base, threads: drifting_traffic.vectors)
+    monkeypatch.setattr(sample, "embedder", lambda base, threads: drifting_traffic.vectors)
     with opened() as store:
         capture(store, range(300))
         capture(store, range(300, 400), new_every=3)
-    shelf.remember(certified_bundle)
+    bundle_list.remember(certified_bundle)
     return certified_bundle
 
 
@@ -57,14 +56,14 @@ def test_the_exit_code_says_so_only_where_it_was_asked_to(bundle: Path, capsys: 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process can be set on POSIX alone")
 def test_moments_are_in_utc_whatever_the_machines_time_zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[drift.Ask] = []
+    asked: list[check.DriftRequest] = []
 
-    def look(place: object, ask: drift.Ask, screen: object) -> None:
+    def look(place: object, ask: check.DriftRequest, screen: object) -> None:
         asked.append(ask)
         raise InputError("far enough", value="", todo="")
 
-    monkeypatch.setattr(drift, "place_of", lambda model: tmp_path)
-    monkeypatch.setattr(drift, "look", look)
+    monkeypatch.setattr(check, "folder_of_name", lambda model: tmp_path)
+    monkeypatch.setattr(check, "look_for_drift", look)
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("TZ", "XYZ-9")
         time.tzset()
@@ -81,13 +80,13 @@ def test_what_cannot_be_is_wrong_usage(bundle: Path, capsys: Any) -> None:
 
 
 def test_learning_is_told_of_an_alarm_in_words(bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = drift.Ask(recent=100, reference=300)
-    monkeypatch.setattr(drift, "Ask", lambda **more: small)
-    monkeypatch.setattr(drift, "due", lambda folder, ask, after: False)
+    small = check.DriftRequest(recent=100, reference=300)
+    monkeypatch.setattr(check, "DriftRequest", lambda **more: small)
+    monkeypatch.setattr(check, "is_look_due", lambda folder, ask, after: False)
     looks = learn._Looks(bundle, None, None)
     assert not looks()
     asked: list[object] = []
-    monkeypatch.setattr(drift, "due", lambda folder, ask, after: asked.append(after) or True)
+    monkeypatch.setattr(check, "is_look_due", lambda folder, ask, after: asked.append(after) or True)
     assert looks()
     looks()
     assert asked[0] is None and asked[1] is not None, "what was looked at is not looked at again"

@@ -13,22 +13,22 @@ from typing import Any
 import httpx
 import pytest
 
-from smidgen.cli.hybrid import plan as plans
-from smidgen.cli.hybrid import recorded_model, recording, show
-from smidgen.cli.hybrid import run as running
-from smidgen.cli.hybrid.plan import FAST, Plan, dealt
-from smidgen.cli.hybrid.recording import MARK, Recording
-from smidgen.cli.hybrid.run import Ran, base_of, run
-from smidgen.cli.hybrid.stage import MARKER, Stage, StageError
-from smidgen.cli.hybrid.tally import Stretch, Tally
+from smidgen.cli.hybrid_demo import plan as plans
+from smidgen.cli.hybrid_demo import recorded_model, show
+from smidgen.cli.hybrid_demo import run as running
+from smidgen.cli.hybrid_demo.plan import FAST, DemoPlan, dealt
+from smidgen.cli.hybrid_demo.recorded_model import MARK, Recording
+from smidgen.cli.hybrid_demo.results import DemoTally, Stretch
+from smidgen.cli.hybrid_demo.run import DemoOutcome, base_of, run
+from smidgen.cli.hybrid_demo.sandbox import MARKER, DemoError, Sandbox
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.progress import Silent
-from smidgen.judge.charts import shares
+from smidgen.judge.charts import lines
 from smidgen.store.traffic.store import opened
 from tools import recording as tool
 
-SMALL = Plan(
+SMALL = DemoPlan(
     intents=("account/newsletter", "order/gift_wrap", "payment/methods", "delivery/late"),
     learn_at=(100,),
     requests=150,
@@ -45,7 +45,7 @@ messages of these intents rightly: where one of the two surest is wrong, nothing
 class Seen:
     """A run, and what it printed."""
 
-    ran: Ran
+    ran: DemoOutcome
     printed: str
 
 
@@ -56,7 +56,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.setenv("SMIDGEN_TRAFFIC_URL", "sqlite:////no/such/folder/traffic.db")
         patch.setenv("SMIDGEN_API_KEY", "the-user's-own")
-        with show.Show(SMALL) as shown:
+        with show.DemoDisplay(SMALL) as shown:
             ran = run(folder, SMALL, shown, base_of(SMALL, Silent()), 1)
         show.closing(ran)
     yield Seen(ran, printed.getvalue())
@@ -64,7 +64,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 
 @pytest.fixture(scope="module")
 def recorded() -> Recording:
-    return recording.read()
+    return recorded_model.read()
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +82,16 @@ def test_the_recording_is_what_its_tool_makes_and_says_what_it_is(recorded: Reco
     assert tool.made() == tool.PLACE.read_text(encoding="utf-8")
     assert tool.PLACE.stat().st_size < 10_000
     assert MARK in recorded.about and f"{recorded.wrong} of {len(recorded.answers):,}" in recorded.about
-    assert len(recorded.answers) == len(dict(recording.sample())) > 2500
+    assert len(recorded.answers) == len(dict(recorded_model.sample())) > 2500
     assert 0.01 < recorded.wrong / len(recorded.answers) < 0.03
     assert set(recorded.labels) == set(recorded.right.values())
 
 
 def test_a_recording_of_other_messages_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = recording.sample()
-    monkeypatch.setattr(recording, "sample", lambda: [*rows[:-1], ("another", "order/cancel")])
+    rows = recorded_model.sample()
+    monkeypatch.setattr(recorded_model, "sample", lambda: [*rows[:-1], ("another", "order/cancel")])
     with pytest.raises(DataError, match=r"python -m tools\.recording"):
-        recording.read()
+        recorded_model.read()
 
 
 def test_every_reply_is_marked_and_is_the_recorded_one(large: httpx.Client, recorded: Recording) -> None:
@@ -132,12 +132,12 @@ def test_other_paths_and_bodies_are_refused(large: httpx.Client) -> None:
 
 
 def test_no_message_comes_that_the_shop_sorted_itself_and_none_twice(recorded: Recording) -> None:
-    for plan in (Plan(), FAST):
+    for plan in (DemoPlan(), FAST):
         own, coming = dealt(plan, recorded)
         assert len(coming) == len(set(coming)) and not {text for text, _ in own} & set(coming)
         assert {recorded.right[text] for text in coming} == {label for _, label in own} == set(plan.intents)
         assert max(plan.learn_at) + 100 <= len(coming)
-    assert dealt(Plan(), recorded) == dealt(Plan(), recorded)
+    assert dealt(DemoPlan(), recorded) == dealt(DemoPlan(), recorded)
     with pytest.raises(InputError, match="no message"):
         dealt(replace(SMALL, own=1000), recorded)
 
@@ -198,8 +198,8 @@ def test_counts_that_do_not_add_up_are_an_error() -> None:
         def counted(self, metric: str, **labels: str) -> float:
             return 7.0
 
-    with pytest.raises(StageError, match="counted other answers"):
-        running._checked(Other(), Tally([Stretch(1, 10, requests=10, local=3)]))  # type: ignore[arg-type]
+    with pytest.raises(DemoError, match="counted other answers"):
+        running._checked(Other(), DemoTally([Stretch(1, 10, requests=10, local=3)]))  # type: ignore[arg-type]
 
 
 def test_the_command_prints_json_alone_and_ends_with_1_where_nothing_is_certified(
@@ -208,7 +208,7 @@ def test_the_command_prints_json_alone_and_ends_with_1_where_nothing_is_certifie
     monkeypatch.setattr(running, "run", lambda *given: seen.ran)
     assert code(["demo", "--hybrid", "--json", "--dir", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)["requests"] == 150
-    nothing = replace(seen.ran, tally=Tally(seen.ran.tally.stretches[:1]))
+    nothing = replace(seen.ran, tally=DemoTally(seen.ran.tally.stretches[:1]))
     monkeypatch.setattr(running, "run", lambda *given: nothing)
     assert code(["demo", "--hybrid", "--dir", str(tmp_path)]) == 1
     assert "no version could be certified" in capsys.readouterr().err
@@ -221,43 +221,43 @@ def test_what_belongs_to_hybrid_is_wrong_without_it(flag: str, tmp_path: Path, c
 
 
 def test_a_base_is_lent_and_the_users_own_stays(tmp_path: Path) -> None:
-    base = base_of(Plan(), Silent())
+    base = base_of(DemoPlan(), Silent())
     assert base is not None and base_of(SMALL, Silent()) is None
-    stage = Stage(tmp_path / "demo")
+    stage = Sandbox(tmp_path / "demo")
     stage.lend(base)
     lent = stage.home / "bases" / base.name
     names = sorted(file.name for file in base.iterdir())
     assert sorted(file.name for file in lent.iterdir()) == names and "tokenizer.json" in names
-    Stage(tmp_path / "demo")
+    Sandbox(tmp_path / "demo")
     assert not lent.exists() and sorted(file.name for file in base.iterdir()) == names
 
 
 def test_another_folder_is_left_alone_and_its_own_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"mine\.txt"):
-        Stage(tmp_path)
+        Sandbox(tmp_path)
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
     (tmp_path / "mine.txt").unlink()
     (tmp_path / "support").mkdir()
     with pytest.raises(InputError, match=MARKER):
-        Stage(tmp_path)
+        Sandbox(tmp_path)
     (tmp_path / "support").rmdir()
-    stage = Stage(tmp_path)
+    stage = Sandbox(tmp_path)
     (stage.home / "left").write_text("of an earlier run", encoding="utf-8")
-    assert not (Stage(tmp_path).home / "left").exists()
+    assert not (Sandbox(tmp_path).home / "left").exists()
 
 
 def test_a_command_that_fails_says_which_and_why(tmp_path: Path) -> None:
-    stage = Stage(tmp_path / "demo")
-    with pytest.raises(StageError, match=r"exit code 2: 'smidgen learn nothing'(.|\n)*there is no line here"):
+    stage = Sandbox(tmp_path / "demo")
+    with pytest.raises(DemoError, match=r"exit code 2: 'smidgen learn nothing'(.|\n)*there is no line here"):
         stage.run("learn", "nothing")
-    with pytest.raises(StageError, match="the gateway did not start"), stage.serving("no-such-folder"):
+    with pytest.raises(DemoError, match="the gateway did not start"), stage.serving("no-such-folder"):
         pass
 
 
 def test_the_chart_has_a_dot_for_each_stretch_and_a_line_for_each_turn() -> None:
-    assert shares.draw([], [], "h", "b") is None
-    drawn = shares.draw([(100, 0.0), (200, 0.5)], [(100, "abc")], "h <&>", "b")
+    assert lines.local_share([], [], "h", "b") is None
+    drawn = lines.local_share([(100, 0.0), (200, 0.5)], [(100, "abc")], "h <&>", "b")
     assert drawn is not None
     assert drawn.count("<circle") == 2 and drawn.count('class="drop"') == 1 and "50 % answered here" in drawn and "h &lt;&amp;&gt;" in drawn
 

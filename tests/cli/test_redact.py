@@ -15,8 +15,8 @@ from tests.students.test_encoder import tiny_base  # noqa: F401
 
 from smidgen.cli.main import code
 from smidgen.core.errors import EngineError
-from smidgen.flows import redacting, redaction
-from smidgen.flows.live import Model
+from smidgen.flows import redact_file, redaction_model
+from smidgen.flows.local_model import Model
 
 
 def run(bundle: Path, file: Path, out: Path, *more: str) -> int:
@@ -106,7 +106,9 @@ def test_what_only_later_lines_have_is_read_or_told(
 
 def test_what_one_cell_shows_is_taken_out_of_the_others(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(
-        redaction.Finder, "many", lambda self, texts: {text: [("person", 8, 13)] if text == "Dear Mr Field" else [] for text in texts}
+        redaction_model.PersonalDataFinder,
+        "many",
+        lambda self, texts: {text: [("person", 8, 13)] if text == "Dear Mr Field" else [] for text in texts},
     )
     (tmp_path / "in.csv").write_text("before,text,n\nField asks,Dear Mr Field,1\nField,x,2\n", encoding="utf-8")
     assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 0
@@ -138,13 +140,13 @@ def test_two_runs_to_one_file_do_not_write_into_each_others_draft(
 ) -> None:
     (tmp_path / "in.csv").write_text("text\nmy lamp\n", encoding="utf-8")
     seen: list[str] = []
-    done = redacting._Copier.records
+    done = redact_file._Copier.records
 
     def records(self: Any) -> Any:
         seen.extend(entry.name for entry in tmp_path.iterdir() if entry.name.endswith(".part"))
         yield from done(self)
 
-    monkeypatch.setattr(redacting._Copier, "records", records)
+    monkeypatch.setattr(redact_file._Copier, "records", records)
     for process in (11, 12):
         monkeypatch.setattr(os, "getpid", lambda process=process: process)
         assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 0
@@ -176,7 +178,7 @@ def test_a_table_with_a_cell_that_cannot_be_read_ends_the_run(redaction_bundle: 
 
 
 def test_a_long_file_comes_out_in_its_order(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(redacting, "_ROWS", 4)
+    monkeypatch.setattr(redact_file, "_ROWS", 4)
     lines = [f"help {number} lamp" for number in range(10)]
     (tmp_path / "in.csv").write_text("\n".join(["text", *lines, ""]), encoding="utf-8")
     assert run(redaction_bundle, tmp_path / "in.csv", tmp_path / "out.csv") == 0
@@ -207,7 +209,7 @@ def test_the_original_is_never_replaced_and_the_format_stays(redaction_bundle: P
 
 
 def test_without_a_model_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(redaction, "SHIPPED", tmp_path / "redaction")
+    monkeypatch.setattr(redaction_model, "SHIPPED", tmp_path / "redaction")
     (tmp_path / "in.csv").write_text("text\na@example.org\n", encoding="utf-8")
     assert code(["redact", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv")]) == 1
     assert "does not come with this smidgen" in capsys.readouterr().err

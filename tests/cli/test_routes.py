@@ -19,10 +19,10 @@ from tests.upstream_stub import WHOLE, Said, upstream_stub
 
 from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
-from smidgen.cli.routes import with_route
+from smidgen.cli.serve import with_route
 from smidgen.core.errors import InputError
 from smidgen.server import secrets_file
-from smidgen.server.fallback import targets
+from smidgen.server.gateway.fallback import fallback_targets
 from smidgen.server.settings import ServeSettings
 
 KEY = "sk-test-1"
@@ -61,7 +61,7 @@ def test_a_key_of_the_recipes_fallback_does_not_go_to_one_of_the_flags(recipe: C
     file = recipe('fallback = "http://a.example/v1"\nfallback_model = "m"\nfallback_key_env = "A_KEY"\nprice_in = 1.0\nprice_out = 2.0')
     chosen = with_route(ServeSettings(fallback=("http://b.example/v1",), fallback_model=("n",)), file)
     assert (chosen.fallback_key_env, chosen.price_in, chosen.price_out) == ((), (), ())
-    (target,) = targets(chosen, {"A_KEY": KEY})
+    (target,) = fallback_targets(chosen, {"A_KEY": KEY})
     assert (target.url, target.model, target.key) == ("http://b.example/v1", "n", None)
 
 
@@ -90,13 +90,13 @@ def test_the_file_counts_before_the_environment_and_only_where_it_has_the_key(tm
     urls: dict[str, Any] = {"fallback": ("http://a.example/v1", "http://b.example/v1"), "fallback_model": ("m",)}
     file = secrets(tmp_path, f'SMIDGEN_FALLBACK_KEY = "{KEY}"\nOTHER = "x"\n')
     environment = {"SMIDGEN_FALLBACK_KEY": "env-1", "SMIDGEN_FALLBACK_KEY_2": "env-2"}
-    assert [target.key for target in targets(ServeSettings(**urls, secrets=file), environment)] == [KEY, "env-2"]
-    assert [target.key for target in targets(ServeSettings(**urls), environment)] == ["env-1", "env-2"]
+    assert [target.key for target in fallback_targets(ServeSettings(**urls, secrets=file), environment)] == [KEY, "env-2"]
+    assert [target.key for target in fallback_targets(ServeSettings(**urls), environment)] == ["env-1", "env-2"]
     named = ServeSettings(**urls, fallback_key_env=("OTHER", "SMIDGEN_FALLBACK_KEY"), secrets=file)
-    assert [target.key for target in targets(named, {})] == ["x", KEY]
+    assert [target.key for target in fallback_targets(named, {})] == ["x", KEY]
     misspelt = secrets(tmp_path, f'SMIDGEN_FALBACK_KEY = "{KEY}"')
     with pytest.raises(InputError) as caught:
-        targets(ServeSettings(**urls, secrets=misspelt), environment)
+        fallback_targets(ServeSettings(**urls, secrets=misspelt), environment)
     assert "SMIDGEN_FALBACK_KEY" in str(caught.value) and "SMIDGEN_FALLBACK_KEY_2" in str(caught.value) and KEY not in str(caught.value)
 
 

@@ -14,13 +14,13 @@ from tests.line_versions import line_of
 from smidgen.bundles.open import read_manifest
 from smidgen.cli.main import code
 from smidgen.cli.serve import _remember
-from smidgen.flows import auditing, certifying
-from smidgen.flows.vouching import subject_of
+from smidgen.flows.certify import certificate_status, certification
+from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.budget import today
 from smidgen.gateway.certificate import Certificate, Reference
-from smidgen.store import ledger, shelf
-from smidgen.store.ledger import NANO, Held, Ledger
+from smidgen.store import bundle_list, spending_ledger
+from smidgen.store.spending_ledger import NANO, Reservation, SpendingLedger
+from smidgen.usage.daily_budget import today
 
 
 def certified(bundle: Path) -> Certificate:
@@ -28,7 +28,7 @@ def certified(bundle: Path) -> Certificate:
     from datetime import UTC, datetime, timedelta
 
     now = datetime.now(UTC) - timedelta(minutes=1)
-    subject = subject_of(read_manifest(bundle))
+    subject = certificate_subject(read_manifest(bundle))
     facts = {"bundle": subject, "reference": Reference(kind="model"), "created": now, "valid_until": now + timedelta(days=9)}
     signed = paper(**facts).signed()
     papers.write(signed, bundle)
@@ -41,15 +41,15 @@ def told(capsys: Any) -> Any:
 
 
 def test_what_is_known_of_a_bundle_and_of_the_day(certified_bundle: Path, capsys: Any) -> None:  # noqa: F811
-    assert told(capsys)["bundles"] == [] and not ledger.place().exists()
+    assert told(capsys)["bundles"] == [] and not spending_ledger.place().exists()
     _remember([certified_bundle])
     (bare,) = told(capsys)["bundles"]
     assert (bare["name"], bare["certificate"]["state"], bare["audits"]) == ("support", "none", None)
     signed = certified(certified_bundle)
-    auditing.take_in(certified_bundle, signed, 1.0, 0.02)
-    book = Ledger()
+    certificate_status.take_in(certified_bundle, signed, 1.0, 0.02)
+    book = SpendingLedger()
     held = book.hold(today(), {"all": None, "model:big": None}, NANO)
-    assert isinstance(held, Held)
+    assert isinstance(held, Reservation)
     book.settle(held, NANO // 4, estimated=True)
     book.hold(today(), {"all": None}, NANO)
     found = told(capsys)
@@ -60,27 +60,27 @@ def test_what_is_known_of_a_bundle_and_of_the_day(certified_bundle: Path, capsys
         "all": {"usd": 0.25, "of_that_estimated_usd": 0.25, "set_aside_usd": 1.0, "requests": 1},
         "model:big": {"usd": 0.25, "of_that_estimated_usd": 0.25, "set_aside_usd": 0.0, "requests": 1},
     }
-    certifying.revoke(certified_bundle, "new products")
+    certification.revoke(certified_bundle, "new products")
     assert told(capsys)["bundles"][0]["certificate"]["state"] == "revoked"
 
 
 def test_it_is_shown_as_tables(certified_bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    shelf.remember(certified_bundle)
+    bundle_list.remember(certified_bundle)
     signed = certified(certified_bundle)
-    auditing.take_in(certified_bundle, signed, 0.0, 0.02)
+    certificate_status.take_in(certified_bundle, signed, 0.0, 0.02)
     assert code(["status"]) == 0
     shown = capsys.readouterr().out
     assert "valid" in shown and "of 20" in shown and "Nothing was spent under a budget" in shown
 
 
 def test_what_cannot_be_read_is_said(certified_bundle: Path, capsys: Any) -> None:  # noqa: F811
-    shelf.remember(certified_bundle)
+    bundle_list.remember(certified_bundle)
     certified(certified_bundle)
     signed = papers.read(papers.place(certified_bundle))
-    auditing.take_in(certified_bundle, signed, 0.0, 1.0)
-    state = next((ledger.place().parent / "audits").glob("*.json"))
+    certificate_status.take_in(certified_bundle, signed, 0.0, 1.0)
+    state = next((spending_ledger.place().parent / "audits").glob("*.json"))
     state.write_bytes(b"[]")
-    ledger.place().write_bytes(b"no database" * 1000)
+    spending_ledger.place().write_bytes(b"no database" * 1000)
     found = told(capsys)
     assert "error" in found["bundles"][0]["audits"] and "ledger" in found["spending"]["error"]
     assert code(["status"]) == 0 and "cannot be read" in capsys.readouterr().out
@@ -93,9 +93,9 @@ def test_serving_remembers_where_it_can(certified_bundle: Path, monkeypatch: pyt
     def full(folder: Path) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr(shelf, "remember", full)
+    monkeypatch.setattr(bundle_list, "remember", full)
     _remember([certified_bundle])
-    assert shelf.known() == []
+    assert bundle_list.known() == []
 
 
 def test_of_a_line_its_champion_is_meant(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.cli.summary import print_report
+from smidgen.cli.report_summary import print_report
 
 from ..judge import writers
 

@@ -14,7 +14,7 @@ from tests.conftest import LABELS, shop
 from tests.teacher_server import Messages, teacher_server
 
 from smidgen.cli.main import code
-from smidgen.flows import teaching
+from smidgen.flows.build import teaching
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "teacher.md"
 

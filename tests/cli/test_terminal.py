@@ -15,8 +15,8 @@ import pytest
 from smidgen.cli import screen
 from smidgen.cli.main import code
 from smidgen.core.printable import PrintableFormatter, printable
-from smidgen.store import account, shelf
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store import bundle_list, usage_records
+from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 
 ATTACK = "\x1b]52;c;cm0gLXJm\x07\x1b[2J\x9b31m\x08\x7f\u202etxt.exe\u2066[/x][bold]:warning:\rgone"
@@ -89,7 +89,7 @@ def test_traffic(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.flows.checking.embedder", lambda threads: None)
+    monkeypatch.setattr("smidgen.flows.data_check.embedder", lambda threads: None)
     file = table(place / "evil\x1b[2J[bold].jsonl")
     arguments = ["check", str(file), "--input", f"text{ATTACK}".replace("\r", ""), "--label", f"label{KEPT}"]
     told = shown(capsys, arguments, (0, 1))
@@ -104,7 +104,7 @@ def test_a_bundle_whose_name_is_hostile(place: Path, bundle: Path, capsys: pytes
     damaged = shutil.copytree(bundle, place / "damaged\x1b]0;x\x07[bold]")
     (damaged / "smidgen.json").write_text("{" + ATTACK, encoding="utf-8")
     for folder in (odd, damaged):
-        shelf.remember(folder)
+        bundle_list.remember(folder)
     assert "odd[2J[bold]" in shown(capsys, ["models"])
     assert "damaged]0;x[bold]" in shown(capsys, ["status"])
     data = place / "in\x1b[2J[bold].csv"
@@ -119,10 +119,10 @@ def test_a_bundle_whose_name_is_hostile(place: Path, bundle: Path, capsys: pytes
 
 def test_the_account(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     day = datetime.now(UTC).date().isoformat()
-    sums = account.Sums()
-    sums.entry(account.Key(day, f"big{ATTACK}", "upstream", "")).add(account.Entry(requests=3))
-    sums.prices.add(account.Price(day, f"big{ATTACK}", 1.0, 1.0, f"list{ATTACK}"))
-    account.add(sums, "w", 1, day)
+    sums = usage_records.UsageSums()
+    sums.entry(usage_records.UsageKey(day, f"big{ATTACK}", "upstream", "")).add(usage_records.UsageTotals(requests=3))
+    sums.prices.add(usage_records.DayPrice(day, f"big{ATTACK}", 1.0, 1.0, f"list{ATTACK}"))
+    usage_records.add(sums, "w", 1, day)
     assert KEPT in shown(capsys, ["status"])
 
 

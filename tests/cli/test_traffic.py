@@ -11,9 +11,9 @@ import pytest
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
-from smidgen.data.read import open_table
+from smidgen.data.tables import open_table
 from smidgen.store.traffic.database import Database
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 from smidgen.tasks.classify import Classify, ClassifySettings
 

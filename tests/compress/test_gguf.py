@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tests.llama import told
 
-from smidgen.bases.finding import find
-from smidgen.compress import gguf_blocks
-from smidgen.compress.gguf_blocks import Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Kind, pack
+from smidgen.bases.lookup import find
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import EngineSpec
+from smidgen.gguf import quantisation
+from smidgen.gguf.header import read_header, read_metadata, read_tensor_shapes
+from smidgen.gguf.quantisation import Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, BlockFormat, pack
 from smidgen.parts import registry
-from smidgen.store.gguf_facts import facts_of, head_of, tensors_of
 
 gguf = pytest.importorskip("gguf")
 from gguf.quants import dequantize, quantize  # noqa: E402
@@ -27,11 +27,11 @@ METHODS = {"q8-0": 7, "q5-1": 9, "q4-1": 3, "q4-0": 2}
 SPEC = EngineSpec("llama", ("model.gguf", "tokenizer.json"), {"model": "model.gguf", "stop": [2]}, "f16")
 
 
-def unpacked(packed: np.ndarray, kind: Kind) -> np.ndarray:
+def unpacked(packed: np.ndarray, kind: BlockFormat) -> np.ndarray:
     return np.asarray(dequantize(packed, gguf.GGMLQuantizationType[kind.name]))
 
 
-def error(packed: np.ndarray, kind: Kind, numbers: np.ndarray) -> float:
+def error(packed: np.ndarray, kind: BlockFormat, numbers: np.ndarray) -> float:
     """Root mean square of what packing changed, relative to that of the numbers."""
     wanted = numbers.astype(np.float64)
     return float(np.sqrt(((unpacked(packed, kind) - wanted) ** 2).mean() / (wanted**2).mean()))
@@ -48,7 +48,7 @@ def trained() -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", BOUNDS, ids=lambda kind: kind.name)
-def test_closer_than_the_usual_packer(kind: Kind, trained: np.ndarray) -> None:
+def test_closer_than_the_usual_packer(kind: BlockFormat, trained: np.ndarray) -> None:
     most, gain = BOUNDS[kind]
     found = error(pack(trained, kind), kind, trained)
     usual = error(quantize(trained.astype(np.float32), gguf.GGMLQuantizationType[kind.name]), kind, trained)
@@ -58,7 +58,7 @@ def test_closer_than_the_usual_packer(kind: Kind, trained: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("kind", BOUNDS, ids=lambda kind: kind.name)
-def test_hard_blocks(kind: Kind) -> None:
+def test_hard_blocks(kind: BlockFormat) -> None:
     blocks = np.zeros((8, 32), np.float32)
     blocks[1] = 0.25
     blocks[2] = -3.0
@@ -78,7 +78,7 @@ def test_hard_blocks(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [Q4_0, Q4_1, Q5_0, Q5_1], ids=lambda kind: kind.name)
-def test_numbers_that_fit_are_kept(kind: Kind) -> None:
+def test_numbers_that_fit_are_kept(kind: BlockFormat) -> None:
     """What was packed in the same way before comes through unchanged: an untrained matrix of a quantised base loses nothing twice."""
     rng = np.random.default_rng(3)
     rounded = rng.integers(kind.low, kind.high + 1, (512, 32))
@@ -90,7 +90,7 @@ def test_numbers_that_fit_are_kept(kind: Kind) -> None:
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = np.random.default_rng(1).normal(size=(37, 96)).astype(np.float32)
     whole = pack(numbers, Q5_1)
-    monkeypatch.setattr(gguf_blocks, "_CHUNK", 10)
+    monkeypatch.setattr(quantisation, "_CHUNK", 10)
     assert np.array_equal(pack(numbers, Q5_1), whole)
 
 
@@ -98,7 +98,7 @@ def stored(file: Path) -> dict[str, tuple[str, np.ndarray]]:
     """Each tensor's type and what is stored: numbers, or rows of the bytes of blocks. (The format's own library takes seconds to read past
     the starter's tokens; that both find the same is held in `students/test_gguf_weights.py`.)"""
     whole, found = np.memmap(file, np.uint8, "r"), {}
-    for name, placed in head_of(file)[1].items():
+    for name, placed in read_header(file)[1].items():
         kind = gguf.GGMLQuantizationType(placed.kind)
         block, size = gguf.GGML_QUANT_SIZES[kind]
         raw = whole[placed.start : placed.start + int(np.prod(placed.shape)) // block * size]
@@ -111,8 +111,7 @@ def stored(file: Path) -> dict[str, tuple[str, np.ndarray]]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the starter in 16 bits, its matrices moved off the 4-bit grid that they came on, as training does."""
     torch = pytest.importorskip("torch")
-    from smidgen.students.gguf_file import write
-    from smidgen.students.gguf_weights import read
+    from smidgen.gguf.weights import read, write
 
     base, out = find("smollm2").folder, tmp_path_factory.mktemp("source")
     (file,) = base.glob("*.gguf")
@@ -137,9 +136,9 @@ def test_a_packed_model_is_the_same_but_smaller(method: str, source: Path, befor
     assert made == EngineSpec("llama", SPEC.files, SPEC.options, method)
     assert (tmp_path / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
     file, whole = tmp_path / "model.gguf", source / "model.gguf"
-    assert facts_of(file) == facts_of(whole) | {"general.file_type": METHODS[method]}
-    assert list(facts_of(file)) == list(facts_of(whole))
-    assert tensors_of(file) == tensors_of(whole)
+    assert read_metadata(file) == read_metadata(whole) | {"general.file_type": METHODS[method]}
+    assert list(read_metadata(file)) == list(read_metadata(whole))
+    assert read_tensor_shapes(file) == read_tensor_shapes(whole)
 
     named = method.upper().replace("-", "_")
     seen = 0
@@ -147,7 +146,7 @@ def test_a_packed_model_is_the_same_but_smaller(method: str, source: Path, befor
         wanted = "F32" if "norm" in name else "Q8_0" if name == "token_embd.weight" else named
         assert found == wanted
         if "blk.7." in name:
-            kind = getattr(gguf_blocks, wanted, None)
+            kind = None if wanted == "F32" else getattr(quantisation, wanted)
             original = before[name]
             assert np.array_equal(data, original) if kind is None else error(data, kind, original) < BOUNDS[kind][0] * 1.3
         seen += 1
@@ -187,9 +186,9 @@ def test_other_files_and_other_floats(tmp_path: Path) -> None:
     assert kinds == {"output.weight": "Q8_0", "a.weight": "Q4_0", "b.weight": "Q4_0", "c.weight": "F16", "n": "F32"}
     assert np.array_equal(found["c.weight"].data, odd) and np.array_equal(found["n"].data, wide[0])
     assert error(found["b.weight"].data, Q4_0, wide) < 0.1
-    facts = facts_of(tmp_path / "out" / "model.gguf")
+    facts = read_metadata(tmp_path / "out" / "model.gguf")
     added = {"general.file_type": 2, "general.quantization_version": 2}
-    assert facts == facts_of(tmp_path / "model.gguf") | added and facts["tokenizer.ggml.tokens"] == ["a", "é", ""]
+    assert facts == read_metadata(tmp_path / "model.gguf") | added and facts["tokenizer.ggml.tokens"] == ["a", "é", ""]
 
 
 def test_what_cannot_be_packed_is_named(tmp_path: Path) -> None:

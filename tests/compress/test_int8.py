@@ -15,8 +15,7 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Text
 from smidgen.engines.onnx import part as engine
-from smidgen.students.onnx_graph import bert
-from smidgen.students.onnx_head import Head
+from smidgen.students.encoder_training.onnx_export import ExportedHead, bert
 
 pytest.importorskip("onnx")
 
@@ -56,7 +55,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EngineSpec
         tensors[f"{norm}.weight"], tensors[f"{norm}.bias"] = np.ones(WIDTH, np.float32), random(WIDTH)
         tensors[f"{norm}.weight"][3] = 12.0
     config = {"num_hidden_layers": LAYERS, "num_attention_heads": 4, "hidden_size": WIDTH, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}
-    onnx.save_model(bert(config, tensors, Head(normalize=True, max_length=48)), folder / "model.onnx")
+    onnx.save_model(bert(config, tensors, ExportedHead(normalize=True, max_length=48)), folder / "model.onnx")
     words = {"[UNK]": 1, "[PAD]": 0, "[CLS]": 2, "[SEP]": 3, **{f"w{number}": number + 4 for number in range(VOCABULARY - 4)}}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -150,7 +149,7 @@ def test_a_traced_architecture_is_quantised_too(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel({f"w{number}": number for number in range(60)}, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(source / "tokenizer.json"))
-    from smidgen.students.onnx_graph import export_encoder
+    from smidgen.students.encoder_training.onnx_export import export_encoder
 
     spec = export_encoder(source, tmp_path / "full")
     full = engine.open(tmp_path / "full", spec.options, 1).run(SAMPLE)["embedding"]

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from smidgen.core.errand import CalledOff, Errand, current
+from smidgen.core.cancellation import Cancellation, Cancelled, current_cancellation
 
 
 def test_who_listens_is_told_once_and_who_comes_late_at_once() -> None:
-    errand, told = Errand(), list[str]()
+    errand, told = Cancellation(), list[str]()
     errand.listen(lambda: told.append("early"))
     assert not errand.off and told == []
     errand.call_off()
@@ -27,7 +27,7 @@ def test_who_left_is_not_told() -> None:
         def hear(self) -> None:
             self.told += 1
 
-    errand, gone, there = Errand(), Listener(), Listener()
+    errand, gone, there = Cancellation(), Listener(), Listener()
     errand.listen(gone.hear)
     errand.listen(there.hear)
     errand.leave(gone.hear)
@@ -37,13 +37,13 @@ def test_who_left_is_not_told() -> None:
 
 
 def test_it_is_bound_to_the_thread_that_does_it() -> None:
-    errand, seen = Errand(), list[Errand | None]()
-    with pytest.raises(CalledOff), errand.bound():
-        assert current() is errand
-        with Errand().bound():
-            assert current() is not errand
-        thread = threading.Thread(target=lambda: seen.append(current()))
+    errand, seen = Cancellation(), list[Cancellation | None]()
+    with pytest.raises(Cancelled), errand.bound():
+        assert current_cancellation() is errand
+        with Cancellation().bound():
+            assert current_cancellation() is not errand
+        thread = threading.Thread(target=lambda: seen.append(current_cancellation()))
         thread.start()
         thread.join()
-        raise CalledOff
-    assert current() is None and seen == [None]
+        raise Cancelled
+    assert current_cancellation() is None and seen == [None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.core.http_failures import plain, reason, retry_after
+from smidgen.core.http_failures import failure_reason, one_line, retry_after
 
 
 def test_when_to_come_back() -> None:
@@ -28,8 +28,8 @@ def test_when_to_come_back() -> None:
     ],
 )
 def test_what_went_wrong(body: bytes, said: str) -> None:
-    assert reason(body, "sk-1") == said
+    assert failure_reason(body, "sk-1") == said
 
 
 def test_it_is_one_line_and_not_too_long() -> None:
-    assert plain("a\n\tb " * 200, None).startswith("a b a b") and len(plain("x" * 999, None)) == 200
+    assert one_line("a\n\tb " * 200, None).startswith("a b a b") and len(one_line("x" * 999, None)) == 200

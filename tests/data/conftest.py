@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from tests.teacher_server import TeacherServer, teacher_server
 
-from smidgen.data.teacher import asking
-from smidgen.data.teacher.asking import Asker
-from smidgen.data.teacher.budget import Budget
+from smidgen.data.teacher import client
+from smidgen.data.teacher.client import TeacherClient
 from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.usage.run_budget import RunBudget
 
 
 @pytest.fixture
@@ -22,18 +22,18 @@ def server() -> Iterator[TeacherServer]:
         yield running
 
 
-Make = Callable[..., Asker]
+Make = Callable[..., TeacherClient]
 
 
 @pytest.fixture
 def asker(server: TeacherServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes askers of the server, all on one store of answers, that do not wait long before they try again."""
-    monkeypatch.setattr(asking, "FIRST_WAIT", 0.01)
-    made: list[Asker] = []
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
+    made: list[TeacherClient] = []
 
-    def make(budget: Budget | None = None, key: str | None = None, fresh: bool = False, **settings: Any) -> Asker:
+    def make(budget: RunBudget | None = None, key: str | None = None, fresh: bool = False, **settings: Any) -> TeacherClient:
         asked = TeacherSettings(source=settings.pop("source", server.url), model="m", **settings)
-        made.append(Asker(asked, key, tmp_path / "answers", budget or Budget(), fresh))
+        made.append(TeacherClient(asked, key, tmp_path / "answers", budget or RunBudget(), fresh))
         return made[-1]
 
     yield make

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.data.read import open_table
 from smidgen.data.settings import DataSettings
-from smidgen.data.source import Limits
+from smidgen.data.source import ReadLimits
+from smidgen.data.tables import open_table
 from smidgen.data.xlsx import part as xlsx
 
 GOOD = "text,label\n" + "".join(f"some message number {n},{'ab'[n % 2]}\n" for n in range(20))
@@ -140,9 +140,9 @@ def test_a_workbook_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
         archive.writestr("xl/workbook.xml", "<workbook/>")
         archive.writestr("xl/worksheets/sheet1.xml", bytes(64 << 20))
     assert file.stat().st_size < 1 << 20
-    from smidgen.data.source import Origin
+    from smidgen.data.source import SourceFile
 
-    origin = Origin(file, file.name, file.read_bytes()[:100], Limits(unpacked=8 << 20))
+    origin = SourceFile(file, file.name, file.read_bytes()[:100], ReadLimits(unpacked=8 << 20))
     tracemalloc.start()
     with pytest.raises(DataError, match="unpacks to more than 8 MiB"):
         xlsx.open(origin)

@@ -17,8 +17,8 @@ import xlsxwriter
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
 from smidgen.data import reader_process
-from smidgen.data.read import Table, open_table
-from smidgen.data.source import Limits, Origin
+from smidgen.data.source import ReadLimits, SourceFile
+from smidgen.data.tables import DataTable, open_table
 from smidgen.data.xlsx import part as xlsx
 
 GOOD = "text,label\n" + "".join(f"some café number {n},{'ab'[n % 2]}\n" for n in range(20))
@@ -60,7 +60,7 @@ def cell(place: str, text: str) -> str:
     return f'<row r="{row}"><c r="{place}" t="inlineStr"><is><t>{text}</t></is></c></row>'
 
 
-def each(table: Table) -> tuple[list[str], list[DataError]]:
+def each(table: DataTable) -> tuple[list[str], list[DataError]]:
     """Texts that were read, and errors of rows that were not."""
     bad: list[DataError] = []
     return [str(row.input) for row in table.rows(bad=bad.append)], bad
@@ -85,7 +85,7 @@ def test_a_workbook_that_takes_too_long(tmp_path: Path) -> None:
     with xlsxwriter.Workbook(str(file)) as book:
         book.add_worksheet().write_row(0, 0, ["text", "label"])
     with pytest.raises(DataError, match="not read after"):
-        xlsx.open(Origin(file, file.name, file.read_bytes()[:100], Limits(seconds=0.001)))
+        xlsx.open(SourceFile(file, file.name, file.read_bytes()[:100], ReadLimits(seconds=0.001)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

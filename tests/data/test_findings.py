@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import Row
-from smidgen.data.identifiers import KINDS, spans
-from smidgen.data.inspection import Inspection, inspect
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import Inspection, Survey, inspect
 from smidgen.parts import registry
+from smidgen.privacy.identifiers import KINDS, identifier_spans
 
 SENTENCE = "amber birch cedar dune ember fjord grove heath inlet jetty knoll ledge marsh north ocean plain quay ridge shore tide"
 WORDS = SENTENCE.split()
@@ -157,8 +156,8 @@ PERSONAL = {
 
 def test_personal_data_is_told_by_kind_and_checksum() -> None:
     for kind, (has, has_not) in PERSONAL.items():
-        assert [found for found, _, _ in spans(has)] == [kind]
-        assert [found for found, _, _ in spans(has_not)] == []
+        assert [found for found, _, _ in identifier_spans(has)] == [kind]
+        assert [found for found, _, _ in identifier_spans(has_not)] == []
     assert set(PERSONAL) == {kind.name for kind in KINDS}
 
 

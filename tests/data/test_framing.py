@@ -8,8 +8,8 @@ from pathlib import Path
 import polars
 import pytest
 
-from smidgen.core.frames import UNFRAMED, Frame
-from smidgen.data.framing import framed
+from smidgen.core.prompt_frame import UNFRAMED, PromptFrame
+from smidgen.text.prompt_patterns import find_frames
 
 SORT = "You sort messages of a shop. Say one of these labels: a, b, c.\n\nMessage: "
 REVIEW = "You sort messages of a shop. Say one of these labels: a, b, c.\n\nReview: "
@@ -24,7 +24,7 @@ def said() -> list[str]:
 
 
 def test_people_use_no_frames(said: list[str]) -> None:
-    assert len(said) == 1000 and framed(said) == []
+    assert len(said) == 1000 and find_frames(said) == []
 
 
 def test_frames_are_told_apart_where_they_differ(said: list[str]) -> None:
@@ -35,8 +35,8 @@ def test_frames_are_told_apart_where_they_differ(said: list[str]) -> None:
         *said[240:600],
     ]
     random.Random(0).shuffle(wrapped)
-    found = framed(wrapped)
-    assert [group.frame for group in found] == [Frame(SORT, "\n\nLabel:"), Frame(REVIEW, "\n\nLabel:"), Frame("", UNDER)]
+    found = find_frames(wrapped)
+    assert [group.frame for group in found] == [PromptFrame(SORT, "\n\nLabel:"), PromptFrame(REVIEW, "\n\nLabel:"), PromptFrame("", UNDER)]
     assert [len(group.places) for group in found] == [100, 80, 60]
     held = [[group.frame.bare(wrapped[place]) for place in group.places] for group in found]
     assert [set(texts) for texts in held] == [set(said[:100]), set(said[100:180]), set(said[180:240])]
@@ -45,30 +45,30 @@ def test_frames_are_told_apart_where_they_differ(said: list[str]) -> None:
 def test_one_beginning_with_two_ends_is_two_frames(said: list[str]) -> None:
     begins = "Here is a message that a customer of ours has written:\n"
     wrapped = [*(f"{begins}{text}\n\nSort it." for text in said[:40]), *(f"{begins}{text}\n\nAnswer it." for text in said[40:80])]
-    assert {group.frame for group in framed(wrapped)} == {Frame(begins, "\n\nSort it."), Frame(begins, "\n\nAnswer it.")}
+    assert {group.frame for group in find_frames(wrapped)} == {PromptFrame(begins, "\n\nSort it."), PromptFrame(begins, "\n\nAnswer it.")}
 
 
 def test_a_mark_stays_when_texts_come_that_share_less(said: list[str]) -> None:
-    before = framed([f"{SORT}Please: {text}" for text in said[:50]])
-    after = framed([f"{SORT}Please: {text}" for text in said[:50]] + [SORT + said[60]])
+    before = find_frames([f"{SORT}Please: {text}" for text in said[:50]])
+    after = find_frames([f"{SORT}Please: {text}" for text in said[:50]] + [SORT + said[60]])
     assert before[0].frame.begins == f"{SORT}Please: " and len(after) == 1
-    assert (before[0].mark, len(after[0].mark) > 0) == (framed([f"{SORT}Please: {text}" for text in said[50:120]])[0].mark, True)
+    assert (before[0].mark, len(after[0].mark) > 0) == (find_frames([f"{SORT}Please: {text}" for text in said[50:120]])[0].mark, True)
 
 
 def test_too_few_texts_have_no_frame(said: list[str]) -> None:
-    assert framed([SORT + text for text in said[:19]]) == [] and len(framed([SORT + text for text in said[:20]])) == 1
-    assert framed([]) == []
+    assert find_frames([SORT + text for text in said[:19]]) == [] and len(find_frames([SORT + text for text in said[:20]])) == 1
+    assert find_frames([]) == []
 
 
 def test_a_frame_holds_no_text_in_which_its_two_ends_overlap() -> None:
-    frame = Frame("abc ", "c d")
+    frame = PromptFrame("abc ", "c d")
     assert not frame.holds("abc d") and frame.bare("abc d") == "abc d"
     assert frame.holds("abc xc d") and frame.bare("abc xc d") == "x"
     assert UNFRAMED.holds("") and not UNFRAMED and frame
 
 
 def test_for_a_stand_in_there_may_be_anything() -> None:
-    frame = Frame("You work for [ORGANISATION_1] in [PLACE_1]. Sort this: ", " Label:")
+    frame = PromptFrame("You work for [ORGANISATION_1] in [PLACE_1]. Sort this: ", " Label:")
     assert frame.bare("You work for [ORGANISATION_1] in [PLACE_1]. Sort this: a lamp Label:") == "a lamp"
     assert frame.bare("You work for Fern & Hill in Bath in Bath. Sort this: a lamp Label:") == "a lamp"
     assert frame.bare("You work for Fern & Hill in Bath. Sort this: a lamp Label:") == "a lamp"

@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from smidgen.data import payment
-from smidgen.data.teacher.known import Known
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.privacy import payment_cards
+from smidgen.privacy.redactor import KnownValues, Redactor
 
 READ = """
 import sys
-from smidgen.data import labelled, payment
+from smidgen.privacy import text_patterns, payment_cards
 
 text = sys.argv[1] * (1_000_000 // len(sys.argv[1]))
-print(sum(1 for _ in (*labelled.spans(text), *payment.spans(text))))
+print(sum(1 for _ in (*text_patterns.spans(text), *payment_cards.spans(text))))
 """
 PATIENCE = 60
 """Seconds: many times what they take, and a small part of what they took when every place was read to the end."""
@@ -49,7 +48,7 @@ def steps(work: Callable[[], object]) -> int:
 
 def cards(count: int) -> list[tuple[str, int, int]]:
     stripes = "4111111111111111=27121010000012345678? " * count
-    return list(payment.spans(stripes + "card 4111 1111 1111 1111; " * count))
+    return list(payment_cards.card_spans(stripes + "card 4111 1111 1111 1111; " * count))
 
 
 def numbers(count: int) -> str:
@@ -71,7 +70,7 @@ def test_pieces_are_not_compared_with_all_others() -> None:
 
 def test_values_of_many_lengths_with_one_first_word_are_bounded() -> None:
     """Each length would be looked for behind each such word."""
-    known = Known()
+    known = KnownValues()
     for length in range(1, 2000):
         known.add("https://a/" + "b" * length, "url")
     assert len(known._shapes["https"]) == 190

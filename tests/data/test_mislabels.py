@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from smidgen.core.rows import Row
-from smidgen.data import confident
-from smidgen.data.findings.mislabels import look, proposals
-from smidgen.data.survey import Survey
+from smidgen.data import label_errors
+from smidgen.data.findings.mislabels import look, propose_labels
+from smidgen.data.inspection import Survey
 
 SENTENCES = {
     "parcel": "where is my parcel the courier has not come tracking shows nothing delivery late van driver door",
@@ -39,7 +39,7 @@ def noisy(share: float, each: int = 80) -> tuple[list[Row], dict[int, str]]:
 
 def test_planted_noise_is_found_with_the_right_label() -> None:
     rows, truth = noisy(0.05)
-    found = proposals(Survey(rows))
+    found = propose_labels(Survey(rows))
     hits = [one for one in found if one.place in truth]
     assert len(truth) == 16
     assert len(hits) >= 0.7 * len(truth)
@@ -52,7 +52,7 @@ def test_planted_noise_is_found_with_the_right_label() -> None:
 
 def test_clean_labels_are_left_alone() -> None:
     rows, _ = noisy(0.0)
-    assert len(proposals(Survey(rows))) <= 3
+    assert len(propose_labels(Survey(rows))) <= 3
 
 
 def test_the_finding_lists_what_was_found() -> None:
@@ -76,7 +76,7 @@ def test_labels_without_sense_are_not_judged() -> None:
 def test_a_label_for_none_of_these_is_not_doubted() -> None:
     rows, truth = noisy(0.05)
     names = {str(rows[place].output) for place in truth}
-    found = proposals(Survey(rows, unknown=frozenset(names)))
+    found = propose_labels(Survey(rows, unknown=frozenset(names)))
     assert names
     assert [one for one in found if one.given in names] == []
 
@@ -92,9 +92,9 @@ def test_vectors_are_asked_for_once_a_row_and_used() -> None:
         return np.array([np.eye(4)[list(TOPICS).index(topic[text])] for text in texts], dtype=np.float32) + noise.astype(np.float32)
 
     survey = Survey(rows, embed=embed)
-    assert {one.place for one in proposals(survey)} == set(truth)
+    assert {one.place for one in propose_labels(survey)} == set(truth)
     assert len(asked) == len(rows)
-    proposals(survey)
+    propose_labels(survey)
     assert len(asked) == len(rows)
 
 
@@ -104,7 +104,7 @@ def test_a_judge_has_not_seen_the_row() -> None:
     given = random.integers(0, 2, 120)
     vectors = random.normal(size=(120, 40)).astype(np.float32)
     texts = [f"w{number} x{number * 7}" for number in range(120)]
-    judgement = confident.judge(texts, given, 2, vectors)
+    judgement = label_errors.judge_labels(texts, given, 2, vectors)
     assert judgement.chances.shape == (120, 2)
     assert np.allclose(judgement.chances.sum(axis=1), 1, atol=1e-4)
     assert judgement.agreement(given) < 0.65
@@ -129,7 +129,7 @@ def test_noise_in_real_messages() -> None:
         )
         for place, (text, label) in enumerate(pairs)
     ]
-    found = proposals(Survey(rows))
+    found = propose_labels(Survey(rows))
     hits = [one for one in found if one.place in flipped]
     assert len(flipped) > 50
     assert len(hits) >= 0.6 * len(flipped)

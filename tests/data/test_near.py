@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
-from smidgen.data import near
+from smidgen.text import near_duplicates
 
 
 def words(count: int, seed: int) -> list[str]:
@@ -22,9 +22,13 @@ def corpus() -> list[str]:
 
 def test_pairs_are_those_of_exhaustive_comparison() -> None:
     texts = corpus()
-    folded = [near.folded(text) for text in texts]
-    exhaustive = {pair for pair in combinations(range(len(texts)), 2) if near.jaccard(folded[pair[0]], folded[pair[1]]) >= near.SIMILAR}
-    found = {(one, other) for one, other, _ in near.pairs(texts)}
+    folded = [near_duplicates.fold_text(text) for text in texts]
+    exhaustive = {
+        pair
+        for pair in combinations(range(len(texts)), 2)
+        if near_duplicates.jaccard(folded[pair[0]], folded[pair[1]]) >= near_duplicates.SIMILAR
+    }
+    found = {(one, other) for one, other, _ in near_duplicates.near_pairs(texts)}
     assert 40 <= len(exhaustive) <= 50
     assert found <= exhaustive
     assert len(found) >= 0.97 * len(exhaustive)
@@ -32,10 +36,10 @@ def test_pairs_are_those_of_exhaustive_comparison() -> None:
 
 def test_groups_are_the_same_in_any_order() -> None:
     texts = corpus()
-    groups = near.groups(texts)
+    groups = near_duplicates.near_groups(texts)
     order = list(range(len(texts)))
     random.Random(1).shuffle(order)
-    shuffled = near.groups([texts[place] for place in order])
+    shuffled = near_duplicates.near_groups([texts[place] for place in order])
     members = {frozenset(p for p in range(len(texts)) if groups[p] == group) for group in set(groups)}
     again = {frozenset(order[p] for p in range(len(texts)) if shuffled[p] == group) for group in set(shuffled)}
     assert members == again
@@ -44,20 +48,20 @@ def test_groups_are_the_same_in_any_order() -> None:
 
 def test_case_punctuation_and_width_do_not_count() -> None:
     texts = ["Where is my PARCEL?!", "where is my  parcel", "ｗｈｅｒｅ is my parcel", "where is my_parcel"]
-    assert len(set(near.groups(texts))) == 1
+    assert len(set(near_duplicates.near_groups(texts))) == 1
 
 
 def test_short_empty_and_strange_texts_are_no_trouble() -> None:
     texts = ["", "a", "?", "😀", "\ud800", "é" * 3, "x" * 100_000, ""]
-    groups = near.groups(texts)
+    groups = near_duplicates.near_groups(texts)
     assert groups[0] == groups[7]
     assert len(set(groups)) == 7
-    assert near.groups([]) == []
+    assert near_duplicates.near_groups([]) == []
 
 
 def test_a_thousand_variants_of_one_template_do_not_explode() -> None:
     texts = [
         f"your order number {number} has been shipped and will arrive at your door within three working days" for number in range(1500)
     ]
-    assert len(list(near.pairs(texts))) < 40 * len(texts)
-    assert len(set(near.groups(texts))) < 15
+    assert len(list(near_duplicates.near_pairs(texts))) < 40 * len(texts)
+    assert len(set(near_duplicates.near_groups(texts))) < 15

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from smidgen.core.errors import RedactionError
-from smidgen.data import forms, labelled, payment
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.privacy import payment_cards, text_patterns
+from smidgen.privacy.redactor import Redactor
 
 CARD, PHONE = "4111 1111 1111 1111", "+44 20 7946 0958"
 TEXT = f"Anna, {PHONE}, card {CARD}, file 123456789012"
@@ -34,14 +34,14 @@ def test_a_number_that_a_model_calls_by_an_allowed_kind_stays() -> None:
 
 
 def test_what_is_hidden_is_refused_though_other_kinds_are_allowed() -> None:
-    only_cards = Redactor(find, forms=payment.spans, allowed=frozenset({"person", "phone", "number"}))
+    only_cards = Redactor(find, forms=payment_cards.card_spans, allowed=frozenset({"person", "phone", "number"}))
     with pytest.raises(RedactionError, match="card"):
         only_cards.mask("4111\u200b 1111 1111\u200b1111")
     assert only_cards.mask("Anna\u200b, 123456789012") == "Anna\u200b, 123456789012"
 
 
 def test_more_patterns_name_what_they_find_before_the_usual_ones() -> None:
-    redactor = Redactor(forms=lambda text: [*payment.spans(text), *labelled.spans(text)])
+    redactor = Redactor(forms=lambda text: [*payment_cards.card_spans(text), *text_patterns.labelled_spans(text)])
     assert redactor.mask("swipe ;4111111111111111=27121010000012345678? cvv 123") == "swipe [TRACK_1] cvv [CVV_1]"
     assert redactor.mask("see https://example.org/u/jane@example.org") == "see [URL_1]"
     begun = redactor.begun()
@@ -64,10 +64,10 @@ SELECTORS = "".join(chr(0xFE00 + ord(sign) % 16) + chr(0xE0100 + ord(sign)) for 
 )
 def test_signs_that_nobody_sees_carry_nothing(text: str) -> None:
     with pytest.raises(RedactionError):
-        Redactor(forms=forms.every).mask(text)
+        Redactor(forms=text_patterns.every_span).mask(text)
 
 
 def test_emoji_stay_as_they_are() -> None:
     flags = "".join(f"\U0001f3f4{''.join(chr(0xE0000 + ord(sign)) for sign in land)}\U000e007f" for land in ("gbeng", "gbsct", "gbwls"))
     text = f"Thanks \u2764\ufe0f \U0001f468\u200d\U0001f469\u200d\U0001f467 {flags} 1\ufe0f\u20e3 or 2\ufe0f\u20e3? \u8fbb\U000e0100"
-    assert Redactor(forms=forms.every).mask(text) == text
+    assert Redactor(forms=text_patterns.every_span).mask(text) == text

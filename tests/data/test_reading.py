@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smidgen.core.errors import DataError
-from smidgen.core.rows import Cells, Row
-from smidgen.data.read import Table, open_table, sources
+from smidgen.core.rows import Row, RowCells
 from smidgen.data.settings import DataSettings
-from smidgen.tasks import field_deriving
+from smidgen.data.tables import DataTable, open_table, sources
+from smidgen.tasks import field_schema
 
 PAIRS = [("where is my parcel, please", "delivery"), ("naïve café: £5 off?", "price")] * 6
 
@@ -40,7 +40,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     return file
 
 
-def pairs(table: Table) -> list[tuple[object, object]]:
+def pairs(table: DataTable) -> list[tuple[object, object]]:
     return [(row.input, row.output) for row in table.rows()]
 
 
@@ -188,8 +188,8 @@ def test_a_table_says_the_same_of_its_fields_in_every_format(tmp_path: Path) -> 
         for number, cells in enumerate([names, *((text, n, float(price), paid) for text, n, price, paid in orders)]):
             sheet.write_row(number, 0, cells)
     cells = [row.output for row in open_table(tmp_path / "a.xlsx", input="text", label="count,price,paid", most_labels=9).rows()]
-    assert all(isinstance(one, Cells) for one in cells), "a workbook is read as texts, and what is a number has to be seen"
-    kinds = {name: node["type"] for name, node in field_deriving.derived(cells)["properties"].items()}
+    assert all(isinstance(one, RowCells) for one in cells), "a workbook is read as texts, and what is a number has to be seen"
+    kinds = {name: node["type"] for name, node in field_schema.derived(cells)["properties"].items()}
     assert kinds == {"count": "integer", "price": "number", "paid": "boolean"}
 
 
@@ -224,7 +224,7 @@ def test_two_hundred_thousand_rows_stream_in_bounded_memory(tmp_path: Path) -> N
 
 STREAM = """
 import resource, sys
-from smidgen.data.read import open_table, sources
+from smidgen.data.tables import open_table, sources
 sources()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.core.rows import Cells
-from smidgen.data.read import open_table
+from smidgen.core.rows import RowCells
+from smidgen.data.tables import open_table
 
 
 def test_cells_of_a_file_of_texts_are_told_from_typed_ones(tmp_path: Path) -> None:
@@ -19,10 +19,10 @@ def test_cells_of_a_file_of_texts_are_told_from_typed_ones(tmp_path: Path) -> No
     rows = list(opened.rows())
     assert opened.label is not None and opened.label.name == "count,name"
     assert [row.output for row in rows] == [{"count": "2", "name": "x"}, {"count": "", "name": "y"}]
-    assert all(isinstance(row.output, Cells) for row in rows)
+    assert all(isinstance(row.output, RowCells) for row in rows)
     typed = list(open_table(lines, input="text", label="count,name", most_labels=5).rows())
     assert [row.output for row in typed] == [{"count": 2, "name": "x"}, {"count": None, "name": "y"}]
-    assert not any(isinstance(row.output, Cells) for row in typed)
+    assert not any(isinstance(row.output, RowCells) for row in typed)
     again = open_table(table, remembered=("text", "count,name"))
     assert again.label is not None and again.label.how == "remembered" and again.label.names == ("count", "name")
 

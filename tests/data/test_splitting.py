@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
-from smidgen.data import near
-from smidgen.data.split import split
+from smidgen.data.splits import split_rows
+from smidgen.text import near_duplicates
 
 
 def rows_of(sizes: dict[str, int]) -> list[Row]:
@@ -34,7 +34,7 @@ def strata(rows: list[Row]) -> list[str]:
 )
 def test_a_split_is_a_partition_that_leaves_every_label_an_example(sizes: dict[str, int], share: float, seed: int) -> None:
     rows = rows_of(sizes)
-    rest, held = split(rows, strata(rows), share, seed)
+    rest, held = split_rows(rows, strata(rows), share, seed)
     assert sorted(row.number for row in rest + held) == [row.number for row in rows]
     assert set(strata(rest)) == set(sizes)
     kept = Counter(strata(held))
@@ -45,16 +45,18 @@ def test_a_split_is_a_partition_that_leaves_every_label_an_example(sizes: dict[s
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_does() -> None:
     rows = rows_of({"a": 100, "b": 40, "c": 3})
-    sides = {row.number for row in split(rows, strata(rows), 0.2, 0)[1]}
+    sides = {row.number for row in split_rows(rows, strata(rows), 0.2, 0)[1]}
     back = rows[::-1]
-    assert {row.number for row in split(back, strata(back), 0.2, 0)[1]} == sides
-    assert {row.number for row in split(rows, strata(rows), 0.2, 1)[1]} != sides
-    assert [row.number for row in split(rows, strata(rows), 0.2, 0)[0]] == sorted(row.number for row in rows if row.number not in sides)
+    assert {row.number for row in split_rows(back, strata(back), 0.2, 0)[1]} == sides
+    assert {row.number for row in split_rows(rows, strata(rows), 0.2, 1)[1]} != sides
+    assert [row.number for row in split_rows(rows, strata(rows), 0.2, 0)[0]] == sorted(
+        row.number for row in rows if row.number not in sides
+    )
 
 
 def test_another_seed_draws_other_rows_of_every_label() -> None:
     rows = rows_of({"a": 100, "b": 50})  # a fifth of each is whole, so that only the draw is left to the seed
-    drawn = [{row.number for row in split(rows, strata(rows), 0.2, seed)[1]} for seed in range(3)]
+    drawn = [{row.number for row in split_rows(rows, strata(rows), 0.2, seed)[1]} for seed in range(3)]
     assert [len(one) for one in drawn] == [30] * 3
     shared = [len(one & other) for one, other in itertools.combinations(drawn, 2)]
     assert len(shared) == 3 and max(shared) < 15, "a fifth of them is to be expected"
@@ -62,15 +64,15 @@ def test_another_seed_draws_other_rows_of_every_label() -> None:
 
 def test_one_row_more_moves_hardly_any_other() -> None:
     rows = rows_of({"a": 200, "b": 200})
-    before = {row.input for row in split(rows, strata(rows), 0.1, 0)[1]}
+    before = {row.input for row in split_rows(rows, strata(rows), 0.1, 0)[1]}
     more = [*rows, Row("something new", "a", 999)]
-    after = {row.input for row in split(more, strata(more), 0.1, 0)[1]}
+    after = {row.input for row in split_rows(more, strata(more), 0.1, 0)[1]}
     assert len(before ^ after) <= 3
 
 
 def test_many_small_strata_still_give_their_share() -> None:
     rows = rows_of({f"label {n}": 5 for n in range(200)})
-    _, held = split(rows, strata(rows), 0.1, 0)
+    _, held = split_rows(rows, strata(rows), 0.1, 0)
     assert 70 <= len(held) <= 130
 
 
@@ -78,8 +80,8 @@ def test_near_duplicates_and_equal_texts_stay_on_one_side() -> None:
     rows = [
         Row(f"please tell me where my parcel number {n} has gone{end}", "ab"[n % 2], 0) for n in range(60) for end in ("", "!", " today")
     ]
-    groups = near.groups([str(row.input) for row in rows])
-    rest, held = split(rows, strata(rows), 0.3, 0, groups)
+    groups = near_duplicates.near_groups([str(row.input) for row in rows])
+    rest, held = split_rows(rows, strata(rows), 0.3, 0, groups)
     side = {group: set() for group in groups}  # type: dict[int, set[bool]]
     chosen = {str(row.input) for row in held}
     for row, group in zip(rows, groups, strict=True):
@@ -87,14 +89,14 @@ def test_near_duplicates_and_equal_texts_stay_on_one_side() -> None:
     assert len(side) < len(rows)
     assert all(len(sides) == 1 for sides in side.values())
     same = [Row("the same text", "a", n) for n in range(4)] + rows_of({"a": 30})
-    rest, held = split(same, strata(same), 0.3, 0)
+    rest, held = split_rows(same, strata(same), 0.3, 0)
     assert sum(row.input == "the same text" for row in held) in (0, 4)
     assert len(rest) + len(held) == 34
 
 
 def test_a_minimum_is_kept() -> None:
     rows = rows_of({"a": 4, "b": 50})
-    rest, _ = split(rows, strata(rows), 0.5, 0, minimum_per_stratum=4)
+    rest, _ = split_rows(rows, strata(rows), 0.5, 0, minimum_per_stratum=4)
     assert Counter(strata(rest)) == {"a": 4, "b": 25}
 
 
@@ -102,6 +104,6 @@ def test_a_minimum_is_kept() -> None:
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     rows = rows_of({"a": 4})
     with pytest.raises(InputError):
-        split(rows, strata(rows), share, 0)
+        split_rows(rows, strata(rows), share, 0)
     with pytest.raises(InputError):
-        split(rows, ["a"], 0.5, 0)
+        split_rows(rows, ["a"], 0.5, 0)

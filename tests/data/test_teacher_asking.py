@@ -17,20 +17,19 @@ from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.progress import Silent
-from smidgen.data.teacher import wire
-from smidgen.data.teacher.asking import LONGEST_AFTER
-from smidgen.data.teacher.budget import Budget, Price, Tokens
-from smidgen.data.teacher.cache import Cache
-from smidgen.data.teacher.exchange import Answer, Question, Why
+from smidgen.data.teacher import chat_completions
+from smidgen.data.teacher.client import LONGEST_AFTER
+from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
+from smidgen.usage.run_budget import RunBudget, TokenCount, TokenPrice
 
 from .conftest import Make
 
 
-def questions(count: int, words: int = 5) -> list[Question]:
-    return [Question((("system", "be brief"), ("user", f"{number} " + "word " * words)), 8) for number in range(count)]
+def questions(count: int, words: int = 5) -> list[TeacherQuestion]:
+    return [TeacherQuestion((("system", "be brief"), ("user", f"{number} " + "word " * words)), 8) for number in range(count)]
 
 
-def texts(answers: list[Answer]) -> list[str]:
+def texts(answers: list[TeacherAnswer]) -> list[str]:
     return [answer.text for answer in answers]
 
 
@@ -47,8 +46,8 @@ def test_an_answer_is_paid_for_once(server: TeacherServer, asker: Make) -> None:
     first, again = asker(), asker()
     assert texts(first.ask(questions(9), "ask", Silent())) == texts(again.ask(questions(9), "ask", Silent()))
     assert (first.sent, again.sent, again.stored, len(server.seen)) == (9, 0, 9, 9)
-    assert first.budget.spent == again.budget.spent == Tokens(*_billed(server)), "what an earlier run paid counts"
-    other = [Question(question.messages, 8, 0.0, vote=1) for question in questions(9)]
+    assert first.budget.spent == again.budget.spent == TokenCount(*_billed(server)), "what an earlier run paid counts"
+    other = [TeacherQuestion(question.messages, 8, 0.0, vote=1) for question in questions(9)]
     again.ask(other, "ask", Silent())
     assert len(server.seen) == 18, "another vote is another question"
 
@@ -68,22 +67,22 @@ def test_asked_anew_where_that_is_wanted(server: TeacherServer, asker: Make) -> 
 @pytest.mark.parametrize("limit", [700, 1500, 3000])
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_budget_of_tokens_is_never_passed(server: TeacherServer, asker: Make, limit: int, concurrency: int) -> None:
-    budget = Budget(tokens=limit)
+    budget = RunBudget(tokens=limit)
     answers = asker(budget, concurrency=concurrency).ask(questions(60, words=40), "ask", Silent())
     assert server.tokens() <= limit
     assert budget.spent.total == server.tokens()
-    refused = [answer for answer in answers if answer.why_not == Why.BUDGET]
+    refused = [answer for answer in answers if answer.why_not == NoAnswerReason.BUDGET]
     assert 0 < len(refused) < 60
     assert len(refused) + len(server.seen) == 60
 
 
 def test_a_budget_of_dollars_is_never_passed_not_over_runs_either(server: TeacherServer, asker: Make) -> None:
-    price = Price(3.0, 15.0)
+    price = TokenPrice(3.0, 15.0)
     for _ in range(4):
-        asker(Budget(usd=0.005, price=price)).ask(questions(60, words=40), "ask", Silent())
+        asker(RunBudget(usd=0.005, price=price)).ask(questions(60, words=40), "ask", Silent())
         assert 0 < price.of(*_billed(server)) <= 0.005
     one = len(server.seen)
-    asker(Budget(usd=0.01, price=price)).ask(questions(60, words=40), "ask", Silent())
+    asker(RunBudget(usd=0.01, price=price)).ask(questions(60, words=40), "ask", Silent())
     assert len(server.seen) > one
     assert 0.005 < price.of(*_billed(server)) <= 0.01
 
@@ -93,16 +92,16 @@ def test_a_server_that_does_not_say_what_it_took_is_taken_to_have_taken_all(serv
     asked = questions(1)
     one = asker()
     one.ask(asked, "ask", Silent())
-    assert one.budget.spent == Tokens(asked[0].most_tokens_in, 8)
+    assert one.budget.spent == TokenCount(asked[0].most_tokens_in, 8)
     assert asked[0].most_tokens_in >= sum(len(content.encode()) for _, content in asked[0].messages)
 
 
 def test_what_was_on_its_way_when_a_run_was_killed_counts_as_spent(server: TeacherServer, asker: Make, tmp_path: Path) -> None:
     """A mark without an answer: it was sent, and may have been paid for."""
     one, asked = asker(), questions(1)
-    Cache(tmp_path / "answers").mark(one._key(asked[0]), Tokens(100, 8))
+    AnswerStore(tmp_path / "answers").mark(one._key(asked[0]), TokenCount(100, 8))
     one.ask(asked, "ask", Silent())
-    assert one.budget.spent == Tokens(100, 8) + Tokens(*_billed(server))
+    assert one.budget.spent == TokenCount(100, 8) + TokenCount(*_billed(server))
     again = asker()
     again.ask(asked, "ask", Silent())
     assert again.budget.spent == one.budget.spent, "and it goes on counting"
@@ -112,29 +111,29 @@ def test_what_was_paid_before_counts_before_anything_new_is_sent(server: Teacher
     """Stored answers behind new questions: were they counted in their turn, the new ones would have spent the whole budget already."""
     asked = questions(40, words=40)
     asker().ask(asked[20:], "ask", Silent())
-    paid = Tokens(*_billed(server)).total
-    budget = Budget(tokens=paid + 300)
+    paid = TokenCount(*_billed(server)).total
+    budget = RunBudget(tokens=paid + 300)
     answers = asker(budget, concurrency=1).ask(asked, "ask", Silent())
     assert budget.spent.total == server.tokens() <= paid + 300
-    assert all(answer.text == "yes" for answer in answers[20:]) and any(answer.why_not == Why.BUDGET for answer in answers[:20])
+    assert all(answer.text == "yes" for answer in answers[20:]) and any(answer.why_not == NoAnswerReason.BUDGET for answer in answers[:20])
 
 
 def test_a_store_that_is_full_is_said_and_holds_nobody_up(server: TeacherServer, asker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Cache, key: str, most: Tokens) -> None:
+    def full(self: AnswerStore, key: str, most: TokenCount) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Cache, "mark", full)
+    monkeypatch.setattr(AnswerStore, "mark", full)
     asked = questions(12)
-    budget = Budget(tokens=asked[0].most_tokens_in + 8)  # room for one at a time: the others wait for it
+    budget = RunBudget(tokens=asked[0].most_tokens_in + 8)  # room for one at a time: the others wait for it
     with pytest.raises(TeacherError, match=r"cannot be kept.*No space left"):
         asker(budget, concurrency=4).ask(asked, "ask", Silent())
-    assert budget.share_left(Tokens(asked[0].most_tokens_in, 8)) == 1.0 and not server.seen
+    assert budget.share_left(TokenCount(asked[0].most_tokens_in, 8)) == 1.0 and not server.seen
 
 
 def test_an_answer_that_another_build_takes_away_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = Cache(tmp_path / "answers")
+    cache = AnswerStore(tmp_path / "answers")
     for number in range(3):
-        cache.put(f"{number:064x}", Answer("yes"), Tokens())
+        cache.put(f"{number:064x}", TeacherAnswer("yes"), TokenCount())
     stat, gone = Path.stat, next((tmp_path / "answers").rglob("*.json"))
 
     def vanished(self: Path, **how: Any) -> os.stat_result:
@@ -159,9 +158,9 @@ def test_a_torn_or_foreign_entry_is_asked_anew(server: TeacherServer, asker: Mak
 
 
 def test_the_store_is_bounded(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "answers")
+    cache = AnswerStore(tmp_path / "answers")
     for number in range(50):
-        cache.put(f"{number:064x}", Answer("x" * 5000), Tokens())
+        cache.put(f"{number:064x}", TeacherAnswer("x" * 5000), TokenCount())
     cache.prune(80_000)
     assert 5 <= len(list((tmp_path / "answers").rglob("*.json"))) <= 10
     assert (tmp_path / "answers").stat().st_mode & 0o077 == 0
@@ -173,7 +172,7 @@ def test_a_passing_failure_is_tried_again(server: TeacherServer, asker: Make, st
     one = asker(concurrency=1)
     assert texts(one.ask(questions(2), "ask", Silent())) == ["yes", "yes"]
     assert (one.retried, len(server.refused)) == (2, 2)
-    assert one.budget.spent == Tokens(*_billed(server)), "a refused request costs nothing"
+    assert one.budget.spent == TokenCount(*_billed(server)), "a refused request costs nothing"
 
 
 @pytest.mark.parametrize("status", [408, 502, 504, 520, 524])
@@ -181,8 +180,8 @@ def test_what_a_gateway_lost_may_have_been_billed_and_counts_as_spent(server: Te
     server.faults = [Fault(status), Fault(status)]
     one, asked = asker(concurrency=1), questions(2)
     assert texts(one.ask(asked, "ask", Silent())) == ["yes", "yes"] and len(server.refused) == 2
-    most = Tokens(asked[0].most_tokens_in, 8)
-    assert one.budget.spent == most + most + Tokens(*_billed(server))
+    most = TokenCount(asked[0].most_tokens_in, 8)
+    assert one.budget.spent == most + most + TokenCount(*_billed(server))
     again = asker()
     again.ask(asked, "ask", Silent())
     assert again.budget.spent == one.budget.spent, "and it goes on counting"
@@ -191,8 +190,8 @@ def test_what_a_gateway_lost_may_have_been_billed_and_counts_as_spent(server: Te
 def test_a_gateway_that_times_out_does_not_let_a_budget_be_passed(server: TeacherServer, asker: Make) -> None:
     asked = questions(1)
     server.faults = [Fault(504)] * 9
-    answers = asker(Budget(tokens=2 * (asked[0].most_tokens_in + 8) - 1)).ask(asked, "ask", Silent())
-    assert answers[0].why_not == Why.BUDGET and len(server.refused) == 1, "another try may be billed as well"
+    answers = asker(RunBudget(tokens=2 * (asked[0].most_tokens_in + 8) - 1)).ask(asked, "ask", Silent())
+    assert answers[0].why_not == NoAnswerReason.BUDGET and len(server.refused) == 1, "another try may be billed as well"
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -226,13 +225,13 @@ def test_a_question_that_is_refused_costs_only_itself(server: TeacherServer, ask
     asker(concurrency=1).ask(questions(1), "ask", Silent())
     server.faults = [Fault(400)]
     answers = asker(concurrency=1).ask(questions(4), "ask", Silent())
-    assert [answer.why_not for answer in answers] == [None, Why.REFUSED, None, None]
+    assert [answer.why_not for answer in answers] == [None, NoAnswerReason.REFUSED, None, None]
 
 
 SCHEMA = json.dumps({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False})
 
 
-def held(count: int, schema: str = SCHEMA) -> list[Question]:
+def held(count: int, schema: str = SCHEMA) -> list[TeacherQuestion]:
     return [replace(question, schema=schema) for question in questions(count)]
 
 
@@ -255,7 +254,9 @@ def test_a_server_that_knows_no_schemas_is_asked_without_them(server: TeacherSer
     server.faults = [Fault(400), Fault(400)]
     server.schemas = True
     found = asker(concurrency=1, source=server.url).ask([replace(held(1)[0], max_tokens=9), held(5)[4]], "ask", Silent())
-    assert [answer.why_not for answer in found] == [Why.REFUSED, None], "a question that is refused either way says nothing of schemas"
+    assert [answer.why_not for answer in found] == [NoAnswerReason.REFUSED, None], (
+        "a question that is refused either way says nothing of schemas"
+    )
     assert "response_format" in server.seen[-1]
 
 
@@ -283,7 +284,7 @@ def test_redirects_are_not_followed(server: TeacherServer, asker: Make) -> None:
 
 
 def test_an_answer_without_bounds_is_not_read_to_its_end(server: TeacherServer, asker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_LIMIT_BYTES", 10_000)
+    monkeypatch.setattr(chat_completions, "_LIMIT_BYTES", 10_000)
     server.answer = lambda messages: "x" * 100_000
     with pytest.raises(TeacherError, match="larger than 10,000 bytes"):
         asker(attempts=2).ask(questions(1), "ask", Silent())
@@ -311,7 +312,7 @@ def test_no_server_at_all(asker: Make) -> None:
     one = asker(source=f"http://127.0.0.1:{port}/v1", attempts=2)
     with pytest.raises(TeacherError, match="no connection"):
         one.ask(questions(1), "ask", Silent())
-    assert one.budget.spent == Tokens()
+    assert one.budget.spent == TokenCount()
 
 
 def test_the_pace_is_kept(server: TeacherServer, asker: Make) -> None:
@@ -322,7 +323,7 @@ def test_the_pace_is_kept(server: TeacherServer, asker: Make) -> None:
     assert server.most_at_once <= 8
 
 
-def with_schema(count: int) -> list[Question]:
+def with_schema(count: int) -> list[TeacherQuestion]:
     return [replace(question, schema='{"type": "object", "properties": {}}') for question in questions(count)]
 
 

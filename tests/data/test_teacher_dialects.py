@@ -11,11 +11,9 @@ from tests.teacher_server import Fault, TeacherServer
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.progress import Silent
-from smidgen.data.teacher.budget import Budget, Tokens
-from smidgen.data.teacher.cache import Cache
-from smidgen.data.teacher.dialect import refused
-from smidgen.data.teacher.exchange import Answer, Question, Why
-from smidgen.data.teacher.thinking import spoken
+from smidgen.data.teacher.chat_completions import refused, without_reasoning
+from smidgen.data.teacher.questions import AnswerStore, NoAnswerReason, TeacherAnswer, TeacherQuestion
+from smidgen.usage.run_budget import RunBudget, TokenCount
 
 from .conftest import Make
 
@@ -40,8 +38,8 @@ def refusing(*names: str, param: bool = True) -> Any:
     return refuses
 
 
-def questions(count: int, heat: float = 0.0, vote: int = 0) -> list[Question]:
-    return [Question((("user", f"question {number}"),), 8, heat, vote) for number in range(count)]
+def questions(count: int, heat: float = 0.0, vote: int = 0) -> list[TeacherQuestion]:
+    return [TeacherQuestion((("user", f"question {number}"),), 8, heat, vote) for number in range(count)]
 
 
 class Told(Silent):
@@ -79,9 +77,9 @@ def test_what_a_server_takes_is_still_sent(server: TeacherServer, asker: Make) -
 
 def test_a_budget_is_kept_whatever_the_bound_is_called(server: TeacherServer, asker: Make) -> None:
     server.refuses = refusing("max_tokens", "temperature")
-    budget = Budget(tokens=400)
+    budget = RunBudget(tokens=400)
     answers = asker(budget, concurrency=4).ask(questions(60), "ask", Silent())
-    assert 0 < sum(answer.why_not == Why.BUDGET for answer in answers) < 60
+    assert 0 < sum(answer.why_not == NoAnswerReason.BUDGET for answer in answers) < 60
     assert budget.spent.total == server.tokens() <= 400
 
 
@@ -90,7 +88,7 @@ def test_a_refusal_for_another_reason_changes_nothing(server: TeacherServer, ask
     large = b'{"error": {"message": "max_tokens is too large: 8. This model takes 4.", "param": "max_tokens"}}'
     server.refuses = lambda body: Fault(400, body=large) if body["messages"][-1]["content"] == "question 1" else None
     answers = asker(concurrency=1).ask(questions(4), "ask", Silent())
-    assert [answer.why_not for answer in answers] == [None, Why.REFUSED, None, None]
+    assert [answer.why_not for answer in answers] == [None, NoAnswerReason.REFUSED, None, None]
     assert all("max_tokens" in body for body in server.seen) and len(server.seen) == 3
     server.refuses = lambda body: Fault(400, body=b'{"error": {"message": "no temperature, no max_tokens"}}')
     with pytest.raises(TeacherError, match="refuses every question"):
@@ -127,9 +125,9 @@ def test_what_a_refusal_names(body: bytes, names: set[str]) -> None:
     ],
 )
 def test_what_is_thought_is_not_the_answer(said: str, text: str, finished: bool, thought: bool) -> None:
-    found = spoken(Answer(said))
+    found = without_reasoning(TeacherAnswer(said))
     assert (found.text, found.finished, found.thought) == (text, finished, thought)
-    assert spoken(found) == found
+    assert without_reasoning(found) == found
 
 
 def test_how_a_server_shows_that_its_model_thinks(server: TeacherServer, asker: Make) -> None:
@@ -143,17 +141,17 @@ def test_how_a_server_shows_that_its_model_thinks(server: TeacherServer, asker: 
     found = []
     for number, way in enumerate(ways):
         server.whole = lambda text, way=way: way
-        found += asker().ask([Question((("user", f"way {number}"),), 8)], "ask", Silent())
+        found += asker().ask([TeacherQuestion((("user", f"way {number}"),), 8)], "ask", Silent())
     assert [answer.text for answer in found] == ["yes"] * 5
     assert [answer.thought for answer in found] == [True, True, True, True, False]
-    again = [asker().ask([Question((("user", f"way {number}"),), 8)], "ask", Silent())[0] for number in range(5)]
+    again = [asker().ask([TeacherQuestion((("user", f"way {number}"),), 8)], "ask", Silent())[0] for number in range(5)]
     assert [answer.thought for answer in again] == [True, True, True, True, False] and all(answer.stored for answer in again)
 
 
 def test_an_answer_that_was_cut_while_it_thought_is_one(server: TeacherServer, asker: Make) -> None:
     for number, message in enumerate(({"content": None, "reasoning_content": "hm"}, {}, {"content": "<think>hm"})):
         server.whole = lambda text, message=message: (message, "length", {})
-        (found,) = asker().ask([Question((("user", f"{number}"),), 8)], "ask", Silent())
+        (found,) = asker().ask([TeacherQuestion((("user", f"{number}"),), 8)], "ask", Silent())
         assert (found.text, found.finished, found.why_not) == ("", False, None)
     assert len(server.seen) == 3, "it is paid for, and not asked again"
 
@@ -162,11 +160,11 @@ def test_what_is_thought_is_paid_for_even_where_the_total_alone_counts_it(server
     server.whole = lambda text: ({"content": text}, "stop", {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 18})
     one = asker()
     one.ask(questions(1), "ask", Silent())
-    assert one.budget.spent == Tokens(10, 8)
+    assert one.budget.spent == TokenCount(10, 8)
 
 
 def test_an_older_store_keeps_what_was_thought(server: TeacherServer, asker: Make, tmp_path: Path) -> None:
     one, (asked,) = asker(), questions(1)
-    Cache(tmp_path / "answers").put(one._key(asked), Answer("<think>is it?</think>no", 3, 4), Tokens())
+    AnswerStore(tmp_path / "answers").put(one._key(asked), TeacherAnswer("<think>is it?</think>no", 3, 4), TokenCount())
     (found,) = one.ask([asked], "ask", Silent())
     assert (found.text, found.thought, server.times) == ("no", True, [])

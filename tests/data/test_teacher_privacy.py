@@ -11,11 +11,10 @@ import pytest
 
 from smidgen.core.errors import RedactionError
 from smidgen.core.rows import Row
-from smidgen.data import identifiers
-from smidgen.data.teacher.opening import Opening, opened
-from smidgen.data.teacher.privacy import KINDS, Redactor, nothing
-from smidgen.data.teacher.prompts import Prompts
-from smidgen.flows import redaction
+from smidgen.data.teacher.prompts import JobDescription, TeacherPrompts, describe_job
+from smidgen.flows import redaction_model
+from smidgen.privacy import identifiers
+from smidgen.privacy.redactor import KINDS, Redactor, nothing
 
 PERSONAL = {
     "jane.doe@example.org": "EMAIL",
@@ -78,7 +77,7 @@ def test_no_character_that_is_not_seen_hides_anything(letter: str) -> None:
             continue
         assert safe.split()[-1] in ("[EMAIL_1]", "[CARD_1]"), "a letter without a shape is a part of the address"
     assert len(UNSEEN) > 200
-    assert [part.plain for part in redaction._parts(f"Jane D{letter}oe")] == ["Jane Doe"], "the model reads it as it is seen"
+    assert [part.plain for part in redaction_model._parts(f"Jane D{letter}oe")] == ["Jane Doe"], "the model reads it as it is seen"
 
 
 def test_what_was_found_once_does_not_leave_in_a_later_text() -> None:
@@ -138,7 +137,7 @@ def test_a_telephone_number_is_found_behind_the_dot_of_a_word_cut_short(number: 
 
 @pytest.mark.parametrize("text", ["measured 1.030 12345 times", "0.030 12345", ".030 12345", "x_.030 12345"])
 def test_the_rest_of_another_number_is_no_telephone_number(text: str) -> None:
-    assert [kind for kind, _, _ in identifiers.spans(text)] == []
+    assert [kind for kind, _, _ in identifiers.identifier_spans(text)] == []
 
 
 def test_short_values_are_not_looked_for_but_for_digits() -> None:
@@ -214,9 +213,9 @@ def test_plain_texts_stay_as_they_are(text: str) -> None:
     assert Redactor().mask(text) == text
 
 
-def prompts(private: bool, rows: list[Row]) -> Prompts:
-    opening = opened("system for boss@example.org", {"labels": []}, nothing if private else None)
-    return Prompts(opening.description, rows, [str(row.output) for row in rows], 2, 16, 0.0, opening, None)
+def prompts(private: bool, rows: list[Row]) -> TeacherPrompts:
+    opening = describe_job("system for boss@example.org", {"labels": []}, nothing if private else None)
+    return TeacherPrompts(opening.description, rows, [str(row.output) for row in rows], 2, 16, 0.0, opening, None)
 
 
 def test_every_message_of_a_question_is_redacted() -> None:
@@ -282,15 +281,17 @@ def test_a_row_is_not_sent_where_its_text_cannot_be_made_safe() -> None:
     def broken(text: str) -> list[tuple[str, int, int]]:
         raise RedactionError("a text cannot be read", value="x", todo="Cut it.")
 
-    opening = Opening("", {}, Redactor(broken))
-    asked = Prompts("be brief", [], [], 0, 16, 0.0, opening, None).ask([Row("hello Jane Doe")], 1)
+    opening = JobDescription("", {}, Redactor(broken))
+    asked = TeacherPrompts("be brief", [], [], 0, 16, 0.0, opening, None).ask([Row("hello Jane Doe")], 1)
     assert asked[0][0] == []
 
 
 def test_questions_go_through_the_finder() -> None:
     rows = [Row("refund for Jane Doe", "refund"), Row("lamp", "lamp")]
-    opening = Opening("", {}, Redactor(named))
-    (questions, redactor) = Prompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, opening, None).ask([Row("call Jane Doe")], 1)[0]
+    opening = JobDescription("", {}, Redactor(named))
+    (questions, redactor) = TeacherPrompts("be brief", rows, ["refund", "lamp"], 2, 16, 0.0, opening, None).ask([Row("call Jane Doe")], 1)[
+        0
+    ]
     assert "Jane" not in str(questions) and "[PERSON_1]" in str(questions)
     assert redactor.found == {"[PERSON_1]": "Jane Doe"}
 
@@ -298,8 +299,8 @@ def test_questions_go_through_the_finder() -> None:
 def test_answers_that_are_json_are_redacted_text_by_text() -> None:
     """In JSON a line break is a backslash and an n, which sticks to the next word."""
     values = ["ship to:\nJane Doe", "NI\nAB123456C", "acct\n1234567890", 'so-called "Jane Doe"', {"Jane Doe": [4111111111111111]}]
-    opening = Opening("", {}, Redactor(lambda text: [("person", m.start(), m.end()) for m in re.finditer(r"\bJane Doe\b", text)]))
-    ((questions, redactor),) = Prompts("", [Row("x y")], [values], 1, 16, 0.0, opening, None).ask([Row("x")], 1)
+    opening = JobDescription("", {}, Redactor(lambda text: [("person", m.start(), m.end()) for m in re.finditer(r"\bJane Doe\b", text)]))
+    ((questions, redactor),) = TeacherPrompts("", [Row("x y")], [values], 1, 16, 0.0, opening, None).ask([Row("x")], 1)
     sent = json.loads(questions[0].messages[2][1])
     assert sent == [
         *("ship to:\n[PERSON_1]", "NI\n[ID_1]", "acct\n[NUMBER_1]", 'so-called "[PERSON_1]"', {"[PERSON_1]": ["[CARD_1]"]}),
@@ -315,7 +316,7 @@ def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
         known = {"Jane Doe": "person", "Paris": "place", "type": "person", "string": "place"}
         return [(kind, text.index(piece), text.index(piece) + len(piece)) for piece, kind in known.items() if piece in text]
 
-    opening = opened("for Jane Doe", {"schema": schema, "instruction": "fill in"}, find)
+    opening = describe_job("for Jane Doe", {"schema": schema, "instruction": "fill in"}, find)
     assert opening.form["schema"] == {
         "type": "object",
         "properties": {
@@ -328,4 +329,4 @@ def test_a_schema_stays_one_and_its_names_are_whole_or_stand_ins() -> None:
     assert opening.description == "for [PERSON_1]" and redactor.mask("I live in Paris") == "I live in [PLACE_1]"
     assert opening.safe(redactor)({"city": "Paris", "Jane Doe": "x"}) == {"city": "[PLACE_1]", "[PERSON_1]": "x"}
     assert opening.redactor is not None and opening.redactor.renamed() == ["Paris", "a@example.org", "Jane Doe"]
-    assert opened("for Jane Doe", {"schema": schema}, None).form["schema"] is schema, "on this machine nothing is changed"
+    assert describe_job("for Jane Doe", {"schema": schema}, None).form["schema"] is schema, "on this machine nothing is changed"

@@ -32,12 +32,12 @@ def tokenizer_file(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small decoder: `model.gguf`, a link to the starter base, and its `tokenizer.json`."""
-    from smidgen.bases import finding
+    from smidgen.bases import lookup
 
     from .llama_model import write_tokenizer
 
     folder = tmp_path_factory.mktemp("decoder")
-    base = finding.find("smollm2").folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    base = lookup.find("smollm2").folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
     (folder / "model.gguf").symlink_to(base)
     write_tokenizer(base, folder / "tokenizer.json")
     return folder

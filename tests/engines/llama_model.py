@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from smidgen.store.gguf_facts import facts_of
+from smidgen.gguf.header import read_metadata
 
 BEFORE = [1, 4093, 198]  # <|im_start|>user\n
 AFTER = [2, 198, 1, 520, 9531, 198]  # <|im_end|>\n<|im_start|>assistant\n
@@ -25,7 +25,7 @@ def write_tokenizer(gguf: Path, file: Path) -> None:
     """The byte-level BPE of a GGUF file as a `tokenizer.json`."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    facts = facts_of(gguf)
+    facts = read_metadata(gguf)
     words, kinds, merges = (facts[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type", "merges"))
     tokenizer = Tokenizer(models.BPE({word: at for at, word in enumerate(words)}, [tuple(merge.split(" ", 1)) for merge in merges]))
     splits = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

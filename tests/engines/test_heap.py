@@ -10,13 +10,13 @@ import sys
 
 import pytest
 
-from smidgen.engines import heap
+from smidgen.machine import heap
 
 NAME = "MALLOC_MMAP_THRESHOLD_"
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how memory is held is glibc's")
 BLOCKS = """
 import ctypes, resource
-from smidgen.engines import heap
+from smidgen.machine import heap
 library = ctypes.CDLL(None)
 library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 
@@ -78,7 +78,7 @@ def test_what_is_kept_goes_back_at_rest_and_not_before() -> None:
 def test_what_is_free_can_be_given_back() -> None:
     program = """
 import ctypes
-from smidgen.engines import heap
+from smidgen.machine import heap
 library = ctypes.CDLL(None)
 library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 

@@ -11,10 +11,9 @@ import pytest
 
 from smidgen.core.errors import RequestError
 from smidgen.engines.llama import LlamaRunner, part
-from smidgen.engines.llama_chat import BREAK, PENALTIES, request
+from smidgen.engines.llama_chat import BREAK, PENALTIES, PromptedTools, request
 from smidgen.engines.llama_options import read
-from smidgen.engines.llama_pieces import Piece, Pieces, Usage
-from smidgen.engines.llama_tools import Tools
+from smidgen.engines.llama_protocol import LlamaUsage, Piece, Pieces
 
 from .llama_model import options
 
@@ -161,17 +160,17 @@ def test_the_tools_come_to_the_model(writer: LlamaRunner, babbler: Path) -> None
 def spoken(*texts: str, finish: str = "stop") -> Pieces:
     for text in texts:
         yield Piece(text, count=1, delta={"content": text})
-    yield Piece(finish=finish, usage=Usage(1, 0, 2))
+    yield Piece(finish=finish, usage=LlamaUsage(1, 0, 2))
 
 
 CALL = json.dumps({"name": "time", "arguments": {"zone": "utc"}})
 
 
 def test_a_text_that_is_a_call_is_made_one() -> None:
-    pieces = list(Tools(TOOLS, "auto").read(spoken(" ", CALL[:9], CALL[9:])))
+    pieces = list(PromptedTools(TOOLS, "auto").read(spoken(" ", CALL[:9], CALL[9:])))
     assert call_of(pieces) == {"name": "time", "arguments": {"zone": "utc"}}
     assert [piece.text for piece in pieces] == ["", ""] and pieces[0].count == 3
-    assert pieces[-1].finish == "tool_calls" and pieces[-1].usage == Usage(1, 0, 2)
+    assert pieces[-1].finish == "tool_calls" and pieces[-1].usage == LlamaUsage(1, 0, 2)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +186,7 @@ def test_a_text_that_is_a_call_is_made_one() -> None:
     ],
 )
 def test_any_other_text_is_an_answer(texts: tuple[str, ...], finish: str, choice: str) -> None:
-    assert list(Tools(TOOLS, choice).read(spoken(*texts, finish=finish))) == list(spoken(*texts, finish=finish))
+    assert list(PromptedTools(TOOLS, choice).read(spoken(*texts, finish=finish))) == list(spoken(*texts, finish=finish))
 
 
 def test_an_answer_is_not_held_back_longer_than_needed() -> None:
@@ -195,7 +194,7 @@ def test_an_answer_is_not_held_back_longer_than_needed() -> None:
         while True:
             yield Piece(" word")
 
-    answer = Tools(TOOLS, "auto").read(endless())  # type: ignore[arg-type]
+    answer = PromptedTools(TOOLS, "auto").read(endless())  # type: ignore[arg-type]
     assert next(answer).text == next(answer).text == " word"
 
 
@@ -206,8 +205,8 @@ def test_earlier_calls_and_their_results_are_told() -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "1", "content": "12:00"},
     ]
-    system, said, result = Tools(TOOLS, "auto").messages(history)
+    system, said, result = PromptedTools(TOOLS, "auto").messages(history)
     assert system["content"].startswith("Be brief.\n\nYou can call") and all(name in system["content"] for name in ("weather", "time"))
     assert json.loads(said["content"]) == {"name": "time", "arguments": {"zone": "utc"}} and "tool_calls" not in said
     assert result == {"role": "user", "content": "The function's result: 12:00"}
-    assert Tools(TOOLS, "none").messages(HELLO) == HELLO, "what must not be called is not spoken of"
+    assert PromptedTools(TOOLS, "none").messages(HELLO) == HELLO, "what must not be called is not spoken of"

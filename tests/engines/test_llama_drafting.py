@@ -13,24 +13,24 @@ from smidgen.core.errors import EngineError, RequestError
 from smidgen.engines import llama_worker
 from smidgen.engines.llama import LlamaRunner, part
 from smidgen.engines.llama_options import read
-from smidgen.stats.drafting import Sizes, course
+from smidgen.stats.prompt_lookup import DraftSizes, simulate_drafting
 
 from .llama_model import options, write_lora
 
 TEXT = "the cat sat on the mat, then the cat sat up and went off"
 COPIES = (TEXT, "the cat sat on a mat, then a cat sat up and went on and on", "zzzz yyyy qqqq the cat sat up and wen")
-SIZES = (Sizes(6, 16), Sizes(3, 8), Sizes(1, 2))
+SIZES = (DraftSizes(6, 16), DraftSizes(3, 8), DraftSizes(1, 2))
 COPY: dict[str, Any] = {"type": "object", "properties": {"said": {"const": TEXT}, "n": {"type": "integer", "minimum": 0, "maximum": 9}}}
 COPY |= {"required": ["said", "n"], "additionalProperties": False}
 
 
-def opened(folder: Path, sizes: Sizes | None, **more: Any) -> LlamaRunner:
+def opened(folder: Path, sizes: DraftSizes | None, **more: Any) -> LlamaRunner:
     drafting = {"draft": "lookup", "draft_after": sizes.after, "draft_most": sizes.most} if sizes else {}
     return part.open(folder, options(before=[1], after=[], **{"max_tokens": 200, **drafting, **more}), 1)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_it_is_counted_as_it_is_run(babbler: Path, sizes: Sizes) -> None:
+def test_it_is_counted_as_it_is_run(babbler: Path, sizes: DraftSizes) -> None:
     """By llama.cpp's own counts of tokens guessed and right, and of those that it tells the probability of."""
     import xllamacpp
 
@@ -54,7 +54,7 @@ def test_it_is_counted_as_it_is_run(babbler: Path, sizes: Sizes) -> None:
         told = [choice["logprobs"] for chunk in chunks for choice in chunk.get("choices", ()) if choice.get("logprobs")]
         # Within the grammar llama.cpp writes letter by letter, and then the end.
         written = [*(tokenizer.token_to_id("Ġ" if letter == " " else letter) for letter in copy), 2]
-        counted = course(prompt, written, sizes, 200)
+        counted = simulate_drafting(prompt, written, sizes, 200)
         assert timings["predicted_n"] == counted.tokens
         assert (timings.get("draft_n", 0), timings.get("draft_n_accepted", 0)) == (counted.guessed, counted.right)
         assert sum(len(entry["content"]) for entry in told) == len(counted.seen)
@@ -63,7 +63,7 @@ def test_it_is_counted_as_it_is_run(babbler: Path, sizes: Sizes) -> None:
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_texts_are_the_same_alone_and_side_by_side(babbler: Path, sizes: Sizes) -> None:
+def test_texts_are_the_same_alone_and_side_by_side(babbler: Path, sizes: DraftSizes) -> None:
     texts = ["abcdefgh " * 8, "in and in and in", TEXT, "qwertz", TEXT + TEXT]
     plain, drafting = opened(babbler, None), opened(babbler, sizes)
     try:
@@ -86,7 +86,7 @@ def test_texts_are_the_same_alone_and_side_by_side(babbler: Path, sizes: Sizes) 
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_within_a_schema_and_a_grammar(babbler: Path, sizes: Sizes) -> None:
+def test_within_a_schema_and_a_grammar(babbler: Path, sizes: DraftSizes) -> None:
     runners = [opened(babbler, wanted, schema_of_answers=COPY) for wanted in (None, sizes)] + [opened(babbler, sizes)]
     try:
         plain, bound, free = runners
@@ -112,7 +112,7 @@ def test_with_adapters_in_turn(babbler: Path, tmp_path: Path) -> None:
         write_lora(tmp_path / f"{name}.gguf", seed, 3.0, layers=1, width=64)
         names[name] = f"{name}.gguf"
     told = []
-    for sizes in (None, Sizes(1, 2)):
+    for sizes in (None, DraftSizes(1, 2)):
         runner = opened(tmp_path, sizes, adapters=names, slots=2)
         asked = ("one", None, "two", "one")
         told.append(["".join(piece.text for piece in runner.write(TEXT, adapter=name)) for name in asked])
@@ -121,7 +121,7 @@ def test_with_adapters_in_turn(babbler: Path, tmp_path: Path) -> None:
 
 
 def test_probabilities_of_every_token_are_refused(babbler: Path) -> None:
-    runner = opened(babbler, Sizes(3, 8))
+    runner = opened(babbler, DraftSizes(3, 8))
     try:
         with pytest.raises(RequestError, match="guesses tokens ahead"):
             runner.write("a", logprobs=2)

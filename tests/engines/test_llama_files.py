@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import EngineError
-from smidgen.engines.llama_process import Process
+from smidgen.engines.llama_process import LlamaProcess
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a script as a program")
 
@@ -41,8 +41,8 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def opened(bundle: Path) -> Process:
-    return Process({"model": str(bundle / "model.gguf"), "adapters": [str(bundle / "shop.gguf")]}).shared()
+def opened(bundle: Path) -> LlamaProcess:
+    return LlamaProcess({"model": str(bundle / "model.gguf"), "adapters": [str(bundle / "shop.gguf")]}).shared()
 
 
 def starts(bundle: Path) -> int:

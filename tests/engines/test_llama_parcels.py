@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smidgen.engines.llama_parcels import Parcels
+from smidgen.engines.llama_protocol import PieceSender
 
 
 class Clock:
@@ -19,7 +19,7 @@ def piece(text: str, **more: Any) -> dict[str, Any]:
 def test_the_first_piece_goes_at_once_and_those_shortly_after_it_together() -> None:
     sent: list[dict[str, Any]] = []
     clock = Clock()
-    parcels = Parcels(sent.append, 0.02, clock=clock)
+    parcels = PieceSender(sent.append, 0.02, clock=clock)
     parcels.add(piece("a"))
     assert [message["text"] for message in sent] == ["a"]
     for text in ("b", "c"):
@@ -36,7 +36,7 @@ def test_the_first_piece_goes_at_once_and_those_shortly_after_it_together() -> N
 
 def test_what_waits_is_sent_by_a_flush_and_once() -> None:
     sent: list[dict[str, Any]] = []
-    parcels = Parcels(sent.append, 60.0, clock=Clock())
+    parcels = PieceSender(sent.append, 60.0, clock=Clock())
     parcels.add(piece("a"))
     parcels.add(piece("b"))
     parcels.flush()
@@ -46,7 +46,7 @@ def test_what_waits_is_sent_by_a_flush_and_once() -> None:
 
 def test_a_change_of_a_message_goes_alone_and_after_what_waited() -> None:
     sent: list[dict[str, Any]] = []
-    parcels = Parcels(sent.append, 60.0, clock=Clock())
+    parcels = PieceSender(sent.append, 60.0, clock=Clock())
     for one in (piece("a"), piece("b"), piece("", delta={"content": "c"}), piece("d")):
         parcels.add(one)
     assert [(message["text"], "delta" in message) for message in sent] == [("a", False), ("b", False), ("", True)]
@@ -54,7 +54,7 @@ def test_a_change_of_a_message_goes_alone_and_after_what_waited() -> None:
 
 def test_without_time_every_piece_goes_alone() -> None:
     sent: list[dict[str, Any]] = []
-    parcels = Parcels(sent.append, 0.0, clock=Clock())
+    parcels = PieceSender(sent.append, 0.0, clock=Clock())
     for text in "abc":
         parcels.add(piece(text))
     assert [message["text"] for message in sent] == ["a", "b", "c"]
@@ -63,7 +63,7 @@ def test_without_time_every_piece_goes_alone() -> None:
 def test_apart_each_piece_stays_one_and_a_change_of_a_message_too() -> None:
     sent: list[dict[str, Any]] = []
     clock = Clock()
-    parcels = Parcels(sent.append, 0.02, apart=True, clock=clock)
+    parcels = PieceSender(sent.append, 0.02, apart=True, clock=clock)
     pieces = [piece("a"), piece("b"), piece("", delta={"content": "c"}), piece("d"), piece("e")]
     for one in pieces:
         parcels.add(one)

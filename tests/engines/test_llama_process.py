@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from smidgen.core.errand import CalledOff, Errand
+from smidgen.core.cancellation import Cancellation, Cancelled
 from smidgen.core.errors import EngineError
 from smidgen.engines.llama import LlamaRunner, part
-from smidgen.engines.llama_process import Process
-from smidgen.engines.llama_wire import LONGEST
+from smidgen.engines.llama_process import LlamaProcess
+from smidgen.engines.llama_protocol import LONGEST
 
 from .llama_model import ENDLESS
 from .llama_model import options as few
@@ -187,7 +187,7 @@ def test_one_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch, tm
     (tmp_path / "sleeper").chmod(0o755)
     began = time.monotonic()
     with pytest.raises(EngineError, match=r"not ready after 0\.3 seconds"):
-        Process({"model": "m"}, start_seconds=0.3).mailbox()
+        LlamaProcess({"model": "m"}, start_seconds=0.3).mailbox()
     assert time.monotonic() - began < 30  # not the minute that it sleeps
 
 
@@ -196,17 +196,17 @@ def test_one_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "broken").write_text("#!/bin/sh\necho no room left >&2\nexit 3\n", encoding="utf-8")
     (tmp_path / "broken").chmod(0o755)
     with pytest.raises(EngineError, match="ended with code 3; it last said: no room left"):
-        Process({"model": "m"}).mailbox()
+        LlamaProcess({"model": "m"}).mailbox()
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_errand_that_is_called_off_waits_for_nothing_more(whole: bool, babbler: Path) -> None:
     """It is in line in the process, of which nothing is heard before its turn."""
     runner = part.open(babbler, options(slots=1, max_tokens=4000), 1)
-    errand, ended = Errand(), threading.Event()
+    errand, ended = Cancellation(), threading.Event()
 
     def ask() -> None:
-        with suppress(CalledOff), errand.bound():
+        with suppress(Cancelled), errand.bound():
             _ = runner.run(["Say hi."]) if whole else list(runner.write("Say hi."))
             return
         ended.set()
@@ -225,7 +225,7 @@ def test_an_errand_that_is_called_off_waits_for_nothing_more(whole: bool, babble
         assert len(child._boxes) == 1 and next(other).text
         thread.join(10)
         other.close()
-        with pytest.raises(CalledOff), errand.bound():
+        with pytest.raises(Cancelled), errand.bound():
             runner.run(["Say hi."])
         assert runner.run(["Say hi."])["texts"][0] and not child._boxes
     finally:

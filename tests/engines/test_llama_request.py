@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from smidgen.engines.llama_pieces import Piece, Usage, piece
-from smidgen.engines.llama_request import Request
+from smidgen.engines.llama_protocol import LlamaUsage, Piece, piece
+from smidgen.engines.llama_worker import LlamaRequest
 
 END = 2
 
@@ -44,7 +44,7 @@ def chunk(text: str, written: int, *tokens: tuple[int, str], finish: str | None 
 
 def answers(server: Scripted, **message: Any) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = []
-    Request({"id": 7, "do": "write", "body": {}, **message}, said.append).answer(server)  # type: ignore[arg-type]
+    LlamaRequest({"id": 7, "do": "write", "body": {}, **message}, said.append).answer(server)  # type: ignore[arg-type]
     assert all(message["id"] == 7 for message in said) and len(said) >= 1
     return said
 
@@ -56,7 +56,7 @@ def pieces(server: Scripted, **message: Any) -> list[Piece]:
 def test_the_models_own_end_token_is_in_no_piece() -> None:
     got = pieces(Scripted(chunk("Hi", 1, (10, "Hi")), chunk("", 2, (END, "")), chunk("", 2, finish="stop")))
     assert [(one.text, one.count, len(one.tokens), one.finish) for one in got] == [("Hi", 1, 1, None), ("", 0, 0, "stop")]
-    assert got[-1].usage == Usage(prompt=7, cached=3, written=2)
+    assert got[-1].usage == LlamaUsage(prompt=7, cached=3, written=2)
     assert got[0].tokens[0].probability == pytest.approx(0.6065, abs=1e-4) and got[0].tokens[0].top == ()
 
 
@@ -64,7 +64,7 @@ def test_an_end_token_of_ours_ends_it_at_once() -> None:
     server = Scripted(chunk("Hi", 1, (10, "Hi")), chunk("\n", 2, (198, "\n")), chunk("more", 3, (11, "more")))
     got = pieces(server, stop_ids=[198])
     assert "".join(one.text for one in got) == "Hi" and sum(one.count for one in got) == 1
-    assert got[-1].finish == "stop" and got[-1].usage == Usage(7, 3, 2)
+    assert got[-1].finish == "stop" and got[-1].usage == LlamaUsage(7, 3, 2)
     assert server.said == 2, "it wrote no more"
 
 
@@ -97,7 +97,9 @@ def test_reading_the_prompt_is_told_and_can_be_cancelled() -> None:
     progress = chunk("", 0, prompt_progress={"total": 9, "processed": 4})
     server = Scripted(progress, progress, chunk("Hi", 1, (10, "Hi")))
     said: list[dict[str, Any]] = []
-    request = Request({"id": 7, "do": "write", "body": {}}, lambda message: (said.append(message), setattr(request, "cancelled", True))[0])
+    request = LlamaRequest(
+        {"id": 7, "do": "write", "body": {}}, lambda message: (said.append(message), setattr(request, "cancelled", True))[0]
+    )
     request.answer(server)  # type: ignore[arg-type]
     assert said == [{"id": 7, "busy": True}] and server.said == 1
     before = Scripted(progress)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from smidgen.engines.llama_slots import Slots
+from smidgen.engines.llama_worker import AdapterSlots
 
 
 def test_a_request_comes_back_to_the_slot_that_knows_its_adapter() -> None:
-    slots = Slots(3)
+    slots = AdapterSlots(3)
     first = slots.take("a")
     slots.give(first)
     second = slots.take("b")
@@ -20,14 +20,14 @@ def test_a_request_comes_back_to_the_slot_that_knows_its_adapter() -> None:
 
 
 def test_a_new_adapter_gets_the_slot_that_has_rested_longest() -> None:
-    slots = Slots(2)
+    slots = AdapterSlots(2)
     for adapter, wanted in (("a", 0), ("b", 1), ("a", 0), ("c", 1), ("b", 0)):
         assert slots.take(adapter) == wanted
         slots.give(wanted)
 
 
 def test_two_at_a_time_never_share_one() -> None:
-    slots, taken, lock = Slots(4), set(), threading.Lock()
+    slots, taken, lock = AdapterSlots(4), set(), threading.Lock()
     seen: list[int] = []
 
     def work(adapter: int) -> None:

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smidgen.engines.llama_stops import Stops
+from smidgen.engines.llama_worker import StopFilter
 
 letters = st.text("ab\n", max_size=30)
 
@@ -16,7 +16,7 @@ letters = st.text("ab\n", max_size=30)
 def test_it_is_the_text_up_to_the_first_stop(text: str, stops: list[str], cuts: list[int]) -> None:
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     pieces = [text[a:b] for a, b in itertools.pairwise(places)]
-    scanner = Stops(stops)
+    scanner = StopFilter(stops)
     shown, final = [], min([at for stop in stops if (at := text.find(stop)) >= 0], default=None)
     for piece in pieces:
         shown.append(scanner.feed(piece))
@@ -34,11 +34,11 @@ def test_it_is_the_text_up_to_the_first_stop(text: str, stops: list[str], cuts: 
 
 
 def test_nothing_is_held_without_reason() -> None:
-    scanner = Stops(["\n\n", "STOP"])
+    scanner = StopFilter(["\n\n", "STOP"])
     assert [scanner.feed(piece) for piece in ("one", "\n", "two ST", "A", " ST", "OP more")] == ["one", "", "\ntwo ", "STA", " ", ""]
     assert scanner.hit == "STOP" and scanner.rest() == "" and scanner.feed("more") == ""
 
 
 def test_what_was_held_comes_at_the_end() -> None:
-    scanner = Stops(["###"])
+    scanner = StopFilter(["###"])
     assert scanner.feed("a ##") == "a " and scanner.rest() == "##" and scanner.hit is None

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from smidgen.engines.llama_wire import LONGEST, packed, receive
+from smidgen.engines.llama_protocol import LONGEST, packed, receive
 
 
 def test_messages_come_back_as_they_were() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from smidgen.engines.llama_worker import Desk
+from smidgen.engines.llama_worker import RequestQueue
 
 
 class Busy:
@@ -38,7 +38,7 @@ class Said:
 
 def test_one_that_is_cancelled_in_line_is_never_asked_and_takes_no_slot_of_another() -> None:
     server, said = Busy(), Said()
-    desk = Desk(server, said, slots=1, lines=2)  # type: ignore[arg-type]
+    desk = RequestQueue(server, said, slots=1, lines=2)  # type: ignore[arg-type]
 
     def write(number: int, adapter: int) -> None:
         scales = [{"id": at, "scale": float(at == adapter)} for at in range(3)]

@@ -9,9 +9,9 @@ import pytest
 
 from smidgen.core.errors import EngineError
 from smidgen.core.rows import Text
-from smidgen.engines.batches import BATCH_TOKENS, batches
 from smidgen.engines.onnx import part
-from smidgen.engines.tokens import CHARACTERS_A_TOKEN, Tokens
+from smidgen.engines.onnx_session import BATCH_TOKENS, batches
+from smidgen.engines.tokenizer import CHARACTERS_A_TOKEN, ModelTokenizer
 
 onnx = pytest.importorskip("onnx")
 
@@ -91,7 +91,7 @@ def test_a_graph_without_token_types(tokenizer_file: Path) -> None:
 
 
 def test_a_text_of_any_size_costs_no_more(tokenizer_file: Path) -> None:
-    tokens = Tokens(tokenizer_file.parent, MAX_LENGTH)
+    tokens = ModelTokenizer(tokenizer_file.parent, MAX_LENGTH)
     long = "card " * 1_000_000
     asked: list[str] = []
     encode = tokens._tokenizer

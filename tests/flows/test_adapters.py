@@ -21,23 +21,23 @@ from smidgen.bundles.manifest import EngineEntry, Manifest
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.compress.q8_0 import part as q8_0
-from smidgen.core.bases import Base
 from smidgen.core.errors import BundleError, EngineError, InputError, RecipeError
-from smidgen.core.parts import EngineSpec, Training, Workspace
+from smidgen.core.parts import Base, EngineSpec, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.flows.build import build
-from smidgen.flows.exporting import export
-from smidgen.flows.live import Model, load, load_all
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.export.exporter import export
+from smidgen.flows.local_model import Model, load, load_all
+from smidgen.gguf import weights as weights_module
+from smidgen.gguf.header import read_metadata
 from smidgen.parts.recipe import make
 from smidgen.server.app import create_app
 from smidgen.server.settings import ServeSettings
-from smidgen.store.gguf_facts import facts_of
 from smidgen.store.hashing import file_hash
-from smidgen.students import decoder, gguf_file
+from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_weights import weights_of
-from smidgen.students.prompts import chat_template, prompt_of
+from smidgen.students.decoder_training.files import weights_of
+from smidgen.students.decoder_training.prompts import chat_template, prompt_of
 from smidgen.tasks.write import WriteSettings
 from smidgen.tasks.write import part as write
 
@@ -70,7 +70,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         files.mkdir(parents=True)
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
         weights, template = weights_of(base), chat_template(base)
-        gguf_file.write(files / "model.gguf", weights, config, base, kind="f16", template=template, eos_id=2, name="base")
+        weights_module.write(files / "model.gguf", weights, config, base, kind="f16", template=template, eos_id=2, name="base")
         shutil.copyfile(base / "tokenizer.json", files / "tokenizer.json")
         write_lora(files / "adapter.gguf", number, 3.0, CONFIG["num_hidden_layers"], CONFIG["hidden_size"])
         options = {"model": "model.gguf", "max_tokens": 12, "context": 512 + 256 * number, "slots": 1 + number, "cache": "f16"}
@@ -269,7 +269,7 @@ def test_a_build_ships_base_and_adapter(tmp_path: Path) -> None:
     assert {"model.gguf", "adapter.gguf"} <= set(manifest.engine.files) and manifest.engine.options["adapter"] == "taught"
     for name in ("model.gguf", "adapter.gguf"):
         assert manifest.files[name].sha256 == file_hash(built.folder / name)
-    assert len(facts_of(built.folder / "model.gguf")["tokenizer.ggml.tokens"]) == 49152, "the base's vocabulary, whole"
+    assert len(read_metadata(built.folder / "model.gguf")["tokenizer.ggml.tokens"]) == 49152, "the base's vocabulary, whole"
     model = load(built.folder, 1)
     try:
         assert model.predict(["colour: red; thing: vase"])[0].output.startswith("A ")

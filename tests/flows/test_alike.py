@@ -13,10 +13,10 @@ import pytest
 from smidgen.core.parts import EngineSpec
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.flows import live
-from smidgen.flows.build import _alike
-from smidgen.flows.timing import Timing
-from smidgen.flows.training import Variant
+from smidgen.flows import local_model
+from smidgen.flows.build.pipeline import _is_what_was_measured
+from smidgen.flows.build.timing import Timing
+from smidgen.flows.build.training import StudentVariant
 from smidgen.parts import registry
 
 ROWS = [Row(f"text {n}", "x", n) for n in range(40)]
@@ -54,7 +54,7 @@ def alike(student: str, final: Bundle, measured: Bundle) -> bool:
     bench = SimpleNamespace(threads=1)
     story: Any = SimpleNamespace(task=registry.find("tasks", "extract"), examples=SimpleNamespace(test=ROWS), bench=bench)
     timing = Timing(1.0, 1.0, 1.0, 1, 100.0 if student == "decoder" else None)
-    variant = Variant(student, EngineSpec("none", ()), Path(), "", timing, 1.0)
+    variant = StudentVariant(student, EngineSpec("none", ()), Path(), "", timing, 1.0)
     served = measured.predict(ROWS)
     opened = []
 
@@ -65,8 +65,8 @@ def alike(student: str, final: Bundle, measured: Bundle) -> bool:
 
     draft: Any = SimpleNamespace(model=measured, first=served, served=served, variant=variant)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live, "load", load)
-        found = _alike(story, draft, final)  # type: ignore[arg-type]
+        patch.setattr(local_model, "load", load)
+        found = _is_what_was_measured(story, draft, final)  # type: ignore[arg-type]
     assert all(bundle.closed == 1 for bundle in opened)
     return found
 

@@ -11,9 +11,9 @@ import pytest
 from smidgen.core.errors import RequestError
 from smidgen.core.parts import Form, Raw
 from smidgen.core.rows import Row
-from smidgen.engines.llama_pieces import Piece, Token, Usage
-from smidgen.flows.attempts import best, checks, improved
-from smidgen.flows.live import Model
+from smidgen.engines.llama_protocol import ChosenToken, LlamaUsage, Piece
+from smidgen.flows.local_model import Model
+from smidgen.flows.text_generation import improve, is_checked, write_best
 from smidgen.parts import registry
 from smidgen.tasks.write import WriteSettings
 
@@ -57,14 +57,14 @@ class Runner:
     def write(self, text: Any, **options: Any) -> Iterator[Piece]:
         if begun := options.get("begun"):
             self.begun.append(begun)
-            yield Piece(" ", 2, (Token(1, " ", 0.3),))
-            yield Piece(self.added.get(begun, MORE)[1:], 2, (Token(2, "", 0.3),), "stop", Usage(30, 20, 5))
+            yield Piece(" ", 2, (ChosenToken(1, " ", 0.3),))
+            yield Piece(self.added.get(begun, MORE)[1:], 2, (ChosenToken(2, "", 0.3),), "stop", LlamaUsage(30, 20, 5))
             return
         seed = options.get("seed", 0) if options.get("temperature") else 0
         words, likely = (self.first, 0.9) if not seed else self.drawn[seed - 1]
         self.asked.append((seed, 1))
-        yield Piece(words[:5], 1, (Token(1, words[:5], likely),))
-        yield Piece(words[5:], 1, (Token(2, words[5:], likely),), "stop", Usage(20, 0, 3))
+        yield Piece(words[:5], 1, (ChosenToken(1, words[:5], likely),))
+        yield Piece(words[5:], 1, (ChosenToken(2, words[5:], likely),), "stop", LlamaUsage(20, 0, 3))
 
     def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:
         raise AssertionError("no conversation was asked for")
@@ -96,12 +96,12 @@ def form() -> Form:
 )
 def test_the_one_with_the_fewest_faults_is_given(form: Form, first: str, drawn: list[tuple[str, float]], wanted: str, asked: int) -> None:
     task, runner = registry.find("tasks", "write"), Runner(first, *drawn)
-    found = improved(task, form, runner, [TEXT, "no attributes here"], runner.run([TEXT, TEXT]))
+    found = improve(task, form, runner, [TEXT, "no attributes here"], runner.run([TEXT, TEXT]))
     assert found["texts"] == [wanted, first], "what cannot be checked stays"
     assert runner.asked == [(seed, 1) for seed in range(1, asked + 1)]
     assert found["probability"].dtype == np.float32
     assert len(found["finished"]) == 2
-    streamed = list(best(task, form, Runner(first, *drawn), TEXT, {"max_tokens": 20}))
+    streamed = list(write_best(task, form, Runner(first, *drawn), TEXT, {"max_tokens": 20}))
     assert "".join(piece.text for piece in streamed) == wanted
     assert streamed[-1].finish == "stop"
     (reply, _) = task.decode(found, form)
@@ -124,7 +124,7 @@ def test_the_one_with_the_fewest_faults_is_given(form: Form, first: str, drawn: 
 def test_what_was_left_out_is_said_at_the_end(form: Form, first: str, added: dict[str, str], wanted: str, begun: list[str]) -> None:
     """The text goes on, and again while that helps; only where it does not is another drawn."""
     task, runner = registry.find("tasks", "write"), Runner(first, (RIGHT, 0.5), added=added)
-    found = improved(task, form, runner, [TEXT], runner.run([TEXT]))
+    found = improve(task, form, runner, [TEXT], runner.run([TEXT]))
     assert found["texts"] == [wanted]
     assert runner.begun == begun
     assert runner.asked == ([(1, 1)] if wanted == RIGHT else []), "nothing is drawn where going on was enough"
@@ -132,12 +132,12 @@ def test_what_was_left_out_is_said_at_the_end(form: Form, first: str, added: dic
         assert found["tokens"].tolist() == [12.0]
         assert found["probability"].tolist() == pytest.approx([(8 * 0.9 + 4 * 0.3) / 12]), "of the tokens of both"
     other = Runner(first, (RIGHT, 0.5), added=added)
-    streamed = list(best(task, form, other, TEXT, {"max_tokens": 40}))
+    streamed = list(write_best(task, form, other, TEXT, {"max_tokens": 40}))
     assert "".join(piece.text for piece in streamed) == wanted
     assert other.begun == begun
     assert [piece.finish for piece in streamed if piece.finish] == ["stop"]
     if wanted == NO_SIZE + SIZE:
-        assert streamed[-1].usage == Usage(20, 0, 3 + 4), "the prompt is counted once"
+        assert streamed[-1].usage == LlamaUsage(20, 0, 3 + 4), "the prompt is counted once"
 
 
 NEW = "thing: tankard; colour: blue; size: huge"
@@ -168,8 +168,8 @@ class Speller(Runner):
     def write(self, text: Any, **options: Any) -> Iterator[Piece]:
         written = " It is here." if options.get("begun") else self._of(text)
         self.begun += [options["begun"]] if options.get("begun") else []
-        yield Piece(written[:6], 1, (Token(1, written[:6], 0.8),))
-        yield Piece(written[6:], 2, (Token(2, written[6:], 0.8),), "stop", Usage(20, 0, 3))
+        yield Piece(written[:6], 1, (ChosenToken(1, written[:6], 0.8),))
+        yield Piece(written[6:], 2, (ChosenToken(2, written[6:], 0.8),), "stop", LlamaUsage(20, 0, 3))
 
 
 MISSPELT = "This huge blue turn is made for your home."
@@ -181,12 +181,12 @@ def test_a_known_value_stands_in_for_one_that_is_misspelt(form: Form) -> None:
     assert set(form["copied"]) == {"thing", "colour", "size"}
     texts = {"other": MISSPELT, **dict.fromkeys(THINGS, "This huge blue {thing} is made for your home. Every {thing} is.")}
     runner, wanted = Speller(texts), "This huge blue tankard is made for your home. Every tankard is."
-    found = improved(task, form, runner, [NEW, TEXT], runner.run([NEW, TEXT]))
+    found = improve(task, form, runner, [NEW, TEXT], runner.run([NEW, TEXT]))
     assert found["texts"] == [wanted, wanted.replace("tankard", "lamp")]
     assert runner.shown[:2] == [NEW, TEXT]
     assert len(runner.shown) == 3 and "tankard" not in runner.shown[2], "one more, of the text that had a fault"
     assert not task.decode(found, form)[0].facts["missing"]
-    streamed = list(best(task, form, Speller(texts), NEW, {}))
+    streamed = list(write_best(task, form, Speller(texts), NEW, {}))
     assert "".join(piece.text for piece in streamed) == wanted
     assert sum(piece.count for piece in streamed) == 3 and streamed[-1].finish == "stop"
 
@@ -195,11 +195,11 @@ def test_a_text_with_words_of_the_stand_in_is_not_given(form: Form) -> None:
     """It would say of a tankard what is so of a lamp. Nor is there one where tokens are asked for, which would be those of another text."""
     task, form = registry.find("tasks", "write"), {**form, "copied": {"thing": ["table lamp"]}}
     runner = Speller({"other": MISSPELT, "table lamp": "This huge blue {thing} lights your home, as a lamp should."})
-    assert improved(task, form, runner, [NEW], runner.run([NEW]))["texts"] == [MISSPELT]
-    assert "".join(piece.text for piece in best(task, form, runner, NEW, {})) == MISSPELT
+    assert improve(task, form, runner, [NEW], runner.run([NEW]))["texts"] == [MISSPELT]
+    assert "".join(piece.text for piece in write_best(task, form, runner, NEW, {})) == MISSPELT
     runner.texts = {**runner.texts, "table lamp": "This huge blue {thing} lights your home."}
-    assert improved(task, form, runner, [NEW], runner.run([NEW]))["texts"] == ["This huge blue tankard lights your home."]
-    assert "".join(piece.text for piece in best(task, form, runner, NEW, {"logprobs": 2})) == MISSPELT
+    assert improve(task, form, runner, [NEW], runner.run([NEW]))["texts"] == ["This huge blue tankard lights your home."]
+    assert "".join(piece.text for piece in write_best(task, form, runner, NEW, {"logprobs": 2})) == MISSPELT
 
 
 def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measured(form: Form) -> None:
@@ -220,11 +220,11 @@ def test_with_its_tokens_a_text_that_a_stand_in_could_mend_is_not_what_was_measu
 def test_nothing_is_written_anew_where_it_was_not_asked_for_or_cannot_be_checked(form: Form) -> None:
     task, runner = registry.find("tasks", "write"), Runner(NO_SIZE)
     for other in ({**form, "attempts": 0}, {**form, "attributes": False}):
-        assert not checks(task, other, TEXT)
-        assert improved(task, other, runner, [TEXT], runner.run([TEXT]))["texts"] == [NO_SIZE]
-    assert not checks(task, form, "a plain text")
-    assert checks(task, form, TEXT)
-    assert not checks(registry.find("tasks", "classify"), {}, TEXT)
+        assert not is_checked(task, other, TEXT)
+        assert improve(task, other, runner, [TEXT], runner.run([TEXT]))["texts"] == [NO_SIZE]
+    assert not is_checked(task, form, "a plain text")
+    assert is_checked(task, form, TEXT)
+    assert not is_checked(registry.find("tasks", "classify"), {}, TEXT)
     assert not runner.asked
 
 
@@ -236,10 +236,10 @@ def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: Form) 
             if options.get("begun"):
                 raise RequestError("the answer has all the tokens that it may have", value=8, todo="Allow more.")
             self.asked.append((options.get("seed", 0), 1))
-            yield Piece("This huge blue", 8, (Token(1, "This", 0.9),), "length", Usage(20, 0, 8))
+            yield Piece("This huge blue", 8, (ChosenToken(1, "This", 0.9),), "length", LlamaUsage(20, 0, 8))
 
     runner = Full("")
-    given = list(best(registry.find("tasks", "write"), form, runner, TEXT, {"max_tokens": 8}))
+    given = list(write_best(registry.find("tasks", "write"), form, runner, TEXT, {"max_tokens": 8}))
     assert "".join(piece.text for piece in given) == "This huge blue" and given[-1].finish == "length"
     assert runner.asked == [(seed, 1) for seed in range(5)], "others are still drawn"
 
@@ -247,7 +247,7 @@ def test_where_there_is_no_room_for_more_the_text_is_given_as_it_is(form: Form) 
 def test_a_text_that_was_cut_off_is_written_anew(form: Form) -> None:
     task, runner = registry.find("tasks", "write"), Runner(RIGHT, (RIGHT, 0.5))
     cut = {**runner.run([TEXT]), "finished": np.zeros(1, np.float32)}
-    assert improved(task, form, runner, [TEXT], cut)["finished"].tolist() == [1.0]
+    assert improve(task, form, runner, [TEXT], cut)["finished"].tolist() == [1.0]
 
 
 def test_where_more_tokens_are_allowed_the_choice_is_the_one_that_was_measured(form: Form) -> None:
@@ -266,15 +266,15 @@ def test_where_more_tokens_are_allowed_the_choice_is_the_one_that_was_measured(f
                     raise RequestError("the answer has all the tokens that it may have", value=40, todo="Allow more.", status=400)
                 yield from super().write(text, **options)
                 return
-            yield Piece(RIGHT, 40, (Token(1, RIGHT, 0.9),), "length", Usage(20, 0, 40))
+            yield Piece(RIGHT, 40, (ChosenToken(1, RIGHT, 0.9),), "length", LlamaUsage(20, 0, 40))
 
     cut = Cut()
-    pieces = list(best(task, form, cut, TEXT, {"max_tokens": 90}))
+    pieces = list(write_best(task, form, cut, TEXT, {"max_tokens": 90}))
     assert cut.most == [40] * (len(cut.most) - 1) + [90] and cut.begun == [RIGHT]
     assert "".join(piece.text for piece in pieces) == RIGHT + MORE and pieces[-1].finish == "stop"
     assert sum(piece.count for piece in pieces) >= 40
     whole = Runner(RIGHT)
-    assert "".join(piece.text for piece in best(task, form, whole, TEXT, {"max_tokens": 90})) == RIGHT and not whole.begun
+    assert "".join(piece.text for piece in write_best(task, form, whole, TEXT, {"max_tokens": 90})) == RIGHT and not whole.begun
 
 
 def test_closing_ends_the_writing_before_the_text_is_whole(form: Form) -> None:
@@ -284,12 +284,12 @@ def test_closing_ends_the_writing_before_the_text_is_whole(form: Form) -> None:
         def write(self, text: Any, **options: Any) -> Iterator[Piece]:
             try:
                 for number in range(100):
-                    yield Piece("word ", 1, (Token(1, "word ", 0.5),))
+                    yield Piece("word ", 1, (ChosenToken(1, "word ", 0.5),))
                     ended.append(number)
             finally:
                 ended.append(-1)
 
-    pieces = best(registry.find("tasks", "write"), form, Slow(RIGHT), TEXT, {})
+    pieces = write_best(registry.find("tasks", "write"), form, Slow(RIGHT), TEXT, {})
     assert [next(pieces).text for _ in range(3)] == ["", "", ""]
     pieces.close()
     assert ended == [0, 1, -1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.gateway.test_certificates import folder, given, own_home  # noqa: F401
 
-from smidgen.flows.auditing import declare, evidence, take_in
+from smidgen.flows.certify.certificate_status import declare, evidence, take_in
 
 SURE, UNSURE = 0.02, 1.0
 """How often answers are reviewed: those that the model is sure of, and the tenth of the rest."""
@@ -17,7 +17,7 @@ SURE, UNSURE = 0.02, 1.0
 @pytest.fixture(autouse=True)
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of audits: none of them waits for the disk."""
-    monkeypatch.setattr("smidgen.store.atomic.os.fsync", lambda handle: None)
+    monkeypatch.setattr("smidgen.store.atomic_file.os.fsync", lambda handle: None)
 
 
 def revoked(folder: Path, number: int, wrong_sure: float, wrong_unsure: float, requests: int) -> bool:  # noqa: F811

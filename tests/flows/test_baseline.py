@@ -12,12 +12,20 @@ import pytest
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.core.errors import RecipeError
-from smidgen.flows import baseline, timing
-from smidgen.flows.baseline import FEWEST, SHARE, Sample, planned, sampled, worth_timing
-from smidgen.flows.build import build
-from smidgen.flows.entrants import students
-from smidgen.flows.timing import Timing, measure
-from smidgen.judge import texts
+from smidgen.flows.build import timing
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.student_plan import students_to_train
+from smidgen.flows.build.timing import (
+    BASELINE_FEWEST,
+    BASELINE_SHARE,
+    BaselineSample,
+    Timing,
+    is_worth_timing,
+    measure_speed,
+    plan_baseline,
+    sample_baseline,
+)
+from smidgen.judge import writer_wording
 from smidgen.judge.report import read
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
@@ -49,44 +57,50 @@ def test_it_takes_a_tenth_of_the_training_at_most() -> None:
     seen = 0
     for training in (5.0, 60.0, 600.0, 1560.0, 20_000.0):
         for each in (0.02, 0.5, 2.0, 22.0, 40.0):
-            found = sampled(each, SHARE * training, 36, 64, needed=False)
+            found = sample_baseline(each, BASELINE_SHARE * training, 36, 64, needed=False)
             if found is None:
                 # Not even the fewest texts that show anything would have been written in time.
-                assert (FEWEST + 2) * each > 0.7 * SHARE * training
+                assert (BASELINE_FEWEST + 2) * each > 0.7 * BASELINE_SHARE * training
                 continue
             seen += 1
-            assert found.texts * each <= SHARE * training and found.test >= FEWEST and found.held >= 2
+            assert found.texts * each <= BASELINE_SHARE * training and found.test >= BASELINE_FEWEST and found.held >= 2
     assert seen == 13
-    assert sampled(0.02, SHARE * 600, 36, 64, needed=False) == Sample(32, 64, True), "a quick one is asked for all that are compared"
+    assert sample_baseline(0.02, BASELINE_SHARE * 600, 36, 64, needed=False) == BaselineSample(32, 64, True), (
+        "a quick one is asked for all that are compared"
+    )
 
 
 def test_a_slow_one_is_asked_for_the_fewest_where_a_gate_needs_it() -> None:
     # 26 minutes of training; a text in 22 seconds: half an hour for all of them.
-    assert sampled(22.0, SHARE * 1560, 36, 64, needed=False) is None
-    assert sampled(22.0, SHARE * 1560, 36, 64, needed=True) == Sample(2, FEWEST, False)
-    assert sampled(22.0, math.inf, 36, 64, needed=False) == Sample(32, 64, True)
+    assert sample_baseline(22.0, BASELINE_SHARE * 1560, 36, 64, needed=False) is None
+    assert sample_baseline(22.0, BASELINE_SHARE * 1560, 36, 64, needed=True) == BaselineSample(2, BASELINE_FEWEST, False)
+    assert sample_baseline(22.0, math.inf, 36, 64, needed=False) == BaselineSample(32, 64, True)
 
 
 def test_the_build_says_what_it_takes_before_it_asks() -> None:
     slow, heard = Timing(22_000.0, 25_000.0, 1 / 22, 1), Heard()
-    assert planned(wanted(), "prompted", slow, SHARE * 1560, 36, 64, heard) is None
-    assert planned(wanted(gate={"must_beat_baseline": True}), "prompted", slow, SHARE * 1560, 36, 64, heard) is not None
-    assert planned(wanted(), "prompted", Timing(500.0, 600.0, 2.0, 8), SHARE * 1560, 36, 64, heard) == Sample(32, 64, True)
+    assert plan_baseline(wanted(), "prompted", slow, BASELINE_SHARE * 1560, 36, 64, heard) is None
+    assert plan_baseline(wanted(gate={"must_beat_baseline": True}), "prompted", slow, BASELINE_SHARE * 1560, 36, 64, heard) is not None
+    assert plan_baseline(wanted(), "prompted", Timing(500.0, 600.0, 2.0, 8), BASELINE_SHARE * 1560, 36, 64, heard) == BaselineSample(
+        32, 64, True
+    )
     assert "is not measured: it writes a text in 22" in heard.said[0] and "--baseline full" in heard.said[0]
     assert "is asked for 10 texts" in heard.said[1] and "gate.must_beat_baseline needs them" in heard.said[1]
     assert "is asked for 160 texts, about 80" in heard.said[2] and "10% of the training time is 2" in heard.said[2]
     full = wanted(student={"baseline": "full"})
-    assert baseline.budget(full, 60.0) == math.inf and baseline.budget(wanted(), 60.0) == pytest.approx(6.0)
+    assert timing.baseline_seconds(full, 60.0) == math.inf and timing.baseline_seconds(wanted(), 60.0) == pytest.approx(6.0)
 
 
 def test_a_base_is_not_even_loaded_where_there_is_no_time_to_ask_it() -> None:
     """Loading and timing it took 80 seconds on a busy machine, beside a training of 150."""
     heard, gate = Heard(), wanted(gate={"must_beat_baseline": True})
-    assert not worth_timing(wanted(), "prompted", SHARE * 90, None, 36, 64, heard), "loading alone takes longer than 9 seconds"
-    assert not worth_timing(wanted(), "prompted", SHARE * 150, 1.7, 36, 64, heard), "the taught one took 1.7 seconds for a text"
+    assert not is_worth_timing(wanted(), "prompted", BASELINE_SHARE * 90, None, 36, 64, heard), "loading alone takes longer than 9 seconds"
+    assert not is_worth_timing(wanted(), "prompted", BASELINE_SHARE * 150, 1.7, 36, 64, heard), "the taught one took 1.7 seconds for a text"
     assert len(heard.said) == 2 and all("is not measured" in line and "--baseline full" in line for line in heard.said)
-    assert worth_timing(wanted(), "prompted", SHARE * 1560, 1.7, 36, 64, heard) and worth_timing(gate, "prompted", 1.0, 9.0, 36, 64, heard)
-    assert worth_timing(wanted(student={"baseline": "full"}), "prompted", math.inf, 9.0, 36, 64, heard) and len(heard.said) == 2
+    assert is_worth_timing(wanted(), "prompted", BASELINE_SHARE * 1560, 1.7, 36, 64, heard) and is_worth_timing(
+        gate, "prompted", 1.0, 9.0, 36, 64, heard
+    )
+    assert is_worth_timing(wanted(student={"baseline": "full"}), "prompted", math.inf, 9.0, 36, 64, heard) and len(heard.said) == 2
 
 
 def test_timing_a_slow_writer_ends() -> None:
@@ -99,21 +113,21 @@ def test_timing_a_slow_writer_ends() -> None:
             return {"tokens": [10.0] * len(inputs)}
 
     slow, quick = Slow(), Slow()
-    found = measure(slow, ["a", "b", "c"], seconds=0.1)  # type: ignore[arg-type]
+    found = measure_speed(slow, ["a", "b", "c"], seconds=0.1)  # type: ignore[arg-type]
     assert slow.asked <= 4 and found.batch == 1 and found.texts_per_second == pytest.approx(20, rel=0.3)
     most = timing._WRITTEN_BATCH
-    assert measure(quick, ["a", "b", "c"]).batch == most and quick.asked == 1 + timing._WRITTEN_SINGLES + most  # type: ignore[arg-type]
+    assert measure_speed(quick, ["a", "b", "c"]).batch == most and quick.asked == 1 + timing._WRITTEN_SINGLES + most  # type: ignore[arg-type]
 
 
 def test_none_is_trained_where_none_is_wanted() -> None:
     task, heard = registry.find("tasks", "write"), Heard()
-    assert students(wanted(), task, {}, heard) == ["decoder", "prompted"]
-    assert students(wanted(student={"baseline": "none"}), task, {}, heard) == ["decoder"]
-    assert students(wanted(student={"baseline": "none", "kind": "prompted"}), task, {}, heard) == ["prompted"], (
+    assert students_to_train(wanted(), task, {}, heard) == ["decoder", "prompted"]
+    assert students_to_train(wanted(student={"baseline": "none"}), task, {}, heard) == ["decoder"]
+    assert students_to_train(wanted(student={"baseline": "none", "kind": "prompted"}), task, {}, heard) == ["prompted"], (
         "asked for, it is the student"
     )
     with pytest.raises(RecipeError, match="no baseline is to be trained"):
-        students(wanted(student={"baseline": "none"}, gate={"must_beat_baseline": True}), task, {}, heard)
+        students_to_train(wanted(student={"baseline": "none"}, gate={"must_beat_baseline": True}), task, {}, heard)
 
 
 def corrections(folder: Path, **student: Any) -> Recipe:
@@ -151,7 +165,7 @@ def test_a_correction_is_held_against_the_draft_left_as_it_is(tmp_path: Path) ->
     assert unchanged.metrics["rougeL"].value == pytest.approx(8 / 9, abs=0.01)
     gain = report.metrics["rougeL"].value - unchanged.metrics["rougeL"].value
     assert unchanged.change.value == pytest.approx(gain, abs=1e-6)
-    assert "the input given back unchanged" in texts.verdict(report)[1]
+    assert "the input given back unchanged" in writer_wording.verdict(report)[1]
     page, card = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.html", "README.md"))
     assert "Input unchanged" in page and '<th scope="row">input unchanged</th>' in page
     assert "baseline (the input given back unchanged)" in card and "baseline (none)" not in card

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from smidgen.flows import build as building
-from smidgen.flows.build import BLEND, build
-from smidgen.flows.choosing import choose
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.live import load
+from smidgen.flows.build import pipeline as building
+from smidgen.flows.build.candidates import choose_candidate
+from smidgen.flows.build.pipeline import BLEND, build
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
 from smidgen.parts.recipe import make
 
 
@@ -19,10 +19,10 @@ def test_a_blend_is_served_as_it_was_judged(tiny: tuple[Path, Path], tmp_path: P
     """The weight is fixed and the choice made here, for two epochs on twelve labels would not choose a blend."""
 
     def only_the_blend(candidates: Any, wanted: Any, headline: str) -> Any:
-        return choose([c for c in candidates if c.student == BLEND and c.method == "int8-dynamic"], wanted, headline)
+        return choose_candidate([c for c in candidates if c.student == BLEND and c.method == "int8-dynamic"], wanted, headline)
 
-    monkeypatch.setattr(building, "fit_weight", lambda *_: (0.5, (1.0, 2.0)))
-    monkeypatch.setattr(building, "choose", only_the_blend)
+    monkeypatch.setattr(building, "fit_blend_weight", lambda *_: (0.5, (1.0, 2.0)))
+    monkeypatch.setattr(building, "choose_candidate", only_the_blend)
     recipe = make(
         {
             "name": "tiny",

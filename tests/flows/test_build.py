@@ -19,11 +19,11 @@ import pytest
 from smidgen.cli.main import code
 from smidgen.core.errors import BaseError, BundleError, DataError, GateError, InputError, RequestError
 from smidgen.core.progress import Silent
-from smidgen.flows import build as building
-from smidgen.flows.build import build
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.examples import gather
-from smidgen.flows.live import load
+from smidgen.flows.build import pipeline as building
+from smidgen.flows.build.examples import read_examples
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
 from smidgen.judge.report import read
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
@@ -103,7 +103,7 @@ def damaging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: Container
     import onnx
     from onnx import numpy_helper
 
-    real, packed = building.shipping.pack_draft, []
+    real, packed = building.packaging.pack_draft, []
 
     def damaged(story: Any, form: Any, variant: Any, out: Path) -> Path:
         packed.append(variant.spec.method)
@@ -117,7 +117,7 @@ def damaging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: Container
         onnx.save(model, broken / "model.onnx")
         return real(story, form, dataclasses.replace(variant, folder=broken), out)
 
-    monkeypatch.setattr(building.shipping, "pack_draft", damaged)
+    monkeypatch.setattr(building.packaging, "pack_draft", damaged)
     return packed
 
 
@@ -194,7 +194,7 @@ sys.path.insert(0, {here!r})
 from collections.abc import Container
 from pathlib import Path
 from tests.flows.test_build import Killing, wanted
-from smidgen.flows.build import build
+from smidgen.flows.build.pipeline.pipeline import build
 recipe = wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5)
 build(recipe, Path({out!r}), threads=1, progress=Killing({at}))
 """
@@ -250,8 +250,8 @@ def test_predict_keeps_order_survives_bad_rows_and_goes_on(bundle: Path, tmp_pat
     assert all(0 <= line["score"] <= 1 for line in lines)
     # As a run leaves it that was killed in the middle of a line: whole batches, a torn line, the note of how far it is right.
     out.unlink()
-    from smidgen.data.read import open_table
-    from smidgen.flows.predicting import _identity
+    from smidgen.data.tables import open_table
+    from smidgen.flows.prediction import _identity
 
     identity = _identity(load(bundle, 1), open_table(str(source), remembered=("text", None), need_label=False), str(source))
     part, note = tmp_path / "out.jsonl.part", tmp_path / "out.jsonl.part.json"
@@ -333,7 +333,7 @@ def test_rows_of_the_test_file_are_not_learnt_from(tiny: tuple[Path, Path], tmp_
     train, test = tiny
     both = tmp_path / "both.csv"
     both.write_text(train.read_text(encoding="utf-8") + "".join(test.read_text(encoding="utf-8").splitlines(True)[1:6]), encoding="utf-8")
-    found = gather(wanted((both, test)), registry.find("tasks", "classify"))
+    found = read_examples(wanted((both, test)), registry.find("tasks", "classify"))
     tested = {row.input for row in found.test}
     assert tested.isdisjoint(row.input for rows in (found.train, found.fit, found.held) for row in rows)
     assert len(found.test) > 20 and any("5 training rows dropped" in note for note in found.notes)

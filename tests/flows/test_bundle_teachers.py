@@ -18,8 +18,8 @@ from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
-from smidgen.flows import teachers
-from smidgen.flows.teachers import Local
+from smidgen.flows.build import teachers
+from smidgen.flows.build.teachers import BundleTeacher
 from smidgen.parts import registry
 
 SCHEMA = {
@@ -50,8 +50,8 @@ def canned(monkeypatch: pytest.MonkeyPatch, task: str, form: dict[str, Any], ans
     monkeypatch.setattr(teachers, "load", lambda folder, threads: Canned(SimpleNamespace(task=task, form=form), answer))
 
 
-def opened(form: dict[str, Any]) -> Local:
-    return Local(Path("large"), formed(registry.find("tasks", "extract"), form), form, 1)
+def opened(form: dict[str, Any]) -> BundleTeacher:
+    return BundleTeacher(Path("large"), formed(registry.find("tasks", "extract"), form), form, 1)
 
 
 def test_fields_come_in_the_students_own_order_with_what_is_missing_null(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +79,11 @@ def test_one_of_several_labels_that_is_not_the_students_own_is_not_taught(monkey
     answers: dict[str, list[str]] = {"known": ["a", "b"], "strange": ["a", "c"], "none": []}
     form = {"labels": ["a", "b"], "multi_label": True}
     canned(monkeypatch, "classify", {"labels": ["a", "b", "c"], "multi_label": True}, lambda text: Reply(answers[text], 0.9))
-    teacher = Local(Path("large"), registry.find("tasks", "classify"), form, 1)
+    teacher = BundleTeacher(Path("large"), registry.find("tasks", "classify"), form, 1)
     known, strange, none = teacher.verdicts([Row(text, None) for text in answers], 1, "ask", Silent())
     assert (known.output, none.output, strange.output) == (["a", "b"], [], None) and "none of yours" in strange.why_not
     with pytest.raises(RecipeError, match="another shape"):
-        Local(Path("large"), registry.find("tasks", "classify"), {"labels": ["a", "b"]}, 1)
+        BundleTeacher(Path("large"), registry.find("tasks", "classify"), {"labels": ["a", "b"]}, 1)
 
 
 def test_texts_that_are_cut_empty_or_far_too_long_are_not_taught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

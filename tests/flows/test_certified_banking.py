@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from tools.certificate import Population
 
-from smidgen.flows.build import build
+from smidgen.flows.build.pipeline import build
 from smidgen.parts import recipe
-from smidgen.stats.certified import Claim
+from smidgen.stats.certification import RiskClaim
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77"
 ALPHA = DELTA = 0.05
-CLAIM = Claim(ALPHA, DELTA)
+CLAIM = RiskClaim(ALPHA, DELTA)
 SEEDS = 500
 ALLOWANCE = 2.33 * math.sqrt(DELTA * (1 - DELTA) / SEEDS)
 """What 500 seeds may show over a true 5 %, once in a hundred such tests: 2.3 points."""

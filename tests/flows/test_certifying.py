@@ -16,15 +16,22 @@ from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, DataError, InputError
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
-from smidgen.flows.build import build
-from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown, subject_of
-from smidgen.flows.live import load
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.certify.certification import (
+    CertificateTerms,
+    IssuedCertificate,
+    certificate_standing,
+    certificate_subject,
+    certify,
+    revoke,
+)
+from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.standing import Decision, State, standing
+from smidgen.gateway.certificate_status import CertificateState, Decision, check_certificate
 from smidgen.judge import report
 from smidgen.parts import recipe
-from smidgen.stats.binomial import upper_bound
-from smidgen.stats.certified import Judge
+from smidgen.stats.certification import ReferenceErrors
+from smidgen.stats.risk_bounds import binomial_upper_bound
 from smidgen.tasks import write
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -40,9 +47,9 @@ class Said(Silent):
         self.lines.append(line)
 
 
-def run(bundle: Path, file: Path, progress: Silent | None = None, **terms: Any) -> Certified:
+def run(bundle: Path, file: Path, progress: Silent | None = None, **terms: Any) -> IssuedCertificate:
     with closing(load(bundle, 1)) as model:
-        return certify(model, file, Terms(**terms), now=NOW, progress=progress)
+        return certify(model, file, CertificateTerms(**terms), now=NOW, progress=progress)
 
 
 def test_a_bundle_is_certified_and_its_certificate_says_how(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -55,12 +62,12 @@ def test_a_bundle_is_certified_and_its_certificate_says_how(certified_bundle: Pa
     kept = [(given, wanted) for given, wanted in rows if score(int(given[1:3])) >= entry.threshold - 1e-6]
     errors = sum(answer(int(given[1:3])) != wanted for given, wanted in kept)
     assert (entry.n, entry.answered, entry.loss) == (1500, len(kept), errors)
-    assert entry.bound == pytest.approx(upper_bound(errors, len(kept), 0.05)) and entry.bound <= 0.05
+    assert entry.bound == pytest.approx(binomial_upper_bound(errors, len(kept), 0.05)) and entry.bound <= 0.05
     assert 0.3 < entry.share < 0.9
     assert paper.valid_until == NOW + timedelta(days=90) and paper.reference.kind == "gold"
     assert paper.statement.startswith("of the requests answered locally, at most α = 0.05 disagree with the reference, with confidence 1−δ")
     assert "2026-08-30" in paper.statement
-    found = standing(certified_bundle, subject_of(open_bundle(certified_bundle).manifest), NOW)
+    found = check_certificate(certified_bundle, certificate_subject(open_bundle(certified_bundle).manifest), NOW)
     assert found.valid and found.decide(entry.threshold, now=NOW) is Decision.ANSWER
     assert found.decide(entry.threshold - 0.01, now=NOW) is Decision.ESCALATE
     assert done.file == certified_bundle.parent / "support.certificate.json"
@@ -88,7 +95,7 @@ def test_what_may_be_lost_of_all_requests_is_asked_for_and_said(certified_bundle
     assert "and of all requests on average at most 0.01 are answered locally and disagree, for traffic exchangeable" in whole.statement
     assert (whole.answering[0].loss + 1) / 1501 <= 0.01 < (plain.answering[0].loss + 1) / 1501
     assert papers.read(papers.place(certified_bundle)) == whole
-    assert standing(certified_bundle, subject_of(open_bundle(certified_bundle).manifest), NOW).valid
+    assert check_certificate(certified_bundle, certificate_subject(open_bundle(certified_bundle).manifest), NOW).valid
     with pytest.raises(CertificateError, match=r"keep alpha, but with them [\d.]+ of all 1,500 pairs are lost") as caught:
         run(certified_bundle, file, overall=0.0001)
     assert "--overall" in str(caught.value.todo) or "pairs would do" in str(caught.value.todo)
@@ -185,7 +192,7 @@ def test_labels_as_segments_have_thresholds_of_their_own(certified_bundle: Path,
     done = run(certified_bundle, write_pairs(tmp_path / "c.csv", rows), segment="label")
     (entry,) = done.certificate.answering
     assert (done.certificate.by, entry.segment, list(done.refused)) == ("label", "no", ["yes"])
-    found = shown(certified_bundle, NOW)
+    found = certificate_standing(certified_bundle, NOW)
     decided = [found.decide(0.999, name, NOW) for name in ("no", "yes", None, "maybe")]
     assert decided == [Decision.ANSWER, Decision.ESCALATE, Decision.ESCALATE, Decision.ESCALATE]
 
@@ -198,7 +205,7 @@ def test_a_column_as_segments(certified_bundle: Path, tmp_path: Path) -> None:  
     assert done.refused == {"west": "10 pairs, too few for any test"}
     # Delta is shared by the two.
     entry = done.certificate.answering[0]
-    assert entry.bound == pytest.approx(upper_bound(round(entry.loss), entry.answered, 0.025))
+    assert entry.bound == pytest.approx(binomial_upper_bound(round(entry.loss), entry.answered, 0.025))
     with pytest.raises(DataError, match="shopp"):
         run(certified_bundle, tmp_path / "c.csv", segment="shopp")
 
@@ -213,26 +220,29 @@ def test_a_judge_enters_the_bound(certified_bundle: Path, tmp_path: Path) -> Non
     file = write_pairs(tmp_path / "c.csv", pairs(3000, 3, 0.0, 0.2, start=20_000))
     gold = run(certified_bundle, file)
     unlooked()
-    judged = run(certified_bundle, file, reference="judge", judge=Judge(1, 2000))
+    judged = run(certified_bundle, file, reference="judge", judge=ReferenceErrors(1, 2000))
     unlooked()
     assert judged.certificate.reference.judge is not None
     assert judged.certificate.share < gold.certificate.share
     assert judged.certificate.answering[0].bound > 0.03
     assert "1 of 2000" in judged.certificate.reference.words
     with pytest.raises(CertificateError, match="have more of its verdicts reviewed"):
-        run(certified_bundle, file, reference="judge", judge=Judge(10, 100))
+        run(certified_bundle, file, reference="judge", judge=ReferenceErrors(10, 100))
 
 
 def test_a_revoked_sample_is_not_taken_again(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     file = write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000))
     run(certified_bundle, file)
-    assert shown(certified_bundle, NOW).valid
+    assert certificate_standing(certified_bundle, NOW).valid
     assert len(revoke(certified_bundle, "new products", NOW)) == 3
-    assert (shown(certified_bundle, NOW).state, "new products" in shown(certified_bundle, NOW).why) == (State.REVOKED, True)
+    assert (certificate_standing(certified_bundle, NOW).state, "new products" in certificate_standing(certified_bundle, NOW).why) == (
+        CertificateState.REVOKED,
+        True,
+    )
     with pytest.raises(InputError, match="was revoked"):
         run(certified_bundle, file)
     run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 8, start=30_000)))
-    assert shown(certified_bundle, NOW).valid
+    assert certificate_standing(certified_bundle, NOW).valid
 
 
 def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -240,7 +250,7 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
     other = make(tmp_path / "more", seed=1)
     certified_bundle.rename(tmp_path / "old")
     other.rename(certified_bundle)
-    assert shown(certified_bundle, NOW).state is State.BUNDLE
+    assert certificate_standing(certified_bundle, NOW).state is CertificateState.BUNDLE
 
 
 @pytest.mark.parametrize(
@@ -253,10 +263,10 @@ def test_another_bundle_in_its_place_is_not_certified(certified_bundle: Path, tm
         ({"overall": 1.0}, "overall lies between"),
         ({"valid_days": 0}, "1 day to ten years"),
         ({"reference": "judge"}, "measured error"),
-        ({"judge": Judge(1, 10)}, "measured error"),
-        ({"reference": "judge", "judge": Judge(11, 10)}, "K wrong of N"),
-        ({"reference": "judge", "judge": Judge(0, 0)}, "K wrong of N"),
-        ({"reference": "judge", "judge": Judge(0, 10), "model": "big"}, "large model's name"),
+        ({"judge": ReferenceErrors(1, 10)}, "measured error"),
+        ({"reference": "judge", "judge": ReferenceErrors(11, 10)}, "K wrong of N"),
+        ({"reference": "judge", "judge": ReferenceErrors(0, 0)}, "K wrong of N"),
+        ({"reference": "judge", "judge": ReferenceErrors(0, 10), "model": "big"}, "large model's name"),
     ],
 )
 def test_terms_that_cannot_be_are_refused(certified_bundle: Path, tmp_path: Path, terms: dict[str, Any], said: str) -> None:  # noqa: F811
@@ -269,7 +279,7 @@ def test_a_revocation_needs_a_reason_and_a_certificate(certified_bundle: Path) -
         revoke(certified_bundle, " ")
     with pytest.raises(CertificateError, match="there is no certificate"):
         revoke(certified_bundle, "why")
-    assert shown(certified_bundle).state is State.NONE
+    assert certificate_standing(certified_bundle).state is CertificateState.NONE
 
 
 def test_texts_are_certified_by_their_loss(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -285,7 +295,7 @@ def test_texts_are_certified_by_their_loss(certified_bundle: Path, tmp_path: Pat
         folder=certified_bundle, manifest=manifest, task=write.part, form={}, columns=("text", "intent"), name="writer", predict=written
     )
     rows = [(given, given) for given, _ in pairs(800, 3, start=20_000)]
-    done = certify(model, write_pairs(tmp_path / "c.csv", rows), Terms(alpha=0.15), now=NOW)  # type: ignore[arg-type]
+    done = certify(model, write_pairs(tmp_path / "c.csv", rows), CertificateTerms(alpha=0.15), now=NOW)  # type: ignore[arg-type]
     (entry,) = done.certificate.answering
     assert "betting" in done.certificate.method and "ROUGE-L" in done.certificate.loss
     assert 0 < entry.loss / entry.answered < entry.bound <= 0.15

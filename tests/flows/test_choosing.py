@@ -14,10 +14,10 @@ from smidgen.core.parts import EngineSpec
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.flows import candidates, entrants
-from smidgen.flows.choosing import Candidate, choose
-from smidgen.flows.timing import Timing
-from smidgen.flows.training import Variant
+from smidgen.flows.build import candidates, student_plan
+from smidgen.flows.build.candidates import Candidate, choose_candidate
+from smidgen.flows.build.timing import Timing
+from smidgen.flows.build.training import StudentVariant
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.students.settings import StudentSettings
@@ -35,7 +35,7 @@ ALL = [FP32, INT8, STATIC, BASELINE]
 
 
 def chosen(**wanted: object) -> str:
-    return choose(ALL, StudentSettings(**wanted))[0].name  # type: ignore[arg-type]
+    return choose_candidate(ALL, StudentSettings(**wanted))[0].name  # type: ignore[arg-type]
 
 
 def test_quality_decides() -> None:
@@ -57,14 +57,14 @@ def test_a_limit_of_time_is_kept_with_something_to_spare() -> None:
         for method, value, speed, size in (("f16", 0.52, 80.0, 271), ("q8-0", 0.515, 135.0, 145), ("q4-0", 0.48, 190.0, 92))
     ]
     asked_for = StudentSettings(quality="best", min_tokens_per_second=130)
-    winner, reason, why_not = choose(writers, asked_for, "rougeL")
+    winner, reason, why_not = choose_candidate(writers, asked_for, "rougeL")
     assert winner.name == "decoder q4-0" and "may not" not in reason
     assert why_not["decoder q8-0"] == "135 tokens/s are too near the 130 asked for"
     assert why_not["decoder f16"] == "80 tokens/s are under the 130 asked for"
-    winner, reason, _ = choose(writers[:2], asked_for, "rougeL")
+    winner, reason, _ = choose_candidate(writers[:2], asked_for, "rougeL")
     assert winner.name == "decoder q8-0" and "by less than 10%: it may not at every moment" in reason
     assert chosen(max_latency_ms=1.05) == "static int8"
-    near, reason, _ = choose([FP32, INT8, BASELINE], StudentSettings(max_latency_ms=1.05))
+    near, reason, _ = choose_candidate([FP32, INT8, BASELINE], StudentSettings(max_latency_ms=1.05))
     assert near.name == "encoder int8" and "it may not at every moment" in reason
     # A size is what it is.
     assert chosen(max_size_mb=23, quality="best") == "encoder int8"
@@ -75,21 +75,21 @@ def test_times_that_are_alike_do_not_decide() -> None:
     for first, second in ((1.0, 1.2), (1.2, 1.0)):
         one = candidate("encoder", "int8-dynamic", 0.938, first, 23, agreement=0.992)
         two = candidate("encoder", "int8-static", 0.938, second, 23, agreement=0.998)
-        assert choose([FP32, one, two, BASELINE], StudentSettings())[0].name == "encoder int8-static"
+        assert choose_candidate([FP32, one, two, BASELINE], StudentSettings())[0].name == "encoder int8-static"
 
 
 def test_the_reason_says_fastest_of_the_fastest_only() -> None:
     quick = candidate("encoder", "int8-static", 0.938, 1.0, 23, agreement=0.992)
     truer = candidate("encoder", "int8-dynamic", 0.938, 1.2, 23, agreement=0.998)
-    winner, reason, why_not = choose([FP32, quick, truer, BASELINE], StudentSettings())
+    winner, reason, why_not = choose_candidate([FP32, quick, truer, BASELINE], StudentSettings())
     assert winner.name == "encoder int8-dynamic"
     assert "the best of the fast ones" in reason and "fastest" not in reason
     assert why_not["encoder int8-static"] == "as good, less like the trained model (99.2% of answers the same, 99.8% here)"
-    assert choose([FP32, quick, BASELINE], StudentSettings())[1].startswith("the fastest within")
+    assert choose_candidate([FP32, quick, BASELINE], StudentSettings())[1].startswith("the fastest within")
 
 
 def test_the_reasons_are_in_words() -> None:
-    winner, reason, why_not = choose(ALL, StudentSettings(max_size_mb=30))
+    winner, reason, why_not = choose_candidate(ALL, StudentSettings(max_size_mb=30))
     assert winner.name == "encoder int8"
     assert "at most 30 MB" in reason
     assert why_not["encoder fp32"] == "90.0 MB is over the 30 MB asked for"
@@ -100,23 +100,23 @@ def test_the_reasons_are_in_words() -> None:
 
 def test_what_lost_too_much_in_being_made_small_is_not_shipped() -> None:
     broken = candidate("encoder", "int8", 0.938, 1.0, 23, unfit="loses 5.0 points against the trained model, 93.0% of answers agree")
-    assert choose([FP32, broken, BASELINE], StudentSettings())[0].name == "encoder fp32"
+    assert choose_candidate([FP32, broken, BASELINE], StudentSettings())[0].name == "encoder fp32"
 
 
 def test_nothing_fits_says_what_there_was() -> None:
     with pytest.raises(GateError, match="no model meets what was asked") as caught:
-        choose(ALL, StudentSettings(max_latency_ms=0.01))
+        choose_candidate(ALL, StudentSettings(max_latency_ms=0.01))
     assert len(caught.value.changed) == len(ALL)
     assert "0.01 ms" in str(caught.value)
 
 
 def test_the_baseline_is_shipped_only_where_it_is_asked_for() -> None:
     asked = Candidate("linear", "fp32", Metric(0.9, 0.88, 0.92, 500), 0.3, 0.6, 1000, 12, 1.0)
-    assert choose([asked], StudentSettings(kind="linear"))[0].name == "linear fp32"
+    assert choose_candidate([asked], StudentSettings(kind="linear"))[0].name == "linear fp32"
     with pytest.raises(GateError):
-        choose([BASELINE], StudentSettings())
+        choose_candidate([BASELINE], StudentSettings())
     slower = candidate("encoder", "fp32", 0.85, 2.0, 90)
-    assert choose([slower, BASELINE], StudentSettings(kind="encoder"))[0].name == "encoder fp32"
+    assert choose_candidate([slower, BASELINE], StudentSettings(kind="encoder"))[0].name == "encoder fp32"
 
 
 def test_a_writer_is_spoken_of_by_its_own_metric() -> None:
@@ -127,25 +127,25 @@ def test_a_writer_is_spoken_of_by_its_own_metric() -> None:
         candidate("decoder", "q4-0", 0.470, 300, 92),
         candidate("prompted", "q4-1", 0.200, 800, 98, baseline=True),
     ]
-    winner, reason, why_not = choose(writers, StudentSettings(), "rougeL")
+    winner, reason, why_not = choose_candidate(writers, StudentSettings(), "rougeL")
     assert winner.name == "decoder q8-0"
     assert reason.startswith("the fastest within 0.01 of the best by ROUGE-L (decoder f16) on held-out rows")
     assert why_not["decoder q4-0"] == "0.044 lower in ROUGE-L on held-out rows"
-    best = choose(writers, StudentSettings(quality="best"), "rougeL")
-    fast = choose(writers, StudentSettings(quality="fast"), "rougeL")
+    best = choose_candidate(writers, StudentSettings(quality="best"), "rougeL")
+    fast = choose_candidate(writers, StudentSettings(quality="fast"), "rougeL")
     assert best[1].startswith("the best by ROUGE-L on held-out rows")
     assert fast[1].startswith("the best of the fast ones at least as good as the baseline by ROUGE-L")
     words = " ".join([reason, best[1], fast[1], *why_not.values(), *best[2].values(), *fast[2].values()])
     assert "accura" not in words and "points" not in words
     with pytest.raises(GateError) as caught:
-        choose(writers, StudentSettings(max_size_mb=1), "rougeL")
+        choose_candidate(writers, StudentSettings(max_size_mb=1), "rougeL")
     assert any("ROUGE-L 0.520" in line for line in caught.value.changed)
 
 
 def asked(task: str, method: str, student: str = "auto") -> list[str]:
     data = {"train": "rows.csv", "input": "text", "label": "label"}
     recipe = make({"name": "a", "task": task, "data": data, "student": {"kind": student}, "compress": {"method": method}})
-    return entrants.students(recipe, registry.find("tasks", task), {}, Silent())
+    return student_plan.students_to_train(recipe, registry.find("tasks", task), {}, Silent())
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_student_that_the_named_method_does_not_know_does_not_win() -> None:
     small = candidate("encoder", "int8-dynamic", 0.938, 1.0, 23)
     quick = candidate("static", "int8", 0.938, 0.05, 6)
     among = candidates.of_the_asked_method([FP32, small, quick, BASELINE], "int8-dynamic")
-    winner, _, why_not = choose(among, StudentSettings(quality="fast"))
+    winner, _, why_not = choose_candidate(among, StudentSettings(quality="fast"))
     assert winner.name == "encoder int8-dynamic"
     assert why_not["static int8"] == why_not["encoder fp32"] == "int8-dynamic was asked for"
     assert why_not["linear fp32"] == "the baseline, for comparison"
@@ -198,7 +198,7 @@ class Bound:
     def raw(self, fitted: object, texts: list[str]) -> int:
         return self.right["free"]
 
-    def served(self, variant: Variant, texts: list[str]) -> int:
+    def served(self, variant: StudentVariant, texts: list[str]) -> int:
         return self.right[variant.spec.method]
 
     def decode(self, raw: int, form: object) -> list[Reply]:
@@ -216,7 +216,7 @@ def test_what_a_schema_mends_hides_no_loss_by_packing(schema: bool, unfit: str) 
     options = {"schema_of_answers": "{}"} if schema else {}
     timing = Timing(1.0, 2.0, 10.0, 1, 100.0)
     plain, packed = (
-        Variant("decoder", EngineSpec("llama", (), options, method), Path(), method, timing, 1.0) for method in ("f16", "q4-0")
+        StudentVariant("decoder", EngineSpec("llama", (), options, method), Path(), method, timing, 1.0) for method in ("f16", "q4-0")
     )
     rows = [Row(str(number), "right", number) for number in range(10)]
     learnt: Any = SimpleNamespace(form={}, final=SimpleNamespace(seconds=1.0), metric=Metric(0.6, 0.5, 0.7, 10))

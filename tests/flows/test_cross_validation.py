@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from smidgen.cli import main
-from smidgen.cli.summary import print_report
+from smidgen.cli.report_summary import print_report
 from smidgen.core.errors import InputError
-from smidgen.flows import cross_validation
-from smidgen.flows.build import Built, build
+from smidgen.flows.build import validation
+from smidgen.flows.build.pipeline import BuildResult, build
 from smidgen.judge.page import render
 from smidgen.parts import recipe
 
@@ -46,13 +46,13 @@ def wanted(file: Path, **more: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, list[int], Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[BuildResult, list[int], Path]:
     folder = tmp_path_factory.mktemp("crossed")
     wrong, out = data(folder / "rows.csv"), folder / "errors.csv"
     return build(wanted(folder / "rows.csv"), folder / "shop", threads=1, errors=str(out)), wrong, out
 
 
-def test_every_row_is_answered_by_a_model_that_never_saw_it(made: tuple[Built, list[int], Path]) -> None:
+def test_every_row_is_answered_by_a_model_that_never_saw_it(made: tuple[BuildResult, list[int], Path]) -> None:
     built, wrong, out = made
     crossed = built.report.cross_validation
     assert crossed is not None and crossed.metric is not None
@@ -68,7 +68,7 @@ def test_every_row_is_answered_by_a_model_that_never_saw_it(made: tuple[Built, l
 
 
 def test_the_summary_the_page_and_the_report_say_how_little_the_test_says(
-    made: tuple[Built, list[int], Path], capsys: pytest.CaptureFixture[str]
+    made: tuple[BuildResult, list[int], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = made[0].report
     metric = report.metrics["accuracy"]
@@ -85,7 +85,7 @@ def test_a_small_test_is_cross_validated_unasked_where_that_is_quick(tmp_path: P
     data(tmp_path / "rows.csv")
     quick = build(wanted(tmp_path / "rows.csv"), tmp_path / "quick", threads=1).report
     assert quick.cross_validation is not None and quick.cross_validation.metric is not None
-    monkeypatch.setattr(cross_validation, "QUICK", -1.0)
+    monkeypatch.setattr(validation, "QUICK", -1.0)
     slow = build(wanted(tmp_path / "rows.csv"), tmp_path / "slow", threads=1).report
     assert slow.cross_validation is not None and slow.cross_validation.metric is None and slow.cross_validation.n == 300
     assert "Cross-validation over all 300 rows (--errors FILE) would narrow it to about ±" in render(slow)
@@ -108,7 +108,7 @@ def test_what_cannot_be_cross_validated_is_refused_before_anything_is_trained(tm
     assert not (tmp_path / "shop").exists()
 
 
-def test_eval_says_it_too(made: tuple[Built, list[int], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_eval_says_it_too(made: tuple[BuildResult, list[int], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data(tmp_path / "few.csv", 90, seed=9)
     assert main.code(["eval", str(made[0].folder), "--data", str(tmp_path / "few.csv")]) == 0
     assert "90 test rows measure little: Accuracy may be anything from" in " ".join(capsys.readouterr().err.split())

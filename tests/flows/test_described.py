@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.flows.training import Bench
+from smidgen.flows.build.training import StudentTrainer
 from smidgen.parts import registry
-from smidgen.store.steps import Steps
+from smidgen.store.step_results import StepResults
 from smidgen.students.prompted import PromptedSettings
 
 ROWS = [Row(f"colour: {c}", f"A {c} vase.", n) for n, c in enumerate(("red", "blue", "green"), 1)]
@@ -24,11 +24,11 @@ ROWS = [Row(f"colour: {c}", f"A {c} vase.", n) for n, c in enumerate(("red", "bl
 )
 def test_an_edited_base_is_asked_anew(tmp_path: Path, name: str) -> None:
     folder = tiny_decoder(tmp_path / "base")
-    steps = Steps(tmp_path / "steps")
+    steps = StepResults(tmp_path / "steps")
 
     def fitted() -> Path:
         base = find(str(folder), family="decoder")
-        bench = Bench(steps, registry.find("tasks", "write"), {"decoder": base}, 0, 1, Silent())
+        bench = StudentTrainer(steps, registry.find("tasks", "write"), {"decoder": base}, 0, 1, Silent())
         return bench.fit("prompted", PromptedSettings(shots=1), ROWS, (), {"instruction": "Write."}, None, "prompt").folder
 
     first = fitted()

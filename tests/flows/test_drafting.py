@@ -10,8 +10,8 @@ from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bundles.open import open_bundle
 from smidgen.core.progress import Silent
-from smidgen.flows.build import build
-from smidgen.flows.live import load
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.local_model import load
 from smidgen.judge.report import read
 from smidgen.parts.recipe import make
 

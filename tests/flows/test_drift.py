@@ -15,31 +15,30 @@ from tests.line_versions import add, line_of
 
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
-from smidgen.flows import drift
-from smidgen.flows.drift import Ask, due, look, place_of
-from smidgen.flows.drifting import columns, windows
-from smidgen.flows.learning import batches
-from smidgen.flows.state import state
-from smidgen.store import shelf
-from smidgen.store.line import Job, Line
-from smidgen.store.traffic.shapes import Exchange
-from smidgen.store.traffic.store import Traffic, opened
-from smidgen.store.traffic.stretches import Heard
-from smidgen.watch import judging, record
-from smidgen.watch.judging import Judgement
+from smidgen.flows.drift import check, sample, windows
+from smidgen.flows.drift.check import DriftRequest, folder_of_name, is_look_due, look_for_drift
+from smidgen.flows.learn import line_data
+from smidgen.flows.status_report import read_status
+from smidgen.store import bundle_list
+from smidgen.store.line import Line, LineJob
+from smidgen.store.traffic.queries import StoredText
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import TrafficStore, opened
+from smidgen.watch import drift_record, drift_test
+from smidgen.watch.drift_test import DriftVerdict
 
-SMALL = Ask(recent=100, reference=300)
+SMALL = DriftRequest(recent=100, reference=300)
 
 
 @pytest.fixture(autouse=True)
 def without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
-    monkeypatch.setattr(columns, "embedder", lambda base, threads: drifting_traffic.vectors)
+    monkeypatch.setattr(sample, "embedder", lambda base, threads: drifting_traffic.vectors)
 
 
 @pytest.fixture
-def store(without_weights: None) -> Iterator[Traffic]:
+def store(without_weights: None) -> Iterator[TrafficStore]:
     with opened() as found:
         yield found
 
@@ -53,10 +52,10 @@ def line(tmp_path: Path) -> Line:
     return made
 
 
-def test_of_a_bundle_the_newest_are_compared_with_the_first(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+def test_of_a_bundle_the_newest_are_compared_with_the_first(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(300))
     capture(store, range(300, 400), new_every=3)
-    found = look(certified_bundle, SMALL)
+    found = look_for_drift(certified_bundle, SMALL)
     assert found.judgement is not None and found.alarm
     facts = found.json()
     assert (facts["reference"]["requests"], facts["recent"]["requests"]) == (300, 100)
@@ -69,69 +68,69 @@ def test_of_a_bundle_the_newest_are_compared_with_the_first(certified_bundle: Pa
     assert all(NEW in example for example in by["scores"].examples) and by["scores"].examples
 
 
-def test_the_same_traffic_is_no_alarm_and_the_same_look_is_none(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+def test_the_same_traffic_is_no_alarm_and_the_same_look_is_none(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(400))
-    first = look(certified_bundle, SMALL)
+    first = look_for_drift(certified_bundle, SMALL)
     assert first.judgement is not None and not first.alarm and first.judgement.look == 1
-    again = look(certified_bundle, SMALL)
+    again = look_for_drift(certified_bundle, SMALL)
     assert again.judgement == first.judgement, "nothing new was looked at"
     capture(store, range(400, 450))
-    third = look(certified_bundle, SMALL)
+    third = look_for_drift(certified_bundle, SMALL)
     assert third.judgement is not None and third.judgement.look == 2
-    kept = record.read(first.bundle_id, "support")
+    kept = drift_record.read(first.bundle_id, "support")
     assert kept.looks == 2 and kept.newest == at(449) and not kept.alarm
 
 
 def test_a_look_is_paid_for_before_it_is_made(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another process that looks meanwhile has a number of its own; one that breaks off is spent."""
     capture(store, range(400))
-    real, meanwhile = judging.judged, []
+    real, meanwhile = drift_test.judged, []
 
-    def judged(*given: Any, **more: Any) -> Judgement:
+    def judged(*given: Any, **more: Any) -> DriftVerdict:
         if not meanwhile:
             capture(store, range(400, 450))
             meanwhile.append(None)
-            meanwhile[0] = look(certified_bundle, SMALL).judgement
+            meanwhile[0] = look_for_drift(certified_bundle, SMALL).judgement
         return real(*given, **more)
 
-    monkeypatch.setattr(judging, "judged", judged)
-    first = look(certified_bundle, SMALL)
+    monkeypatch.setattr(drift_test, "judged", judged)
+    first = look_for_drift(certified_bundle, SMALL)
     assert first.judgement is not None and (first.judgement.look, meanwhile[0].look) == (1, 2)
-    kept = record.read(first.bundle_id, first.name)
+    kept = drift_record.read(first.bundle_id, first.name)
     assert kept.looks == 2 and kept.last is not None and kept.last["look"] == 2
 
-    def broken(*given: object, **more: object) -> Judgement:
+    def broken(*given: object, **more: object) -> DriftVerdict:
         raise MemoryError
 
-    monkeypatch.setattr(judging, "judged", broken)
+    monkeypatch.setattr(drift_test, "judged", broken)
     capture(store, range(450, 500))
     with pytest.raises(MemoryError):
-        look(certified_bundle, SMALL)
-    assert record.read(first.bundle_id, first.name).looks == 3
+        look_for_drift(certified_bundle, SMALL)
+    assert drift_record.read(first.bundle_id, first.name).looks == 3
 
 
-def test_what_is_kept_has_no_text_in_it_and_status_tells_it(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+def test_what_is_kept_has_no_text_in_it_and_status_tells_it(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(300))
     capture(store, range(300, 400), new_every=3)
-    shelf.remember(certified_bundle)
-    assert state()["bundles"][0]["drift"] is None
-    found = look(certified_bundle, SMALL, now=at(500))
-    kept = record.place(found.bundle_id, found.name).read_text(encoding="utf-8")
+    bundle_list.remember(certified_bundle)
+    assert read_status()["bundles"][0]["drift"] is None
+    found = look_for_drift(certified_bundle, SMALL, now=at(500))
+    kept = drift_record.place(found.bundle_id, found.name).read_text(encoding="utf-8")
     assert NEW not in kept and "about the" not in kept and json.loads(kept)["last"]["moved"]
-    told = state()["bundles"][0]["drift"]
+    told = read_status()["bundles"][0]["drift"]
     assert told["alarm"] and told["looks"] == 1 and told["at"] == at(500).isoformat(timespec="seconds") and "words" in told["moved"]
-    record.place(found.bundle_id, found.name).write_bytes(b"{")
-    assert "error" in state()["bundles"][0]["drift"]
+    drift_record.place(found.bundle_id, found.name).write_bytes(b"{")
+    assert "error" in read_status()["bundles"][0]["drift"]
 
 
-def test_of_a_line_what_came_since_its_promotion_is_compared_with_what_came_before(line: Line, store: Traffic) -> None:
+def test_of_a_line_what_came_since_its_promotion_is_compared_with_what_came_before(line: Line, store: TrafficStore) -> None:
     capture(store, range(300))
     capture(store, range(300, 800), new_every=3)
-    found = look(line.folder, Ask(recent=500, reference=1000))
+    found = look_for_drift(line.folder, DriftRequest(recent=500, reference=1000))
     assert found.name == "support" and found.alarm and "until its promotion" in found.windows.words
     assert (len(found.windows.reference), len(found.windows.recent)) == (300, 500)
     # Of its own answers those to texts that it may have learnt from are left out, in both stretches.
@@ -139,23 +138,23 @@ def test_of_a_line_what_came_since_its_promotion_is_compared_with_what_came_befo
     learnt = [store.find(entry.id)["held_out"] == 0 for entry in found.windows.recent]  # type: ignore[index]
     assert [not entry.fair for entry in found.windows.recent] == learnt and 300 < sum(learnt) < 480
     champion = line.read().champion
-    assert champion is not None and record.read(champion, "support").looks == 1
+    assert champion is not None and drift_record.read(champion, "support").looks == 1
     add(line, 1, champion)
-    assert record.read(str(line.read().champion), "support").looks == 0, "a new champion has looks of its own"
+    assert drift_record.read(str(line.read().champion), "support").looks == 0, "a new champion has looks of its own"
 
 
-def test_too_few_held_out_texts_leave_the_answers_untested(line: Line, store: Traffic) -> None:
+def test_too_few_held_out_texts_leave_the_answers_untested(line: Line, store: TrafficStore) -> None:
     capture(store, range(400))
-    found = look(line.folder, SMALL)
+    found = look_for_drift(line.folder, SMALL)
     assert found.judgement is not None and set(found.judgement.untested) == {"labels", "scores"}
     assert "held out" in found.judgement.untested["scores"]
 
 
-def test_where_little_was_captured_before_the_lines_rows_are_the_reference_redacted_alike(line: Line, store: Traffic) -> None:
+def test_where_little_was_captured_before_the_lines_rows_are_the_reference_redacted_alike(line: Line, store: TrafficStore) -> None:
     rows = [Row(f"{text(number)} mail jane.roe{number}@example.com CVV 737", "yes") for number in range(1000, 1200)]
-    batches.keep(line, rows, "original", learnt=True, now=at(0))
+    line_data.keep_batch(line, rows, "original", learnt=True, now=at(0))
     capture(store, range(300, 420), altered=True)
-    found = look(line.folder, Ask(recent=100))
+    found = look_for_drift(line.folder, DriftRequest(recent=100))
     assert found.windows.words == "the rows that the line keeps" and len(found.windows.reference) == 200
     assert all("example.com" not in str(entry.text) and "[EMAIL_1] CVV [CVV_1]" in str(entry.text) for entry in found.windows.reference)
     assert any("redacted" in note for note in found.windows.notes) and any("not drawn as requests" in note for note in found.windows.notes)
@@ -167,78 +166,78 @@ def test_where_little_was_captured_before_the_lines_rows_are_the_reference_redac
     assert not words.alarm, "a stand-in is no word"
 
 
-def test_of_a_line_that_has_neither_the_first_since_its_promotion_are_the_reference(line: Line, store: Traffic) -> None:
+def test_of_a_line_that_has_neither_the_first_since_its_promotion_are_the_reference(line: Line, store: TrafficStore) -> None:
     capture(store, range(250, 600))
-    found = look(line.folder, SMALL)
+    found = look_for_drift(line.folder, SMALL)
     assert "first that were captured since its promotion" in found.windows.words and found.judgement is not None
     assert [entry.id for entry in (found.windows.reference[0], found.windows.recent[-1])] == ["req_300", "req_599"]
     assert (len(found.windows.reference), len(found.windows.recent)) == (200, 100)
 
 
-def test_of_a_line_of_jobs_their_requests_are_meant_whatever_they_named(line: Line, store: Traffic) -> None:
+def test_of_a_line_of_jobs_their_requests_are_meant_whatever_they_named(line: Line, store: TrafficStore) -> None:
     capture(store, range(300), asked="big", template="sort the mail of today", kind="sort")
     capture(store, range(300, 400), asked="big", template="sort the mail of yesterday", kind="sort")
     capture(store, range(1000, 1400), asked="big", template="another job")
-    job = Job(id="0123abcd", template=store.template("sort"), varies=True, system=True, task="classify", asked="big")
-    framed = Job(id="0123abce", template=store.template("another job"), system=True, begins="w88 ", task="classify", asked="big")
+    job = LineJob(id="0123abcd", template=store.template("sort"), varies=True, system=True, task="classify", asked="big")
+    framed = LineJob(id="0123abce", template=store.template("another job"), system=True, begins="w88 ", task="classify", asked="big")
     line.change(lambda found: found.model_copy(update={"jobs": (job, framed)}))
-    assert due(line.folder, Ask(recent=100))
-    found = look(line.folder, Ask(recent=1000, reference=1000))
+    assert is_look_due(line.folder, DriftRequest(recent=100))
+    found = look_for_drift(line.folder, DriftRequest(recent=1000, reference=1000))
     recent = [entry.id for entry in found.windows.recent]
     framed_ids = [f"req_{number}" for number in range(1000, 1400) if text(number).startswith("w88 ")]
     assert recent == [*(f"req_{number}" for number in range(300, 400)), *framed_ids] and len(framed_ids) > 0
     assert [entry.id for entry in found.windows.reference] == [f"req_{number}" for number in range(300)]
-    assert look(line.folder, Ask(asked="support")).why.startswith("too few recent requests: 0")
+    assert look_for_drift(line.folder, DriftRequest(asked="support")).why.startswith("too few recent requests: 0")
 
 
-def test_rows_stay_as_they_are_where_nothing_captured_was_redacted(line: Line, store: Traffic) -> None:
-    batches.keep(
+def test_rows_stay_as_they_are_where_nothing_captured_was_redacted(line: Line, store: TrafficStore) -> None:
+    line_data.keep_batch(
         line, [Row(f"{text(number)} jane.roe@example.com", "yes") for number in range(1000, 1100)], "data", learnt=False, now=at(0)
     )
     capture(store, range(300, 420))
-    found = look(line.folder, Ask(recent=100))
+    found = look_for_drift(line.folder, DriftRequest(recent=100))
     assert all("example.com" in str(entry.text) for entry in found.windows.reference) and len(found.windows.reference) == 100
     assert not any("redacted" in note for note in found.windows.notes)
 
 
-def test_a_moment_bounds_either_stretch(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+def test_a_moment_bounds_either_stretch(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(600))
-    found = look(certified_bundle, Ask(recent=500, before=at(200), since=at(450)))
+    found = look_for_drift(certified_bundle, DriftRequest(recent=500, before=at(200), since=at(450)))
     assert [entry.id for entry in (*found.windows.reference[-1:], *found.windows.recent[:1])] == ["req_199", "req_450"]
     assert (len(found.windows.reference), len(found.windows.recent)) == (200, 150)
     with pytest.raises(InputError, match="--since"):
-        look(certified_bundle, Ask(before=at(200), since=at(100)))
+        look_for_drift(certified_bundle, DriftRequest(before=at(200), since=at(100)))
 
 
-def test_a_few_requests_are_halved_and_too_few_are_no_look(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
-    assert "too few recent requests: 0" in look(certified_bundle, Ask()).why
+def test_a_few_requests_are_halved_and_too_few_are_no_look(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
+    assert "too few recent requests: 0" in look_for_drift(certified_bundle, DriftRequest()).why
     capture(store, range(80))
-    few = look(certified_bundle, Ask())
-    assert few.judgement is None and not few.alarm and "too few" in few.why and record.read(few.bundle_id, "support").looks == 0
+    few = look_for_drift(certified_bundle, DriftRequest())
+    assert few.judgement is None and not few.alarm and "too few" in few.why and drift_record.read(few.bundle_id, "support").looks == 0
     capture(store, range(80, 240))
-    found = look(certified_bundle, Ask())
+    found = look_for_drift(certified_bundle, DriftRequest())
     assert (len(found.windows.reference), len(found.windows.recent)) == (120, 120) and found.judgement is not None
 
 
-def test_a_client_that_says_one_thing_again_and_again_is_too_little(certified_bundle: Path, store: Traffic) -> None:  # noqa: F811
+def test_a_client_that_says_one_thing_again_and_again_is_too_little(certified_bundle: Path, store: TrafficStore) -> None:  # noqa: F811
     capture(store, range(200))
     path = "/v1/chat/completions"
     store.add([Exchange(f"one_{number}", at(200 + number), "support", path, text(0), "local") for number in range(200)])
-    found = look(certified_bundle, Ask(recent=200, reference=200))
+    found = look_for_drift(certified_bundle, DriftRequest(recent=200, reference=200))
     assert found.judgement is None and "too few different texts" in found.why
 
 
-def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store: Traffic) -> None:
+def test_a_look_is_due_when_as_many_requests_came_as_it_takes(line: Line, store: TrafficStore) -> None:
     capture(store, range(300))
     capture(store, range(300, 399))
-    assert not due(line.folder, SMALL)
+    assert not is_look_due(line.folder, SMALL)
     capture(store, [399])
-    assert due(line.folder, SMALL)
-    assert look(line.folder, SMALL).judgement is not None and not due(line.folder, SMALL)
+    assert is_look_due(line.folder, SMALL)
+    assert look_for_drift(line.folder, SMALL).judgement is not None and not is_look_due(line.folder, SMALL)
     capture(store, range(400, 500))
-    assert due(line.folder, SMALL)
-    assert not due(line.folder, SMALL, at(499)), "what there was too little of waits for as much again"
-    assert not due(line.folder.parent, SMALL)
+    assert is_look_due(line.folder, SMALL)
+    assert not is_look_due(line.folder, SMALL, at(499)), "what there was too little of waits for as much again"
+    assert not is_look_due(line.folder.parent, SMALL)
 
 
 def test_with_few_texts_held_out_more_requests_are_looked_at(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,81 +246,81 @@ def test_with_few_texts_held_out_more_requests_are_looked_at(line: Line, tmp_pat
     line.change(lambda found: found.model_copy(update={"history": (found.history[0].model_copy(update={"at": at(2300)}),)}))
     with opened(held_out=0.08) as store:
         capture(store, range(2800))
-        assert not due(line.folder, Ask()), "of 500 requests some 40 are held out"
-        few = look(line.folder, Ask(recent=500))
+        assert not is_look_due(line.folder, DriftRequest()), "of 500 requests some 40 are held out"
+        few = look_for_drift(line.folder, DriftRequest(recent=500))
         assert few.judgement is not None and {"labels", "scores"} <= set(few.judgement.untested)
-        record.place(few.bundle_id, few.name).unlink()
+        drift_record.place(few.bundle_id, few.name).unlink()
         capture(store, range(2800, 3400), new_every=2)
-        assert due(line.folder, Ask())
-        found = look(line.folder, Ask())
+        assert is_look_due(line.folder, DriftRequest())
+        found = look_for_drift(line.folder, DriftRequest())
         assert found.judgement is not None and not {"labels", "scores"} & set(found.judgement.untested)
         assert len(found.windows.recent) == 1000 and len(found.windows.reference) == 2000
         assert any(test.what in ("labels", "scores") and test.alarm for test in found.judgement.tests)
         capture(store, range(3400, 3900))
-        assert not due(line.folder, Ask()) and due(line.folder, Ask(recent=500))
+        assert not is_look_due(line.folder, DriftRequest()) and is_look_due(line.folder, DriftRequest(recent=500))
         capture(store, range(3900, 4400))
-        assert due(line.folder, Ask())
+        assert is_look_due(line.folder, DriftRequest())
 
 
 def test_where_hardly_a_text_is_held_out_a_look_waits_for_so_many_requests_and_no_more(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'hardly.db'}")
-    monkeypatch.setattr(drift, "RECENT", 60)
+    monkeypatch.setattr(check, "RECENT", 60)
     with opened(held_out=0.01) as store:
         capture(store, range(500))
-        assert not due(line.folder, Ask()) and len(look(line.folder, Ask()).windows.recent) == 200
+        assert not is_look_due(line.folder, DriftRequest()) and len(look_for_drift(line.folder, DriftRequest()).windows.recent) == 200
         capture(store, range(500, 740))
-        assert due(line.folder, Ask()) and len(look(line.folder, Ask()).windows.recent) == 240
+        assert is_look_due(line.folder, DriftRequest()) and len(look_for_drift(line.folder, DriftRequest()).windows.recent) == 240
     monkeypatch.setenv("SMIDGEN_TRAFFIC_URL", f"sqlite:///{tmp_path / 'none.db'}")
     with opened(held_out=0.0) as store:
         capture(store, [*range(200), *range(800, 870)])
-        assert due(line.folder, Ask()) and len(look(line.folder, Ask()).windows.recent) == 60
+        assert is_look_due(line.folder, DriftRequest()) and len(look_for_drift(line.folder, DriftRequest()).windows.recent) == 60
 
 
-def test_moments_to_come_do_not_stop_the_looks(line: Line, store: Traffic) -> None:
+def test_moments_to_come_do_not_stop_the_looks(line: Line, store: TrafficStore) -> None:
     """A clock was ahead for a moment: at the look, at the promotion, or when requests came."""
     now, ahead = at(1000), at(500_000)
     capture(store, range(400))
-    look(line.folder, SMALL, now=now)
+    look_for_drift(line.folder, SMALL, now=now)
     champion = line.read().champion or ""
-    assert not due(line.folder, SMALL, now=now)
-    record.change(champion, "support", lambda known: known.model_copy(update={"newest": ahead}))
-    assert due(line.folder, SMALL, now=now)
-    look(line.folder, SMALL, now=now)
-    assert not due(line.folder, SMALL, now=now) and record.read(champion, "support").newest == at(399)
+    assert not is_look_due(line.folder, SMALL, now=now)
+    drift_record.change(champion, "support", lambda known: known.model_copy(update={"newest": ahead}))
+    assert is_look_due(line.folder, SMALL, now=now)
+    look_for_drift(line.folder, SMALL, now=now)
+    assert not is_look_due(line.folder, SMALL, now=now) and drift_record.read(champion, "support").newest == at(399)
 
     line.change(lambda found: found.model_copy(update={"history": (found.history[-1].model_copy(update={"at": ahead}),)}))
     capture(store, range(400, 500))
-    assert due(line.folder, SMALL, now=now)
-    found = look(line.folder, SMALL, now=now)
+    assert is_look_due(line.folder, SMALL, now=now)
+    found = look_for_drift(line.folder, SMALL, now=now)
     assert found.judgement is not None and found.windows.words == "the first that were captured" and found.windows.last == at(499)
 
     capture(store, range(500_000, 500_150))
-    assert not due(line.folder, SMALL, now=now), "what is to come is not new at every look"
-    assert look(line.folder, SMALL, now=now).windows.last == at(499)
+    assert not is_look_due(line.folder, SMALL, now=now), "what is to come is not new at every look"
+    assert look_for_drift(line.folder, SMALL, now=now).windows.last == at(499)
 
 
 def test_a_name_is_found_on_the_shelf(line: Line, certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
-    shelf.remember(line.folder)
-    assert place_of(str(certified_bundle)) == certified_bundle
-    assert place_of("support") == line.folder.resolve()
+    bundle_list.remember(line.folder)
+    assert folder_of_name(str(certified_bundle)) == certified_bundle
+    assert folder_of_name("support") == line.folder.resolve()
     with pytest.raises(InputError, match="one of: support"):
-        place_of("suport")
+        folder_of_name("suport")
 
 
-def test_without_an_encoder_the_rest_is_tested(certified_bundle: Path, store: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(columns, "embedder", lambda base, threads: None)
+def test_without_an_encoder_the_rest_is_tested(certified_bundle: Path, store: TrafficStore, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(sample, "embedder", lambda base, threads: None)
     capture(store, range(400))
-    found = look(certified_bundle, SMALL)
+    found = look_for_drift(certified_bundle, SMALL)
     assert found.judgement is not None and "smidgen pull minilm" in found.judgement.untested["meaning"]
     assert [test.what for test in found.judgement.tests] == ["labels", "scores", "length", "language", "words"]
 
 
 def test_numbers_that_cannot_be_are_refused(certified_bundle: Path) -> None:  # noqa: F811
-    for ask in (Ask(recent=10), Ask(reference=10**6), Ask(level=1.0), Ask(least=0.0)):
+    for ask in (DriftRequest(recent=10), DriftRequest(reference=10**6), DriftRequest(level=1.0), DriftRequest(least=0.0)):
         with pytest.raises(InputError):
-            look(certified_bundle, ask)
+            look_for_drift(certified_bundle, ask)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +350,7 @@ def test_rows_are_redacted_by_the_policy_that_the_captured_texts_show(
             return {one: (("place", one.index("Porto"), one.index("Porto") + 5),) if "Porto" in one else () for one in given}
 
     monkeypatch.setattr(windows, "finder", lambda threads: Towns())
-    recent = [Heard(str(number), at(number), said, "b", None, False, True) for number, said in enumerate(texts)]
+    recent = [StoredText(str(number), at(number), said, "b", None, False, True) for number, said in enumerate(texts)]
     rule = windows._beside_person(recent)
     assert ("place" in rule, "organisation" in rule, "date" in rule) == (beside, beside, beside)
     assert windows._masked(["is Porto far"], (), 1, (), rule) == (["is Porto far"] if beside else ["is [PLACE_1] far"])

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from smidgen.flows.embedding import embedder
-from smidgen.stats import permuting
-from smidgen.stats.presence import presence
-from smidgen.watch.judging import Judgement, judged
-from smidgen.watch.sample import Sample
-from smidgen.watch.texts import name
+from smidgen.stats import permutation_tests
+from smidgen.stats.drift_statistics import find_presence
+from smidgen.watch.comparison import TrafficSample, name
+from smidgen.watch.drift_test import DriftVerdict, judged
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77" / "test.csv"
 needs_data = pytest.mark.skipif(not BANKING.is_file(), reason="needs the BANKING77 data")
@@ -34,16 +33,16 @@ class Bank:
         assert embed is not None
         self.vectors = embed(self.texts).astype(np.float64)
 
-    def look(self, reference: list[int], recent: list[int], number: int) -> Judgement:
+    def look(self, reference: list[int], recent: list[int], number: int) -> DriftVerdict:
         """Compare texts by their places."""
         chosen = [*reference, *recent]
         names = [name(self.texts[place]) for place in chosen]
-        where = presence(names[: len(reference)], names[len(reference) :])
+        where = find_presence(names[: len(reference)], names[len(reference) :])
         assert where is not None
         places = [
             recent[later] if later >= 0 else reference[earlier] for earlier, later in zip(where.earlier_at, where.later_at, strict=True)
         ]
-        sample = Sample(where, [self.texts[place] for place in places], self.vectors[places])
+        sample = TrafficSample(where, [self.texts[place] for place in places], self.vectors[places])
         return judged(sample, number, seed=number)
 
 
@@ -70,7 +69,7 @@ def test_new_intents_are_seen_within_some_hundred_requests(bank: Bank) -> None:
 
 @needs_data
 def test_the_same_intents_are_no_alarm_in_twenty_looks(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permuting, "BY_CHANCE", 40)  # sizes are a little less exact
+    monkeypatch.setattr(permutation_tests, "BY_CHANCE", 40)  # sizes are a little less exact
     known = np.flatnonzero(~bank.later)
     alarms = []
     for draw in range(20):

@@ -14,9 +14,9 @@ from tests.certified_bundle import LABELS, answer, certified_bundle, text  # noq
 
 from smidgen.cli import main
 from smidgen.core.errors import DataError, InputError
-from smidgen.data.read import open_table
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.live import Model, load
+from smidgen.data.tables import open_table
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import Model, load
 
 WRONG = {3, 17, 29}
 

@@ -16,7 +16,7 @@ import pytest
 from tests.llama import told
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bundles.manifest import EngineEntry, Interval, Manifest
+from smidgen.bundles.manifest import EngineEntry, Manifest, MetricInterval
 from smidgen.bundles.open import Bundle, open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.cli.main import code
@@ -25,19 +25,18 @@ from smidgen.compress.q8_0 import part as q8_0
 from smidgen.core.errors import InputError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Row
-from smidgen.engines.tokens import Tokens
+from smidgen.engines.tokenizer import ModelTokenizer
 from smidgen.flows.export import ollama, onnx_web
-from smidgen.flows.export.conversation import values
-from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.go_template import fill
-from smidgen.flows.export.target import Refusal
-from smidgen.flows.exporting import export, instead, takes, targets
+from smidgen.flows.export.chat_template import fill_go_template, ollama_values
+from smidgen.flows.export.decoder import DecoderBundle
+from smidgen.flows.export.exporter import export, export_targets, is_taken, other_targets
+from smidgen.flows.export.target import ExportRefusal
+from smidgen.gguf import weights
+from smidgen.gguf.header import read_metadata
 from smidgen.parts import registry
-from smidgen.store.gguf_facts import facts_of
 from smidgen.store.hashing import file_hash
-from smidgen.students import gguf_file
-from smidgen.students.decoder_weights import weights_of
-from smidgen.students.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
+from smidgen.students.decoder_training.files import weights_of
+from smidgen.students.decoder_training.prompts import chat_template, plain_ids, prompt_of, tokenizer_of
 from smidgen.tasks.classify import part as classify
 from smidgen.tasks.write import WriteSettings
 from smidgen.tasks.write import part as write
@@ -64,7 +63,7 @@ def pack_writer(
         del facts["chat_template"]
         (base / "tokenizer_config.json").write_text(json.dumps(facts), encoding="utf-8")
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    gguf_file.write(files / "model.gguf", weights_of(base), config, base, kind="f16", template=chat_template(base), eos_id=2, name="stools")
+    weights.write(files / "model.gguf", weights_of(base), config, base, kind="f16", template=chat_template(base), eos_id=2, name="stools")
     shutil.copyfile(base / "tokenizer.json", files / "tokenizer.json")
     options = {
         "model": "model.gguf",
@@ -89,7 +88,7 @@ def pack_writer(
         engine=EngineEntry.of(spec),
         student="decoder",
         headline="f1" if schema else "rougeL",
-        metrics={"f1" if schema else "rougeL": Interval(value=0.9, low=0.85, high=0.95, n=100)},
+        metrics={"f1" if schema else "rougeL": MetricInterval(value=0.9, low=0.85, high=0.95, n=100)},
     )
     pack(files, manifest, folder / "bundle")
     return folder / "bundle"
@@ -114,8 +113,8 @@ def said(modelfile: str, instruction: str) -> str:
 
 
 def test_every_target_says_what_it_writes() -> None:
-    assert set(targets()) == {"ollama", "lmstudio", "hf", "onnx-web"}
-    assert all(targets().values()) and len(targets()) == 4
+    assert set(export_targets()) == {"ollama", "lmstudio", "hf", "onnx-web"}
+    assert all(export_targets().values()) and len(export_targets()) == 4
 
 
 def test_ollama_asks_as_the_bundle_does(tiny_writer: Path, tmp_path: Path) -> None:
@@ -124,7 +123,7 @@ def test_ollama_asks_as_the_bundle_does(tiny_writer: Path, tmp_path: Path) -> No
     template, system = said(modelfile, "TEMPLATE"), said(modelfile, "SYSTEM")
     assert system == TOLD
     talk = [{"role": "system", "content": system}, {"role": "user", "content": PRODUCT}]
-    shown = fill(template, values(talk))
+    shown = fill_go_template(template, ollama_values(talk))
     # llama.cpp itself splits what Ollama would send it, and finds the ids that the bundle's engine sends.
     assert told(done.folder / "model.gguf", texts=[shown]).split == [asked(tiny_writer, PRODUCT)]
     assert "FROM ./model.gguf" in modelfile and 'PARAMETER stop "<|im_end|>"' in modelfile
@@ -133,7 +132,7 @@ def test_ollama_asks_as_the_bundle_does(tiny_writer: Path, tmp_path: Path) -> No
         "temperature": "0",
         "repeat_penalty": "1",
         "num_ctx": "512",
-        "num_predict": str(ollama.most_tokens(Decoder.of(open_bundle(tiny_writer)))),
+        "num_predict": str(ollama.most_tokens(DecoderBundle.of(open_bundle(tiny_writer)))),
     }
     assert file_hash(done.folder / "model.gguf") == file_hash(tiny_writer / "model.gguf")
     readme = (done.folder / "README.md").read_text(encoding="utf-8")
@@ -149,7 +148,7 @@ def test_ollama_with_other_prompts(tmp_path: Path, how: str) -> None:
     before = [{"role": "user", "content": "earlier"}, {"role": "assistant", "content": "said"}]
     template = said(modelfile, "TEMPLATE")
     talks = [[], before] if how == "examples" else [[]]
-    shown = [fill(template, values([*talk, {"role": "user", "content": PRODUCT}])) for talk in talks]
+    shown = [fill_go_template(template, ollama_values([*talk, {"role": "user", "content": PRODUCT}])) for talk in talks]
     assert told(tmp_path / "out" / "model.gguf", texts=shown).split == [asked(bundle, PRODUCT)] * len(shown)
 
 
@@ -167,15 +166,15 @@ def test_a_base_without_a_chat_template(tmp_path: Path) -> None:
 
 def test_ollama_refuses_a_template_that_has_no_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = pack_writer(tmp_path, "llama")
-    real = facts_of(bundle / "model.gguf")
+    real = read_metadata(bundle / "model.gguf")
     counted = real["tokenizer.chat_template"].replace("message['content']", "message['content'] + loop.index | string")
     assert counted != real["tokenizer.chat_template"]
-    monkeypatch.setattr("smidgen.flows.export.decoder.facts_of", lambda file: {**real, "tokenizer.chat_template": counted})
+    monkeypatch.setattr("smidgen.flows.export.decoder.read_metadata", lambda file: {**real, "tokenizer.chat_template": counted})
     # The prompt is then another than the template's: each message is answered alone, as the bundle asks it.
     alone = (export(bundle, "ollama", tmp_path / "alone").folder / "Modelfile").read_text(encoding="utf-8")
     assert "slice $.Messages" in alone
     late = real["tokenizer.chat_template"] + "{% if messages | length > 5 %}{{ 'Be brief.' }}{% endif %}"
-    monkeypatch.setattr("smidgen.flows.export.decoder.facts_of", lambda file: {**real, "tokenizer.chat_template": late})
+    monkeypatch.setattr("smidgen.flows.export.decoder.read_metadata", lambda file: {**real, "tokenizer.chat_template": late})
     with pytest.raises(InputError, match=r"cannot be written in Go's template language.*smidgen serve"):
         export(bundle, "ollama", tmp_path / "never")
     assert not (tmp_path / "never").exists() and not [file for file in tmp_path.iterdir() if file.name.startswith(".never")]
@@ -191,7 +190,7 @@ def test_lmstudio_gets_its_folders_and_the_file_as_it_is(tiny_writer: Path, tmp_
     done = export(tiny_writer, "lmstudio", tmp_path / "out")
     file = done.folder / "smidgen" / "Oak-stools" / "Oak-stools-F16.gguf"
     assert file_hash(file) == file_hash(tiny_writer / "model.gguf")
-    assert facts_of(file)["tokenizer.chat_template"]
+    assert read_metadata(file)["tokenizer.chat_template"]
     assert TOLD in (done.folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -276,7 +275,7 @@ def test_ollama_may_write_as_much_as_the_task_needs(asked: int, context: int, wa
     engine = opened.manifest.engine.model_copy(update={"options": {**opened.manifest.engine.options, "context": context}})
     form = {**opened.manifest.form, "max_tokens": asked}
     changed = replace(opened, manifest=opened.manifest.model_copy(update={"engine": engine, "form": form}))
-    assert ollama.most_tokens(Decoder.of(changed)) == wanted
+    assert ollama.most_tokens(DecoderBundle.of(changed)) == wanted
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +372,7 @@ console.log(JSON.stringify(texts.map((x) => typeof x === "string" ? joined([ids(
     for length in (decision["max_length"], 9, 8):
         given = json.dumps({"texts": texts, "decision": {**decision, "max_length": length}})
         done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, input=given, capture_output=True, text=True, check=True, encoding="utf-8")
-        wanted = [{"ids": e.ids, "types": e.type_ids} for e in Tokens(bundle, length).encode(texts)]
+        wanted = [{"ids": e.ids, "types": e.type_ids} for e in ModelTokenizer(bundle, length).encode(texts)]
         assert json.loads(done.stdout) == wanted
         found += len(wanted)
     assert found == 27
@@ -446,14 +445,14 @@ def test_a_refusal_names_only_what_takes_the_bundle(bundle: Path, tiny_writer: P
     """Every student, task and target: what is refused is not sent to where it is refused again, and everything is sent somewhere."""
     refused, named = 0, set()
     for which, opened in kinds_of_bundle(bundle, tiny_writer).items():
-        accepted = [name for name in targets() if takes(opened, name)]
-        for name in targets():
+        accepted = [name for name in export_targets() if is_taken(opened, name)]
+        for name in export_targets():
             if name in accepted:
                 continue
             refused += 1
-            with pytest.raises(Refusal) as caught:
+            with pytest.raises(ExportRefusal) as caught:
                 registry.find("flows.export", name).check(opened)
-            said = f"{caught.value.what} {instead(opened, name, caught.value.todo)}"
+            said = f"{caught.value.what} {other_targets(opened, name, caught.value.todo)}"
             offered = [other for offer in re.findall(r"--to (.*?), or serve", said) for other in offer.split(" or ")]
             assert offered == accepted and "--to" not in said.replace(f"--to {' or '.join(accepted)}", ""), (which, name)
             assert "smidgen serve" in said
@@ -461,7 +460,7 @@ def test_a_refusal_names_only_what_takes_the_bundle(bundle: Path, tiny_writer: P
                 assert student in {"classify": ("encoder",), "extract": ("tagger",)}[opened.manifest.task]
             named |= set(offered)
     assert refused >= 25 and named >= {"ollama", "onnx-web"}
-    assert takes(kinds_of_bundle(bundle, tiny_writer)["fields tagger"], "onnx-web"), "what the shipped recipe builds"
+    assert is_taken(kinds_of_bundle(bundle, tiny_writer)["fields tagger"], "onnx-web"), "what the shipped recipe builds"
 
 
 @pytest.mark.parametrize(

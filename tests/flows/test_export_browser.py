@@ -18,8 +18,8 @@ from tests.conftest import shop
 from tests.flows.test_field_tagger import bundle as fields_bundle  # noqa: F401
 from tests.flows.test_field_tagger import folder, tiny_base  # noqa: F401
 
-from smidgen.flows.exporting import export
-from smidgen.flows.live import load
+from smidgen.flows.export.exporter import export
+from smidgen.flows.local_model import load
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api")

@@ -16,11 +16,11 @@ import pytest
 
 from smidgen.core.rows import Row
 from smidgen.flows.export import onnx_web
-from smidgen.flows.export.target import Refusal
-from smidgen.stats import dates, numbers
-from smidgen.tasks import field_ways
+from smidgen.flows.export.target import ExportRefusal
+from smidgen.tasks import field_parsing
 from smidgen.tasks.extract import ExtractSettings
-from smidgen.tasks.fields import Fields
+from smidgen.tasks.fields import ExtractFields
+from smidgen.text import dates, numbers
 
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 PAGES = importlib.resources.files("smidgen.flows.export") / "web"
@@ -114,7 +114,7 @@ const valueOf = ways(told);
 console.log(JSON.stringify(asked.map(([words, way]) => valueOf(words, way, () => true))));
 """
     got = node(tmp_path, script, {"asked": asked, "told": {"numbers": numbers.vocabulary(), "months": dates.months()}})
-    wanted = [field_ways.value_of(words, way, lambda value: True) for words, way in asked]
+    wanted = [field_parsing.value_of(words, way, lambda value: True) for words, way in asked]
     assert [(one, mine, his) for one, mine, his in zip(asked, wanted, got, strict=True) if (mine, type(mine)) != (his, type(his))] == []
     assert len(asked) > 900 and sum(value is not None for value in wanted) > 300
 
@@ -129,10 +129,10 @@ def test_objects_and_scores_are_those_of_the_task(tmp_path: Path) -> None:
     """On the sample's texts: spans that say the values, and others at random, with chances at random."""
     schema = str(importlib.resources.files("smidgen") / "samples" / "homeware" / "fields_schema.json")
     rows = [Row(row["text"], row["fields"], number) for number, row in enumerate(sample("fields_train"), 1)]
-    form = Fields(ExtractSettings).form(rows, ExtractSettings(schema_file=schema))
+    form = ExtractFields(ExtractSettings).form(rows, ExtractSettings(schema_file=schema))
     form |= {"temperature": 1.7, "shift": -0.2}
     form["tagged"]["threshold"] = 0.45
-    task, drawn = Fields(ExtractSettings, form), random.Random(3)
+    task, drawn = ExtractFields(ExtractSettings, form), random.Random(3)
     kinds, choices = form["tagged"]["kinds"], form["tagged"]["choices"]
     raw: dict[str, list[Any]] = {"spans": [], "choices": [], "inputs": []}
     for row in [*task.marked(rows, form), *task.marked(rows, form)]:
@@ -212,7 +212,7 @@ const { schema, values } = JSON.parse(fs.readFileSync(0));
 console.log(JSON.stringify(values.map((value) => { const made = settled(value, schema); return fault(made, schema) ? null : made; })));
 """
     got = node(tmp_path, script, {"schema": onnx_web.browser_schema(deep()), "values": values})
-    task = Fields(ExtractSettings, {"schema": deep(), "derived": False})
+    task = ExtractFields(ExtractSettings, {"schema": deep(), "derived": False})
     wanted: list[Any] = []
     for value in values:
         try:
@@ -253,5 +253,5 @@ console.log(JSON.stringify(patterns.map((pattern) => probes.map((text) => new Re
 
 @pytest.mark.parametrize("pattern", [r"[\W]", r"\1", r"a++", r"\x41", r"\N{DIGIT ONE}"])
 def test_a_pattern_that_a_browser_reads_otherwise_is_refused(pattern: str) -> None:
-    with pytest.raises(Refusal, match="otherwise"):
+    with pytest.raises(ExportRefusal, match="otherwise"):
         onnx_web.browser_pattern(pattern)

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smidgen.bases import finding
-from smidgen.engines.tokens import load_tokenizer
+from smidgen.bases import lookup
+from smidgen.engines.tokenizer import load_tokenizer
 from smidgen.flows.export import onnx_web
-from smidgen.stats.chains import Chain
-from smidgen.stats.tag_reader import Reader
 from smidgen.tasks.extract import part as extract
+from smidgen.text.tagging import TagChain, TaggerReader
 
 TEXTS = [
     "Order 4711 was sent to Anna Müller on 3 May, for €49.90.",
@@ -51,8 +50,8 @@ console.log(JSON.stringify(texts.map((text, number) => {
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 @pytest.mark.parametrize("level", ["words", "runs", "characters"])
 def test_the_page_reads_and_decides_as_the_tagger_does(level: str, tmp_path: Path) -> None:
-    tokens = finding.find("minilm").folder / "tokenizer.json"
-    reader = Reader.of(load_tokenizer(tokens), 64, level, True, 0)
+    tokens = lookup.find("minilm").folder / "tokenizer.json"
+    reader = TaggerReader.of(load_tokenizer(tokens), 64, level, True, 0)
     random = np.random.default_rng(5)
     transitions = random.normal(0, 1, (9, 9))
     readings = reader.read(TEXTS)
@@ -72,7 +71,7 @@ def test_the_page_reads_and_decides_as_the_tagger_does(level: str, tmp_path: Pat
 
     for text, got, wanted in zip(TEXTS, found, windows, strict=True):
         assert [(window["ids"], window["shapes"]) for window in got["windows"]] == wanted, text
-    chain = Chain(transitions)
+    chain = TagChain(transitions)
     raw = {"spans": [reader.spans(r, t, chain) for r, t in zip(readings, tables, strict=True)], "inputs": TEXTS}
     replies = extract.decode(raw, FORM)
     assert sum(len(reply.output) for reply in replies) > 30

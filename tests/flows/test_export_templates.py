@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import BaseError
-from smidgen.flows.export.conversation import Message, Render, alone, translated, values
-from smidgen.flows.export.go_template import fill
-from smidgen.students.prompts import render
+from smidgen.flows.export.chat_template import Message, Render, fill_go_template, ollama_values, translate_template, write_single_turn
+from smidgen.students.decoder_training.prompts import render
 
 CHATML = (
     "{% for m in messages %}{% if loop.first and m.role != 'system' %}{{ '<|im_start|>system\nBe brief.<|im_end|>\n' }}{% endif %}"
@@ -72,30 +71,30 @@ def of(template: str) -> Render:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_is_translated_to_the_letter(name: str) -> None:
     shown = of(FAMILIES[name])
-    found = translated(shown)
+    found = translate_template(shown)
     for messages in (TALK[:1], TALK, [{"role": "system", "content": "Write briefly."}, *TALK]):
         wanted = shown(messages, True)
-        assert fill(found, values(messages)) == wanted
+        assert fill_go_template(found, ollama_values(messages)) == wanted
         assert all(message["content"] in wanted for message in messages)
 
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_what_cannot_be_translated_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
-        translated(of(STRANGE[name]))
+        translate_template(of(STRANGE[name]))
 
 
 def test_braces_in_a_template_are_refused() -> None:
     with pytest.raises(ValueError, match="braces"):
-        translated(of(CHATML.replace("Be brief.", "Fill in {' + '{ this }' + '}.")))
+        translate_template(of(CHATML.replace("Be brief.", "Fill in {' + '{ this }' + '}.")))
     with pytest.raises(ValueError, match="braces"):
-        alone("{{ .System }}", "")
+        write_single_turn("{{ .System }}", "")
 
 
 def test_a_message_alone_forgets_what_was_said_before() -> None:
-    found = alone("Input: ", "\nOutput:")
-    assert fill(found, values(TALK)) == "Input: A stool, of oak?\nOutput:"
-    assert fill(found, values(TALK[:1])) == "Input: Hello\nOutput:"
+    found = write_single_turn("Input: ", "\nOutput:")
+    assert fill_go_template(found, ollama_values(TALK)) == "Input: A stool, of oak?\nOutput:"
+    assert fill_go_template(found, ollama_values(TALK[:1])) == "Input: Hello\nOutput:"
 
 
 GO = """package main
@@ -154,19 +153,19 @@ FILLED = [
 
 def test_templates_are_filled_in_as_go_does() -> None:
     talks = [TALK, [{"role": "system", "content": "Brief."}, *TALK]]
-    assert [[fill(template, values(talk)) for template in SMALL] for talk in talks] == FILLED
+    assert [[fill_go_template(template, ollama_values(talk)) for template in SMALL] for talk in talks] == FILLED
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed; what it makes of templates is recorded above")
 def test_go_itself_agrees(tmp_path: Path) -> None:
     talks = [TALK[:1], TALK, [{"role": "system", "content": "Brief."}, *TALK]]
-    templates = [*SMALL, alone("Input: ", "\nOutput:"), *(translated(of(template)) for template in FAMILIES.values())]
-    asked = [{"Template": template, "Values": values(talk)} for template in templates for talk in talks]
+    templates = [*SMALL, write_single_turn("Input: ", "\nOutput:"), *(translate_template(of(template)) for template in FAMILIES.values())]
+    asked = [{"Template": template, "Values": ollama_values(talk)} for template in templates for talk in talks]
     (tmp_path / "main.go").write_text(GO, encoding="utf-8")
     done = subprocess.run(["go", "run", str(tmp_path / "main.go")], input=json.dumps(asked), capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert len(told) == len(asked) == 3 * (len(SMALL) + 1 + len(FAMILIES))
-    assert told == [fill(one["Template"], one["Values"]) for one in asked]
+    assert told == [fill_go_template(one["Template"], one["Values"]) for one in asked]
 
 
 def test_what_is_not_known_is_not_guessed() -> None:
@@ -179,4 +178,4 @@ def test_what_is_not_known_is_not_guessed() -> None:
         "{{ (len .System }}",
     ):
         with pytest.raises(ValueError):
-            fill(template, values(TALK))
+            fill_go_template(template, ollama_values(TALK))

@@ -14,9 +14,9 @@ from fastapi.testclient import TestClient
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
-from smidgen.flows.build import build
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.live import load
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
 from smidgen.judge.report import read
 from smidgen.parts.recipe import make
 from smidgen.server.app import create_app
@@ -101,7 +101,7 @@ def test_it_answers_over_http(bundle: Path) -> None:
 def test_serving_loads_nothing_of_training(bundle: Path) -> None:
     script = f"""
 import sys
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 assert load({str(bundle)!r}, 1).predict(["where is FH-20999"])
 heavy = {{"torch", "transformers", "sklearn", "onnx", "scipy"}} & {{name.partition(".")[0] for name in sys.modules}}
 assert not heavy, heavy

@@ -13,12 +13,12 @@ from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
-from smidgen.flows.answers import answers_for
-from smidgen.flows.entrants import settings_of, students
-from smidgen.flows.examples import gather
+from smidgen.flows.answer_files import answer_file_for
+from smidgen.flows.build.examples import read_examples
+from smidgen.flows.build.student_plan import settings_of, students_to_train
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.tasks import field_plan
+from smidgen.tasks import field_tagging
 
 SCHEMA = {
     "type": "object",
@@ -53,7 +53,7 @@ def recipe(folder: Path, **more: Any) -> Recipe:
 def test_a_schema_beside_the_recipe_orders_and_types_the_rows(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     (tmp_path / "s.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
-    examples = gather(recipe(tmp_path, extract={"schema_file": "s.json"}), registry.find("tasks", "extract"))
+    examples = read_examples(recipe(tmp_path, extract={"schema_file": "s.json"}), registry.find("tasks", "extract"))
     rows = [*examples.fit, *examples.held, *examples.test]
     assert len(rows) == 60 and all(list(row.output) == ["name", "count", "kind"] for row in rows)
     assert not examples.refit and not examples.form["derived"] and 0 < len(examples.held) < len(examples.fit)
@@ -66,17 +66,17 @@ def test_what_a_tagger_can_do_is_planned_once_for_the_same_rows(
 ) -> None:
     """A test file of other texts leaves the rows as they are; one that holds some of them, or rows drawn for the test, does not."""
     planned: list[int] = []
-    plan = field_plan.planned
+    plan = field_tagging.plan_for
 
     def counted(texts: Any, outputs: Any, schema: Any) -> Any:
         planned.append(len(texts))
         return plan(texts, outputs, schema)
 
-    monkeypatch.setattr(field_plan, "planned", counted)
+    monkeypatch.setattr(field_tagging, "plan_for", counted)
     lines(tmp_path / "rows.jsonl", outputs())
     if tested:
         lines(tmp_path / "test.jsonl", outputs(10), tested)
-    examples = gather(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}), registry.find("tasks", "extract"))
+    examples = read_examples(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}), registry.find("tasks", "extract"))
     rows = [*examples.fit, *examples.held]
     assert len(planned) == times and planned[0] == 60 and planned[-1] == len(rows)
     again = formed(registry.find("tasks", "extract"), examples.form).replanned(rows, examples.form)  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ def test_a_row_that_does_not_fit_is_named_with_its_place(tmp_path: Path, capsys:
     lines(tmp_path / "rows.jsonl", [*outputs(5), {"name": "x", "kind": "stolen"}])
     wanted = recipe(tmp_path, extract={"schema_file": "s.json"})
     with pytest.raises(DataError, match=r"rows\.jsonl, row 6, column 'fields': the output cannot be used \(kind: 'stolen' is not one of"):
-        gather(wanted, registry.find("tasks", "extract"))
+        read_examples(wanted, registry.find("tasks", "extract"))
     checked = ["check", str(tmp_path / "rows.jsonl"), "--task", "extract", "--input", "text", "--label", "fields"]
     assert code([*checked, "--set", f"extract.schema_file={tmp_path / 's.json'}", "--json"]) in (0, 1)
     assert "'stolen' is not one of" in capsys.readouterr().out
@@ -97,19 +97,19 @@ def test_a_row_that_does_not_fit_is_named_with_its_place(tmp_path: Path, capsys:
 def test_what_only_test_rows_hold_is_not_in_a_derived_schema(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     lines(tmp_path / "test.jsonl", [{"name": "a", "kind": "stolen", "count": 1}, {"name": "b", "kind": "late", "more": 7}], before="other")
-    examples = gather(recipe(tmp_path, data={"test": "test.jsonl"}), registry.find("tasks", "extract"))
+    examples = read_examples(recipe(tmp_path, data={"test": "test.jsonl"}), registry.find("tasks", "extract"))
     assert examples.form["derived"] and examples.form["schema"]["properties"]["kind"]["enum"] == ["late", "lost"]
     assert [row.output.get("kind") for row in examples.test] == ["stolen", "late"], "such rows stay in the test, and count"
 
 
 def test_a_field_that_only_drawn_test_rows_have_is_not_taught(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
-    plain = gather(recipe(tmp_path), registry.find("tasks", "extract"))
+    plain = read_examples(recipe(tmp_path), registry.find("tasks", "extract"))
     drawn = {row.input for row in plain.test}
     texts = [f"text {n}" for n in range(60)]
     rare = [{**one, **({"rare": 1.5} if text in drawn else {})} for text, one in zip(texts, outputs(), strict=True)]
     lines(tmp_path / "rows.jsonl", rare)
-    examples = gather(recipe(tmp_path), registry.find("tasks", "extract"))
+    examples = read_examples(recipe(tmp_path), registry.find("tasks", "extract"))
     assert {row.input for row in examples.test} == drawn and len(drawn) > 3
     assert "rare" not in examples.form["schema"]["properties"]
     assert not any("rare" in row.output for row in [*examples.fit, *examples.held]) and all(row.output["rare"] for row in examples.test)
@@ -119,7 +119,7 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
     rows = "".join(f"text {n},00{n},{n % 3 or ''},{('late', 'lost')[n % 2]}\n" for n in range(50))
     (tmp_path / "rows.csv").write_text("text,number,count,kind\n" + rows, encoding="utf-8")
     wanted = recipe(tmp_path, data={"train": "rows.csv", "label": "number,count,kind"})
-    examples = gather(wanted, registry.find("tasks", "extract"))
+    examples = read_examples(wanted, registry.find("tasks", "extract"))
     kinds = {name: node["type"] for name, node in examples.form["schema"]["properties"].items()}
     assert kinds == {"number": "string", "count": ["integer", "null"], "kind": "string"}
     assert examples.columns == {"input": "text", "label": "number,count,kind"}
@@ -129,16 +129,16 @@ def test_columns_of_a_table_are_fields(tmp_path: Path) -> None:
 def test_fields_choose_their_students(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", outputs())
     plain = recipe(tmp_path)
-    form = gather(plain, registry.find("tasks", "extract")).form
+    form = read_examples(plain, registry.find("tasks", "extract")).form
     task = formed(registry.find("tasks", "extract"), form)
     said = Said()
-    assert students(plain, task, form, said) == ["decoder", "prompted"]
+    assert students_to_train(plain, task, form, said) == ["decoder", "prompted"]
     assert len(said.texts) == 1 and said.texts[0].startswith("tagger is not tried: ")
     assert "name: 0% of its values stand in their texts, 95% are needed" in said.texts[0]
     with pytest.raises(RecipeError, match=r"(?s)cannot learn from these rows.*tagger: .*name: 0%.*--student decoder"):
-        students(recipe(tmp_path, student={"kind": "tagger"}), task, form, Silent())
+        students_to_train(recipe(tmp_path, student={"kind": "tagger"}), task, form, Silent())
     told = {**form, "tagged": {"kinds": ["name"], "ways": [], "choices": [], "threshold": 0.5}}
-    assert students(plain, formed(registry.find("tasks", "extract"), told), told, said) == ["tagger", "decoder", "prompted"]
+    assert students_to_train(plain, formed(registry.find("tasks", "extract"), told), told, said) == ["tagger", "decoder", "prompted"]
     assert len(said.texts) == 1
     assert type(settings_of(plain, "decoder", task)).__name__ == "DecoderSettings"
     for another in (recipe(tmp_path, train={"max_length": 128}), recipe(tmp_path, train={"epochs": 3})):
@@ -150,8 +150,8 @@ def test_fields_choose_their_students(tmp_path: Path) -> None:
 
 def test_a_refused_answer_says_so_in_a_table_too() -> None:
     refused = Reply(None, 0.0, facts={"refused": "it was cut", "tokens": 3})
-    assert answers_for("out.csv", ["text"]).row(1, {"text": "hello"}, refused) == b"hello,,0.000000,it was cut\n"
-    assert json.loads(answers_for("-", ["text"]).row(1, {"text": "hello"}, refused))["output"] is None
+    assert answer_file_for("out.csv", ["text"]).row(1, {"text": "hello"}, refused) == b"hello,,0.000000,it was cut\n"
+    assert json.loads(answer_file_for("-", ["text"]).row(1, {"text": "hello"}, refused))["output"] is None
 
 
 def test_a_bad_schema_stops_a_build_with_exit_code_2(tmp_path: Path) -> None:

@@ -15,15 +15,15 @@ from jsonschema import Draft202012Validator
 from tests.students.test_encoder import tiny_base  # noqa: F401
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bases import finding
+from smidgen.bases import lookup
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
 from smidgen.core.metrics import Metric
-from smidgen.flows.build import build
-from smidgen.flows.choosing import Candidate, choose
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.exporting import export
-from smidgen.flows.live import load
+from smidgen.flows.build.candidates import Candidate, choose_candidate
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.export.exporter import export
+from smidgen.flows.local_model import load
 from smidgen.judge.report import read
 from smidgen.parts.recipe import make
 from smidgen.server.app import create_app
@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(folder: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:  # noqa: F811
     """Built with a tiny encoder, and a tiny decoder for the baseline in place of the starter."""
     decoder = tiny_decoder(folder / "decoder")
-    real = finding.find
+    real = lookup.find
 
     def found(name: str, progress: Any = None, family: str | None = None) -> Any:
         return real(str(decoder) if name == "auto" and family == "decoder" else name, progress, family)
@@ -86,7 +86,7 @@ def bundle(folder: Path, tiny_base: Path, tmp_path_factory: pytest.TempPathFacto
         "gate": {"max_loss": 0.2},
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finding, "find", found)
+        patch.setattr(lookup, "find", found)
         yield build(make(tree, folder=folder), tmp_path_factory.mktemp("built") / "orders", threads=1).folder
 
 
@@ -160,7 +160,7 @@ def test_it_goes_to_the_browser(bundle: Path, tmp_path: Path) -> None:
 def test_serving_loads_nothing_of_training(bundle: Path) -> None:
     script = f"""
 import sys
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 assert load({str(bundle)!r}, 1).predict([{TEXT!r}])[0].output
 heavy = {{"torch", "transformers", "sklearn", "onnx", "scipy"}} & {{name.partition(".")[0] for name in sys.modules}}
 assert not heavy, heavy
@@ -179,5 +179,5 @@ def test_the_better_by_f1_is_taken_and_of_two_as_good_the_faster(tagger: float, 
         candidate("decoder", decoder, 300.0, tokens_per_second=150.0),
         candidate("prompted", 0.5, 400.0, baseline=True),
     ]
-    taken, reason, why_not = choose(measured, StudentSettings(), "f1")
+    taken, reason, why_not = choose_candidate(measured, StudentSettings(), "f1")
     assert taken.student == chosen and "F1" in reason and len(why_not) == 2

@@ -16,9 +16,9 @@ from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.cli.main import code
 from smidgen.core.errors import RequestError
-from smidgen.flows.build import build
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.live import Model, load
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import Model, load
 from smidgen.judge.report import read
 from smidgen.parts.recipe import make
 from smidgen.server.app import create_app
@@ -216,7 +216,7 @@ def test_what_is_reported_is_what_the_bundle_does(model: Model, bundle: Path, fo
 def test_serving_loads_nothing_of_training(bundle: Path) -> None:
     script = f"""
 import sys
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 model = load({str(bundle)!r}, 1)
 assert model.predict([{TEXT!r}])[0].output
 model.close()

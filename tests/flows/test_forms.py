@@ -16,7 +16,7 @@ from smidgen.bundles.manifest import MANIFEST, EngineEntry, Manifest
 from smidgen.bundles.pack import pack
 from smidgen.cli.main import code
 from smidgen.core.errors import BundleError, EngineError
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 from smidgen.parts import registry
 
 LABELS = {"labels": ["a", "b", "c"], "multi_label": False, "temperature": 1.0}

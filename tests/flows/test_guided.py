@@ -13,21 +13,21 @@ import pytest
 from safetensors.torch import save_file
 from tests.students.tiny_decoder import tiny_decoder, weights
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.cli.main import code
 from smidgen.core.errors import BaseError, RecipeError, UnknownPart
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.flows.build import build
-from smidgen.flows.guides import guide_of
-from smidgen.flows.training import Bench
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.student_plan import open_guide
+from smidgen.flows.build.training import StudentTrainer
 from smidgen.judge.report import read
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.steps import Steps
-from smidgen.students.decoder import Decoder
-from smidgen.students.decoder_settings import DecoderSettings
+from smidgen.store.step_results import StepResults
+from smidgen.students.decoder import DecoderStudent
+from smidgen.students.settings import DecoderSettings
 
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")
 THINGS = ("vase", "lamp", "rug", "bowl", "chair", "mug")
@@ -96,20 +96,20 @@ def test_a_bundle_guides_by_what_it_was_taught_and_is_left_as_it_was(bundle: Pat
     said: list[str] = []
     progress = Silent()
     progress.say = said.append  # type: ignore[method-assign]
-    found = guide_of(recipe(folder, str(bundle)), base, {"instruction": "Write."}, progress)
+    found = open_guide(recipe(folder, str(bundle)), base, {"instruction": "Write."}, progress)
     assert found is not None and found.family == "decoder" and found.name == "texts" and not said
     assert found.sha256 == json.loads(before["smidgen.json"])["files"]["model.gguf"]["sha256"]
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
-    again = guide_of(recipe(folder, str(bundle)), base, {"instruction": "Say it."}, progress)
+    again = open_guide(recipe(folder, str(bundle)), base, {"instruction": "Say it."}, progress)
     assert again == found and "another instruction ('Write.')" in said[0]
     # Its vocabulary was trimmed: a student that must keep the base's whole one cannot learn of it.
     with pytest.raises(RecipeError, match="tokens are not those of the base"):
-        guide_of(recipe(folder, str(bundle), vocabulary="whole"), base, {}, progress)
+        open_guide(recipe(folder, str(bundle), vocabulary="whole"), base, {}, progress)
     space = folder / "guided-by-bundle"
     space.mkdir()
     rows = [Row(f"colour: {c}; thing: sofa", f"A {c} sofa.", n) for n, c in enumerate(COLOURS, 1)]
     settings = DecoderSettings(epochs=1, precision="f32", guide=str(bundle))
-    Decoder().fit(Training(rows, (), {"instruction": "Write."}, base, settings, guide=found), Workspace(space, 1, progress))
+    DecoderStudent().fit(Training(rows, (), {"instruction": "Write."}, base, settings, guide=found), Workspace(space, 1, progress))
     assert (space / "change.safetensors").is_file()
     assert any("tokens of the guide are kept" in line for line in said)
     tokens = [json.loads((place / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"] for place in (space, bundle)]
@@ -125,27 +125,27 @@ def test_what_cannot_guide_is_refused_before_anything_is_taught(folder: Path, tm
     with pytest.raises(RecipeError, match=r"tokens are not those of the base.*same tokens"):
         build(recipe(folder, str(tmp_path / "strange")), tmp_path / "out", threads=1)
     with pytest.raises(UnknownPart, match="nowhere"):
-        guide_of(recipe(folder, "nowhere"), base, {}, Silent())
+        open_guide(recipe(folder, "nowhere"), base, {}, Silent())
     with pytest.raises(BaseError, match="a decoder is needed"):
-        guide_of(recipe(folder, "minilm"), base, {}, Silent())
-    assert guide_of(recipe(folder, None), base, {}, Silent()) is None
+        open_guide(recipe(folder, "minilm"), base, {}, Silent())
+    assert open_guide(recipe(folder, None), base, {}, Silent()) is None
     assert not (tmp_path / "out").exists()
 
 
 def test_the_guide_reaches_the_step_and_is_part_of_its_key(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Training] = []
 
-    def fit(self: Decoder, training: Training, space: Workspace) -> None:
+    def fit(self: DecoderStudent, training: Training, space: Workspace) -> None:
         seen.append(training)
 
-    monkeypatch.setattr(Decoder, "fit", fit)
+    monkeypatch.setattr(DecoderStudent, "fit", fit)
     base = find(str(folder / "base"))
     wanted = recipe(folder, "large")
     settings = wanted.sections["train"]
-    guide = guide_of(wanted, base, {}, Silent())
+    guide = open_guide(wanted, base, {}, Silent())
     assert guide is not None and guide.folder == folder / "large"
     task, rows = registry.find("tasks", "write"), [Row("a", "b"), Row("c", "d")]
-    bench = Bench(Steps(tmp_path), task, {"decoder": base}, 0, 1, Silent(), guide)
+    bench = StudentTrainer(StepResults(tmp_path), task, {"decoder": base}, 0, 1, Silent(), guide)
     keys = [bench.fit("decoder", settings, rows, (), {}, None, "teach").key]
     assert seen[-1].guide == guide
     # Other weights under the same name are another step.
@@ -164,7 +164,7 @@ def test_the_flags_reach_the_recipe(folder: Path, tmp_path: Path, monkeypatch: p
         seen.append(wanted)
         raise BaseError("stop here", value="x", todo="Nothing.")
 
-    monkeypatch.setattr("smidgen.flows.build.build", built)
+    monkeypatch.setattr("smidgen.flows.build.pipeline.build", built)
     words = [
         "build",
         "--task",

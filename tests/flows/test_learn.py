@@ -25,21 +25,21 @@ import pytest
 from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
 from smidgen.core.errors import DataError, InputError
+from smidgen.core.placeholders import PLACEHOLDER
 from smidgen.core.progress import Silent
-from smidgen.core.stand_ins import STAND_IN
-from smidgen.flows.build import build
-from smidgen.flows.captured import Scrubber
-from smidgen.flows.certifying import revoke, shown
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.learn import Ask, Learned, learn
-from smidgen.flows.learning.attesting import Asked
-from smidgen.flows.learning.captured import MASKED
-from smidgen.flows.learning.gathering import Capture, new_pairs
-from smidgen.flows.learning.outdated import WHY
-from smidgen.flows.live import load
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.capture.redaction import CaptureRedactor
+from smidgen.flows.certify.certification import certificate_standing, revoke
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
+from smidgen.flows.learn.learning_rows import OUTDATED
+from smidgen.flows.learn.line_certificate import CertificateRequest
+from smidgen.flows.learn.line_data import CaptureFilter, count_new_pairs
+from smidgen.flows.learn.traffic_rows import MASKED
+from smidgen.flows.local_model import load
 from smidgen.parts import recipe
 from smidgen.store.line import Line
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 
 LABELS = ("billing", "delivery", "returns", "shipping")
@@ -48,7 +48,7 @@ WORDS = {label: ["".join(_LETTERS.sample("abcdefghijklmnopqrstuvwxyz", 7)) for _
 """Words that look like nothing: whoever knows some of a label knows nothing of the others."""
 FILLER = ("please", "hello", "urgent", "today", "again", "the", "order", "with")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-NO_CAPTURE = Capture(use=False)
+NO_CAPTURE = CaptureFilter(use=False)
 
 
 def rows(count: int, seed: int, words: slice = slice(0, 12), wrong: float = 0.0) -> list[tuple[str, str]]:
@@ -104,11 +104,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def learnt(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, Learned, list[str]]:
+def learnt(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Line, LearnResult, list[str]]:
     """A line that began with it, and learnt from rows with all the words; what was said."""
     folder, said = tmp_path_factory.mktemp("line"), Said()
     more = write(folder / "more.jsonl", rows(1300, 2))
-    done = learn(folder / "support", Ask(start=base, data=(more,), capture=NO_CAPTURE, threads=1), said)
+    done = learn(folder / "support", LearnRequest(start=base, data=(more,), capture=NO_CAPTURE, threads=1), said)
     return Line(folder / "support"), done, said.lines
 
 
@@ -118,7 +118,7 @@ def copy(line: Line, to: Path) -> Line:
     return Line(to)
 
 
-def test_a_better_challenger_is_certified_and_promoted(learnt: tuple[Line, Learned, list[str]], base: Path) -> None:
+def test_a_better_challenger_is_certified_and_promoted(learnt: tuple[Line, LearnResult, list[str]], base: Path) -> None:
     line, done, said = learnt
     assert done.promoted, done.why
     assert done.contest is not None and done.contest.won
@@ -126,13 +126,13 @@ def test_a_better_challenger_is_certified_and_promoted(learnt: tuple[Line, Learn
     pointer = line.read()
     assert pointer.champion == done.champion == done.challenger != done.before
     assert [(turn.by, turn.champion) for turn in pointer.history] == [("hand", open_bundle(base).id), ("learn", done.champion)]
-    assert shown(line.folder).valid and done.attested is not None and done.attested.certificate is not None
+    assert certificate_standing(line.folder).valid and done.attested is not None and done.attested.certificate is not None
     assert done.attested.certificate.reference.kind == "gold" and done.attested.certificate.unchecked == ()
     assert any("160 rows of the first version are kept" in one for one in said)
     assert not list(line.folder.glob(".work-*"))
 
 
-def test_the_lineage_says_which_rows_and_whose(learnt: tuple[Line, Learned, list[str]]) -> None:
+def test_the_lineage_says_which_rows_and_whose(learnt: tuple[Line, LearnResult, list[str]]) -> None:
     line, done, _ = learnt
     assert done.champion is not None
     manifest = open_bundle(line.version(done.champion)).manifest
@@ -144,24 +144,24 @@ def test_the_lineage_says_which_rows_and_whose(learnt: tuple[Line, Learned, list
     assert manifest.columns.input == "text" and manifest.columns.label == "intent"  # files that the old one took the new one takes
 
 
-def test_it_does_better_on_rows_that_nobody_saw(learnt: tuple[Line, Learned, list[str]], base: Path, tmp_path: Path) -> None:
+def test_it_does_better_on_rows_that_nobody_saw(learnt: tuple[Line, LearnResult, list[str]], base: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "test.jsonl", rows(200, 9))
     before, after = (evaluate(load(place, 1), file).metrics["accuracy"].value for place in (base, learnt[0].folder))
     assert before < 0.75 and after > 0.95
 
 
-def test_the_same_rows_again_teach_nothing_new(learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:
+def test_the_same_rows_again_teach_nothing_new(learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
     line = copy(learnt[0], tmp_path / "line")
-    again = learn(line.folder, Ask(capture=NO_CAPTURE, threads=1))
+    again = learn(line.folder, LearnRequest(capture=NO_CAPTURE, threads=1))
     assert (again.outcome, again.why, again.champion) == ("kept", "there is nothing new to learn from", learnt[1].champion)
     assert again.challenger is None and line.read().last is not None
     # Asked for on other terms it is another matter.
-    stricter = learn(line.folder, Ask(capture=NO_CAPTURE, threads=1, certificate=Asked(alpha=0.01)))
+    stricter = learn(line.folder, LearnRequest(capture=NO_CAPTURE, threads=1, certificate=CertificateRequest(alpha=0.01)))
     assert stricter.outcome == "kept" and stricter.challenger is not None and "could not be" in stricter.why
 
 
 def test_what_is_not_better_is_kept_out_and_it_says_why(
-    learnt: tuple[Line, Learned, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = copy(learnt[0], tmp_path / "line")
     bad = write(tmp_path / "bad.jsonl", rows(700, 3, wrong=0.9))
@@ -206,12 +206,12 @@ def traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_path: Path) -> None:
     line, start = Line(tmp_path / "support"), NOW - timedelta(days=3)
-    ask = Ask(task="classify", overrides=("student.kind=linear",), certificate=Asked(alpha=0.1), threads=1)
+    ask = LearnRequest(task="classify", overrides=("student.kind=linear",), certificate=CertificateRequest(alpha=0.1), threads=1)
     with pytest.raises(DataError, match="no rows to learn from"):
         learn(line.folder, ask)
     assert not line.folder.exists(), "what failed leaves nothing behind"
     capture(rows(1100, 5), "support", start, corrected=30)
-    assert new_pairs(line, Capture()) == 1100
+    assert count_new_pairs(line, CaptureFilter()) == 1100
     with opened() as store:
         store.count({"stored": 1100, "queue_full": 275}, start)
     done = learn(line.folder, ask)
@@ -226,24 +226,24 @@ def test_from_zero_it_learns_what_the_large_model_answers(traffic: None, tmp_pat
     held = {pair.input for pair in held_out("support")}
     learnt_from = done.rows["learning"]
     assert learnt_from + done.rows["choosing"] + done.rows["certifying"] == 1100 and len(held) == 1100 - learnt_from > 150
-    standing = shown(line.folder)
+    standing = certificate_standing(line.folder)
     assert standing.valid and standing.certificate is not None
     assert standing.certificate.reference.kind == "model" and standing.certificate.alpha == 0.1
     # What is captured stays in the store alone, where it can be deleted.
     (seen,) = (line.folder / "rows").iterdir()
     assert not any(word in seen.read_text(encoding="ascii") for word in FILLER)
-    assert new_pairs(line, Capture()) == 0
+    assert count_new_pairs(line, CaptureFilter()) == 0
 
 
 def test_the_second_learning_reads_again_what_the_line_was_born_from(traffic: None, tmp_path: Path) -> None:
     """It is born from requests that named the large model. Later ones name the line, and the large model answers only what the line is
     unsure of: here two labels of four."""
     line = Line(tmp_path / "support")
-    born = Ask(
+    born = LearnRequest(
         task="classify",
         overrides=("student.kind=linear",),
-        capture=Capture(asked="big"),
-        certificate=Asked(alpha=0.1),
+        capture=CaptureFilter(asked="big"),
+        certificate=CertificateRequest(alpha=0.1),
         threads=1,
     )
     capture(rows(1100, 5), "big", NOW - timedelta(days=3))
@@ -251,7 +251,7 @@ def test_the_second_learning_reads_again_what_the_line_was_born_from(traffic: No
     assert first.promoted and first.rows["learning"] > 700
     escalated = [(text, label) for text, label in rows(400, 6) if label in LABELS[:2]]
     capture(escalated, "support", NOW - timedelta(days=1))
-    again = learn(line.folder, replace(born, capture=Capture()))
+    again = learn(line.folder, replace(born, capture=CaptureFilter()))
     assert again.challenger is not None and "labels any more" not in again.why
     assert again.rows["learning"] > first.rows["learning"] + 100, "the new rows stand beside the old ones"
     assert again.rows["certifying"] > first.rows["certifying"]
@@ -267,12 +267,15 @@ def test_a_first_learning_that_fails_leaves_no_folder_and_touches_nothing_else(t
     mine.mkdir()
     for folder in (tmp_path / "new", mine):
         with pytest.raises(DataError):
-            learn(folder, Ask(task="classify", data=(few,), input="text", label="intent", overrides=("student.kind=linear",), threads=1))
+            learn(
+                folder,
+                LearnRequest(task="classify", data=(few,), input="text", label="intent", overrides=("student.kind=linear",), threads=1),
+            )
     assert not (tmp_path / "new").exists() and mine.is_dir() and not list(mine.iterdir())
     line = Line(tmp_path / "begun")
     key = line.begin("begun").key
     with pytest.raises(DataError):
-        learn(line.folder, Ask(task="classify", threads=1))
+        learn(line.folder, LearnRequest(task="classify", threads=1))
     assert line.read().key == key, "a line that was there before stays"
 
 
@@ -290,16 +293,16 @@ def colleagues(count: int) -> list[Exchange]:
 
 def test_from_zero_labels_that_look_like_personal_data_are_learnt_where_they_are_named_and_else_not(traffic: None, tmp_path: Path) -> None:
     overrides = ("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9")
-    ask = Ask(task="classify", capture=Capture(asked="support"), overrides=overrides, threads=1)
+    ask = LearnRequest(task="classify", capture=CaptureFilter(asked="support"), overrides=overrides, threads=1)
     with opened() as store:
-        store.add([one for one in Scrubber().exchanges(colleagues(60)) if one is not None and one.answer != "other"])
-        assert all(STAND_IN.fullmatch(pair.reference) for pair in store.pairs("support", None))
+        store.add([one for one in CaptureRedactor().exchanges(colleagues(60)) if one is not None and one.answer != "other"])
+        assert all(PLACEHOLDER.fullmatch(pair.reference) for pair in store.pairs("support", None))
     with pytest.raises(DataError, match="no rows to learn from") as told:
         learn(tmp_path / "masked", ask)
     assert "answers were masked as personal data" in told.value.value and "--capture-labels" in told.value.todo
     with opened() as store:
         store.delete_asked("support")
-        named = Scrubber(labels=("anna schmidt", "Peter Brown", "Maria Lopez"))
+        named = CaptureRedactor(labels=("anna schmidt", "Peter Brown", "Maria Lopez"))
         store.add([one for one in named.exchanges(colleagues(200)) if one is not None])
     done = learn(tmp_path / "named", ask)
     champion = open_bundle(Line(tmp_path / "named").version(done.champion or ""))
@@ -313,7 +316,7 @@ def held_out(asked: str) -> list[Any]:
 
 
 def test_after_a_revocation_only_what_was_held_out_since_certifies(
-    learnt: tuple[Line, Learned, list[str]], traffic: None, tmp_path: Path, request: pytest.FixtureRequest
+    learnt: tuple[Line, LearnResult, list[str]], traffic: None, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     line = copy(learnt[0], tmp_path / "line")
     now = datetime.now(UTC)
@@ -321,14 +324,14 @@ def test_after_a_revocation_only_what_was_held_out_since_certifies(
     for file in revoke(line.folder, "the audit found it", now):
         request.addfinalizer(file.unlink)
     capture(rows(900, 6), "support", now + timedelta(days=1))
-    ask = Ask(threads=1, margin=0.1, certificate=Asked(alpha=0.2, reference="model"))
+    ask = LearnRequest(threads=1, margin=0.1, certificate=CertificateRequest(alpha=0.2, reference="model"))
     # Rows from before are learnt from. Of those that were held out from the start none chooses or certifies.
     done = learn(line.folder, ask, now=now + timedelta(days=3))
     assert done.rows["sources"]["data"] > 600
     assert done.rows["choosing"] + done.rows["certifying"] == len(held_out("support")) > 100
     assert done.rows["unusable"]["held out, but too old"] > 200
     assert done.promoted, done.why
-    assert shown(line.folder, now + timedelta(days=3)).valid
+    assert certificate_standing(line.folder, now + timedelta(days=3)).valid
     # The new champion's own certificate holds. What was found out about the older rows stays found out.
     capture(rows(300, 10), "support", now + timedelta(days=4))
     again = learn(line.folder, ask, now=now + timedelta(days=5))
@@ -338,7 +341,7 @@ def test_after_a_revocation_only_what_was_held_out_since_certifies(
 
 
 def test_after_a_change_of_meaning_the_old_rows_are_left_out_by_since(
-    learnt: tuple[Line, Learned, list[str]], traffic: None, tmp_path: Path, request: pytest.FixtureRequest
+    learnt: tuple[Line, LearnResult, list[str]], traffic: None, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     line = copy(learnt[0], tmp_path / "line")
     now = datetime.now(UTC)
@@ -347,27 +350,27 @@ def test_after_a_change_of_meaning_the_old_rows_are_left_out_by_since(
     renamed = {label: LABELS[(place + 1) % 4] for place, label in enumerate(LABELS)}  # all labels mean something else now
     capture([(text, renamed[label]) for text, label in rows(900, 6)], "support", now + timedelta(days=1))
     later = now + timedelta(days=3)
-    ask = Ask(threads=1, capture=Capture(since=now), certificate=Asked(alpha=0.2, reference="model"))
+    ask = LearnRequest(threads=1, capture=CaptureFilter(since=now), certificate=CertificateRequest(alpha=0.2, reference="model"))
     done = learn(line.folder, ask, now=later)
     assert done.rows["choosing"] + done.rows["certifying"] == len(held_out("support"))
     assert done.promoted, done.why
-    assert shown(line.folder, later).valid
+    assert certificate_standing(line.folder, later).valid
 
 
 def test_after_a_change_of_some_meanings_it_learns_the_new_ones_without_a_hand(
     traffic: None, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line, start = Line(tmp_path / "support"), NOW - timedelta(days=9)
-    ask = Ask(task="classify", overrides=("student.kind=linear",), certificate=Asked(alpha=0.2), threads=1)
+    ask = LearnRequest(task="classify", overrides=("student.kind=linear",), certificate=CertificateRequest(alpha=0.2), threads=1)
     capture(rows(900, 5), "support", start)
     assert learn(line.folder, ask, now=start + timedelta(days=1)).promoted
     for file in revoke(line.folder, "the audit found it", start + timedelta(days=2)):
         request.addfinalizer(file.unlink)
     swapped = {**dict(zip(LABELS, LABELS, strict=True)), LABELS[0]: LABELS[1], LABELS[1]: LABELS[0]}
     capture([(text, swapped[label]) for text, label in rows(1000, 6)], "support", start + timedelta(days=3))
-    monkeypatch.setattr("smidgen.flows.learn.embedder", lambda *_: words)
+    monkeypatch.setattr("smidgen.flows.learn.cycle.embedder", lambda *_: words)
     done = learn(line.folder, replace(ask, task=None), now=start + timedelta(days=4))
-    assert done.rows["unusable"][WHY] > 250, "of two of four labels the older rows"
+    assert done.rows["unusable"][OUTDATED] > 250, "of two of four labels the older rows"
     assert done.promoted, done.why
     model = load(line.folder, 1)
     with closing(model):
@@ -388,7 +391,7 @@ def words(texts: Sequence[str]) -> Any:
 
 @pytest.mark.skipif(os.name == "nt", reason="open files cannot be removed")
 def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
-    learnt: tuple[Line, Learned, list[str]], traffic: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    learnt: tuple[Line, LearnResult, list[str]], traffic: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = copy(learnt[0], tmp_path / "line")
     home, temporary = tmp_path / "home", tmp_path / "tmp"
@@ -397,7 +400,7 @@ def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     said = [(f"{text} zanzibar", label) for text, label in rows(60, 11)]
     capture(said, "support", datetime.now(UTC))
-    done = learn(line.folder, Ask(threads=1))
+    done = learn(line.folder, LearnRequest(threads=1))
     assert done.challenger is not None and done.rows["sources"]["upstream"] > 30
     assert not (home / "steps").exists() and list(temporary.iterdir()) == [] and not list(line.folder.glob(".work-*"))
     files = [file for folder in (line.folder, home) for file in folder.rglob("*") if file.is_file()]
@@ -408,22 +411,22 @@ def test_what_was_captured_lies_nowhere_but_in_the_store_when_it_has_learnt(
     assert not [text for text, _ in said for content in held.values() if text.encode() in content]
 
 
-def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:
+def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing says what"):
-        learn(tmp_path / "new", Ask())
+        learn(tmp_path / "new", LearnRequest())
     assert not (tmp_path / "new").exists()
     line = copy(learnt[0], tmp_path / "line")
     with pytest.raises(InputError, match="has a champion already"):
-        learn(line.folder, Ask(start=base))
+        learn(line.folder, LearnRequest(start=base))
     with pytest.raises(InputError, match="another job"):
-        learn(line.folder, Ask(task="write"))
-    for wrong in (Ask(level=0.0), Ask(margin=1.0), Ask(max_rows=1), Ask(hold_out=1.0)):
+        learn(line.folder, LearnRequest(task="write"))
+    for wrong in (LearnRequest(level=0.0), LearnRequest(margin=1.0), LearnRequest(max_rows=1), LearnRequest(hold_out=1.0)):
         with pytest.raises(InputError):
             learn(line.folder, wrong)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
-def test_killed_while_it_learns_the_line_serves_on_and_learns_again(learnt: tuple[Line, Learned, list[str]], tmp_path: Path) -> None:
+def test_killed_while_it_learns_the_line_serves_on_and_learns_again(learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
     line = copy(learnt[0], tmp_path / "line")
     more = write(tmp_path / "more.jsonl", rows(300, 8))
     command = [sys.executable, "-m", "smidgen", "learn", str(line.folder), "--data", str(more), "--no-traffic", "--threads", "1"]
@@ -434,13 +437,15 @@ def test_killed_while_it_learns_the_line_serves_on_and_learns_again(learnt: tupl
         process.kill()
     assert said and list(line.folder.glob(".work-*"))
     assert load(line.folder, 1).id == learnt[1].champion
-    again = learn(line.folder, Ask(capture=NO_CAPTURE, threads=1))
+    again = learn(line.folder, LearnRequest(capture=NO_CAPTURE, threads=1))
     assert again.challenger is not None and again.rows["sources"]["data"] > learnt[1].rows["sources"]["data"]  # its rows were kept
     assert not list(line.folder.glob(".work-*"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stop signals are POSIX")
-def test_on_a_schedule_it_goes_on_until_it_is_told_to_stop(learnt: tuple[Line, Learned, list[str]], traffic: None, tmp_path: Path) -> None:
+def test_on_a_schedule_it_goes_on_until_it_is_told_to_stop(
+    learnt: tuple[Line, LearnResult, list[str]], traffic: None, tmp_path: Path
+) -> None:
     line = copy(learnt[0], tmp_path / "line")
     command = [sys.executable, "-m", "smidgen", "learn", str(line.folder), "--every", "1h", "--json", "--threads", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
@@ -456,7 +461,7 @@ def test_on_a_schedule_it_goes_on_until_it_is_told_to_stop(learnt: tuple[Line, L
 
 def test_taken_in_alone_a_bundle_serves_as_it_is(base: Path, tmp_path: Path) -> None:
     began = time.time()
-    done = learn(tmp_path / "support", Ask(start=base, capture=NO_CAPTURE))
+    done = learn(tmp_path / "support", LearnRequest(start=base, capture=NO_CAPTURE))
     assert (done.outcome, done.champion) == ("kept", open_bundle(base).id)
     assert load(tmp_path / "support", 1).predict([f"{WORDS['billing'][3]} please"])[0].output == "billing"
     assert Line(tmp_path / "support").read().history[0].at.timestamp() >= began - 1

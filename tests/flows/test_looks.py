@@ -12,9 +12,9 @@ import pytest
 from tests.certified_bundle import certified_bundle, make, pairs, write_pairs  # noqa: F401
 
 from smidgen.core.errors import CertificateError, InputError
-from smidgen.flows.certifying import Certified, Terms, certify
-from smidgen.flows.live import load
-from smidgen.stats.binomial import upper_bound
+from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify
+from smidgen.flows.local_model import load
+from smidgen.stats.risk_bounds import binomial_upper_bound
 from smidgen.store.home import home
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -22,9 +22,9 @@ ROWS = pairs(800, 4, 0.03, 0.2, start=20_000)
 """On these alpha = 0.03 is not certified, and 0.10 is."""
 
 
-def run(bundle: Path, file: Path, **terms: Any) -> Certified:
+def run(bundle: Path, file: Path, **terms: Any) -> IssuedCertificate:
     with closing(load(bundle, 1)) as model:
-        return certify(model, file, Terms(**terms), now=NOW)
+        return certify(model, file, CertificateTerms(**terms), now=NOW)
 
 
 def test_another_alpha_after_one_that_failed_is_not_free(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -38,7 +38,7 @@ def test_another_alpha_after_one_that_failed_is_not_free(certified_bundle: Path,
         run(certified_bundle, write_pairs(tmp_path / "more.csv", [*ROWS, *pairs(800, 9, start=60_000)]), alpha=0.10)
     done = run(certified_bundle, file, alpha=0.10, delta=0.1)
     (entry,) = done.certificate.answering
-    assert entry.bound == pytest.approx(upper_bound(round(entry.loss), entry.answered, 0.05))
+    assert entry.bound == pytest.approx(binomial_upper_bound(round(entry.loss), entry.answered, 0.05))
     assert done.certificate.delta == 0.1 and "1−δ = 0.9" in done.certificate.statement
     assert done.certificate.method.endswith("; tested at 0.05 of δ = 0.1, for 1 look at these rows spent 0.05")
     assert run(certified_bundle, file, alpha=0.10, delta=0.1).certificate.answering == done.certificate.answering

@@ -20,23 +20,23 @@ from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import losses, marking, renewing
-from smidgen.flows.certifying import Certified, Terms, certify
-from smidgen.flows.learn import Ask, learn
-from smidgen.flows.learning.attesting import Asked, attested, terms_of
-from smidgen.flows.learning.gathering import Capture
-from smidgen.flows.learning.material import Taken
-from smidgen.gateway import auditing
+from smidgen.flows.certify import certificate_status, llm_judge, losses
+from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify
+from smidgen.flows.learn.cycle import LearnRequest, learn
+from smidgen.flows.learn.learning_rows import LineRow
+from smidgen.flows.learn.line_certificate import CertificateRequest, certify_version, resolve_terms
+from smidgen.flows.learn.line_data import CaptureFilter
 from smidgen.gateway import certificate as papers
+from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Reference
-from smidgen.stats.certified import Judge
+from smidgen.stats.certification import ReferenceErrors
 from smidgen.tasks import classify, write
 from smidgen.tasks.write import WriteSettings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 FORM = write.part.form(products(), WriteSettings(instruction="Describe the lamp."))
 COLOURS = ("red", "blue", "green", "black")
-BY_REQUEST = Terms(alpha=0.1, loss="attributes", reference="request")
+BY_REQUEST = CertificateTerms(alpha=0.1, loss="attributes", reference="request")
 
 
 def lamp(number: int, colour: int, plug: int) -> str:
@@ -79,7 +79,7 @@ def server() -> Iterator[TeacherServer]:
         yield running
 
 
-def by_request(writer: Any, tmp_path: Path, terms: Terms = BY_REQUEST, texts: list[str] | None = None) -> Certified:
+def by_request(writer: Any, tmp_path: Path, terms: CertificateTerms = BY_REQUEST, texts: list[str] | None = None) -> IssuedCertificate:
     rows = [(text, "no person wrote this") for text in texts or lamps(800)]
     return certify(writer, write_pairs(tmp_path / "c.csv", rows), terms, now=NOW)
 
@@ -100,9 +100,9 @@ def test_an_attribute_that_no_example_had_counts_as_left_out() -> None:
 
 
 def test_what_cannot_be_checked_is_wholly_lost() -> None:
-    assert losses.missed(write.part, FORM, lamp(7, 0, 1), Reply("Lamp 7: A red lamp, with a plug.", 0.9)) == 0.0
-    assert losses.missed(write.part, FORM, "Tell me of lamps.", Reply("A lamp.", 0.9)) == 1.0
-    assert losses.missed(classify.part, {}, "text", Reply("label", 0.9)) == 1.0
+    assert losses.missed_attributes(write.part, FORM, lamp(7, 0, 1), Reply("Lamp 7: A red lamp, with a plug.", 0.9)) == 0.0
+    assert losses.missed_attributes(write.part, FORM, "Tell me of lamps.", Reply("A lamp.", 0.9)) == 1.0
+    assert losses.missed_attributes(classify.part, {}, "text", Reply("label", 0.9)) == 1.0
 
 
 def test_a_certificate_by_attributes_needs_no_references(writer: Any, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_certificate_by_attributes_needs_no_references(writer: Any, tmp_path: 
 
 
 def test_a_stricter_claim_answers_less_and_an_impossible_one_nothing(writer: Any, tmp_path: Path) -> None:
-    asked = [Terms(alpha=alpha, loss="attributes", reference="request") for alpha in (0.1, 0.04)]
+    asked = [CertificateTerms(alpha=alpha, loss="attributes", reference="request") for alpha in (0.1, 0.04)]
     shares = []
     for terms in asked:
         unlooked()
@@ -131,50 +131,50 @@ def test_a_stricter_claim_answers_less_and_an_impossible_one_nothing(writer: Any
 
 def test_older_certificates_say_nothing_of_a_measure(writer: Any, tmp_path: Path) -> None:
     rows = [(text, described(text).output) for text in lamps(400)]
-    done = certify(writer, write_pairs(tmp_path / "c.csv", rows), Terms(), now=NOW)
+    done = certify(writer, write_pairs(tmp_path / "c.csv", rows), CertificateTerms(), now=NOW)
     assert done.certificate.measure == "" and "measure" not in json.loads(done.file.read_text(encoding="utf-8"))
 
 
 def test_a_certificate_that_measures_otherwise_does_not_go_on_with_the_audits(writer: Any, tmp_path: Path) -> None:
     first = by_request(writer, tmp_path).certificate
-    auditing.declare(first, 0.1)
-    auditing.observe(writer.folder, first, 1.0, 0.1)
+    certificate_audit.declare(first, 0.1)
+    certificate_audit.observe(writer.folder, first, 1.0, 0.1)
     rows = [(text, described(text).output) for text in lamps(800)]
-    plain = certify(writer, write_pairs(tmp_path / "p.csv", rows), Terms(alpha=0.1), now=NOW).certificate
-    assert not renewing._renews(first, plain) and auditing.audited(plain).audits == 0
-    assert renewing._renews(first, first)
+    plain = certify(writer, write_pairs(tmp_path / "p.csv", rows), CertificateTerms(alpha=0.1), now=NOW).certificate
+    assert not certificate_status._renews(first, plain) and certificate_audit.audited(plain).audits == 0
+    assert certificate_status._renews(first, first)
 
 
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
-        (Terms(loss="attributes"), "the request itself is the reference"),
-        (Terms(reference="request"), "the request itself is the reference"),
-        (Terms(loss="judge"), "the judge is the reference"),
-        (Terms(loss="judge", reference="judge"), "measured error"),
-        (Terms(loss="judge", reference="judge", judge=Judge(0, 50)), "no judge was named"),
+        (CertificateTerms(loss="attributes"), "the request itself is the reference"),
+        (CertificateTerms(reference="request"), "the request itself is the reference"),
+        (CertificateTerms(loss="judge"), "the judge is the reference"),
+        (CertificateTerms(loss="judge", reference="judge"), "measured error"),
+        (CertificateTerms(loss="judge", reference="judge", judge=ReferenceErrors(0, 50)), "no judge was named"),
     ],
 )
-def test_terms_that_do_not_go_together_are_refused(writer: Any, tmp_path: Path, terms: Terms, words: str) -> None:
+def test_terms_that_do_not_go_together_are_refused(writer: Any, tmp_path: Path, terms: CertificateTerms, words: str) -> None:
     with pytest.raises(InputError, match=words):
         by_request(writer, tmp_path, terms)
 
 
 def test_losses_that_a_task_does_not_know_are_refused(writer: Any) -> None:
     with pytest.raises(InputError, match="only texts have a choice"):
-        losses.chosen("attributes", classify.part, {})
+        losses.choose_loss("attributes", classify.part, {})
     with pytest.raises(InputError, match="does not check attributes"):
-        losses.chosen("attributes", write.part, {**FORM, "attributes": False})
+        losses.choose_loss("attributes", write.part, {**FORM, "attributes": False})
 
 
 def test_a_judges_marks_are_a_loss_and_its_error_is_paid(writer: Any, tmp_path: Path, server: TeacherServer) -> None:
     settings = TeacherSettings(source=server.url, model="judge-1", uses=("score",))
     file = write_pairs(tmp_path / "c.csv", [(text, "unread") for text in lamps(800)])
     shares = []
-    for judge in (Judge(0, 4000), Judge(60, 4000)):
-        terms = Terms(alpha=0.15, loss="judge", reference="judge", judge=judge, model="judge-1")
+    for judge in (ReferenceErrors(0, 4000), ReferenceErrors(60, 4000)):
+        terms = CertificateTerms(alpha=0.15, loss="judge", reference="judge", judge=judge, model="judge-1")
         unlooked()
-        with marking.marking(writer, settings, 1, Silent()) as marks:
+        with llm_judge.open_judge(writer, settings, 1, Silent()) as marks:
             paper = certify(writer, file, terms, marking=marks, now=NOW).certificate
         (entry,) = paper.answering
         above = [text for text in lamps(800) if described(text).score >= entry.threshold]
@@ -191,7 +191,7 @@ def test_a_judge_that_gives_no_marks_certifies_nothing(writer: Any, tmp_path: Pa
     server.answer = lambda messages: "rather good" if "Lamp 1001" in messages[-1]["content"] else "10"
     settings = TeacherSettings(source=server.url, model="judge-2", key_env="SMIDGEN_JUDGE_KEY", uses=("score",), attempts=1)
     texts = [(text, Reply("A lamp", 0.5)) for text in lamps(40)]
-    with marking.marking(writer, settings, 1, Silent()) as marks:
+    with llm_judge.open_judge(writer, settings, 1, Silent()) as marks:
         assert marks(*zip(*texts, strict=True)) == [1.0, 0.0, *[1.0] * 38]
         server.answer = lambda messages: "rather good"
         with pytest.raises(InputError, match="0 of 3 got a mark"):
@@ -204,46 +204,48 @@ def test_a_judge_that_gives_no_marks_certifies_nothing(writer: Any, tmp_path: Pa
 @pytest.mark.parametrize(("source", "words"), [("https://api.example.com/v1", "needs a budget"), ("a-bundle", "asked over HTTP")])
 def test_a_judge_elsewhere_needs_a_budget_and_one_in_a_folder_is_none(writer: Any, source: str, words: str) -> None:
     settings = TeacherSettings(source=source)
-    with pytest.raises((InputError, RecipeError), match=words), marking.marking(writer, settings, 1, Silent()):
+    with pytest.raises((InputError, RecipeError), match=words), llm_judge.open_judge(writer, settings, 1, Silent()):
         pass
 
 
 def test_the_loop_goes_on_with_the_measure_of_the_champions_certificate(writer: Any, tmp_path: Path) -> None:
     before = by_request(writer, tmp_path).certificate
-    terms = terms_of(Asked(), before, [], 1)
+    terms = resolve_terms(CertificateRequest(), before, [], 1)
     assert (terms.loss, terms.reference, terms.alpha) == ("attributes", "request", 0.1)
-    assert terms_of(Asked(reference="gold"), before, [], 1).loss == "likeness"
+    assert resolve_terms(CertificateRequest(reference="gold"), before, [], 1).loss == "likeness"
 
 
 def test_the_loop_can_be_told_another_measure_than_the_champions(writer: Any, tmp_path: Path) -> None:
     by_attributes = by_request(writer, tmp_path).certificate
-    back = terms_of(Asked(loss="likeness"), by_attributes, [], 1)
+    back = resolve_terms(CertificateRequest(loss="likeness"), by_attributes, [], 1)
     assert (back.loss, back.reference) == ("likeness", "gold")
-    forth = terms_of(Asked(loss="attributes"), None, [], 1)
+    forth = resolve_terms(CertificateRequest(loss="attributes"), None, [], 1)
     assert (forth.loss, forth.reference) == ("attributes", "request")
     with pytest.raises(InputError, match="the request itself is the reference"):
-        Asked(loss="attributes", reference="gold")
+        CertificateRequest(loss="attributes", reference="gold")
 
 
-def told(texts: list[str]) -> list[Taken]:
+def told(texts: list[str]) -> list[LineRow]:
     """Captured rows of these requests, whatever was answered."""
-    return [Taken(Row(text, "A lamp."), "upstream", NOW) for text in texts]
+    return [LineRow(Row(text, "A lamp."), "upstream", NOW) for text in texts]
 
 
 def test_the_loop_certifies_attributes_whatever_the_report_says_of_likeness(writer: Any) -> None:
-    found = attested(writer, told(lamps(800)), Asked(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent())
+    found = certify_version(writer, told(lamps(800)), CertificateRequest(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent())
     assert found.certificate is not None and found.looked
     assert (found.certificate.measure, found.certificate.reference.kind) == ("attributes", "request")
 
 
 def test_a_challenger_that_checks_no_attributes_is_not_certified_by_them(writer: Any) -> None:
     without = SimpleNamespace(**{**vars(writer), "form": {**FORM, "attributes": False}})
-    found = attested(without, told(lamps(400)), Asked(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent())
+    found = certify_version(
+        without, told(lamps(400)), CertificateRequest(alpha=0.1, loss="attributes"), None, 1, now=NOW, progress=Silent()
+    )
     assert found.certificate is None and not found.looked and "does not check attributes" in found.why
 
 
 def test_only_lines_that_write_have_a_choice_of_losses(tmp_path: Path) -> None:
-    ask = Ask(task="classify", certificate=Asked(loss="attributes"), capture=Capture(use=False))
+    ask = LearnRequest(task="classify", certificate=CertificateRequest(loss="attributes"), capture=CaptureFilter(use=False))
     with pytest.raises(InputError, match="only texts have a choice"):
         learn(tmp_path / "line", ask)
 

@@ -16,9 +16,9 @@ from smidgen.cli.main import code
 from smidgen.core.errors import InputError, RequestError, SmidgenError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.data.read import open_table
-from smidgen.flows.live import Model
-from smidgen.flows.predicting import Predicted, predict
+from smidgen.data.tables import open_table
+from smidgen.flows.local_model import Model
+from smidgen.flows.prediction import PredictionRun, predict
 
 
 class Echo:
@@ -40,7 +40,7 @@ class Echo:
         return [Reply(self._output if self._output is not None else str(text).split()[0], 0.5) for text in texts]
 
 
-def run(model: Echo, source: Path, out: Path | str) -> Predicted:
+def run(model: Echo, source: Path, out: Path | str) -> PredictionRun:
     return predict(cast(Model, model), str(source), str(out))
 
 
@@ -230,7 +230,7 @@ def test_the_file_is_an_argument_or_a_flag(tmp_path: Path, monkeypatch: pytest.M
     class Closing(Echo):
         def close(self) -> None: ...
 
-    monkeypatch.setattr("smidgen.flows.live.load", lambda folder, threads: Closing())
+    monkeypatch.setattr("smidgen.flows.local_model.load", lambda folder, threads: Closing())
     for call in (["in.csv"], ["--data", "in.csv"]):
         assert code(["predict", "any", *call, "--out", "out.csv"]) == 0
         assert table(tmp_path / "out.csv")[1][2] == "row"

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from smidgen.core.rows import Row
-from smidgen.flows import training
-from smidgen.flows.spent import Spent
-from smidgen.machine.energy import Energy, Meter
+from smidgen.flows.build import training
+from smidgen.flows.build.training import StepEffort
 from smidgen.parts import registry
-from smidgen.store.steps import Steps
+from smidgen.store.step_results import StepResults
+from smidgen.usage.energy import Energy, EnergyMeter
 
 
-class Constant(Meter):
+class Constant(EnergyMeter):
     """Two watt hours, whenever it is read."""
 
     def read(self) -> Energy:
@@ -44,16 +44,16 @@ class Heard:
 def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     read = 0
 
-    def so_far(self: Meter) -> Energy:
+    def so_far(self: EnergyMeter) -> Energy:
         nonlocal read
         read += 1
         return Energy(0.25 * read, "estimate: 10 W a busy core")
 
-    monkeypatch.setattr(Meter, "read", so_far)
+    monkeypatch.setattr(EnergyMeter, "read", so_far)
     clock = iter((100.0, 100.0, 100.4, 101.5, 101.5))  # looked at once a step, and once more where the meter is read
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
     heard = Heard()
-    titled = training._Titled(heard, "train decoder", Spent(tmp_path, Meter()))
+    titled = training._TitledProgress(heard, "train decoder", StepEffort(tmp_path, EnergyMeter()))
     titled.start("whatever the student calls it", 3)
     for _ in range(3):
         titled.advance(1, loss=2.0)
@@ -64,20 +64,20 @@ def test_energy_so_far_is_told_with_every_step_and_read_once_a_second(monkeypatc
 
 def test_what_stopped_tries_took_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((100.0, 160.0, 500.0, 507.0, 900.0, 901.0))
-    monkeypatch.setattr("smidgen.flows.spent.time.perf_counter", lambda: next(clock))
-    first = Spent(tmp_path, Constant())
+    monkeypatch.setattr("smidgen.flows.build.training.time.perf_counter", lambda: next(clock))
+    first = StepEffort(tmp_path, Constant())
     first.noted()
     # Killed here: another process goes on.
-    second = Spent(tmp_path, Constant())
+    second = StepEffort(tmp_path, Constant())
     assert second.taken() == (67.0, Energy(4.0, "rapl: counters; and what stopped tries took"))
     second.forget()
-    assert Spent(tmp_path, Constant()).taken() == (1.0, Energy(2.0, "rapl: counters"))
+    assert StepEffort(tmp_path, Constant()).taken() == (1.0, Energy(2.0, "rapl: counters"))
 
 
 def test_a_training_that_breaks_off_leaves_what_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not killed but interrupted, between two readings of the meter: the next try adds it all the same."""
-    steps = Steps(tmp_path / "steps")
-    bench = training.Bench(steps, registry.find("tasks", "classify"), {}, 0, 1, Heard())
+    steps = StepResults(tmp_path / "steps")
+    bench = training.StudentTrainer(steps, registry.find("tasks", "classify"), {}, 0, 1, Heard())
     linear = registry.find("students", "linear")
     rows = [Row("where is my parcel", "x"), Row("please send an invoice", "y")] * 8
     form = {"labels": ["x", "y"], "multi_label": False, "unknown": None}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from smidgen.flows import prompt_kind
-from smidgen.flows.captured import Scrubber
-from smidgen.server.exchange import template_of
+from smidgen.flows.capture import prompt_template
+from smidgen.flows.capture.redaction import CaptureRedactor
+from smidgen.server.traffic.exchange import template_of
 
 from .test_captured import Names, asked
 
@@ -21,11 +21,11 @@ def template(system: Any, **more: Any) -> str:
 
 def test_prompts_that_differ_in_what_varies_are_of_one_kind() -> None:
     one, two = (template(f"Sort the mail.\nMonday, 2 March 2026, customer {number}.") for number in (1, 22))
-    assert one != two and prompt_kind.kind(one) == prompt_kind.kind(two) != one
-    assert prompt_kind.kind(template([{"type": "text", "text": "on 5 May"}])) == prompt_kind.kind(
+    assert one != two and prompt_template.prompt_kind(one) == prompt_template.prompt_kind(two) != one
+    assert prompt_template.prompt_kind(template([{"type": "text", "text": "on 5 May"}])) == prompt_template.prompt_kind(
         template([{"type": "text", "text": "on 6 May"}])
     )
-    assert prompt_kind.kind(template("Sort it.")) != prompt_kind.kind(template("Name it."))
+    assert prompt_template.prompt_kind(template("Sort it.")) != prompt_template.prompt_kind(template("Name it."))
 
 
 def test_where_nothing_varies_the_kind_is_the_template() -> None:
@@ -36,19 +36,19 @@ def test_where_nothing_varies_the_kind_is_the_template() -> None:
         "[]",
         "[1, 2, 3]",
     ):
-        assert prompt_kind.kind(plain) == plain
+        assert prompt_template.prompt_kind(plain) == plain
     # Of what a client writes none is taken for what is left of another's.
-    assert prompt_kind.kind(template("Sort 0.")) != prompt_kind.kind(template("Sort 5.")) != template("Sort 0.")
+    assert prompt_template.prompt_kind(template("Sort 0.")) != prompt_template.prompt_kind(template("Sort 5.")) != template("Sort 0.")
 
 
 def test_the_form_of_the_answer_is_no_word() -> None:
     one, two = (template("Sort 5.", response_format={"maxLength": most}) for most in (30, 40))
-    assert prompt_kind.kind(one) != prompt_kind.kind(two)
+    assert prompt_template.prompt_kind(one) != prompt_template.prompt_kind(two)
 
 
 def test_a_prompt_with_a_customers_name_in_it_is_one_kind_and_is_read_once() -> None:
     finding = Names("Ann", "Bob", "Cora Lee")
-    scrubber = Scrubber(finding=finding)
+    scrubber = CaptureRedactor(finding=finding)
     said = [f"You talk to {name}, today is {day} May." for name, day in (("Ann", 5), ("Bob", 6), ("Cora Lee", 12), ("Ann", 7))]
     given = [dataclasses.replace(asked("hello"), template=template(system)) for system in said]
     safe = scrubber.exchanges(given) + scrubber.exchanges(given)
@@ -61,5 +61,5 @@ def test_a_prompt_with_a_customers_name_in_it_is_one_kind_and_is_read_once() -> 
 
 def test_of_what_no_small_model_can_do_no_prompt_is_read() -> None:
     finding = Names("Ann")
-    (safe,) = Scrubber(finding=finding).exchanges([dataclasses.replace(asked(None), odd="tools", template=template("Ann"))])
+    (safe,) = CaptureRedactor(finding=finding).exchanges([dataclasses.replace(asked(None), odd="tools", template=template("Ann"))])
     assert safe is not None and finding.read == []

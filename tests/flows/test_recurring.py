@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from smidgen.flows import recurring
-from smidgen.flows.recurring import Recurring
-from smidgen.store.traffic.shapes import Exchange, Late
+from smidgen.flows.capture import recurring_labels
+from smidgen.flows.capture.recurring_labels import RecurringLabels
+from smidgen.store.traffic.records import Exchange, LateLabel
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 TEXTS = ("where is it", "not come yet", "still waiting here", "how long is this", "I have nothing", "and when")
@@ -23,26 +23,26 @@ def asked(text: str, answer: str = "margaret holloway", **more: Any) -> Exchange
     return Exchange("req_1", NOW, "big", "/v1/chat/completions", text, **facts)
 
 
-def seen(given: list[Exchange], **more: Any) -> Recurring:
-    found = Recurring(5, **more)
+def seen(given: list[Exchange], **more: Any) -> RecurringLabels:
+    found = RecurringLabels(5, **more)
     for one in given:
         found.saw(one)
     return found
 
 
 def test_an_answer_to_five_different_texts_is_a_label_and_what_waited_for_it_is_put_right() -> None:
-    found = Recurring(5)
+    found = RecurringLabels(5)
     before = []
     for number, text in enumerate(TEXTS[:5]):
         before.append(len(found.labels("k1")))
         found.saw(asked(text, '{"who": "Margaret Holloway."}' if number % 2 else " margaret holloway"))
-        found.wait("k1", Late(f"r{number}", "answer", "Margaret Holloway")) if number < 4 else None
+        found.wait("k1", LateLabel(f"r{number}", "answer", "Margaret Holloway")) if number < 4 else None
     assert before == [0] * 5
     assert list(found.labels("k1")) == ["margaret holloway"] and found.new == [("k1", "margaret holloway")]
     assert [late.id for late in found.late] == ["r0", "r1", "r2", "r3"]
     found.settled()
     assert (found.new, found.late) == ([], [])
-    found.wait("k1", Late("r9", "answer", "Margaret Holloway"))
+    found.wait("k1", LateLabel("r9", "answer", "Margaret Holloway"))
     found.saw(asked(TEXTS[5]))
     assert (found.new, found.late) == ([], []), "what is known needs not wait"
 
@@ -74,21 +74,21 @@ def test_what_makes_no_label(given: list[Exchange], why: str) -> None:
 
 
 def test_each_value_of_an_object_counts_in_its_field() -> None:
-    found = Recurring(5)
+    found = RecurringLabels(5)
     for number, text in enumerate(TEXTS):
         said = {"team": "Margaret Holloway", "Ann": "x y", "to": {"who": [f"person {chr(97 + number)}", "Bob"]}, "note": "a " * 99, "n": 1}
         found.saw(asked(text, json.dumps(said)), ["Margaret Holloway", "Ann"])
     assert {label for _, label in found.new} == {"team\nmargaret holloway", "who\nbob"}
     assert found.is_value("k1", "team", "Margaret Holloway.") and not found.is_value("k1", "name", "Margaret Holloway")
     assert "margaret holloway" not in found.labels("k1") and not found.is_value("k2", "team", "Margaret Holloway")
-    named = Recurring(5)
+    named = RecurringLabels(5)
     for text in TEXTS:
         named.saw(asked(f"Margaret Holloway: {text}", '{"name": "Margaret Holloway", "late": "yes it is"}'), ["Margaret Holloway"])
     assert [label for _, label in named.new] == ["late\nyes it is"]
 
 
 def test_a_sentence_about_a_name_that_stands_in_the_text_makes_no_label() -> None:
-    found = Recurring(5)
+    found = RecurringLabels(5)
     for text in TEXTS:
         found.saw(asked(f"Margaret Holloway: {text}", "It is Margaret Holloway."), ["Margaret Holloway"])
     assert not found.new
@@ -129,27 +129,27 @@ def test_a_key_makes_nothing_known_for_another() -> None:
 
 def test_it_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(recurring, "_MOST_PENDING", 10)
+    monkeypatch.setattr(recurring_labels, "_MOST_PENDING", 10)
     found = seen([asked(text) for text in TEXTS[:4]], clock=lambda: now[0])
     for number in range(300):
-        found.wait("k1", Late(f"r{number}", "answer", "margaret holloway"))
-    assert len(found._keys["k1"].pending["margaret holloway"].late) == recurring._MOST_LATE
-    now[0] = recurring.WAIT_SECONDS + 1
+        found.wait("k1", LateLabel(f"r{number}", "answer", "margaret holloway"))
+    assert len(found._keys["k1"].pending["margaret holloway"].late) == recurring_labels._MOST_LATE
+    now[0] = recurring_labels.WAIT_SECONDS + 1
     found.saw(asked(TEXTS[4]))
     assert not found.new, "the others came too long ago"
     for number in range(30):
         found.saw(asked(TEXTS[0], f"other {chr(97 + number)}"))
     assert len(found._keys["k1"].pending) == 10
-    monkeypatch.setattr(recurring, "_MOST_KEYS", 20)
+    monkeypatch.setattr(recurring_labels, "_MOST_KEYS", 20)
     found.know([("k0", "known")])
     for number in range(100):
         found.saw(asked("x", key=f"key {number}"))
-        found.wait(f"key {number}", Late(f"r{number}", "answer", "x"))
+        found.wait(f"key {number}", LateLabel(f"r{number}", "answer", "x"))
     assert len(found._keys) == 20 and found.labels("k0"), "those that know something stay longer"
     assert found._rows_waiting == sum(one.waiting for one in found._keys.values()) == 19
-    monkeypatch.setattr(recurring, "_MOST_LATE_OF_ALL", 25)
+    monkeypatch.setattr(recurring_labels, "_MOST_LATE_OF_ALL", 25)
     for number in range(100):
-        found.wait("key 99", Late(f"r{number}", "answer", f"y {chr(97 + number % 9)}"))
+        found.wait("key 99", LateLabel(f"r{number}", "answer", f"y {chr(97 + number % 9)}"))
     assert found._rows_waiting == 25
     for text in TEXTS:
         found.saw(asked(text, "x", key="key 99"))
@@ -157,11 +157,11 @@ def test_it_is_bounded_in_number_and_time(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_zero_turns_it_off_and_what_is_stored_is_known_at_the_start() -> None:
-    off = Recurring(0)
+    off = RecurringLabels(0)
     for text in TEXTS:
         off.saw(asked(text))
     assert not off.new
-    found = Recurring(5)
+    found = RecurringLabels(5)
     found.know([("k1", "margaret holloway")])
     assert list(found.labels("k1")) == ["margaret holloway"]
     found.know([])

@@ -16,13 +16,13 @@ import smidgen
 from smidgen.core.errors import BundleError, InputError, RedactionError
 from smidgen.core.parts import Task
 from smidgen.core.rows import Row
-from smidgen.data import forms
-from smidgen.data.teacher.privacy import Redactor
-from smidgen.flows import redaction
-from smidgen.flows.redaction import Finder
-from smidgen.flows.teachers import Remote, open_teacher
+from smidgen.flows import redaction_model
+from smidgen.flows.build.teachers import RemoteTeacher, open_teacher
+from smidgen.flows.redaction_model import PersonalDataFinder
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
+from smidgen.privacy import text_patterns
+from smidgen.privacy.redactor import Redactor
 
 TEXT = "where is my lamp please a@example.org i want refund money"
 
@@ -32,13 +32,13 @@ def shipped(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A copy of the tiny bundle, in the place of the one that comes with smidgen."""
     folder = tmp_path / "shipped" / "redaction"
     shutil.copytree(redaction_bundle, folder)
-    monkeypatch.setattr(redaction, "SHIPPED", folder)
+    monkeypatch.setattr(redaction_model, "SHIPPED", folder)
     return folder
 
 
 @pytest.fixture
 def unshipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "SHIPPED", tmp_path / "nowhere" / "redaction")
+    monkeypatch.setattr(redaction_model, "SHIPPED", tmp_path / "nowhere" / "redaction")
 
 
 @pytest.mark.usefixtures("shipped")
@@ -78,16 +78,16 @@ def test_nothing_beyond_what_a_tagger_reads_is_left(redaction_bundle: Path) -> N
 
 
 def test_long_texts_are_read_in_pieces_that_overlap(redaction_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    finder = redaction.finder(redaction_bundle)
+    finder = redaction_model.finder(redaction_bundle)
     text = "please cancel my lamp order \N{FULLWIDTH COMMA} " * 12
     whole = finder.many([text])[text]
     assert len(whole) == 12
-    monkeypatch.setattr(redaction, "PIECE", 70)
-    monkeypatch.setattr(redaction, "OVERLAP", 30)
-    assert len(list(redaction._parts(text))) > 6
+    monkeypatch.setattr(redaction_model, "PIECE", 70)
+    monkeypatch.setattr(redaction_model, "OVERLAP", 30)
+    assert len(list(redaction_model._parts(text))) > 6
     covered = {place for _, start, end in finder.many([text])[text] for place in range(start, end)}
     assert covered >= {place for _, start, end in whole for place in range(start, end)}
-    ends = [part.places[-1] for part in redaction._parts(text)]
+    ends = [part.places[-1] for part in redaction_model._parts(text)]
     assert ends[-1] == len(text) - 1 and ends == sorted(ends), "the last piece reaches the end"
 
 
@@ -123,9 +123,9 @@ def test_what_cannot_be_read_whole_is_refused(redaction_bundle: Path) -> None:  
 
 
 def test_long_texts_are_not_kept(redaction_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    finder = redaction.finder(redaction_bundle)
-    monkeypatch.setattr(redaction, "PIECE", 70)
-    monkeypatch.setattr(redaction, "OVERLAP", 30)
+    finder = redaction_model.finder(redaction_bundle)
+    monkeypatch.setattr(redaction_model, "PIECE", 70)
+    monkeypatch.setattr(redaction_model, "OVERLAP", 30)
     for text in ("where is my lamp please", "please cancel my lamp order , " * 4):
         assert [kind for kind, _, _ in finder(text)].count("person") >= 1 and finder(text) == finder(text)
     assert finder._short.cache_info().currsize == 1
@@ -151,7 +151,7 @@ def test_a_damaged_model_is_refused(shipped: Path, file: str) -> None:
 def test_a_bundle_that_finds_no_spans_is_refused() -> None:
     other: Any = SimpleNamespace(name="sorter", form={"labels": ["a"]}, manifest=SimpleNamespace(task="classify"))
     with pytest.raises(InputError, match=r"does not find spans: 'sorter \(classify\)'"):
-        Finder(other)
+        PersonalDataFinder(other)
 
 
 def test_it_needs_no_network_and_no_torch(fresh: Fresh, redaction_bundle: Path) -> None:  # noqa: F811
@@ -173,11 +173,11 @@ def elsewhere(**more: object) -> tuple[Recipe, Task]:
     return make({"name": "tickets", "task": "classify", "data": {"teacher": teacher}}), registry.find("tasks", "classify")
 
 
-def opened(**more: object) -> Remote:
+def opened(**more: object) -> RemoteTeacher:
     recipe, task = elsewhere(**more)
     form = task.form([Row(f"text {number}", label) for label in "xy" for number in range(2)], recipe.sections["classify"])
     teacher = open_teacher(recipe, task, form, [], None, False, 1)
-    assert isinstance(teacher, Remote)
+    assert isinstance(teacher, RemoteTeacher)
     teacher.close()
     return teacher
 
@@ -256,9 +256,9 @@ class Marked:
 )
 def test_a_finding_of_the_shipped_model_looks_like_its_kind(kind: str, piece: str, counts: bool) -> None:
     model: Any = Marked(**{kind: piece})
-    found = Finder(model, (), redaction._FORMS)(f"the {piece} here")
+    found = PersonalDataFinder(model, (), redaction_model._FORMS)(f"the {piece} here")
     assert bool(found) is counts
-    assert Finder(model)(f"the {piece} here"), "a bundle of the user's own says itself what its kinds are"
+    assert PersonalDataFinder(model)(f"the {piece} here"), "a bundle of the user's own says itself what its kinds are"
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_finding_of_the_shipped_model_looks_like_its_kind(kind: str, piece: st
 )
 def test_the_model_reads_an_identifier_as_words(text: str, read: str) -> None:
     model: Any = Marked(person="john smith", place="card", organisation="activate")
-    found = Finder(model)(text)
+    found = PersonalDataFinder(model)(text)
     assert model.read == [read]
     assert [text[start:end] for _, start, end in found] == (["john_smith"] if "john" in text else [])
 
@@ -283,9 +283,9 @@ def test_kinds_that_are_named_count_wherever_they_stand() -> None:
     model: Any = Marked(place="Porto")
     text = "weather in Porto"
     made = {
-        kinds: Redactor(finder, forms=forms.usual, beside_person=finder.beside_person).mask(text)
+        kinds: Redactor(finder, forms=text_patterns.usual_spans, beside_person=finder.beside_person).mask(text)
         for kinds in ((), ("place",), ("all",), ("person",))
-        for finder in [Finder(model, kinds)]
+        for finder in [PersonalDataFinder(model, kinds)]
     }
     assert made == {(): text, ("place",): "weather in [PLACE_1]", ("all",): "weather in [PLACE_1]", ("person",): text}
 
@@ -310,7 +310,7 @@ PEOPLE = (
 
 def test_the_shipped_model_finds_a_name_however_long_the_text_is() -> None:
     """A model that learnt that long texts are about nobody overlooks who is in them."""
-    finder = redaction.finder(threads=1)
+    finder = redaction_model.finder(threads=1)
     texts = {}
     for place, person in enumerate(PEOPLE):
         for around in (0, 4, 10, 20):

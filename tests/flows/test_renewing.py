@@ -14,22 +14,22 @@ from tests.line_versions import line_of
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import CertificateError, InputError
-from smidgen.flows.certifying import Certified, Terms, certify, revoke, shown
-from smidgen.flows.live import load
-from smidgen.flows.vouching import subject_of
-from smidgen.gateway import auditing, register, revocation, signing
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certificate_standing, certify, revoke
+from smidgen.flows.local_model import load
+from smidgen.gateway import certificate, certificate_audit, revocation, signing
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate
-from smidgen.gateway.standing import State
-from smidgen.gateway.watching import Watch
+from smidgen.gateway.certificate_status import CertificateState
+from smidgen.gateway.certificate_watch import CertificateWatch
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROWS = pairs(1500, 3, start=20_000)
 
 
-def run(bundle: Path, file: Path, **terms: Any) -> Certified:
+def run(bundle: Path, file: Path, **terms: Any) -> IssuedCertificate:
     with closing(load(bundle, 1)) as model:
-        return certify(model, file, Terms(**terms), now=NOW)
+        return certify(model, file, CertificateTerms(**terms), now=NOW)
 
 
 def test_a_refuted_sample_with_other_rows_beside_it_is_the_refuted_one(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -46,7 +46,7 @@ def test_a_refuted_sample_with_other_rows_beside_it_is_the_refuted_one(certified
     }.items():
         with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
             run(certified_bundle, write_pairs(tmp_path / f"{name}.csv", rows))
-    assert shown(certified_bundle, NOW).state is State.REVOKED
+    assert certificate_standing(certified_bundle, NOW).state is CertificateState.REVOKED
     assert run(certified_bundle, write_pairs(tmp_path / "new.csv", [*new, *ROWS[:100]])).certificate.n == 1600
     (gone,) = revocation.refuted(certified_bundle)
     assert gone.marks and "message" not in revocation.place(certified_bundle).read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def test_a_refuted_sample_with_other_rows_beside_it_is_the_refuted_one(certified
 
 def test_what_the_audits_refuted_is_known_too(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     paper = run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS)).certificate
-    while not auditing.observe(certified_bundle, paper, 1.0, now=NOW):
+    while not certificate_audit.observe(certified_bundle, paper, 1.0, now=NOW):
         pass
     with pytest.raises(InputError, match="99% of the rows are of the sample of a certificate that was revoked"):
         run(certified_bundle, write_pairs(tmp_path / "more.csv", [*ROWS, *pairs(20, 4, start=60_000)]))
@@ -64,14 +64,14 @@ def test_a_claim_that_is_made_once_more_goes_on_with_its_audits(certified_bundle
     file = write_pairs(tmp_path / "c.csv", ROWS)
     first = run(certified_bundle, file).certificate
     for number in range(12):
-        auditing.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
-    assert not auditing.audited(first).revoked and auditing.audited(first).evidence > 1
+        certificate_audit.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
+    assert not certificate_audit.audited(first).revoked and certificate_audit.audited(first).evidence > 1
     again = run(certified_bundle, file).certificate
     grown = run(certified_bundle, write_pairs(tmp_path / "grown.csv", [*ROWS, *pairs(300, 4, start=60_000)])).certificate
     for renewed in (again, grown):
-        assert renewed.id != first.id and auditing.audited(renewed).json() == auditing.audited(first).json()
+        assert renewed.id != first.id and certificate_audit.audited(renewed).json() == certificate_audit.audited(first).json()
     asked = 12
-    while not auditing.observe(certified_bundle, grown, float(asked % 4 == 0), now=NOW):
+    while not certificate_audit.observe(certified_bundle, grown, float(asked % 4 == 0), now=NOW):
         asked += 1
         grown = run(certified_bundle, file).certificate
         assert asked < 200, "a slow breach is revoked though it is certified again after every audit"
@@ -81,26 +81,26 @@ def test_other_terms_do_not_make_the_audits_forgotten(certified_bundle: Path, tm
     file = write_pairs(tmp_path / "c.csv", ROWS)
     first = run(certified_bundle, file).certificate
     unlooked()
-    assert auditing.audited(run(certified_bundle, file, alpha=0.06).certificate).audits == 0  # nothing speaks against it yet
+    assert certificate_audit.audited(run(certified_bundle, file, alpha=0.06).certificate).audits == 0  # nothing speaks against it yet
     unlooked()
     first = run(certified_bundle, file).certificate
     for number in range(12):
-        auditing.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
+        certificate_audit.observe(certified_bundle, first, float(number % 4 == 0), now=NOW)
     unlooked()
     with pytest.raises(InputError, match="the audits since then speak against it"):
         run(certified_bundle, file, alpha=0.06)
-    assert shown(certified_bundle, NOW).certificate == first
+    assert certificate_standing(certified_bundle, NOW).certificate == first
     new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000)), alpha=0.06).certificate
-    assert auditing.audited(new).audits == 0, "rows of their own are a claim of its own"
+    assert certificate_audit.audited(new).audits == 0, "rows of their own are a claim of its own"
 
 
 def test_another_reference_is_another_claim(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     file = write_pairs(tmp_path / "c.csv", ROWS)
     first = run(certified_bundle, file, reference="model", model="big").certificate
     assert first.reference.words == "the large model big"
-    auditing.observe(certified_bundle, first, 1.0, now=NOW)
-    assert auditing.audited(run(certified_bundle, file, reference="model").certificate).audits == 1
-    assert auditing.audited(run(certified_bundle, file, reference="gold").certificate).audits == 0
+    certificate_audit.observe(certified_bundle, first, 1.0, now=NOW)
+    assert certificate_audit.audited(run(certified_bundle, file, reference="model").certificate).audits == 1
+    assert certificate_audit.audited(run(certified_bundle, file, reference="gold").certificate).audits == 0
     with pytest.raises(InputError, match="--reference-model"):
         run(certified_bundle, file, reference="gold", model="big")
 
@@ -119,8 +119,8 @@ def spoken_against(bundle: Path, file: Path) -> Certificate:
     """A certificate that audits speak against, and do not revoke yet."""
     paper = run(bundle, file).certificate
     for number in range(12):
-        auditing.observe(bundle, paper, float(number % 4 == 0), now=NOW)
-    assert 1 < auditing.audited(paper).evidence < 20
+        certificate_audit.observe(bundle, paper, float(number % 4 == 0), now=NOW)
+    assert 1 < certificate_audit.audited(paper).evidence < 20
     return paper
 
 
@@ -139,12 +139,12 @@ def test_a_certificate_that_is_deleted_or_damaged_is_not_forgotten(
         run(certified_bundle, file, alpha=0.06)
     unlooked()
     again = run(certified_bundle, file).certificate
-    assert again.id != paper.id and auditing.audited(again).json() == auditing.audited(paper).json()
+    assert again.id != paper.id and certificate_audit.audited(again).json() == certificate_audit.audited(paper).json()
     # What came furthest counts, however often it is deleted.
     for _ in range(3):
-        auditing.observe(certified_bundle, again, 0.0, now=NOW)
+        certificate_audit.observe(certified_bundle, again, 0.0, now=NOW)
     place.unlink()
-    assert auditing.audited(run(certified_bundle, file).certificate).audits == 15
+    assert certificate_audit.audited(run(certified_bundle, file).certificate).audits == 15
 
 
 def test_audits_whose_state_was_deleted_are_lost_and_the_certificate_does_not_hold(
@@ -153,21 +153,21 @@ def test_audits_whose_state_was_deleted_are_lost_and_the_certificate_does_not_ho
 ) -> None:
     file = write_pairs(tmp_path / "c.csv", ROWS)
     paper = run(certified_bundle, file).certificate
-    assert auditing.place(paper.id).is_file() and shown(certified_bundle, NOW).valid
-    auditing.place(paper.id).unlink()
-    found = shown(certified_bundle, NOW)
-    assert found.state is State.REVOKED and "the state of its audits cannot be read (it is gone" in found.why
+    assert certificate_audit.audit_file(paper.id).is_file() and certificate_standing(certified_bundle, NOW).valid
+    certificate_audit.audit_file(paper.id).unlink()
+    found = certificate_standing(certified_bundle, NOW)
+    assert found.state is CertificateState.REVOKED and "the state of its audits cannot be read (it is gone" in found.why
     with pytest.raises(CertificateError, match=r"cannot be begun or carried on.*it is gone"):
         run(certified_bundle, file)
-    assert auditing.observe(certified_bundle, paper, 0.0, now=NOW), "the next audit revokes it for good"
+    assert certificate_audit.observe(certified_bundle, paper, 0.0, now=NOW), "the next audit revokes it for good"
     new = run(certified_bundle, write_pairs(tmp_path / "new.csv", pairs(1500, 4, start=60_000))).certificate
-    assert shown(certified_bundle, NOW).valid and auditing.audited(new).audits == 0
+    assert certificate_standing(certified_bundle, NOW).valid and certificate_audit.audited(new).audits == 0
 
 
 def older(bundle: Path, file: Path) -> Certificate:
     """A certificate as an older smidgen gave it: without a state of audits, and in no register."""
     paper = run(bundle, file).certificate
-    auditing.place(paper.id).unlink()
+    certificate_audit.audit_file(paper.id).unlink()
     shutil.rmtree(tmp_register())
     old = paper.model_copy(update={"begun": False}).signed()
     papers.write(old, bundle)
@@ -182,10 +182,14 @@ def tmp_register() -> Path:
 def test_an_older_certificate_holds_as_it_did_and_its_audits_go_on(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
     file = write_pairs(tmp_path / "c.csv", ROWS)
     old = older(certified_bundle, file)
-    assert shown(certified_bundle, NOW).valid and auditing.audited(old).audits == 0
-    auditing.observe(certified_bundle, old, 1.0, now=NOW)
+    assert certificate_standing(certified_bundle, NOW).valid and certificate_audit.audited(old).audits == 0
+    certificate_audit.observe(certified_bundle, old, 1.0, now=NOW)
     new = run(certified_bundle, file).certificate
-    assert new.begun and auditing.audited(new).audits == 1 and [one.id for one in register.given(new.bundle.sha256)] == [new.id]
+    assert (
+        new.begun
+        and certificate_audit.audited(new).audits == 1
+        and [one.id for one in certificate.registered(new.bundle.sha256)] == [new.id]
+    )
 
 
 def test_an_older_certificate_that_cannot_be_read_is_not_taken_for_none(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -214,9 +218,9 @@ def test_on_another_machine_that_trusts_its_key_audits_begin_there(
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "elsewhere"))
     (signing.folder() / "trusted").mkdir(parents=True)
     shutil.copyfile(given, signing.folder() / "trusted" / "first.pub")
-    assert shown(certified_bundle, NOW).valid
-    auditing.observe(certified_bundle, paper, 0.0, now=NOW)
-    assert auditing.audited(paper).audits == 1
+    assert certificate_standing(certified_bundle, NOW).valid
+    certificate_audit.observe(certified_bundle, paper, 0.0, now=NOW)
+    assert certificate_audit.audited(paper).audits == 1
 
 
 def test_a_copied_bundle_does_not_escape_its_revocation(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -228,16 +232,16 @@ def test_a_copied_bundle_does_not_escape_its_revocation(certified_bundle: Path, 
     fresh = tmp_path / "fresh" / "support"
     shutil.copytree(certified_bundle, fresh)
     run(fresh, write_pairs(tmp_path / "new.csv", pairs(1500, 8, start=60_000)))
-    watch = Watch(early, subject_of(read_manifest(early)), lambda: NOW)
-    assert watch().valid and shown(early, NOW).valid
+    watch = CertificateWatch(early, certificate_subject(read_manifest(early)), lambda: NOW)
+    assert watch().valid and certificate_standing(early, NOW).valid
     revoke(certified_bundle, "the audit found it", NOW)
     shutil.copytree(certified_bundle, late)
     with pytest.raises(InputError, match="the sample of a certificate that was revoked"):
         run(late, tmp_path / "c.csv")
-    found = shown(early, NOW)
-    assert (found.state, "the audit found it" in found.why) == (State.REVOKED, True) and found.certificate == mine
-    assert watch().state is State.REVOKED, "a server that has it open sees it"
-    assert shown(fresh, NOW).valid, "a sample of its own says what it says"
+    found = certificate_standing(early, NOW)
+    assert (found.state, "the audit found it" in found.why) == (CertificateState.REVOKED, True) and found.certificate == mine
+    assert watch().state is CertificateState.REVOKED, "a server that has it open sees it"
+    assert certificate_standing(fresh, NOW).valid, "a sample of its own says what it says"
 
 
 def test_a_copy_is_found_where_the_revocation_was_written_by_an_older_smidgen(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811

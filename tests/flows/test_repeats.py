@@ -12,17 +12,17 @@ from tests.certified_bundle import answer, certified_bundle, pairs, score, text,
 
 from smidgen.core.errors import CertificateError
 from smidgen.core.rows import Row
-from smidgen.flows.calibration_sample import once
-from smidgen.flows.certifying import Certified, Terms, certify
-from smidgen.flows.live import load
+from smidgen.flows.certify.calibration_sample import each_text_once
+from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certify
+from smidgen.flows.local_model import load
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-def run(bundle: Path, file: Path, **more: object) -> Certified:
+def run(bundle: Path, file: Path, **more: object) -> IssuedCertificate:
     names = {name: more.pop(name) for name in ("input", "label") if name in more}
     with closing(load(bundle, 1)) as model:
-        return certify(model, file, Terms(**more), now=NOW, **names)  # type: ignore[arg-type]
+        return certify(model, file, CertificateTerms(**more), now=NOW, **names)  # type: ignore[arg-type]
 
 
 def wrong_fifth(n: int) -> list[tuple[str, str]]:
@@ -67,6 +67,6 @@ def test_an_export_of_captured_requests_is_of_distinct_texts(certified_bundle: P
 
 def test_each_text_stays_once_as_it_came_last_in_each_segment() -> None:
     rows = [Row("Where is it?", "a", 1), Row("another", "b", 2), Row("where is  it", "c", 3), Row(("Where is", "that"), "d", 4)]
-    assert [row.output for row in once(rows)] == ["b", "c", "d"]
-    assert [row.output for row in once(rows, {1: "north", 2: "north", 3: "south"})] == ["a", "b", "c", "d"]
-    assert [row.output for row in once(rows, {1: "north", 2: "north", 3: "north"})] == ["b", "c", "d"]
+    assert [row.output for row in each_text_once(rows)] == ["b", "c", "d"]
+    assert [row.output for row in each_text_once(rows, {1: "north", 2: "north", 3: "south"})] == ["a", "b", "c", "d"]
+    assert [row.output for row in each_text_once(rows, {1: "north", 2: "north", 3: "north"})] == ["b", "c", "d"]

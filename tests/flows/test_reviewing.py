@@ -15,12 +15,12 @@ from tests.certified_bundle import answer, certified_bundle, pairs, text, write_
 
 from smidgen.cli.main import code
 from smidgen.core.errors import CertificateError, DataError, InputError
-from smidgen.flows import auditing, review_files, reviewing
-from smidgen.flows.certifying import Terms, certify, revoke
-from smidgen.flows.live import load
+from smidgen.flows.certify import certificate_status, human_review
+from smidgen.flows.certify.certification import CertificateTerms, certify, revoke
+from smidgen.flows.local_model import load
 from smidgen.gateway.certificate import Certificate
-from smidgen.store.traffic.shapes import Exchange
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import TrafficStore, opened
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
 OTHER = {"no": "yes", "yes": "no"}
@@ -28,10 +28,10 @@ OTHER = {"no": "yes", "yes": "no"}
 
 @pytest.fixture
 def paper(certified_bundle: Path, tmp_path: Path) -> Certificate:  # noqa: F811
-    return given_on(certified_bundle, tmp_path, Terms())
+    return given_on(certified_bundle, tmp_path, CertificateTerms())
 
 
-def given_on(bundle: Path, tmp_path: Path, terms: Terms) -> Certificate:
+def given_on(bundle: Path, tmp_path: Path, terms: CertificateTerms) -> Certificate:
     model = load(bundle, 1)
     try:
         return certify(model, write_pairs(tmp_path / "calibration.csv", pairs(1500, 3, start=20_000)), terms).certificate
@@ -40,12 +40,12 @@ def given_on(bundle: Path, tmp_path: Path, terms: Terms) -> Certificate:
 
 
 @pytest.fixture
-def store(certified_bundle: Path) -> Iterator[Traffic]:  # noqa: F811
+def store(certified_bundle: Path) -> Iterator[TrafficStore]:  # noqa: F811
     with opened(held_out=0.2) as found:
         yield found
 
 
-def fill(store: Traffic, certificate: str, count: int, start: int = 0, **changes: Any) -> None:
+def fill(store: TrafficStore, certificate: str, count: int, start: int = 0, **changes: Any) -> None:
     """Answers of the surest words, one a second."""
     facts: dict[str, Any] = {
         "asked": "support",
@@ -68,8 +68,8 @@ def fill(store: Traffic, certificate: str, count: int, start: int = 0, **changes
     )
 
 
-def drawn(bundle: Path, store: Traffic, share: float | None = None) -> list[str]:
-    with reviewing.opened(bundle, store, share) as review:
+def drawn(bundle: Path, store: TrafficStore, share: float | None = None) -> list[str]:
+    with human_review.open_review(bundle, store, share) as review:
         return [given.id for given in review.waiting()]
 
 
@@ -78,7 +78,7 @@ def right(given: Any) -> str:
     return said
 
 
-def test_a_share_is_drawn_by_the_request_and_nothing_else(certified_bundle: Path, store: Traffic, paper: Certificate) -> None:  # noqa: F811
+def test_a_share_is_drawn_by_the_request_and_nothing_else(certified_bundle: Path, store: TrafficStore, paper: Certificate) -> None:  # noqa: F811
     fill(store, paper.id, 2000)
     found = drawn(certified_bundle, store, 0.1)
     assert 150 < len(found) < 250  # 200 are expected, with a standard deviation of 13
@@ -98,7 +98,7 @@ def test_a_share_is_drawn_by_the_request_and_nothing_else(certified_bundle: Path
 )
 def test_what_was_not_answered_here_under_it_is_not_drawn(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     changes: dict[str, Any],
 ) -> None:
@@ -108,9 +108,9 @@ def test_what_was_not_answered_here_under_it_is_not_drawn(
     assert drawn(certified_bundle, store, 1.0) == []
 
 
-def test_what_people_say_is_taken_in_once_and_in_order(certified_bundle: Path, store: Traffic, paper: Certificate) -> None:  # noqa: F811
+def test_what_people_say_is_taken_in_once_and_in_order(certified_bundle: Path, store: TrafficStore, paper: Certificate) -> None:  # noqa: F811
     fill(store, paper.id, 12)
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         first, second, third, *_ = review.waiting()
         with pytest.raises(ValueError, match="in the order"):
             review.take_in(second, right(second))
@@ -120,16 +120,16 @@ def test_what_people_say_is_taken_in_once_and_in_order(certified_bundle: Path, s
         assert not review.take_in(third, None)
         with pytest.raises(ValueError, match="in the order"):
             review.take_in(first, right(first))
-    found = auditing.evidence(paper)
+    found = certificate_status.evidence(paper)
     assert (found.audits, found.losses) == (3, 2.0)
     assert drawn(certified_bundle, store) == [f"req_{number}" for number in range(3, 12)]
     with pytest.raises(InputError, match="another share"):
         drawn(certified_bundle, store, 0.5)
 
 
-def test_corrections_are_learnt_from_but_for_what_is_held_out(certified_bundle: Path, store: Traffic, paper: Certificate) -> None:  # noqa: F811
+def test_corrections_are_learnt_from_but_for_what_is_held_out(certified_bundle: Path, store: TrafficStore, paper: Certificate) -> None:  # noqa: F811
     fill(store, paper.id, 60)
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         sides = {given.id: given.held_out for given in review.waiting()}
         for given in list(review.waiting()):
             review.take_in(given, right(given))
@@ -141,33 +141,33 @@ def test_corrections_are_learnt_from_but_for_what_is_held_out(certified_bundle: 
 @pytest.mark.parametrize("counted", [False, True])
 def test_a_loss_counts_once_though_the_process_ends_within(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     monkeypatch: pytest.MonkeyPatch,
     counted: bool,
 ) -> None:
     fill(store, paper.id, 5)
-    real = auditing.take_in
+    real = certificate_status.take_in
 
     def killed(*given: Any) -> bool:
         if counted:
             real(*given)
         raise KeyboardInterrupt
 
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         given = next(review.waiting())
-        monkeypatch.setattr(auditing, "take_in", killed)
+        monkeypatch.setattr(certificate_status, "take_in", killed)
         with pytest.raises(KeyboardInterrupt):
             review.take_in(given, OTHER[right(given)])
-    monkeypatch.setattr(auditing, "take_in", real)
+    monkeypatch.setattr(certificate_status, "take_in", real)
     assert drawn(certified_bundle, store) == [f"req_{number}" for number in range(1, 5)]
-    assert (auditing.evidence(paper).audits, auditing.evidence(paper).losses) == (1, 1.0)
+    assert (certificate_status.evidence(paper).audits, certificate_status.evidence(paper).losses) == (1, 1.0)
 
 
 @pytest.mark.parametrize("fails", ["correction", "state"])
 def test_where_either_cannot_be_written_nothing_is_taken_in_and_it_is_asked_again(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     monkeypatch: pytest.MonkeyPatch,
     fails: str,
@@ -177,35 +177,35 @@ def test_where_either_cannot_be_written_nothing_is_taken_in_and_it_is_asked_agai
     def full(*given: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         given = next(review.waiting())
         with monkeypatch.context() as patch:
-            patch.setattr(*((Traffic, "feedback") if fails == "correction" else (reviewing.atomic, "write")), full)
+            patch.setattr(*((TrafficStore, "feedback") if fails == "correction" else (human_review.atomic_file, "write")), full)
             with pytest.raises(OSError, match="No space"):
                 review.take_in(given, OTHER[right(given)])
-    assert auditing.evidence(paper).audits == 0
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    assert certificate_status.evidence(paper).audits == 0
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         assert next(review.waiting()).id == given.id
         review.take_in(given, OTHER[right(given)])
-    assert (auditing.evidence(paper).audits, auditing.evidence(paper).losses) == (1, 1.0)
+    assert (certificate_status.evidence(paper).audits, certificate_status.evidence(paper).losses) == (1, 1.0)
     assert [(pair.id, pair.reference) for pair in store.pairs()] == [(given.id, OTHER[right(given)])], "what was said is kept"
 
 
-def test_wrong_answers_revoke_and_then_there_is_nothing_to_audit(certified_bundle: Path, store: Traffic, paper: Certificate) -> None:  # noqa: F811
+def test_wrong_answers_revoke_and_then_there_is_nothing_to_audit(certified_bundle: Path, store: TrafficStore, paper: Certificate) -> None:  # noqa: F811
     fill(store, paper.id, 60)
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         for given in list(review.waiting()):
             if review.take_in(given, OTHER[right(given)]):
                 break
-    assert 1 < auditing.evidence(paper).audits < 40 and auditing.evidence(paper).revoked
+    assert 1 < certificate_status.evidence(paper).audits < 40 and certificate_status.evidence(paper).revoked
     with pytest.raises(CertificateError, match="nothing to audit"):
         drawn(certified_bundle, store)
 
 
-def test_only_what_people_are_the_reference_of_is_theirs_to_audit(certified_bundle: Path, store: Traffic, tmp_path: Path) -> None:  # noqa: F811
+def test_only_what_people_are_the_reference_of_is_theirs_to_audit(certified_bundle: Path, store: TrafficStore, tmp_path: Path) -> None:  # noqa: F811
     with pytest.raises(CertificateError, match="nothing to audit"):
         drawn(certified_bundle, store)
-    given_on(certified_bundle, tmp_path, Terms(reference="model", model="big"))
+    given_on(certified_bundle, tmp_path, CertificateTerms(reference="model", model="big"))
     with pytest.raises(InputError, match="gold labels or people's reviews"):
         drawn(certified_bundle, store)
     revoke(certified_bundle, "for the test")
@@ -213,31 +213,31 @@ def test_only_what_people_are_the_reference_of_is_theirs_to_audit(certified_bund
 
 def test_a_certificate_that_renews_another_keeps_the_share_of_its_audits(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     tmp_path: Path,
 ) -> None:
     fill(store, paper.id, 3)
-    with reviewing.opened(certified_bundle, store, 0.9) as review:
+    with human_review.open_review(certified_bundle, store, 0.9) as review:
         given = next(review.waiting())
         review.take_in(given, right(given))
-    again = given_on(certified_bundle, tmp_path, Terms())
-    assert again.id != paper.id and auditing.evidence(again).audits == 1
-    with reviewing.opened(certified_bundle, store) as review:
+    again = given_on(certified_bundle, tmp_path, CertificateTerms())
+    assert again.id != paper.id and certificate_status.evidence(again).audits == 1
+    with human_review.open_review(certified_bundle, store) as review:
         assert review.share == 0.9
     with pytest.raises(InputError, match="another share"):
         drawn(certified_bundle, store, 0.5)
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
-def test_shares_that_cannot_be_are_refused(certified_bundle: Path, store: Traffic, paper: Certificate, share: float) -> None:  # noqa: F811
+def test_shares_that_cannot_be_are_refused(certified_bundle: Path, store: TrafficStore, paper: Certificate, share: float) -> None:  # noqa: F811
     with pytest.raises(InputError, match="over 0"):
         drawn(certified_bundle, store, share)
 
 
-def test_two_reviews_at_once_and_a_damaged_state_are_refused(certified_bundle: Path, store: Traffic, paper: Certificate) -> None:  # noqa: F811
+def test_two_reviews_at_once_and_a_damaged_state_are_refused(certified_bundle: Path, store: TrafficStore, paper: Certificate) -> None:  # noqa: F811
     fill(store, paper.id, 3)
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
         with pytest.raises(InputError, match="under way"):
             drawn(certified_bundle, store)
         review.take_in(next(review.waiting()), "yes")
@@ -249,7 +249,7 @@ def test_two_reviews_at_once_and_a_damaged_state_are_refused(certified_bundle: P
 
 def test_a_file_is_filled_in_and_taken_as_far_as_it_goes(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -272,7 +272,9 @@ def test_a_file_is_filled_in_and_taken_as_far_as_it_goes(
     filled([*said[:2], "perhaps", *said[3:]])
     capsys.readouterr()
     assert code(["audit", bundle, "--share", "1", "--take", str(file), "--json"]) == 2
-    assert "Nothing of the file was taken in" in " ".join(capsys.readouterr().err.split()) and auditing.evidence(paper).audits == 0
+    assert (
+        "Nothing of the file was taken in" in " ".join(capsys.readouterr().err.split()) and certificate_status.evidence(paper).audits == 0
+    )
     filled(said)
     assert code(["audit", bundle, "--share", "1", "--take", str(file), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -281,24 +283,24 @@ def test_a_file_is_filled_in_and_taken_as_far_as_it_goes(
     assert json.loads(capsys.readouterr().out)["taken_in"] == 0
 
 
-def test_formulas_and_damaged_files(certified_bundle: Path, store: Traffic, paper: Certificate, tmp_path: Path) -> None:  # noqa: F811
+def test_formulas_and_damaged_files(certified_bundle: Path, store: TrafficStore, paper: Certificate, tmp_path: Path) -> None:  # noqa: F811
     facts: dict[str, Any] = {"asked": "support", "path": "/", "answered_by": "local", "certificate": paper.id, "local_output": '"yes"'}
     store.add([Exchange(id="r", time=BEGAN, input="=HYPERLINK(1)", **facts)])
-    with reviewing.opened(certified_bundle, store, 1.0) as review:
-        assert review_files.write(review.waiting(), tmp_path / "a.csv") == 1
+    with human_review.open_review(certified_bundle, store, 1.0) as review:
+        assert human_review.write_review_file(review.waiting(), tmp_path / "a.csv") == 1
     assert "'=HYPERLINK" in (tmp_path / "a.csv").read_text(encoding="utf-8-sig")
     for content, words in (("id,text\nr,x\n", "a column is missing"), ("id,text,output\nr,x,yes\nr,x,no\n", "two outputs")):
         (tmp_path / "b.csv").write_text(content, encoding="utf-8")
         with pytest.raises(DataError, match=words):
-            review_files.read(tmp_path / "b.csv")
+            human_review.read_review_file(tmp_path / "b.csv")
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="cannot be read"):
-        review_files.read(tmp_path / "b.csv")
+        human_review.read_review_file(tmp_path / "b.csv")
 
 
 def test_people_are_asked_in_a_terminal_and_do_not_see_the_answer(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -311,12 +313,12 @@ def test_people_are_asked_in_a_terminal_and_do_not_see_the_answer(
     shown = " ".join(told.out.split())
     assert text(0, 0) in shown and text(3, 3) in shown and "1 no, 2 yes" in shown
     assert "3 taken in, 1 wait" in shown and "not one of its labels" in " ".join(told.err.split())
-    assert auditing.evidence(paper).losses == 1.0 + float(answer(1) != "yes")
+    assert certificate_status.evidence(paper).losses == 1.0 + float(answer(1) != "yes")
 
 
 def test_wrong_usage_and_a_revocation_have_their_exit_codes(
     certified_bundle: Path,  # noqa: F811
-    store: Traffic,
+    store: TrafficStore,
     paper: Certificate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -324,4 +326,4 @@ def test_wrong_usage_and_a_revocation_have_their_exit_codes(
     assert code(["audit", str(certified_bundle), "--export", "a.csv", "--take", "b.csv"]) == 2
     monkeypatch.setattr("builtins.input", lambda prompt: "?")
     assert code(["audit", str(certified_bundle), "--share", "1"]) == 1
-    assert auditing.evidence(paper).revoked
+    assert certificate_status.evidence(paper).revoked

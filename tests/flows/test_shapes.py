@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from smidgen.cli.main import code
-from smidgen.flows.build import build
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.live import load
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
 from smidgen.parts.recipe import make
 
 MARKS = {"billing/refund": "refund", "billing/invoice": "invoice", "parcel/late": "late", "parcel/lost": "lost"}

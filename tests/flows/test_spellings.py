@@ -8,7 +8,7 @@ import pytest
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
-from smidgen.flows.examples import gather
+from smidgen.flows.build.examples import read_examples
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 
@@ -25,7 +25,7 @@ def file_of(folder: Path, labels: list[str]) -> Path:
 def test_a_build_takes_it_for_the_common_spelling(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery", "RE-FUND"])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
-    examples = gather(recipe, registry.find("tasks", "classify"))
+    examples = read_examples(recipe, registry.find("tasks", "classify"))
     assert examples.form["labels"] == ["Delivery", "Refund"]
     (note,) = [note for note in examples.notes if "spelling" in note]
     assert "'delivery' as 'Delivery'" in note and "'RE-FUND' as 'Refund'" in note
@@ -35,7 +35,9 @@ def test_a_build_takes_it_for_the_common_spelling(tmp_path: Path) -> None:
 def test_several_labels(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery|Refund"])
     data = {"train": str(file), "input": "text", "label": "label"}
-    examples = gather(make({"task": "classify", "data": data, "classify": {"multi_label": True}}), registry.find("tasks", "classify"))
+    examples = read_examples(
+        make({"task": "classify", "data": data, "classify": {"multi_label": True}}), registry.find("tasks", "classify")
+    )
     assert examples.form["labels"] == ["Delivery", "Refund"]
 
 
@@ -43,19 +45,19 @@ def test_a_label_that_is_alone_is_still_an_error(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery", "alone"])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
     with pytest.raises(DataError, match="'alone'"):
-        gather(recipe, registry.find("tasks", "classify"))
+        read_examples(recipe, registry.find("tasks", "classify"))
 
 
 def test_two_common_spellings_stay_two_labels(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, *["delivery"] * 5])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
-    examples = gather(recipe, registry.find("tasks", "classify"))
+    examples = read_examples(recipe, registry.find("tasks", "classify"))
     assert examples.form["labels"] == ["Delivery", "Refund", "delivery"]
     assert not [note for note in examples.notes if "spelling" in note]
 
 
 def test_check_gives_the_command_that_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("smidgen.flows.checking.embedder", lambda threads: None)
+    monkeypatch.setattr("smidgen.flows.data_check.embedder", lambda threads: None)
     monkeypatch.chdir(tmp_path)
     file_of(tmp_path, [*LABELS, "delivery"])
     assert code(["check", "my data.csv", "--label", "label"]) == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.flows.starting import guess
+from smidgen.flows.data_check import guess_task
 
 TEXTS = [f"the {thing} number {number} came late and in pieces" for number in range(40) for thing in ("lamp", "vase")]
 
@@ -26,33 +26,33 @@ def table(file: Path, columns: dict[str, list[Any]], delimiter: str = ",", encod
 def test_labels_are_seen_by_their_repeating(tmp_path: Path) -> None:
     numbers = list(range(80))
     file = table(tmp_path / "a.csv", {"Nr": numbers, "Größe": TEXTS, "Zuständig": ["Küche", "Lager"] * 40}, ";", "cp1252")
-    found = guess(file)
+    found = guess_task(file)
     assert (found.task, found.input, found.label, found.doubts) == ("classify", "Größe", "Zuständig", ())
-    assert guess(file, task="write", label="Zuständig").task == "write" and found.columns == ("Nr", "Größe", "Zuständig")
+    assert guess_task(file, task="write", label="Zuständig").task == "write" and found.columns == ("Nr", "Größe", "Zuständig")
     with pytest.raises(DataError, match="no column looks like answers"):
-        guess(file, task="write")
+        guess_task(file, task="write")
 
 
 def test_texts_objects_and_spans(tmp_path: Path) -> None:
     drafts = table(tmp_path / "b.csv", {"draft": TEXTS, "corrected": [f"{text}." for text in TEXTS]})
-    found = guess(drafts, input="draft")
+    found = guess_task(drafts, input="draft")
     assert (found.task, found.label) == ("write", "corrected")
     with (tmp_path / "c.jsonl").open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps({"text": text, "fields": {"thing": text.split()[1]}}) + "\n" for text in TEXTS)
-    assert (guess(tmp_path / "c.jsonl").task, guess(tmp_path / "c.jsonl").label) == ("extract", "fields")
+    assert (guess_task(tmp_path / "c.jsonl").task, guess_task(tmp_path / "c.jsonl").label) == ("extract", "fields")
     spans = [json.dumps([{"start": 4, "end": 8, "label": "thing"}])] * len(TEXTS)
-    assert guess(table(tmp_path / "d.csv", {"text": TEXTS, "spans": spans})).task == "extract"
+    assert guess_task(table(tmp_path / "d.csv", {"text": TEXTS, "spans": spans})).task == "extract"
 
 
 def test_what_is_not_clear_is_said(tmp_path: Path) -> None:
     two = {"text": TEXTS, "mood": ["good", "bad"] * 40, "place": ["north", "south", "east", "west"] * 20}
-    found = guess(table(tmp_path / "a.csv", two))
+    found = guess_task(table(tmp_path / "a.csv", two))
     assert found.task == "classify" and len(found.doubts) == 1 and "'mood'" in found.doubts[0] and "'place'" in found.doubts[0]
-    assert guess(tmp_path / "a.csv", label="place").doubts == ()
+    assert guess_task(tmp_path / "a.csv", label="place").doubts == ()
     prose = {"first": TEXTS, "second": [f"{text} again" for text in TEXTS], "kind": ["x", "y"] * 40}
-    assert "whether 'second' is the text" in guess(table(tmp_path / "b.csv", prose)).doubts
+    assert "whether 'second' is the text" in guess_task(table(tmp_path / "b.csv", prose)).doubts
 
 
 def test_no_answers_no_guess(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column looks like answers.*--label"):
-        guess(table(tmp_path / "a.csv", {"text": TEXTS, "number": [str(number * 7) for number in range(80)]}))
+        guess_task(table(tmp_path / "a.csv", {"text": TEXTS, "number": [str(number * 7) for number in range(80)]}))

@@ -19,10 +19,10 @@ from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.rows import joined
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import redaction
-from smidgen.flows.build import build
-from smidgen.flows.examples import Examples, gather
-from smidgen.flows.teaching import teach
+from smidgen.flows import redaction_model
+from smidgen.flows.build.examples import Examples, read_examples
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.teaching import teach
 from smidgen.parts import recipe, registry
 
 THINGS = ("lamp", "chair", "table", "stool", "shelf", "clock", "mug", "bowl")
@@ -81,7 +81,7 @@ def made(folder: Path, source: str, output: Any = spans_of, student: str = "lexi
 def taught(wanted: recipe.Recipe) -> tuple[Examples, Examples]:
     """The examples before and after teaching."""
     task = registry.find("tasks", wanted.task)
-    before = gather(wanted, task)
+    before = read_examples(wanted, task)
     return before, teach(wanted, formed(task, before.form), before, base=None, fresh=False, threads=1, progress=Silent())
 
 
@@ -284,7 +284,7 @@ def test_json_is_redacted_and_put_back_text_by_text(server: TeacherServer, tmp_p
     """Addresses over two lines, in answers that are shown, answers that come back, marks and seeds."""
     monkeypatch.setattr(TeacherSettings, "local", property(lambda self: False))
     monkeypatch.setattr(
-        redaction, "finder", lambda *asked: lambda text: [("address", *m.span()) for m in re.finditer(r"\b12 \w+\n\w+", text)]
+        redaction_model, "finder", lambda *asked: lambda text: [("address", *m.span()) for m in re.finditer(r"\b12 \w+\n\w+", text)]
     )
     place = re.compile(r"12 \w+\n\w+|\[ADDRESS_\d+\]")
 

@@ -12,10 +12,10 @@ from smidgen.core.errors import RecipeError
 from smidgen.core.parts import formed
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.flows import build as building
-from smidgen.flows import teaching
-from smidgen.flows.examples import Examples, gather
-from smidgen.judge.teacher_facts import TeacherFacts
+from smidgen.flows.build import pipeline as building
+from smidgen.flows.build import teaching
+from smidgen.flows.build.examples import Examples, read_examples
+from smidgen.judge.sections import TeacherFacts
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 
@@ -41,7 +41,7 @@ def recipe(folder: Path, student: str, standing: bool) -> Recipe:
 
 def joined(own: Recipe) -> tuple[Examples, Examples]:
     task = registry.find("tasks", "extract")
-    examples = gather(own, task)
+    examples = read_examples(own, task)
     return examples, teaching._joined(formed(task, examples.form), examples, TAUGHT, TeacherFacts(source="a model"))
 
 
@@ -64,7 +64,7 @@ def test_who_can_learn_is_settled_after_teaching(student: str, tmp_path: Path, m
         raise InterruptedError("far enough")
 
     monkeypatch.setattr(building, "_train", train)
-    monkeypatch.setattr(building.entrants, "bases_of", lambda recipe, kinds, progress: dict.fromkeys(kinds))
+    monkeypatch.setattr(building.student_plan, "bases_of", lambda recipe, kinds, progress: dict.fromkeys(kinds))
     monkeypatch.setattr(building, "teach", lambda recipe, task, examples, **others: after)
     with pytest.raises(InterruptedError):
         building.build(own, tmp_path / "out", progress=Silent())

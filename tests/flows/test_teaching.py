@@ -22,10 +22,11 @@ from smidgen.core.errors import BundleError, EngineError, RecipeError, TeacherEr
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row, joined
 from smidgen.data.teacher.settings import TeacherSettings
-from smidgen.flows import redaction, teachers, teaching
-from smidgen.flows.build import build
-from smidgen.flows.examples import Examples, gather
-from smidgen.flows.teaching import teach
+from smidgen.flows import redaction_model
+from smidgen.flows.build import teachers, teaching
+from smidgen.flows.build.examples import Examples, read_examples
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.teaching import teach
 from smidgen.parts import recipe, registry
 
 MARKS = {"refund": ("refund", "money"), "parcel": ("parcel", "late"), "lamp": ("lamp", "bulb"), "opening": ("open", "sunday")}
@@ -78,7 +79,7 @@ def made(folder: Path, source: str, pool: list[tuple[str, str]] | None = None, e
 def taught(wanted: recipe.Recipe, progress: Any = None) -> tuple[Examples, Examples]:
     """The examples before and after teaching."""
     task = registry.find("tasks", wanted.task)
-    before = gather(wanted, task)
+    before = read_examples(wanted, task)
     return before, teach(wanted, task, before, base=None, fresh=False, threads=1, progress=progress or Silent())
 
 
@@ -249,7 +250,7 @@ def test_what_a_model_finds_does_not_leave_in_any_question(server: TeacherServer
         given.append(asked)
         return lambda text: [("person", *match.span()) for match in re.finditer(r"\bhello\d+", text)]
 
-    monkeypatch.setattr(redaction, "finder", finder)
+    monkeypatch.setattr(redaction_model, "finder", finder)
     server.answer = lambda messages: "9" if "0 to 10" in messages[0]["content"] else said(messages)
     more = {"budget_tokens": 1_000_000, "redact": "model", "redact_kinds": ["person"], "uses": ["label", "score"]}
     _, after = taught(made(tmp_path, server.url, description="hello7 is our manager.", **more))
@@ -287,11 +288,11 @@ def test_where_the_model_fails_nothing_leaves(server: TeacherServer, tmp_path: P
     def broken(text: str) -> Any:
         raise EngineError("the model cannot run on these texts", value="x", todo="Try again.")
 
-    monkeypatch.setattr(redaction, "finder", lambda *asked: broken)
+    monkeypatch.setattr(redaction_model, "finder", lambda *asked: broken)
     with pytest.raises(EngineError, match="cannot run"):
         taught(made(tmp_path, server.url, budget_tokens=1_000_000, redact="model"))
     monkeypatch.undo()
-    monkeypatch.setattr(redaction, "SHIPPED", tmp_path / "nowhere")
+    monkeypatch.setattr(redaction_model, "SHIPPED", tmp_path / "nowhere")
     monkeypatch.setattr(TeacherSettings, "local", property(lambda self: False))
     monkeypatch.setattr(teaching, "embedder", lambda base=None, threads=None: None)
     with pytest.raises(BundleError, match="does not come with this smidgen"):
@@ -339,8 +340,8 @@ def test_what_a_teacher_has_nothing_to_do_with(server: TeacherServer, tmp_path: 
 CHILD = """
 import sys
 from pathlib import Path
-from smidgen.flows import teaching
-from smidgen.flows.build import build
+from smidgen.flows.build.pipeline import teaching
+from smidgen.flows.build.pipeline.pipeline import build
 from smidgen.parts import recipe
 teaching.embedder = lambda base=None, threads=None: None
 build(recipe.read(Path(sys.argv[1])), Path(sys.argv[2]), threads=1)
@@ -404,9 +405,9 @@ def test_a_served_bundle_is_a_teacher_like_any_other(tmp_path: Path) -> None:
 
     import uvicorn
 
-    from smidgen.flows.live import load
+    from smidgen.flows.local_model import load
     from smidgen.server.app import create_app
-    from smidgen.server.running import config_of, take_port, url_of
+    from smidgen.server.process import config_of, take_port, url_of
     from smidgen.server.settings import ServeSettings
 
     rng = random.Random(12)

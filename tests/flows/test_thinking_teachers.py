@@ -12,7 +12,7 @@ from tests.teacher_server import Messages, TeacherServer, teacher_server, words_
 
 from smidgen.core.errors import TeacherError
 from smidgen.core.metrics import Metric
-from smidgen.data.teacher import trial
+from smidgen.data.teacher import evaluation
 
 THOUGHT = "Let me see what this is about. " * 8
 
@@ -71,4 +71,4 @@ def test_answers_that_are_cut_now_and_then_are_told_of(server: TeacherServer, tm
 def test_what_is_said_of_a_bundle_whose_answers_are_cut_off() -> None:
     """How long its answers may be is its own affair, and no setting of ours."""
     with pytest.raises(TeacherError, match=r"; 60 of 60 answers were cut off: .*Take a larger model"):
-        trial.require(trial.Trial(Metric(0.0, 0.0, 0.06, 60), 60, 0.05, "", None, cut=60), "m", "f1")
+        evaluation.require_able(evaluation.TeacherEvaluation(Metric(0.0, 0.0, 0.06, 60), 60, 0.05, "", None, cut=60), "m", "f1")

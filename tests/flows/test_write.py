@@ -17,20 +17,20 @@ from tests.students.tiny_decoder import tiny_decoder
 from smidgen.bundles.open import open_bundle
 from smidgen.cli.main import code
 from smidgen.core.errors import GateError
-from smidgen.core.loops import LEAST
 from smidgen.core.parts import EngineSpec, Form, Raw
 from smidgen.core.rows import Text
-from smidgen.flows import shipping
-from smidgen.flows.build import build
-from smidgen.flows.evaluating import evaluate
-from smidgen.flows.live import load
-from smidgen.flows.shipping import UNAIDED
-from smidgen.flows.training import Bench, Variant
+from smidgen.flows.build import packaging
+from smidgen.flows.build.packaging import UNAIDED
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.training import StudentTrainer, StudentVariant
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
+from smidgen.gguf import weights
+from smidgen.gguf.header import read_metadata
 from smidgen.judge.report import read
 from smidgen.parts.recipe import Recipe, make
-from smidgen.store.gguf_facts import facts_of
-from smidgen.students import gguf_file
-from smidgen.students.decoder import Decoder
+from smidgen.students.decoder import DecoderStudent
+from smidgen.text.repetition import LEAST_REPETITION
 
 COLOURS = ("red", "blue", "green", "black", "white", "grey", "pink", "gold")
 THINGS = ("vase", "lamp", "rug", "bowl", "chair", "mug")
@@ -77,8 +77,8 @@ def test_the_report_says_how_good_it_is(bundle: Path) -> None:
     assert report.speed.tokens_per_second is None or report.speed.tokens_per_second > 0
     assert report.calibration is not None and not report.calibration.fitted, "seven rows are kept apart, too few to fit a score"
     assert report.student.kind == "decoder" and report.student.method == "f16" and report.student.base is not None
-    assert open_bundle(bundle).manifest.engine.options["loop"] == LEAST, "none of the examples goes round in circles"
-    assert 1024 < len(facts_of(bundle / "model.gguf")["tokenizer.ggml.tokens"]) < 2048, "the base has 3,328"
+    assert open_bundle(bundle).manifest.engine.options["loop"] == LEAST_REPETITION, "none of the examples goes round in circles"
+    assert 1024 < len(read_metadata(bundle / "model.gguf")["tokenizer.ggml.tokens"]) < 2048, "the base has 3,328"
 
 
 def test_the_report_says_what_the_base_does_without_examples(bundle: Path) -> None:
@@ -97,15 +97,15 @@ def test_the_report_says_what_the_base_does_without_examples(bundle: Path) -> No
 def test_the_base_is_asked_without_examples(recipe: Recipe, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its prompt holds the instruction and no example, and it writes for no more rows than the alternatives are shown on."""
     assert bundle.is_dir(), "its steps are stored, so that here only what is asked anew is done"
-    asked: list[tuple[Variant, int]] = []
-    served = Bench.served
+    asked: list[tuple[StudentVariant, int]] = []
+    served = StudentTrainer.served
 
-    def told(self: Bench, variant: Variant, texts: Sequence[Text], form: Form | None = None) -> Raw:
+    def told(self: StudentTrainer, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
         asked.append((variant, len(texts)))
         return served(self, variant, texts, form)
 
-    monkeypatch.setattr(Bench, "served", told)
-    monkeypatch.setattr(shipping, "MOST_COMPARED", 4)
+    monkeypatch.setattr(StudentTrainer, "served", told)
+    monkeypatch.setattr(packaging, "MOST_COMPARED", 4)
     build(recipe, tmp_path / "texts", threads=1)
     prompts = {len(variant.spec.options["before"]) for variant, _ in asked if variant.student == "prompted"}
     (unaided, count) = asked[-1]
@@ -170,9 +170,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("fault", ["template", "end", "permutation"])
 def test_what_is_spoiled_on_the_way_is_not_shipped(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     spoil: Callable[[EngineSpec, Path], EngineSpec] = {"template": _wrong_template, "end": _no_end, "permutation": _as_it_is}[fault]
-    export, write, vocabulary_of = Decoder.export, gguf_file.write, gguf_file.vocabulary_of
+    export, write, vocabulary_of = DecoderStudent.export, weights.write, weights.vocabulary_of
 
-    def spoiled(self: Decoder, folder: Path, out: Path) -> EngineSpec:
+    def spoiled(self: DecoderStudent, folder: Path, out: Path) -> EngineSpec:
         return spoil(export(self, folder, out), out)
 
     def without_end(*args: Any, **named: Any) -> None:
@@ -183,12 +183,12 @@ def test_what_is_spoiled_on_the_way_is_not_shipped(recipe: Recipe, tmp_path: Pat
         found = vocabulary_of(folder, size)
         return replace(found, tokens=[name.replace("<|im_end|>", "<|im_fin|>") for name in found.tokens])
 
-    monkeypatch.setattr(Decoder, "export", spoiled)
+    monkeypatch.setattr(DecoderStudent, "export", spoiled)
     if fault == "permutation":
-        monkeypatch.setattr(gguf_file, "interleaved", lambda tensor, heads: tensor)
+        monkeypatch.setattr(weights, "interleaved", lambda tensor, heads: tensor)
     if fault == "end":
-        monkeypatch.setattr(gguf_file, "write", without_end)
-        monkeypatch.setattr(gguf_file, "vocabulary_of", unnamed)
+        monkeypatch.setattr(weights, "write", without_end)
+        monkeypatch.setattr(weights, "vocabulary_of", unnamed)
     with pytest.raises(GateError) as caught:
         build(recipe, tmp_path / "never", threads=1)
     assert "points" in str(caught.value) or any("points" in line for line in caught.value.changed)
@@ -196,12 +196,12 @@ def test_what_is_spoiled_on_the_way_is_not_shipped(recipe: Recipe, tmp_path: Pat
 
 
 def test_the_memory_of_the_engines_own_process_counts(bundle: Path) -> None:
-    from smidgen.flows import footprint
+    from smidgen.flows.build import footprint
 
-    found = footprint.measure(bundle, 1)
+    found = footprint.measure_footprint(bundle, 1)
     assert found is not None and found.peak_memory_mb is not None
     alone = subprocess.run(
-        [sys.executable, "-c", "import smidgen.flows.live; from smidgen.machine.memory import peak_mb; print(peak_mb())"],
+        [sys.executable, "-c", "import smidgen.flows.local_model; from smidgen.machine.memory import peak_mb; print(peak_mb())"],
         capture_output=True,
         text=True,
         check=True,

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from tests.gateway.states import states
 
-from smidgen.core.answer_state import UNLIKE, AnswerState
+from smidgen.core.replies import NOT_COMPARABLE, AnswerState
 
 SSE = "text/event-stream"
 
@@ -82,4 +82,4 @@ def test_how_it_went(state: AnswerState, answer: tuple[str, bytes]) -> None:
 
 def test_every_state_is_met_and_all_but_three_are_unlike_any_answer() -> None:
     assert {state for state, _ in CASES} == set(get_args(AnswerState)) - {""}
-    assert set(get_args(AnswerState)) - UNLIKE == {"", "whole", "broken"}
+    assert set(get_args(AnswerState)) - NOT_COMPARABLE == {"", "whole", "broken"}

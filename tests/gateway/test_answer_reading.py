@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from smidgen.gateway.answer_reading import MOST_BYTES, Reading, Usage
+from smidgen.gateway.answer_reading import MOST_BYTES, AnswerReader, AnswerUsage
 
 SSE = "text/event-stream; charset=utf-8"
 
 
-def read(content: bytes, kind: str = "application/json", step: int | None = None) -> Reading:
-    reading = Reading(kind)
+def read(content: bytes, kind: str = "application/json", step: int | None = None) -> AnswerReader:
+    reading = AnswerReader(kind)
     for start in range(0, len(content), step or max(1, len(content))):
         reading.feed(content[start : start + (step or len(content))])
     reading.end()
@@ -37,11 +37,11 @@ def test_a_whole_completion() -> None:
         "usage": {"prompt_tokens": 7, "completion_tokens": 3},
     }
     found = read(json.dumps(whole).encode())
-    assert (found.text, found.usage, found.written, found.whole) == ("für", Usage(7, 3), 7, True)
+    assert (found.text, found.usage, found.written, found.whole) == ("für", AnswerUsage(7, 3), 7, True)
     assert read(b'{"choices":[{"text":"a"}]}').text == "a"
-    assert read(b'{"data":[],"usage":{"prompt_tokens":9,"total_tokens":9}}').usage == Usage(9, 0)
+    assert read(b'{"data":[],"usage":{"prompt_tokens":9,"total_tokens":9}}').usage == AnswerUsage(9, 0)
     response = {"output": [{"content": [{"type": "output_text", "text": "hi"}]}], "usage": {"input_tokens": 1, "output_tokens": 2}}
-    assert (read(json.dumps(response).encode()).text, read(json.dumps(response).encode()).usage) == ("hi", Usage(1, 2))
+    assert (read(json.dumps(response).encode()).text, read(json.dumps(response).encode()).usage) == ("hi", AnswerUsage(1, 2))
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
@@ -56,17 +56,17 @@ def test_a_stream_in_any_pieces(step: int, end: str) -> None:
         end=end,
     )
     found = read(b": hello\n\n" + stream, SSE, step)
-    assert (found.text, found.usage, found.written, found.events, found.whole) == ("für alle", Usage(5, 3), 10, 3, True)
+    assert (found.text, found.usage, found.written, found.events, found.whole) == ("für alle", AnswerUsage(5, 3), 10, 3, True)
 
 
 def test_a_stream_of_the_responses_kind() -> None:
     done = {"type": "response.completed", "response": {"usage": {"input_tokens": 4, "output_tokens": 6}}}
     found = read(events({"type": "response.output_text.delta", "delta": "Hi"}, done), SSE)
-    assert (found.text, found.usage, found.events, found.whole) == ("Hi", Usage(4, 6), 1, True)
+    assert (found.text, found.usage, found.events, found.whole) == ("Hi", AnswerUsage(4, 6), 1, True)
     assert found.ended and not found.failed
     for kind, failed in (("response.incomplete", False), ("response.failed", True)):
         short = read(events({"type": "response.output_text.delta", "delta": "Hi"}, {**done, "type": kind}), SSE)
-        assert (short.whole, short.ended, short.failed, short.usage) == (False, True, failed, Usage(4, 6))
+        assert (short.whole, short.ended, short.failed, short.usage) == (False, True, failed, AnswerUsage(4, 6))
 
 
 def test_one_that_broke_off_is_not_whole() -> None:
@@ -102,7 +102,7 @@ def test_what_is_not_understood_says_nothing(content: bytes) -> None:
 
 
 def test_what_is_too_large_is_not_kept() -> None:
-    found = Reading("application/json")
+    found = AnswerReader("application/json")
     for _ in range(MOST_BYTES // 1_000_000 + 2):
         found.feed(b" " * 1_000_000)
     found.end()

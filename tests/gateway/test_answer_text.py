@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smidgen.gateway.answer_text import Said, decoded, said
+from smidgen.gateway.answer_reading import ReadAnswer, decompressed, read_answer
 
 JSON, SSE = "application/json", "text/event-stream; charset=utf-8"
 
@@ -28,18 +28,18 @@ def piece(content: str | None = None, finish: str | None = None, **delta: Any) -
 
 
 def test_a_whole_answer_is_read() -> None:
-    assert said(JSON, whole()) == Said("late", "stop", 3, 2, "whole")
-    assert said(JSON, b'{"choices":[{"text":" late","finish_reason":"stop"}]}') == Said(" late", "stop", None, None, "whole")
+    assert read_answer(JSON, whole()) == ReadAnswer("late", "stop", 3, 2, "whole")
+    assert read_answer(JSON, b'{"choices":[{"text":" late","finish_reason":"stop"}]}') == ReadAnswer(" late", "stop", None, None, "whole")
 
 
 def test_a_stream_is_put_together() -> None:
     usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
     body = stream(piece("", role="assistant"), piece("la"), piece("te"), piece(None, "stop"), usage)
-    assert said(SSE, body) == Said("late", "stop", 7, 1, "whole")
-    assert said(SSE, body.replace(b"\n", b"\r")) == Said("late", "stop", 7, 1, "whole")
-    assert said(SSE, b": a comment\r\n\r\n" + body.replace(b"\n", b"\r\n")) == Said("late", "stop", 7, 1, "whole")
+    assert read_answer(SSE, body) == ReadAnswer("late", "stop", 7, 1, "whole")
+    assert read_answer(SSE, body.replace(b"\n", b"\r")) == ReadAnswer("late", "stop", 7, 1, "whole")
+    assert read_answer(SSE, b": a comment\r\n\r\n" + body.replace(b"\n", b"\r\n")) == ReadAnswer("late", "stop", 7, 1, "whole")
     old = stream({"choices": [{"index": 0, "text": "la"}]}, {"choices": [{"index": 0, "text": "te", "finish_reason": "stop"}]})
-    assert said(SSE, old).text == "late"
+    assert read_answer(SSE, old).text == "late"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_stream_is_put_together() -> None:
     ],
 )
 def test_what_is_not_one_whole_text_has_none(body: bytes) -> None:
-    assert said(JSON, body).text is None and said(JSON, body).state != "whole"
+    assert read_answer(JSON, body).text is None and read_answer(JSON, body).state != "whole"
 
 
 @pytest.mark.parametrize(
@@ -75,19 +75,19 @@ def test_what_is_not_one_whole_text_has_none(body: bytes) -> None:
     ],
 )
 def test_a_stream_that_is_not_one_whole_text_has_none(events: tuple[Any, ...]) -> None:
-    assert said(SSE, stream(*events)).text is None
+    assert read_answer(SSE, stream(*events)).text is None
 
 
 def test_sizes_that_cannot_be_are_not_believed() -> None:
     for wrong in (-1, 2**40, "3", True, None, 1.5):
-        assert said(JSON, whole(usage={"prompt_tokens": wrong, "completion_tokens": 2})).tokens_in is None
+        assert read_answer(JSON, whole(usage={"prompt_tokens": wrong, "completion_tokens": 2})).tokens_in is None
 
 
 def test_encodings() -> None:
     body = b"a text " * 100
     for encoding, sent in (("", body), ("identity", body), ("gzip", gzip.compress(body)), ("deflate", zlib.compress(body))):
-        assert decoded(sent, encoding, 10_000) == body
-    assert decoded(body, "", 10) is None
-    assert decoded(gzip.compress(b"x" * 1_000_000), "gzip", 10_000) is None
-    assert decoded(gzip.compress(body)[:-9], "gzip", 10_000) is None
-    assert decoded(body, "gzip", 10_000) is None and decoded(body, "br", 10_000) is None
+        assert decompressed(sent, encoding, 10_000) == body
+    assert decompressed(body, "", 10) is None
+    assert decompressed(gzip.compress(b"x" * 1_000_000), "gzip", 10_000) is None
+    assert decompressed(gzip.compress(body)[:-9], "gzip", 10_000) is None
+    assert decompressed(body, "gzip", 10_000) is None and decompressed(body, "br", 10_000) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.gateway.breaker import Allowed, Breaker, Breakers, Circuit, Requester, Try
+from smidgen.gateway.upstreams import AllowedAttempt, Attempt, Breaker, Breakers, BreakerState, Requester
 
 SECONDS = 10.0
 
@@ -29,7 +29,7 @@ def breaker(clock: Clock) -> Breaker:
     return Breaker(failures=3, seconds=SECONDS, clock=clock)
 
 
-def tried(breaker: Breaker) -> Try:
+def tried(breaker: Breaker) -> Attempt:
     """A request that is let through."""
     found = breaker.allows()
     assert found is not None
@@ -40,7 +40,7 @@ def opened(breaker: Breaker) -> None:
     """Fail until it opens."""
     for _ in range(3):
         breaker.failed(tried(breaker))
-    assert breaker.state is Circuit.OPEN
+    assert breaker.state is BreakerState.OPEN
 
 
 def test_it_opens_lets_one_probe_and_closes(breaker: Breaker, clock: Clock) -> None:
@@ -50,16 +50,16 @@ def test_it_opens_lets_one_probe_and_closes(breaker: Breaker, clock: Clock) -> N
     opened(breaker)
     assert (breaker.allows(), breaker.seconds_left) == (None, SECONDS)
     clock.now = SECONDS
-    assert breaker.state is Circuit.PROBING
+    assert breaker.state is BreakerState.PROBING
     probe = tried(breaker)
-    assert (breaker.state, breaker.allows()) == (Circuit.PROBING, None)
+    assert (breaker.state, breaker.allows()) == (BreakerState.PROBING, None)
     breaker.left(probe)
     breaker.failed(tried(breaker))
-    assert breaker.state is Circuit.OPEN and breaker.seconds_left == SECONDS
+    assert breaker.state is BreakerState.OPEN and breaker.seconds_left == SECONDS
     clock.now = 2 * SECONDS
     tried(breaker)
     breaker.succeeded()
-    assert breaker.state is Circuit.CLOSED and breaker.allows() is not None
+    assert breaker.state is BreakerState.CLOSED and breaker.allows() is not None
 
 
 def test_requests_from_before_the_last_answer_open_nothing(breaker: Breaker) -> None:
@@ -68,7 +68,7 @@ def test_requests_from_before_the_last_answer_open_nothing(breaker: Breaker) -> 
     breaker.succeeded()
     for one in old:
         breaker.failed(one)
-    assert breaker.state is Circuit.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     opened(breaker)  # those of now count, and all of them are needed
 
 
@@ -82,9 +82,9 @@ def test_requests_from_before_it_opened_keep_it_open_no_longer(breaker: Breaker,
     probe = tried(breaker)
     breaker.failed(old[1])
     breaker.left(old[2])
-    assert (breaker.state, breaker.allows()) == (Circuit.PROBING, None)  # the probe alone says how it ends
+    assert (breaker.state, breaker.allows()) == (BreakerState.PROBING, None)  # the probe alone says how it ends
     breaker.failed(probe)
-    assert breaker.state is Circuit.OPEN and breaker.seconds_left == SECONDS
+    assert breaker.state is BreakerState.OPEN and breaker.seconds_left == SECONDS
 
 
 def test_an_answer_to_a_request_from_before_closes_it_and_the_probe_has_nothing_more_to_say(breaker: Breaker, clock: Clock) -> None:
@@ -92,14 +92,14 @@ def test_an_answer_to_a_request_from_before_closes_it_and_the_probe_has_nothing_
     clock.now = SECONDS
     probe = tried(breaker)
     breaker.succeeded()
-    assert breaker.state is Circuit.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     breaker.failed(probe)
-    assert breaker.state is Circuit.CLOSED
+    assert breaker.state is BreakerState.CLOSED
     opened(breaker)
     clock.now = 2 * SECONDS
     second = tried(breaker)
     breaker.left(probe)
-    assert breaker.allows() is None and breaker.state is Circuit.PROBING
+    assert breaker.allows() is None and breaker.state is BreakerState.PROBING
     breaker.left(second)
     assert breaker.allows() is not None
 
@@ -107,7 +107,7 @@ def test_an_answer_to_a_request_from_before_closes_it_and_the_probe_has_nothing_
 A, A_OTHER, B, C, D = Requester("a", "big"), Requester("a", "small"), Requester("b", "big"), Requester("c", "big"), Requester("d", "big")
 
 
-def let(breakers: Breakers, asker: Requester) -> Allowed:
+def let(breakers: Breakers, asker: Requester) -> AllowedAttempt:
     found = breakers.allows(asker)
     assert found is not None
     return found
@@ -123,7 +123,7 @@ def test_an_asker_whose_requests_fail_shuts_out_itself_alone(clock: Clock) -> No
     fail(breakers, A)
     fail(breakers, A_OTHER)
     assert [breakers.allows(asker) for asker in (A, A_OTHER)] == [None, None] and breakers.seconds_left(A) == 20.0
-    assert breakers.all.state is Circuit.CLOSED and breakers.allows(B) is not None, "one client, whatever models it names"
+    assert breakers.all.state is BreakerState.CLOSED and breakers.allows(B) is not None, "one client, whatever models it names"
 
 
 def test_it_is_the_upstream_where_it_fails_for_several_clients_and_most(clock: Clock) -> None:
@@ -132,42 +132,42 @@ def test_it_is_the_upstream_where_it_fails_for_several_clients_and_most(clock: C
         breakers.succeeded(let(breakers, asker))
     fail(breakers, A)
     fail(breakers, B)
-    assert breakers.all.state is Circuit.CLOSED, "two of five clients"
+    assert breakers.all.state is BreakerState.CLOSED, "two of five clients"
     fail(breakers, C)
-    assert breakers.all.state is Circuit.OPEN and breakers.allows(D) is None, "three of five"
+    assert breakers.all.state is BreakerState.OPEN and breakers.allows(D) is None, "three of five"
     clock.now = 20.0
     breakers.succeeded(let(breakers, D))
-    assert breakers.all.state is Circuit.CLOSED and breakers.allows(B) is not None
+    assert breakers.all.state is BreakerState.CLOSED and breakers.allows(B) is not None
 
 
 def test_one_whose_requests_fail_does_not_keep_it_from_those_who_find_it_back(clock: Clock) -> None:
     breakers = Breakers(clock)
     fail(breakers, A)
     fail(breakers, B)
-    assert breakers.all.state is Circuit.OPEN
+    assert breakers.all.state is BreakerState.OPEN
     for round in range(1, 4):
         clock.now = 20.0 * round
         breakers.failed(let(breakers, A), True)  # the probe of all, and again its own fault
-        assert breakers.all.state is not Circuit.OPEN
+        assert breakers.all.state is not BreakerState.OPEN
     breakers.succeeded(let(breakers, B))
-    assert breakers.all.state is Circuit.CLOSED and breakers.allows(A) is None
+    assert breakers.all.state is BreakerState.CLOSED and breakers.allows(A) is None
 
 
 def test_what_does_not_reach_it_counts_for_all(clock: Clock) -> None:
     breakers = Breakers(clock)
     fail(breakers, A, 3, reached=False)
     fail(breakers, B, 2, reached=False)
-    assert breakers.all.state is Circuit.OPEN and breakers.allows(C) is None
+    assert breakers.all.state is BreakerState.OPEN and breakers.allows(C) is None
     clock.now = 20.0
     probe = let(breakers, C)
     assert breakers.allows(D) is None
     breakers.left(probe)
     breakers.failed(let(breakers, D), False)
-    assert breakers.all.state is Circuit.OPEN
+    assert breakers.all.state is BreakerState.OPEN
 
 
 def test_made_up_askers_take_a_bounded_place(clock: Clock) -> None:
     breakers = Breakers(clock)
     for number in range(3000):
         breakers.failed(let(breakers, Requester("a", f"model {number}")), True)
-    assert len(breakers._seen) == 1024 and breakers.all.state is Circuit.CLOSED
+    assert len(breakers._seen) == 1024 and breakers.all.state is BreakerState.CLOSED

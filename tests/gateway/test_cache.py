@@ -11,18 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smidgen.gateway.answer_reading import Usage
-from smidgen.gateway.cache import answer as answers
-from smidgen.gateway.cache.answer import Kept
-from smidgen.gateway.cache.differences import differ
-from smidgen.gateway.cache.directives import directives
-from smidgen.gateway.cache.memory import Bounds, Entry, Memory
-from smidgen.gateway.cache.question import Naming, Question
-from smidgen.gateway.cache.sharing import Sharing, scope
-from smidgen.gateway.cache.suitable import unsuitable
+from smidgen.gateway.answer_reading import AnswerUsage
+from smidgen.gateway.cache import cached_answer as answers
+from smidgen.gateway.cache.cached_answer import CachedAnswer
+from smidgen.gateway.cache.key import CacheKey, CacheKeys
+from smidgen.gateway.cache.near_matches import differ
+from smidgen.gateway.cache.rules import Sharing, cache_directives, scope, why_uncacheable
+from smidgen.gateway.cache.store import AnswerCache, CacheEntry, CacheLimits
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
-NAMING = Naming()
+NAMING = CacheKeys()
 SHARING: tuple[Sharing, ...] = ("user", "key", "all")
 
 words = st.sampled_from(["", " ", "a", "b", "a ", "A", '","', "]", "null"])
@@ -32,7 +30,7 @@ headers = st.lists(
 ids = st.dictionaries(st.sampled_from(["user", "safety_identifier"]), words | st.none() | st.integers(0, 1), max_size=2)
 
 
-def asked(body: dict[str, Any], whose: Any, path: str = CHAT, given: list[tuple[bytes, bytes]] | None = None) -> Question:
+def asked(body: dict[str, Any], whose: Any, path: str = CHAT, given: list[tuple[bytes, bytes]] | None = None) -> CacheKey:
     return NAMING.question(whose, path, b"", given or [], body, "big")
 
 
@@ -105,7 +103,7 @@ def test_a_key_stands_for_one_body_and_a_template_for_one_but_for_its_last_text(
 
 def test_the_hashes_of_another_process_are_others() -> None:
     body = {"messages": [{"role": "user", "content": "hello"}]}
-    assert asked(body, ["all"]).key != Naming().question(["all"], CHAT, b"", [], body, "big").key
+    assert asked(body, ["all"]).key != CacheKeys().question(["all"], CHAT, b"", [], body, "big").key
 
 
 @pytest.mark.parametrize(
@@ -216,26 +214,26 @@ def test_a_telling_word_put_in_anywhere_is_seen(said: list[str], data: st.DataOb
     ],
 )
 def test_what_a_client_says_of_caching(word: str, found: tuple[bool, bool]) -> None:
-    said = directives([(b"Cache-Control", b"foo, " + word.encode())])
+    said = cache_directives([(b"Cache-Control", b"foo, " + word.encode())])
     assert (said.store, said.reuse) == found
-    assert directives([(b"cache-control", b"max-age=60")]).fresh == 60
+    assert cache_directives([(b"cache-control", b"max-age=60")]).fresh == 60
 
 
 def test_a_request_with_nothing_odd_in_it_suits() -> None:
     message = {"role": "user", "content": [{"type": "text", "text": "a"}]}
-    assert unsuitable(CHAT, {"model": "m", "messages": [message], "temperature": 0, "n": 1, "stream": True, "unheard": None}) == ""
-    assert unsuitable(COMPLETIONS, {"model": "m", "prompt": "a"}) == ""
-    assert unsuitable(COMPLETIONS, {"model": "m", "prompt": ["a", "b"]}) == "unsuited"
-    assert unsuitable(CHAT, {"messages": [message], "temperature": 1}) == "drawn"
-    assert unsuitable(CHAT, {"messages": [message], "temperature": 1}, drawn=True) == ""
+    assert why_uncacheable(CHAT, {"model": "m", "messages": [message], "temperature": 0, "n": 1, "stream": True, "unheard": None}) == ""
+    assert why_uncacheable(COMPLETIONS, {"model": "m", "prompt": "a"}) == ""
+    assert why_uncacheable(COMPLETIONS, {"model": "m", "prompt": ["a", "b"]}) == "unsuited"
+    assert why_uncacheable(CHAT, {"messages": [message], "temperature": 1}) == "drawn"
+    assert why_uncacheable(CHAT, {"messages": [message], "temperature": 1}, drawn=True) == ""
 
 
-def entry(name: str, size: int = 10, born: float = 0.0, template: bytes | None = b"t") -> Entry:
-    return Entry(Question(name.encode(), template, name), Kept(b"x" * size, Usage(1, 1)), born)
+def entry(name: str, size: int = 10, born: float = 0.0, template: bytes | None = b"t") -> CacheEntry:
+    return CacheEntry(CacheKey(name.encode(), template, name), CachedAnswer(b"x" * size, AnswerUsage(1, 1)), born)
 
 
 def test_a_memory_is_bounded_in_number_bytes_and_age() -> None:
-    memory = Memory(Bounds(entries=3, total=10_000, each=6_000, seconds=60))
+    memory = AnswerCache(CacheLimits(entries=3, total=10_000, each=6_000, seconds=60))
     one, two, three, four = (entry(name) for name in ("one", "two", "three", "four"))
     assert all(memory.put(each) for each in (one, two, three))
     assert memory.exact(one.question, 1) is one
@@ -254,7 +252,7 @@ def test_a_memory_is_bounded_in_number_bytes_and_age() -> None:
     st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 4_000), st.sampled_from([b"t", b"u", None]), st.booleans()), max_size=30)
 )
 def test_a_memory_never_holds_more_than_it_may_and_counts_right(steps: list[tuple[str, int, bytes | None, bool]]) -> None:
-    memory = Memory(Bounds(entries=4, total=12_000, each=3_000, seconds=5))
+    memory = AnswerCache(CacheLimits(entries=4, total=12_000, each=3_000, seconds=5))
     vector = np.ones(2, np.float32)
     for now, (name, size, template, placed) in enumerate(steps):
         new = entry(name, size, float(now), template)
@@ -264,7 +262,7 @@ def test_a_memory_never_holds_more_than_it_may_and_counts_right(steps: list[tupl
             memory.placed(new, vector)
         assert len(memory) <= 4 and memory.size <= 12_000 + vector.nbytes
         for wanted in (b"t", b"u"):
-            found = memory.alike(Question(b"?", wanted, ""), float(now))
+            found = memory.alike(CacheKey(b"?", wanted, ""), float(now))
             assert all(one.question.template == wanted and one.vector is not None and now - one.born <= 5 for one in found)
     memory.forget(len(steps) + 10)
     assert (len(memory), memory.size, memory._alike) == (0, 0, {})
@@ -285,19 +283,19 @@ def test_a_stream_is_put_together_and_taken_apart_again() -> None:
     ]
     chunks = [{**head, "choices": [{"index": 0, "delta": one, "finish_reason": "stop" if not one else None}]} for one in deltas]
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    kept = answers.kept(CHAT, answers.EVENTS, stream(*chunks, {**head, "choices": [], "usage": usage}))
-    assert kept is not None and kept.usage == Usage(3, 2)
-    found = json.loads(answers.whole(kept, {"answered_by": "cache"}))
+    kept = answers.cacheable_answer(CHAT, answers.EVENTS, stream(*chunks, {**head, "choices": [], "usage": usage}))
+    assert kept is not None and kept.usage == AnswerUsage(3, 2)
+    found = json.loads(answers.whole_answer(kept, {"answered_by": "cache"}))
     assert found["choices"][0]["message"] == {"role": "assistant", "content": "aä\ud800", "reasoning_content": "hm"}
     assert (found["object"], found["usage"], found["smidgen"]) == ("chat.completion", usage, {"answered_by": "cache"})
-    again = answers.kept(CHAT, answers.EVENTS, answers.events(CHAT, kept, {"answered_by": "cache"}, usage=True))
+    again = answers.cacheable_answer(CHAT, answers.EVENTS, answers.answer_events(CHAT, kept, {"answered_by": "cache"}, usage=True))
     assert again == kept
 
 
 @pytest.mark.parametrize(("path", "choice"), [(CHAT, {"text": "a"}), (COMPLETIONS, {"message": {"role": "assistant", "content": "a"}})])
 def test_an_answer_of_the_other_face_is_not_kept(path: str, choice: dict[str, Any]) -> None:
     whole = {"choices": [{"index": 0, "finish_reason": "stop", **choice}]}
-    assert answers.kept(path, "application/json", json.dumps(whole).encode()) is None
+    assert answers.cacheable_answer(path, "application/json", json.dumps(whole).encode()) is None
 
 
 @settings(max_examples=300, deadline=None)
@@ -306,12 +304,12 @@ def test_an_answer_of_any_shape_is_kept_whole_or_not_at_all(path: str, kind: str
     for found in ({"choices": choices}, {"choices": [{"message": message, "delta": message, "text": more, "finish_reason": "stop"}]}, more):
         body = stream(found) if kind == answers.EVENTS else json.dumps(found).encode()
         try:
-            kept = answers.kept(path, kind, body)
+            kept = answers.cacheable_answer(path, kind, body)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
             continue  # whoever asks takes these for "not understood"
         if kept is not None:
-            assert json.loads(answers.whole(kept, {}))["choices"]
-            assert answers.events(path, kept, {}, usage=False)
+            assert json.loads(answers.whole_answer(kept, {}))["choices"]
+            assert answers.answer_events(path, kept, {}, usage=False)
 
 
 def test_the_cases_are_many() -> None:
@@ -319,7 +317,7 @@ def test_the_cases_are_many() -> None:
 
 
 def test_a_request_takes_its_own_answer_out_and_no_newer_one() -> None:
-    memory = Memory(Bounds(entries=3, total=10_000, each=6_000, seconds=60))
+    memory = AnswerCache(CacheLimits(entries=3, total=10_000, each=6_000, seconds=60))
     one, two = entry("one"), entry("two")
     for request, each in (("a", one), ("b", two)):
         memory.put(each)

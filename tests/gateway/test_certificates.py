@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from smidgen.core.errors import CertificateError
 from smidgen.core.replies import Reply
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, ruling, signing
-from smidgen.gateway.certificate import Answered, Calibration, Certificate, JudgeError, Reference, Subject
-from smidgen.gateway.standing import Decision, Standing, State, standing
-from smidgen.gateway.wanted import Wanted
+from smidgen.gateway import revocation, routing_decision, signing
+from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedBundle, CertifiedSegment, JudgeError, Reference
+from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision, check_certificate
+from smidgen.gateway.routing_decision import RequestedModel
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-SUBJECT = Subject(name="support", id="0123456789ab", sha256="a" * 64, base_sha256="b" * 64)
+SUBJECT = CertifiedBundle(name="support", id="0123456789ab", sha256="a" * 64, base_sha256="b" * 64)
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +53,9 @@ def paper(**changes: Any) -> Certificate:
         "reference": Reference(kind="gold"),
         "alpha": 0.05,
         "delta": 0.05,
-        "answering": (Answered(threshold=0.8, n=1000, answered=700, loss=20.0, bound=0.041),),
+        "answering": (CertifiedSegment(threshold=0.8, n=1000, answered=700, loss=20.0, bound=0.041),),
         "method": "exact binomial",
-        "calibration": Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000),
+        "calibration": CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000),
         "created": NOW,
         "valid_until": NOW + 90 * DAY,
         "smidgen_version": "0.1.0",
@@ -71,8 +71,8 @@ def given(folder: Path, **changes: Any) -> Certificate:
 
 def test_a_certificate_holds_and_is_read_as_it_was_written(folder: Path) -> None:
     signed = given(folder)
-    found = standing(folder, SUBJECT, NOW + DAY)
-    assert (found.state, found.certificate) == (State.VALID, signed)
+    found = check_certificate(folder, SUBJECT, NOW + DAY)
+    assert (found.state, found.certificate) == (CertificateState.VALID, signed)
     assert found.valid and "2026-08-30" in found.why
     assert papers.place(folder) == folder.parent / "support.certificate.json"
     assert sorted(entry.name for entry in folder.parent.iterdir()) == ["support", "support.certificate.json"]
@@ -87,48 +87,55 @@ def test_a_certificate_holds_and_is_read_as_it_was_written(folder: Path) -> None
 def test_the_jobs_that_it_knows_are_signed_and_one_that_knows_none_is_written_as_it_was_before(folder: Path) -> None:
     older = given(folder)
     assert "jobs" not in older.facts()["calibration"] and b"jobs" not in older.content
-    knowing = given(folder, calibration=Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("0123456789abcdef",)))
-    found = standing(folder, SUBJECT, NOW)
+    knowing = given(folder, calibration=CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("0123456789abcdef",)))
+    found = check_certificate(folder, SUBJECT, NOW)
     assert found.valid and found.certificate == knowing and found.certificate.calibration.jobs == ("0123456789abcdef",)
     facts = json.loads(papers.place(folder).read_text(encoding="utf-8"))
     facts["calibration"]["jobs"] = ["0123456789abcdef", "ffffffffffffffff"]
     papers.place(folder).write_text(json.dumps(facts), encoding="utf-8")
-    assert standing(folder, SUBJECT, NOW).state is State.UNSIGNED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.UNSIGNED
 
 
 def test_what_names_another_model_stays_here_only_where_the_certificate_knows_its_job() -> None:
-    calibration = Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"))
-    knowing = Standing(State.VALID, "for this test", paper(calibration=calibration))
-    older = Standing(State.VALID, "for this test", paper())
+    calibration = CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"))
+    knowing = CertificateStatus(CertificateState.VALID, "for this test", paper(calibration=calibration))
+    older = CertificateStatus(CertificateState.VALID, "for this test", paper())
     known, unknown = frozenset(["bbbbbbbbbbbbbbbb", "cccccccccccccccc"]), frozenset(["cccccccccccccccc"])
-    assert ruling.before(knowing, Wanted("s", named=False, jobs=known)).local
+    assert routing_decision.decision_before(knowing, RequestedModel("s", named=False, jobs=known)).local
     for held, jobs in ((knowing, unknown), (knowing, frozenset[str]()), (older, known)):
-        asked = Wanted("s", named=False, jobs=jobs).at_least(0.5)
-        assert ruling.before(held, asked).why == "job"
-        assert ruling.after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
-    assert ruling.before(older, Wanted("s")).local
+        asked = RequestedModel("s", named=False, jobs=jobs).at_least(0.5)
+        assert routing_decision.decision_before(held, asked).why == "job"
+        assert routing_decision.decision_after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
+    assert routing_decision.decision_before(older, RequestedModel("s")).local
 
 
 def test_what_names_another_large_model_than_the_certificate_goes_there() -> None:
-    calibration = Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("aaaaaaaaaaaaaaaa",))
-    held = Standing(State.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model", model="big")))
-    asked = Wanted("s", named=False, jobs=frozenset(["aaaaaaaaaaaaaaaa"]), model="big")
-    assert ruling.before(held, asked).local and ruling.before(held, Wanted("s")).local
-    assert ruling.before(held, replace(asked, model="another")).why == "another large model"
-    unnamed = Standing(State.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model")))
-    assert ruling.before(unnamed, replace(asked, model="another")).local
+    calibration = CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, jobs=("aaaaaaaaaaaaaaaa",))
+    held = CertificateStatus(
+        CertificateState.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model", model="big"))
+    )
+    asked = RequestedModel("s", named=False, jobs=frozenset(["aaaaaaaaaaaaaaaa"]), model="big")
+    assert routing_decision.decision_before(held, asked).local and routing_decision.decision_before(held, RequestedModel("s")).local
+    assert routing_decision.decision_before(held, replace(asked, model="another")).why == "another large model"
+    unnamed = CertificateStatus(CertificateState.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model")))
+    assert routing_decision.decision_before(unnamed, replace(asked, model="another")).local
 
 
 def test_an_answer_that_the_request_cuts_short_escalates() -> None:
-    held, cut = Standing(State.VALID, "for this test", paper()), Reply("yes", 0.9, piece=SimpleNamespace(finish="length"))
+    held, cut = (
+        CertificateStatus(CertificateState.VALID, "for this test", paper()),
+        Reply("yes", 0.9, piece=SimpleNamespace(finish="length")),
+    )
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
-        assert ruling.after(held, Wanted("s"), [cut], {name: 3}).told == f"no local answer ({name} cuts it short)"
-    assert ruling.after(held, Wanted("s"), [cut], {}).why != "no local answer"
+        assert (
+            routing_decision.decision_after(held, RequestedModel("s"), [cut], {name: 3}).told == f"no local answer ({name} cuts it short)"
+        )
+    assert routing_decision.decision_after(held, RequestedModel("s"), [cut], {}).why != "no local answer"
 
 
 def test_it_decides_by_its_threshold(folder: Path) -> None:
     given(folder)
-    found = standing(folder, SUBJECT, NOW)
+    found = check_certificate(folder, SUBJECT, NOW)
     decisions = [found.decide(score, now=NOW) for score in (0.8, 1.0, 0.79999, 0.0, math.nan, math.inf)]
     assert [decision is Decision.ANSWER for decision in decisions] == [True, True, False, False, False, False]
     assert found.decide(0.9, "anything", NOW) is Decision.ANSWER  # there are no segments: all are alike
@@ -138,24 +145,31 @@ def test_it_decides_by_its_threshold(folder: Path) -> None:
 
 def test_segments_have_their_own_thresholds_and_unknown_ones_escalate(folder: Path) -> None:
     entries = tuple(
-        Answered(segment=name, threshold=at, n=500, answered=400, loss=4.0, bound=0.04) for name, at in (("a", 0.6), ("b", 0.9))
+        CertifiedSegment(segment=name, threshold=at, n=500, answered=400, loss=4.0, bound=0.04) for name, at in (("a", 0.6), ("b", 0.9))
     )
     given(folder, by="label", answering=entries)
-    found = standing(folder, SUBJECT, NOW)
+    found = check_certificate(folder, SUBJECT, NOW)
     asked = [("a", 0.7), ("b", 0.7), ("b", 0.95), ("c", 1.0), ("", 1.0), (None, 1.0)]
     assert [found.decide(score, name, NOW) is Decision.ANSWER for name, score in asked] == [True, False, True, False, False, False]
 
 
 def test_everything_that_does_not_hold_escalates_and_says_why(folder: Path) -> None:
-    other = Subject(name="support", id="ffffffffffff", sha256="e" * 64, base_sha256="b" * 64)
-    grown = Subject(name="support", id="ffffffffffff", sha256="e" * 64, base_sha256="f" * 64)
-    seen = [standing(folder, SUBJECT, NOW)]
+    other = CertifiedBundle(name="support", id="ffffffffffff", sha256="e" * 64, base_sha256="b" * 64)
+    grown = CertifiedBundle(name="support", id="ffffffffffff", sha256="e" * 64, base_sha256="f" * 64)
+    seen = [check_certificate(folder, SUBJECT, NOW)]
     given(folder)
-    seen += [standing(folder, other, NOW), standing(folder, grown, NOW), standing(folder, SUBJECT, NOW - DAY)]
-    seen += [standing(folder, SUBJECT, NOW + 90 * DAY)]
+    seen += [check_certificate(folder, other, NOW), check_certificate(folder, grown, NOW), check_certificate(folder, SUBJECT, NOW - DAY)]
+    seen += [check_certificate(folder, SUBJECT, NOW + 90 * DAY)]
     revocation.revoke(folder, paper().id, "too many errors", NOW)
-    seen += [standing(folder, SUBJECT, NOW)]
-    assert [found.state for found in seen] == [State.NONE, State.BUNDLE, State.BASE, State.EARLY, State.EXPIRED, State.REVOKED]
+    seen += [check_certificate(folder, SUBJECT, NOW)]
+    assert [found.state for found in seen] == [
+        CertificateState.NONE,
+        CertificateState.BUNDLE,
+        CertificateState.BASE,
+        CertificateState.EARLY,
+        CertificateState.EXPIRED,
+        CertificateState.REVOKED,
+    ]
     assert all(found.decide(1.0, now=NOW) is Decision.ESCALATE and found.why and not found.valid for found in seen)
     assert "too many errors" in seen[-1].why
 
@@ -178,13 +192,13 @@ def test_everything_that_does_not_hold_escalates_and_says_why(folder: Path) -> N
 )
 def test_a_damaged_file_does_not_hold(folder: Path, content: bytes) -> None:
     papers.place(folder).write_bytes(content)
-    found = standing(folder, SUBJECT, NOW)
-    assert (found.state, found.decide(1.0, now=NOW)) == (State.DAMAGED, Decision.ESCALATE)
+    found = check_certificate(folder, SUBJECT, NOW)
+    assert (found.state, found.decide(1.0, now=NOW)) == (CertificateState.DAMAGED, Decision.ESCALATE)
 
 
 def test_a_folder_in_its_place_does_not_hold(folder: Path) -> None:
     papers.place(folder).mkdir()
-    assert standing(folder, SUBJECT, NOW).state is State.DAMAGED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.DAMAGED
 
 
 def test_no_field_can_be_edited(folder: Path) -> None:
@@ -200,12 +214,12 @@ def test_no_field_can_be_edited(folder: Path) -> None:
             holder = holder[step]
         holder[path[-1]] = altered(holder[path[-1]])
         file.write_text(json.dumps(facts), encoding="utf-8")
-        state = standing(folder, SUBJECT, NOW).state
+        state = check_certificate(folder, SUBJECT, NOW).state
         edits += 1
-        assert state in (State.UNSIGNED, State.DAMAGED), path
+        assert state in (CertificateState.UNSIGNED, CertificateState.DAMAGED), path
     assert edits >= 28
     file.write_text(json.dumps(whole), encoding="utf-8")
-    assert standing(folder, SUBJECT, NOW).valid
+    assert check_certificate(folder, SUBJECT, NOW).valid
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -227,10 +241,10 @@ def test_another_machines_key_is_not_trusted_until_it_is_told_to_be(folder: Path
     published = own_home / "keys" / "certificate.pub"
     elsewhere = own_home.parent / "elsewhere"
     monkeypatch.setenv("SMIDGEN_HOME", str(elsewhere))
-    assert standing(folder, SUBJECT, NOW).state is State.UNSIGNED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.UNSIGNED
     (elsewhere / "keys" / "trusted").mkdir(parents=True)
     (elsewhere / "keys" / "trusted" / "builder.pub").write_bytes(published.read_bytes())
-    assert standing(folder, SUBJECT, NOW).valid
+    assert check_certificate(folder, SUBJECT, NOW).valid
     assert not (elsewhere / "keys" / "certificate.pem").exists()  # looking makes no key
 
 
@@ -241,7 +255,7 @@ def test_a_trusted_key_of_an_unknown_kind_is_passed_over(folder: Path, own_home:
     strange = bytes.fromhex("3010" + "3007" + "06032a0304" + "0500" + "0305" + "00deadbeef")
     pem = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(strange).decode()}\n-----END PUBLIC KEY-----\n"
     (own_home / "keys" / "trusted" / "strange.pub").write_text(pem, encoding="ascii")
-    assert standing(folder, SUBJECT, NOW).valid
+    assert check_certificate(folder, SUBJECT, NOW).valid
 
 
 def test_a_stranger_who_signs_properly_is_not_believed(folder: Path) -> None:
@@ -249,7 +263,7 @@ def test_a_stranger_who_signs_properly_is_not_believed(folder: Path) -> None:
     stranger = Ed25519PrivateKey.generate()
     named = paper().model_copy(update={"key": signing.public(stranger)})
     papers.write(named.model_copy(update={"signature": signing.sign(stranger, named.content)}), folder)
-    assert standing(folder, SUBJECT, NOW).state is State.UNSIGNED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.UNSIGNED
     raw = stranger.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     assert raw not in (signing.folder() / "certificate.pub").read_bytes()
 
@@ -277,10 +291,10 @@ def test_one_record_of_a_revocation_is_enough(folder: Path, own_home: Path) -> N
     beside = revocation.place(folder)
     kept = beside.read_bytes()
     beside.unlink()
-    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.REVOKED
     beside.write_bytes(kept)
     (own_home / "revocations" / f"{signed.id}.json").unlink()
-    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.REVOKED
 
 
 def test_writing_the_certificate_again_does_not_bring_it_back(folder: Path) -> None:
@@ -288,9 +302,9 @@ def test_writing_the_certificate_again_does_not_bring_it_back(folder: Path) -> N
     revocation.revoke(folder, signed.id, "drift", NOW)
     papers.place(folder).unlink()
     papers.write(signed, folder)
-    assert standing(folder, SUBJECT, NOW).state is State.REVOKED
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.REVOKED
     given(folder, id="0" * 31 + "2")
-    assert standing(folder, SUBJECT, NOW).valid
+    assert check_certificate(folder, SUBJECT, NOW).valid
 
 
 def test_a_second_revocation_changes_nothing_and_others_are_added(folder: Path) -> None:
@@ -307,8 +321,8 @@ def test_a_record_that_cannot_be_read_revokes(folder: Path, own_home: Path, cont
     file = revocation.place(folder) if where == "beside" else own_home / "revocations" / f"{signed.id}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content)
-    found = standing(folder, SUBJECT, NOW)
-    assert found.state is State.REVOKED and "cannot be read" in found.why
+    found = check_certificate(folder, SUBJECT, NOW)
+    assert found.state is CertificateState.REVOKED and "cannot be read" in found.why
 
 
 def test_a_damaged_record_beside_still_lets_a_revocation_be_written(folder: Path, own_home: Path) -> None:
@@ -322,8 +336,8 @@ def test_a_damaged_record_beside_still_lets_a_revocation_be_written(folder: Path
     "change",
     [
         {"answering": ()},
-        {"answering": (Answered(threshold=0.8, n=100, answered=90, loss=2.0, bound=0.06),)},
-        {"answering": (Answered(segment="a", threshold=0.8, n=100, answered=90, loss=2.0, bound=0.04),)},
+        {"answering": (CertifiedSegment(threshold=0.8, n=100, answered=90, loss=2.0, bound=0.06),)},
+        {"answering": (CertifiedSegment(segment="a", threshold=0.8, n=100, answered=90, loss=2.0, bound=0.04),)},
         {"valid_until": NOW},
         {"created": datetime(2026, 6, 1)},
         {"alpha": 1.0},

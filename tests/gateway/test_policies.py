@@ -10,44 +10,45 @@ import pytest
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
-from smidgen.gateway import address, ruling
-from smidgen.gateway.crossing import down, marks, plain, up
-from smidgen.gateway.patience import Patience
+from smidgen.gateway import routing_decision, upstreams
+from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
+from smidgen.gateway.eligibility import CHAT, COMPLETIONS, joined, text_of, why_ineligible
+from smidgen.gateway.headers import answer_headers, header_text, reply_headers, upstream_headers
 from smidgen.gateway.request_body import parsed, with_model
-from smidgen.gateway.ruling import Ruling
-from smidgen.gateway.standing import Standing, State
-from smidgen.gateway.suited import CHAT, COMPLETIONS, joined, text_of, unsuited
-from smidgen.gateway.wanted import Wanted, wanted
+from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision, requested_model
+from smidgen.gateway.upstreams import RetryPolicy
 
 
 def test_a_models_name_is_a_bundle_a_quality_or_neither() -> None:
     bundles = {"support", "a@b", "x@0.5"}
-    asked = {name: wanted(name, bundles) for name in ("support", "support@0.95", "a@b", "a@b@1", "x@0.5", "gpt", "gpt@0.9", "", "@0.9")}
+    asked = {
+        name: requested_model(name, bundles) for name in ("support", "support@0.95", "a@b", "a@b@1", "x@0.5", "gpt", "gpt@0.9", "", "@0.9")
+    }
     assert asked == {
-        "support": Wanted("support"),
-        "support@0.95": Wanted("support", 0.95),
-        "a@b": Wanted("a@b"),
-        "a@b@1": Wanted("a@b", 1.0),
-        "x@0.5": Wanted("x@0.5"),
+        "support": RequestedModel("support"),
+        "support@0.95": RequestedModel("support", 0.95),
+        "a@b": RequestedModel("a@b"),
+        "a@b@1": RequestedModel("a@b", 1.0),
+        "x@0.5": RequestedModel("x@0.5"),
         "gpt": None,
         "gpt@0.9": None,
         "": None,
         "@0.9": None,
     }
-    assert wanted(None, bundles) is None and wanted(["support"], bundles) is None
+    assert requested_model(None, bundles) is None and requested_model(["support"], bundles) is None
     for name in ("support@0", "support@-1", "support@1.01", "support@inf", "support@nan", "support@x"):
         with pytest.raises(RequestError, match=r"support@0\.95"):
-            wanted(name, bundles)
+            requested_model(name, bundles)
 
 
 def test_a_quality_is_the_share_that_agrees() -> None:
-    assert Wanted("s", 0.95).allows(0.05) and not Wanted("s", 0.95).allows(0.0501)
-    assert Wanted("s").allows(0.9) and not Wanted("s", 1.0).allows(0.001)
+    assert RequestedModel("s", 0.95).allows(0.05) and not RequestedModel("s", 0.95).allows(0.0501)
+    assert RequestedModel("s").allows(0.9) and not RequestedModel("s", 1.0).allows(0.001)
 
 
 def test_a_client_raises_the_operators_quality_and_does_not_lower_it() -> None:
     asked = [(0.9, 0.99), (0.99, 0.9), (None, 0.9), (0.9, None), (None, None)]
-    assert [Wanted("s", named).at_least(floor).quality for named, floor in asked] == [0.99, 0.99, 0.9, 0.9, None]
+    assert [RequestedModel("s", named).at_least(floor).quality for named, floor in asked] == [0.99, 0.99, 0.9, 0.9, None]
 
 
 @pytest.mark.parametrize(
@@ -102,11 +103,11 @@ def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "image_url": "y"}]}]},
         {"messages": [{"role": "user", "content": "x", "audio": {"id": "y"}}]},
     ]
-    assert [unsuited(CHAT, {**one, **more}) for more in good] == [None] * 8
-    assert [more for more in bad if unsuited(CHAT, {**one, **more}) is None] == [{"n": True}]
-    assert unsuited(CHAT, {**one, "store": True}) == "the completion is to be stored"
-    assert unsuited(COMPLETIONS, {"prompt": "x"}) is None
-    assert unsuited(COMPLETIONS, {"prompt": [1, 2]}) and unsuited(COMPLETIONS, {"prompt": "x", "echo": True})
+    assert [why_ineligible(CHAT, {**one, **more}) for more in good] == [None] * 8
+    assert [more for more in bad if why_ineligible(CHAT, {**one, **more}) is None] == [{"n": True}]
+    assert why_ineligible(CHAT, {**one, "store": True}) == "the completion is to be stored"
+    assert why_ineligible(COMPLETIONS, {"prompt": "x"}) is None
+    assert why_ineligible(COMPLETIONS, {"prompt": [1, 2]}) and why_ineligible(COMPLETIONS, {"prompt": "x", "echo": True})
 
 
 def test_the_text_of_a_request_is_that_of_its_own_face() -> None:
@@ -114,19 +115,19 @@ def test_the_text_of_a_request_is_that_of_its_own_face() -> None:
     chats = [("hello", "hello"), (pieces, "one\ntwo"), ("", "")]
     for content, said in chats:
         body = {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": content}], "prompt": ""}
-        assert unsuited(CHAT, body) is None and text_of(CHAT, body) == said
+        assert why_ineligible(CHAT, body) is None and text_of(CHAT, body) == said
     assert len(chats) == 3
     completion = {"prompt": "hello", "messages": None}
-    assert unsuited(COMPLETIONS, completion) is None and text_of(COMPLETIONS, completion) == "hello"
+    assert why_ineligible(COMPLETIONS, completion) is None and text_of(COMPLETIONS, completion) == "hello"
     assert joined(["one", "", "two"]) == "one\ntwo" and joined([]) == ""
 
 
 def test_no_answer_or_several_or_one_without_a_score_never_stay_here() -> None:
-    none = Standing(State.NONE, "none")
-    assert ruling.before(none, Wanted("s")).why == "no certificate"
-    assert ruling.before(Standing(State.VALID, "odd"), Wanted("s")).why == "no certificate"
-    assert ruling.after(none, Wanted("s"), [Reply("yes", 1.0)], {}).why == "no certificate"
-    assert not Ruling(why="x").local
+    none = CertificateStatus(CertificateState.NONE, "none")
+    assert routing_decision.decision_before(none, RequestedModel("s")).why == "no certificate"
+    assert routing_decision.decision_before(CertificateStatus(CertificateState.VALID, "odd"), RequestedModel("s")).why == "no certificate"
+    assert routing_decision.decision_after(none, RequestedModel("s"), [Reply("yes", 1.0)], {}).why == "no certificate"
+    assert not RoutingDecision(why="x").local
 
 
 def test_headers_that_are_of_one_connection_stay_there() -> None:
@@ -138,9 +139,9 @@ def test_headers_that_are_of_one_connection_stay_there() -> None:
         (b"Authorization", b"mine"),
         (b"x-two", b"2"),
     ]
-    assert up(sent, None, own_authorization=True) == [(b"authorization", b"mine"), (b"x-two", b"2")]
-    assert up(sent, None, own_authorization=False) == [(b"x-two", b"2")]
-    assert up(sent, "key", own_authorization=True) == [(b"x-two", b"2"), (b"authorization", b"Bearer key")]
+    assert upstream_headers(sent, None, own_authorization=True) == [(b"authorization", b"mine"), (b"x-two", b"2")]
+    assert upstream_headers(sent, None, own_authorization=False) == [(b"x-two", b"2")]
+    assert upstream_headers(sent, "key", own_authorization=True) == [(b"x-two", b"2"), (b"authorization", b"Bearer key")]
     back = [
         (b"Transfer-Encoding", b"chunked"),
         (b"Access-Control-Allow-Origin", b"*"),
@@ -148,26 +149,26 @@ def test_headers_that_are_of_one_connection_stay_there() -> None:
         (b"X-Request-Id", b"r"),
         (b"a", b"b"),
     ]
-    assert down(back) == [(b"x-upstream-request-id", b"r"), (b"a", b"b")]
+    assert reply_headers(back) == [(b"x-upstream-request-id", b"r"), (b"a", b"b")]
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"api-key", b"X-Api-Key", b"x-goog-api-key"])
 def test_a_clients_own_key_goes_where_it_may_in_whichever_header_it_is(name: bytes) -> None:
     given = [(name, b"mine"), (b"content-type", b"application/json")]
-    assert up(given, None, own_authorization=True) == [(name.lower(), b"mine"), given[1]]
-    assert up(given, None, own_authorization=False) == given[1:]
-    assert up(given, "ours", own_authorization=True) == [given[1], (b"authorization", b"Bearer ours")]
+    assert upstream_headers(given, None, own_authorization=True) == [(name.lower(), b"mine"), given[1]]
+    assert upstream_headers(given, None, own_authorization=False) == given[1:]
+    assert upstream_headers(given, "ours", own_authorization=True) == [given[1], (b"authorization", b"Bearer ours")]
 
 
 def test_marks_are_one_line_of_ascii() -> None:
-    said = dict(marks("upstream", "m\r\nx: y\u20ac", Ruling(why="score", detail="low\n", score=0.25)))
+    said = dict(answer_headers("upstream", "m\r\nx: y\u20ac", RoutingDecision(why="score", detail="low\n", score=0.25)))
     assert said[b"x-smidgen-model"] == b"m??x: y?" and said[b"x-smidgen-escalated"] == b"score (low?)"
     assert said[b"x-smidgen-score"] == b"0.250000" and b"x-smidgen-certificate" not in said
-    assert len(plain("x" * 1000)) == 200
+    assert len(header_text("x" * 1000)) == 200
 
 
 def test_waits_double_within_the_total_and_honour_what_is_asked() -> None:
-    patient = Patience(tries=4, first=1.0, longest=3.0, total=10.0, chance=random.Random(0))
+    patient = RetryPolicy(tries=4, first=1.0, longest=3.0, total=10.0, chance=random.Random(0))
     waits = [patient.wait(tried, None, 0.0) for tried in (1, 2, 3, 4)]
     assert waits[3] is None
     assert [low <= (wait or 0) <= high for wait, low, high in zip(waits, (0.5, 1.0, 1.5), (1.0, 2.0, 3.0), strict=False)] == [True] * 3
@@ -190,12 +191,12 @@ def test_waits_double_within_the_total_and_honour_what_is_asked() -> None:
 )
 def test_an_upstreams_url_is_plain_http_and_no_secret_is_repeated(url: str) -> None:
     with pytest.raises(InputError) as caught:
-        address.checked(url)
+        upstreams.checked_url(url)
     assert "hush" not in str(caught.value)
 
 
 def test_an_origin_is_scheme_host_and_port() -> None:
-    assert address.checked("https://API.example.com/v1/") == "https://API.example.com/v1"
-    assert address.origin("https://API.example.com/v1") == address.origin("https://api.example.com:443/other")
-    assert address.origin("http://a") != address.origin("https://a")
-    assert address.is_local("http://[::1]:8000/v1") and not address.is_local("http://localhost.example")
+    assert upstreams.checked_url("https://API.example.com/v1/") == "https://API.example.com/v1"
+    assert upstreams.origin("https://API.example.com/v1") == upstreams.origin("https://api.example.com:443/other")
+    assert upstreams.origin("http://a") != upstreams.origin("https://a")
+    assert upstreams.is_local("http://[::1]:8000/v1") and not upstreams.is_local("http://localhost.example")

@@ -8,9 +8,8 @@ from typing import Any, get_args
 import pytest
 from tests.gateway.states import states
 
-from smidgen.core.answer_state import AnswerState
-from smidgen.gateway.answer_reading import Reading, Usage
-from smidgen.gateway.answer_text import said
+from smidgen.core.replies import AnswerState
+from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, read_answer
 
 SSE = "text/event-stream"
 REASONING = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "thinking"}], "content": []}
@@ -86,10 +85,10 @@ def test_every_state_is_met() -> None:
 
 def test_the_text_is_what_the_message_says_and_nothing_that_stands_beside_it() -> None:
     for kind, body in (whole(REASONING, text("la", "te")), stream("la", "te", last=response(REASONING, text("late")))):
-        found = said(kind, body)
+        found = read_answer(kind, body)
         assert (found.text, found.state, found.finish) == ("late", "whole", "completed")
         assert (found.tokens_in, found.tokens_out) == (4, 6)
-    cut = said(*whole(text("la"), status="incomplete"))
+    cut = read_answer(*whole(text("la"), status="incomplete"))
     assert (cut.text, cut.state, cut.tokens_out) == (None, "cut", 6)
 
 
@@ -97,12 +96,12 @@ def test_all_that_was_written_counts_for_what_it_cost() -> None:
     reasoned = {"type": "response.reasoning_summary_text.delta", "delta": "hm"}
     called = {"type": "response.function_call_arguments.delta", "delta": "{}"}
     kind, body = stream("für", between=(reasoned, called))
-    reading = Reading(kind)
+    reading = AnswerReader(kind)
     reading.feed(body)
     reading.end()
     assert (reading.written, reading.events, reading.text, reading.ended, reading.usage) == (8, 3, "für", False, None)
     kind, body = whole(REASONING, CALL, text("für"))
-    reading = Reading(kind)
+    reading = AnswerReader(kind)
     reading.feed(body)
     reading.end()
-    assert (reading.written, reading.text, reading.ended, reading.usage) == (14, "für", True, Usage(4, 6))
+    assert (reading.written, reading.text, reading.ended, reading.usage) == (14, "für", True, AnswerUsage(4, 6))

@@ -9,7 +9,7 @@ import pytest
 from tests.upstream_stub import chunk
 
 from smidgen.gateway.request_body import with_value
-from smidgen.gateway.stream_usage import Uncounted, wishing
+from smidgen.gateway.stream_usage import UsageEventFilter, asking_for_usage
 
 CHAT = b"/chat/completions"
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":4}}\n\n'
@@ -17,7 +17,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def wished(body: bytes, tail: bytes = CHAT) -> bytes | None:
-    return wishing(tail, body, json.loads(body))
+    return asking_for_usage(tail, body, json.loads(body))
 
 
 def test_the_wish_is_all_that_is_changed() -> None:
@@ -42,7 +42,7 @@ def test_other_paths_say_it_unasked() -> None:
 
 
 def passed(stream: bytes, size: int) -> bytes:
-    change = Uncounted()
+    change = UsageEventFilter()
     return b"".join(change.take(stream[at : at + size]) for at in range(0, len(stream), size)) + change.rest()
 
 
@@ -71,7 +71,7 @@ def test_whatever_else_an_event_says_goes_on(event: Any) -> None:
 
 
 def test_no_event_waits_for_the_next_and_none_without_end_is_kept() -> None:
-    change = Uncounted()
+    change = UsageEventFilter()
     assert change.take(chunk("a")) == chunk("a") and change.take(chunk("b")[:20]) == b"" and change.take(chunk("b")[20:]) == chunk("b")
     assert len(change.take(b"x" * 1_000_001)) == 1_000_001
     for broken in (b'data: {"usage"', b'data: "usage" \xff\n\n', b"data: " + b"[" * 100_000 + b'"usage"\n\n'):

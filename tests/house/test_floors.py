@@ -11,8 +11,8 @@ import pytest
 from .conftest import Fresh
 
 ROOMS = (
-    "core", "parts", "store", "machine", "stats", "tasks", "data", "bases", "students", "compress", "judge", "bundles", "engines",
-    "gateway", "watch", "flows", "cli", "server",
+    "core", "parts", "store", "machine", "gguf", "stats", "text", "tasks", "data", "bases", "students", "compress", "judge", "bundles",
+    "engines", "gateway", "usage", "privacy", "watch", "flows", "cli", "server",
 )  # fmt: skip
 
 
@@ -60,5 +60,5 @@ def test_only_parts_imports_by_name(root: Path) -> None:
         for file in (root / "src" / "smidgen").rglob("*.py")
         if "import_module(" in file.read_text(encoding="utf-8")
     )
-    assert [user for user in users if not user.startswith("parts/")] == ["cli/checkup.py"]
+    assert [user for user in users if not user.startswith("parts/")] == ["cli/doctor.py"]
     assert len(users) >= 2

@@ -33,7 +33,9 @@ def test_the_command_line_opens_without_heavy_rooms(fresh: Fresh) -> None:
 
 def test_near_texts_are_found_without_torch(fresh: Fresh) -> None:
     """What `serve --cache semantic` opens: the starter encoder, in an engine."""
-    modules = loaded(fresh, "from smidgen.flows.likeness import opened; assert opened()('where is my parcel') is not None")
+    modules = loaded(
+        fresh, "from smidgen.flows.embedding import open_cache_encoder; assert open_cache_encoder()('where is my parcel') is not None"
+    )
     assert {"smidgen", "onnxruntime"} <= modules
     assert sorted(modules & {"torch", "transformers", "sklearn", "scipy"}) == []
 
@@ -42,7 +44,7 @@ def test_serving_never_loads_torch(fresh: Fresh, bundle: Path) -> None:
     """Open a real bundle, make the whole HTTP application, answer through both: nothing of training is in memory."""
     code = f"""
 from smidgen.cli import serve, predict, eval as evaluation, chat
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 from smidgen.server.app import create_app
 from fastapi.testclient import TestClient
 model = load({str(bundle)!r}, threads=1)

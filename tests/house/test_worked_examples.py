@@ -73,7 +73,7 @@ def test_a_dropped_task_is_found_by_everything(source: Path, reviews: Path, tmp_
     assert 0.0 <= report["metrics"]["within_one"]["value"] <= 1.0
     code = f"""
 from fastapi.testclient import TestClient
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 from smidgen.server.app import create_app
 model = load({str(model)!r}, threads=1)
 with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:

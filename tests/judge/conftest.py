@@ -5,12 +5,11 @@ import pytest
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.judge import cost, learning_curve, parity, quality
-from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge import classifier_sections, cost_estimate, learning_curve, parity
+from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Environment, Measured, Speed, TrainingFacts, measured
-from smidgen.judge.student_facts import StudentFacts
-from smidgen.stats import classification
+from smidgen.judge.sections import BuildAlternative, Environment, Measured, SpeedFacts, StudentFacts, TrainingFacts, measured
+from smidgen.stats import classification_metrics
 
 
 def simulate(labels, n, right=0.92, seed=0, text="text {} about {}"):
@@ -30,7 +29,7 @@ def simulate(labels, n, right=0.92, seed=0, text="text {} about {}"):
 
 def metrics_of(rows, replies, labels):
     gold, got = [row.output for row in rows], [reply.output for reply in replies]
-    return {"accuracy": classification.accuracy(gold, got), "macro_f1": classification.macro_f1(gold, got, labels)}
+    return {"accuracy": classification_metrics.accuracy(gold, got), "macro_f1": classification_metrics.macro_f1(gold, got, labels)}
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def make_report():
         _, weaker = simulate(labels, n, right=0.8)
         metrics = metrics_of(rows, replies, labels)
         form = {"labels": labels, "multi_label": False, "temperature": 1.3}
-        sections = quality.classifier_sections(rows, replies, form, metrics, uncalibrated=replies, train=rows * 3)
+        sections = classifier_sections.classifier_sections(rows, replies, form, metrics, uncalibrated=replies, train=rows * 3)
         shown = measured(metrics["accuracy"])
         lower = Measured(value=shown.value - 0.05, low=shown.low - 0.05, high=shown.high - 0.05, n=shown.n)
         given = {
@@ -54,18 +53,20 @@ def make_report():
             "task": "classify",
             "created": "2026-11-25T10:00:00Z",
             "command": "smidgen build --task classify --data train.csv",
-            "data": quality.data_facts(rows, rows[:40], rows, form, sha256="ab" * 32, licence="CC-BY-4.0"),
+            "data": classifier_sections.data_facts(rows, rows[:40], rows, form, sha256="ab" * 32, licence="CC-BY-4.0"),
             "student": StudentFacts(kind="encoder", base="a base", chosen_because="It was the best within 2 ms."),
-            "baseline": quality.baseline("TF-IDF and a linear model", rows, replies, weaker, metrics_of(rows, weaker, labels), 23.0),
+            "baseline": classifier_sections.baseline(
+                "TF-IDF and a linear model", rows, replies, weaker, metrics_of(rows, weaker, labels), 23.0
+            ),
             "alternatives": (
-                Alternative(name="encoder, int8", accuracy=shown, latency_ms_p50=1.3, size_mb=23.0, chosen=True),
-                Alternative(name="encoder, fp32", accuracy=shown, latency_ms_p50=2.0, size_mb=91.0, why_not="slower"),
-                Alternative(name="static", accuracy=lower, latency_ms_p50=0.05, size_mb=7.0, why_not="5 points behind"),
+                BuildAlternative(name="encoder, int8", accuracy=shown, latency_ms_p50=1.3, size_mb=23.0, chosen=True),
+                BuildAlternative(name="encoder, fp32", accuracy=shown, latency_ms_p50=2.0, size_mb=91.0, why_not="slower"),
+                BuildAlternative(name="static", accuracy=lower, latency_ms_p50=0.05, size_mb=7.0, why_not="5 points behind"),
             ),
             "parity": parity.compare(rows, replies, replies, settings=GateSettings()),
-            "speed": Speed(latency_ms_p50=1.3, latency_ms_p99=1.9, texts_per_second=1330, batch=32, size_mb=23.0, peak_memory_mb=160),
+            "speed": SpeedFacts(latency_ms_p50=1.3, latency_ms_p99=1.9, texts_per_second=1330, batch=32, size_mb=23.0, peak_memory_mb=160),
             "training": TrainingFacts(seconds=88.0, energy_wh=0.5, energy_method="estimate: 10 W a busy core"),
-            "cost": cost.estimate(*cost.tokens([row.input for row in rows], labels), texts_per_second=1330),
+            "cost": cost_estimate.estimate(*cost_estimate.tokens([row.input for row in rows], labels), texts_per_second=1330),
             "learning_curve": learning_curve.learn(
                 [(n, 0.96 - 1.1 * n**-0.5) for n in (200, 400, 800, 1600, 3200)], per_class=sections["per_class"]
             ),

@@ -4,30 +4,30 @@ import datetime
 
 import pytest
 
-from smidgen.judge import cost
+from smidgen.judge import cost_estimate
 
 
 def test_cost_by_hand():
-    found = cost.estimate(500, 10, texts_per_second=1000, machine_usd_per_hour=0.36, busy=0.5)
+    found = cost_estimate.estimate(500, 10, texts_per_second=1000, machine_usd_per_hour=0.36, busy=0.5)
     # A million texts at 500 a second, half the time idle: 2,000 s of 0.36 dollars an hour.
     assert found.own_usd_per_million_texts == pytest.approx(0.2)
     for model in found.models:
         assert model.usd_per_million_texts == pytest.approx(500 * model.input_usd + 10 * model.output_usd)
     assert [m.usd_per_million_texts for m in found.models] == sorted((m.usd_per_million_texts for m in found.models), reverse=True)
     assert "500 tokens in" in found.assumption and "0.36 dollars an hour" in found.assumption
-    assert cost.estimate(500, 10, texts_per_second=None).own_usd_per_million_texts is None
+    assert cost_estimate.estimate(500, 10, texts_per_second=None).own_usd_per_million_texts is None
 
 
 def test_tokens_grow_with_texts_and_labels():
-    short, out = cost.tokens(["abcd" * 10], ["refund", "invoice"])
+    short, out = cost_estimate.tokens(["abcd" * 10], ["refund", "invoice"])
     assert short == pytest.approx(60 + 10 + (6 / 4 + 1) + (7 / 4 + 1))
     assert out == pytest.approx(6.5 / 4 + 1)
-    assert cost.tokens([("abcd" * 10, "efgh" * 10)], ["refund", "invoice"])[0] > short
-    assert cost.tokens([], [])[1] >= 1
+    assert cost_estimate.tokens([("abcd" * 10, "efgh" * 10)], ["refund", "invoice"])[0] > short
+    assert cost_estimate.tokens([], [])[1] >= 1
 
 
 def test_the_price_file_names_its_sources():
-    table = cost.prices()
+    table = cost_estimate.packaged_prices()
     as_of = datetime.date.fromisoformat(table["as_of"])
     assert len(table["models"]) >= 10
     assert len({entry["name"] for entry in table["models"]}) == len(table["models"])

@@ -6,8 +6,8 @@ from typing import Any
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.judge.extraction import extraction_sections, mistakes
-from smidgen.judge.quality import data_facts
+from smidgen.judge.classifier_sections import data_facts
+from smidgen.judge.span_sections import extraction_sections, mistakes
 from smidgen.tasks.extract import ExtractSettings, part
 
 TEXT = "Order FH-1 of 3 May."

@@ -5,11 +5,11 @@ from __future__ import annotations
 from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.judge.filling import filling_sections, mistakes
+from smidgen.judge.classifier_sections import data_facts
+from smidgen.judge.field_sections import filling_sections, mistakes
 from smidgen.judge.page import render, sections
-from smidgen.judge.quality import data_facts
 from smidgen.judge.report import Report
-from smidgen.judge.student_facts import StudentFacts
+from smidgen.judge.sections import StudentFacts
 
 FORM = {
     "schema": {

@@ -8,18 +8,17 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from tests.usage.test_break_even import CASE
 
-from smidgen.judge.break_even import Case, reckon
+from smidgen.judge.charts.axes import standalone
 from smidgen.judge.charts.months import draw
-from smidgen.judge.charts.standalone import standalone
-
-from .test_break_even import CASE
+from smidgen.usage.break_even import CostCase, compute_break_even
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def chart(case: Case, model: str = "Claude Haiku 5.5") -> ElementTree.Element:
-    return ElementTree.fromstring(standalone(draw(reckon(case), model, "100,000 requests a month", "small print")))
+def chart(case: CostCase, model: str = "Claude Haiku 5.5") -> ElementTree.Element:
+    return ElementTree.fromstring(standalone(draw(compute_break_even(case), model, "100,000 requests a month", "small print")))
 
 
 def texts(svg: ElementTree.Element) -> list[tuple[float, float, str, str]]:
@@ -72,7 +71,7 @@ def test_a_note_that_would_lie_on_a_line_is_left_out() -> None:
         replace(CASE, requests=10**12, growth=1.0, months=120),
     ],
 )
-def test_labels_do_not_meet(case: Case) -> None:
+def test_labels_do_not_meet(case: CostCase) -> None:
     svg = chart(case, "A large model with a very long name indeed")
     names = sorted((height, left, text) for left, height, text, kind in texts(svg) if kind.startswith("label "))
     heights = [height for height, _, text in names if not text.startswith("month ")]

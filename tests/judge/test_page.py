@@ -6,12 +6,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-from smidgen.judge import cost, page, phrases, side_by_side, texts
-from smidgen.judge.break_even import Case, reckon
+from smidgen.core import quantities
+from smidgen.judge import cost_estimate, page, wording, writer_wording
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, AtRisk, Baseline, Delta, Measured, Sample, Stated
-from smidgen.judge.student_facts import StudentFacts
-from smidgen.judge.teacher_facts import TeacherFacts
+from smidgen.judge.sections import (
+    AtRisk,
+    BaselineFacts,
+    BuildAlternative,
+    Delta,
+    Measured,
+    Stated,
+    StudentFacts,
+    TeacherFacts,
+    WrittenSample,
+)
+from smidgen.usage.break_even import CostCase, compute_break_even
 
 from . import writers
 
@@ -149,7 +158,7 @@ def test_a_writer_has_sections_of_its_own():
 
 
 def test_what_a_writer_makes_up_is_marked_and_what_it_leaves_out_is_named():
-    sample = Sample(
+    sample = WrittenSample(
         text="name: Oak stool; colour: red; care: wipe clean",
         wanted=("A red stool.",),
         got="A Blue stool, blueish, in <b>oak</b>.",
@@ -158,36 +167,38 @@ def test_what_a_writer_makes_up_is_marked_and_what_it_leaves_out_is_named():
         missing=(Stated(key="colour", value="red"),),
         unsupported=(Stated(key="colour", value="blue"), Stated(key="family", value="yes")),
     )
-    shown = side_by_side.shown(sample, checked=True)
+    shown = page.shown_sample(sample, checked=True)
     assert shown.written == "A <mark>Blue</mark> stool, blueish, in &lt;b&gt;oak&lt;/b&gt;."
     assert shown.elsewhere == (Stated(key="family", value="yes"),)
     assert [(fact.key, fact.missed) for fact in shown.given] == [("name", False), ("colour", True), ("care", False)]
-    assert side_by_side.shown(sample, checked=False).given == ()
+    assert page.shown_sample(sample, checked=False).given == ()
     made = writers.report(samples=(sample,))
     assert "made up: family <b>yes</b>" in page.render(made)
 
 
 def test_samples_span_what_is_usual_before_they_are_folded():
     made = writers.report()
-    usual, weakest = side_by_side.usual(made.samples), side_by_side.weakest(made.samples)
+    usual, weakest = page.usual(made.samples), page.weakest(made.samples)
     assert len(usual) == 12 and len(weakest) == 6
     grades = [sample.grade for sample in usual]
     assert grades[:4] == sorted(grades[:4], reverse=True) and grades[0] == max(grades)
     assert max(sample.grade for sample in weakest) <= min(grades)
     perfect = [sample.model_copy(update={"grade": 1.0}) for sample in made.samples]
-    assert side_by_side.weakest(perfect) == [] and len(side_by_side.usual(perfect)) == 12
+    assert page.weakest(perfect) == [] and len(page.usual(perfect)) == 12
 
 
 def test_the_base_is_not_blamed_for_what_it_does_better():
     made = writers.report()
-    assert "The base makes something up" in texts.verdict(made)[1]
+    assert "The base makes something up" in writer_wording.verdict(made)[1]
     better = {**made.baseline.metrics, "unsupported": Measured(value=0.0, low=0.0, high=0.1, n=300)}
-    assert "makes something up" not in texts.verdict(writers.report(baseline=made.baseline.model_copy(update={"metrics": better})))[1]
+    assert (
+        "makes something up" not in writer_wording.verdict(writers.report(baseline=made.baseline.model_copy(update={"metrics": better})))[1]
+    )
 
 
 @pytest.mark.parametrize("made", ["report", "prose"])
 def test_text_of_a_writer_stays_text(made):
-    sample = Sample(text=ATTACK, wanted=(ATTACK,), got=ATTACK, grade=0.5, score=0.5, unsupported=(Stated(key=ATTACK, value=ATTACK),))
+    sample = WrittenSample(text=ATTACK, wanted=(ATTACK,), got=ATTACK, grade=0.5, score=0.5, unsupported=(Stated(key=ATTACK, value=ATTACK),))
     reader = Reader(page.render(getattr(writers, made)(samples=(sample,), name=ATTACK)))
     assert sum(tag == "script" for tag, _ in reader.seen) == 1 and "img" not in {tag for tag, _ in reader.seen}
     assert not [name for _, attributes in reader.seen for name in attributes if name.startswith("on")]
@@ -212,11 +223,11 @@ def test_charts_of_a_writer_are_in_grades():
 
 
 def change(low, value, high):
-    return Baseline(name="linear", seconds=23.0, change=Delta(low=low, value=value, high=high))
+    return BaselineFacts(name="linear", seconds=23.0, change=Delta(low=low, value=value, high=high))
 
 
 def prompted(low, value, high):
-    return Baseline(name="prompted", change=Delta(low=low, value=value, high=high))
+    return BaselineFacts(name="prompted", change=Delta(low=low, value=value, high=high))
 
 
 @pytest.mark.parametrize(
@@ -231,18 +242,18 @@ def prompted(low, value, high):
     ],
 )
 def test_the_verdict_on_a_writer_is_honest(baseline, worth, words):
-    found, sentence = texts.verdict(writers.report(baseline=baseline))
+    found, sentence = writer_wording.verdict(writers.report(baseline=baseline))
     assert found == worth and words in sentence
 
 
 def test_scores_that_tell_nothing_are_not_praised():
     told = writers.report()
-    assert "lifts the mean ROUGE-L" in texts.alone(told)
-    assert [round(choice.share, 1) for choice in texts.selected(told)] == pytest.approx([0.75, 0.5, 0.25], abs=0.1)
+    assert "lifts the mean ROUGE-L" in writer_wording.alone(told)
+    assert [round(choice.share, 1) for choice in writer_wording.selected(told)] == pytest.approx([0.75, 0.5, 0.25], abs=0.1)
     points = tuple(point.model_copy(update={"risk": 0.5, "risk_low": 0.4, "risk_high": 0.6}) for point in told.risk_coverage.points)
     flat = told.model_copy(update={"risk_coverage": told.risk_coverage.model_copy(update={"points": points})})
-    assert "do not tell its better texts from its worse" in texts.alone(flat)
-    assert texts.alone(told.model_copy(update={"risk_coverage": None})) == ""
+    assert "do not tell its better texts from its worse" in writer_wording.alone(flat)
+    assert writer_wording.alone(told.model_copy(update={"risk_coverage": None})) == ""
 
 
 @pytest.mark.parametrize(
@@ -257,23 +268,23 @@ def test_scores_that_tell_nothing_are_not_praised():
     ],
 )
 def test_the_verdict_is_honest(make_report, baseline, worth, words):
-    found, sentence = phrases.verdict(make_report(baseline=baseline))
+    found, sentence = wording.verdict(make_report(baseline=baseline))
     assert found == worth and words in sentence
 
 
 def test_a_simple_model_is_not_compared_with_itself(make_report):
-    alone = (Alternative(name="linear fp32", student="linear", chosen=True),)
+    alone = (BuildAlternative(name="linear fp32", student="linear", chosen=True),)
     made = make_report(baseline=change(-0.001, 0.0, 0.001), student=StudentFacts(kind="linear"), alternatives=alone)
-    worth, sentence = phrases.verdict(made)
+    worth, sentence = wording.verdict(made)
     assert worth == "open" and "the simple model itself (linear), as you asked. No language model was tried" in sentence
-    beside = (*alone, Alternative(name="encoder fp32", student="encoder", why_not="12 times slower"))
-    assert "1 other model was tried and not chosen" in phrases.verdict(made.model_copy(update={"alternatives": beside}))[1]
+    beside = (*alone, BuildAlternative(name="encoder fp32", student="encoder", why_not="12 times slower"))
+    assert "1 other model was tried and not chosen" in wording.verdict(made.model_copy(update={"alternatives": beside}))[1]
 
 
 def test_a_headline_that_is_no_accuracy_is_not_called_one(make_report):
     f1 = Measured(value=0.87, low=0.84, high=0.9, n=400)
     made = make_report(headline="f1", metrics={"f1": f1}, baseline=change(0.016, 0.024, 0.033), confusion=None, confusion_pairs=())
-    assert "F1 is 2.4 points above that of the simple model" in phrases.verdict(made)[1]
+    assert "F1 is 2.4 points above that of the simple model" in wording.verdict(made)[1]
     html = page.render(made)
     chart = html[html.index('<svg class="chart alternatives"') :]
     assert ">F1</text>" in chart[: chart.index("</svg>")] and ">F1</th>" in html
@@ -309,8 +320,8 @@ def test_the_cost_of_a_machine_is_that_of_the_command(make_report):
     """A machine is paid for by the month: the page names no cost of a million texts that only a machine at work all day would have."""
     made = make_report()
     told = Reader(page.render(made)).text
-    month = reckon(
-        Case(
+    month = compute_break_even(
+        CostCase(
             requests=1.0,
             growth=0.0,
             months=1,
@@ -318,15 +329,15 @@ def test_the_cost_of_a_machine_is_that_of_the_command(make_report):
             share_local=1.0,
             machine_usd_per_hour=made.cost.machine_usd_per_hour,
             texts_per_second=made.cost.texts_per_second,
-            busy=cost.BUSY,
+            busy=cost_estimate.BUSY,
             build_usd=0.0,
         )
     )
-    assert f"costs {phrases.dollars(month.months[0].slm_usd)} a month, busy or not" in told
+    assert f"costs {quantities.dollars(month.months[0].slm_usd)} a month, busy or not" in told
     assert page.cost_bars(made.cost)[-1]["cheaper_from"] == month.slm.from_requests
-    assert f"{phrases.large(month.slm.from_requests)} texts a month" in told.replace(" million", f"{phrases.NBSP}million")
-    assert f"{phrases.dollars(made.cost.own_usd_per_million_texts)} on" not in told and "This model your machine" not in told
-    assert page.own_month(cost.estimate(500, 10, texts_per_second=None)) is None
+    assert f"{quantities.large(month.slm.from_requests)} texts a month" in told.replace(" million", f"{quantities.NBSP}million")
+    assert f"{quantities.dollars(made.cost.own_usd_per_million_texts)} on" not in told and "This model your machine" not in told
+    assert page.own_month(cost_estimate.estimate(500, 10, texts_per_second=None)) is None
 
 
 def test_a_chart_alone_in_its_row_keeps_the_size_of_its_letters(make_report):
@@ -339,19 +350,19 @@ def test_a_chart_alone_in_its_row_keeps_the_size_of_its_letters(make_report):
 
 
 def test_numbers_in_words():
-    space = phrases.NBSP
-    assert phrases.percent(0.9406) == f"94.1{space}%" and phrases.percent(None) == "not measured"
-    assert phrases.percent(0.99999) == f"over 99.9{space}%" and phrases.percent(1.0) == f"100.0{space}%"
-    assert phrases.percent(0.00001) == f"under 0.1{space}%" and phrases.percent(0.0) == f"0.0{space}%"
-    assert phrases.of_hundred(0.94) == "94 of 100" and phrases.of_hundred(0.998) == "more than 99 of 100"
-    assert phrases.points(0.024) == "+2.4" and phrases.points(-0.0001) == "0.0" and phrases.points(-0.024) == "−2.4"
-    assert phrases.duration(264) == f"4{space}min 24{space}s" and phrases.duration(0.41) == f"0.4{space}s"
-    assert phrases.duration(7500) == f"2{space}h 5{space}min"
-    assert phrases.milliseconds(0.06) == f"0.06{space}ms" and phrases.milliseconds(1.31) == f"1.3{space}ms"
-    assert phrases.dollars(0.004) == "under $0.01" and phrases.dollars(1249.3) == "$1,249" and phrases.dollars(0.04) == "$0.04"
-    assert phrases.large(587_231) == "587,000" and phrases.large(5_870_485) == f"5.9{space}million" and phrases.large(412) == "412"
-    assert phrases.large(2_436_561_552) == f"2.4{space}billion" and phrases.large(62_000_000) == f"62{space}million"
-    assert phrases.megabytes(23.4) == f"23{space}MB" and phrases.megabytes(1234) == f"1.2{space}GB"
+    space = quantities.NBSP
+    assert quantities.percent(0.9406) == f"94.1{space}%" and quantities.percent(None) == "not measured"
+    assert quantities.percent(0.99999) == f"over 99.9{space}%" and quantities.percent(1.0) == f"100.0{space}%"
+    assert quantities.percent(0.00001) == f"under 0.1{space}%" and quantities.percent(0.0) == f"0.0{space}%"
+    assert quantities.of_hundred(0.94) == "94 of 100" and quantities.of_hundred(0.998) == "more than 99 of 100"
+    assert quantities.points(0.024) == "+2.4" and quantities.points(-0.0001) == "0.0" and quantities.points(-0.024) == "−2.4"
+    assert quantities.duration(264) == f"4{space}min 24{space}s" and quantities.duration(0.41) == f"0.4{space}s"
+    assert quantities.duration(7500) == f"2{space}h 5{space}min"
+    assert quantities.milliseconds(0.06) == f"0.06{space}ms" and quantities.milliseconds(1.31) == f"1.3{space}ms"
+    assert quantities.dollars(0.004) == "under $0.01" and quantities.dollars(1249.3) == "$1,249" and quantities.dollars(0.04) == "$0.04"
+    assert quantities.large(587_231) == "587,000" and quantities.large(5_870_485) == f"5.9{space}million" and quantities.large(412) == "412"
+    assert quantities.large(2_436_561_552) == f"2.4{space}billion" and quantities.large(62_000_000) == f"62{space}million"
+    assert quantities.megabytes(23.4) == f"23{space}MB" and quantities.megabytes(1234) == f"1.2{space}GB"
 
 
 def test_a_score_that_was_not_fitted_is_no_rouge_to_expect():

@@ -9,7 +9,7 @@ from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.judge import parity
-from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge.quality_gate import GateSettings
 
 LABELS = ["refund", "invoice", "delivery", "login"]
 SETTINGS = GateSettings()

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
 from smidgen.judge import quality_gate
-from smidgen.judge.gate_settings import SETTINGS, GateSettings
-from smidgen.judge.sections import Baseline, Delta
+from smidgen.judge.quality_gate import SETTINGS, GateSettings
+from smidgen.judge.sections import BaselineFacts, Delta
 
 GOOD = {"accuracy": Metric(0.93, 0.92, 0.94, 3000)}
 
 
 def base(low, value, high):
-    return Baseline(name="linear", change=Delta(value=value, low=low, high=high))
+    return BaselineFacts(name="linear", change=Delta(value=value, low=low, high=high))
 
 
 def test_defaults_ask_for_nothing():
@@ -35,7 +35,7 @@ def test_a_floor():
 def test_the_baseline_must_be_beaten_by_more_than_chance():
     settings = GateSettings(must_beat_baseline=True)
     quality_gate.require(GOOD, "accuracy", settings, base(0.001, 0.01, 0.02))
-    for baseline in (base(-0.001, 0.01, 0.02), base(-0.03, -0.02, -0.01), Baseline(name="linear"), None):
+    for baseline in (base(-0.001, 0.01, 0.02), base(-0.03, -0.02, -0.01), BaselineFacts(name="linear"), None):
         with pytest.raises(GateError, match="must_beat_baseline"):
             quality_gate.require(GOOD, "accuracy", settings, baseline)
 

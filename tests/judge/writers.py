@@ -9,11 +9,10 @@ import numpy as np
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.judge import cost, parity, quality, writing
-from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge import classifier_sections, cost_estimate, parity, writer_sections
+from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, Environment, Speed, TrainingFacts, measured
-from smidgen.judge.student_facts import StudentFacts
+from smidgen.judge.sections import BuildAlternative, Environment, SpeedFacts, StudentFacts, TrainingFacts, measured
 from smidgen.tasks.write import WriteSettings, part
 
 NAMES = ("Oak", "Saltmarsh", "Wren", "Fennel", "Mabel", "Drift", "Cobble", "Pip", "Tuppence", "Lantern", "Orchard", "Hob")
@@ -98,21 +97,21 @@ def whole(n: int = 300, skill: float = 0.8, base: float = 0.45) -> Report:
     replies, weaker = part.decode(raw(test, skill, 6), form), part.decode(raw(test, base, 7), form)
     grades, lesser = part.grades(test, replies, form), part.grades(test, weaker, form)
     metrics = part.measure(test, replies, form)
-    sections = writing.writer_sections(test, replies, grades, metrics)
+    sections = writer_sections.writer_sections(test, replies, grades, metrics)
     trained = part.decode(raw(held, skill, 5), form)
     served = [*part.decode(raw(held[:40], skill, 8), form), *trained[40:]]
     worth = part.grades(held, trained, form), part.grades(held, served, form)
     own = measured(metrics["rougeL"])
     assert own is not None
     theirs = part.measure(test, weaker, form)
-    tokens_in, tokens_out = cost.tokens([row.input for row in test], (), [reply.output for reply in replies])
+    tokens_in, tokens_out = cost_estimate.tokens([row.input for row in test], (), [reply.output for reply in replies])
     facts: dict[str, Any] = {
         "name": "descriptions",
         "task": "write",
         "created": "2026-11-25T10:00:00Z",
         "headline": "rougeL",
         "command": "smidgen build --task write --data products.csv",
-        "data": quality.data_facts(train, held, test, form, sha256="ab" * 32, licence="CC-BY-4.0", source="products.csv"),
+        "data": classifier_sections.data_facts(train, held, test, form, sha256="ab" * 32, licence="CC-BY-4.0", source="products.csv"),
         "student": StudentFacts(
             kind="decoder",
             base="smollm2",
@@ -121,7 +120,7 @@ def whole(n: int = 300, skill: float = 0.8, base: float = 0.45) -> Report:
             engine="llama",
             chosen_because="the best of the fast ones within 1 % of the best (decoder f16) on held-out rows; asked: quality balanced",
         ),
-        "baseline": quality.baseline("prompted", test, replies, weaker, theirs, 0.4, (lesser, grades)),
+        "baseline": classifier_sections.baseline("prompted", test, replies, weaker, theirs, 0.4, (lesser, grades)),
         "alternatives": (
             alternative("decoder q4_1", own, 0.0, 312.0, 92.0, 3.4, 98.0, chosen=True),
             alternative("decoder q8_0", own, 0.002, 402.0, 71.0, 2.6, 145.0, why_not="1.3 times slower"),
@@ -140,7 +139,7 @@ def whole(n: int = 300, skill: float = 0.8, base: float = 0.45) -> Report:
             after=metrics["rougeL"],
             grades=worth,
         ),
-        "speed": Speed(
+        "speed": SpeedFacts(
             latency_ms_p50=312.0,
             latency_ms_p99=480.0,
             texts_per_second=3.4,
@@ -152,18 +151,18 @@ def whole(n: int = 300, skill: float = 0.8, base: float = 0.45) -> Report:
             load_seconds=0.6,
         ),
         "training": TrainingFacts(seconds=327.0, energy_wh=1.9, energy_method="estimate: 10 W a busy core", device="a processor"),
-        "cost": cost.estimate(tokens_in, tokens_out, texts_per_second=3.4, listed=False),
+        "cost": cost_estimate.estimate(tokens_in, tokens_out, texts_per_second=3.4, listed=False),
         "environment": Environment(cpu="a processor", threads=2, seed=0, versions={"smidgen": "0.1.0"}),
         **sections,
     }
     return Report(**facts)
 
 
-def alternative(name: str, metric: Any, more: float, ms: float, tokens: float, texts: float, mb: float, **facts: Any) -> Alternative:
+def alternative(name: str, metric: Any, more: float, ms: float, tokens: float, texts: float, mb: float, **facts: Any) -> BuildAlternative:
     value = {"value": metric.value + more, "low": metric.low + more, "high": metric.high + more, "n": metric.n}
     student, _, method = name.partition(" ")
     seconds = 0.4 if student == "prompted" else 327.0
-    return Alternative(
+    return BuildAlternative(
         name=name,
         student=student,
         method=method,
@@ -186,7 +185,7 @@ def prose(n: int = 80, **changes: Any) -> Report:
     ]
     form = part.form(rows, WriteSettings())
     replies = [Reply(" ".join(rng.choice(words, 12)) + ".", float(rng.random()), facts={"tokens": 14, "finished": True}) for _ in rows]
-    sections = writing.writer_sections(rows, replies, part.grades(rows, replies, form), part.measure(rows, replies, form))
+    sections = writer_sections.writer_sections(rows, replies, part.grades(rows, replies, form), part.measure(rows, replies, form))
     facts = {
         "name": "minutes",
         "task": "write",

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.machine import energy, memory, processor
+from smidgen.machine import memory, processor
+from smidgen.usage import energy
 
 
 def test_energy_without_counters_is_an_estimate_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy, "_RAPL", tmp_path / "none")
-    meter = energy.Meter()
+    meter = energy.EnergyMeter()
     end = time.process_time() + 0.05
     while time.process_time() < end:
         pass
@@ -30,7 +31,7 @@ def test_energy_is_read_from_the_package_counters_and_unwraps_them(tmp_path: Pat
         (folder / "energy_uj").write_text(str(start), encoding="ascii")
         (folder / "max_energy_range_uj").write_text("10000000", encoding="ascii")
     (tmp_path / "intel-rapl:0:0").mkdir()
-    meter = energy.Meter()
+    meter = energy.EnergyMeter()
     (tmp_path / "intel-rapl:0" / "energy_uj").write_text("5000000", encoding="ascii")
     (tmp_path / "intel-rapl:1" / "energy_uj").write_text("2000000", encoding="ascii")
     found = meter.read()

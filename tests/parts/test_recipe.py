@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import RecipeError, UnknownPart
-from smidgen.judge.gate_settings import GateSettings
+from smidgen.judge.quality_gate import GateSettings
 from smidgen.parts import recipe
 from smidgen.students.settings import StudentSettings
 

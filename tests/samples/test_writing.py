@@ -10,7 +10,7 @@ import re
 import pytest
 
 from smidgen.cli.main import code
-from smidgen.stats.attributes import attributes
+from smidgen.text.attribute_lists import attributes
 
 HOME = importlib.resources.files("smidgen") / "samples" / "homeware"
 FILES = {

@@ -18,10 +18,10 @@ from tests.upstream_stub import UpstreamStub, upstream_stub
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
-from smidgen.flows.live import Model, load
-from smidgen.gateway.patience import Patience
+from smidgen.flows.local_model import Model, load
+from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.app import create_app
-from smidgen.server.running import config_of, take_port, url_of
+from smidgen.server.process import config_of, take_port, url_of
 from smidgen.server.settings import ServeSettings
 from smidgen.tasks.classify import Classify
 
@@ -84,7 +84,7 @@ class Running:
 
 
 @contextmanager
-def running(*models: Any, patience: Patience | None = None, **settings: Any) -> Iterator[Running]:
+def running(*models: Any, patience: RetryPolicy | None = None, **settings: Any) -> Iterator[Running]:
     """A server at work, stopped in the end. `patience` is with the fallback."""
     chosen = ServeSettings(**({"port": 0, "access_log": False} | settings))
     bound = take_port(chosen)
@@ -142,7 +142,7 @@ def error() -> Callable[[httpx.Response, int], dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Audits ask again at once."""
-    monkeypatch.setattr("smidgen.server.auditor.WAITS", (0.0, 0.0))
+    monkeypatch.setattr("smidgen.server.gateway.auditor.WAITS", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 from tests.server.conftest import WordModel
 
 from smidgen.server.app import create_app
-from smidgen.server.running import run, take_port, url_of
+from smidgen.server.process import run, take_port, url_of
 from smidgen.server.settings import ServeSettings
 
 

@@ -15,16 +15,17 @@ from tests.certified_bundle import text
 from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk
 
 from smidgen.cli.main import code
-from smidgen.flows.account import account
-from smidgen.flows.live import Model
-from smidgen.gateway import budget
-from smidgen.gateway.budget import today
+from smidgen.flows.local_model import Model
+from smidgen.flows.status_report import read_account
 from smidgen.gateway.certificate import Reference
-from smidgen.gateway.patience import Patience
-from smidgen.server import bookkeeper, measured_sizes
-from smidgen.store import account as accounts
-from smidgen.store import ledger
-from smidgen.store.account import Entry, Key
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server.gateway import prices
+from smidgen.server.ops import usage_account
+from smidgen.store import spending_ledger
+from smidgen.store import usage_records as accounts
+from smidgen.store.usage_records import UsageKey, UsageTotals
+from smidgen.usage import daily_budget
+from smidgen.usage.daily_budget import today
 
 from .conftest import WordModel, running
 from .test_gateway_audits import right, says
@@ -32,7 +33,7 @@ from .test_gateway_door import CHAT, SURE, UNSURE, asking, certify
 
 SSE = {"Content-Type": "text/event-stream"}
 DONE = b"data: [DONE]\n\n"
-PATIENCE = Patience(tries=1)
+PATIENCE = RetryPolicy(tries=1)
 LUNA = "gpt-6-luna"
 """0.10 and 0.50 dollars a million: 100 and 500 nanodollars a token."""
 READ, WROTE = 100, 500
@@ -51,7 +52,7 @@ def gateway(upstream: UpstreamStub, model: Model) -> Callable[..., Any]:
     return lambda **settings: running(model, patience=PATIENCE, **{**given, **settings})
 
 
-def entries() -> dict[tuple[str, str, str], Entry]:
+def entries() -> dict[tuple[str, str, str], UsageTotals]:
     """All that is written, of today: what is estimated of energy and time is left out."""
     found = accounts.read(today()).entries
     assert {key.day for key in found} <= {today()}
@@ -127,7 +128,7 @@ def test_a_mixed_load_adds_up_exactly_over_restarts(gateway: Any, upstream: Upst
     nano = given * READ + got * WROTE
     estimated = guessed * READ + 3 * WROTE
     assert found == {
-        ("support", "upstream", "score"): Entry(
+        ("support", "upstream", "score"): UsageTotals(
             requests=15,
             errors=3,
             read=3 * given,
@@ -137,12 +138,12 @@ def test_a_mixed_load_adds_up_exactly_over_restarts(gateway: Any, upstream: Upst
             spent=3 * nano,
             spent_estimated=3 * estimated,
         ),
-        ("support", "none", "score"): Entry(requests=3, errors=3),
-        ("(other)", "none", "refused"): Entry(requests=3, errors=3),
-        (LUNA, "upstream", "passed"): Entry(requests=3, read=9, written=6, spent=3 * (3 * READ + 2 * WROTE)),
-        ("(other)", "upstream", "passed"): Entry(requests=6, read=18, written=12, unpriced=6),
+        ("support", "none", "score"): UsageTotals(requests=3, errors=3),
+        ("(other)", "none", "refused"): UsageTotals(requests=3, errors=3),
+        (LUNA, "upstream", "passed"): UsageTotals(requests=3, read=9, written=6, spent=3 * (3 * READ + 2 * WROTE)),
+        ("(other)", "upstream", "passed"): UsageTotals(requests=6, read=18, written=12, unpriced=6),
     }
-    (period, *_) = account()["periods"]
+    (period, *_) = read_account()["periods"]
     support = next(one for one in period["models"] if one["model"] == "support")
     assert (support["requests"], support["local"], support["upstream"], support["none"]) == (36, 18, 15, 3)
     assert support["share_local"] == 18 / 36 and support["errors"] == 6
@@ -169,7 +170,7 @@ def test_what_has_no_price_says_so(gateway: Any, model: Model, capsys: Any) -> N
         server.post(CHAT, asking(UNSURE))
     found = entries()
     assert (found["support", "local", ""].unsaved, found["support", "local", ""].saved) == (1, 0)
-    assert found["support", "upstream", "score"] == Entry(requests=1, read=3, written=2, unpriced=1)
+    assert found["support", "upstream", "score"] == UsageTotals(requests=1, read=3, written=2, unpriced=1)
     assert code(["status"]) == 0
     shown = capsys.readouterr().out
     assert "no price" in shown and "of 1 requests sent and 1 answers saved" in shown and "--price-in" in shown
@@ -179,7 +180,7 @@ def test_what_has_no_price_says_so(gateway: Any, model: Model, capsys: Any) -> N
     found = entries()
     assert found["support", "upstream", "score"].spent == 3 * 1000 + 2 * 2000
     assert found["support", "local", ""].saved > 0 and found["support", "local", ""].unsaved == 1
-    assert {price["source"] for price in account()["prices"]} == {"as given: --price-in, --price-out"}
+    assert {price["source"] for price in read_account()["prices"]} == {"as given: --price-in, --price-out"}
 
 
 def test_with_a_budget_it_says_what_the_ledger_says(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
@@ -187,7 +188,7 @@ def test_with_a_budget_it_says_what_the_ledger_says(gateway: Any, upstream: Upst
     with gateway(budget_day=1.0) as server:
         for more in ({}, {"stream": True}, {"stream": True}):
             server.post(CHAT, asking(UNSURE, max_tokens=10, **more))
-    entry, spent = entries()["support", "upstream", "no certificate"], ledger.read(today())["all"]
+    entry, spent = entries()["support", "upstream", "no certificate"], spending_ledger.read(today())["all"]
     assert (
         (entry.spent, entry.spent_estimated, entry.requests)
         == (spent.nano, spent.estimated, spent.requests)
@@ -215,10 +216,10 @@ def test_audits_are_counted_by_themselves_with_what_they_cost(gateway: Any, upst
         server.post(CHAT, asking(SURE))
         until(lambda: metric(server, "smidgen_audits_total{") == 2.0)
     found = entries()
-    assert found["support", "audit", "agreed"] == Entry(requests=1, read=7, written=1, spent=7 * READ + WROTE)
+    assert found["support", "audit", "agreed"] == UsageTotals(requests=1, read=7, written=1, spent=7 * READ + WROTE)
     assert found["support", "audit", "disagreed"].requests == 1 and found["support", "local", ""].requests == 2
     assert found["support", "local", ""].spent == 0
-    (period, *_) = account()["periods"]
+    (period, *_) = read_account()["periods"]
     assert period["total"]["requests"] == 2 and period["total"]["audits"] == {"agreed": 1, "disagreed": 1}
     assert 0 < period["total"]["spent"]["of_that_audits_usd"] == period["total"]["spent"]["usd"]
 
@@ -258,7 +259,7 @@ def test_a_day_ends_at_midnight_utc(gateway: Any, model: Model, monkeypatch: pyt
     certify(model)
     days = iter(["2026-03-01", "2026-03-01", "2026-03-02"])
     clock = {"day": "2026-03-01"}
-    monkeypatch.setattr(budget, "today", lambda now=None: clock["day"])
+    monkeypatch.setattr(daily_budget, "today", lambda now=None: clock["day"])
     with gateway() as server:
         for day in days:
             clock["day"] = day
@@ -355,12 +356,12 @@ def test_without_an_account_nothing_is_kept(home: Path) -> None:
 
 
 def test_it_is_written_while_the_server_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bookkeeper, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(usage_account, "EVERY_SECONDS", 0.02)
     with running(WordModel()) as server:
         server.post("/v1/classify", {"input": "shipping"})
         until(lambda: bool(accounts.read(today()).entries))
         (key,) = accounts.read(today()).entries
-        assert key == Key(today(), "support", "local", "asked directly")
+        assert key == UsageKey(today(), "support", "local", "asked directly")
 
 
 def test_texts_are_not_in_it(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
@@ -381,7 +382,7 @@ def test_responses_are_counted_as_chat_is(gateway: Any, upstream: UpstreamStub, 
         server.post("/v1/responses", {"model": "support", "input": UNSURE, "store": False})
     found = entries()
     assert (found["support", "local", ""].requests, found["support", "local", ""].saved) == (1, round(told * 1e9))
-    assert found["support", "upstream", "score"] == Entry(requests=1, read=9, written=3, spent=9 * READ + 3 * WROTE)
+    assert found["support", "upstream", "score"] == UsageTotals(requests=1, read=9, written=3, spent=9 * READ + 3 * WROTE)
 
 
 def test_typed_questions_are_counted_under_a_few_words(gateway: Any, model: Model) -> None:
@@ -405,19 +406,19 @@ def test_what_local_answers_saved_goes_by_what_was_measured(gateway: Any, upstre
     with gateway() as server:
         guessed = server.post(CHAT, asking(SURE)).json()["smidgen"]["saved"]
         assert "estimated" in guessed["tokens"] and guessed["tokens"]["input"] < 50 and guessed["tokens"]["output"] < 5
-        for _ in range(measured_sizes.LEAST):
+        for _ in range(prices.LEAST_MEASURED):
             server.post(CHAT, asking(UNSURE))
         reply = server.post(CHAT, asking(SURE))
         told = reply.json()["smidgen"]["saved"]
         # Texts of one size are asked: so many tokens are read for each, and written.
-        assert told["tokens"] == {"input": pytest.approx(400, rel=0.25), "output": 120, "measured_on": measured_sizes.LEAST}
+        assert told["tokens"] == {"input": pytest.approx(400, rel=0.25), "output": 120, "measured_on": prices.LEAST_MEASURED}
         assert told["usd"] > 5 * guessed["usd"] and float(reply.headers["x-smidgen-saved"]) == told["usd"]
     saved = entries()["support", "local", ""].saved
     assert saved == round((guessed["usd"] + told["usd"]) * 1e9)
 
 
 def test_sizes_follow_what_is_new() -> None:
-    sizes = measured_sizes.MeasuredSizes()
+    sizes = prices.UpstreamSizes()
     assert sizes.of("a", 10) is None
     for _ in range(5000):
         sizes.note("a", 10, 100, 2)

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from smidgen.gateway.budget import today
-from smidgen.store import account as accounts
+from smidgen.store import usage_records as accounts
+from smidgen.usage.daily_budget import today
 
 from .test_server_process import line, process
 

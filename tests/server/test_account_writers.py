@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.flows.live import Model, load
-from smidgen.gateway.budget import today
-from smidgen.machine import energy
-from smidgen.machine.consumption import seconds_of
-from smidgen.machine.energy import WATTS_PER_BUSY_CORE
-from smidgen.store import account as accounts
+from smidgen.flows.local_model import Model, load
+from smidgen.store import usage_records as accounts
+from smidgen.usage import energy
+from smidgen.usage.daily_budget import today
+from smidgen.usage.energy import WATTS_PER_BUSY_CORE, seconds_of
 
 from .conftest import running
 from .test_gateway_door import CHAT, asking

@@ -10,9 +10,9 @@ import pytest
 from tests.certified_bundle import answer, text
 from tests.upstream_stub import UpstreamStub
 
-from smidgen.flows.live import Model
+from smidgen.flows.local_model import Model
 from smidgen.gateway.certificate import Reference
-from smidgen.store.traffic.shapes import Pair
+from smidgen.store.traffic.records import TrafficPair
 from smidgen.store.traffic.store import opened
 
 from .test_capture import rows
@@ -30,7 +30,7 @@ def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., A
     return start
 
 
-def pairs(count: int, held_out: bool | None = None) -> list[Pair]:
+def pairs(count: int, held_out: bool | None = None) -> list[TrafficPair]:
     """The pairs, as soon as there are so many."""
     for _ in range(400):
         with opened() as store:

@@ -8,21 +8,24 @@ from datetime import UTC, datetime
 
 import pytest
 
-from smidgen.server import backlog
-from smidgen.server.backlog import Backlog, Entry
-from smidgen.server.collecting import Taken
-from smidgen.store.traffic.shapes import Feedback
+from smidgen.server.traffic import captured_request
+from smidgen.server.traffic.captured_request import Backlog, BacklogEntry, CapturedRequest
+from smidgen.store.traffic.records import Feedback
 
 FOR_EVER = 3_600.0
 """Seconds that a test does not last."""
 
 
-def taken(id: str) -> Taken:
-    return Taken(id, "/v1/chat/completions", 0.0, None, "")
+def taken(id: str) -> CapturedRequest:
+    return CapturedRequest(id, "/v1/chat/completions", 0.0, None, "")
 
 
-def told(given: Sequence[Entry] | None) -> list[str]:
-    return [one.id if isinstance(one, Taken) else f"of {one[0].request_id}" for one in given or () if isinstance(one, (Taken, tuple))]
+def told(given: Sequence[BacklogEntry] | None) -> list[str]:
+    return [
+        one.id if isinstance(one, CapturedRequest) else f"of {one[0].request_id}"
+        for one in given or ()
+        if isinstance(one, (CapturedRequest, tuple))
+    ]
 
 
 def given(line: Backlog, then: Callable[[], None], *, first: str) -> list[str]:
@@ -40,19 +43,19 @@ def given(line: Backlog, then: Callable[[], None], *, first: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "_GATHER_SECONDS", FOR_EVER)
+    monkeypatch.setattr(captured_request, "_GATHER_SECONDS", FOR_EVER)
 
 
 def test_a_batch_that_is_full_is_given_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "_MOST_BATCH", backlog._BATCH)
-    line, names = Backlog(), [f"{number}" for number in range(backlog._BATCH + 2)]
+    monkeypatch.setattr(captured_request, "_MOST_BATCH", captured_request._BATCH)
+    line, names = Backlog(), [f"{number}" for number in range(captured_request._BATCH + 2)]
 
     def fill() -> None:
         for name in names[1:]:
             line.add(taken(name))
 
-    assert given(line, fill, first="0") == names[: backlog._BATCH]
-    assert [one.id for one in line.left() if isinstance(one, Taken)] == names[backlog._BATCH :]
+    assert given(line, fill, first="0") == names[: captured_request._BATCH]
+    assert [one.id for one in line.left() if isinstance(one, CapturedRequest)] == names[captured_request._BATCH :]
 
 
 def test_of_a_burst_more_is_given_out_at_a_time() -> None:
@@ -60,7 +63,7 @@ def test_of_a_burst_more_is_given_out_at_a_time() -> None:
     for number in range(5_000):
         assert line.add(taken(f"{number}")) == ""
     sizes = [len(line.next(FOR_EVER) or ()) for _ in range(2)]
-    assert sizes == [backlog._MOST_BATCH] * 2 and len(line.left()) == 5_000 - sum(sizes)
+    assert sizes == [captured_request._MOST_BATCH] * 2 and len(line.left()) == 5_000 - sum(sizes)
 
 
 def test_feedback_waits_for_nothing() -> None:
@@ -79,7 +82,7 @@ def test_the_end_waits_for_nothing() -> None:
 
 
 def test_one_that_nothing_follows_waits_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "_GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(captured_request, "_GATHER_SECONDS", 0.01)
     line = Backlog()
     line.add(taken("a"))
     assert told(line.next(FOR_EVER)) == ["a"]

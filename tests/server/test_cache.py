@@ -17,12 +17,12 @@ from tests.certified_bundle import text
 from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
-from smidgen.flows.live import Model
-from smidgen.gateway.budget import today
-from smidgen.gateway.patience import Patience
-from smidgen.server import cached
-from smidgen.store import account as accounts
+from smidgen.flows.local_model import Model
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server.gateway import response_cache
+from smidgen.store import usage_records as accounts
 from smidgen.store.traffic.store import opened
+from smidgen.usage.daily_budget import today
 
 from .conftest import Running, running
 from .test_capture import rows
@@ -30,7 +30,7 @@ from .test_gateway_audits import AGAINST_MODEL, right, until
 from .test_gateway_border import metric
 from .test_gateway_door import certify
 
-PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
+PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=1.0)
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 SURE = text(3, 1)
 DONE = b"data: [DONE]\n\n"
@@ -470,8 +470,8 @@ def test_with_a_privacy_policy_what_is_kept_is_masked_and_each_request_has_its_o
     gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memories: list[Any] = []
-    made = cached.Memory
-    monkeypatch.setattr(cached, "Memory", lambda bounds: memories.append(made(bounds)) or memories[-1])
+    made = response_cache.AnswerCache
+    monkeypatch.setattr(response_cache, "AnswerCache", lambda bounds: memories.append(made(bounds)) or memories[-1])
     upstream.answer = echo
     running = gateway(privacy="mask", threads=1)
     mails = ["m.holloway@example.org", "p.smith@example.org"]

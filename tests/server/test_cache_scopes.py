@@ -14,14 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from smidgen.gateway.cache.memory import Bounds, Memory
-from smidgen.gateway.cache.sharing import Sharing
-from smidgen.server.cache_meter import CacheMeter
-from smidgen.server.caching import Caching, Given
-from smidgen.server.finding import Finding
-from smidgen.server.ids import Asker
-from smidgen.server.leaving import Open
-from smidgen.server.upstream import Call
+from smidgen.gateway.cache.rules import Sharing
+from smidgen.gateway.cache.store import AnswerCache, CacheLimits
+from smidgen.server.gateway.response_cache import CacheReply, ResponseCache, SimilarTexts
+from smidgen.server.gateway.upstream import NoGuard, UpstreamCall
+from smidgen.server.http_request import RequestIdentity
+from smidgen.server.ops.prometheus import CacheMetrics
 
 from .test_cache_semantic import letters
 
@@ -42,17 +40,17 @@ class Upstream:
 
     def __init__(self, takes_others_keys: bool) -> None:
         self.upstreams = (SimpleNamespace(model="big", takes_others_keys=takes_others_keys, waits=None),)
-        self.guard = Open()
+        self.guard = NoGuard()
         self.asked = 0
 
-    async def sent(self, call: Call) -> tuple[Any, httpx.Response]:
+    async def sent(self, call: UpstreamCall) -> tuple[Any, httpx.Response]:
         self.asked += 1
         message = {"role": "assistant", "content": json.dumps(whose(call))}
         body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
         return self.upstreams[0], httpx.Response(200, headers={"content-type": "application/json"}, stream=Whole(json.dumps(body).encode()))
 
 
-def whose(call: Call) -> dict[str, Any]:
+def whose(call: UpstreamCall) -> dict[str, Any]:
     """Who sent it, and what: all that separates requests, by the plain reading of them."""
     assert isinstance(call.body, bytes)
     body = json.loads(call.body)
@@ -82,17 +80,17 @@ requests = st.builds(
 )
 
 
-def call_of(asked: dict[str, Any]) -> Call:
+def call_of(asked: dict[str, Any]) -> UpstreamCall:
     body = {name: asked[name] for name in ("user", "safety_identifier") if asked[name] is not None}
     body |= {"model": "big", "messages": [{"role": "user", "content": asked["text"]}]} | ({"stream": True} if asked["stream"] else {})
     named = {b"x-smidgen-user": asked["header"], b"authorization": asked["key"], b"x-api-key": asked["other key"]}
     headers = [(name, value.encode()) for name, value in named.items() if value is not None]
-    return Call(
+    return UpstreamCall(
         "POST", b"/chat/completions", b"", [*headers, (b"cache-control", asked["cache-control"].encode())], json.dumps(body).encode()
     )
 
 
-async def told(found: Given) -> dict[str, Any]:
+async def told(found: CacheReply) -> dict[str, Any]:
     """What the client reads, whose request it was that was answered so."""
     content = b"".join([piece async for piece in found.response.aiter_raw()]).decode()
     if found.response.headers["content-type"] == "application/json":
@@ -105,14 +103,14 @@ async def told(found: Given) -> dict[str, Any]:
 
 async def run(asked: list[dict[str, Any]], sharing: Sharing, apart: bool, semantic: bool) -> int:
     """Ask it all, one after the other; how many were answered from the cache."""
-    memory, upstream = Memory(Bounds(20, 100_000, 10_000, 60)), Upstream(apart)
-    meter = CacheMeter(CollectorRegistry(), memory)
-    finding = Finding(letters, 0.8, meter) if semantic else None
-    cache = Caching(upstream, memory, meter, sharing, finding=finding)  # type: ignore[arg-type]
+    memory, upstream = AnswerCache(CacheLimits(20, 100_000, 10_000, 60)), Upstream(apart)
+    meter = CacheMetrics(CollectorRegistry(), memory)
+    finding = SimilarTexts(letters, 0.8, meter) if semantic else None
+    cache = ResponseCache(upstream, memory, meter, sharing, finding=finding)  # type: ignore[arg-type]
     hits = 0
     for one in asked:
         call = call_of(one)
-        found = await cache.ask(call, Asker("req", ""))
+        found = await cache.ask(call, RequestIdentity("req", ""))
         answer, mine = await told(found), whose(call)
         hits += found.cached
         if sharing == "user":

@@ -14,17 +14,17 @@ import pytest
 from tests.upstream_stub import UpstreamStub
 
 from smidgen.core.errors import EngineError, InputError
-from smidgen.flows import likeness
-from smidgen.gateway.patience import Patience
-from smidgen.server import finding
+from smidgen.flows import embedding
+from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.app import create_app
+from smidgen.server.gateway import response_cache
 from smidgen.server.settings import ServeSettings
 
 from .conftest import Running, running
 from .test_cache import CHAT, COMPLETIONS, asking, echo, who
 from .test_gateway_border import metric
 
-PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
+PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=1.0)
 
 
 def letters(text: str) -> Any:
@@ -39,7 +39,7 @@ def letters(text: str) -> Any:
 def gateway(upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
     """Start one before the stub, with a semantic cache over the toy encoder."""
     upstream.answer = echo
-    monkeypatch.setattr(likeness, "opened", lambda: letters)
+    monkeypatch.setattr(embedding, "open_cache_encoder", lambda: letters)
     with ExitStack() as stack:
 
         def start(**settings: Any) -> Running:
@@ -164,8 +164,8 @@ def test_an_encoder_that_fails_or_is_late_costs_nobody_an_answer(
             raise EngineError("it is broken", value=text, todo="Mend it.")
         return letters(text)
 
-    monkeypatch.setattr(likeness, "opened", lambda: moody)
-    monkeypatch.setattr(finding, "_SECONDS", 0.05)
+    monkeypatch.setattr(embedding, "open_cache_encoder", lambda: moody)
+    monkeypatch.setattr(response_cache, "_SEARCH_SECONDS", 0.05)
     server = gateway()
     kept(server, asking("Where is my parcel?"))
     broken.set()
@@ -180,7 +180,7 @@ def test_an_encoder_that_fails_or_is_late_costs_nobody_an_answer(
 
 
 def test_the_starter_encoder_tells_near_from_far_and_reads_no_more_than_it_can() -> None:
-    vector = likeness.opened()
+    vector = embedding.open_cache_encoder()
     one, other, third = (vector(text) for text in ("Where is my parcel?", "where is the parcel", "Can I pay by invoice?"))
     assert one is not None and other is not None and third is not None
     assert abs(float(one @ one) - 1) < 1e-5
@@ -190,7 +190,7 @@ def test_the_starter_encoder_tells_near_from_far_and_reads_no_more_than_it_can()
 
 
 def test_without_the_encoder_the_server_does_not_start(monkeypatch: pytest.MonkeyPatch, upstream: UpstreamStub) -> None:
-    monkeypatch.setattr(likeness, "embedder", lambda threads: None)
+    monkeypatch.setattr(embedding, "embedder", lambda threads: None)
     settings = ServeSettings(port=0, fallback=(upstream.url,), fallback_model=("big",), cache="semantic")
     with pytest.raises(InputError, match="smidgen pull minilm"):
         create_app([], settings)

@@ -24,18 +24,18 @@ from tests.certified_bundle import answer, score
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
 from smidgen.core.errors import EngineError, TrainError
-from smidgen.flows import captured
-from smidgen.flows.live import Model
-from smidgen.server import backlog
-from smidgen.server import recorder as recorders
+from smidgen.flows.capture import redaction
+from smidgen.flows.local_model import Model
 from smidgen.server.app import create_app
-from smidgen.server.capture import Capture
-from smidgen.server.collecting import BESIDE, Room, Taken
-from smidgen.server.exchange import choices_of
 from smidgen.server.settings import ServeSettings
+from smidgen.server.traffic import captured_request
+from smidgen.server.traffic import recorder as recorders
+from smidgen.server.traffic.captured_request import OVERHEAD_BYTES, CapturedRequest, CaptureMemory
+from smidgen.server.traffic.exchange import choices_of
+from smidgen.server.traffic.recorder import CaptureMiddleware
 from smidgen.store.traffic import database
-from smidgen.store.traffic.shapes import Exchange, TrafficError
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.store.traffic.records import Exchange, TrafficError
+from smidgen.store.traffic.store import TrafficStore, opened
 
 from .conftest import running as start
 from .test_gateway_door import CHAT, PATIENCE, SURE, UNSURE, asking, certify
@@ -220,7 +220,7 @@ def test_without_a_gateway_a_bundle_is_captured_too(serve: Any, model: Model) ->
 
 
 def test_personal_data_is_taken_out_before_anything_is_stored(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret"))
+    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret"))
     gateway(capture_redact="mask").post(CHAT, asking(f"{SURE} from Margaret, m@example.org"))
     (row,) = rows()
     assert row["input"] == f"{SURE} from [PERSON_1], [EMAIL_1]" and row["altered"] == 1
@@ -243,7 +243,7 @@ class Finds:
 
 def test_where_redaction_cannot_run_nothing_is_stored_and_it_is_counted(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finds = Finds("Margaret", EngineError("it broke", value="x", todo="Mend it."))
-    monkeypatch.setattr(captured, "finder", lambda threads: finds)
+    monkeypatch.setattr(redaction, "finder", lambda threads: finds)
     running = gateway(capture_redact="mask")
     assert running.post(CHAT, asking("from Margaret")).status_code == 200
     assert until(running, "unredacted", 1)["stored"] == 0
@@ -303,16 +303,16 @@ def test_a_full_disk_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.
 
 def test_whatever_breaks_in_the_recorder_it_goes_on(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     running = gateway()
-    real, broke = Traffic.add, threading.Event()
+    real, broke = TrafficStore.add, threading.Event()
 
-    def fails(self: Traffic, exchanges: Any) -> int:
+    def fails(self: TrafficStore, exchanges: Any) -> int:
         broke.set()
         raise TrainError("something of another kind", value="x", todo="Nothing.")
 
-    monkeypatch.setattr(Traffic, "add", fails)
+    monkeypatch.setattr(TrafficStore, "add", fails)
     running.post(CHAT, asking(SURE))
     assert broke.wait(60)
-    monkeypatch.setattr(Traffic, "add", real)
+    monkeypatch.setattr(TrafficStore, "add", real)
     assert running.client.post(CHAT, content=b'{"model": "support", "messages": 7}').status_code in (200, 422)
     running.post(CHAT, asking(UNSURE))
     assert UNSURE in [row["input"] for row in rows()]
@@ -320,17 +320,17 @@ def test_whatever_breaks_in_the_recorder_it_goes_on(gateway: Any, monkeypatch: p
 
 
 def test_a_full_queue_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorders, "_MOST_BYTES", int(3.9 * BESIDE))  # the one that is being stored, two that wait, some bodies
-    monkeypatch.setattr(backlog, "_BATCH", 1)
+    monkeypatch.setattr(recorders, "_MOST_BYTES", int(3.9 * OVERHEAD_BYTES))  # the one that is being stored, two that wait, some bodies
+    monkeypatch.setattr(captured_request, "_BATCH", 1)
     running = gateway()
-    real, entered, gate = Traffic.add, threading.Event(), threading.Event()
+    real, entered, gate = TrafficStore.add, threading.Event(), threading.Event()
 
-    def waits(self: Traffic, exchanges: Any) -> int:
+    def waits(self: TrafficStore, exchanges: Any) -> int:
         entered.set()
         assert gate.wait(60)
         return real(self, exchanges)
 
-    monkeypatch.setattr(Traffic, "add", waits)
+    monkeypatch.setattr(TrafficStore, "add", waits)
     running.post(CHAT, asking("first"))
     assert entered.wait(60)
     assert [running.post(CHAT, asking(f"text {number}")).status_code for number in range(5)] == [200] * 5
@@ -342,8 +342,8 @@ def test_a_full_queue_costs_rows_and_no_answer(gateway: Any, monkeypatch: pytest
 def test_a_burst_waits_and_is_stored_whole(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """More requests than were held when they were counted, while the store takes nothing."""
     running = gateway()
-    real, gate = Traffic.add, threading.Event()
-    monkeypatch.setattr(Traffic, "add", lambda self, new: gate.wait(120) and real(self, new))
+    real, gate = TrafficStore.add, threading.Event()
+    monkeypatch.setattr(TrafficStore, "add", lambda self, new: gate.wait(120) and real(self, new))
     count, rate = 1_200, 400.0
     done = pace(
         running.url, "chat", [f"text {number}" for number in range(count)], rate=rate, seconds=(count + 0.5) / rate, warm=0.0, model="big"
@@ -356,7 +356,7 @@ def test_a_burst_waits_and_is_stored_whole(gateway: Any, monkeypatch: pytest.Mon
 
 def test_memory_is_bounded_and_given_back(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorders, "_MOST_BYTES", 20_000)
-    monkeypatch.setattr("smidgen.server.collecting.MOST_ASKED", 10_000)
+    monkeypatch.setattr("smidgen.server.traffic.captured_request.MOST_ASKED", 10_000)
     running = gateway()
     assert running.post(CHAT, asking("x" * 11_000)).content == WHOLE
     assert until(running, "too_large", 1)["too_large"] == 1, "a client has its answer a moment before it is counted"
@@ -418,7 +418,7 @@ def test_a_store_that_cannot_be_opened_stops_the_start(model: Model, home: Path)
 
 def test_a_request_is_handed_on_when_its_answer_went_and_not_when_its_door_closes() -> None:
     """A quick client says what it thinks of an answer while its upstream's connection is still given back."""
-    offered: list[Taken] = []
+    offered: list[CapturedRequest] = []
     seen: list[int] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -435,7 +435,7 @@ def test_a_request_is_handed_on_when_its_answer_went_and_not_when_its_door_close
     async def send(message: Any) -> None:
         await asyncio.sleep(0)
 
-    door = Capture(app, SimpleNamespace(room=Room(10_000), offer=offered.append), {})  # type: ignore[arg-type]
+    door = CaptureMiddleware(app, SimpleNamespace(room=CaptureMemory(10_000), offer=offered.append), {})  # type: ignore[arg-type]
     asyncio.run(door({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, receive, send))
     assert seen == [0, 1] and len(offered) == 1
     assert offered[0].complete and b"".join(offered[0].answered) == b"{}"
@@ -462,7 +462,7 @@ def test_the_schema_of_a_request_says_what_its_answer_may_hold(
     assert set(choices_of(CHAT, {"response_format": SCHEMA})) == {"team", "deep", "Margaret Holloway", "Ann", "Bob", "x"}
     assert choices_of("/v1/responses", {"text": {"format": SCHEMA["json_schema"]}, "response_format": 7})
     assert choices_of(CHAT, {"response_format": "text"}) == choices_of(CHAT, {}) == ()
-    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret Holloway"))
+    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret Holloway"))
     upstream.answer = lambda seen: completed('{"team": "Margaret Holloway"}')
     running = gateway(capture_redact="mask")
     running.post(CHAT, asking("who takes it", "big", response_format=SCHEMA))
@@ -478,7 +478,7 @@ def completed(answer: str) -> Said:
 def test_no_client_makes_the_name_of_anothers_customer_a_label(
     gateway: Any, upstream: UpstreamStub, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret Holloway"))
+    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret Holloway"))
     upstream.answer = lambda seen: completed("Margaret Holloway")
     running = gateway(capture_redact="mask", api_key=("anna", "mallory"))
     for key in ("mallory", "anna"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.gateway.suited import CHAT, COMPLETIONS, unsuited
-from smidgen.server.client_names import model_name, oddity
+from smidgen.gateway.eligibility import CHAT, COMPLETIONS, why_ineligible
+from smidgen.server.traffic.exchange import model_name, oddity
 
 MODELS = (
     "gpt-9",
@@ -49,7 +49,7 @@ def test_a_field_that_is_none_has_no_name(name: str) -> None:
     said = {"messages": [{"role": "user", "content": "x"}], name: 1}
     inner = {"messages": [{"role": "user", "content": "x", name: 1}]}
     for body in (said, inner):
-        why = unsuited(CHAT, body)
+        why = why_ineligible(CHAT, body)
         assert why is not None and name in why and oddity(why) == "a field"
 
 
@@ -64,6 +64,6 @@ def test_what_is_said_of_requests_stays() -> None:
         {"messages": [message], "n": 2},
         {},
     ]
-    whys = [unsuited(CHAT, body) for body in bodies] + [unsuited(COMPLETIONS, {})]
+    whys = [why_ineligible(CHAT, body) for body in bodies] + [why_ineligible(COMPLETIONS, {})]
     assert None not in whys and [oddity(why) for why in whys] == whys and len(whys) == 8
     assert oddity(None) == ""

@@ -19,14 +19,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from smidgen.server.transport import Straight
+from smidgen.server.gateway.transport import DirectTransport
 
 
 def test_a_certificate_is_trusted_where_the_environment_says_so_and_for_its_own_name_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask(url: str, trust_env: bool) -> bytes:
-        straight = Straight(httpx.Limits(max_connections=2), trust_env=trust_env)
+        straight = DirectTransport(httpx.Limits(max_connections=2), trust_env=trust_env)
         said = b""
         try:
             for _ in range(2):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.watch import record
+from smidgen.watch import drift_record
 
 from .conftest import Running, WordModel
 
@@ -25,7 +25,7 @@ def test_the_last_look_is_shown(serve: Callable[..., Running], tmp_path: Path, m
     running = serve(model)
     assert gauges(running) == []
     found = {"alarm": True, "moved": ["words"], "tests": [{"what": "words", "size": 0.25}]}
-    record.change(model.id, model.name, lambda known: known.model_copy(update={"looks": 3}).looked(3, NOW, NOW, found))
+    drift_record.change(model.id, model.name, lambda known: known.model_copy(update={"looks": 3}).looked(3, NOW, NOW, found))
     shown = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in gauges(running)}
     assert shown == {
         'smidgen_drift_alarm{model="support"}': 1.0,
@@ -33,6 +33,6 @@ def test_the_last_look_is_shown(serve: Callable[..., Running], tmp_path: Path, m
         'smidgen_drift_looks{model="support"}': 3.0,
         'smidgen_drift_looked_timestamp_seconds{model="support"}': NOW.timestamp(),
     }
-    record.place(model.id, model.name).write_bytes(b"{")
+    drift_record.place(model.id, model.name).write_bytes(b"{")
     assert gauges(running) == [], "what cannot be read is left out, and the rest is shown"
     assert running.client.get("/metrics").status_code == 200

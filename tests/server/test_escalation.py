@@ -8,14 +8,14 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from smidgen.gateway.patience import Patience
-from smidgen.server.escalation import Escalation, Unreachable
-from smidgen.server.metering import Metering
-from smidgen.server.request_content import Flowing
-from smidgen.server.upstream import Call, Upstream, Waits
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server.gateway.escalation import Escalation, Unreachable
+from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
+from smidgen.server.http_request import StreamedBody
+from smidgen.server.ops.prometheus import ServerMetrics
 
-WAITS = Waits(connect=1.0, read=300.0, whole=1.0, most=1000)
-PATIENCE = Patience(tries=3, first=0.0, longest=0.0)
+WAITS = UpstreamLimits(connect=1.0, read=300.0, whole=1.0, most=1000)
+PATIENCE = RetryPolicy(tries=3, first=0.0, longest=0.0)
 LOST = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.RemoteProtocolError)
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 DOING = (b"/responses", b"/batches", b"/fine_tuning/jobs", b"/images/generations", b"/audio/speech")
@@ -29,9 +29,9 @@ class Scripted(Upstream):
         super().__init__(number, f"http://up{number}.invalid/v1", "big", key, waits=WAITS, connections=1, **given)
         self.outcome, self.asked = outcome, 0
 
-    async def send(self, call: Call) -> httpx.Response:
+    async def send(self, call: UpstreamCall) -> httpx.Response:
         self.asked += 1
-        if isinstance(call.body, Flowing):
+        if isinstance(call.body, StreamedBody):
             async for _ in call.body:
                 break
         if isinstance(self.outcome, int):
@@ -40,13 +40,13 @@ class Scripted(Upstream):
 
 
 def asked(
-    call: Call, *outcomes: type[httpx.TransportError] | int, key: str | None = None, own: bool = False
+    call: UpstreamCall, *outcomes: type[httpx.TransportError] | int, key: str | None = None, own: bool = False
 ) -> tuple[list[int], int | Unreachable]:
     """How often each upstream was asked, and the status of the answer, or the error."""
 
     async def run() -> tuple[list[int], int | Unreachable]:
         upstreams = [Scripted(number, outcome, key, own) for number, outcome in enumerate(outcomes, 1)]
-        escalation = Escalation(upstreams, PATIENCE, Metering())
+        escalation = Escalation(upstreams, PATIENCE, ServerMetrics())
         try:
             _, response = await escalation.ask(call)
             found: int | Unreachable = response.status_code
@@ -60,8 +60,8 @@ def asked(
     return asyncio.run(run())
 
 
-def posted(tail: bytes) -> Call:
-    return Call("POST", tail, b"", [], b"{}")
+def posted(tail: bytes) -> UpstreamCall:
+    return UpstreamCall("POST", tail, b"", [], b"{}")
 
 
 @pytest.mark.parametrize("tail", DOING)
@@ -77,7 +77,7 @@ def test_what_one_upstream_may_have_done_no_other_is_asked_for(tail: bytes, erro
 def test_what_can_be_done_twice_the_next_is_asked_for(error: type[httpx.TransportError]) -> None:
     """At once where the first did not answer in time: it would be waited for as long again."""
     tries = 1 if issubclass(error, httpx.TimeoutException) else 3
-    for call in (posted(b"/chat/completions"), Call("GET", b"/files", b"", [], b"")):
+    for call in (posted(b"/chat/completions"), UpstreamCall("GET", b"/files", b"", [], b"")):
         assert asked(call, error, 200) == ([tries, 1], 200)
 
 
@@ -132,7 +132,7 @@ def test_a_body_that_has_begun_to_flow_is_sent_once() -> None:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"piece", "more_body": True}
 
-    times, found = asked(Call("POST", b"/files", b"", [], Flowing(receive)), httpx.ConnectError, 200)
+    times, found = asked(UpstreamCall("POST", b"/files", b"", [], StreamedBody(receive)), httpx.ConnectError, 200)
     assert times == [1, 0] and isinstance(found, Unreachable)
 
 
@@ -140,7 +140,7 @@ def test_requests_that_are_lost_long_after_they_were_sent_take_no_upstream_from_
     one, go = Scripted(1, 200), asyncio.Event()
     send = one.send
 
-    async def slowly(call: Call) -> httpx.Response:
+    async def slowly(call: UpstreamCall) -> httpx.Response:
         if call.body == b"slow":
             one.asked += 1
             await go.wait()
@@ -150,8 +150,8 @@ def test_requests_that_are_lost_long_after_they_were_sent_take_no_upstream_from_
     monkeypatch.setattr(one, "send", slowly)
 
     async def run() -> list[object]:
-        escalation = Escalation([one], PATIENCE, Metering())
-        slow = [asyncio.ensure_future(escalation.ask(Call("POST", b"/chat/completions", b"", [], b"slow"))) for _ in range(10)]
+        escalation = Escalation([one], PATIENCE, ServerMetrics())
+        slow = [asyncio.ensure_future(escalation.ask(UpstreamCall("POST", b"/chat/completions", b"", [], b"slow"))) for _ in range(10)]
         while one.asked < 10:
             await asyncio.sleep(0)
         await escalation.ask(posted(b"/chat/completions"))

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from smidgen.core.errors import EngineError
-from smidgen.server.fair_turns import FairTurns, Places, Turn
+from smidgen.server.gateway.privacy_guard import FairTurn, FairTurns, WaitingPlaces
 
 LATER = 60.0
 
@@ -28,7 +28,7 @@ class Worker(threading.Thread):
         self.entered = threading.Event()
 
     def run(self) -> None:
-        turn = Turn(self._turns, self._client, soon())
+        turn = FairTurn(self._turns, self._client, soon())
         with turn.held():
             for part in range(self._parts):
                 if part:
@@ -97,12 +97,12 @@ def test_who_waits_too_long_gets_none_and_takes_none() -> None:
     holder = Worker(turns, "a", log, parts=2)
     holder.start()
     assert holder.entered.wait(LATER)
-    with pytest.raises(EngineError, match="not found in time"), Turn(turns, "b", time.monotonic() + 0.01).held():
+    with pytest.raises(EngineError, match="not found in time"), FairTurn(turns, "b", time.monotonic() + 0.01).held():
         raise AssertionError("it has no turn")
     assert not turns._waiting
     holder.go.release(2)
     holder.join(LATER)
-    turn = Turn(turns, "b", soon())
+    turn = FairTurn(turns, "b", soon())
     with turn.held():
         turn()
         turn.over = True
@@ -113,7 +113,7 @@ def test_who_waits_too_long_gets_none_and_takes_none() -> None:
 
 def test_a_clients_requests_wait_in_the_loop_and_leave_nothing_behind() -> None:
     async def run() -> list[int]:
-        places, together, most = Places(2), {"a": 0, "b": 0}, []
+        places, together, most = WaitingPlaces(2), {"a": 0, "b": 0}, []
 
         async def one(client: str) -> None:
             async with places.place(client):

@@ -19,9 +19,9 @@ import openai
 import pytest
 from tests.certified_bundle import certified_bundle  # noqa: F401
 
-from smidgen.flows import captured
-from smidgen.server.feedback import FeedbackReply
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.flows.capture import redaction
+from smidgen.server.traffic.feedback import FeedbackReply
+from smidgen.store.traffic.store import TrafficStore, opened
 
 from .conftest import Running, error_of
 from .test_capture import ON, Finds
@@ -171,14 +171,14 @@ def test_with_admin_keys_alone_nobody_else_may_call(serve: Any) -> None:
 
 def test_it_waits_for_its_request_to_be_stored(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row lies in the queue when the feedback comes: they are stored in their order."""
-    real, entered, gate = Traffic.add, threading.Event(), threading.Event()
+    real, entered, gate = TrafficStore.add, threading.Event(), threading.Event()
 
-    def waits(self: Traffic, exchanges: Any) -> int:
+    def waits(self: TrafficStore, exchanges: Any) -> int:
         entered.set()
         assert gate.wait(60)
         return real(self, exchanges)
 
-    monkeypatch.setattr(Traffic, "add", waits)
+    monkeypatch.setattr(TrafficStore, "add", waits)
     running = serve(**ON)
     id = asked(running)
     assert entered.wait(60)
@@ -204,7 +204,7 @@ def test_a_store_that_is_locked_acknowledges_nothing(serve: Any, home: Path, mon
 
 
 def test_personal_data_in_feedback_is_taken_out(serve: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(captured, "finder", lambda threads: Finds("Margaret"))
+    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret"))
     running = serve(**{**ON, "capture_redact": "mask"})
     id = asked(running, "a refund for Margaret")
     assert running.post("/v1/feedback", {"request_id": id, "corrected": "shipping", "comment": "Margaret is angry"}).status_code == 200

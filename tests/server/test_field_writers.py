@@ -18,7 +18,7 @@ import pytest
 
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 
 from .conftest import Running, running
 

@@ -23,19 +23,20 @@ from tests.upstream_stub import WHOLE, Said, Seen, UpstreamStub, chunk
 
 from smidgen.cli import main
 from smidgen.core.errors import BundleError, EngineError, InputError
-from smidgen.flows import border, redaction
-from smidgen.flows.live import Model
-from smidgen.gateway.patience import Patience
+from smidgen.flows import redaction_model
+from smidgen.flows.local_model import Model
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.privacy import border
+from smidgen.privacy.policy import policy_of
 from smidgen.server.app import create_app
-from smidgen.server.escalation import Escalation, Unreachable
-from smidgen.server.leaving import Leaving
-from smidgen.server.metering import Metering
+from smidgen.server.gateway.escalation import Escalation, Unreachable
+from smidgen.server.gateway.upstream import OutgoingCall, UpstreamCall
+from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.settings import ServeSettings
-from smidgen.server.upstream import Call
 
 from .conftest import Running, error_of
 
-PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=1.0)
+PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=1.0)
 CHAT = "/v1/chat/completions"
 NAME, MAIL, CARD = "Margaret Holloway", "m.holloway@example.org", "4111 1111 1111 1111"
 SAID = f"{NAME} ({MAIL}) asks for a refund."
@@ -287,7 +288,7 @@ class Broken:
 def test_where_redaction_cannot_run_nothing_leaves_or_the_local_answer_is_given(
     gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(border, "opened", lambda *given: border.Border(border.policy_of("mask"), Broken(error)))
+    monkeypatch.setattr(redaction_model, "open_border", lambda *given: border.Border(policy_of("mask"), Broken(error)))
     running = gateway(when_upstream_fails="local")
     told = error_of(running.post(CHAT, asking(SAID, "another")), 503)
     assert told["code"] == "redaction_failed" and "Margaret" not in told["message"]
@@ -306,7 +307,7 @@ def test_what_takes_too_long_does_not_leave(gateway: Any, upstream: UpstreamStub
             gate.wait(30)
             return dict.fromkeys(texts, ())
 
-    monkeypatch.setattr(border, "opened", lambda *given: border.Border(border.policy_of("mask"), Slow()))
+    monkeypatch.setattr(redaction_model, "open_border", lambda *given: border.Border(policy_of("mask"), Slow()))
     try:
         running = gateway(request_seconds=0.2)
         assert error_of(running.post(CHAT, asking(SAID, "another")), 503)["code"] == "redaction_failed"
@@ -317,7 +318,7 @@ def test_what_takes_too_long_does_not_leave(gateway: Any, upstream: UpstreamStub
 
 
 def test_a_server_whose_model_is_not_there_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(redaction, "SHIPPED", tmp_path / "nowhere")
+    monkeypatch.setattr(redaction_model, "SHIPPED", tmp_path / "nowhere")
     settings = {"fallback": ("http://127.0.0.1:1/v1",), "fallback_model": ("big",)}
     with pytest.raises(BundleError, match="does not come with this smidgen"):
         create_app([], ServeSettings(privacy="mask", **settings))
@@ -390,7 +391,7 @@ def test_requests_of_the_gateways_own_ask_the_guard() -> None:
     class Refusing:
         asked = 0
 
-        async def leaving(self, call: Call) -> Leaving:
+        async def leaving(self, call: UpstreamCall) -> OutgoingCall:
             self.asked += 1
             raise Unreachable("no", value="", todo="", status=422, code="x")
 
@@ -398,10 +399,10 @@ def test_requests_of_the_gateways_own_ask_the_guard() -> None:
             """Nothing is held."""
 
     guard = Refusing()
-    whole = Escalation([], PATIENCE, Metering(), guard=guard)
+    whole = Escalation([], PATIENCE, ServerMetrics(), guard=guard)
     for escalation in (whole, whole.aside()):
         with pytest.raises(Unreachable):
-            asyncio.run(escalation.ask(Call("GET", b"/models", b"", [], b"")))
+            asyncio.run(escalation.ask(UpstreamCall("GET", b"/models", b"", [], b"")))
     assert guard.asked == 2
 
 

@@ -15,18 +15,18 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError, SmidgenError
-from smidgen.gateway.budget import today
-from smidgen.gateway.patience import Patience
-from smidgen.judge import price_list
-from smidgen.server.purse import plan
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server.gateway.budget_guard import budget_plan
 from smidgen.server.settings import ServeSettings
-from smidgen.store import ledger
-from smidgen.store.ledger import NANO, Spent
+from smidgen.store import spending_ledger
+from smidgen.store.spending_ledger import NANO, ScopeSpending
+from smidgen.usage import price_list
+from smidgen.usage.daily_budget import today
 
 from .conftest import WordModel
 
 CHAT = "/v1/chat/completions"
-PATIENCE = Patience(tries=2, first=0.001, longest=0.002, total=2.0)
+PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=2.0)
 SSE = {"Content-Type": "text/event-stream"}
 PRICE = {"price_in": 1.0, "price_out": 1000.0}
 """A token out is a million nanodollars, a token in a thousand."""
@@ -51,11 +51,11 @@ def asking(name: str = "support", most: int | None = 10, **more: Any) -> dict[st
     return {"model": name, "messages": [{"role": "user", "content": "a refund please"}], **limit, **more}
 
 
-def used(scope: str = "all") -> Spent:
-    return ledger.read(today()).get(scope, Spent())
+def used(scope: str = "all") -> ScopeSpending:
+    return spending_ledger.read(today()).get(scope, ScopeSpending())
 
 
-def settled(requests: int, scope: str = "all") -> Spent:
+def settled(requests: int, scope: str = "all") -> ScopeSpending:
     """What was spent, once so many requests are settled and nothing is set aside."""
     deadline = time.monotonic() + 10
     while (used(scope).requests != requests or used(scope).held) and time.monotonic() < deadline:
@@ -74,7 +74,7 @@ def test_what_the_upstream_counted_is_what_is_spent(gateway: Any, upstream: Upst
     running = gateway(budget_day=1.0)
     found = running.client.post(CHAT, json=asking(), headers={"accept-encoding": "gzip"})
     assert found.content == WHOLE and "accept-encoding" not in upstream.seen[0].headers
-    assert settled(1) == Spent(nano=3 * 1_000 + 2 * 1_000_000, requests=1)
+    assert settled(1) == ScopeSpending(nano=3 * 1_000 + 2 * 1_000_000, requests=1)
     assert metric(running, 'smidgen_budget_spent_usd{kind="counted",scope="all"}') == pytest.approx(0.002003)
     assert metric(running, 'smidgen_budget_limit_usd{scope="all"}') == 1.0
     assert used("model:big") == used("key:others") == used()
@@ -95,7 +95,7 @@ def test_a_stream_is_asked_for_what_it_takes_and_the_client_sees_what_it_asked_f
         wanted = body["stream_options"] if options.get("stream_options") else {"include_usage": True}
         assert upstream.bodies[-1] == {**body, "model": "big", "stream_options": wanted}
         assert seen == b"".join(pieces if options.get("stream_options") else [*pieces[:2], DONE])
-        assert settled(number) == Spent(nano=number * COUNTED, requests=number)
+        assert settled(number) == ScopeSpending(nano=number * COUNTED, requests=number)
     assert gateway().client.post(CHAT, json=asking(stream=True)).content == b"".join(pieces)
     assert upstream.bodies[-1] == asking("big", stream=True), "without a budget it leaves as it came"
 
@@ -108,7 +108,7 @@ def test_what_a_stream_does_not_say_counts_in_full(gateway: Any, upstream: Upstr
     running.client.post(CHAT, json=body)
     size = len(json.dumps(body, separators=(",", ":")))
     most = (size + 1024) * 1_000 + 10_000_000
-    assert settled(1) == Spent(nano=most, estimated=most, requests=1)
+    assert settled(1) == ScopeSpending(nano=most, estimated=most, requests=1)
     running.client.post(CHAT, json=body)
     seen = -(-size // 3) * 1_000 + 30_000_000  # thirty events, where ten tokens were allowed
     assert settled(2).nano == most + seen
@@ -120,7 +120,7 @@ def test_an_upstream_that_knows_no_such_wish_is_asked_without_it(gateway: Any, u
     running = gateway(budget_day=1.0)
     found = running.client.post(CHAT, json=asking(stream=True))
     assert found.content == chunk("a") + USAGE + DONE and upstream.bodies[-1] == asking("big", stream=True)
-    assert settled(1) == Spent(nano=COUNTED, requests=1)
+    assert settled(1) == ScopeSpending(nano=COUNTED, requests=1)
     refused = Said(status=400, body=b'{"error": {"message": "no"}}')
     upstream.answer = lambda seen: refused
     assert running.client.post(CHAT, json=asking(stream=True)).content == refused.body and len(upstream.seen) == 4
@@ -179,7 +179,7 @@ def test_keys_and_models_have_their_own(gateway: Any, tmp_path: Path, upstream: 
     assert running.post(CHAT, asking(), headers={"authorization": "Bearer sk-other"}).status_code == 200
     assert running.post(CHAT, asking()).status_code == 200
     assert "model GPT-6 Luna" in error(running.post(CHAT, asking("openai/gpt-6-luna")), 429)["message"]
-    assert settled(2, "key:others").nano == used("model:big").nano > 0 and used("key:shop") == Spent()
+    assert settled(2, "key:others").nano == used("model:big").nano > 0 and used("key:shop") == ScopeSpending()
 
 
 def test_the_next_upstream_is_asked_where_its_model_has_money_left(gateway: Any, tmp_path: Path, upstream: UpstreamStub) -> None:
@@ -207,7 +207,7 @@ def test_the_next_upstream_is_asked_where_its_model_has_money_left(gateway: Any,
 def test_what_has_no_known_price_does_not_leave(gateway: Any, upstream: UpstreamStub, error: Any, path: str, body: Any) -> None:
     running = gateway(fallback_model=("gpt-6-luna",), price_in=(), price_out=(), budget_day=100.0)
     assert error(running.post(path, body), 403)["code"] == "cost_unknown"
-    assert upstream.seen == [] and ledger.read(today()) == {}
+    assert upstream.seen == [] and spending_ledger.read(today()) == {}
 
 
 def test_the_given_price_is_that_of_the_fallbacks_own_model_alone(gateway: Any, upstream: UpstreamStub, error: Any) -> None:
@@ -247,7 +247,7 @@ def test_a_refusal_costs_nothing_and_an_upstream_that_is_away_neither(gateway: A
     deadline = time.monotonic() + 10
     while used().held and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert used() == Spent() and len(upstream.seen) == 3
+    assert used() == ScopeSpending() and len(upstream.seen) == 3
 
 
 def test_what_may_have_been_done_counts_in_full(gateway: Any, upstream: UpstreamStub) -> None:
@@ -332,7 +332,7 @@ def test_a_ledger_that_cannot_be_read_is_no_way_round(
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger.Ledger, "hold", broken)
+        patch.setattr(spending_ledger.SpendingLedger, "hold", broken)
         told = error(running.post(CHAT, asking()), 503)
     assert "cannot be written down" in told["message"] and "disk" not in told["message"] and upstream.seen == []
     assert running.post(CHAT, asking()).status_code == 200
@@ -341,7 +341,7 @@ def test_a_ledger_that_cannot_be_read_is_no_way_round(
     damaged.write_bytes(b"no database" * 1000)
     for file in own_home.glob("spending.sqlite3-*"):
         file.unlink()
-    damaged.replace(ledger.place())
+    damaged.replace(spending_ledger.place())
     with pytest.raises(SmidgenError, match="no budget can be kept"):
         gateway(budget_day=1.0)
 
@@ -357,7 +357,7 @@ def test_a_ledger_that_cannot_be_read_is_no_way_round(
 def test_a_budget_that_cannot_be_kept_is_refused_at_the_start(settings: dict[str, Any], says: str) -> None:
     given = {"fallback": ("http://127.0.0.1:9/v1",), "budget_day": 1.0, **settings}
     with pytest.raises(InputError, match=says):
-        plan(ServeSettings(**given))
+        budget_plan(ServeSettings(**given))
 
 
 def test_the_command_says_so_before_it_serves(capsys: Any) -> None:
@@ -368,7 +368,7 @@ def test_the_command_says_so_before_it_serves(capsys: Any) -> None:
 
 def test_without_a_budget_there_is_no_ledger(gateway: Any, own_home: Path) -> None:
     assert gateway().post(CHAT, asking()).content == WHOLE
-    assert not ledger.place().exists()
+    assert not spending_ledger.place().exists()
 
 
 def test_tokens_beyond_all_counting_count_as_what_was_set_aside(gateway: Any, upstream: UpstreamStub) -> None:

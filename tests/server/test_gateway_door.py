@@ -14,16 +14,16 @@ import pytest
 from tests.certified_bundle import answer, score, text
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
-from smidgen.flows import certifying
-from smidgen.flows.live import Model
-from smidgen.flows.vouching import subject_of
+from smidgen.flows.certify import certification
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
-from smidgen.gateway.patience import Patience
+from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedSegment, Reference
+from smidgen.gateway.upstreams import RetryPolicy
 
 from .conftest import running
 
-PATIENCE = Patience(tries=3, first=0.001, longest=0.002, total=1.0)
+PATIENCE = RetryPolicy(tries=3, first=0.001, longest=0.002, total=1.0)
 SURE, UNSURE = text(3, 1), text(90, 1)
 CHAT = "/v1/chat/completions"
 
@@ -41,11 +41,13 @@ def gateway(serve: Any, upstream: UpstreamStub, model: Model) -> Callable[..., A
 def certify(model: Model, threshold: float | None = None, alpha: float = 0.05, **changes: Any) -> Certificate:
     """Put a certificate beside the bundle that answers what scores at least as a text of word 50."""
     now = datetime.now(UTC) - timedelta(minutes=1)
-    entry = Answered(threshold=score(50) if threshold is None else threshold, n=1000, answered=700, loss=20.0, bound=min(0.041, alpha))
+    entry = CertifiedSegment(
+        threshold=score(50) if threshold is None else threshold, n=1000, answered=700, loss=20.0, bound=min(0.041, alpha)
+    )
     facts: dict[str, Any] = {
         "id": "0" * 31 + "1",
         "statement": papers.statement(alpha, 0.05, now + timedelta(days=90)),
-        "bundle": subject_of(model.manifest),
+        "bundle": certificate_subject(model.manifest),
         "task": "classify",
         "loss": "the answer is not the reference's",
         "reference": Reference(kind="gold"),
@@ -53,7 +55,7 @@ def certify(model: Model, threshold: float | None = None, alpha: float = 0.05, *
         "delta": 0.05,
         "answering": (entry,),
         "method": "exact binomial",
-        "calibration": Calibration(file_sha256="c" * 64, rows_sha256=(changes.get("id", "d") * 64)[:64], n=1000),
+        "calibration": CertificateSample(file_sha256="c" * 64, rows_sha256=(changes.get("id", "d") * 64)[:64], n=1000),
         "created": now,
         "valid_until": now + timedelta(days=90),
         "smidgen_version": "0.1.0",
@@ -130,11 +132,11 @@ def test_a_certificate_counts_from_the_next_request_and_a_revocation_ends_it_at_
     seen = [who()]
     certify(model)
     seen.append(who())
-    certifying.revoke(model.folder, "new products")
+    certification.revoke(model.folder, "new products")
     seen.append(who())
     certify(model, id="0" * 31 + "2", valid_until=datetime.now(UTC) - timedelta(seconds=1))
     seen.append(who())
-    certify(model, id="0" * 31 + "3", bundle=subject_of(model.manifest).model_copy(update={"sha256": "e" * 64}))
+    certify(model, id="0" * 31 + "3", bundle=certificate_subject(model.manifest).model_copy(update={"sha256": "e" * 64}))
     seen.append(who())
     certify(model, id="0" * 31 + "4")
     seen.append(who())
@@ -195,7 +197,7 @@ def test_words_to_the_system_and_pieces_of_text_are_answered_here(gateway: Any, 
 
 
 def test_a_certificate_by_label_and_by_a_column(gateway: Any, model: Model) -> None:
-    entry = Answered(segment=answer(3), threshold=0.5, n=1000, answered=700, loss=20.0, bound=0.04)
+    entry = CertifiedSegment(segment=answer(3), threshold=0.5, n=1000, answered=700, loss=20.0, bound=0.04)
     certify(model, by="label", answering=(entry,))
     running = gateway()
     seen = [running.post(CHAT, asking(text(word, 1))).headers for word in (3, 2)]

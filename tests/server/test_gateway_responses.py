@@ -12,8 +12,8 @@ from tests.certified_bundle import answer, score
 from tests.response_samples import event, events, response
 from tests.upstream_stub import Said, UpstreamStub, upstream_stub
 
-from smidgen.flows.live import Model
-from smidgen.gateway import auditing
+from smidgen.flows.local_model import Model
+from smidgen.gateway import certificate_audit
 
 from .test_capture import ON, rows
 from .test_gateway_audits import AGAINST_MODEL, until
@@ -172,7 +172,7 @@ def test_an_audit_reads_the_large_models_response(gateway: Any, upstream: Upstre
         wanted = {"agreed": 1.0, "disagreed": float(min(number, 3) - 1), "unanswered": float(number > 3)}
         until(running, {name: count for name, count in wanted.items() if count})
     assert upstream.bodies == [{**asked, "model": "big"}] * 6
-    assert (auditing.audited(paper).audits, auditing.audited(paper).losses) == (3, 2)
+    assert (certificate_audit.audited(paper).audits, certificate_audit.audited(paper).losses) == (3, 2)
 
 
 def test_both_answers_are_stored(gateway: Any, upstream: UpstreamStub, model: Model) -> None:

@@ -11,11 +11,11 @@ from tests.upstream_stub import WHOLE, UpstreamStub
 from typesafe_sdk import Choice, Noul, RetryPolicy, Score, TypeSafeClient
 
 from smidgen.core.replies import Reply
-from smidgen.flows import certifying
-from smidgen.flows.live import Model
-from smidgen.gateway.certificate import Answered
-from smidgen.server.question_cover import uncovered
-from smidgen.server.questions import ChoiceQuestion, Labels, Match, NoulQuestion, answer_to, match
+from smidgen.flows.certify import certification
+from smidgen.flows.local_model import Model
+from smidgen.gateway.certificate import CertifiedSegment
+from smidgen.server.systemone.endpoint import why_uncovered
+from smidgen.server.systemone.questions import ChoiceQuestion, NoulQuestion, QuestionLabels, QuestionMatch, answer_to, match_question
 
 from .conftest import WordModel
 from .test_gateway_door import PATIENCE, SURE, UNSURE, certify
@@ -75,12 +75,15 @@ def test_what_does_not_says_so_question_by_question(gateway: Any, model: Model) 
     assert why(one={"type": "choice", "criteria": {"yes": None}}) == [left_out]
     assert why(name="support@0.99", which=WHICH) == ["quality (0.99 is asked for, and the certificate says 0.95)"]
     certify(
-        model, id="0" * 31 + "2", by="shop", answering=(Answered(segment="north", threshold=0.5, n=9, answered=9, loss=0.0, bound=0.04),)
+        model,
+        id="0" * 31 + "2",
+        by="shop",
+        answering=(CertifiedSegment(segment="north", threshold=0.5, n=9, answered=9, loss=0.0, bound=0.04),),
     )
     assert why(which=WHICH) == ["segment (its segment is not certified)"]
     certify(model, id="0" * 31 + "3")
     assert why(which=WHICH) == [None]
-    certifying.revoke(model.folder, "new products")
+    certification.revoke(model.folder, "new products")
     assert why(which=WHICH) == ["revoked"]
 
 
@@ -168,16 +171,16 @@ CHANCES = {"billing/charge": 0.3, "billing/refund": 0.25, "shipping": 0.45}
     ],
 )
 def test_an_answer_that_goes_another_way_than_the_bundles_own_is_not_covered(question: Any, covered: bool) -> None:
-    known = Labels(WordModel())
-    found = match("q", question, known, True)
-    assert isinstance(found, Match)
+    known = QuestionLabels(WordModel())
+    found = match_question("q", question, known, True)
+    assert isinstance(found, QuestionMatch)
     reply = Reply("shipping", 0.45, chances=CHANCES)
-    assert (not uncovered(found, known, reply, answer_to(found, CHANCES, False))) is covered
+    assert (not why_uncovered(found, known, reply, answer_to(found, CHANCES, False))) is covered
 
 
 def test_several_labels_and_fields_are_not_covered() -> None:
-    several = Labels(WordModel("tags", ("late", "broken_box"), multi_label=True))
-    found = match("late", NoulQuestion(type="noul"), several, True)
-    assert isinstance(found, Match)
-    assert uncovered(found, several, Reply(["late"], 0.9), {"noul": 0.9}).startswith("one of several labels")
-    assert uncovered(found, object(), Reply({"size": "S"}, 0.9), {"noul": 0.9}).startswith("a field")
+    several = QuestionLabels(WordModel("tags", ("late", "broken_box"), multi_label=True))
+    found = match_question("late", NoulQuestion(type="noul"), several, True)
+    assert isinstance(found, QuestionMatch)
+    assert why_uncovered(found, several, Reply(["late"], 0.9), {"noul": 0.9}).startswith("one of several labels")
+    assert why_uncovered(found, object(), Reply({"size": "S"}, 0.9), {"noul": 0.9}).startswith("a field")

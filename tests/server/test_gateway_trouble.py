@@ -19,18 +19,17 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError
-from smidgen.gateway.breaker import Requester
-from smidgen.gateway.patience import Patience
-from smidgen.server.escalation import Escalation, Unreachable
-from smidgen.server.fallback import targets
-from smidgen.server.metering import Metering
+from smidgen.gateway.upstreams import Requester, RetryPolicy
+from smidgen.server.gateway.escalation import Escalation, Unreachable
+from smidgen.server.gateway.fallback import fallback_targets
+from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
+from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.settings import ServeSettings
-from smidgen.server.upstream import Call, Upstream, Waits
 
 from .conftest import WordModel
 
 CHAT = "/v1/chat/completions"
-PATIENCE = Patience(tries=3, first=0.001, longest=0.002, total=2.0)
+PATIENCE = RetryPolicy(tries=3, first=0.001, longest=0.002, total=2.0)
 SSE = {"Content-Type": "text/event-stream"}
 BUSY = Said(status=503, body=b'{"error": {"message": "too hot, key-1"}}')
 
@@ -82,10 +81,10 @@ def test_retry_after_is_waited_for_and_a_wait_too_long_is_not(upstream: Upstream
         slept.append(seconds)
 
     async def asked() -> list[int]:
-        waits = Waits(connect=5.0, read=5.0, whole=5.0, most=1000)
+        waits = UpstreamLimits(connect=5.0, read=5.0, whole=5.0, most=1000)
         one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=waits, connections=4)
-        escalation = Escalation([one], Patience(tries=3, first=0.5, total=20.0), Metering(), sleep)
-        call = Call("POST", b"/chat/completions", b"", [], b'{"model": "support"}', renamed=True)
+        escalation = Escalation([one], RetryPolicy(tries=3, first=0.5, total=20.0), ServerMetrics(), sleep)
+        call = UpstreamCall("POST", b"/chat/completions", b"", [], b'{"model": "support"}', renamed=True)
         statuses = []
         for retry_after in ("7", "21"):
             upstream.script = [Said(status=429, headers={"Retry-After": retry_after})]
@@ -189,17 +188,17 @@ def test_a_fault_of_this_side_does_not_open_the_breaker(
     upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch, fault: type[httpx.TransportError]
 ) -> None:
     """One client's broken requests must not take the upstream from all others."""
-    one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=Waits(1, 1, 1, 1000), connections=1)
-    asked = Escalation([one], PATIENCE, Metering())
+    one = Upstream(1, upstream.url, "big", None, own_authorization=False, waits=UpstreamLimits(1, 1, 1, 1000), connections=1)
+    asked = Escalation([one], PATIENCE, ServerMetrics())
 
-    async def broken(call: Call) -> httpx.Response:
+    async def broken(call: UpstreamCall) -> httpx.Response:
         raise fault("ours")
 
     async def run() -> None:
         monkeypatch.setattr(one, "send", broken)
         for _ in range(6):
             with pytest.raises(Unreachable):
-                await asked.ask(Call("POST", b"/chat/completions", b"", [], b"{}"))
+                await asked.ask(UpstreamCall("POST", b"/chat/completions", b"", [], b"{}"))
         assert one.breakers.allows(Requester())
         await asked.close()
 
@@ -357,7 +356,9 @@ def test_a_key_of_this_servers_goes_up_without_the_clients_and_without_its_accou
 
 def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     def of(**settings: Any) -> list[Any]:
-        return targets(ServeSettings(**settings), {"SMIDGEN_FALLBACK_KEY": "k1", "SMIDGEN_FALLBACK_KEY_2": "k2", "BAD": "two words"})
+        return fallback_targets(
+            ServeSettings(**settings), {"SMIDGEN_FALLBACK_KEY": "k1", "SMIDGEN_FALLBACK_KEY_2": "k2", "BAD": "two words"}
+        )
 
     two = ("https://a.example/v1", "https://b.example/v1")
     made = of(fallback=two, fallback_model=("m",))
@@ -365,7 +366,9 @@ def test_what_a_fallback_cannot_be_is_said_before_anything_is_served(capsys: pyt
     assert "k1" not in repr(made)
     same = of(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), secrets=None)
     assert [(target.key, target.own_headers) for target in same] == [("k1", True), ("k2", True), (None, False)]
-    unkeyed = targets(ServeSettings(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), api_key=("x",)), {})
+    unkeyed = fallback_targets(
+        ServeSettings(fallback=(two[0], "https://A.example:443/v2", two[1]), fallback_model=("m",), api_key=("x",)), {}
+    )
     assert [target.own_headers for target in unkeyed] == [True, True, False]
     wrong: list[dict[str, Any]] = [
         {"fallback": two},

@@ -17,11 +17,11 @@ import openai
 import pytest
 from tests.upstream_stub import Said, UpstreamStub, chunk, upstream_stub
 
-from smidgen.flows.live import load
-from smidgen.flows.vouching import subject_of
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
-from smidgen.gateway.standing import Standing, State
+from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedSegment, Reference
+from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
 
 from .conftest import running
 
@@ -40,15 +40,15 @@ def paper(model: Any) -> Certificate:
     return Certificate(
         id="0" * 31 + "1",
         statement=papers.statement(0.3, 0.05, now + timedelta(days=9)),
-        bundle=subject_of(model.manifest),
+        bundle=certificate_subject(model.manifest),
         task="write",
         loss="1 − ROUGE-L of the best reference",
         reference=Reference(kind="gold"),
         alpha=0.3,
         delta=0.05,
-        answering=(Answered(threshold=0.5, n=1000, answered=700, loss=20.0, bound=0.2),),
+        answering=(CertifiedSegment(threshold=0.5, n=1000, answered=700, loss=20.0, bound=0.2),),
         method="betting",
-        calibration=Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000),
+        calibration=CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000),
         created=now,
         valid_until=now + timedelta(days=9),
         smidgen_version="0.1.0",
@@ -59,8 +59,8 @@ def test_a_written_text_is_judged_whole_and_then_streamed(
     writer_bundle: Path, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load(writer_bundle, threads=1)
-    held = Standing(State.VALID, "for this test", paper(model))
-    monkeypatch.setattr("smidgen.server.vouchers.voucher", lambda folder, manifest, large: lambda: held)
+    held = CertificateStatus(CertificateState.VALID, "for this test", paper(model))
+    monkeypatch.setattr("smidgen.server.gateway.certificates.voucher", lambda folder, manifest, large: lambda: held)
     with (
         running(model, fallback=(upstream.url,), fallback_model=("big",)) as gateway,
         openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client,

@@ -14,8 +14,8 @@ import pytest
 from tests.certified_bundle import pairs, write_pairs
 from tests.server.conftest import running
 
-from smidgen.flows.certifying import Terms, certify
-from smidgen.flows.live import load
+from smidgen.flows.certify.certification import CertificateTerms, certify
+from smidgen.flows.local_model import load
 
 NASTY = "</script><script>alert(1)</script>'\"&{{7*7}}"
 
@@ -70,7 +70,7 @@ def test_the_state_of_the_certificate(serve: Any, certified_bundle: Path) -> Non
     assert "Certificate: none yet" in page(serve(with_none)).text
     model = load(certified_bundle, 1)
     sample = write_pairs(certified_bundle.parent / "fresh.csv", pairs(800, 5, start=50_000))
-    certify(model, sample, Terms(alpha=0.2, delta=0.05))
+    certify(model, sample, CertificateTerms(alpha=0.2, delta=0.05))
     text = page(serve(model)).text
     assert re.search(r"Certificate: valid until \d{4}-\d\d-\d\d", text) and "disagree" in text
     certificate = next(certified_bundle.parent.glob("*.certificate.json"))

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import InputError
-from smidgen.flows.learning.captured import LONGEST_LABEL
-from smidgen.server import label_file
-from smidgen.server.capturing import Names, _scrubber
+from smidgen.flows.learn.traffic_rows import LONGEST_LABEL
 from smidgen.server.settings import ServeSettings
-from smidgen.store.traffic.shapes import Exchange
+from smidgen.server.traffic import capture_setup
+from smidgen.server.traffic.capture_setup import KnownNames, _scrubber
+from smidgen.store.traffic.records import Exchange
 
 
 def test_labels_are_lines(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("\ufeffGermany\n\n  New Zealand \r\nGermany\n", encoding="utf-8")
-    assert label_file.read(file) == ("Germany", "New Zealand")
-    assert label_file.labels_of(ServeSettings(capture_labels=file)) == ("Germany", "New Zealand")
-    assert label_file.labels_of(ServeSettings()) == ()
+    assert capture_setup.read_labels(file) == ("Germany", "New Zealand")
+    assert capture_setup.labels_of(ServeSettings(capture_labels=file)) == ("Germany", "New Zealand")
+    assert capture_setup.labels_of(ServeSettings()) == ()
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,22 @@ def test_labels_are_lines(tmp_path: Path) -> None:
         (b"fine\n[PLACE_1]\n", "line 2: \\[PLACE_1\\]"),
         (b"x" * (LONGEST_LABEL + 1), "line 1: 61 characters"),
         (b"x" * 4_000_001, "too large"),
-        ("\n".join(map(str, range(label_file.MOST + 1))).encode(), "too many"),
+        ("\n".join(map(str, range(capture_setup.MOST_LABELS + 1))).encode(), "too many"),
     ],
 )
 def test_what_is_no_list_of_labels_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
     file = tmp_path / "labels.txt"
     file.write_bytes(content)
     with pytest.raises(InputError, match=what):
-        label_file.read(file)
+        capture_setup.read_labels(file)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "none.txt"):
         with pytest.raises(InputError, match="the file of labels"):
-            label_file.read(place)
+            capture_setup.read_labels(place)
     with pytest.raises(InputError, match="nothing is"):
-        label_file.check(ServeSettings(capture_labels=tmp_path / "none.txt"))
+        capture_setup.check_labels(ServeSettings(capture_labels=tmp_path / "none.txt"))
 
 
 def test_a_server_stores_nothing_that_its_border_lets_not_out(tmp_path: Path) -> None:
@@ -56,5 +56,5 @@ def test_a_server_stores_nothing_that_its_border_lets_not_out(tmp_path: Path) ->
     settings = ServeSettings(capture="answers", privacy="health", privacy_kind=("place=allow",), capture_labels=file)
     text = "http://shop.example/reset?user=margaret.holloway sent me to Germany. I am 93 years old."
     one = Exchange("r", datetime(2026, 5, 1, tzinfo=UTC), "big", "/v1/chat/completions", text, "upstream", answer="Germany")
-    (safe,) = _scrubber(settings, Names()).exchanges([one])
+    (safe,) = _scrubber(settings, KnownNames()).exchanges([one])
     assert safe is not None and safe.input == "[URL_1] sent me to [PLACE_1]. I am [AGE_1] years old." and safe.answer == "Germany"

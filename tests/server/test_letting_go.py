@@ -14,9 +14,9 @@ from tests.line_versions import line_of
 from tests.upstream_stub import upstream_stub
 
 from smidgen.cli import main
-from smidgen.flows import live
-from smidgen.flows.live import Model
-from smidgen.server import running
+from smidgen.flows import local_model
+from smidgen.flows.local_model import Model
+from smidgen.server import process
 from smidgen.server.service import Service
 
 STORED = ("--capture", "answers", "--capture-redact", "allow")
@@ -33,7 +33,7 @@ def test_what_the_command_opened_is_held_by_the_service_alone(
     opened: list[weakref.ref[Model]] = []
     services: list[Service] = []
     held: list[bool] = []
-    load_all, init = live.load_all, Service.__init__
+    load_all, init = local_model.load_all, Service.__init__
 
     def load_noted(folders: Sequence[Path | str], *more: Any) -> list[Model]:
         models = load_all(folders, *more)
@@ -57,9 +57,9 @@ def test_what_the_command_opened_is_held_by_the_service_alone(
         gc.collect()
         held.extend(one() is not None for one in opened)
 
-    monkeypatch.setattr(live, "load_all", load_noted)
+    monkeypatch.setattr(local_model, "load_all", load_noted)
     monkeypatch.setattr(Service, "__init__", init_noted)
-    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(process, "run", run)
     with upstream_stub() as upstream:
         fallback = ("--fallback", upstream.url) if "--privacy" in flags else ()
         assert main.code(["serve", str(line.folder), "--port", "0", "--threads", "1", *said, *flags, *fallback]) == 0

@@ -21,19 +21,19 @@ from tests.certified_bundle import certified_bundle  # noqa: F401
 from tests.upstream_stub import WHOLE, UpstreamStub
 
 from smidgen.core.errors import SmidgenError
-from smidgen.flows.account import account
-from smidgen.flows.live import Model
-from smidgen.gateway import budget
-from smidgen.gateway.patience import Patience
-from smidgen.store import account as accounts
-from smidgen.store import journal, ledger
-from smidgen.store.traffic.shapes import TrafficError
+from smidgen.flows.local_model import Model
+from smidgen.flows.status_report import read_account
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.store import spending_ledger, sqlite_wal
+from smidgen.store import usage_records as accounts
+from smidgen.store.traffic.records import TrafficError
 from smidgen.store.traffic.store import opened
+from smidgen.usage import daily_budget
 
 from .conftest import error_of
 from .test_gateway_door import CHAT, SURE, UNSURE, asking, certify
 
-PATIENCE = Patience(tries=1)
+PATIENCE = RetryPolicy(tries=1)
 ON = {"capture": "answers", "capture_redact": "allow", "capture_held_out": 0.0}
 BUDGET = {"budget_day": 5.0, "price_in": 1.0, "price_out": 1.0}
 FAULTS = [errno.ENOSPC, errno.EROFS, errno.EMFILE]
@@ -66,7 +66,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, fault: int) -> Iterator[None]:
         return real(path, flags, *more, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal.os, "open", fails)
+        patch.setattr(sqlite_wal.os, "open", fails)
         yield
 
 
@@ -158,7 +158,7 @@ def test_the_account_is_kept_in_memory_and_written_later(gateway: Any, monkeypat
         assert metric(running, "smidgen_account_failures_total") >= 1
     told = running.client.get("/smidgen/account").json()
     assert told["unwritten"] is False and told["periods"][0]["total"]["local"] == 3
-    assert sum(entry.requests for entry in accounts.read(budget.today()).entries.values()) == 3
+    assert sum(entry.requests for entry in accounts.read(daily_budget.today()).entries.values()) == 3
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
@@ -176,7 +176,7 @@ def test_an_account_that_cannot_be_read_gets_503(gateway: Any, monkeypatch: pyte
         assert error_of(failed, 503)["code"] == "account_unreadable" and str(tmp_path) not in failed.text
         escalated = running.post(CHAT, asking(SURE))
         assert escalated.content == WHOLE and escalated.headers["x-smidgen-answered-by"] == "upstream"
-        assert "home cannot be made" in account()["error"]
+        assert "home cannot be made" in read_account()["error"]
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
     assert running.client.get("/smidgen/account").json()["periods"][0]["total"]["local"] == 2
 
@@ -238,4 +238,4 @@ def test_a_disk_that_is_really_full(gateway: Any, upstream: UpstreamStub, home: 
         assert running.post(CHAT, asking(UNSURE)).content == WHOLE
         assert running.post("/v1/feedback", {"request_id": id, "verdict": "up"}).status_code == 200
         assert running.client.get("/smidgen/account").json()["unwritten"] is False
-        assert ledger.read(budget.today())["all"].requests <= 1
+        assert spending_ledger.read(daily_budget.today())["all"].requests <= 1

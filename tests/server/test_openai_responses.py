@@ -11,7 +11,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from smidgen.flows.live import load
+from smidgen.flows.local_model import load
 
 from .conftest import running
 from .test_systemone_fields import field_model  # noqa: F401

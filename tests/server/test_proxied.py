@@ -10,8 +10,8 @@ import httpx
 import pytest
 from tests.upstream_stub import Said, upstream_stub
 
-from smidgen.server import transport
-from smidgen.server.upstream import Call, Upstream, Waits
+from smidgen.server.gateway import transport
+from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
 
 LIMITS = httpx.Limits(max_connections=2)
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -39,7 +39,7 @@ def test_this_machine_is_asked_straight(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
         assert asyncio.run(_asked(stub.url)) == 200
         assert [seen.path for seen in stub.seen] == ["/v1/chat/completions?a=1"] and proxy.seen == []
-    assert isinstance(transport.opened(LIMITS, local=True), transport.Straight)
+    assert isinstance(transport.open_transport(LIMITS, local=True), transport.DirectTransport)
 
 
 @pytest.mark.parametrize("through", [False, True])
@@ -63,13 +63,13 @@ async def _twice(url: str) -> list[int]:
 
 
 async def _answers(url: str, times: int) -> list[int]:
-    waits = Waits(connect=2.0, read=5.0, whole=5.0, most=10_000)
+    waits = UpstreamLimits(connect=2.0, read=5.0, whole=5.0, most=10_000)
     one = Upstream(1, url, "big", None, own_authorization=False, waits=waits, connections=2)
     body: dict[str, Any] = {"model": "x"}
     statuses = []
     try:
         for _ in range(times):
-            response = await one.send(Call("POST", b"/chat/completions", b"a=1", [], json.dumps(body).encode()))
+            response = await one.send(UpstreamCall("POST", b"/chat/completions", b"a=1", [], json.dumps(body).encode()))
             async for _piece in response.aiter_raw():
                 pass
             await response.aclose()

@@ -14,35 +14,35 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from smidgen.core.errors import RequestError
-from smidgen.server.collecting import Collector, Room, Taken
-from smidgen.server.ids import REQUEST_ID
-from smidgen.server.recorder import Recorder
-from smidgen.server.wall_clock import WallClock
-from smidgen.store.traffic.shapes import Deleted, Exchange, Feedback
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.server.http_request import REQUEST_ID_KEY
+from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.traffic.captured_request import CapturedRequest, CaptureMemory, RequestCollector
+from smidgen.server.traffic.recorder import Recorder
+from smidgen.store.traffic.records import DeletedTraffic, Exchange, Feedback
+from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Traffic, threading.Event, threading.Event]]:
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TrafficStore, threading.Event, threading.Event]]:
     """A store, an event when it is first added to, and the one that lets it."""
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     entered, gate = threading.Event(), threading.Event()
-    real = Traffic.add
+    real = TrafficStore.add
 
-    def waits(self: Traffic, exchanges: Any) -> int:
+    def waits(self: TrafficStore, exchanges: Any) -> int:
         entered.set()
         assert gate.wait(60)
         return real(self, exchanges)
 
-    monkeypatch.setattr(Traffic, "add", waits)
+    monkeypatch.setattr(TrafficStore, "add", waits)
     with opened() as store:
         yield store, entered, gate
         gate.set()
 
 
-def read(taken: Taken) -> Exchange:
+def read(taken: CapturedRequest) -> Exchange:
     return Exchange(taken.id, NOW, "support", taken.path, "text", "upstream")
 
 
@@ -50,11 +50,11 @@ def counter(name: str, label: str) -> Counter:
     return Counter(name, "So many.", (label,), registry=CollectorRegistry())
 
 
-def taken(id: str) -> Taken:
-    return Taken(id, "/v1/chat/completions", 0.0, None, "")
+def taken(id: str) -> CapturedRequest:
+    return CapturedRequest(id, "/v1/chat/completions", 0.0, None, "")
 
 
-def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[TrafficStore, threading.Event, threading.Event]) -> None:
     store, entered, gate = held
     rows = counter("rows", "outcome")
     recorder = Recorder(store, None, read, 4000, rows, counter("failures", "what"))
@@ -78,15 +78,15 @@ def test_what_is_left_when_it_stops_is_let_go_and_counted(held: tuple[Traffic, t
 
 
 def test_feedback_goes_before_all_requests_but_its_own(
-    held: tuple[Traffic, threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
+    held: tuple[TrafficStore, threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, entered, gate = held
     order: list[str] = []
-    add, said = Traffic.add, Traffic.feedback
-    monkeypatch.setattr(Traffic, "add", lambda self, new: [order.append(one.id) for one in new] and add(self, new))
-    monkeypatch.setattr(Traffic, "feedback", lambda self, one: order.append(f"of {one.request_id}") or said(self, one))
-    monkeypatch.setattr("smidgen.server.backlog._BATCH", 5)
-    monkeypatch.setattr("smidgen.server.backlog._MOST_SAID", 5)
+    add, said = TrafficStore.add, TrafficStore.feedback
+    monkeypatch.setattr(TrafficStore, "add", lambda self, new: [order.append(one.id) for one in new] and add(self, new))
+    monkeypatch.setattr(TrafficStore, "feedback", lambda self, one: order.append(f"of {one.request_id}") or said(self, one))
+    monkeypatch.setattr("smidgen.server.traffic.captured_request._BATCH", 5)
+    monkeypatch.setattr("smidgen.server.traffic.captured_request._MOST_FEEDBACK", 5)
     recorder = Recorder(store, None, read, 4000, counter("rows", "outcome"), counter("failures", "what"))
     recorder.offer(taken("first"))
     assert entered.wait(60)
@@ -103,7 +103,7 @@ def test_feedback_goes_before_all_requests_but_its_own(
     assert order == ["first", "4", "of 4", *["of first"] * 3, "0", "1", "2", "3"]
 
 
-def test_a_batch_under_way_ends_before_the_process_does(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+def test_a_batch_under_way_ends_before_the_process_does(held: tuple[TrafficStore, threading.Event, threading.Event]) -> None:
     store, entered, gate = held
     rows = counter("rows", "outcome")
     recorder = Recorder(store, None, read, 4000, rows, counter("failures", "what"))
@@ -127,13 +127,13 @@ def test_a_batch_under_way_ends_before_the_process_does(held: tuple[Traffic, thr
 
 
 def test_room_is_taken_and_given_back() -> None:
-    room = Room(10)
+    room = CaptureMemory(10)
     assert room.take(6) and not room.take(5) and room.take(4)
     room.give(6)
     assert room.take(6) and not room.take(1)
 
 
-def test_a_burst_of_five_thousand_ordinary_requests_is_held(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+def test_a_burst_of_five_thousand_ordinary_requests_is_held(held: tuple[TrafficStore, threading.Event, threading.Event]) -> None:
     store, entered, gate = held
     rows = counter("rows", "outcome")
     recorder = Recorder(store, None, read, 4000, rows, counter("failures", "what"))
@@ -147,7 +147,7 @@ def test_a_burst_of_five_thousand_ordinary_requests_is_held(held: tuple[Traffic,
     assert rows.labels("stored")._value.get() == 5_001 and recorder.room.take(64_000_000), "and all memory is given back"
 
 
-def test_what_became_of_requests_outlives_the_process(held: tuple[Traffic, threading.Event, threading.Event]) -> None:
+def test_what_became_of_requests_outlives_the_process(held: tuple[TrafficStore, threading.Event, threading.Event]) -> None:
     store, entered, gate = held
     recorder = Recorder(store, None, read, 4000, counter("rows", "outcome"), counter("failures", "what"))
     recorder.offer(taken("first"))
@@ -166,10 +166,10 @@ def test_what_became_of_requests_outlives_the_process(held: tuple[Traffic, threa
     assert found.words.startswith("2 of 3 requests since 20") and "66.7%: 1 queue_full, 1 stopped" in found.words
 
 
-def collected(room: Room, id: str) -> Taken:
+def collected(room: CaptureMemory, id: str) -> CapturedRequest:
     """A request of a usual size, as the door hands it on."""
-    scope: Any = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], REQUEST_ID: id}
-    one = Collector(scope, room)
+    scope: Any = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], REQUEST_ID_KEY: id}
+    one = RequestCollector(scope, room)
     asked, answered = b"x" * 600, b"y" * 400
 
     async def receive() -> dict[str, Any]:
@@ -192,11 +192,11 @@ def test_its_thread_outlives_whatever_fails(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     broke = threading.Event()
 
-    def fails(self: Traffic, days: float, **more: Any) -> Any:
+    def fails(self: TrafficStore, days: float, **more: Any) -> Any:
         broke.set()
         raise ArithmeticError("a private text")
 
-    monkeypatch.setattr(Traffic, "delete_older", fails)
+    monkeypatch.setattr(TrafficStore, "delete_older", fails)
     rows, failures = counter("rows", "outcome"), counter("failures", "what")
     with opened() as store, caplog.at_level("WARNING", "smidgen.server"):
         recorder = Recorder(store, None, read, 30, rows, failures)
@@ -214,9 +214,9 @@ def test_nothing_is_deleted_by_a_clock_that_was_set_ahead(
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
     wall = [1e9]
     asked: list[float] = []
-    monkeypatch.setattr("smidgen.server.recorder.WallClock", lambda: WallClock(lambda: wall[0], lambda: 5.0))
-    monkeypatch.setattr(Traffic, "delete_older", lambda self, days, **more: asked.append(days) or Deleted(0, 0, None))
-    monkeypatch.setattr("smidgen.server.recorder._FORGET_SECONDS", 0.01)
+    monkeypatch.setattr("smidgen.server.traffic.recorder.WallClock", lambda: WallClock(lambda: wall[0], lambda: 5.0))
+    monkeypatch.setattr(TrafficStore, "delete_older", lambda self, days, **more: asked.append(days) or DeletedTraffic(0, 0, None))
+    monkeypatch.setattr("smidgen.server.traffic.recorder._FORGET_SECONDS", 0.01)
     failures = counter("failures", "what")
     with opened() as store, caplog.at_level("WARNING", "smidgen.server"):
         recorder = Recorder(store, None, read, 30, counter("rows", "outcome"), failures)

@@ -9,12 +9,12 @@ import pytest
 from tests.upstream_stub import UpstreamStub
 
 from smidgen.cli import serve as command
-from smidgen.flows.live import Model
-from smidgen.flows.vouching import subject_of
-from smidgen.gateway import ruling
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.local_model import Model
+from smidgen.gateway import routing_decision
 from smidgen.gateway.certificate import JudgeError, Reference
-from smidgen.gateway.standing import standing
-from smidgen.gateway.wanted import Wanted
+from smidgen.gateway.certificate_status import check_certificate
+from smidgen.gateway.routing_decision import RequestedModel
 from smidgen.server.settings import ServeSettings
 
 from .test_gateway_door import CHAT, PATIENCE, SURE, asking, certify
@@ -55,7 +55,9 @@ def test_the_name_of_a_judge_is_no_large_models(gateway: Any, model: Model) -> N
     judge = Reference(kind="judge", judge=JudgeError(wrong=0, reviewed=400, bound=0.01), model="judge-1")
     certify(model, reference=judge, measure="judge")
     assert gateway().post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
-    assert ruling.before(standing(model.folder, subject_of(model.manifest)), Wanted("support", model="big")).local
+    assert routing_decision.decision_before(
+        check_certificate(model.folder, certificate_subject(model.manifest)), RequestedModel("support", model="big")
+    ).local
 
 
 def test_a_new_certificate_against_the_right_one_is_taken_up(gateway: Any, model: Model) -> None:

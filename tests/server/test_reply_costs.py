@@ -14,11 +14,11 @@ import pytest
 from tests.certified_bundle import answer
 from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 
-from smidgen.flows.live import Model
-from smidgen.gateway.budget import today
-from smidgen.server import passing
-from smidgen.server.last_event import with_facts
-from smidgen.store import account
+from smidgen.flows.local_model import Model
+from smidgen.server.gateway import response_stream
+from smidgen.server.gateway.local_answer import stream_with_facts
+from smidgen.store import usage_records
+from smidgen.usage.daily_budget import today
 
 from .conftest import running
 from .test_gateway_door import CHAT, PATIENCE, SURE, UNSURE, asking, certify
@@ -59,7 +59,7 @@ def test_the_account_says_the_same(upstream: UpstreamStub, model: Model, monkeyp
     with running(model, fallback=(upstream.url,), fallback_model=(LUNA,)) as server:
         spent = sum(float(server.post(CHAT, asking(UNSURE)).headers["x-smidgen-cost"]) for _ in range(3))
         saved = float(server.post(CHAT, asking(SURE, stream=True)).headers["x-smidgen-saved"])
-    found = account.read(today()).entries.values()
+    found = usage_records.read(today()).entries.values()
     assert (sum(entry.spent for entry in found), sum(entry.saved for entry in found)) == (round(spent * 1e9), round(saved * 1e9))
     assert spent > 0 and saved > 0
 
@@ -103,7 +103,7 @@ def test_a_head_does_not_wait_for_an_upstream_that_says_it_is_at_work(gateway: A
 
 def test_a_head_waits_for_no_long_answer(gateway: Any, upstream: UpstreamStub) -> None:
     read = threading.Event()
-    long = [b'{"choices":[],"x":"', b"x" * passing._MOST_KEPT + b'"}']
+    long = [b'{"choices":[],"x":"', b"x" * response_stream._MOST_KEPT + b'"}']
     upstream.script = [Said(pieces=[b"".join(long), b" "], headers=JSON, hold=read)]
     with gateway().client.stream("POST", CHAT, json=asking(UNSURE)) as response:
         assert not read.is_set() and "x-smidgen-cost" not in response.headers
@@ -190,10 +190,10 @@ def last(stream: bytes) -> dict[str, Any]:
     ids=["empty", "no event", "an error", "an error at the end", "a comment"],
 )
 def test_a_stream_without_an_end_is_left_as_it_is(stream: bytes) -> None:
-    assert with_facts(stream, {"cost": 1}) == stream
+    assert stream_with_facts(stream, {"cost": 1}) == stream
 
 
 def test_a_text_may_look_like_an_event() -> None:
-    found = with_facts(chunk("say data: [DONE] and\n\ndata: {}") + DONE, {"cost": 1})
+    found = stream_with_facts(chunk("say data: [DONE] and\n\ndata: {}") + DONE, {"cost": 1})
     assert last(found)["choices"][0]["delta"]["content"] == "say data: [DONE] and\n\ndata: {}"
     assert last(found)["smidgen"] == {"cost": 1} and found.endswith(DONE)

@@ -14,8 +14,8 @@ import openai
 import pytest
 
 from smidgen.cli import main
-from smidgen.cli.answers import bar
 from smidgen.cli.flags import flag_of
+from smidgen.cli.screen import bar
 from smidgen.server.settings import ServeSettings
 
 

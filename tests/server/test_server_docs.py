@@ -5,26 +5,20 @@ from __future__ import annotations
 import re
 
 from smidgen.parts import registry
+from smidgen.server.app import FACE_ROOMS
 
-FACES = [
-    *(
-        "classify",
-        "docs",
-        "feedback",
-        "health",
-        "home",
-        "metrics",
-        "openai-chat",
-        "openai-completions",
-        "openai-embeddings",
-        "openai-models",
-    ),
-    *("openai-responses", "systemone"),
-]
+FACES = {
+    "server": {"classify"},
+    "server.openai": {"chat", "completions", "embeddings", "models", "responses"},
+    "server.systemone": {"endpoint"},
+    "server.traffic": {"feedback"},
+    "server.ops": {"account", "docs", "health", "home", "metrics"},
+}
 
 
 def test_faces_are_found():
-    assert set(FACES) <= set(registry.names("server"))
+    assert set(FACES) == set(FACE_ROOMS)
+    assert {room: set(registry.names(room)) for room in FACE_ROOMS} == FACES
 
 
 def test_openapi_tells_requests_replies_and_errors(serve):
@@ -51,11 +45,11 @@ def test_docs_load_nothing_from_elsewhere(serve):
 def test_replies_are_what_openapi_says(serve):
     """Replies are sent as made, so that they fit their models is checked here."""
     from smidgen.server.classify import Verdicts
-    from smidgen.server.openai_chat import ChatCompletion
-    from smidgen.server.openai_completions import Completion
-    from smidgen.server.openai_models import ModelCard, ModelList
-    from smidgen.server.openai_responses import ResponseObject
-    from smidgen.server.systemone import SystemOneReply
+    from smidgen.server.openai.chat import ChatCompletion
+    from smidgen.server.openai.completions import Completion
+    from smidgen.server.openai.models import ModelCard, ModelList
+    from smidgen.server.openai.responses import ResponseObject
+    from smidgen.server.systemone.endpoint import SystemOneReply
 
     server = serve()
     messages = [{"role": "user", "content": "refund"}]

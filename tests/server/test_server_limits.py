@@ -13,9 +13,8 @@ import httpx
 import pytest
 
 from smidgen.core.errors import SmidgenError
-from smidgen.server.running import take_port
+from smidgen.server.process import BoundedHttpProtocol, take_port
 from smidgen.server.settings import ServeSettings
-from smidgen.server.wire import Wire
 
 
 def said(text):
@@ -272,7 +271,7 @@ def test_headers_without_end(serve):
 
 
 def test_headers_that_never_come(serve, monkeypatch):
-    monkeypatch.setattr(Wire, "head_seconds", 0.2)
+    monkeypatch.setattr(BoundedHttpProtocol, "head_seconds", 0.2)
     server = serve()
     for begun in (b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET"):
         with wire(server) as connection:

@@ -23,13 +23,13 @@ from tests.upstream_stub import Said, Seen, UpstreamStub, upstream_stub
 
 from smidgen.cli.main import code
 from smidgen.core.errors import InputError
-from smidgen.flows.learn import Ask, Learned, learn
-from smidgen.flows.learning.attesting import Asked
-from smidgen.flows.live import load
+from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
+from smidgen.flows.learn.line_certificate import CertificateRequest
+from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.wanted import Wanted
-from smidgen.server.taking import Taking, taking
-from smidgen.store import account
+from smidgen.gateway.routing_decision import RequestedModel
+from smidgen.server.gateway.eligibility import JobMatcher, job_matcher
+from smidgen.store import usage_records
 from smidgen.store.line import Line
 from smidgen.store.traffic.store import opened
 
@@ -87,7 +87,7 @@ class Shadow:
     upstream: UpstreamStub
     line: Line
     jobs: dict[str, Any]
-    done: Learned
+    done: LearnResult
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,10 @@ def shadow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shadow]:
             rows(count=len(asked))
         found = json.loads(_printed("traffic", "--jobs", "--json"))
         id = next(job["id"] for job in found["jobs"] if job["task"] == "classify")
-        wanted = Ask(
+        wanted = LearnRequest(
             jobs=(id,),
             overrides=("student.kind=linear", "gate.max_loss=0.1", "gate.min_agreement=0.9"),
-            certificate=Asked(alpha=0.1),
+            certificate=CertificateRequest(alpha=0.1),
             threads=1,
         )
         done = learn(folder / "tickets", wanted)
@@ -231,7 +231,7 @@ def test_an_audit_of_what_was_taken_costs_what_the_model_that_was_named_costs(sh
             while 'smidgen_audits_total{model="tickets"' not in gateway.client.get("/metrics").text and time.monotonic() < until:
                 time.sleep(0.02)
     assert "local" in by
-    audits = [entry for key, entry in account.read("").entries.items() if key.model == "tickets" and key.by == "audit"]
+    audits = [entry for key, entry in usage_records.read("").entries.items() if key.model == "tickets" and key.by == "audit"]
     assert sum(entry.read for entry in audits) > 0 and sum(entry.unpriced for entry in audits) == 0
     assert sum(entry.spent for entry in audits) > 0
 
@@ -257,20 +257,20 @@ def test_commands_say_what_comes_next(shadow: Shadow, capsys: pytest.CaptureFixt
 
 def test_nothing_is_taken_without_a_job_or_for_two_lines_at_once(shadow: Shadow, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no line that is served has a job"):
-        taking([])
+        job_matcher([])
     (job,) = shadow.line.read().jobs
     assert job.told and not job.model_copy(update={"system": False}).told and not job.model_copy(update={"varies": True}).told
     body = asking(message(1)[0], SORT)
     with opened(make=False) as store:
-        one = Taking({"a": [job]}, store.template)
-        two = Taking({"a": [job], "b": [job]}, store.template)
+        one = JobMatcher({"a": [job]}, store.template)
+        two = JobMatcher({"a": [job], "b": [job]}, store.template)
     found = one(CHAT, body)
     assert found is not None and (found.bundle, found.named) == ("a", False)
     assert two(CHAT, body) is None and one(CHAT, {**body, "response_format": {"type": "json_object"}}) is None
     assert one(CHAT, {"messages": body["messages"]}) is None
     assert one("/v1/responses", {"model": LUNA, "input": "hello"}) is None
     # What it may answer is asked of it as of any other.
-    assert found.at_least(0.95) == Wanted("a", 0.95, named=False, jobs=frozenset([job.scope]), model=LUNA)
+    assert found.at_least(0.95) == RequestedModel("a", 0.95, named=False, jobs=frozenset([job.scope]), model=LUNA)
     assert code(["serve", str(shadow.line.folder), "--take"]) == 2
 
 

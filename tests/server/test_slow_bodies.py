@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from smidgen.server.limits import Limits
+from smidgen.server.middleware import LimitsMiddleware
 
 SCOPE = {"type": "http", "path": "/v1/files", "headers": []}
 SECONDS = 30.0
@@ -51,7 +51,7 @@ def sent(pieces: Iterable[tuple[float, bytes]], rest: float = 0.0) -> int:
         raise AssertionError("nothing is sent")
 
     with asyncio.Runner(loop_factory=Jumping) as runner:
-        runner.run(Limits(app, max_concurrent=1, max_body=10**9, seconds=SECONDS)(SCOPE, receive, send))
+        runner.run(LimitsMiddleware(app, max_concurrent=1, max_body=10**9, seconds=SECONDS)(SCOPE, receive, send))
     return sum(got)
 
 

@@ -7,7 +7,15 @@ import math
 import pytest
 from typesafe_sdk import Choice, Noul, RetryPolicy, Score, TypeSafeClient, TypeSafeUnprocessableEntityError
 
-from smidgen.server.questions import ChoiceQuestion, Labels, Match, NoulQuestion, ScoreQuestion, answer_to, match
+from smidgen.server.systemone.questions import (
+    ChoiceQuestion,
+    NoulQuestion,
+    QuestionLabels,
+    QuestionMatch,
+    ScoreQuestion,
+    answer_to,
+    match_question,
+)
 
 ONE_HOT = math.exp(3) / (math.exp(3) + 2)
 """What WordModel gives a label of three whose one word was met."""
@@ -115,34 +123,34 @@ def test_models_are_listed_its_way(ask, serve):
 
 def test_an_unknown_answer_takes_part(word_model):
     model = word_model(unknown="oos")
-    labels = Labels(model)
+    labels = QuestionLabels(model)
     for text, least, most in (("hello", 0.5, 1.0), ("shipping", 0.0, 0.2)):
         (reply,) = model.predict([text])
-        found = match("q", NoulQuestion(type="noul", instructions="oos"), labels, False)
-        assert isinstance(found, Match)
+        found = match_question("q", NoulQuestion(type="noul", instructions="oos"), labels, False)
+        assert isinstance(found, QuestionMatch)
         assert least <= answer_to(found, reply.chances, False)["noul"] <= most
         assert sum(reply.chances.values()) == pytest.approx(1)
-        everything = match("q", ChoiceQuestion(type="choice", criteria=dict.fromkeys([*labels.all])), labels, False)
-        assert isinstance(everything, Match)
+        everything = match_question("q", ChoiceQuestion(type="choice", criteria=dict.fromkeys([*labels.all])), labels, False)
+        assert isinstance(everything, QuestionMatch)
         answer = answer_to(everything, reply.chances, False)
         assert answer["option_mass"] == 1
         assert answer["choice"] == reply.output
 
 
 def test_matching_refuses_rather_than_guesses(word_model):
-    labels = Labels(word_model(labels=("Billing", "billing", "a/b", "a/c", "a")))
-    choice = lambda *options: match("q", ChoiceQuestion(type="choice", criteria=dict.fromkeys(options)), labels, True)  # noqa: E731
+    labels = QuestionLabels(word_model(labels=("Billing", "billing", "a/b", "a/c", "a")))
+    choice = lambda *options: match_question("q", ChoiceQuestion(type="choice", criteria=dict.fromkeys(options)), labels, True)  # noqa: E731
     assert "not a label" in choice("BILLING", "a")  # two labels are as near
     assert "same label" in choice("A", "a")
     assert choice("a", "a/b").groups == (("a",), ("a/b",))
-    assert "label of support" in match("q", NoulQuestion(type="noul", instructions="`a/b` or `a/c`?"), labels, True)
-    assert "noul question for each" in match(
-        "q", ScoreQuestion(type="score", criteria=["x"]), Labels(word_model(labels=("x", "y"), multi_label=True)), True
+    assert "label of support" in match_question("q", NoulQuestion(type="noul", instructions="`a/b` or `a/c`?"), labels, True)
+    assert "noul question for each" in match_question(
+        "q", ScoreQuestion(type="score", criteria=["x"]), QuestionLabels(word_model(labels=("x", "y"), multi_label=True)), True
     )
 
 
 def test_options_without_any_chance_are_even(word_model):
-    labels = Labels(word_model(labels=("a", "b", "c")))
-    found = match("q", ChoiceQuestion(type="choice", criteria={"a": None, "b": None}), labels, False)
+    labels = QuestionLabels(word_model(labels=("a", "b", "c")))
+    found = match_question("q", ChoiceQuestion(type="choice", criteria={"a": None, "b": None}), labels, False)
     answer = answer_to(found, {"a": 0.0, "b": 0.0, "c": 1.0}, False)
     assert answer["probabilities"] == {"a": 0.5, "b": 0.5} and answer["confidence"] == 0 and answer["option_mass"] == 0

@@ -15,15 +15,15 @@ import httpx
 import pytest
 from tests.local_server import serving
 
-from smidgen.server import transport
-from smidgen.server.connection import Connection
+from smidgen.server.gateway import transport
+from smidgen.server.gateway.transport import UpstreamConnection
 
 LIMITS = httpx.Limits(max_connections=2)
 
 
 def test_one_connection_serves_one_request_after_the_other(connections: Connections) -> None:
     async def ask() -> None:
-        straight = transport.Straight(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS, trust_env=False)
         for _ in range(3):
             await _whole(straight, connections.url)
         await straight.aclose()
@@ -34,7 +34,7 @@ def test_one_connection_serves_one_request_after_the_other(connections: Connecti
 
 def test_requests_at_a_time_have_a_connection_each_and_the_last_used_is_used_next(connections: Connections) -> None:
     async def ask() -> list[int]:
-        straight = transport.Straight(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS, trust_env=False)
         both = [await straight.handle_async_request(_request(connections.url)) for _ in range(2)]
         for response in both:
             await response.aread()
@@ -49,7 +49,7 @@ def test_requests_at_a_time_have_a_connection_each_and_the_last_used_is_used_nex
 
 def test_a_request_waits_for_a_connection_and_not_for_ever(connections: Connections) -> None:
     async def ask() -> int:
-        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
         first = await straight.handle_async_request(_request(connections.url))
         with pytest.raises(httpx.PoolTimeout):
             await straight.handle_async_request(_request(connections.url, pool=0.05))
@@ -66,7 +66,7 @@ def test_a_request_waits_for_a_connection_and_not_for_ever(connections: Connecti
 
 def test_what_fails_or_is_given_up_gives_its_connection_back(connections: Connections) -> None:
     async def ask() -> bytes:
-        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
         with pytest.raises(httpx.ConnectError):
             await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=20.0))
         given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url + "hold", pool=20.0)))
@@ -96,7 +96,7 @@ def test_whoever_is_given_up_at_the_wrong_moment_blocks_no_connection_for_the_ne
     """httpcore takes a lock then, and a native cancel that comes in it leaves the connection as it is, for good."""
 
     async def ask() -> int:
-        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
         if used:
             await _whole(straight, connections.url)
         given_up, seen = _cancelled_at(straight, connections.url, step, times)
@@ -115,7 +115,7 @@ def test_a_body_whose_reading_was_given_up_twice_gives_its_connection_up(connect
     """The first cancel has the connection closed, the second leaves that undone, and closing it again would do nothing."""
 
     async def ask() -> None:
-        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
         given_up, _ = _cancelled_at(straight, connections.url + "half", "http11.receive_response_body.started", 2)
         with pytest.raises(asyncio.CancelledError):
             await given_up
@@ -129,10 +129,10 @@ def test_a_connection_that_cannot_be_closed_keeps_nobody_waiting_for_ever(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask() -> None:
-        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
         ended = []
 
-        async def stuck(_: Connection) -> None:
+        async def stuck(_: UpstreamConnection) -> None:
             try:
                 await asyncio.Event().wait()
             finally:
@@ -140,7 +140,7 @@ def test_a_connection_that_cannot_be_closed_keeps_nobody_waiting_for_ever(
 
         with monkeypatch.context() as patched:
             patched.setattr(transport, "_CLOSING_SECONDS", 0.01)
-            patched.setattr(Connection, "aclose", stuck)
+            patched.setattr(UpstreamConnection, "aclose", stuck)
             with pytest.raises(httpx.ConnectError):
                 await straight.handle_async_request(_request("http://127.0.0.1:1/", pool=20.0))
             assert len(straight._closing) == 1
@@ -155,18 +155,18 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask() -> None:
-        straight = transport.Straight(httpx.Limits(max_connections=2, keepalive_expiry=0.0), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=2, keepalive_expiry=0.0), trust_env=False)
         for response in [await straight.handle_async_request(_request(connections.url)) for _ in range(2)]:
             await response.aread()
             await response.aclose()
         closing = asyncio.Event()
 
-        async def slow(_: Connection) -> None:
+        async def slow(_: UpstreamConnection) -> None:
             closing.set()
             await asyncio.Event().wait()
 
         with monkeypatch.context() as patched:
-            patched.setattr(Connection, "aclose", slow)
+            patched.setattr(UpstreamConnection, "aclose", slow)
             given_up = asyncio.ensure_future(straight.handle_async_request(_request(connections.url)))
             async with asyncio.timeout(30):
                 await closing.wait()
@@ -183,7 +183,7 @@ def test_a_request_that_is_given_up_while_an_old_connection_is_closed_keeps_no_p
 
 def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections: Connections) -> None:
     async def ask() -> list[bytes]:
-        straight = transport.Straight(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS, trust_env=False)
         said = []
         for number, path in enumerate(("bye", "close"), start=1):
             said.append(await _whole(straight, connections.url + path))
@@ -199,7 +199,7 @@ def test_a_connection_that_the_upstream_has_closed_is_not_used_again(connections
 
 def test_what_an_upstream_sends_unasked_is_nobodys_answer(connections: Connections) -> None:
     async def ask() -> list[bytes]:
-        straight = transport.Straight(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS, trust_env=False)
         said = [await _whole(straight, connections.url + path) for path in ("twice", "", "")]
         await straight.aclose()
         return said
@@ -209,7 +209,7 @@ def test_what_an_upstream_sends_unasked_is_nobodys_answer(connections: Connectio
 
 def test_a_request_that_cannot_be_sent_takes_no_place(connections: Connections) -> None:
     async def ask() -> None:
-        straight = transport.Straight(httpx.Limits(max_connections=1), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=1), trust_env=False)
         with pytest.raises((httpx.UnsupportedProtocol, KeyError)):
             await straight.handle_async_request(_request("ftp://127.0.0.1/"))
         await _whole(straight, connections.url, pool=0.5)
@@ -223,7 +223,7 @@ def test_a_request_that_cannot_be_sent_takes_no_place(connections: Connections) 
 )
 def test_failures_have_the_names_of_httpx(connections: Connections, path: str, failure: type[httpx.RequestError]) -> None:
     async def ask() -> None:
-        straight = transport.Straight(LIMITS, trust_env=False)
+        straight = transport.DirectTransport(LIMITS, trust_env=False)
         request = _request(connections.url + path)
         request.extensions["timeout"]["read"] = 0.1 if path == "hold" else 30.0
         with pytest.raises(failure) as raised:
@@ -237,7 +237,7 @@ def test_failures_have_the_names_of_httpx(connections: Connections, path: str, f
 
 def test_connections_that_nobody_needs_are_closed(connections: Connections) -> None:
     async def ask() -> None:
-        straight = transport.Straight(httpx.Limits(max_connections=3, keepalive_expiry=0.05), trust_env=False)
+        straight = transport.DirectTransport(httpx.Limits(max_connections=3, keepalive_expiry=0.05), trust_env=False)
         for response in [await straight.handle_async_request(_request(connections.url)) for _ in range(3)]:
             await response.aread()
             await response.aclose()
@@ -314,7 +314,7 @@ def _request(url: str, pool: float = 5.0) -> httpx.Request:
     return request
 
 
-def _cancelled_at(straight: transport.Straight, url: str, step: str, times: int = 1) -> tuple[asyncio.Task[bytes], list[str]]:
+def _cancelled_at(straight: transport.DirectTransport, url: str, step: str, times: int = 1) -> tuple[asyncio.Task[bytes], list[str]]:
     """A request that is cancelled so often, at the first await after a step of httpcore's, and then at the next; and the steps seen."""
     request, seen = _request(url), list[str]()
 
@@ -334,11 +334,11 @@ def _soon(work: Callable[[], Any], times: int) -> None:
         asyncio.get_running_loop().call_soon(lambda: (work(), _soon(work, times - 1)))
 
 
-async def _whole(straight: transport.Straight, url: str, pool: float = 5.0) -> bytes:
+async def _whole(straight: transport.DirectTransport, url: str, pool: float = 5.0) -> bytes:
     return await _read(straight, _request(url, pool))
 
 
-async def _read(straight: transport.Straight, request: httpx.Request) -> bytes:
+async def _read(straight: transport.DirectTransport, request: httpx.Request) -> bytes:
     response = await straight.handle_async_request(request)
     try:
         return await response.aread()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.server.wall_clock import WallClock
+from smidgen.server.ops.wall_clock import WallClock
 
 HOUR, YEAR = 3600.0, 365 * 86400.0
 

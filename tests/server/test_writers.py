@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
-from smidgen.flows.live import Model, load
+from smidgen.flows.local_model import Model, load
 from smidgen.machine.memory import resident_mb
 
 from .conftest import Running, running

@@ -5,7 +5,7 @@ import importlib.resources
 
 import pytest
 
-from smidgen.stats.attributes import attributes
+from smidgen.text.attribute_lists import attributes
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from tools.certificate import lossy
 
-from smidgen.stats.audit import Audit
-from smidgen.stats.certified import Claim
+from smidgen.stats.certification import RiskClaim
+from smidgen.stats.sequential_audit import SequentialAudit
 
 ALPHA = DELTA = 0.05
 
 
-def alarm(risks: np.ndarray, rng: np.random.Generator, audit: Audit | None = None) -> int | None:
+def alarm(risks: np.ndarray, rng: np.random.Generator, audit: SequentialAudit | None = None) -> int | None:
     """How many audits until the certificate is revoked; None where it is not."""
-    audit = audit or Audit(ALPHA, DELTA)
+    audit = audit or SequentialAudit(ALPHA, DELTA)
     for number, wrong in enumerate((rng.random(len(risks)) < risks).tolist(), 1):
         if audit.observe(float(wrong)):
             return number
@@ -51,7 +51,7 @@ def test_audit_probabilities_that_vary_are_corrected_for():
         kind_b = rng.random(3000) < 0.5
         audited = kind_b | (rng.random(3000) < 0.1)
         wrong = kind_b & (rng.random(3000) < 0.09)
-        right, naive = Audit(ALPHA, DELTA, least_probability=0.1), Audit(ALPHA, DELTA)
+        right, naive = SequentialAudit(ALPHA, DELTA, least_probability=0.1), SequentialAudit(ALPHA, DELTA)
         for place in np.flatnonzero(audited).tolist():
             right.observe(float(wrong[place]), 1.0 if kind_b[place] else 0.1)
             naive.observe(float(wrong[place]))
@@ -62,7 +62,7 @@ def test_audit_probabilities_that_vary_are_corrected_for():
 
 def test_the_weighted_test_sees_a_rise():
     rng = np.random.default_rng(3)
-    audit = Audit(ALPHA, DELTA, least_probability=0.1)
+    audit = SequentialAudit(ALPHA, DELTA, least_probability=0.1)
     for _ in range(3000):
         probability = float(rng.choice([0.1, 0.5]))
         if rng.random() < probability:
@@ -73,10 +73,10 @@ def test_the_weighted_test_sees_a_rise():
 def test_the_state_survives_a_restart():
     rng = np.random.default_rng(0)
     losses = (rng.random(400) < 0.12).astype(float).tolist()
-    whole, broken = Audit(ALPHA, DELTA), Audit(ALPHA, DELTA)
+    whole, broken = SequentialAudit(ALPHA, DELTA), SequentialAudit(ALPHA, DELTA)
     for loss in losses:
         whole.observe(loss)
-        broken = Audit.from_json(json.loads(json.dumps(broken.json())))
+        broken = SequentialAudit.from_json(json.loads(json.dumps(broken.json())))
         broken.observe(loss)
     assert broken.json() == whole.json()
     assert whole.revoked and whole.audits == 400 and whole.losses == sum(losses)
@@ -84,24 +84,24 @@ def test_the_state_survives_a_restart():
 
 
 def test_revoked_stays_revoked():
-    audit = Audit(ALPHA, DELTA)
+    audit = SequentialAudit(ALPHA, DELTA)
     for _ in range(10):
         audit.observe(1.0)
     assert audit.revoked
     for _ in range(2000):
         audit.observe(0.0)
-    assert audit.revoked and audit.evidence < 1 and Audit.from_json(audit.json()).revoked
+    assert audit.revoked and audit.evidence < 1 and SequentialAudit.from_json(audit.json()).revoked
 
 
 def test_a_thousand_errors_do_not_overflow():
-    audit = Audit(0.001, 0.01)
+    audit = SequentialAudit(0.001, 0.01)
     for _ in range(1000):
         audit.observe(1.0)
     assert audit.revoked and json.loads(json.dumps(audit.json(), allow_nan=False))["audits"] == 1000
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing():
-    audit = Audit(ALPHA, DELTA, least_probability=0.2)
+    audit = SequentialAudit(ALPHA, DELTA, least_probability=0.2)
     before = audit.json()
     for loss, probability in [(1.5, 1.0), (float("nan"), 1.0), (0.0, 0.1), (0.0, 1.1)]:
         with pytest.raises(ValueError):
@@ -109,7 +109,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing():
     assert audit.json() == before
     for made in ((0.0, 0.05), (0.05, 1.0), (0.05, 0.05, 0.0)):
         with pytest.raises(ValueError):
-            Audit(*made)
+            SequentialAudit(*made)
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,18 @@ def test_what_cannot_be_is_refused_and_changes_nothing():
 )
 def test_a_damaged_state_is_refused(change):
     with pytest.raises(ValueError):
-        Audit.from_json({**Audit(ALPHA, DELTA).json(), **change})
+        SequentialAudit.from_json({**SequentialAudit(ALPHA, DELTA).json(), **change})
     with pytest.raises(ValueError):
-        Audit.from_json({})
+        SequentialAudit.from_json({})
 
 
 NAMES = tuple("abcdefgh")
 
 
-def by_segments(risks: dict[str, float], seed: int, audits: int, names: tuple[str, ...] = NAMES) -> Audit:
+def by_segments(risks: dict[str, float], seed: int, audits: int, names: tuple[str, ...] = NAMES) -> SequentialAudit:
     """Audits of segments that come equally often, each with a risk of its own."""
     rng = np.random.default_rng(seed)
-    audit = Audit(ALPHA, DELTA, segments=names)
+    audit = SequentialAudit(ALPHA, DELTA, segments=names)
     for name, chance in zip(rng.choice(sorted(risks), audits).tolist(), rng.random(audits).tolist(), strict=True):
         audit.observe(float(chance < risks[name]), 1.0, name)
     return audit
@@ -169,20 +169,20 @@ def test_a_breach_everywhere_is_seen_as_soon_as_without_segments_or_nearly():
 
 def test_the_state_of_segments_survives_a_restart_and_is_of_the_segments_that_it_is_asked_for():
     audit = by_segments({"a": 0.05, "b": 0.4}, 1, 40, ("a", "b"))
-    again = Audit.from_json(json.loads(json.dumps(audit.json())), ("b", "a"))
+    again = SequentialAudit.from_json(json.loads(json.dumps(audit.json())), ("b", "a"))
     assert again.json() == audit.json() and again.evidence == audit.evidence
     for segments in ((), ("a",), ("a", "c", "d")):
-        other = Audit.from_json(audit.json(), segments)
+        other = SequentialAudit.from_json(audit.json(), segments)
         assert other.evidence == pytest.approx(audit.evidence) and other.most == audit.most and other.segments == segments
-        once_more = Audit.from_json(json.loads(json.dumps(other.json())), segments)
+        once_more = SequentialAudit.from_json(json.loads(json.dumps(other.json())), segments)
         assert once_more.evidence == pytest.approx(audit.evidence)
 
 
 def test_a_state_from_before_there_were_segments_goes_on_with_the_evidence_that_it_has():
     state = by_segments({"a": 0.1}, 2, 30, ()).json()
     old = {name: value for name, value in state.items() if name not in ("segments", "share", "each", "lost")}
-    alone, new = Audit.from_json(old), Audit.from_json(old, ("a", "b"))
-    assert new.evidence == pytest.approx(alone.evidence) == pytest.approx(Audit.from_json({**old, "share": 1.0}).evidence)
+    alone, new = SequentialAudit.from_json(old), SequentialAudit.from_json(old, ("a", "b"))
+    assert new.evidence == pytest.approx(alone.evidence) == pytest.approx(SequentialAudit.from_json({**old, "share": 1.0}).evidence)
     assert (new.audits, new.losses, new.never_answered) == (30, state["losses"], 0)
     while not new.observe(1.0, 1.0, "b"):
         assert new.audits < 60
@@ -190,7 +190,7 @@ def test_a_state_from_before_there_were_segments_goes_on_with_the_evidence_that_
 
 
 def test_an_audit_whose_segment_nobody_knows_counts_among_all():
-    audit = Audit(ALPHA, DELTA, segments=("a", "b"))
+    audit = SequentialAudit(ALPHA, DELTA, segments=("a", "b"))
     for segment in (None, "c"):
         audit.observe(1.0, 1.0, segment)
     assert audit.audits == 2 and audit.worst is None and audit.evidence > 1
@@ -209,7 +209,7 @@ def test_an_audit_whose_segment_nobody_knows_counts_among_all():
 )
 def test_a_damaged_state_of_segments_is_refused(change):
     with pytest.raises(ValueError):
-        Audit.from_json({**Audit(ALPHA, DELTA, segments=("a", "b")).json(), **change}, ("a", "b"))
+        SequentialAudit.from_json({**SequentialAudit(ALPHA, DELTA, segments=("a", "b")).json(), **change}, ("a", "b"))
 
 
 def test_the_example_of_the_documentation_runs():
@@ -221,32 +221,32 @@ def test_the_example_of_the_documentation_runs():
 
 def test_a_breach_whose_audits_get_lost_is_revoked():
     """A true risk of 7 % under a promise of 5 %, and a tenth of the audits lost. Where lost ones are dropped it is the others alone."""
-    found = [lossy(0.07, 0.10, 400, seed, Claim(ALPHA, DELTA), drops=True) for seed in range(300)]
+    found = [lossy(0.07, 0.10, 400, seed, RiskClaim(ALPHA, DELTA), drops=True) for seed in range(300)]
     assert len(found) == 300
     assert sum(at is not None for at, _ in found) >= 297 and sum(bool(without) for _, without in found) < 100
 
 
 def test_a_breach_of_which_the_wrong_answers_get_lost_is_revoked():
     """Of the audits that come back none is wrong."""
-    found = [lossy(0.12, 0.12, 1500, seed, Claim(ALPHA, DELTA), "wrong")[0] for seed in range(60)]
+    found = [lossy(0.12, 0.12, 1500, seed, RiskClaim(ALPHA, DELTA), "wrong")[0] for seed in range(60)]
     assert len(found) == 60 and sum(at is not None for at in found) >= 55
 
 
 @pytest.mark.parametrize(("risk", "lost", "where"), [(0.05, 0.01, "any"), (0.03, 0.02, "any"), (0.03, 0.05, "together")])
 def test_a_promise_that_is_kept_with_few_lost_audits_is_revoked_at_most_delta_of_the_time(risk, lost, where):
-    found = [lossy(risk, lost, 1000, seed, Claim(ALPHA, DELTA), where)[0] for seed in range(300)]
+    found = [lossy(risk, lost, 1000, seed, RiskClaim(ALPHA, DELTA), where)[0] for seed in range(300)]
     assert len(found) == 300
     assert sum(at is not None for at in found) <= DELTA * 300
 
 
 def test_audits_that_are_lost_one_after_the_other_count_once_and_all_are_told():
     """An outage, or a process that was killed with some of them under way."""
-    one, many = Audit(ALPHA, DELTA), Audit(ALPHA, DELTA)
+    one, many = SequentialAudit(ALPHA, DELTA), SequentialAudit(ALPHA, DELTA)
     one.lost()
     for _ in range(100):
         many.lost()
     assert one.evidence == many.evidence > 1 and (many.never_answered, many.audits) == (100, 0) and not many.revoked
-    again = Audit.from_json(json.loads(json.dumps(many.json())))
+    again = SequentialAudit.from_json(json.loads(json.dumps(many.json())))
     again.lost()
     assert again.evidence == many.evidence, "also over a restart"
     again.observe(0.0)
@@ -256,10 +256,10 @@ def test_audits_that_are_lost_one_after_the_other_count_once_and_all_are_told():
 
 
 def test_without_lost_audits_both_bet_on_the_same():
-    audit = Audit(ALPHA, DELTA)
+    audit = SequentialAudit(ALPHA, DELTA)
     while not audit.observe(1.0):
         assert audit.audits < 10
     assert not audit.silent and audit.never_answered == 0
     for change in ({"audits": -1}, {"bets": {}}, {"in_a_row": None, "bets": None}):
         with pytest.raises(ValueError):
-            Audit.from_json({**audit.json(), "lost": {**audit.json()["lost"], **change}})
+            SequentialAudit.from_json({**audit.json(), "lost": {**audit.json()["lost"], **change}})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smidgen.stats.binomial import at_most, least, lower_bound, most_errors, upper_bound
+from smidgen.stats.risk_bounds import binomial_lower_bound, binomial_p_value, binomial_upper_bound, fewest_rows, most_errors
 
 CASES = [(0, 1), (0, 59), (3, 100), (12, 300), (50, 1000), (999, 1000), (480, 10_000)]
 
@@ -11,30 +11,30 @@ CASES = [(0, 1), (0, 59), (3, 100), (12, 300), (50, 1000), (999, 1000), (480, 10
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.4])
 def test_the_p_value_is_scipys(errors, n, share):
     stats = pytest.importorskip("scipy.stats")
-    assert at_most(errors, n, share) == pytest.approx(float(stats.binom.cdf(errors, n, share)), rel=1e-8, abs=1e-300)
+    assert binomial_p_value(errors, n, share) == pytest.approx(float(stats.binom.cdf(errors, n, share)), rel=1e-8, abs=1e-300)
 
 
 @pytest.mark.parametrize(("errors", "n"), CASES)
 @pytest.mark.parametrize("delta", [0.001, 0.05, 0.2])
 def test_the_bounds_are_scipys(errors, n, delta):
     stats = pytest.importorskip("scipy.stats")
-    assert upper_bound(errors, n, delta) == pytest.approx(float(stats.beta.ppf(1 - delta, errors + 1, n - errors)), abs=1e-9)
-    assert lower_bound(n - errors, n, delta) == pytest.approx(1 - upper_bound(errors, n, delta))
+    assert binomial_upper_bound(errors, n, delta) == pytest.approx(float(stats.beta.ppf(1 - delta, errors + 1, n - errors)), abs=1e-9)
+    assert binomial_lower_bound(n - errors, n, delta) == pytest.approx(1 - binomial_upper_bound(errors, n, delta))
 
 
 def test_by_hand():
     # The rule of three: no error of 59 rows shows less than 5 % with 95 % confidence, and no error of 58 does not.
-    assert least(0.05, 0.05) == 59
-    assert upper_bound(0, 59, 0.05) < 0.05 < upper_bound(0, 58, 0.05)
+    assert fewest_rows(0.05, 0.05) == 59
+    assert binomial_upper_bound(0, 59, 0.05) < 0.05 < binomial_upper_bound(0, 58, 0.05)
     assert [most_errors(n, 0.05, 0.05) for n in (58, 59, 92, 93, 124, 181)] == [-1, 0, 0, 1, 2, 4]
-    assert upper_bound(5, 5, 0.05) == 1.0 and upper_bound(0, 0, 0.05) == 1.0 and lower_bound(0, 0, 0.05) == 0.0
+    assert binomial_upper_bound(5, 5, 0.05) == 1.0 and binomial_upper_bound(0, 0, 0.05) == 1.0 and binomial_lower_bound(0, 0, 0.05) == 0.0
 
 
 def test_what_cannot_be_is_refused():
     for errors, n in [(2, 1), (-1, 3)]:
         with pytest.raises(ValueError, match="cannot be"):
-            at_most(errors, n, 0.5)
+            binomial_p_value(errors, n, 0.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        at_most(1, 2, 1.5)
+        binomial_p_value(1, 2, 1.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        upper_bound(1, 2, 0.0)
+        binomial_upper_bound(1, 2, 0.0)

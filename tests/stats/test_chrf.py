@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from smidgen.stats.chrf import chrf
+from smidgen.text.rouge_chrf import chrf
 
 
 def test_it_is_sacrebleus():

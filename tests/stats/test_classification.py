@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from smidgen.stats.classification import (
+from smidgen.stats.classification_metrics import (
     accuracy,
     confusion,
     confusion_pairs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.stats import dates
+from smidgen.text import dates
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from smidgen.stats.grading import expected, fit
+from smidgen.stats.quality_estimation import expected_grades, fit_grading
 
 
 def made(n, seed, told):
@@ -19,29 +19,29 @@ def made(n, seed, told):
 
 def test_a_sign_that_tells_something_is_used():
     signs, grades = made(300, 0, told=True)
-    grading = json.loads(json.dumps(fit(signs, grades)))
+    grading = json.loads(json.dumps(fit_grading(signs, grades)))
     assert grading["weights"][1] > 0.1
     new, right = made(300, 1, told=True)
-    assert np.abs(expected(grading, new) - right).mean() < 0.08
-    assert expected(grading, [[0.9, 0.0]])[0] < expected(grading, [[0.9, 1.0]])[0] - 0.15
+    assert np.abs(expected_grades(grading, new) - right).mean() < 0.08
+    assert expected_grades(grading, [[0.9, 0.0]])[0] < expected_grades(grading, [[0.9, 1.0]])[0] - 0.15
 
 
 def test_chance_is_not_used():
     for seed in range(10):
-        assert fit(*made(200, seed, told=False))["weights"] == pytest.approx([1.0, 0.0], abs=0.06)
+        assert fit_grading(*made(200, seed, told=False))["weights"] == pytest.approx([1.0, 0.0], abs=0.06)
 
 
 def test_grades_that_nothing_tells_of_are_expected_to_be_the_mean():
     rng = np.random.default_rng(0)
     signs, grades = rng.random((200, 2)), rng.random(200)
-    found = expected(fit(signs, grades), rng.random((100, 2)))
+    found = expected_grades(fit_grading(signs, grades), rng.random((100, 2)))
     assert np.abs(found - grades.mean()).max() < 0.3
     assert np.abs(found - grades.mean()).mean() < 0.12
 
 
 def test_few_texts_and_signs_that_never_vary():
-    assert fit(np.zeros((7, 1)), np.zeros(7)) is None
-    steady = fit(np.column_stack([np.full(20, 0.8), np.ones(20)]), np.linspace(0.4, 0.6, 20))
-    assert expected(steady, [[0.8, 1.0], [0.1, 0.0]]) == pytest.approx([0.5, 0.5])
+    assert fit_grading(np.zeros((7, 1)), np.zeros(7)) is None
+    steady = fit_grading(np.column_stack([np.full(20, 0.8), np.ones(20)]), np.linspace(0.4, 0.6, 20))
+    assert expected_grades(steady, [[0.8, 1.0], [0.1, 0.0]]) == pytest.approx([0.5, 0.5])
     with pytest.raises(ValueError, match=r"\(n, k\)"):
-        fit(np.zeros(9), np.zeros(9))
+        fit_grading(np.zeros(9), np.zeros(9))

@@ -7,15 +7,15 @@ import pytest
 
 from smidgen.stats import kernel_ridge
 from smidgen.stats.calibration import softmax
-from smidgen.stats.kernel_ridge import SHARP, Floats, fit, likeness, logits
+from smidgen.stats.kernel_ridge import SHARP, Floats32, fit, likeness, logits
 
 
-def unit(rng: np.random.Generator, n: int, width: int = 8) -> Floats:
+def unit(rng: np.random.Generator, n: int, width: int = 8) -> Floats32:
     found = rng.normal(size=(n, width))
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
 
 
-def plain(x: Floats, y: Floats, at: Floats, gamma: float, ridge: float, weights: Floats | None = None) -> np.ndarray:
+def plain(x: Floats32, y: Floats32, at: Floats32, gamma: float, ridge: float, weights: Floats32 | None = None) -> np.ndarray:
     """The same by the textbook, in f64: K (K + ridge / w)^-1 y."""
     kernel = np.exp(-gamma / 2 * ((x[:, None].astype(np.float64) - x[None]) ** 2).sum(2))
     there = np.exp(-gamma / 2 * ((at[:, None].astype(np.float64) - x[None]) ** 2).sum(2))

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from smidgen.stats import lexicography
-from smidgen.stats.attributes import attributes
-from smidgen.stats.lexicon import Lexicon
-from smidgen.stats.wording import alike, key_words, mentioned, value_words, wording
+from smidgen.text import lexicon_learning
+from smidgen.text.attribute_lists import attributes
+from smidgen.text.lexicon import Lexicon
+from smidgen.text.words import are_alike, key_words, mentioned, read_words, value_words
 
 NAMES = ("The Eagle", "Aromi", "Café Brazil", "Green Man", "Cotto", "Browns Cambridge", "The Mill", "Wildwood", "Loch Fyne", "Zizzi")
 PRICES = {
@@ -44,7 +44,7 @@ def pair(rng):
 @pytest.fixture(scope="module")
 def lexicon():
     rng = random.Random(0)
-    made = lexicography.learn([pair(rng) for _ in range(1200)])
+    made = lexicon_learning.learn_lexicon([pair(rng) for _ in range(1200)])
     assert made is not None
     return made
 
@@ -115,7 +115,7 @@ def test_keys_that_are_never_checked(lexicon):
     assert lexicon.check("name[Aromi], owner[Smith]", "Aromi is open.").missing == ()
     rng = random.Random(2)
     pairs = [(f"{source}, code[{rng.randrange(10**6)}]", text) for source, text in (pair(rng) for _ in range(300))]
-    made = lexicography.learn(pairs)
+    made = lexicon_learning.learn_lexicon(pairs)
     assert made is not None and not made.keys["code"].checked and made.keys["price"].checked
 
 
@@ -125,7 +125,7 @@ def test_few_pairs_go_by_the_values_own_words():
         (f"name: {thing}; waterproof: {'yes' if n % 2 else 'no'}", f"A {thing}, {'' if n % 2 else 'not '}waterproof.")
         for n, thing in enumerate(things)
     ]
-    made = lexicography.learn(pairs)
+    made = lexicon_learning.learn_lexicon(pairs)
     assert made is not None
     facts = made.check("name: oak stool; waterproof: yes", "An oak stool that is not waterproof.")
     assert facts.covered == (("name", "oak stool"),)
@@ -143,22 +143,22 @@ def test_few_pairs_go_by_the_values_own_words():
     ],
 )
 def test_what_teaches_no_lexicon(pairs):
-    assert lexicography.learn(pairs) is None
+    assert lexicon_learning.learn_lexicon(pairs) is None
 
 
 def test_long_texts_are_sampled():
     rng = random.Random(3)
     pairs = [pair(rng) for _ in range(200)]
-    assert lexicography.learn([(source, text + " And so on." * 2000) for source, text in pairs]) is not None
+    assert lexicon_learning.learn_lexicon([(source, text + " And so on." * 2000) for source, text in pairs]) is not None
 
 
 def test_words():
-    read = wording("It isn't family-friendly, but Brown's Café is: three stars for £20.")
+    read = read_words("It isn't family-friendly, but Brown's Café is: three stars for £20.")
     assert " ".join(read.words) == "it is not family friendly , but browns cafe is : 3 stars for £ 20 ."
     assert [word for word, negated in zip(read.words, read.negated, strict=True) if negated] == ["family", "friendly"]
     assert value_words("The Eagle") == ("eagle",) and value_words("£20-25") == ("£", "20", "25")
     assert key_words("familyFriendly") == key_words("family_friendly") == ("family", "friendly")
-    assert alike(["fitzbilies", "is", "open"], ("fitzbillies",)) and not alike(["fits"], ("fitzbillies",))
+    assert are_alike(["fitzbilies", "is", "open"], ("fitzbillies",)) and not are_alike(["fits"], ("fitzbillies",))
     assert mentioned(["soft", "wool", "under", "cotton"], "cotton, wool filling") and not mentioned(["cotton"], "cotton, wool filling")
     assert mentioned(["hob", "is", "a", "kettle"], "Hob Kettle") and not mentioned(["a", "kettle"], "Hob Kettle")
     assert mentioned(["45", "cm", "by", "30"], "45 x 30 cm") and not mentioned(["45", "cm"], "45 x 30 cm")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from smidgen.stats.log_buckets import ERROR, FIRST, LAST, bucket, quantile
+from smidgen.stats.wait_histogram import ERROR, FIRST, LAST, bucket, quantile
 
 TIMES = some.lists(some.floats(FIRST, LAST), min_size=1, max_size=200)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.stats import numbers
+from smidgen.text import numbers
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.stats.paired import better, not_worse, sign_test
+from smidgen.stats.paired_tests import better_p_value, not_worse_p_value, sign_test
 
 RUNS = 500
 LEVEL = 0.05
@@ -28,17 +28,17 @@ def test_the_sign_test_is_scipys(gained: int, lost: int) -> None:
 
 def test_whole_changes_are_tested_by_their_signs() -> None:
     change = np.array([1.0] * 9 + [-1.0] * 2 + [0.0] * 50)
-    assert better(change, LEVEL) == sign_test(9, 2)
+    assert better_p_value(change, LEVEL) == sign_test(9, 2)
 
 
 def test_nothing_is_known_without_rows_and_what_cannot_be_is_refused() -> None:
-    assert better(np.zeros(0), LEVEL) == 1.0 and not_worse(np.zeros(0), 0.1, LEVEL) == 1.0
+    assert better_p_value(np.zeros(0), LEVEL) == 1.0 and not_worse_p_value(np.zeros(0), 0.1, LEVEL) == 1.0
     for change in (np.array([1.1]), np.array([[0.0]])):
         with pytest.raises(ValueError, match="changes"):
-            better(change, LEVEL)
+            better_p_value(change, LEVEL)
     with pytest.raises(ValueError, match="margin"):
-        not_worse(np.zeros(3), 1.5, LEVEL)
-    assert not_worse(np.ones(500), 1.0, LEVEL) == 1.0
+        not_worse_p_value(np.zeros(3), 1.5, LEVEL)
+    assert not_worse_p_value(np.ones(500), 1.0, LEVEL) == 1.0
 
 
 def whole(rng: np.random.Generator, n: int, gain: float, loss: float) -> np.ndarray:
@@ -52,7 +52,7 @@ def graded(rng: np.random.Generator, n: int, mean: float) -> np.ndarray:
 
 
 def rejected(change: list[np.ndarray], test: str, margin: float = 0.0) -> float:
-    values = [better(one, LEVEL) if test == "better" else not_worse(one, margin, LEVEL) for one in change]
+    values = [better_p_value(one, LEVEL) if test == "better" else not_worse_p_value(one, margin, LEVEL) for one in change]
     return float(np.mean([value <= LEVEL for value in values]))
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.stats.permuting import ENOUGH, holm, permuted
-from smidgen.stats.presence import Presence, presence
-from smidgen.stats.shifts import Kinds, Ordered
+from smidgen.stats.drift_statistics import CategoryDrift, TextPresence, ValueDrift, find_presence
+from smidgen.stats.permutation_tests import ENOUGH, holm, permutation_test
 
 POOL = 1000
 RANKS = 1 / np.arange(1, POOL + 1)
 
 
-def stream(seed: int, changed: float = 0.0) -> tuple[Presence, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+def stream(seed: int, changed: float = 0.0) -> tuple[TextPresence, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
     """Requests of a pool of texts, a few of which make up much of the traffic; from the later stretch a share is of other texts."""
     rng = np.random.default_rng(seed)
     earlier, later = (rng.choice(POOL, size, p=RANKS / RANKS.sum()) for size in (450, 150))
     later = np.where(rng.random(150) < changed, POOL + rng.integers(0, POOL, 150), later)
-    where = presence(earlier.tolist(), later.tolist())
+    where = find_presence(earlier.tolist(), later.tolist())
     assert where is not None
     return where, np.where(where.later_at >= 0, later[where.later_at], earlier[where.earlier_at])
 
@@ -30,7 +29,9 @@ def p_values(seed: int, changed: float = 0.0, most: int = 99) -> dict[str, float
     labels, lengths = rng.integers(0, 6, 2 * POOL), rng.normal(size=2 * POOL)
     labels[:40], lengths[:40] = 0, lengths[:40] - 2
     labels[POOL:], lengths[POOL:] = 7, lengths[POOL:] + 1
-    found = permuted(where, {"labels": Kinds(where, labels[texts]), "lengths": Ordered(where, lengths[texts])}, most, seed)
+    found = permutation_test(
+        where, {"labels": CategoryDrift(where, labels[texts]), "lengths": ValueDrift(where, lengths[texts])}, most, seed
+    )
     return {name: one.p for name, one in found.items()}
 
 
@@ -55,23 +56,23 @@ def test_one_client_that_repeats_a_text_is_no_change() -> None:
         rng = np.random.default_rng(seed)
         earlier, later = (rng.choice(5000, size, replace=False) for size in (900, 300))
         later[:200] = 6000  # two thirds of the requests, and one text
-        where = presence(earlier.tolist(), later.tolist())
+        where = find_presence(earlier.tolist(), later.tolist())
         assert where is not None
         texts = np.where(where.later_at >= 0, later[where.later_at], earlier[where.earlier_at])
-        found.append(permuted(where, {"kinds": Kinds(where, texts % 3)}, 99, 0)["kinds"])
+        found.append(permutation_test(where, {"kinds": CategoryDrift(where, texts % 3)}, 99, 0)["kinds"])
     # By request every one of them would be certain, and of a size of 0.4.
     assert sum(one.p <= 0.1 for one in found) <= 6 and max(one.size for one in found) < 0.2
 
 
 def test_drawing_stops_where_the_value_is_nothing_special_and_is_the_same_again() -> None:
     where, texts = stream(3)
-    shift = {"labels": Kinds(where, texts % 6)}
-    first = permuted(where, shift, 100_000, 5)["labels"]
+    shift = {"labels": CategoryDrift(where, texts % 6)}
+    first = permutation_test(where, shift, 100_000, 5)["labels"]
     assert first.drawn < 20_000 and first.p == ENOUGH / first.drawn
-    assert permuted(where, shift, 100_000, 5)["labels"] == first
+    assert permutation_test(where, shift, 100_000, 5)["labels"] == first
     # Where few reach it all are drawn, and the observed one counts among them.
     changed, texts = stream(3, changed=0.5)
-    whole = permuted(changed, {"new": Kinds(changed, (texts >= POOL).astype(np.int64))}, 300, 5)["new"]
+    whole = permutation_test(changed, {"new": CategoryDrift(changed, (texts >= POOL).astype(np.int64))}, 300, 5)["new"]
     assert (whole.drawn, whole.p) == (300, 1 / 301)
     assert 0.3 < whole.size < 0.7 and whole.observed > whole.by_chance
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from smidgen.stats.rouge import rouge, rouge_l, words
+from smidgen.text.rouge_chrf import rouge, rouge_l, words
 
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 

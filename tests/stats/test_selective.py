@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smidgen.stats.intervals import wilson
-from smidgen.stats.selective import area_under_risk_coverage, coverage_at_risk, risk_coverage
+from smidgen.stats.risk_coverage_curve import area_under_risk_coverage, coverage_at_risk, risk_coverage
 
 SCORES = [0.9, 0.8, 0.8, 0.6, 0.5]
 RIGHT = [1, 1, 0, 1, 0]

@@ -6,13 +6,23 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smidgen.stats.presence import Presence, presence
-from smidgen.stats.shifts import FOLDS, NEIGHBOURS, RIDGE, Kinds, Neighbours, Ordered, Vectors, Words
+from smidgen.stats.drift_statistics import (
+    FOLDS,
+    NEIGHBOURS,
+    RIDGE,
+    CategoryDrift,
+    NeighbourDrift,
+    TextPresence,
+    ValueDrift,
+    VectorDrift,
+    WordDrift,
+    find_presence,
+)
 
 
-def apart(earlier: int, later: int) -> Presence:
+def apart(earlier: int, later: int) -> TextPresence:
     """Two stretches without a text in common, and none twice: as many units as requests."""
-    found = presence([f"a{number}" for number in range(earlier)], [f"b{number}" for number in range(later)])
+    found = find_presence([f"a{number}" for number in range(earlier)], [f"b{number}" for number in range(later)])
     assert found is not None and found.n == earlier + later
     return found
 
@@ -21,10 +31,10 @@ def test_values_in_order_are_kolmogorovs_distance() -> None:
     rng = np.random.default_rng(0)
     where = apart(120, 40)
     values = np.round(np.concatenate([rng.normal(size=120), rng.normal(0.7, size=40)]), 1)  # with ties
-    found = Ordered(where, values).statistic(where.later[None])[0]
+    found = ValueDrift(where, values).statistic(where.later[None])[0]
     assert found == pytest.approx(stats.ks_2samp(values[:120], values[120:]).statistic)
     values[3] = values[130] = np.nan
-    found = Ordered(where, values).size(where.later[None])[0]
+    found = ValueDrift(where, values).size(where.later[None])[0]
     assert found == pytest.approx(stats.ks_2samp(np.delete(values[:120], 3), np.delete(values[120:], 10)).statistic)
 
 
@@ -32,7 +42,7 @@ def test_kinds_are_chi_square_and_total_variation() -> None:
     rng = np.random.default_rng(1)
     where = apart(200, 100)
     kinds = np.concatenate([rng.integers(0, 5, 200), rng.integers(0, 4, 100)])
-    found = Kinds(where, kinds)
+    found = CategoryDrift(where, kinds)
     table = np.array([np.bincount(kinds[:200], minlength=5), np.bincount(kinds[200:], minlength=5)])
     # Of a table of two rows, the later one's part of chi-square is the share that the earlier one has of all.
     whole = stats.chi2_contingency(table, correction=False).statistic
@@ -48,7 +58,7 @@ def test_a_text_is_scored_by_a_classifier_that_has_not_seen_it() -> None:
     where = apart(80, 40)
     vectors = rng.normal(size=(120, 6))
     vectors[80:, 0] += 1.5
-    found = Vectors(where, vectors, seed=3)
+    found = VectorDrift(where, vectors, seed=3)
     scores = found.scores(where.later[None])[0]
     folds = np.random.default_rng([3, 5]).permutation(120) % FOLDS
     middle = vectors - vectors.mean(axis=0)
@@ -72,7 +82,7 @@ def test_the_nearest_texts_of_each_are_counted() -> None:
     alike = vectors @ vectors.T
     np.fill_diagonal(alike, -1)
     near = np.argsort(-alike, axis=1)[:, :NEIGHBOURS]
-    found = Neighbours(where, vectors)
+    found = NeighbourDrift(where, vectors)
     later = where.drawn(np.random.default_rng(0), 1)
     for one in (where.later[None], later):
         count = one[0][near].sum(axis=1)  # of the neighbours, later ones
@@ -87,21 +97,21 @@ def test_the_nearest_texts_of_each_are_counted() -> None:
 def test_new_words_are_in_two_later_texts_and_in_no_earlier_one() -> None:
     earlier = ["where is my parcel", "my refund", "cancel it", "a lamp"]
     later = ["klarna refund", "pay by klarna", "my lamb"]
-    where = presence(earlier, later)
+    where = find_presence(earlier, later)
     assert where is not None
     names = sorted({word for text in (*earlier, *later) for word in text.split()})
     texts = [*earlier[1:], *later]  # blocks of three: the first request fills none
-    found = Words(where, [{names.index(word) for word in text.split()} for text in texts])
+    found = WordDrift(where, [{names.index(word) for word in text.split()} for text in texts])
     new = found.new(where.later[None])[0]
     assert {names[found.numbers[place]]: count for place, count in enumerate(new) if count} == {"klarna": 2.0}
     assert found.statistic(where.later[None])[0] == pytest.approx(2 / 3)
-    assert Words(where, [set()] * 6).statistic(where.later[None]).tolist() == [0.0]
+    assert WordDrift(where, [set()] * 6).statistic(where.later[None]).tolist() == [0.0]
 
 
 def test_a_text_in_both_stretches_weighs_on_both_sides() -> None:
-    where = presence(["a", "b", "a", "c"], ["a", "d"])
+    where = find_presence(["a", "b", "a", "c"], ["a", "d"])
     assert where is not None and where.blocks.tolist() == [3, 1, 1, 1]
-    found = Kinds(where, np.array([0, 1, 1, 1]))
+    found = CategoryDrift(where, np.array([0, 1, 1, 1]))
     before, after = found.shares(where.later[None])
     assert before[0].tolist() == [0.5, 0.5] and after[0].tolist() == [0.5, 0.5]
     assert found.size(where.later[None])[0] == 0.0

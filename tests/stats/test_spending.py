@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from smidgen.stats.certified import Claim, Step, certified
-from smidgen.stats.paired import sign_test
-from smidgen.stats.spending import share, slow_share
+from smidgen.stats.alpha_spending import share, slow_level_of_look
+from smidgen.stats.certification import RiskClaim, ThresholdStep, certify_threshold
+from smidgen.stats.paired_tests import sign_test
 
 ALPHA = DELTA = 0.05
 LOOKS, SEEDS = 15, 200
-TRIES = [Step(1 - part, part) for part in (0.1, 0.4, 1.0)]
+TRIES = [ThresholdStep(1 - part, part) for part in (0.1, 0.4, 1.0)]
 
 
 def test_the_looks_spend_the_level_and_no_more() -> None:
@@ -30,7 +30,9 @@ def ever_certified(spend: bool, risk: float) -> float:
         rng = np.random.default_rng(seed)
         scores, losses = rng.random(100 * LOOKS), (rng.random(100 * LOOKS) < risk).astype(float)
         found += any(
-            certified(scores[: 100 * look], losses[: 100 * look], TRIES, Claim(ALPHA, share(DELTA, look) if spend else DELTA)).threshold
+            certify_threshold(
+                scores[: 100 * look], losses[: 100 * look], TRIES, RiskClaim(ALPHA, share(DELTA, look) if spend else DELTA)
+            ).threshold
             is not None
             for look in range(1, LOOKS + 1)
         )
@@ -57,9 +59,9 @@ def test_a_challenger_that_is_no_better_is_seldom_ever_called_better() -> None:
 
 
 def test_slow_shares_add_up_to_no_more_than_the_level_and_last_longer() -> None:
-    some = [slow_share(0.05, look) for look in range(1, 2001)]
+    some = [slow_level_of_look(0.05, look) for look in range(1, 2001)]
     assert sum(some) == pytest.approx(0.05 * (1 - 1 / math.log2(2002)))
     assert some == sorted(some, reverse=True) and len(set(some)) == 2000
-    assert slow_share(0.05, 100) > 3 * share(0.05, 100)
+    assert slow_level_of_look(0.05, 100) > 3 * share(0.05, 100)
     with pytest.raises(ValueError, match="counted from 1"):
-        slow_share(0.05, 0)
+        slow_level_of_look(0.05, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.stats import tagging
+from smidgen.text import tagging
 
 
 def test_units_at_each_level() -> None:
@@ -17,10 +17,10 @@ def test_units_at_each_level() -> None:
 
 
 def test_the_level_is_the_coarsest_that_spans_do_not_cut_through() -> None:
-    assert tagging.level_of([("take 45 kg", [(5, 7, 0)])]) == "words"
-    assert tagging.level_of([("take 45kg", [(5, 7, 0)])]) == "runs"
-    assert tagging.level_of([("我住在柏林", [(3, 5, 0)])]) == "characters"
-    assert tagging.level_of([("nothing here", [])]) == "words"
+    assert tagging.coarsest_level([("take 45 kg", [(5, 7, 0)])]) == "words"
+    assert tagging.coarsest_level([("take 45kg", [(5, 7, 0)])]) == "runs"
+    assert tagging.coarsest_level([("我住在柏林", [(3, 5, 0)])]) == "characters"
+    assert tagging.coarsest_level([("nothing here", [])]) == "words"
 
 
 def test_spans_take_the_units_that_they_touch() -> None:
@@ -36,27 +36,27 @@ def test_spans_take_the_units_that_they_touch() -> None:
     [("lamp", 0), ("12", 0), ("£", 0), ("Lamp", 1), ("APC", 2), ("A", 3), ("mRNA", 4), ("p53", 5), ("FH20231", 6), ("Wt1", 7), ("ß", 0)],
 )
 def test_shapes(word: str, shape: int) -> None:
-    assert tagging.shape(word) == shape
+    assert tagging.word_shape(word) == shape
     assert shape < tagging.SHAPES
 
 
 def test_a_unit_takes_its_pieces_and_one_without_pieces_is_left_out() -> None:
     text = "APC\N{ZERO WIDTH SPACE} polyposis"
     offsets = [(0, 3), (5, 9), (9, 14)]
-    found = tagging.read(text, [7, 8, 9], offsets, "words")
+    found = tagging.read_units(text, [7, 8, 9], offsets, "words")
     assert [text[a:b] for a, b in found.units] == ["APC", "polyposis"]
     assert found.pieces.tolist() == [[0, 1], [1, 3]]
     assert found.shapes == [2, 0, 0]
 
 
 def test_a_piece_of_two_units_serves_both() -> None:
-    found = tagging.read("45kg", [3], [(0, 4)], "runs")
+    found = tagging.read_units("45kg", [3], [(0, 4)], "runs")
     assert found.pieces.tolist() == [[0, 1], [0, 1]]
 
 
 @pytest.mark.parametrize("pieces", [0, 1, 30, 31, 45, 46, 100, 1_000])
 def test_each_piece_is_answered_by_one_window(pieces: int) -> None:
-    found = tagging.windows(pieces, 30)
+    found = tagging.cut_windows(pieces, 30)
     answered = [place for window in found for place in range(window.own, window.own_end)]
     assert answered == list(range(pieces))
     assert all(window.start <= window.own and window.own_end <= window.end and window.end - window.start <= 30 for window in found)
@@ -67,4 +67,4 @@ def test_each_piece_is_answered_by_one_window(pieces: int) -> None:
 
 def test_pooled_scores_are_means() -> None:
     scores = np.arange(12, dtype=np.float32).reshape(6, 2)
-    assert tagging.pooled(scores, np.array([[0, 1], [1, 4], [3, 6]])).tolist() == [[0, 1], [4, 5], [8, 9]]
+    assert tagging.pool_pieces(scores, np.array([[0, 1], [1, 4], [3, 6]])).tolist() == [[0, 1], [4, 5], [8, 9]]

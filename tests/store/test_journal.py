@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.store import journal
-from smidgen.store.journal import into_wal
+from smidgen.store import sqlite_wal
+from smidgen.store.sqlite_wal import into_wal
 
 
 def opened(file: Path, timeout: float = 0.0) -> sqlite3.Connection:
@@ -33,11 +33,11 @@ def test_one_who_is_refused_looks_again(tmp_path: Path, monkeypatch: pytest.Monk
             if len(looks) == 3:
                 holder.execute("COMMIT")
 
-        monkeypatch.setattr(journal.time, "sleep", look)
+        monkeypatch.setattr(sqlite_wal.time, "sleep", look)
         into_wal(refused, 60.0)
         assert refused.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert len(looks) == 3
-    assert all(journal.FIRST_SECONDS <= seconds <= journal.LAST_SECONDS for seconds in looks)
+    assert all(sqlite_wal.FIRST_SECONDS <= seconds <= sqlite_wal.LAST_SECONDS for seconds in looks)
 
 
 def test_one_who_is_refused_for_ever_is_told(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_another_reason_is_told_at_once(tmp_path: Path, monkeypatch: pytest.Monk
     def never(_: float) -> None:
         raise AssertionError("nothing is waited for")
 
-    monkeypatch.setattr(journal.time, "sleep", never)
+    monkeypatch.setattr(sqlite_wal.time, "sleep", never)
     sqlite3.connect(tmp_path / "old.db").execute("CREATE TABLE one (a)").connection.close()
     readonly = sqlite3.connect(f"{(tmp_path / 'old.db').as_uri()}?mode=ro", uri=True, isolation_level=None)
     with contextlib.closing(readonly), pytest.raises(sqlite3.OperationalError, match="readonly"):
@@ -82,27 +82,27 @@ VERSIONS = {
 
 @pytest.mark.parametrize(("version", "safe"), VERSIONS.items(), ids=[".".join(map(str, version)) for version in VERSIONS])
 def test_versions_without_the_bug(version: tuple[int, ...], safe: bool) -> None:
-    assert journal.resets_safely(version) is safe
+    assert sqlite_wal.resets_safely(version) is safe
 
 
 def writers(folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
     """Of each store, one that writes and one that reads."""
-    from smidgen.store import account, ledger
+    from smidgen.store import spending_ledger, usage_records
     from smidgen.store.traffic.database import Database, url_of
-    from smidgen.store.traffic.shapes import Exchange
-    from smidgen.store.traffic.store import Traffic
+    from smidgen.store.traffic.records import Exchange
+    from smidgen.store.traffic.store import TrafficStore
 
-    sums = account.Sums()
-    sums.entry(account.Key("2026-11-28", "m", "local", "")).add(account.Entry(requests=1))
-    account.add(sums, "w", 1, "2026-11-28", folder / "account.sqlite3")
-    books = ledger.Ledger(folder / "spending.sqlite3")
-    traffic = Traffic(Database(url_of(f"sqlite:///{folder / 'traffic.db'}")))
+    sums = usage_records.UsageSums()
+    sums.entry(usage_records.UsageKey("2026-11-28", "m", "local", "")).add(usage_records.UsageTotals(requests=1))
+    usage_records.add(sums, "w", 1, "2026-11-28", folder / "account.sqlite3")
+    books = spending_ledger.SpendingLedger(folder / "spending.sqlite3")
+    traffic = TrafficStore(Database(url_of(f"sqlite:///{folder / 'traffic.db'}")))
     row = Exchange(id="r", time=datetime.now(UTC), asked="m", path="/v1/chat/completions", input="a", answered_by="upstream", answer="b")
     traffic.add([row])
     return {
         "account.sqlite3": (
-            lambda: account.add(sums, "w", 2, "2026-11-28", folder / "account.sqlite3"),
-            lambda: account.read("2026-11-01", folder / "account.sqlite3"),
+            lambda: usage_records.add(sums, "w", 2, "2026-11-28", folder / "account.sqlite3"),
+            lambda: usage_records.read("2026-11-01", folder / "account.sqlite3"),
         ),
         "spending.sqlite3": (lambda: books.hold("2026-11-28", {"all": None}, 1), lambda: books.spent("2026-11-28")),
         "traffic.db": (lambda: traffic.delete_user("nobody"), traffic.counts),
@@ -111,15 +111,15 @@ def writers(folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], 
 
 def test_every_store_writes_in_turn_and_reads_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one holds the turn nobody else commits or runs a checkpoint, which the WAL-reset bug of SQLite needs."""
-    from smidgen.store import account, ledger
+    from smidgen.store import spending_ledger, usage_records
     from smidgen.store.traffic import database
-    from smidgen.store.traffic.shapes import TrafficError
+    from smidgen.store.traffic.records import TrafficError
 
-    for room, name in ((account, "_WAIT_SECONDS"), (ledger, "_WAIT_SECONDS"), (database, "_BUSY_SECONDS")):
+    for room, name in ((usage_records, "_WAIT_SECONDS"), (spending_ledger, "_WAIT_SECONDS"), (database, "_BUSY_SECONDS")):
         monkeypatch.setattr(room, name, 0.05)
     stores = writers(tmp_path)
     for name, (write, read) in stores.items():
-        with journal.writing(tmp_path / name, 1.0):
+        with sqlite_wal.writing(tmp_path / name, 1.0):
             with pytest.raises((OSError, TrafficError), match="another program writes"):
                 write()
             read()
@@ -129,13 +129,13 @@ def test_every_store_writes_in_turn_and_reads_at_any_time(tmp_path: Path, monkey
 
 def test_deleting_and_clearing_the_journal_take_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from smidgen.store.traffic import database
-    from smidgen.store.traffic.shapes import TrafficError
+    from smidgen.store.traffic.records import TrafficError
 
     monkeypatch.setattr(database, "_BUSY_SECONDS", 0.05)
     base = database.Database(database.url_of(f"sqlite:///{tmp_path / 'traffic.db'}"))
     base.open()
     assert base.scrub() is True
-    with journal.writing(tmp_path / "traffic.db", 1.0), pytest.raises(TrafficError, match="another program writes"):
+    with sqlite_wal.writing(tmp_path / "traffic.db", 1.0), pytest.raises(TrafficError, match="another program writes"):
         base.scrub()
 
 
@@ -156,8 +156,8 @@ def test_databases_are_their_owners_alone(tmp_path: Path) -> None:
 
 HAMMER = """
 import sys
-from smidgen.store import ledger
-books = ledger.Ledger()
+from smidgen.store import spending_ledger
+books = spending_ledger.Ledger()
 books._base.execute("PRAGMA wal_autocheckpoint=1")
 for number in range(150):
     books.settle(books.hold("2026-11-28", {"all": None}, 1), 1, False)
@@ -165,12 +165,12 @@ for number in range(150):
 
 
 def test_several_processes_with_a_checkpoint_at_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from smidgen.store import ledger
+    from smidgen.store import spending_ledger
 
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
     crowd = [subprocess.Popen([sys.executable, "-c", HAMMER]) for _ in range(3)]
     assert [one.wait(timeout=120) for one in crowd] == [0, 0, 0]
-    books = ledger.Ledger()
+    books = spending_ledger.SpendingLedger()
     assert books.spent("2026-11-28")["all"].requests == 450
     assert books._base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     books.close()

@@ -17,7 +17,7 @@ from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import BundleError, EngineError
 from smidgen.engines.onnx_session import open_session
-from smidgen.store.onnx_facts import external_tensor
+from smidgen.store.weight_files import external_tensor
 
 
 def outside(where: str = "../secret.bin") -> TensorProto:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy.dialects import postgresql
 
-from smidgen.core.answer_state import UNLIKE
-from smidgen.core.frames import Frame
-from smidgen.store.traffic import pair_counts
-from smidgen.store.traffic.shapes import MOST_TEXT, Audited, Exchange, Feedback
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.replies import NOT_COMPARABLE
+from smidgen.store.traffic import pairs
+from smidgen.store.traffic.records import MOST_TEXT, AuditAnswer, Exchange, Feedback
+from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -26,10 +26,10 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMIDGEN_TRAFFIC_URL", raising=False)
 
 
-def filled(store: Traffic, count: int = 600) -> None:
+def filled(store: TrafficStore, count: int = 600) -> None:
     """Requests of every kind, and everything that may be said of them, by chance."""
     rng = random.Random(7)
-    states = ["", "", "whole", "whole", "whole", "broken", *sorted(UNLIKE)]
+    states = ["", "", "whole", "whole", "whole", "broken", *sorted(NOT_COMPARABLE)]
     made = []
     for number in range(count):
         texts = [f"Dear [PERSON_1], {number} bye", f"Sort: {number} bye", f"{number}"]
@@ -60,7 +60,7 @@ def filled(store: Traffic, count: int = 600) -> None:
             )
         )
     for number in range(0, count, 3):
-        store.audited(Audited(f"r{number}", "audited", "big"))
+        store.audited(AuditAnswer(f"r{number}", "audited", "big"))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def store(_home: None) -> Any:
 
 @pytest.mark.parametrize("asked", [None, "support", "nobody"])
 @pytest.mark.parametrize(("since", "until"), [(None, None), (100, None), (None, 100), (50, 200)])
-def test_as_many_are_counted_as_are_read(store: Traffic, asked: str | None, since: int | None, until: int | None) -> None:
+def test_as_many_are_counted_as_are_read(store: TrafficStore, asked: str | None, since: int | None, until: int | None) -> None:
     first, last = (NOW + MINUTE * time if time is not None else None for time in (since, until))
     read = list(store.pairs(asked, None, first, last))
     assert store.pair_count(asked, first, last) == len(read)
@@ -81,14 +81,14 @@ def test_as_many_are_counted_as_are_read(store: Traffic, asked: str | None, sinc
     assert store.pair_count(asked, first, last, template) == len(list(store.pairs(asked, None, first, last, template)))
 
 
-def test_of_frames_those_count_whose_text_stands_in_any(store: Traffic) -> None:
-    frames = [Frame("Dear [PERSON_1], ", " bye"), Frame("Sort: ", "")]
+def test_of_frames_those_count_whose_text_stands_in_any(store: TrafficStore) -> None:
+    frames = [PromptFrame("Dear [PERSON_1], ", " bye"), PromptFrame("Sort: ", "")]
     wanted = sum(any(frame.holds(pair.input) for frame in frames) for pair in store.pairs(None, None))
     assert 50 < wanted == store.pair_count(None, None, None, None, frames) < store.pair_count(None, None, None)
-    assert store.pair_count(None, None, None, None, [Frame("Nobody says so", "")]) == 0
+    assert store.pair_count(None, None, None, None, [PromptFrame("Nobody says so", "")]) == 0
 
 
-def test_no_answer_is_read_for_it_and_no_text_without_a_frame(store: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer_is_read_for_it_and_no_text_without_a_frame(store: TrafficStore, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     real = store._reading
 
@@ -108,11 +108,11 @@ def test_no_answer_is_read_for_it_and_no_text_without_a_frame(store: Traffic, mo
         def __exit__(self, *given: Any) -> Any:
             return self._inner.__exit__(*given)
 
-    assert pair_counts.count(Reading, None, None, None, None, ()) == store.pair_count(None, None, None)  # type: ignore[arg-type]
+    assert pairs.count_pairs(Reading, None, None, None, None, ()) == store.pair_count(None, None, None)  # type: ignore[arg-type]
     (statement,) = asked
     assert statement.startswith("SELECT count(*)")
 
 
 def test_it_can_be_said_to_postgresql() -> None:
-    said = str(pair_counts._is_pair().compile(dialect=postgresql.dialect()))
+    said = str(pairs._is_pair().compile(dialect=postgresql.dialect()))
     assert "LIMIT" in said and "feedback" in said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.store import shelf
+from smidgen.store import bundle_list
 
 
 @pytest.fixture(autouse=True)
@@ -25,29 +25,29 @@ def folders(tmp_path: Path, count: int) -> list[Path]:
 def test_the_last_remembered_comes_first_and_once(tmp_path: Path) -> None:
     one, two = folders(tmp_path, 2)
     for folder in (one, two, one):
-        shelf.remember(folder)
-    assert shelf.known() == [one.resolve(), two.resolve()]
+        bundle_list.remember(folder)
+    assert bundle_list.known() == [one.resolve(), two.resolve()]
 
 
 def test_what_is_gone_is_not_listed(tmp_path: Path) -> None:
     one, two = folders(tmp_path, 2)
-    shelf.remember(one)
-    shelf.remember(two)
+    bundle_list.remember(one)
+    bundle_list.remember(two)
     one.rmdir()
-    assert shelf.known() == [two.resolve()]
+    assert bundle_list.known() == [two.resolve()]
 
 
 def test_a_damaged_list_is_an_empty_one(tmp_path: Path) -> None:
     (one,) = folders(tmp_path, 1)
-    shelf.remember(one)
+    bundle_list.remember(one)
     (tmp_path / "home" / "shelf.json").write_text('{"not": "a list"}', encoding="utf-8")
-    assert shelf.known() == []
-    shelf.remember(one)
-    assert shelf.known() == [one.resolve()]
+    assert bundle_list.known() == []
+    bundle_list.remember(one)
+    assert bundle_list.known() == [one.resolve()]
 
 
 def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
     made = folders(tmp_path, 20)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(shelf.remember, made))
-    assert sorted(shelf.known()) == sorted(folder.resolve() for folder in made)
+        list(pool.map(bundle_list.remember, made))
+    assert sorted(bundle_list.known()) == sorted(folder.resolve() for folder in made)

@@ -10,7 +10,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from smidgen.store.steps import StepBusy, Steps
+from smidgen.store.step_results import StepBusy, StepResults
 
 
 def write(folder: Path, text: str) -> None:
@@ -18,7 +18,7 @@ def write(folder: Path, text: str) -> None:
 
 
 def test_a_result_is_made_once_for_the_same_inputs(tmp_path: Path) -> None:
-    steps, calls = Steps(tmp_path), []
+    steps, calls = StepResults(tmp_path), []
 
     def work(folder: Path) -> None:
         calls.append(1)
@@ -32,7 +32,7 @@ def test_a_result_is_made_once_for_the_same_inputs(tmp_path: Path) -> None:
 
 
 def test_a_killed_step_finds_what_it_left_and_is_not_taken_for_done(tmp_path: Path) -> None:
-    steps = Steps(tmp_path)
+    steps = StepResults(tmp_path)
 
     def killed(folder: Path) -> None:
         write(folder, "epoch 1")
@@ -47,8 +47,8 @@ def test_a_killed_step_finds_what_it_left_and_is_not_taken_for_done(tmp_path: Pa
 
 
 def test_fresh_does_every_step_anew_once(tmp_path: Path) -> None:
-    Steps(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "old"))
-    fresh = Steps(tmp_path, fresh=True)
+    StepResults(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "old"))
+    fresh = StepResults(tmp_path, fresh=True)
     folder = fresh.run("fit", {"a": 1}, lambda place: write(place, "new"))
     again = fresh.run("fit", {"a": 1}, lambda place: write(place, "newer"))
     assert (folder / "result.txt").read_text(encoding="utf-8") == "new"
@@ -56,7 +56,7 @@ def test_fresh_does_every_step_anew_once(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_work_on_one_step(tmp_path: Path) -> None:
-    steps, other = Steps(tmp_path), Steps(tmp_path)
+    steps, other = StepResults(tmp_path), StepResults(tmp_path)
 
     def nested(folder: Path) -> None:
         with pytest.raises(StepBusy, match="another process"):
@@ -69,7 +69,7 @@ def test_two_processes_do_not_work_on_one_step(tmp_path: Path) -> None:
 
 def made(root: Path, number: int, days: float = 0.0) -> Path:
     """A result that was last used so many days ago."""
-    folder = Steps(root).run("fit", {"a": number}, lambda folder: write(folder, "x" * 1000))
+    folder = StepResults(root).run("fit", {"a": number}, lambda folder: write(folder, "x" * 1000))
     moment = time.time() - days * 86_400
     os.utime(folder, (moment, moment))
     return folder
@@ -77,7 +77,7 @@ def made(root: Path, number: int, days: float = 0.0) -> Path:
 
 def test_pruning_keeps_the_newest_and_this_run(tmp_path: Path) -> None:
     old, older = made(tmp_path, 1, 2), made(tmp_path, 3, 20_000)
-    steps = Steps(tmp_path)
+    steps = StepResults(tmp_path)
     new = steps.run("fit", {"a": 2}, lambda folder: write(folder, "y" * 1000))
     steps.prune(limit=2500)
     assert new.is_dir() and old.is_dir() and not older.exists()
@@ -90,7 +90,7 @@ def test_what_another_build_uses_stays(tmp_path: Path) -> None:
     """It found the result and reads it; or it is at work on a step whose folder has been still for long."""
     used, still = made(tmp_path, 1, 0.9), made(tmp_path, 2, 2)
     part = still.rename(still.with_name(f"{still.name}.part"))
-    steps = Steps(tmp_path)
+    steps = StepResults(tmp_path)
     with filelock.FileLock(tmp_path / f"{still.name}.lock", timeout=0):
         steps.prune(limit=0)
         assert used.is_dir() and part.is_dir()
@@ -110,7 +110,7 @@ def test_what_was_used_while_it_was_pruned_stays_and_what_was_taken_away_is_made
 
     with monkeypatch.context() as patch:
         patch.setattr(filelock, "FileLock", late)
-        Steps(tmp_path).prune(limit=0)
+        StepResults(tmp_path).prune(limit=0)
     assert old.is_dir()
 
     def gone(place: Path, *given: object) -> None:
@@ -119,7 +119,7 @@ def test_what_was_used_while_it_was_pruned_stays_and_what_was_taken_away_is_made
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "utime", gone)
-        again = Steps(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "anew"))
+        again = StepResults(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "anew"))
     assert (again / "result.txt").read_text(encoding="utf-8") == "anew"
 
 
@@ -127,9 +127,9 @@ def test_what_a_killed_pruning_left_is_no_result(tmp_path: Path, monkeypatch: py
     old = made(tmp_path, 1, 2)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", lambda *given, **more: None)
-        Steps(tmp_path).prune(limit=0)
+        StepResults(tmp_path).prune(limit=0)
     assert not old.exists() and len([entry for entry in tmp_path.iterdir() if entry.is_dir()]) == 1
-    Steps(tmp_path).prune()
+    StepResults(tmp_path).prune()
     assert not [entry for entry in tmp_path.iterdir() if entry.is_dir()]
 
 
@@ -144,5 +144,5 @@ def test_a_folder_that_vanishes_while_it_looks_is_no_error(tmp_path: Path, monke
         return real(self, *given, **more)
 
     monkeypatch.setattr(Path, what, vanishing)
-    Steps(tmp_path).prune(limit=1500)
+    StepResults(tmp_path).prune(limit=1500)
     assert not gone.exists() and kept.is_dir()

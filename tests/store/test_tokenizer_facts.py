@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from smidgen.bases import finding
+from smidgen.bases import lookup
 from smidgen.core.errors import EngineError
-from smidgen.engines.tokens import Tokens, load_tokenizer
-from smidgen.store.tokenizer_facts import fault
+from smidgen.engines.tokenizer import ModelTokenizer, load_tokenizer
+from smidgen.store.tokenizer_checks import tokenizer_fault
 
 PLAIN: dict[str, Any] = {
     "version": "1.0",
@@ -88,9 +88,9 @@ ORDINARY = (
 def test_what_published_tokenizers_do_is_allowed(tmp_path: Path) -> None:
     spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     for told in [*(split(pattern) for pattern in ORDINARY), {"normalizer": spaces}, {"normalizer": mapped("صلى الله عليه وسلم".encode())}]:
-        assert fault({**PLAIN, **told}) == ""
+        assert tokenizer_fault({**PLAIN, **told}) == ""
     for name in ("minilm", "smollm2"):
-        assert load_tokenizer(finding.find(name).folder / "tokenizer.json").get_vocab_size() > 1000
+        assert load_tokenizer(lookup.find(name).folder / "tokenizer.json").get_vocab_size() > 1000
 
 
 def test_what_the_library_refuses_is_told_in_our_words(tmp_path: Path) -> None:
@@ -106,6 +106,6 @@ def test_what_the_library_refuses_is_told_in_our_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [0, -3, True, "64", 10**12, 2.5, None])
 def test_a_length_that_no_model_reads_is_refused(length: Any, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(PLAIN), encoding="utf-8")
-    assert Tokens(tmp_path, 16).max_length == 16
+    assert ModelTokenizer(tmp_path, 16).max_length == 16
     with pytest.raises(EngineError, match="max_length"):
-        Tokens(tmp_path, length)
+        ModelTokenizer(tmp_path, length)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from smidgen.core.answer_state import UNLIKE
 from smidgen.core.errors import InputError, MissingExtra
+from smidgen.core.replies import NOT_COMPARABLE
 from smidgen.store.traffic import database, tables
 from smidgen.store.traffic import store as stores
 from smidgen.store.traffic.database import url_of
-from smidgen.store.traffic.shapes import MOST_TEXT, Exchange, Feedback, Late, TrafficError
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.store.traffic.records import MOST_TEXT, Exchange, Feedback, LateLabel, TrafficError
+from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[Traffic]:
+def store(home: Path) -> Iterator[TrafficStore]:
     with opened(held_out=0.0) as found:
         yield found
 
@@ -55,11 +55,11 @@ def said(number: int, **changes: Any) -> Feedback:
     return Feedback(**{"request_id": f"req_{number}", "time": NOW, **changes})
 
 
-def references(store: Traffic, **wanted: Any) -> list[tuple[str, str, str]]:
+def references(store: TrafficStore, **wanted: Any) -> list[tuple[str, str, str]]:
     return [(pair.id, pair.reference, pair.whose) for pair in store.pairs("support", **wanted)]
 
 
-def test_a_request_is_stored_as_it_was(store: Traffic, home: Path) -> None:
+def test_a_request_is_stored_as_it_was(store: TrafficStore, home: Path) -> None:
     one = asked(
         1,
         bundle_id="abc",
@@ -104,7 +104,7 @@ def test_a_request_is_stored_as_it_was(store: Traffic, home: Path) -> None:
     assert store.find("req_2") is None
 
 
-def test_pairs_come_in_order_and_a_person_is_believed_before_the_upstream(store: Traffic) -> None:
+def test_pairs_come_in_order_and_a_person_is_believed_before_the_upstream(store: TrafficStore) -> None:
     store.add([asked(number) for number in (3, 1, 2, 4, 5, 6)])
     for one in (
         said(1, corrected="first"),
@@ -131,7 +131,7 @@ def test_pairs_come_in_order_and_a_person_is_believed_before_the_upstream(store:
     }
 
 
-def test_what_cannot_teach_is_no_pair(store: Traffic) -> None:
+def test_what_cannot_teach_is_no_pair(store: TrafficStore) -> None:
     long = "x" * (MOST_TEXT + 1)
     store.add(
         [
@@ -155,19 +155,19 @@ def test_what_cannot_teach_is_no_pair(store: Traffic) -> None:
     assert [pair.id for pair in store.pairs()] == ["req_6", "req_7"]
 
 
-def measured(store: Traffic) -> dict[str, tuple[str, str, str, str | None]]:
+def measured(store: TrafficStore) -> dict[str, tuple[str, str, str, str | None]]:
     """Of each held-out request: the reference, whose it is, how the upstream answered, and the correction beside it."""
     return {pair.id: (pair.reference, pair.whose, pair.state, pair.corrected) for pair in store.pairs("support", held_out=True)}
 
 
 @pytest.fixture
-def held(home: Path) -> Iterator[Traffic]:
+def held(home: Path) -> Iterator[TrafficStore]:
     """A store that holds out nearly everything, and certainly all texts of this file."""
     with opened(held_out=1 - 2**-50) as found:
         yield found
 
 
-def test_held_out_requests_are_taken_as_they_went_whatever_people_said(held: Traffic) -> None:
+def test_held_out_requests_are_taken_as_they_went_whatever_people_said(held: TrafficStore) -> None:
     """Without those that somebody called wrong, they would be an easier sample than the traffic is."""
     held.add([asked(number) for number in range(1, 6)])
     held.add(
@@ -193,8 +193,8 @@ def test_held_out_requests_are_taken_as_they_went_whatever_people_said(held: Tra
     }
 
 
-def test_held_out_requests_whose_answer_is_no_whole_text_are_taken_as_such(held: Traffic) -> None:
-    states = sorted(UNLIKE)
+def test_held_out_requests_whose_answer_is_no_whole_text_are_taken_as_such(held: TrafficStore) -> None:
+    states = sorted(NOT_COMPARABLE)
     long = "x" * (MOST_TEXT + 1)
     given = [asked(number, answer=None, answer_state=state) for number, state in enumerate(states, 1)]
     other = [
@@ -223,25 +223,25 @@ def test_held_out_requests_whose_answer_is_no_whole_text_are_taken_as_such(held:
     assert [pair.id for pair in held.pairs("support", held_out=True) if pair.altered] == ["req_28"]
 
 
-def test_nothing_is_learnt_from_an_answer_that_is_no_whole_text(store: Traffic) -> None:
-    store.add([asked(number, answer="so far", answer_state=state) for number, state in enumerate(sorted(UNLIKE | {"broken"}))])
+def test_nothing_is_learnt_from_an_answer_that_is_no_whole_text(store: TrafficStore) -> None:
+    store.add([asked(number, answer="so far", answer_state=state) for number, state in enumerate(sorted(NOT_COMPARABLE | {"broken"}))])
     store.add([asked(20, answer="whole", answer_state="whole", altered=True)])
     assert [(pair.id, pair.altered) for pair in store.pairs("support")] == [("req_20", True)]
 
 
-def test_a_long_walk_comes_to_its_end_and_gives_each_pair_once(store: Traffic) -> None:
+def test_a_long_walk_comes_to_its_end_and_gives_each_pair_once(store: TrafficStore) -> None:
     store.add([asked(number, time=NOW + timedelta(minutes=number // 100)) for number in range(1234)])
     found = [pair.id for pair in store.pairs("support")]
     assert len(found) == 1234 == len(set(found))
 
 
-def test_an_id_is_stored_once_and_the_first_stays(store: Traffic) -> None:
+def test_an_id_is_stored_once_and_the_first_stays(store: TrafficStore) -> None:
     assert store.add([asked(1), asked(1, input="another"), asked(2)]) == 2
     assert store.add([asked(2, input="another"), asked(3)]) == 1
     assert [pair.input for pair in store.pairs("support")] == [f"where is parcel {number}" for number in (1, 2, 3)]
 
 
-def test_feedback_needs_a_stored_request(store: Traffic) -> None:
+def test_feedback_needs_a_stored_request(store: TrafficStore) -> None:
     assert not store.feedback(said(1, verdict="up"))
     assert store.counts().feedback == 0
 
@@ -290,7 +290,7 @@ def every_byte(home: Path) -> bytes:
     return b"".join(file.read_bytes() for file in files)
 
 
-def test_what_is_deleted_is_gone_from_the_files(store: Traffic, home: Path) -> None:
+def test_what_is_deleted_is_gone_from_the_files(store: TrafficStore, home: Path) -> None:
     secret = "margaret holloway " * 400  # more than a page, so that it lies on pages of its own as well
     store.add([asked(1, input="secret-one", user="anna"), asked(2, answer=secret + "secret-two", user="anna"), asked(3, user="bert")])
     store.feedback(said(2, corrected="secret-three"))
@@ -318,7 +318,7 @@ def test_a_deletion_says_so_while_another_program_reads(home: Path, monkeypatch:
     store.close()
 
 
-def test_old_requests_and_those_of_a_bundle_are_deleted(store: Traffic) -> None:
+def test_old_requests_and_those_of_a_bundle_are_deleted(store: TrafficStore) -> None:
     store.add([asked(1, time=NOW - timedelta(days=31)), asked(2, time=NOW - timedelta(days=29)), asked(3, asked="other")])
     store.feedback(said(1, verdict="up"))
     assert dataclasses.astuple(store.delete_older(30, now=NOW)) == (1, 1, True)
@@ -328,7 +328,7 @@ def test_old_requests_and_those_of_a_bundle_are_deleted(store: Traffic) -> None:
         store.delete_user("")
 
 
-def test_a_reservoir_outlives_retention_and_no_other_deletion(store: Traffic, home: Path) -> None:
+def test_a_reservoir_outlives_retention_and_no_other_deletion(store: TrafficStore, home: Path) -> None:
     old = NOW - timedelta(days=40)
     store.add([asked(number, time=old, user=f"user-{number % 2}") for number in range(6)])
     store.feedback(said(0, corrected="right"))
@@ -346,7 +346,7 @@ def test_a_reservoir_outlives_retention_and_no_other_deletion(store: Traffic, ho
     assert store.keep("line a", ["req_0"]) == 0
 
 
-def test_a_kept_request_goes_after_its_own_days_and_with_its_bundle(store: Traffic) -> None:
+def test_a_kept_request_goes_after_its_own_days_and_with_its_bundle(store: TrafficStore) -> None:
     store.add([asked(1, time=NOW - timedelta(days=400)), asked(2, time=NOW - timedelta(days=40)), asked(3, asked="other")])
     store.keep("line", ["req_1", "req_2", "req_3"])
     assert store.delete_older(30, now=NOW, kept_days=365).requests == 1
@@ -356,13 +356,13 @@ def test_a_kept_request_goes_after_its_own_days_and_with_its_bundle(store: Traff
             store.delete_older(30, kept_days=days)
 
 
-def test_texts_that_databases_do_not_take_are_stored_all_the_same(store: Traffic) -> None:
+def test_texts_that_databases_do_not_take_are_stored_all_the_same(store: TrafficStore) -> None:
     store.add([asked(1, input="half \ud83d and \0 zero", user="\udc00", local_score=float("nan"))])
     (pair,) = store.pairs("support")
     assert pair.input == "half ? and \ufffd zero" and pair.local_score is None
 
 
-def test_a_store_that_is_deleted_while_it_is_open_is_made_anew(store: Traffic, home: Path) -> None:
+def test_a_store_that_is_deleted_while_it_is_open_is_made_anew(store: TrafficStore, home: Path) -> None:
     store.add([asked(1)])
     for file in home.glob("traffic.db*"):
         file.unlink()
@@ -373,7 +373,7 @@ def test_a_store_that_is_deleted_while_it_is_open_is_made_anew(store: Traffic, h
         assert [pair.id for pair in other.pairs()] == ["req_2"]
 
 
-def test_a_locked_store_is_told_and_works_when_it_is_free(store: Traffic, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_store_is_told_and_works_when_it_is_free(store: TrafficStore, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smidgen.store.traffic.database._BUSY_SECONDS", 0.05)
     other = sqlite3.connect(home / "traffic.db", isolation_level=None)
     with opened() as short:
@@ -393,7 +393,7 @@ def test_a_damaged_store_is_refused_and_no_text_is_in_the_message(home: Path) ->
     assert "not a database" in str(told.value) and "private" not in str(told.value)
 
 
-def test_what_was_not_stored_is_counted_by_day_and_goes_with_its_days(store: Traffic) -> None:
+def test_what_was_not_stored_is_counted_by_day_and_goes_with_its_days(store: TrafficStore) -> None:
     now = datetime(2026, 5, 10, 12, tzinfo=UTC)
     assert store.seen().words == "" and store.seen().share_lost == 0.0
     store.count({"stored": 7, "duplicate": 5, "unreadable": 2}, now - timedelta(days=3))
@@ -407,16 +407,16 @@ def test_what_was_not_stored_is_counted_by_day_and_goes_with_its_days(store: Tra
     assert store.seen() == found
 
 
-def test_labels_that_became_known_put_right_what_was_stored_masked(store: Traffic) -> None:
+def test_labels_that_became_known_put_right_what_was_stored_masked(store: TrafficStore) -> None:
     now = datetime(2026, 5, 10, 12, tzinfo=UTC)
     store.add([asked(1, answer="[PERSON_1]"), asked(2, answer="[PERSON_1]"), asked(3, answered_by="local", answer=None, held_out=False)])
     store.feedback(Feedback("req_2", now, corrected="[PERSON_1]", altered=True))
     late = [
-        Late("req_1", "answer", "Ann Arbor", stored="[PERSON_1]"),
-        Late("req_2", "answer", "other", stored="not what is there"),
-        Late("req_2", "corrected", "ann arbor", stored="[PERSON_1]", time=now),
-        Late("req_3", "audit", "Ann Arbor.", model="big"),
-        Late("req_9", "answer", "gone", stored="x"),
+        LateLabel("req_1", "answer", "Ann Arbor", stored="[PERSON_1]"),
+        LateLabel("req_2", "answer", "other", stored="not what is there"),
+        LateLabel("req_2", "corrected", "ann arbor", stored="[PERSON_1]", time=now),
+        LateLabel("req_3", "audit", "Ann Arbor.", model="big"),
+        LateLabel("req_9", "answer", "gone", stored="x"),
     ]
     assert store.know([("k1", "ann arbor"), ("k1", "ann arbor")], late, now) == 3
     assert store.labels() == [("k1", "ann arbor")]
@@ -493,7 +493,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
     new.close()
 
 
-def test_whoever_has_several_ids_is_found_by_each_however_it_is_spaced(store: Traffic, home: Path) -> None:
+def test_whoever_has_several_ids_is_found_by_each_however_it_is_spaced(store: TrafficStore, home: Path) -> None:
     names = ("anna", " anna\n", "hash-7", "customer-1 ")
     for name in names:
         store.add([asked(1, user=" anna", also=("hash-7 ", "customer-1", "anna", "")), asked(2, user="bert", also=("claire",))])
@@ -510,7 +510,7 @@ def test_whoever_has_several_ids_is_found_by_each_however_it_is_spaced(store: Tr
         store.delete_user("  ")
 
 
-def test_one_who_was_stored_with_blanks_by_an_older_smidgen_is_found(store: Traffic, home: Path) -> None:
+def test_one_who_was_stored_with_blanks_by_an_older_smidgen_is_found(store: TrafficStore, home: Path) -> None:
     store.add([asked(1)])
     with sqlite3.connect(home / "traffic.db") as raw:
         raw.execute("UPDATE requests SET user_hash = ?", (store._sides.hashed("user", " anna "),))
@@ -518,7 +518,7 @@ def test_one_who_was_stored_with_blanks_by_an_older_smidgen_is_found(store: Traf
     assert store.delete_user("anna").requests == 0 and store.delete_user(" anna ").requests == 1
 
 
-def test_days_that_cannot_be_are_refused(store: Traffic) -> None:
+def test_days_that_cannot_be_are_refused(store: TrafficStore) -> None:
     store.add([asked(1)])
     for days in (-1, 9_999_999, float("inf"), float("nan")):
         with pytest.raises(InputError, match="days"):
@@ -592,17 +592,17 @@ def test_what_is_sent_to_postgresql_can_be_said_in_its_language() -> None:
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.schema import CreateTable
 
-    from smidgen.store.traffic import learning
+    from smidgen.store.traffic import pairs
 
     dialect = postgresql.dialect()
     made = [str(CreateTable(table).compile(dialect=dialect)) for table in tables.METADATA.sorted_tables]
     assert len(made) == 7 and "SERIAL" in "".join(made) and "DOUBLE PRECISION" in "".join(made)
-    page = str(learning.page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
+    page = str(pairs.select_page("support", True, 1.0, 2.0, "t", (3.0, "id")).compile(dialect=dialect))
     assert "LIMIT" in page and "held_out" in page
     assert "ON CONFLICT DO NOTHING" in str(postgresql.insert(tables.REQUESTS).on_conflict_do_nothing().compile(dialect=dialect))
 
 
-def test_a_pair_is_json_ready(store: Traffic) -> None:
+def test_a_pair_is_json_ready(store: TrafficStore) -> None:
     store.add([asked(1)])
     (pair,) = store.pairs("support")
     told = json.loads(json.dumps(pair.json()))
@@ -615,7 +615,7 @@ def test_a_pair_is_json_ready(store: Traffic) -> None:
     assert stores.HELD_OUT == 0.2
 
 
-def test_a_stretch_has_every_text_whoever_answered_and_no_other(store: Traffic) -> None:
+def test_a_stretch_has_every_text_whoever_answered_and_no_other(store: TrafficStore) -> None:
     store.add([asked(number, answered_by=("local", "upstream", "none")[number % 3], local_score=0.5) for number in range(1200)])
     store.add([asked(1200, odd="tools"), asked(1201, input=None), asked(1202, asked="other"), asked(1203, input="x" * 40_000)])
     newest = store.stretch("support", 700)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from smidgen.store.traffic.shapes import Exchange, Feedback
+from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened
 
 URL = os.environ.get("SMIDGEN_TEST_POSTGRES_URL", "")

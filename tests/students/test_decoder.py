@@ -14,22 +14,20 @@ import pytest
 import torch
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError, TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.gguf.architectures import shape_of
 from smidgen.students import decoder
-from smidgen.students.adapters import Adapters, frozen_of, model_of
-from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_shape import shape_of
-from smidgen.students.decoder_weights import weights_of
-from smidgen.students.grouping import length_of
-from smidgen.students.lessons import Lesson, check, chosen, held_lessons, lessons_of
-from smidgen.students.pace import Pace
-from smidgen.students.prompts import Prompt, plain_ids, prompt_of, tokenizer_of
-from smidgen.students.teaching import Course, Teacher
-from smidgen.students.workers import Workers
+from smidgen.students.decoder import DecoderSettings, StepBudget
+from smidgen.students.decoder_training.adapters import LoraAdapters, frozen_of, model_of
+from smidgen.students.decoder_training.examples import DecoderExample, check, chosen, examples_of, held_examples
+from smidgen.students.decoder_training.files import weights_of
+from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids, prompt_of, tokenizer_of
+from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer, length_of
+from smidgen.students.processor import Workers
 
 ROWS = [
     Row(f"colour: {c}; thing: {t}", f"A {c} {t} for your home.", n)
@@ -77,12 +75,12 @@ def test_a_base_without_a_template_gets_a_plain_one(base: Path, tmp_path: Path) 
     assert prompt.stop
 
 
-PROMPT = Prompt((1, 9), (4, 5), (2,))
+PROMPT = DecoderPrompt((1, 9), (4, 5), (2,))
 
 
 def test_only_the_answer_is_taught_and_its_end_with_it(base: Path) -> None:
     prompt, tokenizer = prompt_of(base), tokenizer_of(base)
-    (lesson,) = lessons_of(ROWS[:1], prompt, tokenizer, 256).lessons
+    (lesson,) = examples_of(ROWS[:1], prompt, tokenizer, 256).lessons
     answer = lesson.ids[-lesson.answer :].tolist()
     assert tokenizer.decode(answer[:-1]) == ROWS[0].output
     assert answer[-1] == prompt.stop[0]
@@ -91,7 +89,7 @@ def test_only_the_answer_is_taught_and_its_end_with_it(base: Path) -> None:
 
 def test_a_row_that_is_believed_less_is_taught_with_less_weight(base: Path) -> None:
     told = [Row("lamp", ["a red lamp", "a lamp"], 1, weight=0.25), Row("stool", "a stool", 2)]
-    found = lessons_of(told, prompt_of(base), tokenizer_of(base), 256)
+    found = examples_of(told, prompt_of(base), tokenizer_of(base), 256)
     assert [lesson.weight for lesson in found.lessons] == [0.25, 0.25, 1.0]
 
 
@@ -101,7 +99,7 @@ def test_a_row_that_is_believed_less_is_taught_with_less_weight(base: Path) -> N
 )
 def test_what_would_train_without_teaching_is_refused(ids: list[int], answer: int, words: str) -> None:
     with pytest.raises(TrainError, match=words):
-        check([Lesson(np.array(ids), answer)], PROMPT)
+        check([DecoderExample(np.array(ids), answer)], PROMPT)
     with pytest.raises(TrainError, match="no example"):
         check([], PROMPT)
 
@@ -110,13 +108,13 @@ def test_an_answer_is_never_cut(base: Path) -> None:
     prompt, tokenizer = prompt_of(base), tokenizer_of(base)
     long = Row("colour: red", "very " * 300, 1)
     many = [Row(f"colour {n}", "short", n) for n in range(40)]
-    found = lessons_of([*many, long], prompt, tokenizer, 128)
+    found = examples_of([*many, long], prompt, tokenizer, 128)
     assert (len(found.lessons), found.left_out) == (40, 1)
     with pytest.raises(TrainError, match=r"too long.*max_length"):
-        lessons_of([*many[:5], long], prompt, tokenizer, 128)
-    held = held_lessons([*many[:5], long], prompt, tokenizer, 128)
+        examples_of([*many[:5], long], prompt, tokenizer, 128)
+    held = held_examples([*many[:5], long], prompt, tokenizer, 128)
     assert held is not None and (len(held.lessons), held.left_out) == (5, 1), "which rows are held is chance: one long one stops nothing"
-    assert held_lessons([long], prompt, tokenizer, 128) is None and held_lessons([], prompt, tokenizer, 128) is None
+    assert held_examples([long], prompt, tokenizer, 128) is None and held_examples([], prompt, tokenizer, 128) is None
 
 
 def test_of_several_answers_the_usual_ones_are_taught() -> None:
@@ -126,18 +124,18 @@ def test_of_several_answers_the_usual_ones_are_taught() -> None:
     assert len(chosen([Row("a", "x"), Row("a", "x"), Row("b", "y")], {}, 3)) == 2
 
 
-def teacher(base: Path, steps: int = 12, held: bool = True) -> Teacher:
+def teacher(base: Path, steps: int = 12, held: bool = True) -> DecoderTrainer:
     weights, shape = weights_of(base), shape_of(base)
     prompt, tokenizer = prompt_of(base), tokenizer_of(base)
-    taught = lessons_of(ROWS, prompt, tokenizer, 256).lessons
+    taught = examples_of(ROWS, prompt, tokenizer, 256).lessons
     frozen = frozen_of(weights, shape)
     model = model_of(weights, frozen, shape, list(prompt.before), torch.float32)
-    change = Adapters(shape, frozen, 8, 16.0, torch.Generator().manual_seed(0), torch.float32)
-    course = Course(steps=steps, batch=5, rate=1e-2, block_tokens=96, checks=4, patience=99)
-    return Teacher(model, change, taught[:10], taught[10:] if held else (), course, Workers(2))
+    change = LoraAdapters(shape, frozen, 8, 16.0, torch.Generator().manual_seed(0), torch.float32)
+    course = DecoderTrainConfig(steps=steps, batch=5, rate=1e-2, block_tokens=96, checks=4, patience=99)
+    return DecoderTrainer(model, change, taught[:10], taught[10:] if held else (), course, Workers(2))
 
 
-def run(teacher: Teacher, stop_after: int | None = None) -> dict[str, torch.Tensor]:
+def run(teacher: DecoderTrainer, stop_after: int | None = None) -> dict[str, torch.Tensor]:
     class Stopped(Exception):
         pass
 
@@ -185,7 +183,7 @@ def test_a_checkpoint_of_before_steps_could_be_smaller_is_taken_up(base: Path) -
 
 def test_teaching_stops_when_the_held_loss_has_stopped_falling(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taught = teacher(base, 40)
-    taught.course = Course(steps=40, batch=5, rate=1e-2, checks=20, patience=2)
+    taught.course = DecoderTrainConfig(steps=40, batch=5, rate=1e-2, checks=20, patience=2)
     losses = iter([5.0, 4.0, 4.1, 4.2, *[0.1] * 40])
     monkeypatch.setattr(taught, "held_loss", lambda: next(losses))
     run(taught)
@@ -215,15 +213,15 @@ def test_a_time_budget_decides_how_many_steps(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, costs: tuple[float, ...], steps: int
 ) -> None:
     """By what they were estimated to take, and by what they come to take."""
-    now, left, learn = [0.0], list(costs), Teacher._learn
+    now, left, learn = [0.0], list(costs), DecoderTrainer._learn
 
-    def slow(self: Teacher, batch: Any) -> float:
+    def slow(self: DecoderTrainer, batch: Any) -> float:
         now[0] += left.pop(0)
         return learn(self, batch)
 
-    monkeypatch.setattr(Teacher, "_learn", slow)
-    monkeypatch.setattr(Teacher, "seconds_a_step", lambda self: 2.0)
-    monkeypatch.setattr(decoder, "Pace", lambda seconds, most: Pace(seconds, most, lambda: now[0]))
+    monkeypatch.setattr(DecoderTrainer, "_learn", slow)
+    monkeypatch.setattr(DecoderTrainer, "seconds_a_step", lambda self: 2.0)
+    monkeypatch.setattr(decoder, "StepBudget", lambda seconds, most: StepBudget(seconds, most, lambda: now[0]))
     settings = DecoderSettings(time_budget="10s", batch_rows=4, precision="f32")
     training = Training(ROWS, (), {}, find(str(base), family="decoder"), settings)
     decoder.part.fit(training, Workspace(tmp_path, 1, Silent()))
@@ -236,16 +234,16 @@ def test_where_there_is_time_for_few_steps_they_are_smaller(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, batch: int, steps: int
 ) -> None:
     """A step of 32 examples takes two seconds, a smaller one as much less; 96 steps are wanted, and eight examples in each at least."""
-    now, sizes, learn = [0.0], [], Teacher._learn
+    now, sizes, learn = [0.0], [], DecoderTrainer._learn
 
-    def slow(self: Teacher, batch: Any) -> float:
+    def slow(self: DecoderTrainer, batch: Any) -> float:
         sizes.append(self.course.batch)
         now[0] += 2.0 * self.course.batch / 32
         return learn(self, batch)
 
-    monkeypatch.setattr(Teacher, "_learn", slow)
-    monkeypatch.setattr(Teacher, "seconds_a_step", lambda self: 2.0)
-    monkeypatch.setattr(decoder, "Pace", lambda seconds, most: Pace(seconds, most, lambda: now[0]))
+    monkeypatch.setattr(DecoderTrainer, "_learn", slow)
+    monkeypatch.setattr(DecoderTrainer, "seconds_a_step", lambda self: 2.0)
+    monkeypatch.setattr(decoder, "StepBudget", lambda seconds, most: StepBudget(seconds, most, lambda: now[0]))
     training = Training(
         [Row(f"{row.input} {number}", row.output, number) for number, row in enumerate(ROWS * 40)],
         (),
@@ -262,7 +260,9 @@ def test_looking_at_held_examples_takes_a_small_part_of_the_time(base: Path, mon
     """As many held examples as are learnt from, and a look wanted after every step."""
     taught = teacher(base, 40)
     lessons = [lesson for group in taught.groups for lesson in group]
-    many = Teacher(taught.model, taught.change, lessons, lessons * 20, Course(steps=40, batch=2, checks=40, patience=99), Workers(1))
+    many = DecoderTrainer(
+        taught.model, taught.change, lessons, lessons * 20, DecoderTrainConfig(steps=40, batch=2, checks=40, patience=99), Workers(1)
+    )
     assert 16 <= sum(map(len, many.held)) < len(lessons * 20)
     looks: list[int] = []
     monkeypatch.setattr(many, "held_loss", lambda: float(looks.append(many.step) or 1.0))
@@ -356,7 +356,7 @@ class Sayings(Silent):
 
 def test_that_nothing_was_better_is_said(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rising = iter(range(1, 1000))
-    monkeypatch.setattr(Teacher, "held_loss", lambda self: float(next(rising)))
+    monkeypatch.setattr(DecoderTrainer, "held_loss", lambda self: float(next(rising)))
     progress = Sayings()
     settings = DecoderSettings(epochs=2, batch_rows=4, precision="f32", qat="none")
     found = find(str(base), family="decoder")

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from tests.students.tiny_decoder import KINDS, tiny_decoder
 
-from smidgen.bases.finding import find
-from smidgen.core.parts import Training, Workspace
+from smidgen.bases.lookup import find
+from smidgen.core.parts import TensorBytes, Training, Workspace, bytes_in_16_bits
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.core.sizes import Stored, whole
 from smidgen.parts import registry
-from smidgen.students.decoder_sizes import sizes_of
+from smidgen.students.decoder_training.files import sizes_of
 from smidgen.students.prompted import PromptedSettings, part
 
 ROWS = [Row(f"colour: {c}", f"A {c} vase.", n) for n, c in enumerate(("red", "blue", "green"), 1)]
@@ -28,7 +27,7 @@ def test_sizes_are_those_of_the_files(tmp_path: Path, kind: str) -> None:
     out.mkdir()
     part.fit(Training(ROWS, (), {"instruction": "Write."}, base, PromptedSettings(shots=1)), Workspace(folder, 1, Silent()))
     spec = part.export(folder, out)
-    forms: dict[str, Stored] = {"f16": whole}
+    forms: dict[str, TensorBytes] = {"f16": bytes_in_16_bits}
     for name in ("q8-0", "q4-0"):
         method = registry.find("compress", name)
         method.apply(spec, out, tmp_path / name, [])

@@ -8,37 +8,40 @@ import numpy as np
 import pytest
 from tests.students.tiny_decoder import copying_rows, tiny_decoder
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.engines.llama import part as engine
-from smidgen.stats.drafting import Sizes
+from smidgen.stats.prompt_lookup import DraftSizes
 from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.drafting import TRIED, Drafting, chosen, unguessed
-from smidgen.students.lessons import Lesson
-from smidgen.students.prompts import Prompt
+from smidgen.students.decoder_training.engine_options import TRIED, DraftingChoice, choose_drafting, unguessed
+from smidgen.students.decoder_training.examples import DecoderExample
+from smidgen.students.decoder_training.prompts import DecoderPrompt
 
-PROMPT = Prompt((1, 9), (4, 5), (2,))
+PROMPT = DecoderPrompt((1, 9), (4, 5), (2,))
 
 
-def lessons(copying: bool, count: int = 12, length: int = 40) -> list[Lesson]:
+def lessons(copying: bool, count: int = 12, length: int = 40) -> list[DecoderExample]:
     made = []
     for number in range(count):
         text = [100 + (number * 7 + place * 13) % 800 for place in range(length)]
         answer = [*text[: length // 2], 99, *text[length // 2 + 1 :]] if copying else [1000 + place for place in range(length)]
-        made.append(Lesson(np.array([*text, 4, 5, *answer, 2]), length + 1))
+        made.append(DecoderExample(np.array([*text, 4, 5, *answer, 2]), length + 1))
     return made
 
 
 def test_answers_that_copy_are_guessed_and_others_not() -> None:
-    copying, free = chosen("auto", lessons(True), PROMPT, False, False), chosen("auto", lessons(False), PROMPT, False, False)
+    copying, free = (
+        choose_drafting("auto", lessons(True), PROMPT, False, False),
+        choose_drafting("auto", lessons(False), PROMPT, False, False),
+    )
     assert copying.sizes in TRIED and copying.options()["draft"] == "lookup"
     assert copying.options()["draft_after"] == copying.sizes.after and copying.why.startswith(
         f"lookup, up to {copying.sizes.most} tokens guessed"
     )
-    assert free == Drafting(
+    assert free == DraftingChoice(
         None,
         "none, at best 1.00 tokens a step, none of guesses right, estimated 1.00 times as fast (12 examples, a guess costs 0.38 of a step)",
     )
@@ -46,36 +49,36 @@ def test_answers_that_copy_are_guessed_and_others_not() -> None:
 
 
 def test_what_is_asked_for_is_done_or_refused() -> None:
-    assert chosen("none", lessons(True), PROMPT, False, False).sizes is None
-    assert chosen("lookup", lessons(False), PROMPT, False, False).sizes in TRIED
-    assert chosen("lookup", lessons(True), PROMPT, True, False).sizes in TRIED
+    assert choose_drafting("none", lessons(True), PROMPT, False, False).sizes is None
+    assert choose_drafting("lookup", lessons(False), PROMPT, False, False).sizes in TRIED
+    assert choose_drafting("lookup", lessons(True), PROMPT, True, False).sizes in TRIED
     with pytest.raises(TrainError, match=r"scored by the probability of every token.*--draft none"):
-        chosen("lookup", lessons(True), PROMPT, False, True)
+        choose_drafting("lookup", lessons(True), PROMPT, False, True)
 
 
 def test_where_it_would_cost_more_than_speed_it_is_not_chosen() -> None:
-    assert "served together" in chosen("auto", lessons(True), PROMPT, True, False).why
-    assert "scored by every token" in chosen("auto", lessons(True), PROMPT, False, True).why
-    assert [chosen("auto", lessons(True), PROMPT, *kind).sizes for kind in ((True, False), (False, True))] == [None, None]
+    assert "served together" in choose_drafting("auto", lessons(True), PROMPT, True, False).why
+    assert "scored by every token" in choose_drafting("auto", lessons(True), PROMPT, False, True).why
+    assert [choose_drafting("auto", lessons(True), PROMPT, *kind).sizes for kind in ((True, False), (False, True))] == [None, None]
 
 
 def test_where_a_guess_costs_nearly_a_step_few_right_ones_do_not_pay() -> None:
-    cheap, dear = (chosen("auto", lessons(True, length=16), PROMPT, False, False, cost) for cost in (0.1, 1.2))
+    cheap, dear = (choose_drafting("auto", lessons(True, length=16), PROMPT, False, False, cost) for cost in (0.1, 1.2))
     assert cheap.sizes in TRIED and "a guess costs 0.10 of a step here" in cheap.why
     assert dear.sizes is None and "a guess costs 1.20 of a step here" in dear.why
 
 
 def test_of_many_examples_some_are_looked_at_from_the_first_to_the_last() -> None:
     mixed = [*lessons(False, 300), *lessons(True, 300)]
-    found = chosen("auto", mixed, PROMPT, False, False)
+    found = choose_drafting("auto", mixed, PROMPT, False, False)
     assert "(200 examples, " in found.why and found.sizes is not None
-    assert chosen("auto", mixed[:340], PROMPT, False, False).sizes is None
+    assert choose_drafting("auto", mixed[:340], PROMPT, False, False).sizes is None
 
 
 def test_only_tokens_that_were_not_guessed_have_a_say() -> None:
     prompt, answer = [1, 11, 12, 13, 14, 15, 16, 17, 18, 2], [11, 12, 13, 14, 15, 16, 17, 18]
-    assert unguessed(prompt, answer, [0.5, 0.7, *[0.1] * 6], Sizes(2, 3)) == pytest.approx(0.6)
-    assert unguessed(prompt, [], [], Sizes(2, 3)) == 0.0
+    assert unguessed(prompt, answer, [0.5, 0.7, *[0.1] * 6], DraftSizes(2, 3)) == pytest.approx(0.6)
+    assert unguessed(prompt, [], [], DraftSizes(2, 3)) == 0.0
 
 
 def test_the_choice_is_said_and_in_the_engines_options_and_the_reference_scores_alike(tmp_path: Path) -> None:

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from smidgen.core.bases import Base
-from smidgen.core.parts import Training, Workspace
+from smidgen.core.parts import Base, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.students import checkpoints
-from smidgen.students.bert import FastBert
 from smidgen.students.encoder import EncoderSettings, part
-from smidgen.students.encoding import tokenize
-from smidgen.students.packing import pack, plan_epoch, plan_pairs, split_lengths
+from smidgen.students.encoder_training.batches import pack, plan_epoch, plan_pairs, split_lengths
+from smidgen.students.encoder_training.bert import FastBert
+from smidgen.students.encoder_training.features import tokenize
 
 WORDS = (
     *("where", "is", "my", "parcel", "please", "i", "want", "to", "return", "the", "lamp"),
@@ -216,12 +215,12 @@ def test_belief_that_is_shared_out_is_learnt_as_it_is_shared(tiny_base: Path, tm
 
 
 def test_the_loss_of_belief_is_the_divergence_at_a_temperature() -> None:
-    from smidgen.students.belief import Belief
+    from smidgen.students.encoder_training.training import RowBelief
 
     plain = [Row("x", "a"), Row("y", "b")]
-    assert Belief.of(plain, ["a", "b", "c"], 2.0) is None
+    assert RowBelief.of(plain, ["a", "b", "c"], 2.0) is None
     rows = [Row("x", "a", 0, 1.0, (("a", 0.5), ("c", 0.5))), Row("y", "b", 0, 3.0)]
-    belief = Belief.of(rows, ["a", "b", "c"], 2.0)
+    belief = RowBelief.of(rows, ["a", "b", "c"], 2.0)
     assert belief is not None
     logits, targets = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]), torch.tensor([0, 1])
     soft = torch.tensor([0.5**0.5, 0.0, 0.5**0.5])

@@ -10,18 +10,17 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from smidgen.bases import finding
-from smidgen.core.bases import Base
+from smidgen.bases import lookup
 from smidgen.core.errors import TrainError
-from smidgen.core.parts import Training, Workspace
+from smidgen.core.parts import Base, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
-from smidgen.students.bert import FastBert
-from smidgen.students.encoder_trimming import trim
-from smidgen.students.encoding import encode
+from smidgen.students.encoder_training.bert import FastBert
+from smidgen.students.encoder_training.features import encode
+from smidgen.students.settings import TaggerSettings
 from smidgen.students.tagger import part
-from smidgen.students.tagger_settings import TaggerSettings
+from smidgen.students.vocabulary import trim_encoder
 
 KEPT = 4_000
 TEXTS = ["Where is my order 4711?", "Jane Doe lives in Geneva, Switzerland.", "The invoice of 12 May was paid twice!"]
@@ -29,12 +28,12 @@ TEXTS = ["Where is my order 4711?", "Jane Doe lives in Geneva, Switzerland.", "T
 
 @pytest.fixture(scope="module")
 def base() -> Path:
-    return finding.find("minilm").folder
+    return lookup.find("minilm").folder
 
 
 @pytest.fixture(scope="module")
 def trimmed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trim(base, TEXTS, KEPT, tmp_path_factory.mktemp("trimmed") / "base")
+    return trim_encoder(base, TEXTS, KEPT, tmp_path_factory.mktemp("trimmed") / "base")
 
 
 def tokenizer(folder: Path) -> Tokenizer:
@@ -84,19 +83,19 @@ def test_single_characters_all_stay(base: Path, trimmed: Path) -> None:
 
 
 def test_a_base_that_is_small_enough_is_left_as_it_is(base: Path, tmp_path: Path) -> None:
-    assert trim(base, TEXTS, 50_000, tmp_path / "base") == base
+    assert trim_encoder(base, TEXTS, 50_000, tmp_path / "base") == base
     assert not (tmp_path / "base").exists()
 
 
 def test_too_few_tokens_are_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"single characters.*1000.*train\.vocabulary"):
-        trim(base, TEXTS, 1_000, tmp_path / "base")
+        trim_encoder(base, TEXTS, 1_000, tmp_path / "base")
 
 
 def test_another_kind_of_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE", "vocab": {}}}), encoding="utf-8")
     with pytest.raises(TrainError, match=r"not a WordPiece.*BPE"):
-        trim(tmp_path, TEXTS, 5_000, tmp_path / "base")
+        trim_encoder(tmp_path, TEXTS, 5_000, tmp_path / "base")
 
 
 def test_a_tagger_learns_on_a_trimmed_base_and_is_served_with_it(base: Path, tmp_path: Path) -> None:

@@ -12,20 +12,19 @@ from tests.students.sentencepieces import TEXTS, sentencepieces
 from tests.students.tiny_decoder import KINDS, tiny_decoder
 from tokenizers import Tokenizer
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError, TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.gguf.tokenizer import BYTE, CONTROL, vocabulary_of
 from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_files import model_in, opened
-from smidgen.students.generating import write
-from smidgen.students.gguf_vocabulary import BYTE, CONTROL, vocabulary_of
-from smidgen.students.merge_table import MergeTable
-from smidgen.students.prompts import plain_ids, prompt_of, tokenizer_of
-from smidgen.students.trimming import trim, trimmable
-from smidgen.students.workers import Workers
+from smidgen.students.decoder_training.files import model_in, open_decoder
+from smidgen.students.decoder_training.generation import write
+from smidgen.students.decoder_training.prompts import plain_ids, prompt_of, tokenizer_of
+from smidgen.students.processor import Workers
+from smidgen.students.vocabulary import MergeTable, trim_decoder, trimmable
 
 ROWS = [
     Row(f"colour: {colour}, material: {of}", f"A {colour} vase of {of} for your home.", number)
@@ -52,7 +51,7 @@ def test_what_is_served_is_what_was_taught(kind: str, tmp_path: Path) -> None:
     settings = DecoderSettings(epochs=12, precision="f32", vocabulary="trimmed", frequent_tokens=100, learning_rate=0.01, qat="none")
     decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(student, 1, Silent()))
     spec = decoder.part.export(student, out)
-    stored = opened(student)
+    stored = open_decoder(student)
     assert stored.kept is not None and stored.shape.vocabulary < 2500
     prompt, tokenizer, workers = prompt_of(student), tokenizer_of(student), Workers(1)
     asked = [[*plain_ids(tokenizer, row.input), *prompt.after] for row in ROWS]
@@ -74,15 +73,15 @@ def test_a_layer_of_a_gemma_cannot_be_left_out(tmp_path: Path) -> None:
 
 def test_pieces_are_llama_cpp_s_whole_and_trimmed(tmp_path: Path) -> None:
     """Texts of known words, of others and of characters that no token has: the same ids in both, before trimming and after."""
-    from smidgen.students.decoder_weights import weights_of
-    from smidgen.students.gguf_file import write as write_gguf
+    from smidgen.gguf.weights import write as write_gguf
+    from smidgen.students.decoder_training.files import weights_of
 
     base, chance = base_of("gemma3", tmp_path / "base"), random.Random(3)
     assert trimmable(base)
     whole = Tokenizer.from_file(str(base / "tokenizer.json"))
     used = {at for text in TEXTS[:2] for at in plain_ids(whole, text)}
     kept = MergeTable(base).kept(used, 40)
-    trim(base, tmp_path / "less", kept)
+    trim_decoder(base, tmp_path / "less", kept)
     less = Tokenizer.from_file(str(tmp_path / "less" / "tokenizer.json"))
     assert whole.token_to_id("日") not in kept and whole.token_to_id("<unused0>") not in kept
     assert {whole.token_to_id(name) for name in ("<end_of_turn>", "<0x00>", "<0xFF>")} <= set(kept)
@@ -116,16 +115,16 @@ def test_a_vocabulary_of_pieces_is_told_by_scores(tmp_path: Path) -> None:
 
 def test_a_gguf_of_pieces_gives_their_tokenizer_back(tmp_path: Path) -> None:
     """What a bundle of a Gemma is exported with: config and tokenizer are drawn out of its GGUF."""
-    from smidgen.bases.decoder_files import complete
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.decoder_weights import weights_of
-    from smidgen.students.gguf_file import write as write_gguf
+    from smidgen.gguf.architectures import shape_of
+    from smidgen.gguf.config import write_missing_files
+    from smidgen.gguf.weights import write as write_gguf
+    from smidgen.students.decoder_training.files import weights_of
 
     base, out, chance = base_of("gemma3", tmp_path / "base"), tmp_path / "out", random.Random(5)
     out.mkdir()
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     write_gguf(out / "model.gguf", weights_of(base), config, base, template=None, eos_id=1, name="small")
-    complete(out, out / "model.gguf")
+    write_missing_files(out, out / "model.gguf")
     assert shape_of(out) == shape_of(base)
     own, drawn = (Tokenizer.from_file(str(folder / "tokenizer.json")) for folder in (base, out))
     pieces = ("the ", "lamp", "  ", "日", "é", "🙂", "vas", "e")
@@ -135,14 +134,14 @@ def test_a_gguf_of_pieces_gives_their_tokenizer_back(tmp_path: Path) -> None:
 
 
 def test_a_gguf_of_a_stretched_llama_says_how(tmp_path: Path) -> None:
-    from smidgen.bases.decoder_files import complete
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.decoder_weights import weights_of
-    from smidgen.students.gguf_file import write as write_gguf
+    from smidgen.gguf.architectures import shape_of
+    from smidgen.gguf.config import write_missing_files
+    from smidgen.gguf.weights import write as write_gguf
+    from smidgen.students.decoder_training.files import weights_of
 
     base, out = base_of("llama3", tmp_path / "base"), tmp_path / "out"
     out.mkdir()
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     write_gguf(out / "model.gguf", weights_of(base), config, base, template=None, eos_id=2, name="small")
-    complete(out, out / "model.gguf")
+    write_missing_files(out, out / "model.gguf")
     assert shape_of(out).stretch == pytest.approx(shape_of(base).stretch) and shape_of(base).stretch

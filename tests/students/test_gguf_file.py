@@ -12,19 +12,22 @@ import pytest
 from tests.llama import told
 from tests.students.tiny_decoder import LLAMA3
 
-from smidgen.bases.finding import find
-from smidgen.bases.gguf_tokenizer import tokenizer_of
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError, TrainError
-from smidgen.store.gguf_facts import facts_of, tensors_of
+from smidgen.gguf.header import read_metadata, read_tensor_shapes
+from smidgen.gguf.tokenizer import tokenizer_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("gguf")
 pytest.importorskip("xllamacpp")
 
-from smidgen.students.gguf_file import adapter_write, write  # noqa: E402
-from smidgen.students.gguf_vocabulary import vocabulary_of  # noqa: E402
-from smidgen.students.gguf_weights import read  # noqa: E402
+from smidgen.gguf.tokenizer import vocabulary_of  # noqa: E402
+from smidgen.gguf.weights import (  # noqa: E402
+    read,
+    write,
+    write_adapter,
+)
 
 TEXTS = (
     "I'll pay $3.50 on 2024-05-06, WE'LL see",
@@ -178,13 +181,13 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Path]:
 def test_the_starter_is_written_as_it_came(smollm2: tuple[Path, Any, Path]) -> None:
     folder, _, file = smollm2
     (source,) = folder.glob("*.gguf")
-    before, after = facts_of(source), facts_of(file)
+    before, after = read_metadata(source), read_metadata(file)
     assert len(before["tokenizer.ggml.tokens"]) == 49152
     same = [key for key in before if key.startswith(("llama.", "tokenizer.")) and key != "tokenizer.ggml.unknown_token_id"]
     assert len(same) > 18
     assert [key for key in same if after[key] != before[key]] == []
     assert (after["general.name"], after["general.file_type"], after["general.size_label"]) == ("shop-writer", 1, "135M")
-    assert tensors_of(file) == tensors_of(source)
+    assert read_tensor_shapes(file) == read_tensor_shapes(source)
 
 
 def test_the_starter_writes_the_same_in_both(smollm2: tuple[Path, Any, Path]) -> None:
@@ -208,7 +211,7 @@ def test_the_starter_writes_the_same_in_both(smollm2: tuple[Path, Any, Path]) ->
 def test_each_split_is_llama_cpp_s(pre: str, tmp_path: Path) -> None:
     """The starter's tokens under every split: a tokenizer that is drawn from a GGUF gives llama.cpp's ids for odd texts."""
     (file,) = find("smollm2").folder.glob("*.gguf")
-    tokenizer = tokenizer_of(facts_of(file) | {"tokenizer.ggml.pre": pre})
+    tokenizer = tokenizer_of(read_metadata(file) | {"tokenizer.ggml.pre": pre})
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"smidgen_pre": pre}), encoding="utf-8")
     model = made("llama", tie_word_embeddings=True, vocab_size=49152, hidden_size=32, head_dim=8, num_hidden_layers=1)
@@ -231,7 +234,7 @@ def test_an_adapter_does_what_merged_weights_do(tmp_path: Path) -> None:
     for name, tensor in model.state_dict().items():
         if name.removesuffix(".weight").endswith(changed):
             factors[name] = torch.randn(rank, tensor.shape[1]) * 0.3, torch.randn(tensor.shape[0], rank) * 0.3
-    adapter_write(tmp_path / "adapter.gguf", factors, config, alpha=alpha, name="tone")
+    write_adapter(tmp_path / "adapter.gguf", factors, config, alpha=alpha, name="tone")
     prompt = [5, 9, 200, 31]
     plain = told(tmp_path / "model.gguf", [prompt], count=8).written[0]
     (ids, likely, _) = told(tmp_path / "model.gguf", [prompt], count=8, adapter=tmp_path / "adapter.gguf").written[0]
@@ -258,7 +261,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"too large to be stored as F16.*blk\.0\.ffn_up\.weight"):
         write(out, weights | {"model.layers.0.mlp.up_proj.weight": torch.full((80, 48), 7e4)}, config, folder, **options)
     with pytest.raises(BaseError, match="do not fit"):
-        adapter_write(out, {"model.layers.0.mlp.up_proj.weight": (torch.ones(2, 48), torch.ones(80, 3))}, config, alpha=1, name="x")
+        write_adapter(out, {"model.layers.0.mlp.up_proj.weight": (torch.ones(2, 48), torch.ones(80, 3))}, config, alpha=1, name="x")
 
 
 def test_the_split_is_found_by_its_shape(tmp_path: Path) -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError
-from smidgen.store.gguf_facts import head_of
+from smidgen.gguf.header import read_header
 
 torch = pytest.importorskip("torch")
 gguf = pytest.importorskip("gguf")
 
 from gguf.quants import dequantize, quantize  # noqa: E402
 
-from smidgen.students.gguf_names import gguf_name, halved, interleaved, rotary_heads, transformers_name  # noqa: E402
-from smidgen.students.gguf_weights import read, readers, with_adapter  # noqa: E402
+from smidgen.gguf.architectures import gguf_name, halved, interleaved, rotary_heads, transformers_name  # noqa: E402
+from smidgen.gguf.weights import read, readers, with_adapter  # noqa: E402
 
 
 def test_the_starter_writes_sense_in_transformers() -> None:
@@ -148,7 +148,7 @@ def test_tensors_lie_in_steps_of_the_size_that_the_file_says(tmp_path: Path) -> 
     writer.write_tensors_to_file()
     writer.close()
     assert np.array_equal(read(file)["lm_head.weight"].numpy(), numbers)
-    assert head_of(file)[1]["output.weight"].start % 256 == 0
+    assert read_header(file)[1]["output.weight"].start % 256 == 0
 
 
 def test_a_damaged_adapter_is_named_and_nothing_is_made_for_what_it_announces(tmp_path: Path) -> None:

@@ -11,28 +11,24 @@ import torch
 from tests.students.test_shortening import Stopping
 from tests.students.tiny_decoder import tiny_decoder, weights
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.gguf.architectures import shape_of
 from smidgen.students import decoder
-from smidgen.students.adapters import Adapters, Frozen, frozen_of, model_of
-from smidgen.students.blocks import Block, Guide
-from smidgen.students.decoder_files import described
-from smidgen.students.decoder_settings import DecoderSettings
-from smidgen.students.decoder_shape import shape_of
-from smidgen.students.divergences import pulled
-from smidgen.students.drawing import Drawing
-from smidgen.students.generating import write
-from smidgen.students.guides import guide_model
-from smidgen.students.lessons import Lesson
-from smidgen.students.llama import Llama
-from smidgen.students.merge_table import MergeTable
-from smidgen.students.prompts import plain_ids, tokenizer_of
-from smidgen.students.teaching import Course, Teacher, block_of
-from smidgen.students.tokens import identity, kept_as
-from smidgen.students.workers import Workers
+from smidgen.students.decoder_training.adapters import FrozenWeights, LoraAdapters, frozen_of, model_of
+from smidgen.students.decoder_training.examples import DecoderExample
+from smidgen.students.decoder_training.files import describe_base, guide_model
+from smidgen.students.decoder_training.generation import OwnAnswers, write
+from smidgen.students.decoder_training.layers import DecoderGuide, RowBlock
+from smidgen.students.decoder_training.model import LlamaModel, divergence
+from smidgen.students.decoder_training.prompts import plain_ids, tokenizer_of
+from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer, block_of
+from smidgen.students.processor import Workers
+from smidgen.students.settings import DecoderSettings
+from smidgen.students.vocabulary import MergeTable, ids_kept_of, tokenizer_hash
 
 ROWS = [
     Row(f"colour: {c}; thing: {t}", f"A {c} {t}.", n)
@@ -61,19 +57,19 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def small(folder: Path) -> tuple[Llama, Frozen]:
+def small(folder: Path) -> tuple[LlamaModel, FrozenWeights]:
     found, shape = weights(), shape_of(folder)
     found["model.norm.weight"] = found["model.norm.weight"] * SHARP
     frozen = frozen_of(found, shape)
     return model_of(found, frozen, shape, [4, 5], torch.float32), frozen
 
 
-def lessons(count: int = 6) -> list[Lesson]:
+def lessons(count: int = 6) -> list[DecoderExample]:
     random = np.random.default_rng(3)
-    return [Lesson(np.append(random.integers(3, 49152, 7), 2), 3) for _ in range(count)]
+    return [DecoderExample(np.append(random.integers(3, 49152, 7), 2), 3) for _ in range(count)]
 
 
-def distance(model: Llama, guide: Llama, some: list[Lesson]) -> float:
+def distance(model: LlamaModel, guide: LlamaModel, some: list[DecoderExample]) -> float:
     """KL of the guide's chances and the model's, nats a token."""
     block = block_of([(lesson,) for lesson in some])
     mine, theirs = ((m.last(block) @ m.output.T).log_softmax(-1) for m in (model, guide))
@@ -95,10 +91,10 @@ def test_divergences_and_their_slopes_are_those_of_the_papers(beta: float, tempe
     }
     wanted = kinds[beta] * temperature**2
     (slope,) = torch.autograd.grad(wanted.sum(), own)
-    found, way = pulled(own.detach(), seen, temperature, beta)
+    found, way = divergence(own.detach(), seen, temperature, beta)
     assert torch.allclose(found, wanted.detach(), atol=1e-5)
     assert torch.allclose(way, slope, atol=1e-5)
-    same, none = pulled(seen, seen, temperature, 1.0)
+    same, none = divergence(seen, seen, temperature, 1.0)
     assert float(same.abs().max()) < 1e-5 and float(none.abs().max()) < 1e-5
 
 
@@ -107,14 +103,14 @@ def test_near_its_ends_the_divergence_between_is_small_as_it_was_published() -> 
     generator = torch.Generator().manual_seed(3)
     logits, seen = (torch.randn(4, 9, generator=generator) for _ in range(2))
     for end, near in ((0.0, 0.001), (1.0, 0.999)):
-        whole, small = pulled(logits, seen, 1.0, end)[1], pulled(logits, seen, 1.0, near)[1]
+        whole, small = divergence(logits, seen, 1.0, end)[1], divergence(logits, seen, 1.0, near)[1]
         torch.testing.assert_close(small / (near * (1 - near)), whole, atol=0.02, rtol=0.02)
     assert whole.shape == (4, 9)
 
 
 def test_a_higher_temperature_makes_more_of_what_is_unlikely() -> None:
     seen, own = torch.tensor([[8.0, 1.0, 0.0]]), torch.zeros(1, 3)
-    pulls = [pulled(own, seen, t, 0.0)[1][0] / t for t in (1.0, 4.0)]
+    pulls = [divergence(own, seen, t, 0.0)[1][0] / t for t in (1.0, 4.0)]
     assert float(-pulls[0][0]) > 0.66, "at 1 nearly all of the pull is to the likeliest"
     assert float(pulls[1][1]) < float(pulls[0][1]) - 0.05
 
@@ -123,11 +119,11 @@ def test_a_higher_temperature_makes_more_of_what_is_unlikely() -> None:
 def test_the_student_comes_nearer_to_its_guide(base: Path, larger: Path, beta: float) -> None:
     model, frozen = small(base)
     guide = guide_model(larger, base, base, None, [4, 5], torch.float32)
-    change = Adapters(model.shape, frozen, 8, 16.0, torch.Generator().manual_seed(0), torch.float32)
+    change = LoraAdapters(model.shape, frozen, 8, 16.0, torch.Generator().manual_seed(0), torch.float32)
     some, workers = lessons(), Workers(2)
     before = distance(model, guide, some)
-    course = Course(steps=25, batch=6, rate=2e-2, decay=0.0)
-    Teacher(model, change, some, (), course, workers, Guide(guide, 1.0, 1.0, beta)).run(lambda now: None)
+    course = DecoderTrainConfig(steps=25, batch=6, rate=2e-2, decay=0.0)
+    DecoderTrainer(model, change, some, (), course, workers, DecoderGuide(guide, 1.0, 1.0, beta)).run(lambda now: None)
     workers.close()
     assert before > 0.5
     assert distance(model, guide, some) < 0.6 * before
@@ -137,13 +133,13 @@ def test_what_the_student_drew_is_learnt_of_the_guide_alone(base: Path, larger: 
     model, _ = small(base)
     guide = guide_model(larger, base, base, None, [4, 5], torch.float32)
     own = lessons(2)
-    block = block_of([(own[0],), (Lesson(own[1].ids, own[1].answer, 1.0, drawn=True),)])
+    block = block_of([(own[0],), (DecoderExample(own[1].ids, own[1].answer, 1.0, drawn=True),)])
     assert block.drawn is not None and block.drawn.tolist() == [False] * 3 + [True] * 3
     mine, theirs = (m.last(block) @ m.output.T for m in (model, guide))
-    pull = pulled(mine, theirs, 2.0, 0.5)[0]
+    pull = divergence(mine, theirs, 2.0, 0.5)[0]
     answers = torch.nn.functional.cross_entropy(mine, block.targets, reduction="none")
     wanted = torch.cat([0.75 * answers[:3] + 0.25 * pull[:3], pull[3:]])
-    found, weight = model.loss(block, None, None, 1.0, Guide(guide, 0.25, 2.0, 0.5))
+    found, weight = model.loss(block, None, None, 1.0, DecoderGuide(guide, 0.25, 2.0, 0.5))
     assert weight == 6 and found == pytest.approx(float(wanted.sum()), rel=1e-5)
     assert block_of([(own[0],)]).drawn is None
 
@@ -152,7 +148,7 @@ def test_draws_come_from_the_student_and_end(base: Path) -> None:
     model, _ = small(base)
     workers, batch = Workers(2), [(lesson,) for lesson in lessons(12)]
     sources = [group[0].ids[:-3].tolist() for group in batch]
-    drawn = Drawing(1.0, 5, STOP, 1).put(model, batch, 4, workers)
+    drawn = OwnAnswers(1.0, 5, STOP, 1).put(model, batch, 4, workers)
     assert len(drawn) == 12 and all(len(group) == 1 and group[0].drawn for group in drawn)
     ends = 0
     for (one,), source in zip(drawn, sources, strict=True):
@@ -160,17 +156,17 @@ def test_draws_come_from_the_student_and_end(base: Path) -> None:
         ended = int(one.ids[-1]) in STOP
         assert ended or one.answer == 5, "it ends, or has as many tokens as are allowed"
         ends += ended
-    same, other = (Drawing(1.0, 5, STOP, 1).put(model, batch, step, workers) for step in (4, 5))
+    same, other = (OwnAnswers(1.0, 5, STOP, 1).put(model, batch, step, workers) for step in (4, 5))
     ids = [[group[0].ids.tolist() for group in some] for some in (drawn, same, other)]
     assert ids[0] == ids[1] != ids[2], "a step that is done again draws the same, the next one does not"
     # A student that is sure of itself draws what it would write.
     model.output *= 1e4
-    sure = Drawing(1.0, 5, STOP, 1).put(model, batch, 4, workers)
+    sure = OwnAnswers(1.0, 5, STOP, 1).put(model, batch, 4, workers)
     written = write(model, sources, STOP, 5, workers)
     assert [group[0].ids[len(source) :].tolist() for group, source in zip(sure, sources, strict=True)] == [
         [*one.ids, *([2] if one.finished else [])] for one in written
     ]
-    half = Drawing(0.5, 5, STOP, 1).put(model, batch, 0, workers)
+    half = OwnAnswers(0.5, 5, STOP, 1).put(model, batch, 0, workers)
     assert 2 <= sum(group[0].drawn for group in half) <= 10, "of the others the answers stay the examples'"
     workers.close()
 
@@ -184,7 +180,7 @@ def test_a_drawn_answer_ends_where_the_student_ends(base: Path) -> None:
             matrix.zero_()
     model.output.zero_()
     model.output[2] = 1.0
-    drawn = Drawing(1.0, 50, STOP).put(model, batch, 0, workers)
+    drawn = OwnAnswers(1.0, 50, STOP).put(model, batch, 0, workers)
     workers.close()
     assert [group[0].ids[-1] for group in drawn] == [2] * 4 and [group[0].answer for group in drawn] == [1] * 4
 
@@ -198,8 +194,8 @@ def test_a_guide_of_other_tokens_is_refused(base: Path, larger: Path, tmp_path: 
     merges = told["model"]["merges"]
     merges[0], merges[1] = merges[1], merges[0]
     (other / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
-    assert identity(other) != identity(base) == identity(larger)
-    assert kept_as(base, other) is None
+    assert tokenizer_hash(other) != tokenizer_hash(base) == tokenizer_hash(larger)
+    assert ids_kept_of(base, other) is None
     with pytest.raises(TrainError, match=r"tokens are not the student's.*same tokens"):
         guide_model(other, base, base, None, [], torch.float32)
     training = Training(ROWS, (), {}, find(str(base)), DecoderSettings(epochs=1, precision="f32", guide="x"), guide=find(str(other)))
@@ -210,20 +206,20 @@ def test_a_guide_of_other_tokens_is_refused(base: Path, larger: Path, tmp_path: 
 def test_a_trimmed_student_sees_the_guide_s_own_chances_of_what_is_kept(base: Path, larger: Path, tmp_path: Path) -> None:
     tokenizer = tokenizer_of(base)
     kept = MergeTable(base).kept(plain_ids(tokenizer, "A red vase for your home."), 300)
-    described(tmp_path, base, kept)
+    describe_base(tmp_path, base, kept)
     new = {old: at for at, old in enumerate(kept)}
     ids = plain_ids(tokenizer, "A red vase")
     whole = guide_model(larger, base, base, None, [], torch.float32)
     part = guide_model(larger, base, tmp_path, kept, [], torch.float32)
     assert part.output.shape[0] == part.table.shape[0] == part.shape.vocabulary == len(kept) < 1000
     answers = torch.arange(len(ids))
-    blocks = [Block(torch.tensor([some]), answers, answers, torch.ones(len(ids))) for some in (ids, [new[at] for at in ids])]
+    blocks = [RowBlock(torch.tensor([some]), answers, answers, torch.ones(len(ids))) for some in (ids, [new[at] for at in ids])]
     full = (whole.last(blocks[0]) @ whole.output.T).softmax(-1)[:, kept]
     trimmed = (part.last(blocks[1]) @ part.output.T).softmax(-1)
     assert torch.allclose(trimmed, full / full.sum(-1, keepdim=True), atol=1e-6)
     assert torch.allclose(trimmed.sum(-1), torch.ones(len(ids)))
     # A guide that was itself trimmed so is known as that, and then its own tokens are the student's.
-    assert kept_as(base, tmp_path) == kept and kept_as(tmp_path, base) is None and kept_as(base, larger) is None
+    assert ids_kept_of(base, tmp_path) == kept and ids_kept_of(tmp_path, base) is None and ids_kept_of(base, larger) is None
 
 
 @pytest.mark.parametrize("more", [{}, {"on_policy": 0.6, "guide_beta": 0.5, "guide_temperature": 2.0, "vocabulary": "whole"}])

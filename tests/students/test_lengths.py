@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.students.test_encoder import tiny_base  # noqa: F401
 
-from smidgen.students.lengths import length_of, positions
+from smidgen.students.encoder_training.features import positions, tokens_to_read
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ from smidgen.students.lengths import length_of, positions
 )
 def test_as_many_as_95_of_100_texts_need(tiny_base: Path, words: int, of: int, expected: int) -> None:  # noqa: F811
     texts = [" ".join(["a"] * words)] * of + ["a a a"] * (100 - of)
-    assert length_of(tiny_base / "tokenizer.json", texts) == expected
-    assert length_of(tiny_base / "tokenizer.json", [(text, "a") for text in texts]) >= expected
-    assert length_of(tiny_base / "tokenizer.json", texts, 100) <= 100
+    assert tokens_to_read(tiny_base / "tokenizer.json", texts) == expected
+    assert tokens_to_read(tiny_base / "tokenizer.json", [(text, "a") for text in texts]) >= expected
+    assert tokens_to_read(tiny_base / "tokenizer.json", texts, 100) <= 100
 
 
 def test_no_more_texts_are_encoded_together_than_can_be_held(
@@ -51,12 +51,12 @@ def test_no_more_texts_are_encoded_together_than_can_be_held(
 
     monkeypatch.setattr(tokenizers, "Tokenizer", Counting)
     texts = ["a a"] * 1_100 + [" ".join(["a"] * 150)] * 100
-    assert length_of(tiny_base / "tokenizer.json", texts) == 192
+    assert tokens_to_read(tiny_base / "tokenizer.json", texts) == 192
     assert batches == [512, 512, 176]
 
 
 def test_nothing_to_learn_from_reads_the_least(tiny_base: Path) -> None:  # noqa: F811
-    assert length_of(tiny_base / "tokenizer.json", []) == 128
+    assert tokens_to_read(tiny_base / "tokenizer.json", []) == 128
 
 
 def test_no_more_than_the_encoder_can_read(tiny_base: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smidgen.core.rows import Row
-from smidgen.students.lessons import chosen
+from smidgen.students.decoder_training.examples import chosen
 
 GOOD = [f"the blue lamp is {word} and stands on the desk" for word in ("small", "tall", "round", "bright", "new", "old")]
 ODD = [f"{number} {number} {number}" for number in range(14)]

@@ -11,15 +11,24 @@ import torch
 from tests.students.tiny_decoder import KINDS, tiny_decoder
 
 from smidgen.core.errors import BaseError
-from smidgen.students import generating
-from smidgen.students.adapters import Adapters, Change, Matrices, factors, frozen_of, model_of, parts, unfolded
-from smidgen.students.decoder_shape import shape_of
-from smidgen.students.decoder_weights import weights_of
-from smidgen.students.generating import write
-from smidgen.students.lessons import Lesson
-from smidgen.students.llama import Block
-from smidgen.students.teaching import block_of, grouped
-from smidgen.students.workers import Workers
+from smidgen.gguf.architectures import shape_of
+from smidgen.students.decoder_training import generation
+from smidgen.students.decoder_training.adapters import (
+    FullMatrices,
+    LoraAdapters,
+    WeightChange,
+    factors,
+    frozen_of,
+    model_of,
+    parts,
+    unfolded,
+)
+from smidgen.students.decoder_training.examples import DecoderExample
+from smidgen.students.decoder_training.files import weights_of
+from smidgen.students.decoder_training.generation import write
+from smidgen.students.decoder_training.layers import RowBlock
+from smidgen.students.decoder_training.training import block_of, grouped
+from smidgen.students.processor import Workers
 
 LENGTHS = (9, 7, 5)
 ANSWER = 3
@@ -30,11 +39,13 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return tiny_decoder(tmp_path_factory.mktemp("tiny"), request.param, whole=True)
 
 
-def moved(base: Path, kind: type[Change]) -> tuple[dict[str, torch.Tensor], Change]:
+def moved(base: Path, kind: type[WeightChange]) -> tuple[dict[str, torch.Tensor], WeightChange]:
     """The weights, and a change of them that is not nothing."""
     weights, shape = weights_of(base), shape_of(base)
     frozen, random = frozen_of(weights, shape), torch.Generator().manual_seed(3)
-    change: Change = Adapters(shape, frozen, 4, 8.0, random, torch.float32) if kind is Adapters else Matrices(shape, frozen)
+    change: WeightChange = (
+        LoraAdapters(shape, frozen, 4, 8.0, random, torch.float32) if kind is LoraAdapters else FullMatrices(shape, frozen)
+    )
     for tensor in change.parameters():
         tensor += torch.randn(tensor.shape, generator=random) * 0.05
     return weights, change
@@ -48,7 +59,7 @@ def transformer(base: Path, weights: dict[str, torch.Tensor]) -> torch.nn.Module
     return model.eval()
 
 
-def lesson(before: list[int]) -> tuple[Block, list[list[int]]]:
+def lesson(before: list[int]) -> tuple[RowBlock, list[list[int]]]:
     """Three rows of different lengths whose last tokens are the answers, and the same as plain lists."""
     ids = torch.randint(3, 49152, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(5))
     answers, targets, weights = [], [], []
@@ -57,13 +68,13 @@ def lesson(before: list[int]) -> tuple[Block, list[list[int]]]:
             answers.append(row * max(LENGTHS) + place)
             targets.append(int(ids[row, place + 1]))
             weights.append(0.5 + row)
-    block = Block(ids, torch.tensor(answers), torch.tensor(targets), torch.tensor(weights))
+    block = RowBlock(ids, torch.tensor(answers), torch.tensor(targets), torch.tensor(weights))
     return block, [[*before, *ids[row, :size].tolist()] for row, size in enumerate(LENGTHS)]
 
 
 @pytest.mark.parametrize("before", [[5, 6, 7, 8], []])
-@pytest.mark.parametrize("kind", [Adapters, Matrices])
-def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list[int], kind: type[Change]) -> None:
+@pytest.mark.parametrize("kind", [LoraAdapters, FullMatrices])
+def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list[int], kind: type[WeightChange]) -> None:
     weights, change = moved(base, kind)
     shape = shape_of(base)
     model = model_of(weights, change.frozen, shape, before, torch.float32)
@@ -92,7 +103,7 @@ def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list
         # The gradient of a folded matrix is that of the plain one over the norm's weights.
         whole = torch.cat([named[name].grad for name, _ in parts(shape, place, number)])
         whole = whole / (weights[f"model.layers.{number}.{norms[place]}.weight"] + gemma) if place in norms else whole
-        if isinstance(change, Adapters):
+        if isinstance(change, LoraAdapters):
             down, up = change.tensors[(place, number)]
             wanted = change.scale * up.T @ whole, change.scale * whole @ down.T
         else:
@@ -103,7 +114,7 @@ def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list
 
 @pytest.mark.parametrize("before", [[5, 6, 7, 8], []])
 def test_answers_to_one_input_are_computed_as_if_each_had_its_own(base: Path, before: list[int]) -> None:
-    weights, change = moved(base, Adapters)
+    weights, change = moved(base, LoraAdapters)
     model = model_of(weights, change.frozen, shape_of(base), before, torch.float32)
     workers = Workers(1)
     change.merge(model, workers)
@@ -111,7 +122,7 @@ def test_answers_to_one_input_are_computed_as_if_each_had_its_own(base: Path, be
     random = np.random.default_rng(2)
     sources = [random.integers(3, 49152, size) for size in (6, 4)]
     lessons = [
-        Lesson(np.concatenate([source, random.integers(3, 49152, size)]), size, 0.5 + size)
+        DecoderExample(np.concatenate([source, random.integers(3, 49152, size)]), size, 0.5 + size)
         for source, sizes in zip(sources, ([3, 5, 2], [4]), strict=True)
         for size in sizes
     ]
@@ -132,7 +143,7 @@ def test_answers_to_one_input_are_computed_as_if_each_had_its_own(base: Path, be
 
 @pytest.mark.parametrize("before", [[5, 6, 7, 8], []])
 def test_it_writes_what_transformers_writes(base: Path, before: list[int]) -> None:
-    weights, change = moved(base, Adapters)
+    weights, change = moved(base, LoraAdapters)
     model = model_of(weights, change.frozen, shape_of(base), before, torch.float32)
     workers = Workers(2)
     change.merge(model, workers)
@@ -163,18 +174,18 @@ def test_it_writes_what_transformers_writes(base: Path, before: list[int]) -> No
     ],
 )
 def test_batches_of_long_texts_have_fewer_rows(places: list[int], count: int, sizes: list[int]) -> None:
-    found = generating._batches(range(len(places)), places, count)
+    found = generation._batches(range(len(places)), places, count)
     assert [place for batch in found for place in batch] == list(range(len(places)))
     assert [len(batch) for batch in found] == sizes
 
 
 def test_what_is_written_does_not_depend_on_the_batches(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights, change = moved(base, Adapters)
+    weights, change = moved(base, LoraAdapters)
     model = model_of(weights, change.frozen, shape_of(base), [5, 6], torch.float32)
     workers, prompts = Workers(1), [[11, 12, 13], [21, 22, 23, 24, 25, 26], [31, 32], [41]]
     change.merge(model, workers)
     together = write(model, prompts, [2], 8, workers)
-    monkeypatch.setattr(generating, "_PLACES", 1)
+    monkeypatch.setattr(generation, "_PLACES", 1)
     alone = write(model, prompts, [2], 8, workers)
     workers.close()
     assert [one.ids for one in alone] == [one.ids for one in together]
@@ -182,7 +193,7 @@ def test_what_is_written_does_not_depend_on_the_batches(base: Path, monkeypatch:
 
 
 def test_writing_ends_at_the_end_token(base: Path) -> None:
-    weights, change = moved(base, Adapters)
+    weights, change = moved(base, LoraAdapters)
     model = model_of(weights, change.frozen, shape_of(base), [], torch.float32)
     workers = Workers(1)
     (free,) = write(model, [[11, 12, 13]], [2], 8, workers)
@@ -207,8 +218,8 @@ def test_a_base_that_would_be_computed_wrongly_is_refused(base: Path, tmp_path: 
 
 
 def test_an_adapter_for_others_is_the_change_that_was_taught(base: Path) -> None:
-    weights, change = moved(base, Adapters)
-    assert isinstance(change, Adapters)
+    weights, change = moved(base, LoraAdapters)
+    assert isinstance(change, LoraAdapters)
     taught = unfolded(weights, change)
     found = factors(weights, change)
     assert len(found) == shape_of(base).layers * 7

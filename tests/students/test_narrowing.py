@@ -10,18 +10,17 @@ import torch
 from tests.students.test_shortening import ROWS, exported, taught_twice, tiny
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.students import decoder
-from smidgen.students.adapters import Adapters, Change, Matrices
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.lessons import Lesson
-from smidgen.students.narrowing import lasting, narrowed, width
-from smidgen.students.shortening import healer
-from smidgen.students.teaching import Course, Teacher
-from smidgen.students.workers import Workers
+from smidgen.students.decoder_training.adapters import FullMatrices, LoraAdapters, WeightChange
+from smidgen.students.decoder_training.examples import DecoderExample
+from smidgen.students.decoder_training.pruning import healer, lasting_neurons, narrowed, neurons_left
+from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer
+from smidgen.students.processor import Workers
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -33,18 +32,20 @@ def test_neurons_that_say_nothing_go_first_and_their_loss_changes_nothing(tmp_pa
     for number, gone in enumerate(silent):
         frozen.layers[number]["down"][:, gone] = 0.0
     generator = torch.Generator().manual_seed(1)
-    change: Change = Matrices(model.shape, frozen) if method == "full" else Adapters(model.shape, frozen, 2, 4.0, generator, torch.float32)
-    if isinstance(change, Adapters):
+    change: WeightChange = (
+        FullMatrices(model.shape, frozen) if method == "full" else LoraAdapters(model.shape, frozen, 2, 4.0, generator, torch.float32)
+    )
+    if isinstance(change, LoraAdapters):
         for (place, number), (down, up) in change.tensors.items():
             up += 0.02 * torch.randn(up.shape, generator=generator)
             if place == "down":
                 down[:, silent[number]] = 0.0
-    lessons = [Lesson(random.integers(3, 49152, 8), 3) for _ in range(6)]
-    teacher = Teacher(model, change, lessons, lessons, Course(steps=4, batch=2, checks=2), Workers(2))
+    lessons = [DecoderExample(random.integers(3, 49152, 8), 3) for _ in range(6)]
+    teacher = DecoderTrainer(model, change, lessons, lessons, DecoderTrainConfig(steps=4, batch=2, checks=2), Workers(2))
     change.merge(model, teacher.workers)
     before, activity = teacher.held_loss(), teacher.activity()
     assert activity.shape == (3, inner) and bool((activity > 0).all())
-    neurons = lasting(activity, change, 1 / 3)
+    neurons = lasting_neurons(activity, change, 1 / 3)
     assert [sorted({*range(inner)} - {*kept}) for kept in neurons] == silent
     less = narrowed(change, neurons)
     assert less.shape.inner == inner - inner // 3
@@ -56,10 +57,10 @@ def test_neurons_that_say_nothing_go_first_and_their_loss_changes_nothing(tmp_pa
 
 
 def test_as_many_stay_as_packed_forms_can_store() -> None:
-    assert (width(1536, 0.25), width(1536, 0.27), width(1536, 0.5)) == (1152, 1120, 768)
+    assert (neurons_left(1536, 0.25), neurons_left(1536, 0.27), neurons_left(1536, 0.5)) == (1152, 1120, 768)
     for inner, share in ((64, 0.1), (64, 0.8), (1536, 0.005)):
         with pytest.raises(TrainError, match="cannot be left out"):
-            width(inner, share)
+            neurons_left(inner, share)
 
 
 @pytest.mark.parametrize("layers", [0, 2])

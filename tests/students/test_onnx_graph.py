@@ -11,7 +11,7 @@ import pytest
 from smidgen.core.errors import TrainError
 from smidgen.core.rows import Text
 from smidgen.engines.onnx import part as engine
-from smidgen.students.onnx_graph import export_encoder
+from smidgen.students.encoder_training.onnx_export import export_encoder
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

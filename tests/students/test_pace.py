@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.students.pace import Pace
+from smidgen.students.decoder import StepBudget
 
 
 class Clock:
@@ -16,7 +16,7 @@ class Clock:
         return self.now
 
 
-def run(pace: Pace, clock: Clock, costs: list[float]) -> int:
+def run(pace: StepBudget, clock: Clock, costs: list[float]) -> int:
     """Take steps at these costs until no more fit; how many were taken."""
     steps, taken = pace.before(costs[0]), 0
     while taken < steps:
@@ -37,16 +37,16 @@ def run(pace: Pace, clock: Clock, costs: list[float]) -> int:
 )
 def test_the_time_is_kept_whatever_steps_come_to_cost(costs: list[float], ends: float) -> None:
     clock = Clock()
-    taken = run(Pace(ends, 1000, clock), clock, costs)
+    taken = run(StepBudget(ends, 1000, clock), clock, costs)
     assert ends - 5 <= clock.now - 100 <= ends + 2
     assert taken > 20
 
 
 def test_no_more_than_all_and_one_at_least() -> None:
     clock = Clock()
-    assert run(Pace(1e6, 7, clock), clock, [1.0]) == 7
-    assert Pace(0.5, 7, clock).before(3.0) == 1
-    late = Pace(1.0, 9, clock)
+    assert run(StepBudget(1e6, 7, clock), clock, [1.0]) == 7
+    assert StepBudget(0.5, 7, clock).before(3.0) == 1
+    late = StepBudget(1.0, 9, clock)
     assert late.before(1.0) == 1
     clock.now += 50
     assert late.after(4) == 4, "what is taken is taken"

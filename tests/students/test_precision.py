@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from smidgen.machine.processor import processor
-from smidgen.students import precision
+from smidgen.students import processor as processor_module
 
 
 @pytest.fixture(autouse=True)
 def anew() -> Iterator[None]:
-    precision.best_dtype.cache_clear()
+    processor_module.best_dtype.cache_clear()
     yield
-    precision.best_dtype.cache_clear()
+    processor_module.best_dtype.cache_clear()
 
 
 def test_bf16_is_taken_only_where_it_is_faster() -> None:
-    assert precision.chosen(1.0, 4.5) is torch.bfloat16
-    assert precision.chosen(1.0, precision.GAIN) is torch.bfloat16
-    assert precision.chosen(1.0, 1.05) is torch.float32, "so little is not worth the coarser numbers"
-    assert precision.chosen(1.8, 1.0) is torch.float32, "instructions that are there, and slow"
+    assert processor_module.faster_dtype(1.0, 4.5) is torch.bfloat16
+    assert processor_module.faster_dtype(1.0, processor_module.GAIN) is torch.bfloat16
+    assert processor_module.faster_dtype(1.0, 1.05) is torch.float32, "so little is not worth the coarser numbers"
+    assert processor_module.faster_dtype(1.8, 1.0) is torch.float32, "instructions that are there, and slow"
 
 
 def test_it_is_tried_where_the_processor_has_it_and_only_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,18 +31,18 @@ def test_it_is_tried_where_the_processor_has_it_and_only_there(monkeypatch: pyte
         tried.append(dtypes)
         return [2.0, 1.0]
 
-    monkeypatch.setattr(precision, "product_seconds", seconds)
-    monkeypatch.setattr(precision, "processor", lambda: replace(processor(), bf16=False))
-    assert precision.best_dtype() is torch.float32 and tried == []
-    precision.best_dtype.cache_clear()
-    monkeypatch.setattr(precision, "processor", lambda: replace(processor(), bf16=True))
-    assert precision.best_dtype() is torch.float32 and tried == [(torch.bfloat16, torch.float32)]
-    assert precision.best_dtype() is torch.float32 and len(tried) == 1, "once in a process"
-    precision.best_dtype.cache_clear()
-    monkeypatch.setattr(precision, "product_seconds", lambda *dtypes: [1.0, 2.0])
-    assert precision.best_dtype() is torch.bfloat16
+    monkeypatch.setattr(processor_module, "product_seconds", seconds)
+    monkeypatch.setattr(processor_module, "processor", lambda: replace(processor(), bf16=False))
+    assert processor_module.best_dtype() is torch.float32 and tried == []
+    processor_module.best_dtype.cache_clear()
+    monkeypatch.setattr(processor_module, "processor", lambda: replace(processor(), bf16=True))
+    assert processor_module.best_dtype() is torch.float32 and tried == [(torch.bfloat16, torch.float32)]
+    assert processor_module.best_dtype() is torch.float32 and len(tried) == 1, "once in a process"
+    processor_module.best_dtype.cache_clear()
+    monkeypatch.setattr(processor_module, "product_seconds", lambda *dtypes: [1.0, 2.0])
+    assert processor_module.best_dtype() is torch.bfloat16
 
 
 def test_products_are_timed_in_each() -> None:
-    seconds = precision.product_seconds(torch.bfloat16, torch.float32)
+    seconds = processor_module.product_seconds(torch.bfloat16, torch.float32)
     assert len(seconds) == 2 and all(0 < value < 10 for value in seconds)

@@ -11,23 +11,21 @@ import pytest
 import torch
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.compress import q4_0
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.gguf.architectures import shape_of
+from smidgen.gguf.weights import read
 from smidgen.students import decoder
-from smidgen.students.adapters import Adapters, frozen_of, model_of
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_files import opened, taught
-from smidgen.students.decoder_shape import shape_of
-from smidgen.students.decoder_weights import weights_of
-from smidgen.students.gguf_weights import read
-from smidgen.students.lessons import lessons_of
-from smidgen.students.prompts import prompt_of, tokenizer_of
-from smidgen.students.rounding import rounded
-from smidgen.students.teaching import Course, Now, Teacher
-from smidgen.students.workers import Workers
+from smidgen.students.decoder_training.adapters import LoraAdapters, frozen_of, model_of, rounded
+from smidgen.students.decoder_training.examples import examples_of
+from smidgen.students.decoder_training.files import open_decoder, taught, weights_of
+from smidgen.students.decoder_training.prompts import prompt_of, tokenizer_of
+from smidgen.students.decoder_training.training import DecoderProgress, DecoderTrainConfig, DecoderTrainer
+from smidgen.students.processor import Workers
 
 
 class Killed(Exception):
@@ -66,9 +64,9 @@ def test_what_is_taught_rounded_is_packed_without_loss(tmp_path: Path, method: s
         out.mkdir()
         settings = DecoderSettings(method=method, epochs=6, batch_rows=4, precision="f32", qat=qat)
         decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(folder, 1, Silent()))
-        assert opened(folder).facts["rounded"] == (qat == "q4-0")
+        assert open_decoder(folder).facts["rounded"] == (qat == "q4-0")
         spec = q4_0.part.apply(decoder.part.export(folder, out), out, packed, [])
-        whole, small = taught(opened(folder)), read(packed / str(spec.options["model"]))
+        whole, small = taught(open_decoder(folder)), read(packed / str(spec.options["model"]))
         names = [name for name in whole if "proj" in name]
         assert len(names) == 14
         errors[qat] = max(float((small[name] - whole[name]).abs().max() / whole[name].abs().max()) for name in names)
@@ -83,7 +81,7 @@ def test_where_rounding_costs_too_much_it_is_given_up(
     base = find(str(tiny_decoder(tmp_path / "tiny")), family="decoder")
     monkeypatch.setattr(decoder, "_ROUNDING_COSTS", most)
     before = iter([3.0, *[1.0] * 99])
-    monkeypatch.setattr(Teacher, "held_loss", lambda self: rounded_loss if self.change.rounded else next(before))
+    monkeypatch.setattr(DecoderTrainer, "held_loss", lambda self: rounded_loss if self.change.rounded else next(before))
     folder = tmp_path / "student"
     folder.mkdir()
     said: list[str] = []
@@ -94,27 +92,27 @@ def test_where_rounding_costs_too_much_it_is_given_up(
 
     settings = DecoderSettings(epochs=6, batch_rows=4, precision="f32", qat="auto")
     decoder.part.fit(Training(ROWS, ROWS, {}, base, settings), Workspace(folder, 1, Heard()))
-    facts = opened(folder).facts
+    facts = open_decoder(folder).facts
     assert facts["rounded"] is kept and rounded_loss in facts["held_loss"]
     assert any("taught without" in text for text in said) is not kept
 
 
-def _teacher(folder: Path, **course: object) -> Teacher:
+def _teacher(folder: Path, **course: object) -> DecoderTrainer:
     """Of a tiny decoder in `folder`, for nine steps."""
     prompt, shape, weights = prompt_of(folder), shape_of(folder), weights_of(folder)
-    lessons = lessons_of(ROWS, prompt, tokenizer_of(folder), 256).lessons
+    lessons = examples_of(ROWS, prompt, tokenizer_of(folder), 256).lessons
     frozen = frozen_of(weights, shape)
     model = model_of(weights, frozen, shape, list(prompt.before), torch.float32)
-    change = Adapters(shape, frozen, 4, 8.0, torch.Generator().manual_seed(0), torch.float32)
-    plan = replace(Course(steps=9, batch=3, checks=3, rounded_from=2 / 3, patience=9), **course)  # type: ignore[arg-type]
-    return Teacher(model, change, lessons, lessons, plan, Workers(1))
+    change = LoraAdapters(shape, frozen, 4, 8.0, torch.Generator().manual_seed(0), torch.float32)
+    plan = replace(DecoderTrainConfig(steps=9, batch=3, checks=3, rounded_from=2 / 3, patience=9), **course)  # type: ignore[arg-type]
+    return DecoderTrainer(model, change, lessons, lessons, plan, Workers(1))
 
 
 def test_what_is_hopeless_is_given_up_early_and_the_rest_is_taught_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounded, the held loss is higher by more than three times what it may be: at the next look matrices are free again."""
     teacher, seen = _teacher(tiny_decoder(tmp_path), steps=18, checks=9, rounding_costs=0.05), []
     before = iter([3.0 - 0.1 * look for look in range(99)])
-    monkeypatch.setattr(Teacher, "held_loss", lambda self: 9.0 if self.change.rounded else next(before))
+    monkeypatch.setattr(DecoderTrainer, "held_loss", lambda self: 9.0 if self.change.rounded else next(before))
     teacher.run(lambda now: seen.append(teacher.change.rounded))
     teacher.workers.close()
     # Looks after every fifth step and the last; the matrices are rounded after twelve, and seen to be hopeless after fifteen.
@@ -129,9 +127,9 @@ def test_what_was_given_up_stays_so_in_a_run_that_was_stopped(tmp_path: Path, mo
     plan = {"steps": 18, "checks": 9, "rounding_costs": 0.05}
     stopped, resumed, seen = _teacher(folder, **plan), _teacher(folder, **plan), []
     before = iter([3.0 - 0.1 * look for look in range(99)])
-    monkeypatch.setattr(Teacher, "held_loss", lambda self: 9.0 if self.change.rounded else next(before))
+    monkeypatch.setattr(DecoderTrainer, "held_loss", lambda self: 9.0 if self.change.rounded else next(before))
 
-    def kill(now: Now) -> None:
+    def kill(now: DecoderProgress) -> None:
         if now.step == 15:
             raise Killed
 
@@ -150,7 +148,7 @@ def test_a_run_that_was_stopped_goes_on_rounded(tmp_path: Path) -> None:
     whole, stopped, resumed = (_teacher(folder) for _ in range(3))
     whole.run(lambda _: None)
 
-    def kill(now: Now) -> None:
+    def kill(now: DecoderProgress) -> None:
         if now.step == 7:
             raise Killed
 
@@ -190,11 +188,11 @@ def test_looks_are_evenly_apart_though_steps_are_counted_anew(tmp_path: Path, mo
     """Under a budget of time the number of steps changes after each of them: looks come every so many steps all the same."""
     teacher, looks = _teacher(tiny_decoder(tmp_path), steps=60, checks=6, rounded_from=None), []
 
-    def held_loss(self: Teacher) -> float:
+    def held_loss(self: DecoderTrainer) -> float:
         looks.append(self.step)
         return 3.0 - self.step / 100
 
-    monkeypatch.setattr(Teacher, "held_loss", held_loss)
+    monkeypatch.setattr(DecoderTrainer, "held_loss", held_loss)
     teacher.run(lambda now: teacher.limit(60 + now.step % 2 * 6))
     teacher.workers.close()
     assert len(looks) >= 6

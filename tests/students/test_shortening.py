@@ -11,30 +11,30 @@ import pytest
 import torch
 from tests.students.tiny_decoder import tiny_decoder
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.engines import llama
+from smidgen.gguf.architectures import shape_of
+from smidgen.gguf.weights import read
 from smidgen.students import decoder
-from smidgen.students.adapters import Adapters, Frozen, frozen_of, model_of
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_files import Stored, opened
-from smidgen.students.decoder_shape import shape_of
-from smidgen.students.decoder_weights import weights_of
-from smidgen.students.gguf_weights import read
-from smidgen.students.lessons import Lesson
-from smidgen.students.llama import Block, Guide, Llama
-from smidgen.students.shortening import healer, lasting, shortened
-from smidgen.students.teaching import Course, Teacher
-from smidgen.students.workers import Workers
+from smidgen.students.decoder_training.adapters import FrozenWeights, LoraAdapters, frozen_of, model_of
+from smidgen.students.decoder_training.examples import DecoderExample
+from smidgen.students.decoder_training.files import StoredDecoder, open_decoder, weights_of
+from smidgen.students.decoder_training.layers import DecoderGuide, RowBlock
+from smidgen.students.decoder_training.model import LlamaModel
+from smidgen.students.decoder_training.pruning import healer, lasting_layers, shortened
+from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer
+from smidgen.students.processor import Workers
 
 PAIRS = [(c, t) for c in ("red", "blue") for t in ("vase", "rug", "lamp")]
 ROWS = [Row(f"colour: {c}; thing: {t}", f"A {c} {t}.", n) for n, (c, t) in enumerate(PAIRS, 1)]
 
 
-def tiny(folder: Path, shift: float = 0.0, layers: int = 2) -> tuple[Llama, Frozen]:
+def tiny(folder: Path, shift: float = 0.0, layers: int = 2) -> tuple[LlamaModel, FrozenWeights]:
     weights, random = weights_of(tiny_decoder(folder, layers=layers, whole=True)), torch.Generator().manual_seed(9)
     shape = shape_of(folder)
     weights = {name: tensor + shift * torch.randn(tensor.shape, generator=random) for name, tensor in weights.items()}
@@ -42,15 +42,15 @@ def tiny(folder: Path, shift: float = 0.0, layers: int = 2) -> tuple[Llama, Froz
     return model_of(weights, frozen, shape, [4, 5], torch.float32), frozen
 
 
-def block() -> Block:
+def block() -> RowBlock:
     ids = torch.randint(3, 49152, (2, 6), generator=torch.Generator().manual_seed(5))
-    return Block(ids, torch.tensor([2, 3, 9]), torch.tensor([7, 8, 11]), torch.tensor([0.5, 1.0, 2.0]))
+    return RowBlock(ids, torch.tensor([2, 3, 9]), torch.tensor([7, 8, 11]), torch.tensor([0.5, 1.0, 2.0]))
 
 
 def test_the_guides_chances_are_what_is_learnt(tmp_path: Path) -> None:
     model, frozen = tiny(tmp_path / "a")
     guide, _ = tiny(tmp_path / "b", shift=0.05)
-    change = Adapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
+    change = LoraAdapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
     workers, one = Workers(1), block()
     for _, up in change.tensors.values():
         up += 0.02
@@ -62,8 +62,8 @@ def test_the_guides_chances_are_what_is_learnt(tmp_path: Path) -> None:
         expected = float(-(wanted * mine.log_softmax(-1)).sum(-1) @ one.weights)
         gradients = change.empty_gradients()
         with torch.no_grad():
-            assert model.loss(one, gradients, change, 1.0, Guide(guide, share))[0] == pytest.approx(expected, rel=1e-4)
-            assert model.loss(one, None, None, 1.0, Guide(guide, share))[0] == pytest.approx(expected, rel=1e-4)
+            assert model.loss(one, gradients, change, 1.0, DecoderGuide(guide, share))[0] == pytest.approx(expected, rel=1e-4)
+            assert model.loss(one, None, None, 1.0, DecoderGuide(guide, share))[0] == pytest.approx(expected, rel=1e-4)
         # The gradient is the slope of that loss.
         key, step = ("down", 1), 0.05
         slopes = []
@@ -71,7 +71,7 @@ def test_the_guides_chances_are_what_is_learnt(tmp_path: Path) -> None:
             change.tensors[key][1][3, 1] += way
             change.merge(model, workers)
             with torch.no_grad():
-                slopes.append(model.loss(one, None, None, 1.0, Guide(guide, share))[0])
+                slopes.append(model.loss(one, None, None, 1.0, DecoderGuide(guide, share))[0])
             change.tensors[key][1][3, 1] -= way
         change.merge(model, workers)
         assert float(gradients.sums[key][1][3, 1]) == pytest.approx((slopes[0] - slopes[1]) / (2 * step), rel=0.02, abs=1e-3)
@@ -80,22 +80,22 @@ def test_the_guides_chances_are_what_is_learnt(tmp_path: Path) -> None:
 
 def test_a_model_is_its_own_best_pupil(tmp_path: Path) -> None:
     model, frozen = tiny(tmp_path)
-    change = Adapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
+    change = LoraAdapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
     gradients, workers = change.empty_gradients(), Workers(1)
     change.merge(model, workers)
     workers.close()
     with torch.no_grad():
-        model.loss(block(), gradients, change, 1.0, Guide(model, 1.0))
+        model.loss(block(), gradients, change, 1.0, DecoderGuide(model, 1.0))
     seen = [float(tensor.abs().max()) for group in gradients.sums.values() for tensor in group]
     assert len(seen) == 16
     assert max(seen) < 1e-5
 
 
 def test_those_that_change_least_go_and_the_ends_stay() -> None:
-    assert lasting([0.0, 0.5, 0.1, 0.3, 0.2, 0.0], 2) == [0, 1, 3, 5]
-    assert lasting([0.0, 0.5, 0.1, 0.3, 0.2, 0.0], 0) == [0, 1, 2, 3, 4, 5]
+    assert lasting_layers([0.0, 0.5, 0.1, 0.3, 0.2, 0.0], 2) == [0, 1, 3, 5]
+    assert lasting_layers([0.0, 0.5, 0.1, 0.3, 0.2, 0.0], 0) == [0, 1, 2, 3, 4, 5]
     with pytest.raises(TrainError, match="too few layers"):
-        lasting([0.1] * 6, 4)
+        lasting_layers([0.1] * 6, 4)
 
 
 def test_a_layer_that_does_nothing_has_no_influence_and_its_loss_changes_nothing(tmp_path: Path) -> None:
@@ -103,16 +103,16 @@ def test_a_layer_that_does_nothing_has_no_influence_and_its_loss_changes_nothing
     for place in ("out", "down"):
         getattr(model.layers[2], place).zero_()
         frozen.layers[2][place].zero_()
-    change = Adapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
+    change = LoraAdapters(model.shape, frozen, 2, 4.0, torch.Generator().manual_seed(1), torch.float32)
     random = np.random.default_rng(0)
-    lessons = [Lesson(random.integers(3, 49152, 8), 3) for _ in range(6)]
-    teacher = Teacher(model, change, lessons, lessons, Course(steps=4, batch=2, checks=2), Workers(2))
+    lessons = [DecoderExample(random.integers(3, 49152, 8), 3) for _ in range(6)]
+    teacher = DecoderTrainer(model, change, lessons, lessons, DecoderTrainConfig(steps=4, batch=2, checks=2), Workers(2))
     influences = teacher.influences().tolist()
     assert len(influences) == 5
     assert influences[2] == pytest.approx(0.0, abs=1e-6)
     assert all(value > 1e-4 for number, value in enumerate(influences) if number != 2)
     before = teacher.held_loss()
-    layers = lasting(influences, 1)
+    layers = lasting_layers(influences, 1)
     assert layers == [0, 1, 3, 4]
     healed = healer(teacher, shortened(change, layers), teacher.course)
     assert healed.held_loss() == pytest.approx(before, rel=1e-5)
@@ -130,7 +130,7 @@ def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Pa
     assert math.isfinite(min(one.facts["held_loss"]))
 
 
-def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[Stored, Stored]:
+def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[StoredDecoder, StoredDecoder]:
     """A decoder of six layers that is taught in one go, and one that is stopped while it is taught again; both are the same."""
     base = find(str(tiny_decoder(tmp_path / "tiny", layers=6, whole=True)), family="decoder")
     training = Training(ROWS, ROWS, {}, base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", **left_out))
@@ -144,13 +144,13 @@ def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[Stored, Stored]:
             assert (folder / "checkpoint.safetensors").is_file()
         decoder.part.fit(training, Workspace(folder, 1, Silent()))
         assert not list(folder.glob("*ing.safetensors")) and not (folder / "checkpoint.safetensors").exists()
-        changes.append(opened(folder))
+        changes.append(open_decoder(folder))
     one, other = changes
     assert (one.folder / "change.safetensors").read_bytes() == (other.folder / "change.safetensors").read_bytes()
     return one, other
 
 
-def exported(stored: Stored, out: Path) -> dict[str, torch.Tensor]:
+def exported(stored: StoredDecoder, out: Path) -> dict[str, torch.Tensor]:
     """The tensors of its file, which the engine writes the same texts with as torch does."""
     out.mkdir()
     spec = decoder.part.export(stored.folder, out)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from tests.conftest import LABELS, few, shop
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
 from smidgen.stats import kernel_ridge
 from smidgen.stats.calibration import softmax
-from smidgen.students import vocabulary
+from smidgen.students import static
 from smidgen.students.kernel import KernelSettings
 from smidgen.students.linear import LinearSettings
 from smidgen.students.static import StaticSettings
@@ -98,7 +98,7 @@ def test_several_labels_are_learnt_by_the_small_students(data: tuple[list[Row], 
 
 def test_the_vocabulary_holds_seen_tokens_and_frequent_pairs() -> None:
     ids = [[5, 7, 9], [5, 7], [9, 5]]
-    known = vocabulary.build(ids, 12, 2, 100)
+    known = static.build_vocabulary(ids, 12, 2, 100)
     assert known.token_ids.tolist() == [5, 7, 9]
     assert len(known.pair_keys) == 1
     assert known.rows([5, 7, 11]).tolist() == [0, 1, 3]
@@ -108,7 +108,7 @@ def test_the_vocabulary_holds_seen_tokens_and_frequent_pairs() -> None:
 
 def test_quantised_rows_are_close() -> None:
     table = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
-    rows, scales = vocabulary.quantise_rows(table)
+    rows, scales = static.quantise_rows(table)
     assert np.abs(rows * scales[:, None] - table).max() <= np.abs(table).max() / 127
 
 

@@ -14,21 +14,19 @@ import pytest
 import torch
 from tests.students.test_encoder import WORDS, tiny_base  # noqa: F401
 
-from smidgen.core.bases import Base
 from smidgen.core.errors import TrainError
-from smidgen.core.parts import Training, Workspace
+from smidgen.core.parts import Base, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
-from smidgen.stats import chains
 from smidgen.students import checkpoints
-from smidgen.students.bert import NEGATIVE
+from smidgen.students.encoder_training.batches import pack, units_of
+from smidgen.students.encoder_training.bert import NEGATIVE, ShapedBert
 from smidgen.students.lexical import LexicalSettings
-from smidgen.students.packing import pack, units_of
-from smidgen.students.shaped_bert import ShapedBert
-from smidgen.students.tag_training import chain_loss
+from smidgen.students.settings import TaggerSettings
 from smidgen.students.tagger import part
-from smidgen.students.tagger_settings import TaggerSettings
+from smidgen.students.tagger_training import chain_loss
+from smidgen.text import tagging
 
 FORM = {"kinds": ["thing", "wish"]}
 
@@ -100,7 +98,7 @@ def test_gradients_of_shapes_and_units_are_those_of_autograd(tiny_base: Path) ->
 def test_the_loss_is_the_likelihood_of_the_path() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, between = torch.randn(2, 4, 5, generator=generator), torch.randn(5, 5, generator=generator)
-    may, opens, closes = (torch.zeros(m.shape).masked_fill(~torch.from_numpy(m), NEGATIVE) for m in chains.allowed(1))
+    may, opens, closes = (torch.zeros(m.shape).masked_fill(~torch.from_numpy(m), NEGATIVE) for m in tagging.allowed_transitions(1))
     tags, sizes = torch.tensor([[0, 1, 2, 3], [4, 0, 0, 0]]), torch.tensor([4, 2])
     wanted = 0.0
     for row in range(2):

@@ -16,8 +16,8 @@ from smidgen.core.parts import Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.engines.tagger import part as engine
-from smidgen.students.tag_training import choice_loss
 from smidgen.students.tagger import part
+from smidgen.students.tagger_training import choice_loss
 
 FORM = {
     "tagged": {"kinds": ["thing", "wish"], "choices": [{"path": "a", "values": [True, False]}, {"path": "b", "values": ["x", "y", None]}]}

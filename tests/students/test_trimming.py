@@ -10,21 +10,19 @@ import torch
 from tests.students.tiny_decoder import tiny_decoder
 from tokenizers import Tokenizer
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.gguf.architectures import shape_of
+from smidgen.gguf.weights import read
 from smidgen.students import decoder
-from smidgen.students.adapters import frozen_of, model_of
 from smidgen.students.decoder import DecoderSettings
-from smidgen.students.decoder_files import base_weights, opened
-from smidgen.students.decoder_shape import shape_of
-from smidgen.students.gguf_weights import read
-from smidgen.students.keeping import frequent_for, newcomers
-from smidgen.students.llama import Block
-from smidgen.students.merge_table import MergeTable
-from smidgen.students.trimming import read_json, trim
+from smidgen.students.decoder_training.adapters import frozen_of, model_of
+from smidgen.students.decoder_training.files import base_weights, open_decoder
+from smidgen.students.decoder_training.layers import RowBlock
+from smidgen.students.vocabulary import MergeTable, frequent_for, newcomers, read_json, trim_decoder
 
 TEXTS = (
     "The brass lamp costs £24.50, and it's sold with a three-year guarantee.",
@@ -51,7 +49,7 @@ def test_what_is_kept_is_tokenised_as_before_and_all_else_in_pieces(starter: Pat
     assert kept == sorted(set(kept))
     assert len(kept) % 64 == 0
     assert max(frequent, 300) < len(kept) < 1500
-    trim(starter, tmp_path, kept)
+    trim_decoder(starter, tmp_path, kept)
     trimmed = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert trimmed.get_vocab_size() == len(kept)
     for text in TEXTS:
@@ -67,7 +65,7 @@ def test_what_is_kept_is_tokenised_as_before_and_all_else_in_pieces(starter: Pat
 
 def test_special_tokens_and_numbers_in_the_config_follow(starter: Path, tmp_path: Path) -> None:
     kept = MergeTable(starter).kept([40000], 0)
-    trim(starter, tmp_path, kept)
+    trim_decoder(starter, tmp_path, kept)
     trimmed = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     before = json.loads((starter / "config.json").read_text(encoding="utf-8"))
@@ -101,7 +99,7 @@ def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: 
         assert vectors[0] == counts[vocabulary]
         assert len(decoder.part.raw(folder, ["colour: red"], 1)["texts"]) == 1
     assert counts["trimmed"] < counts["whole"] / 5
-    stored = opened(tmp_path / "trimmed")
+    stored = open_decoder(tmp_path / "trimmed")
     assert stored.kept is not None
     small, large = base_weights(stored.base, stored.kept), base_weights(stored.base, None)
     tokens = torch.tensor([[300, 400, 500, 600]])
@@ -110,7 +108,7 @@ def test_a_student_is_taught_and_exported_with_the_trimmed_vocabulary(tmp_path: 
         model = model_of(weights, frozen_of(weights, shape), shape, [], torch.float32)
         if weights is large:
             model.output = model.output[torch.tensor(stored.kept)]
-        losses.append(model.loss(Block(own, torch.tensor([2]), tokens[0, 3:], torch.ones(1)), None, None, 1.0)[0])
+        losses.append(model.loss(RowBlock(own, torch.tensor([2]), tokens[0, 3:], torch.ones(1)), None, None, 1.0)[0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -149,4 +147,4 @@ def test_the_vocabulary_is_trimmed_where_new_inputs_bring_nothing_new(tmp_path: 
     (tmp_path / "student").mkdir()
     settings = DecoderSettings(epochs=1, precision="f32", frequent_tokens=256)
     decoder.part.fit(Training(rows, rows[:2], {}, base, settings), Workspace(tmp_path / "student", 1, Silent()))
-    assert (opened(tmp_path / "student").kept is None) == whole
+    assert (open_decoder(tmp_path / "student").kept is None) == whole

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.rows import Row
-from smidgen.stats.attributes import attributes
-from smidgen.students.prompts import common_words, tokenizer_of
-from smidgen.students.variation import varied
+from smidgen.students.decoder_training.examples import with_other_values
+from smidgen.students.decoder_training.prompts import common_words, tokenizer_of
+from smidgen.text.attribute_lists import attributes
 
 WORDS = ("harbour", "velvet", "copper", "meadow")
 NAMES = ("Kindle Box", "Nell Mug", "Arden Lamp", "Fern Bowl")
@@ -26,7 +26,7 @@ def rows(count: int = 24) -> list[Row]:
 
 def test_what_is_changed_is_changed_in_both_and_nothing_else_is() -> None:
     given = rows()
-    made = varied(given, WORDS, 0)
+    made = with_other_values(given, WORDS, 0)
     assert made[: len(given)] == given
     more = made[len(given) :]
     assert len(more) == len(given)
@@ -41,13 +41,13 @@ def test_what_is_changed_is_changed_in_both_and_nothing_else_is() -> None:
         words = str(new.output).replace(after["name"], before["name"]).replace(after["material"], before["material"])
         assert words == old.output
         assert (new.number, new.weight) == (old.number, old.weight)
-    assert varied(given, WORDS, 0) == made
-    assert varied(given, WORDS, 1) != made
+    assert with_other_values(given, WORDS, 0) == made
+    assert with_other_values(given, WORDS, 1) != made
 
 
 def test_answers_to_one_input_are_changed_alike() -> None:
     given = [*rows(), Row(rows()[0].input, "Oh, the Kindle Box of oak!", 99)]
-    more = [row for row in varied(given, WORDS, 0)[len(given) :] if row.number in (1, 99)]
+    more = [row for row in with_other_values(given, WORDS, 0)[len(given) :] if row.number in (1, 99)]
     assert len(more) == 2
     assert more[0].input == more[1].input
     name = dict(attributes(str(more[0].input)))["name"]
@@ -57,7 +57,7 @@ def test_answers_to_one_input_are_changed_alike() -> None:
 @pytest.mark.parametrize("answer", ["It is made of wood.", "The Kindle Boxes are of oak wood."])
 def test_a_value_that_an_answer_does_not_repeat_stays(answer: str) -> None:
     odd = Row("name: Kindle Box; material: oak; price: cheap; size: 99 cm; washable: yes", answer, 99)
-    more = [row for row in varied([*rows(), odd], WORDS, 0)[25:] if row.number == 99]
+    more = [row for row in with_other_values([*rows(), odd], WORDS, 0)[25:] if row.number == 99]
     assert all("Kindle Box" in str(row.input) for row in more)
     assert ("oak" in answer) == bool(more)
 

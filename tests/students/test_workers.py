@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from smidgen.students.workers import Workers, shares
+from smidgen.students.processor import Workers, shares
 
 
 @pytest.fixture

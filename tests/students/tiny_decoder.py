@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from smidgen.bases.finding import find
+from smidgen.bases.lookup import find
 from smidgen.core.rows import Row
-from smidgen.students.merge_table import MergeTable
-from smidgen.students.trimming import trim
+from smidgen.students.vocabulary import MergeTable, trim_decoder
 
 FREQUENT = 3072
 """How many of the starter's merges the tokens come from, where not all are wanted: with all of them, what is done to the table of tokens
@@ -85,7 +84,7 @@ def _frequent() -> Path:
     """A folder with what describes the starter, its tokens cut down to the most frequent."""
     starter, out = find("smollm2").folder, Path(tempfile.mkdtemp(prefix="smidgen-frequent-"))
     atexit.register(shutil.rmtree, out, ignore_errors=True)
-    trim(starter, out, MergeTable(starter).kept((), FREQUENT))
+    trim_decoder(starter, out, MergeTable(starter).kept((), FREQUENT))
     return out
 
 

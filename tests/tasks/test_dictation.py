@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smidgen.core.parts import Teachable
-from smidgen.tasks import classify, dictation, write
+from smidgen.tasks import classify, teacher_answers, write
 
 LABELS = ["card_arrival", "card_linking", "Refund_not_showing_up", "top_up_failed", "top_up_reverted", "oos"]
 FORM = {"labels": LABELS[:-1], "multi_label": False, "unknown": "oos"}
@@ -36,10 +36,10 @@ def test_what_is_no_label_is_not_guessed_at(said: str) -> None:
 
 def test_two_labels_that_are_as_near_are_no_answer() -> None:
     with pytest.raises(ValueError):
-        dictation.label("order_status_a", ["order_status_b", "order_status_c"])
+        teacher_answers.label_in("order_status_a", ["order_status_b", "order_status_c"])
     with pytest.raises(ValueError):
-        dictation.label("a b", ["a_b", "A-B"])
-    assert dictation.label("A-B", ["a_b", "A-B"]) == "A-B"
+        teacher_answers.label_in("a b", ["a_b", "A-B"])
+    assert teacher_answers.label_in("A-B", ["a_b", "A-B"]) == "A-B"
 
 
 def test_several_labels_are_heard() -> None:

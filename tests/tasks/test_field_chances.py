@@ -9,7 +9,7 @@ import pytest
 
 from smidgen.core.parts import formed
 from smidgen.core.rows import Row
-from smidgen.tasks import field_chances, field_schema
+from smidgen.tasks import field_filling, field_schema
 from smidgen.tasks.extract import ExtractSettings, part
 
 SCHEMA, _ = field_schema.normal(
@@ -42,10 +42,10 @@ FORM: dict[str, Any] = {"schema": SCHEMA, "derived": False, "temperature": 1.0, 
 
 
 def test_only_fields_with_a_fixed_set_of_values_have_chances() -> None:
-    found = field_chances.known(FORM)
+    found = field_filling.known(FORM)
     assert found == {"size": ["S", "M"], "level": ["1.5", "2.5"], "paid": ["true", "false"], "wish": ["refund", "repair"]}
-    assert field_chances.known({"schema": SCHEMA}) == {}, "a decoder knows none"
-    assert field_chances.known({"schema": SCHEMA, "tagged": {"against": ["x"]}}) == {}
+    assert field_filling.known({"schema": SCHEMA}) == {}, "a decoder knows none"
+    assert field_filling.known({"schema": SCHEMA, "tagged": {"against": ["x"]}}) == {}
 
 
 def test_chances_are_the_models_own_by_hand() -> None:
@@ -55,13 +55,13 @@ def test_chances_are_the_models_own_by_hand() -> None:
         "paid": {"true": 0.5, "false": 0.2},
         "level": {"2.5": 1.0},
     }
-    (found,) = field_chances.chances([shares], FORM)
+    (found,) = field_filling.chances([shares], FORM)
     assert len(found) == 8 and {"size=M", "level=2.5", "paid=true", "wish=repair"} < set(found)
     # Two likely places that say different values are one or the other.
     assert found["size=S"] == pytest.approx(0.8 / 1.4, abs=1e-6) and found["size=M"] == pytest.approx(0.6 / 1.4, abs=1e-6)
     assert found["paid=true"] == pytest.approx(0.5, abs=1e-6) and found["paid=false"] == pytest.approx(0.2, abs=1e-6)
     assert found["wish=refund"] == pytest.approx(0.7, abs=1e-6)
-    (hot,) = field_chances.chances([shares], {**FORM, "tagged": {**PLAN, "temperatures": {"wish": 2.0}}})
+    (hot,) = field_filling.chances([shares], {**FORM, "tagged": {**PLAN, "temperatures": {"wish": 2.0}}})
     root = math.sqrt(0.7), math.sqrt(0.3)
     assert hot["wish=refund"] == pytest.approx(root[0] / sum(root), abs=1e-3)
     assert hot["paid=true"] == found["paid=true"]

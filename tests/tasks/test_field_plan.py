@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 
 from smidgen.core.parts import Marking, formed
 from smidgen.core.rows import Row
-from smidgen.tasks import field_plan, field_schema, field_ways
+from smidgen.tasks import field_parsing, field_schema, field_tagging
 from smidgen.tasks.extract import ExtractSettings, part
-from smidgen.tasks.field_filling import Filler
-from smidgen.tasks.field_values import Values
+from smidgen.tasks.field_filling import FieldFiller
+from smidgen.tasks.field_values import FieldValues
 
 ANY = ExtractSettings()
 
@@ -27,8 +27,8 @@ def schema_of(required: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
 
 
 def plan_of(schema: dict[str, Any], *rows: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    values = Values(schema)
-    return field_plan.planned([text for text, _ in rows], [values.settled(output) for _, output in rows], schema)
+    values = FieldValues(schema)
+    return field_tagging.plan_for([text for text, _ in rows], [values.settled(output) for _, output in rows], schema)
 
 
 def marks(schema: dict[str, Any], plan: dict[str, Any], *rows: tuple[str, dict[str, Any]]) -> list[list[tuple[str, str]]]:
@@ -56,10 +56,10 @@ def test_the_sample_of_the_shop_can_be_tagged() -> None:
     assert plan["choices"][1]["values"] == ["replacement", "refund", "exchange", "spare_part", None]
     order, _, _, date = plan["ways"]
     assert date["day_first"] is True and date["year"] == 2026
-    fits = field_plan.fitting(schema)
+    fits = field_tagging.fitting(schema)
     for words in ("FH-20417", "20417", "fh 20417", "FH20417"):
-        assert field_ways.value_of(words, order, fits["order_number"]) == "FH-20417"
-    assert field_ways.value_of("2041", order, fits["order_number"]) is None
+        assert field_parsing.value_of(words, order, fits["order_number"]) == "FH-20417"
+    assert field_parsing.value_of("2041", order, fits["order_number"]) is None
     text = rows[0]["text"]
     assert marks(schema, plan, (text, rows[0]["fields"])) == [
         [("quantity", "two"), ("product", "Kelp Mug"), ("order_number", "FH-20417"), ("date", "3 March")]
@@ -93,7 +93,7 @@ def test_words_become_values_as_the_rows_show(node: dict[str, Any], rows: list[t
     schema = schema_of(field=node)
     plan = plan_of(schema, *((text, {"field": wanted}) for text, wanted in rows))
     assert plan["kinds"] == ["field"]
-    found = field_ways.value_of(words, plan["ways"][0], field_plan.fitting(schema)["field"])
+    found = field_parsing.value_of(words, plan["ways"][0], field_tagging.fitting(schema)["field"])
     assert found == value and type(found) is type(value)
 
 
@@ -112,7 +112,7 @@ def test_words_become_values_as_the_rows_show(node: dict[str, Any], rows: list[t
     ],
 )
 def test_a_choice_keeps_the_signs_and_the_case_that_tell_it_from_another(values: list[str], words: str, value: str | None) -> None:
-    assert field_ways.value_of(words, {"kind": "words", "values": values}, lambda _: True) == value
+    assert field_parsing.value_of(words, {"kind": "words", "values": values}, lambda _: True) == value
 
 
 def test_the_signs_of_a_choice_are_marked_with_it() -> None:
@@ -121,14 +121,14 @@ def test_the_signs_of_a_choice_are_marked_with_it() -> None:
     plan = plan_of(schema, *rows)
     assert marks(schema, plan, *rows[:3]) == [[("blood", "A+")], [("blood", "B+")], [("blood", "A-")]]
     text = "Group A-, 5 units"
-    (reply,) = Filler(Values(schema), plan).decode(raw(text, plan, ("blood", "A-", 0.9)), {"temperature": 1.0, "shift": 0.0})
+    (reply,) = FieldFiller(FieldValues(schema), plan).decode(raw(text, plan, ("blood", "A-", 0.9)), {"temperature": 1.0, "shift": 0.0})
     assert reply.output == {"blood": "A-"}
 
 
 def test_of_overlapping_spans_the_likeliest_is_given() -> None:
     schema = schema_of(products={"type": "array", "items": {"type": "string"}}, other={"type": ["string", "null"]})
     plan = plan_of(schema, *((f"n{n} or m{n}", {"products": [f"n{n}"], "other": f"m{n}"}) for n in range(9)))
-    filler, form = Filler(Values(schema), plan | {"threshold": 0.4}), {"temperature": 1.0, "shift": 0.0}
+    filler, form = FieldFiller(FieldValues(schema), plan | {"threshold": 0.4}), {"temperature": 1.0, "shift": 0.0}
     found = (("products", "Kelp Mug", 0.52), ("products", "Mug", 0.45), ("other", "Kelp Mug", 0.44))
     (reply,) = filler.decode(raw("Kelp Mug", plan, *found), form)
     assert reply.output == {"products": ["Kelp Mug"], "other": None} and reply.score == pytest.approx(0.52, abs=1e-6)
@@ -137,7 +137,7 @@ def test_of_overlapping_spans_the_likeliest_is_given() -> None:
 def test_many_unlikely_places_are_no_likely_value() -> None:
     schema = schema_of(count={"type": "integer"})
     plan = plan_of(schema, *((f"{n} of", {"count": n}) for n in range(2, 9)))
-    filler, form = Filler(Values(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    filler, form = FieldFiller(FieldValues(schema), plan), {"temperature": 1.0, "shift": 0.0}
     spans = [[2 * n, 2 * n + 1, 0, 0.06] for n in range(60)]
     (reply,) = filler.decode({"spans": [[*spans, [120, 121, 0, 0.95]]], "inputs": ["2 " * 60 + "7"]}, form)
     assert reply.output == {"count": 7}
@@ -147,8 +147,8 @@ def test_many_unlikely_places_are_no_likely_value() -> None:
 
 
 def test_a_word_in_another_case_comes_before_a_piece_of_a_word() -> None:
-    assert [(place.start, place.end) for place in field_ways.places("Smuggled in: one Mug", "mug", "text")] == [(17, 20)]
-    assert [(place.start, place.end) for place in field_ways.places("ein Teekrug", "krug", "text")] == [(7, 11)]
+    assert [(place.start, place.end) for place in field_parsing.places("Smuggled in: one Mug", "mug", "text")] == [(17, 20)]
+    assert [(place.start, place.end) for place in field_parsing.places("ein Teekrug", "krug", "text")] == [(7, 11)]
 
 
 def test_a_choice_among_numbers_is_taught() -> None:
@@ -158,15 +158,15 @@ def test_a_choice_among_numbers_is_taught() -> None:
     form = {"schema": schema, "derived": False, "tagged": plan}
     task = formed(part, form)
     assert isinstance(task, Marking) and [choice["path"] for choice in plan["choices"]] == ["size"]
-    found = task.marked([Row(text, Values(schema).settled(output)) for text, output in rows], form)
+    found = task.marked([Row(text, FieldValues(schema).settled(output)) for text, output in rows], form)
     assert [row.output["choices"] for row in found[:3]] == [[0], [1], [2]]
 
 
 def test_a_value_that_the_schema_bars_is_none() -> None:
     schema = schema_of(count={"type": "integer", "minimum": 1, "maximum": 9})
     plan = plan_of(schema, ("2 of", {"count": 2}), ("3 of", {"count": 3}))
-    fits = field_plan.fitting(schema)["count"]
-    found = [field_ways.value_of(words, plan["ways"][0], fits) for words in ("4", "12", "0", "2.5", "none")]
+    fits = field_tagging.fitting(schema)["count"]
+    found = [field_parsing.value_of(words, plan["ways"][0], fits) for words in ("4", "12", "0", "2.5", "none")]
     assert found == [4, None, None, None, None]
 
 
@@ -223,7 +223,7 @@ def test_objects_and_lists() -> None:
     plan = plan_of(schema, *rows)
     assert plan["kinds"] == ["buyer.name", "buyer.town", "tags"]
     assert marks(schema, plan, rows[0]) == [[("buyer.name", "Ann"), ("buyer.town", "Kiel"), ("tags", "red"), ("tags", "blue")]]
-    filler, form = Filler(Values(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    filler, form = FieldFiller(FieldValues(schema), plan), {"temperature": 1.0, "shift": 0.0}
     text = "blue and red for Bob, not Tom"
     found = (("tags", "red", 0.9), ("tags", "blue", 0.8), ("buyer.name", "Bob", 0.7), ("buyer.name", "Tom", 0.2), ("tags", "and", 0.1))
     (reply,) = filler.decode(raw(text, plan, *found), form)
@@ -256,7 +256,7 @@ def test_a_value_that_does_not_fit_is_left_out_and_the_others_are_given() -> Non
     tags = {"type": "array", "items": {"type": "string"}, "maxItems": 2}
     schema = schema_of(("tags",), price={"type": ["number", "null"]}, name={"type": ["string", "null"]}, tags=tags)
     plan = plan_of(schema, *((f"{n} euros, n{n}: a{n}", {"price": n, "name": f"n{n}", "tags": [f"a{n}"]}) for n in range(9)))
-    filler, form = Filler(Values(schema), plan), {"temperature": 1.0, "shift": 0.0}
+    filler, form = FieldFiller(FieldValues(schema), plan), {"temperature": 1.0, "shift": 0.0}
     for words, good in (("9" * 400, "12"), ("9" * 5000, "12")):
         (reply,) = filler.decode(raw(f"{words} or {good}", plan, ("price", words, 0.9), ("price", good, 0.6)), form)
         assert reply.output == {"price": 12, "name": None, "tags": []}
@@ -276,7 +276,7 @@ def test_the_threshold_is_the_best_of_the_answers_that_are_served() -> None:
     row = Row("n of t in s in l", {"name": "n", "town": "t"})
     found = raw("n of t in s in l", plan, ("name", "n", 0.42), ("town", "t", 0.9), ("street", "s", 0.5), ("land", "l", 0.5))
     both = {"spans": found["spans"] * 9, "inputs": [row.input] * 9}
-    assert Filler(Values(schema), plan).threshold(both, [row] * 9) <= 0.42
+    assert FieldFiller(FieldValues(schema), plan).threshold(both, [row] * 9) <= 0.42
 
 
 def test_the_decision_is_fitted_on_held_rows() -> None:

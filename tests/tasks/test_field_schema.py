@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RecipeError
-from smidgen.tasks import field_deriving, field_schema
-from smidgen.tasks.field_values import Values
+from smidgen.tasks import field_schema
+from smidgen.tasks.field_values import FieldValues
 
 
 def of(**fields: Any) -> dict[str, Any]:
@@ -173,12 +173,12 @@ def held() -> Iterator[Any]:
 
     from tests.engines.llama_model import options, write_tokenizer
 
-    from smidgen.bases import finding
+    from smidgen.bases import lookup
     from smidgen.engines.llama import part
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        base = finding.find("smollm2").folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+        base = lookup.find("smollm2").folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
         (folder / "model.gguf").symlink_to(base)
         write_tokenizer(base, folder / "tokenizer.json")
         schema = field_schema.bare(made(EVERYTHING))
@@ -214,7 +214,7 @@ def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_values_are_brought_into_their_types() -> None:
-    values = Values(made(of(n={"type": ["integer", "null"]}, x={"type": "number"}, t={"type": "string"}, b={"type": "boolean"})))
+    values = FieldValues(made(of(n={"type": ["integer", "null"]}, x={"type": "number"}, t={"type": "string"}, b={"type": "boolean"})))
     settled = values.settled({"b": "Yes", "t": " a ", "x": "2.50", "n": ""})
     assert settled == {"n": None, "x": 2.5, "t": "a", "b": True} and list(settled) == ["n", "x", "t", "b"]
     assert values.settled({"n": 2.0, "x": 45.0, "t": "", "b": False}) == {"n": 2, "x": 45, "t": "", "b": False}
@@ -232,7 +232,7 @@ def test_values_are_brought_into_their_types() -> None:
     ):
         with pytest.raises(ValueError, match=reason):
             values.settled(wrong)
-    assert Values(made(of(d={"type": "string", "format": "date"}))).fault({"d": "2026-02-30"}).startswith("d: ")
+    assert FieldValues(made(of(d={"type": "string", "format": "date"}))).fault({"d": "2026-02-30"}).startswith("d: ")
 
 
 def test_a_schema_is_derived_from_rows() -> None:
@@ -242,17 +242,17 @@ def test_a_schema_is_derived_from_rows() -> None:
         | {"who": None if n == 4 else {"first": "A", "age": n}, "empty": None}
         for n in range(24)
     ]
-    schema = made(field_deriving.derived(rows))
+    schema = made(field_schema.derived(rows))
     fields = schema["properties"]
     assert fields["kind"] == {"type": "string", "enum": ["late", "lost"]}
     assert fields["name"] == {"type": "string"} and fields["n"] == {"type": "integer"} and fields["price"] == {"type": "number"}
     assert fields["day"] == {"type": "string", "format": "date"} and fields["tags"]["items"]["type"] == "string"
     assert fields["who"]["type"] == ["object", "null"] and list(fields["who"]["properties"]) == ["first", "age"]
     assert "empty" not in fields and "note" not in schema["required"] and "kind" in schema["required"]
-    values = Values(schema)
+    values = FieldValues(schema)
     assert [values.fault(values.settled(row)) for row in rows] == [""] * 24
 
 
 def test_values_of_several_types_cannot_be_derived() -> None:
     with pytest.raises(ValueError, match="'a' is mostly integer, and string in 1 rows, such as \"x\""):
-        field_deriving.derived([{"a": 1}, {"a": 2}, {"a": "x"}])
+        field_schema.derived([{"a": 1}, {"a": 2}, {"a": "x"}])

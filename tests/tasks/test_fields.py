@@ -11,7 +11,7 @@ import pytest
 
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.parts import Comparing, Graded, Placing, Worded, formed, most_columns, writes
-from smidgen.core.rows import Cells, Row
+from smidgen.core.rows import Row, RowCells
 from smidgen.tasks.extract import ExtractSettings, part
 
 PLAIN = ExtractSettings()
@@ -70,7 +70,7 @@ def test_a_given_schema_is_what_rows_are_held_to(tmp_path: Path) -> None:
 
 def test_columns_of_texts_become_types() -> None:
     rows = [
-        Row("t", Cells(order=f"00{n}", count=str(n), price=f"{n}.50", paid=("true", "false")[n % 2], note="" if n else "x"), n)
+        Row("t", RowCells(order=f"00{n}", count=str(n), price=f"{n}.50", paid=("true", "false")[n % 2], note="" if n else "x"), n)
         for n in range(9)
     ]
     form = part.form(rows, PLAIN)

@@ -14,8 +14,8 @@ from smidgen.core.errors import DataError
 from smidgen.core.parts import Graded
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.stats.rouge import rouge_l
 from smidgen.tasks.write import WriteSettings, part, references
+from smidgen.text.rouge_chrf import rouge_l
 
 PLAIN = WriteSettings()
 COLOURS = ("red", "blue", "green", "black")

@@ -24,7 +24,7 @@ from tools.redaction.sources import Source, names
 from tools.redaction.templates import Choice, Node, Slot, parse, spelled, templates
 from tools.redaction.values import SLOTS, fill
 
-from smidgen.data import identifiers
+from smidgen.privacy import identifiers
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"person", "place", "address", "organisation", "date", "phone", "email", "card", "iban", "id", "ip", "url"}

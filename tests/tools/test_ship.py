@@ -16,7 +16,7 @@ import smidgen
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.core.errors import BundleError, GateError, InputError
-from smidgen.flows import redaction
+from smidgen.flows import redaction_model
 from tools import ship
 
 
@@ -38,8 +38,8 @@ def test_it_is_copied_without_its_page_and_opens(redaction_bundle: Path, tmp_pat
     assert shipped.verified and shipped.folder == out
     files = {entry.name for entry in redaction_bundle.iterdir()}
     assert {entry.name for entry in out.iterdir()} == files - {"report.html"} and "report.html" in files
-    monkeypatch.setattr(redaction, "SHIPPED", out)
-    assert redaction.redactor().mask("where is my lamp") == "where is my [PERSON_1]"
+    monkeypatch.setattr(redaction_model, "SHIPPED", out)
+    assert redaction_model.redactor().mask("where is my lamp") == "where is my [PERSON_1]"
 
 
 def test_what_is_too_large_is_refused(redaction_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -78,7 +78,7 @@ def test_what_lies_in_the_package_goes_into_the_wheel() -> None:
     """The build takes all of the package's folder but what git leaves out."""
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel == {"packages": ["src/smidgen"]}
-    assert redaction.SHIPPED.parts[-3:] == ("smidgen", "shipped", "redaction")
+    assert redaction_model.SHIPPED.parts[-3:] == ("smidgen", "shipped", "redaction")
     names = ("smidgen.json", "model.onnx", "tokenizer.json", "chain.safetensors", "report.json", "recipe.toml", "README.md")
     paths = [f"src/smidgen/shipped/redaction/{name}" for name in names]
     asked = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -89,7 +89,7 @@ def test_what_lies_in_the_package_goes_into_the_wheel() -> None:
 
 def test_the_model_of_the_package_is_one_that_may_be_there() -> None:
     """Small, whole, without the page of its report; and it knows a person, an address and a company when it sees one."""
-    bundle = open_bundle(redaction.SHIPPED)
+    bundle = open_bundle(redaction_model.SHIPPED)
     assert bundle.size <= ship.MOST_BYTES and bundle.manifest.engine.method.startswith("int8")
     assert not set(ship.LEFT_OUT) & set(bundle.manifest.files)
     safe = smidgen.redactor(threads=1).mask("Margaret Holloway of Harbour Foods Ltd lives at 12 Rose Lane, Bristol BS1 4DJ.")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from smidgen.core.errors import InputError
-from smidgen.stats.presence import presence
-from smidgen.stats.spending import slow_share
-from smidgen.watch import judging
-from smidgen.watch.judging import Judgement, check, enough, judged
-from smidgen.watch.sample import Sample
+from smidgen.stats.alpha_spending import slow_level_of_look
+from smidgen.stats.drift_statistics import find_presence
+from smidgen.watch import drift_test
+from smidgen.watch.comparison import TrafficSample
+from smidgen.watch.drift_test import DriftVerdict, check, enough, judged
 
 LABELS = np.array([f"label {number}" for number in range(8)])
 SUBJECTS = ("parcel", "refund", "invoice", "lamp", "voucher", "return", "address", "colour")
@@ -25,7 +25,9 @@ def letters(number: int) -> str:
     return "".join(chr(97 + number // 26**place % 26) for place in range(4))
 
 
-def sample(seed: int, earlier: int = 300, later: int = 100, new: float = 0.0, shift: float = 0.0, look: int = 0, looks: int = 1) -> Sample:
+def sample(
+    seed: int, earlier: int = 300, later: int = 100, new: float = 0.0, shift: float = 0.0, look: int = 0, looks: int = 1
+) -> TrafficSample:
     """Two stretches of texts about eight subjects; of the later one the share `new` is of a ninth, and texts moved by `shift`. Of several
     looks each has a part of the later stretch."""
     rng = np.random.default_rng(seed)
@@ -38,14 +40,14 @@ def sample(seed: int, earlier: int = 300, later: int = 100, new: float = 0.0, sh
     texts = [f"{subject} {verb} {letters(number)}" for number, (subject, verb) in enumerate(words)]
     scores = np.clip(rng.beta(8, 2, len(about)) - 0.3 * (about == 8), 0, 1)
     begin, end = earlier + later * look // looks, earlier + later * (look + 1) // looks
-    where = presence(texts[:earlier], texts[begin:end])
+    where = find_presence(texts[:earlier], texts[begin:end])
     assert where is not None
     at = np.where(where.later_at >= 0, begin + where.later_at, where.earlier_at)
     labels = [str(LABELS[about[place] % 8]) for place in at]
-    return Sample(where, [texts[place] for place in at], vectors[at], labels, scores[at], ["en"] * where.n)
+    return TrafficSample(where, [texts[place] for place in at], vectors[at], labels, scores[at], ["en"] * where.n)
 
 
-def moved(found: Judgement) -> list[str]:
+def moved(found: DriftVerdict) -> list[str]:
     return [test.what for test in found.tests if test.alarm]
 
 
@@ -82,8 +84,8 @@ def test_of_looks_at_the_same_traffic_hardly_any_series_ever_raises_an_alarm(mon
     """Forty series of three looks at one reference, at a level of 0.2 and with every size an alarm: in nine there may be one."""
     series, looks, level = 40, 3, 0.2
     # Fewer permutations than the smallest shares need make p-values larger, and no alarm more.
-    monkeypatch.setattr(judging, "_FEWEST_DRAWN", 99)
-    monkeypatch.setattr(judging, "_MOST_DRAWN", 400)
+    monkeypatch.setattr(drift_test, "_FEWEST_DRAWN", 99)
+    monkeypatch.setattr(drift_test, "_MOST_DRAWN", 400)
     alarms = 0
     for number in range(series):
         # All looks of a series compare with the same reference, as a line's do.
@@ -94,9 +96,9 @@ def test_of_looks_at_the_same_traffic_hardly_any_series_ever_raises_an_alarm(mon
 
 def test_each_look_spends_its_share_and_a_late_one_says_that_it_is_blind() -> None:
     whole = sample(3, earlier=120, later=60)
-    given = Sample(whole.where, whole.texts, untested={"meaning": "why"})
+    given = TrafficSample(whole.where, whole.texts, untested={"meaning": "why"})
     first, late = judged(given, 1), judged(given, 50_000)
-    assert (first.spent, late.spent) == (slow_share(0.05, 1), slow_share(0.05, 50_000))
+    assert (first.spent, late.spent) == (slow_level_of_look(0.05, 1), slow_level_of_look(0.05, 50_000))
     assert not first.blind and late.blind and first.untested == {"meaning": "why"}
     assert [test.what for test in first.tests] == ["length", "words"]
 
@@ -106,10 +108,10 @@ def test_whose_score_is_known_may_go_with_where_it_stands() -> None:
     raised = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        where = presence([f"earlier {number}" for number in range(600)], [f"later {number}" for number in range(200)])
+        where = find_presence([f"earlier {number}" for number in range(600)], [f"later {number}" for number in range(200)])
         assert where is not None
         scores = np.where((where.later > 0) | (rng.random(where.n) < 0.1), rng.random(where.n), np.nan)
-        given = Sample(where, ["a text"] * where.n, None, None, scores, None)
+        given = TrafficSample(where, ["a text"] * where.n, None, None, scores, None)
         (found,) = (test for test in judged(given, 1).tests if test.what == "scores")
         raised += found.p <= 0.05
     assert raised <= 12  # 5 are expected; permuted among all texts it were about 30

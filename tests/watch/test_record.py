@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.watch import record
-from smidgen.watch.record import DriftError
+from smidgen.watch import drift_record
+from smidgen.watch.drift_record import DriftError
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -20,21 +20,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_looks_are_counted_for_each_bundle_and_the_same_one_again_is_none() -> None:
-    fresh = record.read("0123456789ab", "support")
+    fresh = drift_record.read("0123456789ab", "support")
     assert (fresh.looks, fresh.at, fresh.alarm, fresh.moved, fresh.sizes) == (0, None, False, [], {})
     found = {"alarm": True, "moved": ["words"], "tests": [{"what": "words", "size": 0.3}, {"what": "length", "size": 0.0}]}
-    number = record.change("0123456789ab", "support", lambda known: known.looking("a" * 64)).looks
-    begun = record.read("0123456789ab", "support")
+    number = drift_record.change("0123456789ab", "support", lambda known: known.looking("a" * 64)).looks
+    begun = drift_record.read("0123456789ab", "support")
     assert (begun.looks, begun.at, begun.alarm) == (1, None, False), "it is spent before it has found anything"
-    record.change("0123456789ab", "support", lambda known: known.looked(number, NOW, NOW, found))
-    again = record.read("0123456789ab", "support")
+    drift_record.change("0123456789ab", "support", lambda known: known.looked(number, NOW, NOW, found))
+    again = drift_record.read("0123456789ab", "support")
     assert (again.looks, again.next("a" * 64), again.next("b" * 64)) == (1, 1, 2)
     assert (again.alarm, again.moved, again.sizes, again.newest) == (True, ["words"], {"words": 0.3, "length": 0.0}, NOW)
-    assert record.read("0123456789ab", "other").looks == 0 and record.read("ba9876543210", "support").looks == 0
+    assert drift_record.read("0123456789ab", "other").looks == 0 and drift_record.read("ba9876543210", "support").looks == 0
 
 
 def test_of_two_looks_at_once_each_has_its_number_and_the_later_ones_finding_stays() -> None:
-    begun = record.Record(bundle_id="0123456789ab", name="support").looking("a" * 64).looking("b" * 64)
+    begun = drift_record.DriftRecord(bundle_id="0123456789ab", name="support").looking("a" * 64).looking("b" * 64)
     assert begun.looks == 2
     later = begun.looked(2, NOW, NOW, {"look": 2, "alarm": True})
     both = later.looked(1, NOW + timedelta(hours=1), NOW + timedelta(hours=2), {"look": 1, "alarm": False})
@@ -45,7 +45,7 @@ def test_of_two_looks_at_once_each_has_its_number_and_the_later_ones_finding_sta
 def test_a_moment_to_come_is_not_remembered_as_the_newest() -> None:
     """It came by a clock that was ahead, and nothing would be new until the calendar has caught up."""
     ahead = NOW + timedelta(days=365)
-    fresh = record.Record(bundle_id="0123456789ab", name="support").looking("a" * 64)
+    fresh = drift_record.DriftRecord(bundle_id="0123456789ab", name="support").looking("a" * 64)
     wrong = fresh.looked(1, ahead, ahead, {"look": 1})
     assert wrong.newest == ahead
     assert wrong.looking("b" * 64).looked(2, NOW, NOW + timedelta(hours=1), {"look": 2}).newest == NOW
@@ -54,11 +54,11 @@ def test_a_moment_to_come_is_not_remembered_as_the_newest() -> None:
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"bundle_id": "x"}', b'{"bundle_id": "x", "name": "y", "looks": -1}', b" " * 300_000])
 def test_a_record_that_cannot_be_read_is_not_made_anew(content: bytes) -> None:
-    file = record.place("0123456789ab", "support")
+    file = drift_record.place("0123456789ab", "support")
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
     with pytest.raises(ValueError):
-        record.read("0123456789ab", "support")
+        drift_record.read("0123456789ab", "support")
     with pytest.raises(DriftError, match="remove the file"):
-        record.change("0123456789ab", "support", lambda known: known)
+        drift_record.change("0123456789ab", "support", lambda known: known)
     assert file.read_bytes() == content

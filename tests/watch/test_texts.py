@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.watch.texts import name, without_stand_ins, words
+from smidgen.watch.comparison import name, without_stand_ins, words
 
 
 def test_numbers_case_and_stand_ins_make_no_other_text() -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
-from smidgen.bases.decoder_files import FILES, complete
-from smidgen.bases.family import family_of
-from smidgen.core.bases import Base
 from smidgen.core.errors import BaseError
+from smidgen.core.parts import Base
+from smidgen.gguf.config import FILES, write_missing_files
 from smidgen.store.hashing import file_hash
 from smidgen.store.home import home
-from smidgen.store.weights import weight_files, weights_hash
+from smidgen.store.weight_files import weight_files, weights_hash
+
+
+def family_of(folder: Path) -> str:
+    """`decoder` for a model that writes (config.json names an architecture ...ForCausalLM), else `encoder`. Raises BaseError where
+    config.json cannot be read."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BaseError("the model's config cannot be read", value=str(file), todo="Fetch or save the model anew.") from error
+    found = config.get("architectures") if isinstance(config, dict) else None
+    return "decoder" if any(str(name).endswith("ForCausalLM") for name in found or ()) else "encoder"
+
 
 _NEEDED = ("config.json", "tokenizer.json")
 
@@ -44,7 +57,7 @@ def _of_gguf(path: Path, gguf: Path) -> Base:
         folder = home() / "opened" / sha256[:16]
         folder.mkdir(parents=True, exist_ok=True)
         _lend(gguf, sha256, folder / "model.gguf")
-    complete(folder, gguf)
+    write_missing_files(folder, gguf)
     return Base(str(path), folder, sha256, "unknown", f"local folder {path.name}", family_of(folder))
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smidgen.bases.family import family_of
-from smidgen.core.bases import Base
+from smidgen.bases.folder import family_of
 from smidgen.core.errors import BaseError, MissingExtra
-from smidgen.store.weights import safetensors_of, weights_hash
+from smidgen.core.parts import Base
+from smidgen.store.weight_files import safetensors_files, weights_hash
 
 _PATTERNS = (
     "*.safetensors",
@@ -54,7 +54,7 @@ def find(repository: str) -> Base:
             folder = Path(hub.snapshot_download(repository, allow_patterns=list(_PATTERNS), etag_timeout=5))
         except (OSError, ValueError) as error:
             raise _unreachable(f"hf:{repository}", error) from error
-    weights = safetensors_of(folder)
+    weights = safetensors_files(folder)
     if not weights:
         raise BaseError(
             "the model has no model.safetensors, nor an index of several",
@@ -68,7 +68,7 @@ def find(repository: str) -> Base:
 def _whole(folder: Path) -> bool:
     """Whether what the cache holds is all there: a fetch may have been stopped between two of several weight files."""
     try:
-        return (folder / "config.json").is_file() and bool(safetensors_of(folder))
+        return (folder / "config.json").is_file() and bool(safetensors_files(folder))
     except BaseError:
         return False
 

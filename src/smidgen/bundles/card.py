@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from smidgen.bundles import text_card
+from smidgen.bundles import writer_card
 from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.markdown import NOT_MEASURED, cell, number, percent, share, table
 
@@ -29,7 +29,7 @@ def model_card(manifest: Manifest, report: Report) -> str:
     """
     answers = (
         [
-            _section("Examples", text_card.examples(report.get("samples") or (), _fitted(report))),
+            _section("Examples", writer_card.examples(report.get("samples") or (), _fitted(report))),
             _section("Calibration", _calibration(report)),
         ]
         if report.get("graded")
@@ -97,7 +97,7 @@ def _opening(manifest: Manifest, report: Report) -> str:
     where = f" on {rows:,} texts it never saw" if rows else ""
     named, value = cell(headline), share(found)
     if report.get("graded"):
-        named, value = text_card.title(headline), text_card.measured(headline, found)
+        named, value = writer_card.title(headline), writer_card.measured(headline, found)
     return (
         f"A small {kind} for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
         f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below.\n\n"
@@ -108,7 +108,7 @@ def _opening(manifest: Manifest, report: Report) -> str:
 
 def _uses(manifest: Manifest, report: Report) -> str:
     if report.get("graded"):
-        return text_card.job(manifest.form)
+        return writer_card.job(manifest.form)
     if "schema" in manifest.form:
         fields = ", ".join(cell(name) for name in manifest.form["schema"].get("properties", {}))
         return (
@@ -133,7 +133,7 @@ def _not_for(manifest: Manifest, report: Report) -> str:
         "Decisions about people's health, money, freedom or rights without a person who answers for them.",
         "Texts made to fool it. It was not tested against any.",
     ]
-    lines += text_card.limits(manifest.engine.options) if graded else []
+    lines += writer_card.limits(manifest.engine.options) if graded else []
     length = manifest.engine.options.get("max_length")
     if length:
         lines.append(f"Long texts: only the first {int(length):,} tokens are read.")
@@ -205,7 +205,7 @@ def _results(manifest: Manifest, report: Report) -> str:
     theirs = _part(baseline, "metrics")
     if report.get("graded"):
         beside = [base for base in (baseline, _part(report, "unchanged")) if base]
-        return text_card.results(own, beside, _part(report, "parity"))
+        return writer_card.results(own, beside, _part(report, "parity"))
     if not own:
         return f"Results: {NOT_MEASURED}."
     head = [f"baseline ({cell(baseline.get('name') or 'none')})"] if baseline else []
@@ -262,7 +262,7 @@ def _calibration(report: Report) -> str:
     if report.get("graded"):
         off = facts.get("ece_after")
         told = NOT_MEASURED if off is None else f"{off:.3f} on average"
-        what = text_card.score(_fitted(report))
+        what = writer_card.score(_fitted(report))
         return f"The score of a text is {what}. It is 0 where the text was cut off. How far scores are off from ROUGE-L: {told}."
     rows = [
         ["expected calibration error before", percent(facts.get("ece_before"), 2)],
@@ -342,7 +342,7 @@ def _how(manifest: Manifest, report: Report) -> str:
     inputs = columns if isinstance(columns, str) else ",".join(columns)
     if report.get("graded"):
         usual = [sample["text"] for sample in report.get("samples") or () if not sample.get("weak")]
-        return text_card.how(manifest, inputs, min(usual, key=len, default=""))
+        return writer_card.how(manifest, inputs, min(usual, key=len, default=""))
     model = json.dumps(manifest.name, ensure_ascii=False)
     body = {"model": manifest.name, "input": ["a text", "another"]}
     return f"""In this folder's parent, with the folder's name for `DIR`. Opening it verifies the hash of every file.

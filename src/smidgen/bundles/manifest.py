@@ -1,14 +1,17 @@
-"""The manifest: `smidgen.json`, what a bundle says about itself."""
+"""The manifest: `smidgen.json`, what a bundle says about itself, and which files a bundle may hold."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import PurePosixPath
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from smidgen.core.errors import BundleError
 from smidgen.core.parts import EngineSpec, Form
 
 FORMAT_VERSION = 1
@@ -51,18 +54,18 @@ FileName = Annotated[str, AfterValidator(_safe)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
+class _ManifestPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class FileEntry(_Part):
+class FileEntry(_ManifestPart):
     """A file of the bundle: its hash and its size in bytes."""
 
     sha256: Sha256
     size: int = Field(ge=0)
 
 
-class EngineEntry(_Part):
+class EngineEntry(_ManifestPart):
     """How the bundle is run; see `EngineSpec`, whose fields these are."""
 
     engine: str
@@ -80,14 +83,14 @@ class EngineEntry(_Part):
         return EngineSpec(engine=self.engine, files=self.files, options=dict(self.options), method=self.method)
 
 
-class Columns(_Part):
+class Columns(_ManifestPart):
     """Names of the columns in the data that the bundle was built from."""
 
     input: str | tuple[str, ...] = "input"
     label: str = "output"
 
 
-class BaseEntry(_Part):
+class BaseEntry(_ManifestPart):
     """The pretrained weights that the student grew from; the fields of `core.bases.Base`, without its folder."""
 
     name: str
@@ -96,7 +99,7 @@ class BaseEntry(_Part):
     source: str = ""
 
 
-class DataEntry(_Part):
+class DataEntry(_ManifestPart):
     """The data: hash of the training rows, how many there were of each part, and under which licence."""
 
     sha256: Sha256
@@ -104,7 +107,7 @@ class DataEntry(_Part):
     licence: str = "unknown"
 
 
-class Licence(_Part):
+class Licence(_ManifestPart):
     """A link of the licence chain: what is under which licence."""
 
     what: str
@@ -112,7 +115,7 @@ class Licence(_Part):
     source: str = ""
 
 
-class Lineage(_Part):
+class Lineage(_ManifestPart):
     """Where a version of a line comes from.
 
     Attributes:
@@ -131,7 +134,7 @@ class Lineage(_Part):
     certifying: int = Field(default=0, ge=0)
 
 
-class Interval(_Part):
+class MetricInterval(_ManifestPart):
     """A metric with its 95 % interval; the fields of `core.metrics.Metric`."""
 
     value: float
@@ -140,7 +143,7 @@ class Interval(_Part):
     n: int
 
 
-class Manifest(_Part):
+class Manifest(_ManifestPart):
     """All that `smidgen.json` says.
 
     Attributes:
@@ -179,7 +182,7 @@ class Manifest(_Part):
     licences: tuple[Licence, ...] = ()
     student: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
-    metrics: dict[str, Interval] = Field(default_factory=dict)
+    metrics: dict[str, MetricInterval] = Field(default_factory=dict)
     headline: str = ""
     lineage: Lineage | None = None
     seal: str = ""
@@ -212,3 +215,39 @@ class Manifest(_Part):
     def _facts(self) -> dict[str, Any]:
         """All that is written. Bundles from before there was a lineage have none, and must keep their seal and their id."""
         return self.model_dump(mode="json", exclude={"lineage"} if self.lineage is None else None)
+
+
+# Files of a folder.
+
+MAX_FILES = 1000
+"""A folder with more files is not a bundle."""
+
+
+def files_below(folder: Path) -> list[str]:
+    """Names of all files in a folder and below, relative, with `/`, sorted.
+
+    Raises:
+        BundleError: there is a link, something that is neither file nor folder, or more than `MAX_FILES` files.
+    """
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    seen = 0
+    pending = [(folder, "")]
+    while pending:
+        place, prefix = pending.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                seen += 1
+                if seen > MAX_FILES:
+                    raise BundleError("there are too many files", value=f"over {MAX_FILES}", todo="A bundle is a small folder.", file=name)
+                if entry.is_symlink() or (hasattr(entry, "is_junction") and entry.is_junction()):
+                    raise BundleError("there is a link in the folder", value=name, todo="Put the file itself in its place.", file=name)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((Path(entry.path), name + "/"))
+                elif entry.is_file(follow_symlinks=False):
+                    yield name
+                else:
+                    raise BundleError("there is something that is no file", value=name, todo="Remove it.", file=name)

@@ -10,11 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from smidgen.bundles.hashing import files_below
-from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, name_fault
+from smidgen.bundles.manifest import FORMAT_VERSION, MANIFEST, MAX_MANIFEST_BYTES, Manifest, files_below, name_fault
 from smidgen.core.errors import BundleError, InputError, shown
 from smidgen.store.hashing import file_hash
-from smidgen.store.onnx_facts import external_tensor
+from smidgen.store.weight_files import external_tensor
 
 _AGAIN = "Copy the bundle again from where it was built, or build it again."
 

@@ -7,8 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from smidgen.bundles.hashing import files_below
-from smidgen.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest, name_fault
+from smidgen.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileEntry, Manifest, files_below, name_fault
 from smidgen.core.errors import BundleError
 from smidgen.store.hashing import file_hash
 

@@ -13,8 +13,8 @@ from smidgen.cli.screen import errors, out, print_json
 from smidgen.core.errors import InputError
 
 if TYPE_CHECKING:
-    from smidgen.flows.reviewing import Reviewing
-    from smidgen.store.traffic.given import Given
+    from smidgen.flows.certify.human_review import HumanReview
+    from smidgen.store.traffic.sampling import LocalAnswer
 
 _UNKNOWN = "?"
 
@@ -34,12 +34,12 @@ def audit(
 
     Example: smidgen audit my-model
     """
-    from smidgen.flows.reviewing import opened
+    from smidgen.flows.certify.human_review import open_review
     from smidgen.store.traffic.store import opened as store_opened
 
     if export is not None and take is not None:
         raise InputError("one thing at a time: --export or --take", value=f"{export} and {take}", todo="Give one, then the other.")
-    with store_opened(make=False) as store, opened(bundle, store, share) as review:
+    with store_opened(make=False) as store, open_review(bundle, store, share) as review:
         if export is not None:
             _exported(review, export, as_json)
             return
@@ -60,7 +60,7 @@ def audit(
         raise typer.Exit(1)
 
 
-def _asked(review: Reviewing) -> bool:
+def _asked(review: HumanReview) -> bool:
     """Ask for one after the other, until there are none, someone stops, or the certificate is revoked; whether it is."""
     labels = review.labels
     if labels:
@@ -88,22 +88,22 @@ def _asked(review: Reviewing) -> bool:
     return False
 
 
-def _exported(review: Reviewing, file: Path, as_json: bool) -> None:
-    from smidgen.flows.review_files import write
+def _exported(review: HumanReview, file: Path, as_json: bool) -> None:
+    from smidgen.flows.certify.human_review import write_review_file
 
-    count = write(review.waiting(), file)
+    count = write_review_file(review.waiting(), file)
     if as_json:
         print_json({"out": str(file), "waiting": count, "share": review.share})
     else:
         out.print(f"[bold]{escape(str(file))}[/]: {count:,} texts. Fill in the column `output`, then --take it", soft_wrap=True)
 
 
-def _taken(review: Reviewing, file: Path) -> bool:
+def _taken(review: HumanReview, file: Path) -> bool:
     """Take in a file as far as it goes."""
-    from smidgen.flows.review_files import read
+    from smidgen.flows.certify.human_review import read_review_file
 
-    answers = read(file)
-    waiting: list[Given] = list(review.waiting())
+    answers = read_review_file(file)
+    waiting: list[LocalAnswer] = list(review.waiting())
     for given in waiting:
         if (said := answers.get(given.id, "")) and said != _UNKNOWN:
             try:

@@ -60,14 +60,14 @@ def build(
     """
     made = _recipe(recipe, task, to, name, seed, override or [], given)
     target = to or made.folder / made.name
-    from smidgen.flows.build import build as build_bundle
+    from smidgen.flows.build.pipeline import build as build_bundle
 
     with Screen(quiet=quiet or as_json) as screen:
         built = build_bundle(made, target, fresh=fresh, threads=threads, progress=screen, errors=errors)
     if as_json:
         print_json(built.report.model_dump(mode="json"))
         return
-    from smidgen.cli.summary import print_report
+    from smidgen.cli.report_summary import print_report
 
     print_report(built.report)
     out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/] (built in {built.seconds:.0f} s).", soft_wrap=True)

@@ -16,11 +16,11 @@ from smidgen.core.errors import CertificateError, InputError
 
 if TYPE_CHECKING:
     from smidgen.data.teacher.settings import TeacherSettings
-    from smidgen.flows.certifying import Certified
-    from smidgen.flows.learning.attesting import Asked
+    from smidgen.flows.certify.certification import IssuedCertificate
+    from smidgen.flows.learn.line_certificate import CertificateRequest
     from smidgen.gateway.certificate import Certificate
-    from smidgen.gateway.standing import Standing
-    from smidgen.stats.certified import Judge
+    from smidgen.gateway.certificate_status import CertificateStatus
+    from smidgen.stats.certification import ReferenceErrors
 
 _REFERENCES: dict[str, Literal["gold", "judge", "request"]] = {"likeness": "gold", "attributes": "request", "judge": "judge"}
 """Of each loss, what the reference is where nothing else is said."""
@@ -112,7 +112,7 @@ def certify(
 
     Example: smidgen certify my-model --data calibration.csv --alpha 0.05 --delta 0.05
     """
-    from smidgen.flows.learning.attesting import Asked
+    from smidgen.flows.learn.line_certificate import CertificateRequest
     from smidgen.store.line import is_line
 
     asked_for = sum((data is not None, show, revoke is not None))
@@ -126,7 +126,7 @@ def certify(
                 todo="Leave it out, or give calibration pairs with --data FILE.",
             )
         measure = None if loss == "likeness" else loss
-        wanted = Asked(alpha, delta, reference, valid_days, 0.0, reference_model, measure, overall, audit_days)
+        wanted = CertificateRequest(alpha, delta, reference, valid_days, 0.0, reference_model, measure, overall, audit_days)
         _again(bundle, wanted, threads, as_json)
         return
     if asked_for != 1:
@@ -140,14 +140,14 @@ def certify(
     elif show:
         _shown(bundle, as_json)
     else:
-        from smidgen.flows.certifying import Terms
-        from smidgen.flows.certifying import certify as run
-        from smidgen.flows.live import load
+        from smidgen.flows.certify.certification import CertificateTerms
+        from smidgen.flows.certify.certification import certify as run
+        from smidgen.flows.local_model import load
 
         whose: Literal["gold", "model", "reviews", "judge", "request"] = reference or _REFERENCES[loss]
         asked = _judged(loss, judge, judge_model, judge_says, budget_usd, budget_tokens)
         named = asked.model if asked is not None else reference_model or ""
-        terms = Terms(
+        terms = CertificateTerms(
             0.05 if alpha is None else alpha,
             0.05 if delta is None else delta,
             whose,
@@ -164,7 +164,7 @@ def certify(
             with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model, ExitStack() as stack:
                 marking = None
                 if asked is not None:
-                    from smidgen.flows.marking import marking as opened
+                    from smidgen.flows.certify.llm_judge import open_judge as opened
 
                     marking = stack.enter_context(opened(model, asked, threads, screen))
                 done = run(model, str(data), terms, input=input, label=label, marking=marking, progress=screen)
@@ -175,13 +175,13 @@ def certify(
         _given(done, as_json)
 
 
-def _again(line: Path, asked: Asked, threads: int | None, as_json: bool) -> None:
+def _again(line: Path, asked: CertificateRequest, threads: int | None, as_json: bool) -> None:
     """Certify a line's champion on the rows that the line holds out."""
-    from smidgen.flows.learning.recertify import recertified
-    from smidgen.flows.live import load
+    from smidgen.flows.learn.line_certificate import recertify
+    from smidgen.flows.local_model import load
 
     with Screen(quiet=as_json) as screen, closing(load(line, threads)) as model:
-        done = recertified(model, asked, screen)
+        done = recertify(model, asked, screen)
     if as_json:
         print_json(done.json())
     elif done.certificate is not None:
@@ -226,18 +226,18 @@ def _judged(
         raise InputError(f"{name} cannot be used: {first['msg']}", value=first["input"], todo="See smidgen certify --help.") from None
 
 
-def _judge(errors_of: str | None) -> Judge | None:
-    from smidgen.stats.certified import Judge
+def _judge(errors_of: str | None) -> ReferenceErrors | None:
+    from smidgen.stats.certification import ReferenceErrors
 
     if errors_of is None:
         return None
     wrong, _, reviewed = errors_of.partition("/")
     if not (wrong.strip().isdecimal() and reviewed.strip().isdecimal()):
         raise InputError("a judge's error is K wrong of N reviewed verdicts", value=errors_of, todo="Give --judge-errors 4/200.")
-    return Judge(int(wrong), int(reviewed))
+    return ReferenceErrors(int(wrong), int(reviewed))
 
 
-def _given(done: Certified, as_json: bool) -> None:
+def _given(done: IssuedCertificate, as_json: bool) -> None:
     if as_json:
         print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.told()})
         return
@@ -248,9 +248,9 @@ def _given(done: Certified, as_json: bool) -> None:
 
 
 def _shown(bundle: Path, as_json: bool) -> None:
-    from smidgen.flows.certifying import shown
+    from smidgen.flows.certify.certification import certificate_standing
 
-    found: Standing = shown(bundle)
+    found: CertificateStatus = certificate_standing(bundle)
     if as_json:
         print_json(found.json())
     else:
@@ -264,7 +264,7 @@ def _shown(bundle: Path, as_json: bool) -> None:
 
 
 def _revoked(bundle: Path, reason: str, as_json: bool) -> None:
-    from smidgen.flows.certifying import revoke
+    from smidgen.flows.certify.certification import revoke
 
     files = revoke(bundle, reason)
     if as_json:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from smidgen.cli.answers import print_answer, print_sureness
-from smidgen.cli.screen import errors, out, print_json
+from smidgen.cli.screen import errors, out, print_answer, print_json, print_sureness
 from smidgen.core.errors import EngineError, InputError, RequestError
 from smidgen.core.replies import Reply
 
 if TYPE_CHECKING:
-    from smidgen.flows.live import Model
+    from smidgen.flows.local_model import Model
 
 _MAX_CHARS = 100_000
 
@@ -32,7 +31,7 @@ def chat(
 
     Example: smidgen chat ./my-bundle
     """
-    from smidgen.flows.live import load
+    from smidgen.flows.local_model import load
 
     with closing(load(bundle, threads)) as model:
         if not isinstance(model.manifest.columns.input, str):

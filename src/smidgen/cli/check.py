@@ -16,9 +16,8 @@ from smidgen.parts import registry
 
 if TYPE_CHECKING:
     from smidgen.data.cleaning import Cleaning
-    from smidgen.data.finding import Finding
-    from smidgen.data.inspection import Inspection
-    from smidgen.data.read import Table as Opened
+    from smidgen.data.inspection import DataFinding, Inspection
+    from smidgen.data.tables import DataTable as Opened
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _LABELS_SHOWN = 12
@@ -49,7 +48,7 @@ def check(
     Example: smidgen check tickets.csv --label category --fix tickets.clean.csv
     """
     from smidgen.core.errors import InputError
-    from smidgen.flows.checking import check as run
+    from smidgen.flows.data_check import check_data as run
 
     if relabel and fix is None:
         raise InputError("--relabel changes nothing without --fix", value="--relabel", todo="Add --fix OUT, the file to write.")
@@ -114,14 +113,14 @@ def _visible(value: str) -> str:
     return {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(value, value)
 
 
-def _rows(finding: Finding) -> str:
+def _rows(finding: DataFinding) -> str:
     if not finding.rows or finding.severity == "note":
         return ""
     shown = ", ".join(str(row) for row in finding.rows[:6])
     return f"\n[dim]rows {shown}{' …' if len(finding.rows) > 6 else ''}[/]"
 
 
-def _print_labels(counts: Finding | None) -> None:
+def _print_labels(counts: DataFinding | None) -> None:
     labels: Mapping[str, int] = counts.details.get("labels", {}) if counts else {}
     if not labels:
         return
@@ -137,7 +136,7 @@ def _print_labels(counts: Finding | None) -> None:
     out.print(table)
 
 
-def _print_proposals(mislabels: Finding | None) -> None:
+def _print_proposals(mislabels: DataFinding | None) -> None:
     proposals: list[dict[str, Any]] = mislabels.details.get("proposals", []) if mislabels else []
     if not proposals:
         return

@@ -71,9 +71,9 @@ def cost(
 
     Example: smidgen cost --requests-per-month 500000 --tokens-in 400 --tokens-out 20 --model "Claude Sonnet 5.5"
     """
-    from smidgen.cli import bill
+    from smidgen.cli import cost_table
     from smidgen.core.errors import InputError
-    from smidgen.flows.costing import Asked, reckoned
+    from smidgen.flows.cost_report import CostQuestion, reckon_cost
 
     if plot is not None and plot.suffix.lower() != ".svg":
         raise InputError(
@@ -81,8 +81,8 @@ def cost(
             value=str(plot),
             todo=f"Name it {plot.stem or 'cost'}.svg; browsers and drawing programs make a PNG or a PDF of it.",
         )
-    found = reckoned(
-        Asked(
+    found = reckon_cost(
+        CostQuestion(
             requests_per_month=requests_per_month,
             bundle=bundle,
             tokens_in=tokens_in,
@@ -106,7 +106,7 @@ def cost(
     if as_json:
         print_json(found.json())
         return
-    bill.show(found)
+    cost_table.show(found)
     if plot is not None:
         out.print(f"\nThe chart: {plot}", soft_wrap=True, markup=False)
 

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from smidgen.cli.answers import print_answer
-from smidgen.cli.screen import Screen, out, print_json
+from smidgen.cli.screen import Screen, out, print_answer, print_json
 from smidgen.core.errors import GateError, InputError
 
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
@@ -60,15 +59,15 @@ def demo(
 
 def _plain(folder: Path, threads: int | None) -> None:
     """From the inbox to a model that answers."""
-    from smidgen.flows.build import build
-    from smidgen.flows.live import load
+    from smidgen.flows.build.pipeline import build
+    from smidgen.flows.local_model import load
     from smidgen.parts.recipe import read
 
     _copy(folder)
     recipe = read(folder / FILES[0])
     with Screen() as screen:
         built = build(recipe, folder / recipe.name, threads=threads, progress=screen)
-    from smidgen.cli.summary import print_report
+    from smidgen.cli.report_summary import print_report
 
     print_report(built.report)
     out.print("\n[bold]Messages it has never seen[/]")
@@ -81,14 +80,14 @@ def _plain(folder: Path, threads: int | None) -> None:
 
 def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> None:
     """The loop that learns from use."""
-    from smidgen.cli.hybrid import show
-    from smidgen.cli.hybrid.plan import FAST, Plan
-    from smidgen.cli.hybrid.run import base_of, run
+    from smidgen.cli.hybrid_demo import show
+    from smidgen.cli.hybrid_demo.plan import FAST, DemoPlan
+    from smidgen.cli.hybrid_demo.run import base_of, run
 
-    plan = FAST if fast else Plan()
+    plan = FAST if fast else DemoPlan()
     with Screen(quiet=as_json) as screen:
         base = base_of(plan, screen)
-    with show.Show(plan, quiet=as_json) as shown:
+    with show.DemoDisplay(plan, quiet=as_json) as shown:
         ran = run(folder, plan, shown, base, threads)
     if as_json:
         print_json(ran.json())

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
+from smidgen.bases.starter import Starter, starters
 from smidgen.cli.screen import out, print_json
+from smidgen.core.errors import BaseError, MachineError, install_line
+from smidgen.machine.memory import available_mb, total_mb
+from smidgen.machine.processor import processor
+from smidgen.store.home import home
+from smidgen.store.sqlite_wal import resets_safely
+from smidgen.usage.energy import rapl_readable
 
 _MARKS = {"ok": "[green]ok     [/]", "warn": "[yellow]warn   [/]", "missing": "[red]missing[/]"}
 
@@ -23,7 +40,6 @@ def doctor(
 
     Example: smidgen doctor --online
     """
-    from smidgen.cli.checkup import checks
 
     found = list(checks(online))
     broken = [check.name for check in found if check.required and check.state == "missing"]
@@ -44,3 +60,186 @@ def doctor(
 
 
 part = doctor
+
+
+# Checks: each says how one thing stands, and which command mends it.
+
+State = Literal["ok", "warn", "missing"]
+
+PORT = 8080
+_PYTHONS = ((3, 11), (3, 13))
+_SERVING = ("onnxruntime", "tokenizers", "safetensors", "fastapi", "uvicorn", "polars", "xllamacpp")
+_TRAINING = ("torch", "transformers", "onnx", "scikit-learn", "scipy", "huggingface-hub", "gguf")
+_POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SMIDGEN_THREADS")
+_FREE_GB = 2.0
+_MEMORY_MB = 2_000
+_HUB = "https://huggingface.co"
+_HUB_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How one thing stands. `mend` is the command or the step that puts it right; `required`: nothing works without it."""
+
+    name: str
+    state: State
+    value: str
+    mend: str = ""
+    required: bool = False
+
+
+def checks(online: bool = False) -> Iterator[Check]:
+    """Every check, in the order in which they are shown. `online` also asks the model hub, for at most two seconds."""
+    yield _python()
+    yield from _processor()
+    yield _memory()
+    yield from _disk()
+    yield _sqlite()
+    yield from (_serving(package) for package in _SERVING)
+    yield from (_training(package) for package in _TRAINING)
+    yield from _bases()
+    yield _energy()
+    yield from _thread_variables()
+    yield _port()
+    if online:
+        yield _hub()
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    if _PYTHONS[0] <= sys.version_info[:2] <= _PYTHONS[1]:
+        return Check("python", "ok", version, required=True)
+    low, high = (".".join(map(str, bound)) for bound in _PYTHONS)
+    return Check("python", "missing", version, f"make the environment with Python {low} to {high}: make demo PYTHON=python{high}", True)
+
+
+def _processor() -> Iterator[Check]:
+    cpu = processor()
+    if cpu.cores >= 2:
+        yield Check("cores", "ok", f"{cpu.cores} ({cpu.name})")
+    else:
+        yield Check("cores", "warn", f"{cpu.cores} ({cpu.name})", "training on one core takes twice as long; allow the process another")
+    if cpu.bf16:
+        yield Check("bf16", "ok", ", ".join(flag for flag in cpu.flags if "bf16" in flag))
+    else:
+        yield Check("bf16", "warn", "not in this processor", "training runs in f32, at about half the speed; nothing to mend")
+    if cpu.int8:
+        yield Check("int8", "ok", ", ".join(flag for flag in cpu.flags if "bf16" not in flag) or "supported")
+    else:
+        yield Check("int8", "warn", "no instructions for it", "int8 models may be slower than full ones here; build measures and chooses")
+
+
+def _memory() -> Check:
+    total, free = total_mb(), available_mb()
+    if total is None or free is None:
+        return Check("memory", "ok", "this system does not say")
+    value = f"{free / 1e3:.1f} of {total / 1e3:.1f} GB free"
+    if free < _MEMORY_MB:
+        return Check("memory", "warn", value, f"training takes up to {_MEMORY_MB / 1e3:g} GB: close other programs")
+    return Check("memory", "ok", value)
+
+
+def _disk() -> Iterator[Check]:
+    try:
+        place = home()
+    except MachineError as error:
+        yield Check("cache folder", "missing", f"{error.what}: {error.value}", "set SMIDGEN_HOME to a folder that can", required=True)
+        return
+    if not os.access(place, os.W_OK):
+        yield Check("cache folder", "missing", f"{place} cannot be written to", "set SMIDGEN_HOME to a folder that can", required=True)
+        return
+    free = shutil.disk_usage(place).free / 1e9
+    if free < _FREE_GB:
+        yield Check("cache folder", "warn", f"{free:.1f} GB free at {place}", "free some space, or set SMIDGEN_HOME to another disk")
+    else:
+        yield Check("cache folder", "ok", f"{free:.1f} GB free at {place}", required=True)
+
+
+def _sqlite() -> Check:
+    """Whether Python's SQLite has the bug that can corrupt a database in WAL mode; smidgen's own writers avoid it
+    (`store/sqlite_wal.py`)."""
+    version = sqlite3.sqlite_version
+    if resets_safely():
+        return Check("sqlite", "ok", version)
+    mend = "nothing to mend: smidgen's writers take turns. Let no other program write to its databases while it runs"
+    return Check("sqlite", "warn", f"{version} has the WAL-reset bug (fixed in 3.51.3)", mend)
+
+
+def _serving(package: str) -> Check:
+    """A package that serving needs: it must not only be there but load (a wheel of the wrong kind does not)."""
+    try:
+        version = importlib.metadata.version(package)
+        importlib.import_module(package)
+    except (importlib.metadata.PackageNotFoundError, ImportError, OSError) as error:
+        return Check(package, "missing", f"does not load ({error})", "pip install --force-reinstall smidgen", required=True)
+    return Check(package, "ok", version, required=True)
+
+
+def _training(package: str) -> Check:
+    """A package of the extra `train`: asked for its version only, for loading it takes seconds."""
+    try:
+        return Check(package, "ok", importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(package, "missing", "not installed; building needs it, serving does not", install_line("train"))
+
+
+def _bases() -> Iterator[Check]:
+    with contextlib.suppress(MachineError):  # without a home there are none, and the check of the folder says so
+        for starter in starters().values():
+            yield _base(starter)
+
+
+def _base(starter: Starter) -> Check:
+    name = f"base {starter.name}"
+    if not starter.here():
+        return Check(name, "missing", f"{starter.title}, not fetched ({starter.megabytes} MB)", f"smidgen pull {starter.name}")
+    try:
+        starter.verify()
+    except BaseError as error:
+        mend = f"delete {starter.folder}, then: smidgen pull {starter.name}"
+        return Check(name, "missing", f"{error.what}: {error.value}", mend)
+    return Check(name, "ok", f"{starter.title}, hashes verified")
+
+
+def _energy() -> Check:
+    if rapl_readable():
+        return Check("energy counters", "ok", "RAPL")
+    return Check("energy counters", "warn", "RAPL is not readable", "energy is estimated, and reports say so; nothing to mend")
+
+
+def _thread_variables() -> Iterator[Check]:
+    """Variables that make thread pools fight over the cores: the commonest reason why a model is ten times slower than it should be."""
+    cores, found = processor().cores, False
+    for name in _POOLS:
+        value = os.environ.get(name, "")
+        if value.isdigit() and int(value) > cores:
+            found = True
+            yield Check(name, "warn", f"{value} threads on {cores} cores", f"unset {name}, or set it to at most {cores}")
+    if os.environ.get("OMP_WAIT_POLICY", "").lower() == "active":
+        found = True
+        yield Check("OMP_WAIT_POLICY", "warn", "active: idle threads spin", "unset OMP_WAIT_POLICY")
+    if not found:
+        yield Check("thread variables", "ok", "none that hurts")
+
+
+def _port() -> Check:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":  # as the server binds: a port in TIME_WAIT is free to it
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError:
+            return Check(f"port {PORT}", "warn", "in use", "choose another: smidgen serve DIR --port 8081")
+    return Check(f"port {PORT}", "ok", "free")
+
+
+def _hub() -> Check:
+    import httpx
+
+    place = os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
+    try:
+        status = httpx.head(place, timeout=_HUB_SECONDS, follow_redirects=True).status_code
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        mend = "starter bases come with pip; for others name a local folder, or set HF_ENDPOINT to a mirror"
+        return Check("model hub", "warn", f"{place} does not answer ({type(error).__name__})", mend)
+    return Check("model hub", "ok", f"{place} answers ({status})")

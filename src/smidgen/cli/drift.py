@@ -12,7 +12,7 @@ from rich.table import Table
 from smidgen.cli.screen import Screen, out, print_json
 
 if TYPE_CHECKING:
-    from smidgen.flows.drift import Looked
+    from smidgen.flows.drift.check import DriftLook
 
 _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
@@ -42,11 +42,11 @@ def drift(
 
     Example: smidgen drift my-line --recent 500
     """
-    from smidgen.flows.drift import Ask, look, place_of
+    from smidgen.flows.drift.check import DriftRequest, folder_of_name, look_for_drift
 
-    ask = Ask(asked, recent, reference, _utc(before), _utc(since), level, least, threads)
+    ask = DriftRequest(asked, recent, reference, _utc(before), _utc(since), level, least, threads)
     with Screen(quiet=as_json) as screen:
-        done = look(place_of(model), ask, screen)
+        done = look_for_drift(folder_of_name(model), ask, screen)
     if as_json:
         print_json(done.json())
     else:
@@ -55,7 +55,7 @@ def drift(
         raise typer.Exit(1)
 
 
-def show(done: Looked) -> None:
+def show(done: DriftLook) -> None:
     """Print what came of a look."""
     facts = done.json()
     earlier, later = facts["reference"], facts["recent"]
@@ -82,7 +82,7 @@ def show(done: Looked) -> None:
     _verdict(done)
 
 
-def _verdict(done: Looked) -> None:
+def _verdict(done: DriftLook) -> None:
     judgement = done.judgement
     assert judgement is not None
     tested = f"look {judgement.look}, tested at {judgement.spent:.2g}; an alarm is {judgement.least:.0%} and more"

@@ -26,7 +26,7 @@ def export(
 
     Example: smidgen export my-model --to ollama
     """
-    from smidgen.flows.exporting import export as run
+    from smidgen.flows.export.exporter import export as run
 
     with Screen(quiet=as_json) as screen:
         done = run(bundle, to, place, screen)

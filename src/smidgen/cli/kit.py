@@ -26,17 +26,17 @@ def kit(
 
     Example: smidgen kit smidgen-kit --train --web
     """
-    from smidgen.flows.kit import digest, write
+    from smidgen.flows.kit import kit_digest, write_kit
 
     with Screen(quiet=as_json) as screen:
-        made = write(place, train=train, web=web, bases=bases, progress=screen)
+        made = write_kit(place, train=train, web=web, bases=bases, progress=screen)
     if as_json:
         facts = {"folder": str(made.folder), "wheels": made.wheels, "bases": list(made.bases), "web": made.web, "size": made.size}
-        print_json({**facts, "sha256": digest(made.folder)})
+        print_json({**facts, "sha256": kit_digest(made.folder)})
         return
     held = [f"{made.wheels} wheels", *made.bases, *(["web runtime"] if made.web else [])]
     out.print(f"[bold]{escape(str(made.folder))}[/]  {', '.join(held)}, {made.size / 1e6:,.0f} MB", soft_wrap=True)
-    out.print(f"SHA-256 of its list of hashes: {digest(made.folder)}", soft_wrap=True)
+    out.print(f"SHA-256 of its list of hashes: {kit_digest(made.folder)}", soft_wrap=True)
     out.print("\nCarry it over, and there run: python3 install.py smidgen-env")
 
 

@@ -19,7 +19,7 @@ from smidgen.core.errors import InputError, SmidgenError
 from smidgen.parts import registry
 
 if TYPE_CHECKING:
-    from smidgen.flows.learn import Learned
+    from smidgen.flows.learn.cycle import LearnResult
     from smidgen.store.line import Line
 
 _FEWEST_NEW = 100
@@ -162,15 +162,15 @@ def learn(
 
     Example: smidgen learn my-line --from my-model --data more.csv
     """
-    from smidgen.flows.learn import Ask
-    from smidgen.flows.learn import learn as run
-    from smidgen.flows.learning.attesting import Asked
-    from smidgen.flows.learning.gathering import Capture, new_pairs
-    from smidgen.flows.learning.schedule import Schedule, keep_on, seconds
+    from smidgen.flows.learn.cycle import LearnRequest
+    from smidgen.flows.learn.cycle import learn as run
+    from smidgen.flows.learn.line_certificate import CertificateRequest
+    from smidgen.flows.learn.line_data import CaptureFilter, count_new_pairs
+    from smidgen.flows.learn.schedule import LearnSchedule, parse_duration, run_schedule
     from smidgen.store.line import Line
 
-    capture = Capture(traffic, None, asked, template, since.replace(tzinfo=UTC) if since is not None else None)
-    ask = Ask(
+    capture = CaptureFilter(traffic, None, asked, template, since.replace(tzinfo=UTC) if since is not None else None)
+    ask = LearnRequest(
         task=task,
         start=start,
         name=name,
@@ -185,7 +185,7 @@ def learn(
         max_rows=max_rows,
         level=level,
         margin=margin,
-        certificate=Asked(alpha, delta, reference, valid_days, likely, reference_model, loss, overall),
+        certificate=CertificateRequest(alpha, delta, reference, valid_days, likely, reference_model, loss, overall),
         anyway=uncertified == "promote",
         fewer_labels=fewer_labels == "promote",
         threads=threads,
@@ -198,9 +198,9 @@ def learn(
         raise InputError("what comes anew are captured requests", value="--no-traffic", todo=todo)
     if job and not traffic:
         raise InputError("a job's requests are captured ones", value="--no-traffic", todo="Leave out --job, or --no-traffic.")
-    schedule = Schedule(seconds(every) if every is not None else None, when_new, when_drift)
+    schedule = LearnSchedule(parse_duration(every) if every is not None else None, when_new, when_drift)
 
-    def once(wanted: Ask) -> None:
+    def once(wanted: LearnRequest) -> None:
         with Screen(quiet=as_json) as screen:
             _show(run(line, wanted, screen), as_json, again)
         if not as_json and not again:
@@ -216,10 +216,10 @@ def learn(
     counted: dict[datetime, int] = {}
 
     def new(most: int) -> int:
-        return new_pairs(Line(line), capture, most, when_grown or 0.0, before=counted)
+        return count_new_pairs(Line(line), capture, most, when_grown or 0.0, before=counted)
 
     with _until_stopped() as stop:
-        keep_on(
+        run_schedule(
             lambda: once(later),
             new,
             schedule,
@@ -230,14 +230,14 @@ def learn(
         )
 
 
-def _show(done: Learned, as_json: bool, again: bool) -> None:
+def _show(done: LearnResult, as_json: bool, again: bool) -> None:
     if as_json and again:
         print_json(done.json(), indent=None)
         return
     if as_json:
         print_json(done.json())
         return
-    from smidgen.flows.learning.captured import MASKED, MASKED_TODO
+    from smidgen.flows.learn.traffic_rows import MASKED, MASKED_TODO
 
     rows = done.rows
     counts = escape(", ".join(f"{count:,} {name}" for name, count in rows["sources"].items()))
@@ -270,13 +270,13 @@ def _show(done: Learned, as_json: bool, again: bool) -> None:
 def _use(line: Line) -> None:
     """How requests of its jobs come to the line that has a champion. Without a word in the client they do only where the champion's
     certificate knows the job."""
-    from smidgen.flows.certifying import shown
+    from smidgen.flows.certify.certification import certificate_standing
 
     pointer = line.read()
     if not pointer.jobs or pointer.champion is None:
         return
     asked = pointer.jobs[-1].asked
-    job, known = pointer.jobs[-1], shown(line.folder)
+    job, known = pointer.jobs[-1], certificate_standing(line.folder)
     takes = job.told and known.valid and known.certificate is not None and job.scope in known.certificate.calibration.jobs
     taken = "; or nothing, where it is served with --take" if takes else ""
     upstream = f" --fallback-model {asked}" if asked and asked != pointer.name else ""
@@ -294,12 +294,12 @@ class _Looks:
 
     def __call__(self) -> bool:
         """Whether there is an alarm."""
-        from smidgen.flows import drift
+        from smidgen.flows.drift import check
 
-        ask = drift.Ask(asked=self._asked, threads=self._threads)
-        if not drift.due(self._line, ask, self._after):
+        ask = check.DriftRequest(asked=self._asked, threads=self._threads)
+        if not check.is_look_due(self._line, ask, self._after):
             return False
-        found = drift.look(self._line, ask)
+        found = check.look_for_drift(self._line, ask)
         self._after = found.windows.last
         if found.judgement is None:
             return False

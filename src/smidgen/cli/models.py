@@ -30,13 +30,13 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list 
 def _folders() -> list[Path]:
     """Remembered bundles and lines, then those in the current folder and one level below it that are not remembered; each once."""
     from smidgen.bundles.manifest import MANIFEST
-    from smidgen.store import shelf
+    from smidgen.store import bundle_list
     from smidgen.store.line import POINTER
 
     kinds = (MANIFEST, POINTER)
     here = [*(Path.cwd() / kind for kind in kinds), *sorted(file for kind in kinds for file in Path.cwd().glob(f"*/{kind}"))]
     near = [file.parent.resolve() for file in here if file.is_file()]
-    remembered = [folder for folder in shelf.known() if any((folder / kind).is_file() for kind in kinds)]
+    remembered = [folder for folder in bundle_list.known() if any((folder / kind).is_file() for kind in kinds)]
     return list(dict.fromkeys([*remembered, *near]))
 
 
@@ -44,10 +44,10 @@ def _bundle(folder: Path) -> dict[str, Any]:
     """One bundle, or a line's champion, as JSON; one that must not be opened says why. Hashes are checked when a bundle is served, and not
     when it is listed."""
     from smidgen.bundles.open import open_bundle
-    from smidgen.flows import lines
+    from smidgen.flows import bundle_paths
 
     try:
-        bundle = open_bundle(lines.folder_of(folder), verify=False)
+        bundle = open_bundle(bundle_paths.folder_of(folder), verify=False)
     except (BundleError, InputError) as error:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
     manifest = bundle.manifest

@@ -34,8 +34,8 @@ def predict(
     source = file or data
     if source is None or (file is not None and data is not None):
         raise InputError("one file of texts is needed", value=f"{file or 'none'}, {data or 'none'}", todo="Write: smidgen predict DIR FILE")
-    from smidgen.flows.live import load
-    from smidgen.flows.predicting import predict as run
+    from smidgen.flows.local_model import load
+    from smidgen.flows.prediction import predict as run
 
     with Screen(quiet=to == "-") as screen, closing(load(bundle, threads)) as model:
         done = run(model, source, to, input=input, progress=screen)

@@ -25,7 +25,7 @@ def pull(
     Example: smidgen pull minilm smollm2
     """
     from smidgen.bases import web_runtime
-    from smidgen.bases.finding import find, pull
+    from smidgen.bases.lookup import find, pull
     from smidgen.bases.starter import starters
 
     bases, wanted = [], names or ["minilm"]

@@ -12,7 +12,7 @@ from rich.table import Table
 from smidgen.cli.screen import Screen, errors, out, print_json
 
 if TYPE_CHECKING:
-    from smidgen.flows.redacting import Redacted
+    from smidgen.flows.redact_file import RedactedFile
 
 
 def redact(
@@ -38,8 +38,8 @@ def redact(
 
     Example: smidgen redact messages.csv --input text --out messages.safe.csv
     """
-    from smidgen.flows.redacting import redact as run
-    from smidgen.flows.redaction import finder
+    from smidgen.flows.redact_file import redact as run
+    from smidgen.flows.redaction_model import finder
 
     with Screen(quiet=as_json) as screen:
         done = run(file, to, finder(bundle, kind or (), threads), input=input, progress=screen)
@@ -49,7 +49,7 @@ def redact(
     _print(done)
 
 
-def _print(done: Redacted) -> None:
+def _print(done: RedactedFile) -> None:
     table = Table("taken out", "kind", box=None, pad_edge=False, header_style="dim")
     table.columns[0].justify = "right"
     for kind, count in done.found.most_common():

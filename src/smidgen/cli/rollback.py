@@ -21,7 +21,7 @@ def rollback(
 
     Example: smidgen rollback my-line
     """
-    from smidgen.flows.rollback import roll_back
+    from smidgen.flows.learn.promotion import roll_back
 
     done = roll_back(line, to, reason)
     if as_json:

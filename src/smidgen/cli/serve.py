@@ -6,7 +6,7 @@ import json
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,44 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli.flags import with_flags
-from smidgen.cli.routes import told_of, with_route
 from smidgen.cli.screen import errors, out, print_json
 from smidgen.core.errors import InputError
+from smidgen.parts import recipe as recipes
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from smidgen.flows.live import Model
+    from smidgen.flows.local_model import Model
+
+
+# The `[route]` section of a recipe below the flags of `smidgen serve`.
+
+_OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "reference_model", "price_in", "price_out"})
+"""What a recipe says of its own fallbacks, and of no others: a key must not go to another's host."""
+
+
+def with_route(settings: ServeSettings, file: Path) -> ServeSettings:
+    """The settings with those of the recipe's `[route]` where no flag gives them.
+
+    Where flags name fallbacks, models, keys and prices of the recipe's are not theirs. Raises RecipeError for a recipe that cannot be read,
+    or has no such section.
+    """
+    route = recipes.route(file)
+    own = settings.model_fields_set
+    left_out = own | (_OF_FALLBACKS if "fallback" in own else frozenset())
+    told = {name: getattr(route, name) for name in route.model_fields_set if name not in left_out}
+    return settings.model_copy(update=told)
+
+
+@contextmanager
+def told_of(file: Path | None) -> Iterator[None]:
+    """What goes wrong within the block is said with the name of the recipe, where there is one: the mistake may be in it."""
+    try:
+        yield
+    except InputError as error:
+        if file is None or type(error) is not InputError:  # another kind names its own file
+            raise
+        todo = f"{error.todo} Where {file} says it: --fallback-model is fallback_model under [route], and so are the others."
+        raise InputError(error.what, value=error.value, todo=todo) from None
 
 
 @with_flags(ServeSettings)
@@ -40,7 +71,7 @@ def serve(
     Example: smidgen serve ./my-bundle --port 8080
     """
     from smidgen.server.app import create_app
-    from smidgen.server.running import run, take_port, url_of
+    from smidgen.server.process import run, take_port, url_of
 
     chosen = _with_keys(settings if recipe is None else with_route(settings, recipe))
     folders = bundles or []
@@ -56,26 +87,26 @@ def serve(
     shared_key = False
     if chosen.fallback or chosen.fallback_model or chosen.fallback_key_env or chosen.pass_paths or money or _private(chosen):
         from smidgen.gateway.allowlist import Allowlist
-        from smidgen.server.fallback import targets
-        from smidgen.server.purse import plan
+        from smidgen.server.gateway.budget_guard import budget_plan
+        from smidgen.server.gateway.fallback import fallback_targets
 
         with told_of(recipe):
             # What it cannot be is said before any weights are loaded.
-            shared_key = any(target.key is not None for target in targets(chosen))
-            plan(chosen)
+            shared_key = any(target.key is not None for target in fallback_targets(chosen))
+            budget_plan(chosen)
             Allowlist(chosen.pass_paths)
     if chosen.held_out_aside:
-        from smidgen.server.aside import check as check_aside
+        from smidgen.server.gateway.eligibility import check_held_out as check_aside
 
         with told_of(recipe):
             check_aside(chosen)
     if any(name.startswith("cache") for name in chosen.model_fields_set):
-        from smidgen.server.cached import check
+        from smidgen.server.gateway.response_cache import check_cache
 
         with told_of(recipe):
-            check(chosen)
+            check_cache(chosen)
     if chosen.capture_labels is not None:
-        from smidgen.server.label_file import check as check_labels
+        from smidgen.server.traffic.capture_setup import check_labels
 
         with told_of(recipe):
             check_labels(chosen)
@@ -104,15 +135,15 @@ def serve(
 
 def _loaded(folders: list[Path], threads: int | None, stack: ExitStack) -> list[Model]:
     """The bundles, warm. Those that are still there when the stack is left are closed."""
-    from smidgen.flows.learning import enthroning
-    from smidgen.flows.live import load_all
-    from smidgen.server.served import warm
+    from smidgen.flows.learn import promotion
+    from smidgen.flows.local_model import load_all
+    from smidgen.server.served_bundle import warm
 
     models = load_all(folders, threads)
     for model in models:
         stack.callback(_close, weakref.ref(model))
         if model.line is not None:
-            enthroning.tidy(model.line)
+            promotion.remove_killed_learning(model.line)
     for model in models:
         warm(model)
     return models
@@ -125,11 +156,11 @@ def _close(there: weakref.ref[Model]) -> None:
 
 def _remember(folders: Iterable[Path]) -> None:
     """Put the bundles on the list of those on this machine, where it can be written: `smidgen status` looks there."""
-    from smidgen.store import shelf
+    from smidgen.store import bundle_list
 
     with suppress(OSError):
         for folder in folders:
-            shelf.remember(folder)
+            bundle_list.remember(folder)
 
 
 def _with_keys(settings: ServeSettings) -> ServeSettings:
@@ -153,15 +184,15 @@ def _private(settings: ServeSettings) -> bool:
 
 def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
     """Which certificates hold now, and what watches them, in lines."""
-    from smidgen.flows.vouching import voucher
-    from smidgen.gateway.standing import State
-    from smidgen.server.vouchers import large_of
+    from smidgen.flows.certify.certificate_status import standing_reader
+    from smidgen.gateway.certificate_status import CertificateState
+    from smidgen.server.gateway.certificates import large_model_names
 
     watched: list[str] = []
     for model in models:
-        found = voucher(model.folder, model.manifest, large_of(settings))()
+        found = standing_reader(model.folder, model.manifest, large_model_names(settings))()
         if not found.valid or found.certificate is None:
-            other = found.certificate.reference.model if found.certificate is not None and found.state is State.REFERENCE else ""
+            other = found.certificate.reference.model if found.certificate is not None and found.state is CertificateState.REFERENCE else ""
             todo = f". Where both are one model: --reference-model {other}" if other else ""
             yield f"{model.name}: everything escalates, for its certificate does not hold ({found.state.value}): {found.why}{todo}"
         elif found.certificate.reference.kind == "model" and settings.audit_share:

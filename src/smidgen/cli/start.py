@@ -19,8 +19,7 @@ from smidgen.core.errors import DataError, InputError
 from smidgen.parts import registry
 
 if TYPE_CHECKING:
-    from smidgen.flows.checking import Checked
-    from smidgen.flows.starting import Guess
+    from smidgen.flows.data_check import DataCheck, TaskGuess
 
 _SHOWN = 8
 
@@ -45,18 +44,18 @@ def start(
 
     Example: smidgen start tickets.csv
     """
-    from smidgen.flows.build import build
-    from smidgen.flows.starting import guess
+    from smidgen.flows.build.pipeline import build
+    from smidgen.flows.data_check import guess_task
     from smidgen.parts.recipe import make
 
     asks = not yes
     if asks and (as_json or not sys.stdin.isatty()):
         raise InputError("there is nobody to ask", value=str(file), todo="Add --yes to take every guess and every fix.")
     target = to or Path(_name(file))
-    from smidgen.flows.shipping import check_target
+    from smidgen.flows.build.packaging import check_target
 
     check_target(target)
-    found = guess(file, task=task, input=input, label=label)
+    found = guess_task(file, task=task, input=input, label=label)
     if not as_json:
         _tell(found, file)
     if asks:
@@ -89,7 +88,7 @@ def start(
             }
         )
         return
-    from smidgen.cli.summary import print_report
+    from smidgen.cli.report_summary import print_report
 
     print_report(built.report)
     out.print(f"\nThe model is in [bold]{escape(str(built.folder))}[/]. Its report: {escape(str(page))}", soft_wrap=True)
@@ -103,7 +102,7 @@ def _name(file: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "my-model"
 
 
-def _tell(found: Guess, file: Path) -> None:
+def _tell(found: TaskGuess, file: Path) -> None:
     task = registry.find("tasks", found.task)
     out.print(
         f"[bold]{escape(file.name)}[/]: from the column [bold]{escape(found.input)}[/] to [bold]{escape(found.label)}[/]", soft_wrap=True
@@ -113,7 +112,7 @@ def _tell(found: Guess, file: Path) -> None:
         out.print(f"[yellow]Not sure[/] {escape('; '.join(found.doubts))}.", soft_wrap=True)
 
 
-def _confirmed(found: Guess) -> Guess:
+def _confirmed(found: TaskGuess) -> TaskGuess:
     """The guess as its owner wants it: all of it with one answer, or each part by itself."""
     if not found.doubts and typer.confirm("Is that right?", default=True, err=True):
         return found
@@ -137,15 +136,15 @@ def _asked(what: str, default: str, known: Any) -> str:
         errors.print(f"[yellow]{escape(said)} is none of: {escape(', '.join(known))}[/]")
 
 
-def _checked(found: Guess, file: Path, test: Path | None, override: list[str], threads: int | None, screen: Screen) -> Checked:
-    from smidgen.flows.checking import check
+def _checked(found: TaskGuess, file: Path, test: Path | None, override: list[str], threads: int | None, screen: Screen) -> DataCheck:
+    from smidgen.flows.data_check import check_data
 
-    return check(
+    return check_data(
         file, test=test, input=found.input, label=found.label, task=found.task, overrides=override, threads=threads, progress=screen
     )
 
 
-def _findings(checked: Checked) -> None:
+def _findings(checked: DataCheck) -> None:
     """What speaks against building from the file as it is."""
     told = [finding for finding in checked.inspection.findings if finding.severity != "note"]
     out.print(f"\n{checked.inspection.rows:,} rows can be used." + ("" if told else " Nothing is wrong with them."))
@@ -156,7 +155,7 @@ def _findings(checked: Checked) -> None:
         out.print(f"[dim]and {len(told) - _SHOWN} more: smidgen check[/]")
 
 
-def _fixed(checked: Checked, file: Path, target: Path, asks: bool, silent: bool) -> tuple[Path, dict[str, Any] | None]:
+def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: bool) -> tuple[Path, dict[str, Any] | None]:
     """The file to build from: a cleaned copy where there is something to mend and its owner agrees, else the file itself.
 
     Raises DataError where no model can be built from it.

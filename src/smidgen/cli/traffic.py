@@ -13,8 +13,8 @@ from smidgen.cli.screen import Screen, errors, out, print_json
 from smidgen.core.errors import InputError
 
 if TYPE_CHECKING:
-    from smidgen.store.traffic.shapes import Counts, Deleted
-    from smidgen.store.traffic.store import Traffic
+    from smidgen.store.traffic.records import DeletedTraffic, TrafficCounts
+    from smidgen.store.traffic.store import TrafficStore
 
 _SHOWN = 8
 
@@ -65,7 +65,7 @@ def traffic(
             _counted(store, as_json)
 
 
-def _deleted(done: Deleted, as_json: bool) -> None:
+def _deleted(done: DeletedTraffic, as_json: bool) -> None:
     if as_json:
         print_json({"requests": done.requests, "feedback": done.feedback, "gone": done.gone})
     else:
@@ -77,10 +77,10 @@ def _deleted(done: Deleted, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _exported(store: Traffic, file: Path, bundle: str | None, held_out: bool, as_json: bool) -> None:
-    from smidgen.flows.traffic_export import export
+def _exported(store: TrafficStore, file: Path, bundle: str | None, held_out: bool, as_json: bool) -> None:
+    from smidgen.flows.capture.traffic_export import export_traffic
 
-    done = export(store, file, bundle, held_out)
+    done = export_traffic(store, file, bundle, held_out)
     if as_json:
         print_json({"out": str(file), "pairs": done.pairs, "masked": done.masked, "held_out": held_out})
         return
@@ -90,19 +90,19 @@ def _exported(store: Traffic, file: Path, bundle: str | None, held_out: bool, as
         out.print(f"[dim]{done.masked:,} answers are not in it: they were masked as personal data; {todo}[/]", soft_wrap=True)
 
 
-def _jobs(store: Traffic, as_json: bool) -> None:
-    from smidgen.cli.jobs import show
-    from smidgen.flows.jobs.finding import find
+def _jobs(store: TrafficStore, as_json: bool) -> None:
+    from smidgen.cli.jobs_table import show
+    from smidgen.flows.jobs.discovery import find_jobs
 
     with Screen(quiet=as_json) as screen:
-        found = find(store, progress=screen)
+        found = find_jobs(store, progress=screen)
     if as_json:
         print_json({"store": store.place, **found.json()})
     else:
         show(found)
 
 
-def _counted(store: Traffic, as_json: bool) -> None:
+def _counted(store: TrafficStore, as_json: bool) -> None:
     counts, seen = store.counts(), store.seen()
     labels = list(dict.fromkeys(label.replace("\n", ": ") for _, label in store.labels()))
     if as_json:
@@ -118,7 +118,7 @@ def _counted(store: Traffic, as_json: bool) -> None:
     out.print(f"[dim]{escape(store.place)}; {store.held_out:.0%} of the texts are never learnt from[/]", soft_wrap=True)
 
 
-def _print(counts: Counts) -> None:
+def _print(counts: TrafficCounts) -> None:
     table = Table("asked", "requests", box=None, pad_edge=False, header_style="dim")
     table.columns[1].justify = "right"
     for name, count in counts.asked.items():

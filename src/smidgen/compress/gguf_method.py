@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.compress.gguf_blocks import BLOCK, Q8_0, Kind, pack
-from smidgen.compress.gguf_copy import WIDTHS, Source, Tensor
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Text
+from smidgen.gguf.quantisation import BLOCK, Q8_0, WIDTHS, BlockFormat, GgufSource, SourceTensor, pack
 
 _TABLES = ("token_embd.weight", "output.weight")
 
@@ -35,7 +34,7 @@ class GgufMethod:
 
     engines = ("llama",)
 
-    def __init__(self, name: str, kind: Kind, file_type: int, summary: str) -> None:
+    def __init__(self, name: str, kind: BlockFormat, file_type: int, summary: str) -> None:
         self.name, self.summary = name, summary
         self.bits = (kind.high - kind.low).bit_length()
         self._kind, self._file_type = kind, file_type
@@ -58,20 +57,20 @@ class GgufMethod:
         for name in spec.files:
             if name != model:
                 shutil.copyfile(source / name, out / name)
-        with Source(source / model) as opened:
+        with GgufSource(source / model) as opened:
             chosen = {tensor.name: self._chosen(tensor) for tensor in opened.tensors}
             kinds = {tensor.name: _stored(tensor, chosen[tensor.name]) for tensor in opened.tensors}
             opened.copy(out / model, kinds, _packed(opened, chosen), self._file_type)
         return replace(spec, method=self.name)
 
-    def _chosen(self, tensor: Tensor) -> Kind | None:
+    def _chosen(self, tensor: SourceTensor) -> BlockFormat | None:
         """How a tensor is packed; None: it is not, being no matrix or one whose rows are not made of whole blocks."""
         if len(tensor.shape) < 2 or tensor.shape[-1] % BLOCK:
             return None
         return Q8_0 if tensor.name in _TABLES else self._kind
 
 
-def _stored(tensor: Tensor, kind: Kind | None) -> tuple[int, int]:
+def _stored(tensor: SourceTensor, kind: BlockFormat | None) -> tuple[int, int]:
     """ggml's number of the type that a tensor gets, and its size in bytes."""
     count = int(np.prod(tensor.shape))
     if kind is not None:
@@ -79,7 +78,7 @@ def _stored(tensor: Tensor, kind: Kind | None) -> tuple[int, int]:
     return tensor.kind, count * WIDTHS[tensor.kind]
 
 
-def _packed(source: Source, chosen: dict[str, Kind | None]) -> Iterator[NDArray[Any]]:
+def _packed(source: GgufSource, chosen: dict[str, BlockFormat | None]) -> Iterator[NDArray[Any]]:
     """The tensors as they will be stored, one at a time."""
     for tensor in source.tensors:
         kind = chosen[tensor.name]

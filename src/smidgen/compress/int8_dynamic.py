@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.compress.onnx_rewrite import CONTRIB, Rewrite, copy_others, quantise
+from smidgen.compress.onnx_rewrite import CONTRIB, GraphRewrite, copy_others, quantise
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Text
 
@@ -29,7 +29,7 @@ class Int8Dynamic:
     def apply(self, spec: EngineSpec, source: Path, out: Path, sample: Sequence[Text]) -> EngineSpec:
         """Write the quantised graph and what belongs to it. `sample` is not looked at."""
         copy_others(spec, source, out)
-        rewrite = Rewrite(source / "model.onnx")
+        rewrite = GraphRewrite(source / "model.onnx")
         rewrite.shrink_word_table()
         step = rewrite.constant("int8.step", 1 / 127, np.float32)
         middle = rewrite.constant("int8.middle", 128, np.uint8)
@@ -57,7 +57,7 @@ class Int8Dynamic:
         return replace(spec, method=self.name)
 
 
-def _largest(rewrite: Rewrite) -> tuple[list[str], dict[str, Any]]:
+def _largest(rewrite: GraphRewrite) -> tuple[list[str], dict[str, Any]]:
     """How `ReduceMax` is told its axis: by an attribute up to operator set 17, by an input from 18 on."""
     version = next(entry.version for entry in rewrite.model.opset_import if entry.domain in ("", "ai.onnx"))
     if version < 18:

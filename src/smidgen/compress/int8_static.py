@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.compress.calibration import Range, ranges
-from smidgen.compress.onnx_rewrite import CONTRIB, Rewrite, copy_others, quantise
+from smidgen.compress.onnx_rewrite import CONTRIB, GraphRewrite, Range, copy_others, quantise, ranges
 from smidgen.core.parts import EngineSpec
 from smidgen.core.rows import Text
 
@@ -37,7 +36,7 @@ class Int8Static:
         """Write the quantised graph and what belongs to it. A few hundred texts are enough of a sample."""
         copy_others(spec, source, out)
         seen = ranges(spec, source, sample)
-        rewrite = Rewrite(source / "model.onnx")
+        rewrite = GraphRewrite(source / "model.onnx")
         rewrite.shrink_word_table()
         for node in rewrite.linears():
             x, y = node.input[0], node.output[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smidgen.compress.gguf_blocks import Q4_0
 from smidgen.compress.gguf_method import GgufMethod
+from smidgen.gguf.quantisation import Q4_0
 
 part = GgufMethod(
     "q4-0", Q4_0, 2, "Matrices in 4 bits and a scale for every 32 numbers; the smallest and, on most processors, the fastest."

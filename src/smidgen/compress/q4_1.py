@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.compress.gguf_blocks import Q4_1
 from smidgen.compress.gguf_method import GgufMethod
+from smidgen.gguf.quantisation import Q4_1
 
 part = GgufMethod("q4-1", Q4_1, 3, "Matrices in 4 bits, a scale and a floor for every 32 numbers.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.compress.gguf_blocks import Q8_0
 from smidgen.compress.gguf_method import GgufMethod
+from smidgen.gguf.quantisation import Q8_0
 
 part = GgufMethod("q8-0", Q8_0, 7, "Matrices in 8 bits and a scale for every 32 numbers; nearly the original, at half its size.")

@@ -1,4 +1,4 @@
-"""What a failing server says over HTTP: when to come back, and what went wrong. For all who ask servers: teachers, upstreams."""
+"""What a failing HTTP server says: when to come back, and what went wrong. For teachers and upstreams alike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def reason(body: bytes, key: str | None) -> str:
+def failure_reason(body: bytes, key: str | None) -> str:
     """What the body says of the failure, in OpenAI's error shape or near it; empty where it says nothing. See `plain`."""
     try:
         found = json.loads(body)
@@ -34,10 +34,10 @@ def reason(body: bytes, key: str | None) -> str:
         return ""
     error = found.get("error", found) if isinstance(found, dict) else None
     text = error.get("message") if isinstance(error, dict) else error
-    return plain(text, key) if isinstance(text, str) else ""
+    return one_line(text, key) if isinstance(text, str) else ""
 
 
-def plain(text: str, key: str | None) -> str:
+def one_line(text: str, key: str | None) -> str:
     """A server's text as a message may show it: one line, not too long, without the key in case it repeats it."""
     line = " ".join(text.split())
     return (line.replace(key, "…") if key else line)[:_SHOWN]

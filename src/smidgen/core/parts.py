@@ -1,21 +1,45 @@
 """What a part of each kind must be able to do. A part is a file in its room; the file's `part` is an object of one of these shapes.
 
-Rooms are blind to one another. What passes between them: rows, forms, raw outputs, engine specs, replies.
+Rooms are blind to one another. What passes between them: rows, forms, raw outputs, bases, engine specs, replies.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from smidgen.core.bases import Base
 from smidgen.core.metrics import Metric
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
+
+# Pretrained weights, found and verified.
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base on this machine.
+
+    Attributes:
+        name: how the user names it: `minilm`, `hf:owner/name`, a folder.
+        folder: where config.json, tokenizer.json and the weights lie.
+        sha256: hash of the weights file, hex.
+        licence: SPDX identifier, or "unknown".
+        source: where it came from, for the model card.
+        family: `encoder` or `decoder`.
+    """
+
+    name: str
+    folder: Path
+    sha256: str
+    licence: str
+    source: str
+    family: str = "encoder"
+
 
 Raw: TypeAlias = Mapping[str, Any]
 """What a model computes for n texts, before any decision: named values, each with n rows; float32 arrays but for texts.
@@ -94,7 +118,7 @@ class Graded(Protocol):
 
 
 @runtime_checkable
-class Checked(Protocol):
+class ChecksForm(Protocol):
     """A task that can tell whether it can decide by a form, which may come in a bundle from elsewhere: what a task may be able to do beyond
     `Task`. It is asked before anything else is done with the form."""
 
@@ -418,3 +442,26 @@ class Runner(Protocol):
     def run(self, texts: Sequence[Text]) -> Raw:
         """Raw outputs for texts, in their order."""
         ...
+
+
+# How many bytes tensors take in a form, known before there is a model to weigh.
+
+TensorBytes: TypeAlias = Callable[[Sequence[int], bool], int]
+"""Bytes of a decoder's tensor of this shape, norms and biases included; whether it is a table of token vectors, or the output layer."""
+
+
+@runtime_checkable
+class PredictsSize(Protocol):
+    """A compressor that knows how large its files will be: what a compressor may be able to do beyond `Compressor`. `bits` are those of a
+    number in a matrix, its share of a scale not counted."""
+
+    bits: int
+
+    def stored(self, shape: Sequence[int], table: bool) -> int:
+        """See `Stored`."""
+        ...
+
+
+def bytes_in_16_bits(shape: Sequence[int], table: bool) -> int:
+    """In 16 bits, as a decoder is exported; norms and biases in 32. See `Stored`."""
+    return math.prod(shape) * (2 if len(shape) > 1 else 4)

@@ -17,7 +17,8 @@ _TURNING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _HALF = "\ud800-\udfff"
 _CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
 """C0 and C1 but tab and line feed, and what turns the direction."""
-_HALVES = re.compile(f"[{_HALF}]")
+HALVES = re.compile(f"[{_HALF}]")
+"""Each half of a character: a byte that is not UTF-8, or half of a JSON escape."""
 _RAW_IN_JSON = re.compile(f"[\x7f-\x9f{_TURNING}{_HALF}]")
 """What JSON does not escape by itself."""
 
@@ -32,7 +33,7 @@ def printable(text: str) -> str:
 
 def whole(text: str) -> str:
     """The text with U+FFFD in place of each half of a character, so that it can be written as UTF-8."""
-    return text if text.isascii() else _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isascii() else HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def printable_json(value: Any, indent: int | None = None) -> str:

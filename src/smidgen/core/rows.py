@@ -32,7 +32,7 @@ class Row:
     shares: tuple[tuple[str, float], ...] = ()
 
 
-class Cells(dict[str, Any]):
+class RowCells(dict[str, Any]):
     """The cells of several columns by their names, out of a file that knows texts only: what is a number in it has to be seen."""
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 from smidgen.core.errors import DataError
 from smidgen.core.rows import joined
-from smidgen.data.copies import may_write
 from smidgen.data.findings.conflicts import conflicting
 from smidgen.data.findings.label_names import spelling_variants
 from smidgen.data.findings.leakage import leaking
-from smidgen.data.findings.mislabels import proposals
-from smidgen.data.read import Table
+from smidgen.data.findings.mislabels import propose_labels
+from smidgen.data.inspection import Survey
 from smidgen.data.source import Record
-from smidgen.data.survey import Survey
+from smidgen.data.tables import DataTable, check_copy_target
 
 _LEAST_OF_A_LABEL = 2
 """Rows of a label under which it cannot be both learnt and measured."""
@@ -28,7 +27,7 @@ _BETWEEN = re.compile(r"(\s*[|;]\s*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CellChange:
     """One change: a cell that became another, or (`dropped`) a row that was left out, shown by its input cell."""
 
     row: int
@@ -62,7 +61,9 @@ class Cleaning:
         return {"file": str(self.path), "changes": str(self.changes_path), **counts}
 
 
-def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, originals: tuple[Path, ...] = (), lone: bool = False) -> Cleaning:
+def clean(
+    table: DataTable, survey: Survey, out: Path, relabel: bool = False, originals: tuple[Path, ...] = (), lone: bool = False
+) -> Cleaning:
     """Write the cleaned file and `<out>.changes.csv`, in the format and with the columns of the table.
 
     In order: rows that cannot be used are dropped; spellings of a label are merged into the commonest; rows whose text is in the test
@@ -73,9 +74,9 @@ def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, origin
     Raises:
         DataError: `out` is one of `originals`, or its name is that of another format.
     """
-    may_write(table, out, originals, "cleaned file")
+    check_copy_target(table, out, originals, "cleaned file")
     changes = _plan(table, survey, relabel, lone)
-    by_row: dict[int, list[Change]] = {}
+    by_row: dict[int, list[CellChange]] = {}
     for change in changes:
         by_row.setdefault(change.row, []).append(change)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,18 +95,18 @@ def clean(table: Table, survey: Survey, out: Path, relabel: bool = False, origin
     return Cleaning(out, changes_path, kept, len(dropped), len(relabelled), dict(Counter(change.why for change in changes)))
 
 
-def reasons(table: Table, survey: Survey, lone: bool = False) -> dict[str, int]:
+def reasons(table: DataTable, survey: Survey, lone: bool = False) -> dict[str, int]:
     """What `clean` would do, without a file: how many changes for each reason."""
     return dict(Counter(change.why for change in _plan(table, survey, False, lone)))
 
 
-def _plan(table: Table, survey: Survey, relabel: bool, lone: bool = False) -> list[Change]:
+def _plan(table: DataTable, survey: Survey, relabel: bool, lone: bool = False) -> list[CellChange]:
     """All changes, by row. A row is dropped at most once, and one reason explains each new label."""
     label = table.label.names[0] if table.label else ""
     column = table.input.names[0]
     # A row can be reported once only: reading stops at its first fault.
     dropped = {error.row: (error.fault, str(error.value)) for error in survey.unusable if error.row is not None}
-    changes = [Change(row, column, value, "", f"dropped: {what}", True) for row, (what, value) in dropped.items()]
+    changes = [CellChange(row, column, value, "", f"dropped: {what}", True) for row, (what, value) in dropped.items()]
     labels = [list(labels) for labels in survey.labels] if survey.labels is not None else []
     reasons: dict[int, str] = {}
     gone: dict[int, str] = {}
@@ -132,10 +133,10 @@ def _plan(table: Table, survey: Survey, relabel: bool, lone: bool = False) -> li
                 gone[place] = "dropped: no other row has its label"
     for place, row in enumerate(survey.rows):
         if place in gone:
-            changes.append(Change(row.number, column, joined(row.input), "", gone[place], True))
+            changes.append(CellChange(row.number, column, joined(row.input), "", gone[place], True))
         elif place in reasons:
             before = row.output if isinstance(row.output, str) else "|".join(row.output)
-            changes.append(Change(row.number, label, before, "|".join(labels[place]), reasons[place]))
+            changes.append(CellChange(row.number, label, before, "|".join(labels[place]), reasons[place]))
     return sorted(changes, key=lambda change: change.row)
 
 
@@ -163,7 +164,7 @@ def _settle_conflicts(survey: Survey, labels: list[list[str]], reasons: dict[int
 
 def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, str], gone: dict[int, str]) -> None:
     common = {name: names[0] for names in spelling_variants(survey.counts) for name in names[1:]}
-    for one in proposals(survey):
+    for one in propose_labels(survey):
         if not one.clear:
             continue
         proposed = common.get(one.proposed, one.proposed)
@@ -173,7 +174,7 @@ def _take_proposals(survey: Survey, labels: list[list[str]], reasons: dict[int, 
             reasons[one.place] = "likely mislabelled: a model of the other rows is surer of this label"
 
 
-def _applied(table: Table, by_row: dict[int, list[Change]]) -> Iterator[Record]:
+def _applied(table: DataTable, by_row: dict[int, list[CellChange]]) -> Iterator[Record]:
     for number, record in table.each():
         changes = by_row.get(number, [])
         if isinstance(record, DataError) or any(change.dropped for change in changes):
@@ -196,7 +197,7 @@ def _cell(cell: Any, after: str) -> Any:
     return after
 
 
-def _write_changes(path: Path, changes: list[Change]) -> None:
+def _write_changes(path: Path, changes: list[CellChange]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "column", "before", "after", "why"])

@@ -20,7 +20,7 @@ LABEL_NAMES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ColumnChoice:
     """The column (or, for text pairs, the two columns) chosen, and how: `given`, `remembered`, `default` or `guessed`."""
 
     names: tuple[str, ...]
@@ -71,23 +71,23 @@ def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int
     return names
 
 
-def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, given: str | None, remembered: str | None) -> Choice:
+def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, given: str | None, remembered: str | None) -> ColumnChoice:
     """The input column. Raises DataError where it was given and is not there, or cannot be guessed."""
     known = _known(columns, file, given, remembered, "--input", 2)
     if known:
         return known
     plain = _by_name(columns, ("input",))
     if plain:
-        return Choice((plain,), "default")
+        return ColumnChoice((plain,), "default")
     texts = {name: _texts(sample, name) for name in columns}
     named = _by_name([name for name in columns if texts[name]], INPUT_NAMES)
     if named:
-        return Choice((named,), "guessed")
+        return ColumnChoice((named,), "guessed")
     scores = {name: _prose(texts[name]) for name in columns}
     best = max(columns, key=lambda name: scores[name])
     if scores[best] <= 0:
         raise DataError("no column looks like the text to learn from", value=", ".join(columns), todo="Name it with --input.", file=file)
-    return Choice((best,), "guessed")
+    return ColumnChoice((best,), "guessed")
 
 
 def choose_label(
@@ -98,7 +98,7 @@ def choose_label(
     remembered: str | None,
     taken: Sequence[str],
     most: int = 1,
-) -> Choice | None:
+) -> ColumnChoice | None:
     """The output column, not one of `taken`; None where none is given and none looks like one. `most` may be given, joined by commas."""
     known = _known(columns, file, given, remembered, "--label", most)
     if known:
@@ -106,10 +106,10 @@ def choose_label(
     free = [name for name in columns if name not in taken]
     plain = _by_name(free, ("output",))
     if plain:
-        return Choice((plain,), "default")
+        return ColumnChoice((plain,), "default")
     named = _by_name(free, LABEL_NAMES)
     if named:
-        return Choice((named,), "guessed")
+        return ColumnChoice((named,), "guessed")
     scores = {name: _labelness(_texts(sample, name)) for name in free}
     likely = [name for name in free if scores[name] > 0]
     if not likely:
@@ -123,16 +123,16 @@ def choose_label(
             todo="Put a row of column names above it, such as: text,label",
             file=file,
         )
-    return Choice((best,), "guessed")
+    return ColumnChoice((best,), "guessed")
 
 
-def _known(columns: Sequence[str], file: str, given: str | None, remembered: str | None, flag: str, most: int) -> Choice | None:
+def _known(columns: Sequence[str], file: str, given: str | None, remembered: str | None, flag: str, most: int) -> ColumnChoice | None:
     if given is not None:
-        return Choice(resolve(given, columns, file, flag, most), "given")
+        return ColumnChoice(resolve(given, columns, file, flag, most), "given")
     if remembered is not None:
         names = (remembered,) if remembered in columns else tuple(remembered.split(","))
         if all(name in columns for name in names):
-            return Choice(names, "remembered")
+            return ColumnChoice(names, "remembered")
     return None
 
 

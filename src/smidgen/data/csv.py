@@ -14,7 +14,7 @@ from typing import TextIO
 from smidgen.core.errors import DataError
 from smidgen.data.columns import header
 from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
-from smidgen.data.source import Content, Origin, Record, Rows
+from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_CHARS = 256 << 10
@@ -29,7 +29,7 @@ _FOREIGN = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Dialect:
+class _CsvFormat:
     delimiter: str
     quoting: int
     hint: bool
@@ -39,7 +39,7 @@ class _Dialect:
 class _Feed:
     """Hands lines to the CSV parser and keeps count, so that no record can grow without end."""
 
-    def __init__(self, stream: TextIO, origin: Origin, names: list[str]) -> None:
+    def __init__(self, stream: TextIO, origin: SourceFile, names: list[str]) -> None:
         self._stream, self._origin, self._names = stream, origin, names
         self._most = 4 * origin.limits.cell
         self._taken: list[str] = []
@@ -86,17 +86,17 @@ class _Feed:
             line = self._stream.readline(self._most)
 
 
-class Csv:
+class CsvSource:
     """Comma-separated values and their kin."""
 
     name = "csv"
     suffixes = (".csv", ".tsv", ".tab", ".txt")
 
-    def recognises(self, origin: Origin) -> bool:
+    def recognises(self, origin: SourceFile) -> bool:
         """Whether it is text in which some delimiter gives more than one column."""
         return _foreign(origin.head) is None and bool(_columns_by_delimiter(_decoded_head(origin)))
 
-    def open(self, origin: Origin) -> Content:
+    def open(self, origin: SourceFile) -> SourceContent:
         """Find encoding, delimiter, quoting and header."""
         kind = _foreign(origin.head)
         if kind:
@@ -122,7 +122,7 @@ class Csv:
                 yield from _records(stream, dialect, origin, encoding, columns)
 
         facts = {"encoding": encoding.name, "delimiter": dialect.delimiter, "quoting": str(dialect.quoting)}
-        return Content(columns, facts, records)
+        return SourceContent(columns, facts, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write with the delimiter that was read; in UTF-8 unless the file was UTF-16 or carried a mark."""
@@ -137,7 +137,7 @@ class Csv:
         return count
 
 
-def _parsed(feed: _Feed, dialect: _Dialect, origin: Origin, encoding: Encoding, names: list[str]) -> Iterator[list[str] | DataError]:
+def _parsed(feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str]) -> Iterator[list[str] | DataError]:
     """Records as lists of cells, the header first; blank lines left out. A record that cannot be read is an error in its place. `names` may
     be filled by the caller after the header."""
     # The module's own limit is only ever raised: the feed is what bounds a cell.
@@ -168,7 +168,7 @@ def _parsed(feed: _Feed, dialect: _Dialect, origin: Origin, encoding: Encoding, 
         row += 1
 
 
-def _records(stream: TextIO, dialect: _Dialect, origin: Origin, encoding: Encoding, columns: tuple[str, ...]) -> Rows:
+def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, columns: tuple[str, ...]) -> Rows:
     names = list(columns)
     parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names)
     next(parsed)
@@ -182,7 +182,7 @@ def _records(stream: TextIO, dialect: _Dialect, origin: Origin, encoding: Encodi
             yield row, dict(zip(columns, cells, strict=False))
 
 
-def _ragged(cells: list[str], width: int, dialect: _Dialect, origin: Origin, row: int) -> DataError:
+def _ragged(cells: list[str], width: int, dialect: _CsvFormat, origin: SourceFile, row: int) -> DataError:
     value = dialect.delimiter.join(cells)
     if width == 1:
         return origin.error(
@@ -200,7 +200,7 @@ def _ragged(cells: list[str], width: int, dialect: _Dialect, origin: Origin, row
     )
 
 
-def _fault(cells: list[str], names: list[str], origin: Origin, encoding: Encoding, row: int) -> DataError | None:
+def _fault(cells: list[str], names: list[str], origin: SourceFile, encoding: Encoding, row: int) -> DataError | None:
     for place, cell in enumerate(cells):
         column = names[place] if place < len(names) else None
         if ESCAPED.search(cell):
@@ -218,7 +218,7 @@ def _fault(cells: list[str], names: list[str], origin: Origin, encoding: Encodin
     return None
 
 
-def _malformed(message: str, origin: Origin, row: int) -> DataError:
+def _malformed(message: str, origin: SourceFile, row: int) -> DataError:
     if "unexpected end" in message:
         what, todo = "a quote that opens in this row is never closed", "Close it, or double it if it is part of the text."
     elif "expected after" in message:
@@ -245,24 +245,24 @@ def _foreign(head: bytes) -> str | None:
     return "binary" if control > max(8, 0.05 * len(head)) else None
 
 
-def _decoded_head(origin: Origin) -> str:
+def _decoded_head(origin: SourceFile) -> str:
     for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if origin.head.startswith(mark):
             return origin.head[: len(origin.head) // 2 * 2].decode(name, errors="ignore")
     return origin.head.decode("utf-8-sig", errors="replace")
 
 
-def _dialect(sample: str, suffix: str) -> _Dialect:
+def _dialect(sample: str, suffix: str) -> _CsvFormat:
     hint = _EXCEL_HINT.match(sample)
     if hint:
-        return _Dialect(hint[1], csv.QUOTE_MINIMAL, True)
+        return _CsvFormat(hint[1], csv.QUOTE_MINIMAL, True)
     scores = _columns_by_delimiter(sample)
     if suffix in (".tsv", ".tab") and "\t" in scores:
         scores["\t"] += 1
     # The first of equals wins: a comma before a semicolon before a tab before a bar.
     delimiter = max(scores, key=lambda key: scores[key]) if scores else ("\t" if suffix in (".tsv", ".tab") else ",")
     quoting = csv.QUOTE_NONE if delimiter == "\t" and not _quotes_quote(sample) else csv.QUOTE_MINIMAL
-    return _Dialect(delimiter, quoting, False)
+    return _CsvFormat(delimiter, quoting, False)
 
 
 def _columns_by_delimiter(sample: str) -> dict[str, float]:
@@ -304,4 +304,4 @@ def _quotes_quote(sample: str) -> bool:
     return len(widths) == 1
 
 
-part = Csv()
+part = CsvSource()

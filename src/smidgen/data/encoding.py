@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from smidgen.core.errors import DataError
-from smidgen.data.source import Origin
+from smidgen.data.source import SourceFile
 
 ESCAPED = re.compile("[\ud800-\udfff]")
 """A byte that is not UTF-8 (decoded with `surrogateescape`), or half a character from a JSON escape."""
@@ -56,7 +56,7 @@ class Encoding:
     mixed: bool = False
 
 
-def find_encoding(origin: Origin) -> Encoding:
+def find_encoding(origin: SourceFile) -> Encoding:
     """The encoding of a text file; reads all of it once, because the first odd byte may lie in its last row."""
     if origin.encoding:
         try:
@@ -84,7 +84,7 @@ def find_encoding(origin: Origin) -> Encoding:
 
 
 @contextmanager
-def open_text(origin: Origin, encoding: Encoding) -> Iterator[TextIO]:
+def open_text(origin: SourceFile, encoding: Encoding) -> Iterator[TextIO]:
     """The file as text, line ends untouched. Bytes that are not of the encoding arrive as lone surrogates: their row can be named."""
     wide = encoding.name.startswith(("utf-16", "utf-32", "utf_16", "utf_32"))
     errors = "surrogatepass" if wide else "surrogateescape"
@@ -92,7 +92,7 @@ def open_text(origin: Origin, encoding: Encoding) -> Iterator[TextIO]:
         yield stream
 
 
-def undecodable(origin: Origin, encoding: Encoding, row: int, column: str | None, value: str) -> DataError:
+def undecodable(origin: SourceFile, encoding: Encoding, row: int, column: str | None, value: str) -> DataError:
     """The error for a row whose bytes are not in the file's encoding."""
     readable = ESCAPED.sub("\N{REPLACEMENT CHARACTER}", value)
     return origin.error(

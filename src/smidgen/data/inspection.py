@@ -1,15 +1,162 @@
-"""Puts the findings about a survey together. Each kind of finding is a file in `findings/`."""
+"""Inspect the rows of a data file: what is looked at, what is found, and how the findings are put together.
+
+Each kind of finding is a part: a file in `findings/` whose `part` is a function from a survey to the findings of its kind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
-from smidgen.core.errors import MissingExtra
-from smidgen.data.finding import Finding
-from smidgen.data.survey import Survey
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import DataError, MissingExtra
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.rows import Row, joined
 from smidgen.parts import registry
+from smidgen.text import near_duplicates
+
+# What a check finds: one shape for every kind of finding.
+
+Severity: TypeAlias = Literal["error", "warning", "note"]
+"""`error`: no model can be built from these rows. `warning`: the model or its measured quality suffers. `note`: worth knowing."""
+
+EXAMPLES = 20
+"""Most row numbers and details that a finding lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFinding:
+    """One finding.
+
+    Attributes:
+        kind: its name (`duplicates`), which is that of the file that finds it, and where needed what of it (`duplicates.near`).
+        severity: how much it matters.
+        count: how many rows (or labels, for findings about labels) it concerns; 0 where nothing was wrong.
+        text: what was found, one sentence without a full stop.
+        todo: what to do, one sentence; empty for a plain fact.
+        rows: numbers of rows that show it, the most telling first.
+        details: more of it, JSON-ready.
+    """
+
+    kind: str
+    severity: Severity
+    count: int
+    text: str
+    todo: str = ""
+    rows: tuple[int, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """As it stands in `check --json`."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "count": self.count,
+            "text": self.text,
+            "todo": self.todo,
+            "rows": list(self.rows),
+            "details": dict(self.details),
+        }
+
+
+def verb(number: int, plural: str) -> str:
+    """A regular verb as it stands after a number of things: `holds` after 1 row, `hold` after 2."""
+    return f"{plural}s" if number == 1 else plural
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 row`, `1,204 rows`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+# The rows under inspection, and what several findings need of them, each worked out once.
+
+Embed: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
+"""n texts to (n, width) vectors."""
+
+NEAR_ROWS = 200_000
+MODEL_ROWS = 50_000
+"""Most rows among which near-duplicates, and wrong labels, are looked for; of more rows those whose text hashes lowest."""
+
+
+@dataclass
+class Survey:
+    """What a check looks at.
+
+    Attributes:
+        rows: the rows that could be read, output parsed by the task.
+        unusable: the rows that could not, with the reason.
+        test: rows of the test file, where one was given.
+        embed: makes vectors of texts, where a base is at hand; findings do without.
+        unknown: labels that mean "none of these". Texts under them have nothing in common, so their labels cannot be doubted.
+        progress: told of the slow parts.
+        agreement: share of the labels that the judges of labels would give too, once they have looked.
+        proposals: likely wrong labels, once `findings.mislabels` has looked for them.
+    """
+
+    rows: Sequence[Row]
+    unusable: Sequence[DataError] = ()
+    test: Sequence[Row] = ()
+    embed: Embed | None = None
+    unknown: frozenset[str] = frozenset()
+    progress: Progress = field(default_factory=Silent)
+    agreement: float | None = field(default=None, repr=False)
+    proposals: list[Any] | None = field(default=None, repr=False)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The input of each row as one string."""
+        return [joined(row.input) for row in self.rows]
+
+    @cached_property
+    def folded(self) -> list[str]:
+        """The texts without case, punctuation and spacing."""
+        return [near_duplicates.fold_text(text) for text in self.texts]
+
+    @cached_property
+    def labels(self) -> list[tuple[str, ...]] | None:
+        """The labels of each row; None where the outputs are not labels (spans, fields, written texts)."""
+        found: list[tuple[str, ...]] = []
+        for row in self.rows:
+            if isinstance(row.output, str):
+                found.append((row.output,))
+            elif isinstance(row.output, (list, tuple)) and all(isinstance(one, str) for one in row.output):
+                found.append(tuple(sorted(row.output)))
+            else:
+                return None
+        free_text = len(found) >= 20 and len(set(found)) > 0.9 * len(found) and len(set(found)) > 50
+        return None if free_text else found
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How many rows have each label; empty where outputs are not labels."""
+        return Counter(label for labels in self.labels or () for label in labels)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether outputs are labels, one a row."""
+        return self.labels is not None and all(len(labels) == 1 for labels in self.labels)
+
+    def sample(self, most: int) -> list[int]:
+        """Places of at most `most` rows: all of them, or those whose text hashes lowest, which does not depend on their order."""
+        if len(self.rows) <= most:
+            return list(range(len(self.rows)))
+        keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in self.folded]
+        return sorted(sorted(range(len(keys)), key=lambda place: (keys[place], place))[:most])
+
+    @cached_property
+    def near_pairs(self) -> list[tuple[int, int, float]]:
+        """Near-duplicate pairs of places among the sampled rows, with their similarity; texts that fold to the same are not among them."""
+        places = list({self.folded[place]: place for place in reversed(self.sample(NEAR_ROWS))}.values())
+        found = near_duplicates.near_pairs([self.folded[place] for place in places])
+        return [(places[one], places[other], similarity) for one, other, similarity in found]
+
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
@@ -26,7 +173,7 @@ class Inspection:
     """
 
     rows: int
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -35,7 +182,7 @@ class Inspection:
         """Whether a model can be built from these rows: no finding is an error."""
         return all(finding.severity != "error" for finding in self.findings)
 
-    def of(self, kind: str) -> Finding | None:
+    def of(self, kind: str) -> DataFinding | None:
         """The finding of a kind, where there is one."""
         return next((finding for finding in self.findings if finding.kind == kind), None)
 
@@ -52,7 +199,7 @@ class Inspection:
 
 def inspect(survey: Survey, facts: Mapping[str, Any] | None = None) -> Inspection:
     """Look for every kind of finding. A kind whose package is not installed is listed as skipped, with the line that installs it."""
-    found: list[Finding] = []
+    found: list[DataFinding] = []
     skipped = {}
     for name in registry.names("data.findings"):
         try:

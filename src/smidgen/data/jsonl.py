@@ -12,20 +12,20 @@ from typing import Any, TextIO
 from smidgen.core.errors import DataError
 from smidgen.core.printable import printable_json, whole
 from smidgen.data.encoding import ESCAPED, Encoding, find_encoding, open_text, undecodable
-from smidgen.data.source import Content, Origin, Record, Rows
+from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 _LOOK = 1000
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*[{\]]")
 _START = re.compile(rb"(?:\xef\xbb\xbf)?\s*([\[{])")
 
 
-class Jsonl:
+class JsonlSource:
     """JSON lines, or one JSON array."""
 
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json")
 
-    def recognises(self, origin: Origin) -> bool:
+    def recognises(self, origin: SourceFile) -> bool:
         """Whether the first line is a JSON object, or the file starts as an array of objects."""
         start = _START.match(origin.head)
         if not start:
@@ -40,7 +40,7 @@ class Jsonl:
             return origin.suffix in self.suffixes
         return True
 
-    def open(self, origin: Origin) -> Content:
+    def open(self, origin: SourceFile) -> SourceContent:
         """Find the columns: the keys of the first thousand rows, in order of appearance."""
         encoding = find_encoding(origin)
         start = _START.match(origin.head)
@@ -53,7 +53,7 @@ class Jsonl:
         columns: dict[str, None] = {}
         for _, record in islice(records(), _LOOK):
             columns.update({} if isinstance(record, DataError) else dict.fromkeys(record))
-        return Content(tuple(columns), {"encoding": encoding.name, "layout": "array" if array else "lines"}, records)
+        return SourceContent(tuple(columns), {"encoding": encoding.name, "layout": "array" if array else "lines"}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one object a line, or one array if that is what was read; always UTF-8."""
@@ -68,7 +68,7 @@ class Jsonl:
         return count
 
 
-def _lines(stream: TextIO, origin: Origin, encoding: Encoding) -> Rows:
+def _lines(stream: TextIO, origin: SourceFile, encoding: Encoding) -> Rows:
     most = 4 * origin.limits.cell
     row = 0
     while True:
@@ -89,7 +89,7 @@ def _lines(stream: TextIO, origin: Origin, encoding: Encoding) -> Rows:
             line = stream.readline(most + 1)
 
 
-def _line(line: str, most: int, origin: Origin, encoding: Encoding, row: int) -> Record:
+def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int) -> Record:
     if len(line) > most:
         raise origin.error(
             f"the line holds more than {most:,} characters",
@@ -102,7 +102,7 @@ def _line(line: str, most: int, origin: Origin, encoding: Encoding, row: int) ->
     return _object(_loaded(line, origin, row), origin, row)
 
 
-def _array(stream: TextIO, origin: Origin) -> Rows:
+def _array(stream: TextIO, origin: SourceFile) -> Rows:
     text = stream.read(origin.limits.array + 1)
     if len(text) > origin.limits.array:
         raise origin.error(
@@ -120,7 +120,7 @@ def _array(stream: TextIO, origin: Origin) -> Rows:
             yield row, error
 
 
-def _loaded(text: str, origin: Origin, row: int | None) -> Any:
+def _loaded(text: str, origin: SourceFile, row: int | None) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -132,7 +132,7 @@ def _loaded(text: str, origin: Origin, row: int | None) -> Any:
         ) from error
 
 
-def _object(value: Any, origin: Origin, row: int) -> Record:
+def _object(value: Any, origin: SourceFile, row: int) -> Record:
     if not isinstance(value, dict):
         raise origin.error(
             "the row is not an object",
@@ -166,4 +166,4 @@ def _deeper(value: dict[str, Any] | list[Any], most: int) -> bool:
     return True
 
 
-part = Jsonl()
+part = JsonlSource()

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any
 from smidgen.core.errors import DataError
 from smidgen.data import reader_process
 from smidgen.data.columns import header
-from smidgen.data.source import Content, Origin, Record, Rows
+from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 if TYPE_CHECKING:
     import polars
 
+
 _SLICE = 20_000
 
 
-class Parquet:
+class ParquetSource:
     """Apache Parquet."""
 
     name = "parquet"
     suffixes = (".parquet", ".pq")
 
-    def recognises(self, origin: Origin) -> bool:
+    def recognises(self, origin: SourceFile) -> bool:
         """Whether it starts with Parquet's magic bytes."""
         return origin.head.startswith(b"PAR1")
 
-    def open(self, origin: Origin) -> Content:
+    def open(self, origin: SourceFile) -> SourceContent:
         """Read the schema."""
         import polars
 
@@ -55,7 +56,7 @@ class Parquet:
                 if len(rows) < _SLICE:
                     return
 
-        return Content(columns, {}, records)
+        return SourceContent(columns, {}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one Parquet file. All of it is held in memory once."""
@@ -79,16 +80,16 @@ def _rows(frame: polars.DataFrame) -> list[tuple[Any, ...]]:
         return frame.with_columns(dates.cast(polars.String, strict=False)).rows()
 
 
-def _too_long(record: dict[str, Any], origin: Origin, row: int) -> DataError | None:
+def _too_long(record: dict[str, Any], origin: SourceFile, row: int) -> DataError | None:
     for column, cell in record.items():
         if isinstance(cell, (str, bytes)) and len(cell) > origin.limits.cell:
             return origin.too_long(len(cell), str(cell[:80]), row, column)
     return None
 
 
-def _broken(origin: Origin, error: BaseException) -> DataError:
+def _broken(origin: SourceFile, error: BaseException) -> DataError:
     said = str(error).splitlines() or [type(error).__name__]
     return origin.error("the Parquet file cannot be read", value=said[0], todo="Write it again; it may be cut short.")
 
 
-part = Parquet()
+part = ParquetSource()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smidgen.core.printable import whole
-from smidgen.data.source import Origin
+from smidgen.data.source import SourceFile
 from smidgen.machine.memory import total_mb
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WORKBOOK, _PARQUET = "workbook", "parquet"
 _NO_ROWS, _UNREADABLE, _NO_SHEET = "no rows", "unreadable", "no sheet"
 
 
-def workbook(origin: Origin) -> tuple[str, polars.DataFrame]:
+def workbook(origin: SourceFile) -> tuple[str, polars.DataFrame]:
     """The name of the worksheet and its cells as texts: the one that is named, or the first that is not empty.
 
     Raises DataError for a workbook that cannot be read, or not within the limits.
@@ -52,7 +52,7 @@ def workbook(origin: Origin) -> tuple[str, polars.DataFrame]:
         return told["sheet"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
 
 
-def try_parquet(origin: Origin) -> None:
+def try_parquet(origin: SourceFile) -> None:
     """Read a Parquet file from its start to its end once, and keep nothing of it. Raises DataError where that cannot be done."""
     again = "Write it again; it may be cut short or damaged."
     told = _told(origin, {"kind": _PARQUET}, "the Parquet file", again)
@@ -60,7 +60,7 @@ def try_parquet(origin: Origin) -> None:
         raise origin.error("the Parquet file cannot be read", value=told["said"], todo=again)
 
 
-def _told(origin: Origin, asked: dict[str, Any], what: str, todo: str) -> dict[str, Any]:
+def _told(origin: SourceFile, asked: dict[str, Any], what: str, todo: str) -> dict[str, Any]:
     """What the child says. Raises DataError where it did not come to say anything."""
     memory = max(_LEAST_MEMORY, min(origin.limits.memory, int((total_mb() or origin.limits.memory / 1e6) * 1e6)))
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}

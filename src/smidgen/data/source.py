@@ -1,4 +1,4 @@
-"""What a data source is: a file that turns one file format into records, and back."""
+"""What a data source is: a part that reads one file format into records, and writes them back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows: TypeAlias = Iterator[tuple[int, Record | DataError]]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ReadLimits:
     """How much a data file may ask of memory.
 
     Attributes:
@@ -43,7 +43,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SourceFile:
     """A file to be read.
 
     Attributes:
@@ -58,7 +58,7 @@ class Origin:
     path: Path
     name: str
     head: bytes
-    limits: Limits = field(default_factory=Limits)
+    limits: ReadLimits = field(default_factory=ReadLimits)
     encoding: str | None = None
     sheet: str | None = None
 
@@ -83,7 +83,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class SourceContent:
     """What a source found in a file.
 
     Attributes:
@@ -98,17 +98,17 @@ class Content:
 
 
 @runtime_checkable
-class Source(Protocol):
+class DataSource(Protocol):
     """A file format. `suffixes` are the ends of names that suggest it."""
 
     name: str
     suffixes: tuple[str, ...]
 
-    def recognises(self, origin: Origin) -> bool:
+    def recognises(self, origin: SourceFile) -> bool:
         """Whether the first bytes (not the name) say that the file is of this format."""
         ...
 
-    def open(self, origin: Origin) -> Content:
+    def open(self, origin: SourceFile) -> SourceContent:
         """Find the columns. Raises DataError for a file that cannot be read, here or while its records are read. One row that cannot be
         read is no reason to raise: it is an error among the records."""
         ...

@@ -13,7 +13,7 @@ from smidgen.core.errors import DataError
 from smidgen.core.printable import whole
 from smidgen.data import reader_process
 from smidgen.data.columns import header
-from smidgen.data.source import Content, Origin, Record, Rows
+from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
 _CHUNK = 1 << 20
 _CELL = 32_767
@@ -23,13 +23,13 @@ _NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")
 """What the name of a worksheet may not hold; other programs write it all the same."""
 
 
-class Xlsx:
+class XlsxSource:
     """Excel workbooks. A worksheet is held in memory as a table of texts; Excel itself ends at 1,048,576 rows."""
 
     name = "xlsx"
     suffixes = (".xlsx", ".xlsm")
 
-    def recognises(self, origin: Origin) -> bool:
+    def recognises(self, origin: SourceFile) -> bool:
         """Whether it is a zip archive that holds a workbook."""
         if not origin.head.startswith(b"PK\x03\x04"):
             return False
@@ -39,7 +39,7 @@ class Xlsx:
         except (zipfile.BadZipFile, OSError):
             return origin.suffix in self.suffixes
 
-    def open(self, origin: Origin) -> Content:
+    def open(self, origin: SourceFile) -> SourceContent:
         """Bound what it unpacks to, choose the worksheet and read it, in a process of its own."""
         _bound(origin)
         sheet, frame = reader_process.workbook(origin)
@@ -65,7 +65,7 @@ class Xlsx:
                     continue
                 yield number, dict(zip(columns, cells, strict=False))
 
-        return Content(columns, {"sheet": sheet}, records)
+        return SourceContent(columns, {"sheet": sheet}, records)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one worksheet, every cell as text, so that no cell can become a formula; a float as a number."""
@@ -90,7 +90,7 @@ class Xlsx:
         return count
 
 
-def _bound(origin: Origin) -> None:
+def _bound(origin: SourceFile) -> None:
     """Unpack every member once, counting: the sizes that a zip archive states may lie. Raises DataError past the bound."""
     total = 0
     try:
@@ -111,4 +111,4 @@ def _bound(origin: Origin) -> None:
         raise origin.error("the workbook is damaged", value=str(error), todo="Save it again as XLSX or CSV.") from error
 
 
-part = Xlsx()
+part = XlsxSource()

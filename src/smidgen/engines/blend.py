@@ -1,5 +1,7 @@
-"""Runs several models of one folder and blends what they compute: an encoder with a static student beside it costs hardly more than the
-encoder alone, and the two err on different texts."""
+"""Runs several models of one folder and blends what they compute.
+
+An encoder with a static student beside it costs hardly more than the encoder alone, and the two err on different texts.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw, Runner
 from smidgen.core.rows import Text
 from smidgen.parts import registry
-from smidgen.stats.blending import blend
+from smidgen.stats.calibration import blend_probabilities
 
 _MOST_MEMBERS = 8
 
 
-class Blend:
+class BlendEngine:
     """The engine. Options:
 
     members: a list of `{"engine", "options", "weight", "temperature"}`; all read their files from the same folder, and have the
@@ -64,8 +66,8 @@ class BlendRunner:
             raise EngineError("the members of the blend have different outputs", value=sorted(shapes), todo="Build the bundle again.")
         if not texts:
             return raws[0]
-        logits = blend([raw["logits"] for raw in raws], self._weights, self._temperatures)
+        logits = blend_probabilities([raw["logits"] for raw in raws], self._weights, self._temperatures)
         return {**raws[0], "logits": logits.astype(np.float32)}
 
 
-part = Blend()
+part = BlendEngine()

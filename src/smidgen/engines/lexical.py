@@ -14,16 +14,15 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.tensors import Tensors
-from smidgen.machine.blas import one_thread
-from smidgen.stats import tagging
-from smidgen.stats.chains import Chain
-from smidgen.stats.tag_reader import LONGEST
-from smidgen.stats.word_features import features
+from smidgen.machine.blas_threads import one_thread
+from smidgen.text import tagging
+from smidgen.text.tagging import MOST_CHARACTERS, TagChain
+from smidgen.text.word_features import features
 
 _AGAIN = "Build or copy the bundle again."
 
 
-class Lexical:
+class LexicalEngine:
     """The engine. `features.json` holds `features`, in the order of the rows of `weight`, `names` with the numbers of their kinds, and
     `level`, what a word is; `lexical.safetensors` holds `weight` (features, tags) and `transitions` (tags, tags). No options."""
 
@@ -43,7 +42,7 @@ class Lexical:
         tensors = Tensors(folder / "lexical.safetensors")
         transitions = tensors.get("transitions", None, None)
         try:
-            chain = Chain(transitions)
+            chain = TagChain(transitions)
         except ValueError as error:
             raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
         return LexicalRunner(index, names, level, tensors.get("weight", len(index), len(transitions)), chain)
@@ -52,13 +51,15 @@ class Lexical:
 class LexicalRunner:
     """A loaded baseline."""
 
-    def __init__(self, index: Mapping[str, int], names: Mapping[str, int], level: str, weight: NDArray[np.float32], chain: Chain) -> None:
+    def __init__(
+        self, index: Mapping[str, int], names: Mapping[str, int], level: str, weight: NDArray[np.float32], chain: TagChain
+    ) -> None:
         self._index, self._names, self._level, self._weight, self._chain = index, names, level, weight, chain
 
     def run(self, texts: Sequence[Text]) -> Raw:
         """`spans`, as the engine `tagger` gives them."""
         with one_thread():
-            return {"spans": [self._found(joined(text)[:LONGEST]) for text in texts]}
+            return {"spans": [self._found(joined(text)[:MOST_CHARACTERS]) for text in texts]}
 
     def _found(self, text: str) -> list[list[float]]:
         units = tagging.units(text, self._level)
@@ -70,4 +71,4 @@ class LexicalRunner:
         return [[units[a][0], units[b][1], kind, round(chance, 6)] for a, b, kind, chance in self._chain.spans(sums)]
 
 
-part = Lexical()
+part = LexicalEngine()

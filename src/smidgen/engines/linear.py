@@ -20,7 +20,7 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.tensors import Tensors
-from smidgen.machine.blas import one_thread
+from smidgen.machine.blas_threads import one_thread
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
 _SPACES = re.compile(r"\s\s+")
@@ -29,7 +29,7 @@ _LONGEST_GRAM = 16
 _MOST_CHARACTERS = 10_000_000
 
 
-class Linear:
+class LinearEngine:
     """The engine. `terms.json` holds two lists, `words` and `letters`, of the n-grams in the order of the columns.
 
     `linear.safetensors` holds `words.idf`, `letters.idf`, `weight` (outputs, words + letters), f32 or f16, and `bias` (outputs,).
@@ -59,8 +59,8 @@ class Linear:
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST_CHARACTERS:
             raise EngineError("the engine's option 'max_characters' cannot be", value=most, todo=_AGAIN)
         kinds = (
-            _Kind(words, tensors.get("words.idf", len(words)), 0, lambda text: words_of(text, *word_grams)),
-            _Kind(letters, tensors.get("letters.idf", len(letters)), len(words), lambda text: letters_of(text, *letter_grams)),
+            _Vectorizer(words, tensors.get("words.idf", len(words)), 0, lambda text: words_of(text, *word_grams)),
+            _Vectorizer(letters, tensors.get("letters.idf", len(letters)), len(words), lambda text: letters_of(text, *letter_grams)),
         )
         return LinearRunner(kinds, rows, bias, most)
 
@@ -75,7 +75,7 @@ def _grams(options: Mapping[str, Any], name: str, otherwise: tuple[int, int]) ->
     return pair[0], pair[1]
 
 
-class _Kind:
+class _Vectorizer:
     """One vectorizer: its n-grams, and where their rows begin in the weights."""
 
     def __init__(self, terms: Sequence[str], idf: NDArray[Any], start: int, grams: Callable[[str], list[str]]) -> None:
@@ -94,7 +94,7 @@ class _Kind:
 class LinearRunner:
     """A loaded classifier."""
 
-    def __init__(self, kinds: Sequence[_Kind], rows: NDArray[Any], bias: NDArray[np.float32], most: int) -> None:
+    def __init__(self, kinds: Sequence[_Vectorizer], rows: NDArray[Any], bias: NDArray[np.float32], most: int) -> None:
         self._kinds, self._rows, self._bias, self._most = kinds, rows, bias, most
 
     def run(self, texts: Sequence[Text]) -> Raw:
@@ -127,4 +127,4 @@ def letters_of(text: str, least: int, most: int) -> list[str]:
     return grams
 
 
-part = Linear()
+part = LinearEngine()

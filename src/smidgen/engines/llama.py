@@ -16,14 +16,36 @@ from smidgen.core.errors import EngineError, RequestError, SmidgenError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text
 from smidgen.engines import llama_chat
-from smidgen.engines.llama_adapters import Adapters, files_of
-from smidgen.engines.llama_options import HELD, Options, inside, read
-from smidgen.engines.llama_pieces import Piece, Pieces, piece
-from smidgen.engines.llama_process import Mailbox, Process
-from smidgen.engines.llama_prompt import Prompt
-from smidgen.engines.llama_schema import TOKENS, Schemas, compact
-from smidgen.engines.llama_wire import Message
-from smidgen.engines.llama_written import Written
+from smidgen.engines.llama_chat import TOKENS, LlamaPrompt, TriedSchemas, compact
+from smidgen.engines.llama_options import HELD, LlamaOptions, LoadedAdapters, files_of, inside, read
+from smidgen.engines.llama_process import LlamaProcess, Mailbox
+from smidgen.engines.llama_protocol import Message, Piece, Pieces, piece
+from smidgen.text.repetition import without_repetition
+
+# One text of many that are written at once.
+
+
+class WrittenText:
+    """What has been written for one text, behind the beginning that was given."""
+
+    def __init__(self, begun: str = "") -> None:
+        self.begun = begun
+        self.text: list[str] = []
+        self.chances: list[float] = []
+        self.count, self.finished = 0, 0.0
+
+    def add(self, written: Piece) -> None:
+        """Take a piece."""
+        self.text.append(written.text)
+        self.chances += [token.probability for token in written.tokens]
+        self.count += written.count
+        self.finished = float(written.finish == "stop")
+
+    def whole(self) -> str:
+        """The text; of one that was cut without what it said over and over in the end."""
+        text = "".join(self.text)
+        return text if self.finished else without_repetition(text)
+
 
 MOST_LOGPROBS = 20
 MOST_STOPS = 16
@@ -32,7 +54,7 @@ MOST_LINES = 64
 """Prompts that a process keeps side by side, where it holds more adapters than it has slots."""
 
 
-class Llama:
+class LlamaEngine:
     """The engine. Its options are those of `llama_options.Options`."""
 
     name = "llama"
@@ -54,7 +76,7 @@ class Llama:
         asked = [read(options) for _, options in models]
         files = [files_of(folder, options.adapters) for (folder, _), options in zip(models, asked, strict=True)]
         held, slots = sum(map(len, files)), max(options.slots for options in asked)
-        process = Process(
+        process = LlamaProcess(
             {
                 "model": str(inside(models[0][0], asked[0].model)),
                 "adapters": [str(file) for named in files for file in named.values()],
@@ -67,7 +89,7 @@ class Llama:
         )
         first, runners = 0, []
         for (folder, _), options, named in zip(models, asked, files, strict=True):
-            runners.append(LlamaRunner(folder, options, process.shared(), Adapters(named, options.adapter, first, held)))
+            runners.append(LlamaRunner(folder, options, process.shared(), LoadedAdapters(named, options.adapter, first, held)))
             first += len(named)
         process.mailbox()  # loads: a damaged model is told now, not with the first request
         for runner in runners:
@@ -78,11 +100,11 @@ class Llama:
 class LlamaRunner:
     """A loaded decoder. Many threads may ask it at once, each for itself; what one asks on an errand ends when that is called off."""
 
-    def __init__(self, folder: Path, options: Options, process: Process, adapters: Adapters) -> None:
+    def __init__(self, folder: Path, options: LlamaOptions, process: LlamaProcess, adapters: LoadedAdapters) -> None:
         self.options = options
-        self._prompt = Prompt(folder, options.before, options.after, options.context)
+        self._prompt = LlamaPrompt(folder, options.before, options.after, options.context)
         self._adapters = adapters
-        self._schemas = Schemas(self._within)
+        self._schemas = TriedSchemas(self._within)
         self._process = process
         self._closed = False
 
@@ -108,16 +130,16 @@ class LlamaRunner:
         A text that the context cannot hold gets an empty text and zeros. Where the bundle has a schema, what is written fits it or was cut.
         Raises EngineError where the process dies.
         """
-        return self._written(texts, [Written() for _ in texts], {})
+        return self._written(texts, [WrittenText() for _ in texts], {})
 
     def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
         """What the model writes for each text, drawn by chance and not greedily; else as `run`. The same seed draws the same."""
-        return self._written(texts, [Written() for _ in texts], _drawn(temperature, 1.0, seed))
+        return self._written(texts, [WrittenText() for _ in texts], _drawn(temperature, 1.0, seed))
 
     def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
         """What the model adds, greedily, to the beginnings of its answers, behind which it may not end at once; as `run`, but of what is
         added alone. Where there is no room for more, nothing is, and `finished` is 0."""
-        rows = [Written(answer) for answer in begun]
+        rows = [WrittenText(answer) for answer in begun]
         self._written(texts, rows, self._no_end())
         return self._written(texts, rows, {})
 
@@ -125,7 +147,7 @@ class LlamaRunner:
         """A few tokens, none of which ends the text."""
         return {"ignore_eos": True, "logit_bias": [[number, False] for number in self.options.stop], "n_predict": _NO_END}
 
-    def _written(self, texts: Sequence[Text], rows: Sequence[Written], more: Mapping[str, Any]) -> Raw:
+    def _written(self, texts: Sequence[Text], rows: Sequence[WrittenText], more: Mapping[str, Any]) -> Raw:
         if texts:
             mailbox = self._mailbox()
             try:
@@ -140,8 +162,8 @@ class LlamaRunner:
             "finished": _floats([row.finished for row in rows]),
         }
 
-    def _fill(self, texts: Sequence[Text], rows: Sequence[Written], mailbox: Mailbox, more: Mapping[str, Any]) -> None:
-        asked: dict[int, Written] = {}
+    def _fill(self, texts: Sequence[Text], rows: Sequence[WrittenText], mailbox: Mailbox, more: Mapping[str, Any]) -> None:
+        asked: dict[int, WrittenText] = {}
         waiting = iter(zip(texts, rows, strict=True))
         left = True
         while left or asked:
@@ -383,4 +405,4 @@ def _floats(values: Sequence[float]) -> NDArray[np.float32]:
     return np.asarray(values, np.float32).reshape(len(values))
 
 
-part = Llama()
+part = LlamaEngine()

@@ -1,20 +1,154 @@
-"""OpenAI's chat body as llama.cpp takes it: what is understood is passed on, what cannot be is refused, the rest is left out.
+"""A chat request as llama.cpp takes it: prompt, tools, schema, refused options.
 
-The conversation becomes a prompt by the template in the model's own file, which llama.cpp fills in. Where the template knows tools,
-llama.cpp also reads their calls out of what the model writes; else `llama_tools` does. It would take special tokens in a message for
-what they are: they are broken up here, so that no user can end their own message and begin the system's.
+What is understood is passed on, what cannot be is refused, the rest is left out. The conversation becomes a prompt by the template in the
+model's own file, which llama.cpp fills in. Special tokens inside a message are broken up here, so no user can end their own message and
+begin the system's.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import RequestError
-from smidgen.engines.llama_options import Options
-from smidgen.engines.llama_tools import Tools
-from smidgen.engines.llama_wire import Message
+from smidgen.core.rows import Text, joined
+from smidgen.engines.llama_options import LlamaOptions
+from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
+from smidgen.engines.tokenizer import load_tokenizer
+
+# Tool calls of a model whose own template has none: the tools are described in the system message, calls are read out of the text.
+#
+# Where a call is demanded (`tool_choice` is `required` or names a function) the text is held to the functions' schemas, so the call is
+# always well formed. Where it is left to the model (`auto`), a text that is a call is taken for one, and any other is an answer.
+
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+
+_SAY = """You can call these functions:
+{functions}
+To call one, answer with nothing but a JSON object: {{"name": the function's name, "arguments": {{...}}}}."""
+
+
+class PromptedTools:
+    """The functions of a request, and which of them may, must or must not be called."""
+
+    def __init__(self, tools: Any, choice: Any) -> None:
+        self._functions = _functions(tools)
+        choice = "auto" if choice is None else choice
+        if isinstance(choice, Mapping):
+            name = (choice.get("function") or {}).get("name") if isinstance(choice.get("function"), Mapping) else None
+            if name not in self._functions:
+                todo = f"Name one of: {', '.join(self._functions)}."
+                raise _refused("tool_choice names no function of the request", name, todo, "tool_choice")
+            self._functions, choice = {name: self._functions[name]}, "required"
+        if choice not in ("auto", "none", "required"):
+            raise _refused("tool_choice cannot be", choice, "Give none, auto, required, or a function.", "tool_choice")
+        self.demanded, self.offered = choice == "required", choice != "none"
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a call."""
+        calls = [
+            {
+                "type": "object",
+                "properties": {"name": {"const": name}, "arguments": function.get("parameters") or {"type": "object"}},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+            for name, function in self._functions.items()
+        ]
+        return calls[0] if len(calls) == 1 else {"anyOf": calls}
+
+    def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The conversation in plain texts: the functions in the system's message, earlier calls and their results as what was said."""
+        plain = [_plain(message) for message in messages]
+        if not self.offered:
+            return plain
+        functions = "\n".join(json.dumps(function, ensure_ascii=False) for function in self._functions.values())
+        say = _SAY.format(functions=functions)
+        if plain and plain[0].get("role") in ("system", "developer"):
+            return [{**plain[0], "content": f"{_message_text(plain[0].get('content'))}\n\n{say}"}, *plain[1:]]
+        return [{"role": "system", "content": say}, *plain]
+
+    def read(self, pieces: Pieces) -> Pieces:
+        """The pieces, with a text that is a call made into one. A text is held back while it may be a call."""
+        with contextlib.closing(pieces):
+            held: list[Piece] = []
+            text, maybe = "", self.offered
+            for piece in pieces:
+                if not maybe:
+                    yield piece
+                    continue
+                held.append(piece)
+                text += piece.text
+                maybe = text.lstrip()[:1] in ("", "{")
+                if maybe and piece.finish is not None:
+                    call = self._call(text) if piece.finish == "stop" else None
+                    if call is not None:
+                        yield Piece(count=sum(one.count for one in held), delta={"tool_calls": [call]})
+                        yield Piece(finish="tool_calls", usage=piece.usage)
+                        return
+                    maybe = False
+                if not maybe:
+                    yield from held
+
+    def _call(self, text: str) -> dict[str, Any] | None:
+        try:
+            made = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(made, dict) or made.get("name") not in self._functions or not isinstance(made.get("arguments"), dict):
+            return None
+        function = {"name": made["name"], "arguments": json.dumps(made["arguments"], ensure_ascii=False)}
+        return {"index": 0, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
+
+
+def _functions(tools: Any) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for tool in tools if isinstance(tools, list) else [tools]:
+        function = tool.get("function") if isinstance(tool, Mapping) and tool.get("type") == "function" else None
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(name, str) or not _NAME.fullmatch(name) or name in found:
+            todo = 'Give each as {"type": "function", "function": {"name": ..., "parameters": {...}}}, with a name of its own.'
+            raise _refused("a tool cannot be used", tool, todo, "tools")
+        found[name] = function
+    return found
+
+
+def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
+    if message.get("role") == "tool":
+        return {"role": "user", "content": f"The function's result: {_message_text(message.get('content'))}"}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        said = [_message_text(message.get("content")), *(_said(call) for call in calls)]
+        return {"role": message.get("role"), "content": "\n".join(line for line in said if line)}
+    return dict(message)
+
+
+def _said(call: Any) -> str:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping):
+        raise _refused("an earlier call of a tool cannot be read", call, "Send it as it was received.", "messages")
+    try:
+        arguments = json.loads(function.get("arguments") or "{}")
+    except (TypeError, ValueError) as error:
+        raise _refused("the arguments of an earlier call are no JSON", call, "Send them as they were received.", "messages") from error
+    return json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
+
+
+def _message_text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    return content if isinstance(content, str) else ""
+
+
+def _refused(what: str, value: object, todo: str, param: str) -> RequestError:
+    return RequestError(what, value=value, todo=todo, status=400, param=param)
+
 
 PASSED = (
     "messages",
@@ -40,7 +174,9 @@ BREAK = "\u2060"
 """A word joiner: seen by no one, and enough to make plain characters of a special token."""
 
 
-def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], knows_tools: bool) -> tuple[Message, Tools | None]:
+def request(
+    body: Mapping[str, Any], options: LlamaOptions, specials: Sequence[str], knows_tools: bool
+) -> tuple[Message, PromptedTools | None]:
     """The request for the model's process, and what reads calls of tools out of the answer, where llama.cpp does not.
 
     `knows_tools` says whether the model's template does. Raises RequestError for a body that cannot be answered.
@@ -55,7 +191,7 @@ def request(body: Mapping[str, Any], options: Options, specials: Sequence[str], 
     most = body.get("max_completion_tokens") or body.get("max_tokens") or options.max_tokens
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         raise _refused("max_tokens cannot be", most, "Give a whole number from 1.", "max_tokens")
-    tools = Tools(body["tools"], body.get("tool_choice")) if body.get("tools") and not knows_tools else None
+    tools = PromptedTools(body["tools"], body.get("tool_choice")) if body.get("tools") and not knows_tools else None
     if tools is not None:
         body = {**body, "messages": tools.messages(messages), "tools": None, "tool_choice": None, "parallel_tool_calls": None}
         if tools.demanded:
@@ -109,5 +245,113 @@ def _only_text(content: Any, where: str) -> None:
         raise _refused("this model reads text alone", where, "Send parts of the type text.", where)
 
 
-def _refused(what: str, value: object, todo: str, param: str) -> RequestError:
-    return RequestError(what, value=value, todo=todo, status=400, param=param)
+# JSON schemas: whether llama.cpp can hold a text to one.
+#
+# It passes over a schema that it cannot hold to (a reference to nowhere, a kind of field that it does not know), and writes as if there
+# were none. So each new schema is tried: behind a mark that nothing but the schema's grammar would write first.
+
+MARK = "#>"
+TOKENS = 4
+"""Enough to write the mark, however the model splits it."""
+_KEPT = 256
+_STEP = 1e-9
+
+
+class TriedSchemas:
+    """The schemas of one model that have been tried. `written` gives the first tokens that the model writes within a grammar."""
+
+    def __init__(self, written: Callable[[str], str]) -> None:
+        self._written = written
+        self._held: OrderedDict[str, bool] = OrderedDict()
+
+    def check(self, schema: Mapping[str, Any]) -> None:
+        """Raise RequestError for a schema that a text cannot be held to, ValueError for one that JSON cannot say."""
+        line = packed(dict(schema)).decode("ascii").strip()
+        held = self._held.get(line)
+        if held is None:
+            held = self._written(grammar(line)).startswith(MARK)
+            self._held[line] = held
+            while len(self._held) > _KEPT:
+                self._held.popitem(last=False)
+        if not held:
+            raise RequestError(
+                "the answer cannot be held to this JSON schema",
+                value=line,
+                todo="Is each reference in it? Leave out what is rare: patterns, formats, conditions.",
+                status=400,
+                code="invalid_json_schema",
+                param="response_format",
+            )
+
+
+def grammar(schema: str) -> str:
+    """A grammar for the mark and what fits the schema, in the language of llguidance, which llama.cpp uses for schemas."""
+    return f'%llguidance {{}}\nstart: "{MARK}" value\nvalue: %json {schema}'
+
+
+def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with the one spelling of JSON that a model is taught: no blanks, so that there is one way to write a value; and numbers
+    with nine decimals at most, for a model that knows nothing better may write nothing but zeros to the end."""
+    return {**_bounded(schema), "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}}
+
+
+def _bounded(node: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = node.get("type")
+    made = dict(node)
+    if "number" in (kinds if isinstance(kinds, list) else [kinds]) and "enum" not in node:
+        made.setdefault("multipleOf", _STEP)
+    if "properties" in node:
+        made["properties"] = {name: _bounded(inner) for name, inner in node["properties"].items()}
+    if "items" in node:
+        made["items"] = _bounded(node["items"])
+    return made
+
+
+# Prompts of a single text: token ids before it, its own, and those after it.
+
+CHARACTERS_A_TOKEN = 100
+"""A text of more characters than this for each token of the context is not even tokenised: it cannot fit."""
+
+
+class LlamaPrompt:
+    """Token ids, the same in training and in serving. What looks like a special token in a text is plain characters."""
+
+    def __init__(self, folder: Path, before: Sequence[int], after: Sequence[int], context: int) -> None:
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._tokenizer.encode_special_tokens = True
+        self._before, self._after, self._context = list(before), list(after), context
+
+    @property
+    def specials(self) -> list[str]:
+        """The special tokens, as they are written."""
+        return [token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special]
+
+    def begun(self, answer: str) -> list[int]:
+        """The ids of the beginning of an answer, which follow those of the prompt."""
+        return [int(number) for number in self._tokenizer.encode(answer, add_special_tokens=False).ids]
+
+    def ids(self, text: Text) -> list[int]:
+        """The prompt. Raises RequestError where it leaves no room to write even one token, or has no token at all."""
+        plain = joined(text)
+        if len(plain) > self._context * CHARACTERS_A_TOKEN:
+            raise self._too_long(f"{len(plain)} characters")
+        found = [*self._before, *self._tokenizer.encode(plain, add_special_tokens=False).ids, *self._after]
+        if not found:
+            raise RequestError(
+                "there is nothing to write from", value=plain, todo="Send a text.", status=400, code="empty_prompt", param="prompt"
+            )
+        if len(found) >= self._context:
+            raise self._too_long(f"{len(found)} tokens")
+        return found
+
+    def _too_long(self, length: str) -> RequestError:
+        return RequestError(
+            "the text is too long for the model",
+            value=f"{length}; the model's context is {self._context} tokens, and what is written must fit too",
+            todo="Send a shorter text, or several.",
+            status=400,
+            code="context_length_exceeded",
+            param="prompt",
+        )

@@ -1,14 +1,15 @@
-"""What the llama engine needs to know of a bundle, read from the manifest's engine options."""
+"""Options of the llama engine, read from the manifest, and the LoRA adapters that they name."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from smidgen.core.errors import EngineError
+from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.settings import Settings, setting
 
 TokenId = Annotated[int, Field(ge=0)]
@@ -17,7 +18,7 @@ HELD = ("cache", "draft", "draft_after", "draft_most")
 _AGAIN = "Build or copy the bundle again."
 
 
-class Options(Settings):
+class LlamaOptions(Settings):
     """The engine's options. A name that it does not know is refused: it would be served otherwise than it was measured."""
 
     model: str = setting("model.gguf", "The weights, a file in the bundle's folder.")
@@ -41,14 +42,14 @@ class Options(Settings):
     adapter: str | None = setting(None, "The adapter that a request has where it names none; none: the model itself.")
 
 
-def read(given: Mapping[str, Any]) -> Options:
+def read(given: Mapping[str, Any]) -> LlamaOptions:
     """The options, checked. Raises EngineError that names the first one that cannot be."""
     try:
-        found = Options.model_validate(dict(given))
+        found = LlamaOptions.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        known = ", ".join(Options.model_fields)
+        known = ", ".join(LlamaOptions.model_fields)
         raise EngineError(f"the engine's option {where!r} cannot be", value=first["msg"], todo=f"It knows: {known}. {_AGAIN}") from error
     if found.adapter is not None and found.adapter not in found.adapters:
         raise EngineError("the engine's option 'adapter' names none of its adapters", value=found.adapter, todo=_AGAIN)
@@ -63,3 +64,43 @@ def inside(folder: Path, name: str) -> Path:
     if not file.is_file():
         raise EngineError("a file of the model is missing", value=name, todo=_AGAIN)
     return file
+
+
+# LoRA adapters: small GGUF files beside one model. A request chooses one.
+
+
+class LoadedAdapters:
+    """The adapters of one model among those that its process holds.
+
+    Args:
+        files: the model's own, by name.
+        usual: the one that a request has where it names none; None: the model itself.
+        first: how many the process holds of others, before these.
+        held: how many it holds in all.
+    """
+
+    def __init__(self, files: Mapping[str, Path], usual: str | None, first: int = 0, held: int | None = None) -> None:
+        self.names = list(files)
+        self._usual, self._first = usual, first
+        self._held = len(files) if held is None else held
+
+    def scales(self, name: str | None) -> list[dict[str, float]]:
+        """How much each adapter of the process counts in a request: the chosen one wholly, the others not at all.
+
+        Raises RequestError, with the names that there are, for a name that is none of them.
+        """
+        name = self._usual if name is None else name
+        if name is not None and name not in self.names:
+            close = difflib.get_close_matches(name, self.names, n=1)
+            meant = f"Did you mean {close[0]!r}? " if close else ""
+            there = f"Available: {', '.join(self.names)}." if self.names else "This model has none: leave it out."
+            raise RequestError(
+                "no adapter has this name", value=name, todo=meant + there, status=404, code="adapter_not_found", param="adapter"
+            )
+        chosen = self._first + self.names.index(name) if name is not None else None
+        return [{"id": number, "scale": float(number == chosen)} for number in range(self._held)]
+
+
+def files_of(folder: Path, named: Mapping[str, str]) -> dict[str, Path]:
+    """The files of a model's adapters, by name. Raises EngineError where one is missing, or lies outside the folder."""
+    return {name: inside(folder, file) for name, file in named.items()}

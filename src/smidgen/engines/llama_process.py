@@ -1,6 +1,6 @@
-"""The process that holds the model: started, watched, ended. If it dies, the requests it had fail, and the next one starts another.
+"""The process that holds the model: starts, watches and ends it. If it dies, its requests fail and the next request starts another.
 
-llama.cpp is C++: a fault in it ends its whole process. In one of its own, that costs the requests in flight and nothing else.
+llama.cpp is C++: a fault in it ends its whole process. In a process of its own, that costs only the requests in flight.
 """
 
 from __future__ import annotations
@@ -14,15 +14,50 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
-from smidgen.core import errand
+from smidgen.core import cancellation
 from smidgen.core.errors import EngineError
-from smidgen.engines import heap
-from smidgen.engines.llama_files import Files
-from smidgen.engines.llama_wire import Message, packed, receive
+from smidgen.engines.llama_protocol import Message, packed, receive
+from smidgen.machine import heap
+
+# Files that the process loads: whether they are still those that it loaded first.
+#
+# A bundle is verified when it is opened, and the process reads its files once more whenever it is started again. What was put in their
+# place meanwhile was verified by nobody, and is not what a certificate speaks of.
+
+_FileFacts = tuple[int, ...]
+
+
+class LoadedFiles:
+    """Weights and adapters, by their paths; what the system says of each as it was at the first look."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = tuple(paths)
+        self._first: dict[str, _FileFacts] | None = None
+
+    def check(self) -> None:
+        """The first time remember them. Later raise EngineError where one is another file, or was written to."""
+        found = {path: _facts(path) for path in self._paths}
+        if self._first is None:
+            self._first = found
+        for path in self._paths:
+            if found[path] != self._first[path]:
+                todo = "Restart the server: it opens what is there now."
+                raise EngineError("the bundle's files were changed since it was opened", value=path, todo=todo)
+
+
+def _facts(path: str) -> _FileFacts:
+    """Which file it is, its size, and when it was written; nothing where it cannot be looked at."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
 
 START_SECONDS = 180.0
 """How long loading may take: a model of some gigabytes from a slow disk."""
@@ -40,7 +75,7 @@ _LONGEST_SAID = 1000
 """Bytes of such a line that are read at once."""
 
 
-class Process:
+class LlamaProcess:
     """The process. `mailbox` starts it where it does not run. When this object is gone, so is the process.
 
     `facts` is what it said of the model when it had loaded it; `starts` how often it was started. Several may use it, each after a call of
@@ -49,10 +84,10 @@ class Process:
 
     def __init__(self, opening: Message, start_seconds: float = START_SECONDS, silent_seconds: float = SILENT_SECONDS) -> None:
         self._opening, self._start_seconds, self._silent_seconds = opening, start_seconds, silent_seconds
-        self._files = Files([opening["model"], *opening.get("adapters", ())])
+        self._files = LoadedFiles([opening["model"], *opening.get("adapters", ())])
         self._lock = threading.Lock()
-        self._child: Child | None = None
-        self._finalizer: weakref.finalize[..., Process] | None = None
+        self._child: ChildProcess | None = None
+        self._finalizer: weakref.finalize[..., LlamaProcess] | None = None
         self._closed = False
         self._users = 0
         self.starts = 0
@@ -74,9 +109,9 @@ class Process:
                 self._finalizer = weakref.finalize(self, self._child.end, "the model was closed")
             return Mailbox(self._child, self._silent_seconds)
 
-    def _started(self) -> Child:
+    def _started(self) -> ChildProcess:
         self._files.check()
-        child = Child(self._opening, self._start_seconds)
+        child = ChildProcess(self._opening, self._start_seconds)
         try:
             self._files.check()  # they may have been changed while it read them
         except EngineError:
@@ -84,7 +119,7 @@ class Process:
             raise
         return child
 
-    def shared(self) -> Process:
+    def shared(self) -> LlamaProcess:
         """The same, with one more who uses it and will close it."""
         with self._lock:
             self._users += 1
@@ -113,12 +148,12 @@ class Mailbox:
     """The requests of one caller, and their replies in the order in which they come. Used by one thread, and only for the errand that it is
     on: when that is called off, what waits for a reply waits no longer."""
 
-    def __init__(self, child: Child, silent_seconds: float) -> None:
+    def __init__(self, child: ChildProcess, silent_seconds: float) -> None:
         self._child, self._silent_seconds = child, silent_seconds
         self._box: SimpleQueue[Message] = SimpleQueue()
         self._open: set[int] = set()
         self._asked = time.monotonic()
-        self._errand = errand.current()
+        self._errand = cancellation.current_cancellation()
         if self._errand is not None:
             self._errand.listen(self._wake)
 
@@ -167,10 +202,10 @@ class Mailbox:
 
     def _still_wanted(self) -> None:
         if self._errand is not None and self._errand.off:
-            raise errand.CalledOff
+            raise cancellation.Cancelled
 
 
-class Child:
+class ChildProcess:
     """One life of the process, with the threads that write to it and read from it."""
 
     def __init__(self, opening: Message, start_seconds: float) -> None:

@@ -1,7 +1,7 @@
-"""The process that holds the model: `python -m smidgen.engines.llama_worker`. Started by `llama_process`, and of no use by hand.
+"""The process that holds the model: `python -m smidgen.engines.llama_worker`. Started by `llama_process`; do not run it by hand.
 
-It reads requests from its standard input and answers on its standard output; see `llama_wire`. The first line says what to load. It
-ends when its input ends, so that it never outlives the process that started it.
+It reads requests from its standard input and answers on its standard output; see `llama_protocol`. The first line says what to load. It
+ends when its input ends, so it never outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,224 @@ import signal
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from smidgen.engines import heap
-from smidgen.engines.llama_request import Request
-from smidgen.engines.llama_slots import Slots
-from smidgen.engines.llama_wire import Message, packed, receive
+from smidgen.engines.llama_protocol import Message, PieceSender, packed, receive
+from smidgen.machine import heap
+from smidgen.text.repetition import RepetitionWatch
 
 if TYPE_CHECKING:
     from xllamacpp import CommonParams, Server
+
+
+# Slots: which one reads for which adapter, where a process holds several.
+#
+# What a slot has read with one adapter is of no use to another: it must be read anew. llama.cpp gives a request to the slot whose
+# prompt is most like its own, and prompts of one base are alike whatever the adapter. So requests are given to slots here: to one that
+# read last with the same adapter, else to the one that has rested longest.
+
+
+class AdapterSlots:
+    """The slots of a process, for as many requests at a time."""
+
+    def __init__(self, count: int) -> None:
+        self._lock = threading.Lock()
+        self._free = list(range(count))  # the one that has rested longest first
+        self._last: dict[int, Hashable] = {}
+
+    def take(self, adapter: Hashable) -> int:
+        """A free slot for a request with this adapter. There must be one: the callers are as many as the slots."""
+        with self._lock:
+            own = [slot for slot in self._free if self._last.get(slot) == adapter]
+            slot = own[-1] if own else self._free[0]
+            self._free.remove(slot)
+            self._last[slot] = adapter
+            return slot
+
+    def give(self, slot: int) -> None:
+        """The slot is free again."""
+        with self._lock:
+            self._free.append(slot)
+
+
+# Stop strings in a text that comes in pieces. Nothing goes out that may turn out to be the beginning of one.
+
+
+class StopFilter:
+    """Lets a text through up to the first stop string. `hit` is the one that was found, else None."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.hit: str | None = None
+
+    def feed(self, text: str) -> str:
+        """What of the text so far may be shown now. After a hit, nothing."""
+        if self.hit is not None:
+            return ""
+        self._held += text
+        # Of those that begin at the same place the longest is named; the text shown is the same.
+        found = min(((at, -len(stop), stop) for stop in self._stops if (at := self._held.find(stop)) >= 0), default=None)
+        if found:
+            shown, self._held, self.hit = self._held[: found[0]], "", found[2]
+            return shown
+        keep = self._unsure()
+        shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        return shown
+
+    def rest(self) -> str:
+        """What was held back, once it is sure that nothing more comes."""
+        shown, self._held = self._held, ""
+        return shown
+
+    def _unsure(self) -> int:
+        """Characters at the end that may be the beginning of a stop string."""
+        longest = 0
+        for stop in self._stops:
+            for size in range(min(len(stop) - 1, len(self._held)), longest, -1):
+                if self._held.endswith(stop[:size]):
+                    longest = size
+                    break
+        return longest
+
+
+# One request inside the model's process: ask llama.cpp, watch what it writes, say where it ends.
+
+
+class LlamaRequest:
+    """A request and what has come of it so far.
+
+    The message holds `do` (`write` or `chat`), `body` (llama.cpp's own), for `write` `stop_ids` and `stops`, in `context` how many tokens
+    prompt and answer may have together, in `loop` how many characters an answer may go round in circles, and in `together` how many seconds
+    of an answer may go in one message, as one piece or, with `apart`, as several. The replies are messages with the request's `id`: pieces,
+    then one with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
+    """
+
+    def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
+        self._id, self._chat, self._body = message["id"], message["do"] == "chat", message["body"]
+        self._stop_ids = frozenset(message.get("stop_ids", ()))
+        self._stops = StopFilter(message.get("stops", ()))
+        self._say, self._parcels = say, PieceSender(say, message.get("together", 0.0), message.get("apart", False))
+        self._top, self._context = message.get("top", 0), message.get("context", 0)
+        self._loops = RepetitionWatch(message.get("loop", 0))
+        self._error: dict[str, Any] | None = None
+        self._end: str | None = None
+        self._by_id = False  # whether one of `stop_ids` ended it
+        self._usage = [0, 0, 0]  # tokens read, of them from the cache, written
+        self._told = 0  # tokens that were put into pieces
+        self._waiting: list[list[Any]] = []  # tokens without text: the last of them may be the end token, which is in no piece
+        self.cancelled = False
+        self.answered = False
+        self._given = self._understood = 0  # chunks
+
+    @property
+    def adapter(self) -> int | None:
+        """The number of its adapter; None where it has none."""
+        return next((entry["id"] for entry in self._body.get("lora", ()) if entry["scale"]), None)
+
+    def answer(self, server: Server, slot: int | None = None) -> None:
+        """Run it to its end, in this slot where one is given. Any failure becomes its last reply."""
+        if slot is not None:
+            self._body["id_slot"] = slot
+        handle = server.handle_chat_completions if self._chat else server.handle_completions
+        if not self.cancelled:
+            try:
+                handle(json.dumps(self._body), self._take)
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:  # what llama.cpp throws while it reads a request
+                self._error = {"code": 400, "message": str(error)}
+            if self._given != self._understood:  # what is raised while a chunk is read, the library drops
+                self._error = {"code": 500, "message": "an answer of llama.cpp could not be read"}
+            if self._error is not None:
+                self._parcels.flush()
+                self._say({"id": self._id, "error": self._error})
+            elif not self.cancelled:
+                self._finish()
+        self.answered = True
+
+    def _finish(self) -> None:
+        if self._end == "stop" and not self._by_id and self._stops.hit is None:
+            self._waiting = self._waiting[:-1]
+        if self._waiting:
+            self._piece("", self._waiting, None)
+        text = self._stops.rest() if self._stops.hit is None else ""
+        self._parcels.flush()
+        self._say({"id": self._id, "text": text, "end": self._end or "length", "usage": self._usage})
+
+    def _take(self, line: str) -> bool:
+        """One of llama.cpp's chunks. Returns whether to stop."""
+        self._given += 1
+        stop = self._read(line)
+        self._understood += 1
+        return stop
+
+    def _read(self, line: str) -> bool:
+        chunk = json.loads(line)
+        if "error" in chunk:
+            self._error = chunk["error"]
+            return True
+        if timings := chunk.get("timings"):
+            cached = timings["cache_n"]
+            self._usage = [cached + timings["prompt_n"], cached, timings["predicted_n"]]
+        if "prompt_progress" in chunk:
+            # Where lines share their room, llama.cpp would let one prompt take that of all.
+            if 0 < self._context <= chunk["prompt_progress"].get("total", 0):
+                self._error = {"code": 400, "type": "exceed_context_size_error", "message": f"the prompt has over {self._context} tokens"}
+                return True
+            self._say({"id": self._id, "busy": True})
+            return self.cancelled
+        for choice in chunk.get("choices", ()):
+            if self._choice(choice):
+                return True
+        if 0 < self._context <= self._usage[0] + self._usage[2]:
+            self._end = self._end or "length"
+            return True
+        return self.cancelled
+
+    def _choice(self, choice: dict[str, Any]) -> bool:
+        self._end = choice.get("finish_reason") or self._end
+        delta = choice.get("delta")
+        text = choice.get("text", "") if delta is None else delta.get("content") or ""
+        content = (choice.get("logprobs") or {}).get("content") or ()
+        tokens = [
+            [token["id"], token["token"], token["logprob"], [[top["token"], top["logprob"]] for top in token["top_logprobs"][: self._top]]]
+            for token in content
+        ]
+        for place, token in enumerate(tokens):
+            if token[0] in self._stop_ids:
+                self._end, self._by_id = "stop", True
+                # Of several tokens in one chunk, those before the end are the text's.
+                self._show("".join(before[1] for before in tokens[:place]), tokens[:place], delta)
+                return True
+        if text or tokens or delta:
+            self._show(text, tokens, delta)
+        if self._stops.hit is not None:
+            self._end = "stop"
+            return True
+        if self._loops.feed(text):
+            self._end = "length"
+            return True
+        return False
+
+    def _show(self, text: str, tokens: list[list[Any]], delta: dict[str, Any] | None) -> None:
+        if tokens and not text and not delta:
+            self._waiting += tokens
+            return
+        waiting, self._waiting = self._waiting, []
+        self._piece(self._stops.feed(text), waiting + tokens, delta)
+
+    def _piece(self, text: str, tokens: list[list[Any]], delta: dict[str, Any] | None) -> None:
+        # llama.cpp sends one of the several tokens that may make a character, but counts them all.
+        count = max(0, self._usage[2] - self._told - self._by_id)
+        self._told += count
+        if not (text or tokens or delta or count):
+            return
+        message: Message = {"id": self._id, "text": text, "count": count, "tokens": tokens}
+        if delta:
+            message["delta"] = delta
+        self._parcels.add(message)
+
 
 READ_AT_ONCE = 512
 """Tokens of prompts that are read before anything else is looked at: a new request, a cancelled one, a token for another."""
@@ -39,7 +247,7 @@ def main() -> None:
     opening = receive(source)
     if opening is None:
         return
-    speaker = Speaker(answers)
+    speaker = MessageWriter(answers)
     try:
         server, key = _load(opening)
         facts = _facts(server, key)
@@ -48,10 +256,10 @@ def main() -> None:
         return
     rest = heap.Rest(heap.give) if heap.keep() else None
     speaker.say({"ready": True, **facts})
-    Desk(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0, rest).work(source)
+    RequestQueue(server, speaker, opening["slots"], opening["lines"] if opening["adapters"] else 0, rest).work(source)
 
 
-class Speaker:
+class MessageWriter:
     """The output, one message at a time from many threads."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -68,15 +276,15 @@ class Speaker:
             os._exit(0)
 
 
-class Desk:
+class RequestQueue:
     """Takes requests in, as many at a time as there are slots; the others wait in line, where they can be cancelled at once."""
 
-    def __init__(self, server: Server, speaker: Speaker, slots: int, lines: int, rest: heap.Rest | None = None) -> None:
+    def __init__(self, server: Server, speaker: MessageWriter, slots: int, lines: int, rest: heap.Rest | None = None) -> None:
         self._server, self._speaker, self._rest = server, speaker, rest
         # No more at a time than there are slots, whatever the lines: each must have room for its whole context.
-        self._slots = Slots(lines) if lines else None  # else llama.cpp chooses
+        self._slots = AdapterSlots(lines) if lines else None  # else llama.cpp chooses
         self._pool = ThreadPoolExecutor(slots, "request")
-        self._requests: dict[int, Request] = {}
+        self._requests: dict[int, LlamaRequest] = {}
         self._lock = threading.Lock()
 
     def work(self, source: BinaryIO) -> None:
@@ -95,10 +303,10 @@ class Desk:
                 if request := self._requests.get(number):
                     request.cancelled = True
                 return
-            request = self._requests[number] = Request(message, self._speaker.say)
+            request = self._requests[number] = LlamaRequest(message, self._speaker.say)
         self._pool.submit(self._answer, number, request)
 
-    def _answer(self, number: int, request: Request) -> None:
+    def _answer(self, number: int, request: LlamaRequest) -> None:
         # One that was cancelled in line takes none: what another adapter has read there would be lost for nothing.
         slot = self._slots.take(request.adapter) if self._slots and not request.cancelled else None
         try:

@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text
-from smidgen.engines.batches import batches
-from smidgen.engines.onnx_session import failures, feed, open_session
-from smidgen.engines.tokens import Tokens
+from smidgen.engines.onnx_session import batches, failures, feed, open_session
+from smidgen.engines.tokenizer import ModelTokenizer
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Encoding
 
 
-class Onnx:
+class OnnxEngine:
     """The engine. Options:
 
     max_length: tokens read of a text, special tokens counted (128).
@@ -37,7 +36,7 @@ class Onnx:
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> OnnxRunner:
         """Load `model.onnx` and `tokenizer.json`. Raises EngineError where one is missing or damaged."""
-        tokens = Tokens(folder, options.get("max_length", 128))
+        tokens = ModelTokenizer(folder, options.get("max_length", 128))
         outputs = options.get("outputs", ("logits", "embedding"))
         if not isinstance(outputs, list | tuple) or not all(isinstance(name, str) for name in outputs):
             raise EngineError(
@@ -49,7 +48,7 @@ class Onnx:
 class OnnxRunner:
     """A loaded encoder."""
 
-    def __init__(self, session: InferenceSession, tokens: Tokens, outputs: Sequence[str], threads: int) -> None:
+    def __init__(self, session: InferenceSession, tokens: ModelTokenizer, outputs: Sequence[str], threads: int) -> None:
         self._session, self._tokens, self._threads = session, tokens, max(1, threads)
         self._inputs = {entry.name for entry in session.get_inputs()}
         shapes = {entry.name: entry.shape for entry in session.get_outputs()}
@@ -80,4 +79,4 @@ class OnnxRunner:
             raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
 
 
-part = Onnx()
+part = OnnxEngine()

@@ -13,15 +13,15 @@ from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
 from smidgen.engines.tensors import Tensors
-from smidgen.engines.tokens import Tokens
-from smidgen.machine.blas import one_thread
+from smidgen.engines.tokenizer import ModelTokenizer
+from smidgen.machine.blas_threads import one_thread
 
 Floats = NDArray[np.float32]
 
 _FLOOR = np.float32(1e-6)
 
 
-class Static:
+class StaticEngine:
     """The engine. It reads `tokenizer.json` and `static.safetensors`, which holds
 
     `vectors` (tokens + pairs, dims), int8, f16 or f32, each token's weight folded in; the rows of pairs come after those of tokens;
@@ -42,7 +42,7 @@ class Static:
 
     def open(self, folder: Path, options: Mapping[str, Any], threads: int) -> StaticRunner:
         """Load both files. Raises EngineError where one is missing or damaged, or they do not fit each other."""
-        tokens = Tokens(folder, options.get("max_length", 64), special=False)
+        tokens = ModelTokenizer(folder, options.get("max_length", 64), special=False)
         if options.get("pooling", "mean") not in ("mean", "sum"):
             raise EngineError("the engine's option 'pooling' cannot be", value=options["pooling"], todo="It is mean or sum. Build again.")
         mean, unit = options.get("pooling", "mean") == "mean", bool(options.get("normalize", True))
@@ -52,7 +52,7 @@ class Static:
 class StaticRunner:
     """A loaded static student."""
 
-    def __init__(self, tokens: Tokens, tensors: Tensors, mean: bool, unit: bool) -> None:
+    def __init__(self, tokens: ModelTokenizer, tensors: Tensors, mean: bool, unit: bool) -> None:
         self._tokens, self._mean, self._unit = tokens, mean, unit
         self._vectors = tensors.get("vectors", None, None)
         rows, dims = self._vectors.shape
@@ -112,4 +112,4 @@ class StaticRunner:
         out[:] = total
 
 
-part = Static()
+part = StaticEngine()

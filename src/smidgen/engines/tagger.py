@@ -1,7 +1,7 @@
-"""Runs a tagger: an encoder that weighs the tags of every token (`model.onnx`, `tokenizer.json`), and a linear chain over them
-(`chain.safetensors`).
+"""Runs a tagger: an encoder that scores the tags of every token, and a linear chain (CRF) over them.
 
-Long texts are read in windows that share half with their neighbours. What is found is exact: the probability of each span under the chain.
+Its files are `model.onnx`, `tokenizer.json` and `chain.safetensors`. Long texts are read in windows that share half with their neighbours.
+What is found is exact: the probability of each span under the chain.
 """
 
 from __future__ import annotations
@@ -17,25 +17,23 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.batches import batches
-from smidgen.engines.onnx_session import failures, feed, open_session
+from smidgen.engines.onnx_session import batches, failures, feed, open_session
 from smidgen.engines.tensors import Tensors
-from smidgen.engines.tokens import length_of, load_tokenizer, pad_of
-from smidgen.stats.chains import Chain
-from smidgen.stats.tag_reader import Reader
-from smidgen.stats.tagging import LEVELS
+from smidgen.engines.tokenizer import length_of, load_tokenizer, pad_of
+from smidgen.text.tagging import LEVELS, TagChain, TaggerReader
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+
 _AGAIN = "Build or copy the bundle again."
 
 
-class Tagger:
+class TaggerEngine:
     """The engine. Options:
 
     max_length: tokens of a window, special tokens counted (256).
-    level: what is tagged: `words`, `runs` or `characters` (words); see `stats/tagging.py`.
+    level: what is tagged: `words`, `runs` or `characters` (words); see `text/tagging.py`.
     shaped: whether the types of tokens are shapes of words (false).
     choices: of what is chosen by the whole text, how many values each choice has; the graph weighs them behind the tags (none).
     """
@@ -50,7 +48,9 @@ class Tagger:
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         vocabulary = tokenizer.get_vocab_size()
-        reader = Reader.of(tokenizer, length_of(options.get("max_length", 256)), level, bool(options.get("shaped", False)), vocabulary)
+        reader = TaggerReader.of(
+            tokenizer, length_of(options.get("max_length", 256)), level, bool(options.get("shaped", False)), vocabulary
+        )
         table = Tensors(folder / "chain.safetensors").get("transitions", None, None)
         session = open_session(folder / "model.onnx")
         outputs = {entry.name: entry.shape for entry in session.get_outputs()}
@@ -58,7 +58,7 @@ class Tagger:
         if "logits" not in outputs or outputs["logits"][-1] != len(table) + sum(choices):
             raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {len(table)}, {choices}", todo=_AGAIN)
         try:
-            chain = Chain(table)
+            chain = TagChain(table)
         except ValueError as error:
             raise EngineError("the chain cannot be used", value=str(error), todo=_AGAIN) from error
         return TaggerRunner(session, reader, chain, pad, threads, choices)
@@ -70,7 +70,7 @@ class TaggerRunner:
     concurrent = True
 
     def __init__(
-        self, session: InferenceSession, reader: Reader, chain: Chain, pad: int, threads: int, choices: Sequence[int] = ()
+        self, session: InferenceSession, reader: TaggerReader, chain: TagChain, pad: int, threads: int, choices: Sequence[int] = ()
     ) -> None:
         self._session, self._reader, self._chain, self._pad, self._threads = session, reader, chain, pad, max(1, threads)
         self._choices = choices
@@ -109,4 +109,4 @@ def _counts(given: Any) -> list[int]:
     return counts
 
 
-part = Tagger()
+part = TaggerEngine()

@@ -1,4 +1,4 @@
-"""Texts as vectors of a base as it comes, through ONNX Runtime: for checking data and for learning curves. Never loads torch."""
+"""Texts as vectors of a base, through ONNX Runtime: for data checks, learning curves, drift and the semantic cache. Never loads torch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.bases.starter import starters
-from smidgen.core.bases import Base
-from smidgen.core.parts import EngineSpec
+from smidgen.core.errors import InputError
+from smidgen.core.parts import Base, EngineSpec
 from smidgen.core.rows import Text
+from smidgen.engines.tokenizer import ModelTokenizer
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.store.hashing import code_hash
 from smidgen.store.home import home
-from smidgen.store.steps import Steps
-from smidgen.store.weights import described_hashes
+from smidgen.store.step_results import StepResults
+from smidgen.store.weight_files import described_hashes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 Embed = Callable[[Sequence[Text]], NDArray[np.float32]]
 """Texts in, (n, width) unit vectors out."""
@@ -41,7 +47,7 @@ def embedder(base: Base | None = None, threads: int | None = None) -> Embed | No
             return None
         base = starter.verify()
     inputs = {"base": base.sha256, "described": described_hashes(base.folder), "max_length": _MAX_LENGTH, "code": code_hash()}
-    folder = Steps(home() / "steps").run("embed", inputs, lambda out: _export(base, out))
+    folder = StepResults(home() / "steps").run("embed", inputs, lambda out: _export(base, out))
     spec = json.loads((folder / _SPEC).read_text(encoding="utf-8"))
     runner = registry.find("engines", spec["engine"]).open(folder, spec["options"], thread_count(threads))
 
@@ -74,3 +80,33 @@ def _export(base: Base, out: Path) -> None:
     spec = registry.find("compress", "int8-dynamic").apply(spec, whole, out, ())
     shutil.rmtree(whole)
     (out / _SPEC).write_text(json.dumps(asdict(spec)), encoding="utf-8")
+
+
+# How near texts are to each other, for the cache of answers: vectors of the starter encoder, of texts that it reads whole.
+
+MAX_TOKENS = 128
+"""What the encoder reads of a text."""
+_UNKNOWN = "[UNK]"
+
+
+def open_cache_encoder() -> Callable[[str], NDArray[np.float32] | None]:
+    """What gives a text's vector, (width,), of length 1; None for a text with more in it than the encoder reads, or with signs that it does
+    not know: two such texts can have one vector and mean anything.
+
+    One thread is enough: texts come one at a time. Raises InputError where the starter encoder is not here, MissingExtra where it was not
+    made ready on this machine yet and `onnx`, which does that, is not installed.
+    """
+    embed = embedder(threads=1)
+    if embed is None:
+        todo = "Fetch it once: smidgen pull minilm. Or use --cache exact."
+        raise InputError("near texts are found by the starter encoder, and it is not here", value="minilm", todo=todo)
+    tokens = ModelTokenizer(starters()["minilm"].verify().folder, MAX_TOKENS + 1)
+
+    def vector(text: str) -> NDArray[np.float32] | None:
+        (read,) = tokens.encode([text])
+        if not text.strip() or len(read.ids) > MAX_TOKENS or _UNKNOWN in read.tokens:
+            return None
+        found: NDArray[np.float32] = embed([text])[0]
+        return found
+
+    return vector

@@ -1,8 +1,4 @@
-"""A kit: a folder with all that a machine without a network needs to install smidgen and to build and serve with it.
-
-It holds smidgen's own wheel and those of its dependencies, in the versions that run here, for this system and this Python; the starter
-bases; the web runtime, where it is asked for; a script that checks every hash, installs and copies; and a README.
-"""
+"""Write a kit: a folder with all that a machine without a network needs to install smidgen, and to build and serve with it."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.bases import web_runtime
-from smidgen.bases.finding import pull
+from smidgen.bases.lookup import pull
 from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError, SmidgenError, UnknownPart
 from smidgen.core.progress import Progress, Silent
@@ -49,7 +45,7 @@ class KitError(SmidgenError):
     """A kit that cannot be made: pip cannot get or build a wheel."""
 
 
-def write(
+def write_kit(
     out: Path, *, train: bool = False, web: bool = False, bases: Sequence[str] | None = None, progress: Progress | None = None
 ) -> Kit:
     """Write a kit into the new or empty folder `out`; it is there whole or not at all.
@@ -194,7 +190,7 @@ def _sums(out: Path) -> list[str]:
     return [*files, SUMS]
 
 
-def digest(out: Path) -> str:
+def kit_digest(out: Path) -> str:
     """The SHA-256 of a kit's list of hashes: compare it, by another way than the kit came, before you install."""
     return hashlib.sha256((out / SUMS).read_bytes()).hexdigest()
 

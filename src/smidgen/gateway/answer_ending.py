@@ -1,11 +1,11 @@
-"""How an answer of a chat completion or a completion went, from its choices: whole, or as the pieces of a stream."""
+"""How an answer ended (whole, cut short, refused, broken), of completions and of `/v1/responses`: from one object, or from a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smidgen.core.answer_state import AnswerState
+from smidgen.core.replies import AnswerState
 
 _WHOLE = "stop"
 _CALLING = ("tool_calls", "function_call")
@@ -15,7 +15,7 @@ _FIRST: tuple[AnswerState, ...] = ("broken", "odd", "tools", "refused")
 _PARTS = (None, "text", "output_text")
 
 
-class Ending:
+class CompletionEnding:
     """See above.
 
     Attributes:
@@ -89,3 +89,123 @@ def _is_text(content: Any) -> bool:
     if not isinstance(content, list):
         return content is None or isinstance(content, str)
     return all(isinstance(part, Mapping) and part.get("type") in _PARTS and isinstance(part.get("text"), str) for part in content)
+
+
+# How an answer of `/v1/responses` went, from its items: whole, or as the events of a stream.
+
+TEXT_DELTA = "response.output_text.delta"
+DELTAS = frozenset(
+    {
+        TEXT_DELTA,
+        "response.refusal.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+    }
+)
+"""Events of a stream that bring a piece of what is written."""
+ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+"""Its last events: each has the whole response."""
+
+_COMPLETED, _INCOMPLETE, _RESPONSE_ENDING_FILTERED = "completed", "incomplete", "content_filter"
+
+
+def is_response(found: Mapping[str, Any]) -> bool:
+    """Whether an object is a response, and no completion."""
+    return found.get("object") == "response" or ("output" in found and "choices" not in found)
+
+
+def texts_of(response: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """What was written, and of each text whether it is of the answer itself: reasoning, refusals and what tools are given are not."""
+    for item in _all(response.get("output")):
+        told = item.get("type", "message") == "message"
+        for part in _all(item.get("content")):
+            if isinstance(part.get("text"), str):
+                yield part["text"], told and part.get("type", "output_text") == "output_text"
+            elif isinstance(part.get("refusal"), str):
+                yield part["refusal"], False
+        for part in _all(item.get("summary")):
+            if isinstance(part.get("text"), str):
+                yield part["text"], False
+        for name in ("arguments", "input"):
+            if isinstance(item.get(name), str):
+                yield item[name], False
+
+
+class ResponseEnding:
+    """See above.
+
+    Attributes:
+        finish: how it ended, in the upstream's word; empty while, or where, it does not say.
+    """
+
+    def __init__(self) -> None:
+        self.finish = ""
+        self._seen: set[AnswerState] = set()
+        self._over = False
+        self._reason = ""
+
+    def broken(self) -> None:
+        """There was a failure in it, or something that cannot be read."""
+        self._seen.add("broken")
+
+    def take(self, response: Mapping[str, Any], said: str = "") -> None:
+        """A whole response: the answer, or what the last event of a stream has. `said` is how that event calls its end."""
+        self._over = True
+        status, details = response.get("status"), response.get("incomplete_details")
+        self.finish = status if isinstance(status, str) and status else said
+        if said and self.finish != said:
+            self.broken()
+        reason = details.get("reason") if isinstance(details, Mapping) else None
+        self._reason = reason if isinstance(reason, str) else ""
+        if response.get("error"):
+            self.broken()
+        items = response.get("output")
+        if not isinstance(items, list):
+            self.broken()
+            return
+        for item in items:
+            self._item(item)
+        if sum(isinstance(item, Mapping) and item.get("type", "message") == "message" for item in items) > 1:
+            self._seen.add("odd")
+
+    def state(self, text: str, ended: bool, long: bool) -> AnswerState:
+        """How it went. `ended` is not asked: only a whole response says that it is one. `long`: whether there was more text than `text`."""
+        if not self._over:
+            return "broken"
+        for state in _FIRST:
+            if state in self._seen:
+                return state
+        if self._reason == _RESPONSE_ENDING_FILTERED:
+            return "refused"
+        if self.finish in ("", _INCOMPLETE) or self._reason:
+            return "cut"  # also where nobody says how it ended: it may have been for its length
+        if self.finish != _COMPLETED:
+            return "broken"
+        if long:
+            return "long"
+        return "whole" if text.strip() else "blank"
+
+    def _item(self, item: Any) -> None:
+        kind = item.get("type", "message") if isinstance(item, Mapping) else None
+        if not isinstance(item, Mapping) or not isinstance(kind, str):
+            self._seen.add("odd")
+        elif kind == "message":
+            content = item.get("content")
+            parts = content if isinstance(content, list) else [None]
+            for part in parts:
+                shape = part.get("type", "output_text") if isinstance(part, Mapping) else None
+                if shape == "refusal":
+                    self._seen.add("refused")
+                elif shape != "output_text" or not isinstance(part, Mapping) or not isinstance(part.get("text"), str):
+                    self._seen.add("odd")
+        elif kind.endswith("_call"):
+            self._seen.add("tools")
+        elif kind != "reasoning":
+            self._seen.add("odd")
+
+
+def _all(found: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects of a list; nothing of what is none."""
+    return (one for one in found if isinstance(one, Mapping)) if isinstance(found, list) else iter(())

@@ -8,13 +8,13 @@ who audit by it, and who store it.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smidgen.core.answer_state import AnswerState
-from smidgen.gateway.answer_ending import Ending
-from smidgen.gateway.response_ending import DELTAS, ENDS, TEXT_DELTA, ResponseEnding, is_response, texts_of
+from smidgen.core.replies import AnswerState
+from smidgen.gateway.answer_ending import DELTAS, ENDS, TEXT_DELTA, CompletionEnding, ResponseEnding, is_response, texts_of
 
 MOST_BYTES = 8_000_000
 """Longest body, or line of a stream, that is read."""
@@ -24,14 +24,14 @@ _MOST_TOKENS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class AnswerUsage:
     """Tokens, as the upstream counted them."""
 
     given: int
     got: int
 
 
-class Reading:
+class AnswerReader:
     """One answer, fed with its bytes as they come. What is longer than `most`, a body or a line of a stream, is not read. With `sizes_only`
     the texts of what says its usage are not read: `written`, `text` and `state` say nothing of it then.
 
@@ -46,10 +46,10 @@ class Reading:
 
     def __init__(self, content_type: str, most: int = MOST_BYTES, *, sizes_only: bool = False) -> None:
         self._most, self._sizes_only = most, sizes_only
-        self.usage: Usage | None = None
+        self.usage: AnswerUsage | None = None
         self.written = self.events = 0
         self.whole = False
-        self.ending: Ending | ResponseEnding = Ending()
+        self.ending: CompletionEnding | ResponseEnding = CompletionEnding()
         self._stream = content_type.startswith("text/event-stream")
         self._pieces: list[bytes] = []
         self._over = False
@@ -174,7 +174,7 @@ class Reading:
             return
         if found.get("error"):
             self.ending.broken()
-        if isinstance(self.ending, Ending):
+        if isinstance(self.ending, CompletionEnding):
             self.ending.take(found.get("choices"), place)
         for number, text in _choices(found, place):
             self._add(text, number == 0)
@@ -192,7 +192,7 @@ class Reading:
         given = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
         got = _count(usage.get("completion_tokens", usage.get("output_tokens", 0)))
         if given is not None and got is not None:
-            self.usage = Usage(given, got)
+            self.usage = AnswerUsage(given, got)
 
 
 def _fails(found: Mapping[str, Any]) -> bool:
@@ -239,3 +239,58 @@ def _object(content: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+# What an upstream's answer says: its text, how it went, and what it cost in tokens, from the bytes that were relayed.
+
+_ANSWER_TEXT_MOST_TOKENS = 2**31 - 1
+ANY_ZLIB = 47
+"""zlib's word for: gzip or zlib, whichever it is."""
+ZLIB_ENCODINGS = ("gzip", "x-gzip", "deflate")
+"""Content encodings that it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnswer:
+    """An answer. `text` is that of its one choice, whole; None where it is not one text, or not to its end. Sizes are None where the
+    upstream told none. `state` is how it went."""
+
+    text: str | None = None
+    finish: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    state: AnswerState = ""
+
+
+def decompressed(body: bytes, encoding: str, most: int) -> bytes | None:
+    """A body without its content encoding; None where that is none we know, it is damaged, or there is more than `most` bytes in it."""
+    if encoding.strip().lower() in ("", "identity"):
+        return body if len(body) <= most else None
+    if encoding.strip().lower() not in ZLIB_ENCODINGS:
+        return None
+    stream = zlib.decompressobj(ANY_ZLIB)
+    try:
+        plain = stream.decompress(body, most)
+    except zlib.error:
+        return None
+    return plain if stream.eof else None
+
+
+def read_answer(content_type: str, body: bytes) -> ReadAnswer:
+    """What a whole answer says, streamed or not."""
+    reading = AnswerReader(content_type)
+    reading.feed(body)
+    reading.end()
+    state = reading.state
+    return ReadAnswer(
+        text=reading.text if state == "whole" else None,
+        finish=reading.ending.finish,
+        tokens_in=_size(reading.usage.given) if reading.usage else None,
+        tokens_out=_size(reading.usage.got) if reading.usage else None,
+        state=state,
+    )
+
+
+def _size(value: int) -> int | None:
+    """A number of tokens that a database takes."""
+    return value if value <= _ANSWER_TEXT_MOST_TOKENS else None

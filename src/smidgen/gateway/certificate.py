@@ -1,4 +1,8 @@
-"""The certificate: a file beside a bundle that states the risk of its answers. The bundle itself never changes."""
+"""The certificate: a signed file beside a bundle that states the risk of its answers, and the register of those given on this machine.
+
+The bundle itself never changes. The register lies in smidgen's home, in `certificates/`, and only grows: what audits found against a
+certificate is not forgotten when its file beside the bundle is deleted or damaged.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from smidgen.core.errors import CertificateError
 from smidgen.gateway import signing
-from smidgen.gateway.marks import MOST_SIGNS as MOST_MARKS
-from smidgen.store import atomic
+from smidgen.gateway.sample_reuse import LONGEST_FINGERPRINTS as MOST_MARKS
+from smidgen.store import atomic_file
+from smidgen.store.home import home
 
 FORMAT_VERSION = 1
 SUFFIX = ".certificate.json"
@@ -27,11 +32,11 @@ Level = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
+class _CertificatePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Subject(_Part):
+class CertifiedBundle(_CertificatePart):
     """The bundle that a certificate is for: the SHA-256 of its manifest, which holds those of all its files, and of its base."""
 
     name: str
@@ -40,7 +45,7 @@ class Subject(_Part):
     base_sha256: Sha256 | None = None
 
 
-class JudgeError(_Part):
+class JudgeError(_CertificatePart):
     """How often the reference was wrong where it was reviewed, and the bound that entered the certificate's."""
 
     wrong: int = Field(ge=0)
@@ -48,7 +53,7 @@ class JudgeError(_Part):
     bound: Share
 
 
-class Reference(_Part):
+class Reference(_CertificatePart):
     """What the answers were compared with. `judge` is there where the reference errs itself. `model` is what the large model is called by
     those who ask it, where it is the reference and its name is known, or what a judge is that gave marks; it is written only then, so that
     older certificates keep their signature. `request`: the attributes of the request itself."""
@@ -82,7 +87,7 @@ class Reference(_Part):
         return self
 
 
-class Answered(_Part):
+class CertifiedSegment(_CertificatePart):
     """What is answered locally: requests of a segment that score at least the threshold.
 
     Attributes:
@@ -107,10 +112,10 @@ class Answered(_Part):
         return self.answered / self.n
 
 
-class Calibration(_Part):
+class CertificateSample(_CertificatePart):
     """The sample: the SHA-256 of its file and of its rows as they were read, how many rows were used, and how many left out because the
     bundle knows their texts. `jobs` are the scopes of the recurring jobs whose captured requests are among the rows that were used; nobody
-    knows of others, nor of a file's. `marks` are of the rows, by which another sample is compared with it; see gateway/marks.py. Both are
+    knows of others, nor of a file's. `marks` are of the rows, by which another sample is compared with it; see sample_reuse. Both are
     written only where there are any, so that older certificates keep their signature."""
 
     file_sha256: Sha256
@@ -122,7 +127,7 @@ class Calibration(_Part):
     marks: str = Field(default="", max_length=MOST_MARKS)
 
 
-class Certificate(_Part):
+class Certificate(_CertificatePart):
     """All that the file says.
 
     Attributes:
@@ -148,7 +153,7 @@ class Certificate(_Part):
     format_version: int = FORMAT_VERSION
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
     statement: str
-    bundle: Subject
+    bundle: CertifiedBundle
     task: str
     loss: str
     measure: Literal["", "attributes", "judge"] = ""
@@ -158,9 +163,9 @@ class Certificate(_Part):
     overall: Level | None = None
     counts: Literal["", "requests", "texts"] = ""
     by: str = ""
-    answering: tuple[Answered, ...] = Field(min_length=1)
+    answering: tuple[CertifiedSegment, ...] = Field(min_length=1)
     method: str
-    calibration: Calibration
+    calibration: CertificateSample
     created: AwareDatetime
     valid_until: AwareDatetime
     unchecked: tuple[str, ...] = ()
@@ -261,7 +266,7 @@ def write(certificate: Certificate, bundle: Path) -> Path:
     file = place(bundle)
     content = json.dumps(certificate.facts(), ensure_ascii=False, indent=2) + "\n"
     try:
-        atomic.write(file, content.encode("utf-8"))
+        atomic_file.write(file, content.encode("utf-8"))
     except OSError as error:
         raise CertificateError(
             "the certificate cannot be written", value=f"{file}: {error.strerror}", todo="Make the folder that holds the bundle writable."
@@ -295,3 +300,32 @@ def read(file: Path) -> Certificate:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise CertificateError(f"the certificate is not valid at {where or 'its whole'}", value=first["msg"], todo=_AGAIN) from error
+
+
+def register(paper: Certificate) -> None:
+    """Keep a copy of a certificate. Raises CertificateError where it cannot be written."""
+    file = _register_folder(paper.bundle.sha256) / f"{paper.id}.json"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic_file.write(file, (json.dumps(paper.facts(), ensure_ascii=False) + "\n").encode("utf-8"))
+    except OSError as error:
+        raise CertificateError(
+            "the certificate cannot be entered in the register", value=f"{file}: {error.strerror}", todo="Make room on the disk."
+        ) from error
+
+
+def registered(sha256: str) -> list[Certificate]:
+    """The certificates of the bundle whose manifest has this SHA-256. Raises CertificateError where one of them cannot be read."""
+    folder = _register_folder(sha256)
+    try:
+        return [read(file) for file in sorted(folder.glob("*.json"))]
+    except CertificateError as error:
+        raise CertificateError(
+            "the register of the bundle's certificates cannot be read, and what audits found would be forgotten",
+            value=f"{folder}: {error.what}",
+            todo="Put a copy of the folder back.",
+        ) from error
+
+
+def _register_folder(sha256: str) -> Path:
+    return home() / "certificates" / sha256

@@ -13,7 +13,7 @@ _DECODER = json.JSONDecoder()
 
 def parsed(body: bytes) -> dict[str, Any] | None:
     """The object that the body is; None where it is none. Of a field that it names twice the last one counts, and another reader may take
-    the first: whoever must be sure of what is sent reads it with `leaving.read_once`."""
+    the first: whoever must be sure of what is sent reads it with `privacy.request_masking.read_once`."""
     try:
         found = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):

@@ -17,8 +17,8 @@ from pathlib import Path
 import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from smidgen.gateway.marks import Marks
-from smidgen.store import atomic
+from smidgen.gateway.sample_reuse import RowFingerprints
+from smidgen.store import atomic_file
 from smidgen.store.home import home
 from smidgen.store.line import line_of
 
@@ -117,7 +117,7 @@ def shared(sample: str, marks: str, entries: Iterable[Revocation]) -> float:
     for entry in entries:
         most = max(most, float(bool(sample) and entry.sample == sample))
         with contextlib.suppress(ValueError):
-            most = max(most, Marks.read(marks).share_in(Marks.read(entry.marks)))
+            most = max(most, RowFingerprints.read(marks).share_in(RowFingerprints.read(entry.marks)))
     return most
 
 
@@ -154,7 +154,7 @@ def carry(source: Path, target: Path) -> None:
         content = stream.read(_MOST_BYTES + 1)
     with filelock.FileLock(home() / "revocations.lock", timeout=_LOCK_SECONDS):
         if not there.exists() and not there.is_symlink():
-            atomic.write(there, content)
+            atomic_file.write(there, content)
             return
         try:
             before = _read(there).revoked
@@ -163,7 +163,7 @@ def carry(source: Path, target: Path) -> None:
         try:
             more = _read(given).revoked
         except (OSError, ValueError):
-            atomic.write(there, content)
+            atomic_file.write(there, content)
             return
         _write(there, Revocations(revoked=(*before, *(entry for entry in more if entry not in before))))
 
@@ -217,7 +217,7 @@ def _write(file: Path, record: Revocations) -> None:
     for entry in facts["revoked"]:
         if not entry["marks"]:
             del entry["marks"]  # an older smidgen knows of none
-    atomic.write(file, (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+    atomic_file.write(file, (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
 def _read(file: Path) -> Revocations:

@@ -20,7 +20,7 @@ _MOST = 1_000_000
 """Bytes of one event that is read; a longer one has more in it than usage."""
 
 
-def wishing(tail: bytes, body: bytes, read: Mapping[str, Any]) -> bytes | None:
+def asking_for_usage(tail: bytes, body: bytes, read: Mapping[str, Any]) -> bytes | None:
     """A body that also asks for the usage, every other byte as it was; None for what is no stream of the kind, or asks for it already.
 
     Args:
@@ -34,7 +34,7 @@ def wishing(tail: bytes, body: bytes, read: Mapping[str, Any]) -> bytes | None:
     return with_value(body, _FIELD, {**(options or {}), _WISH: True})
 
 
-class Uncounted:
+class UsageEventFilter:
     """Takes the pieces of a stream and gives what goes on: every byte but those of the event that has usage, and no choice. No event waits
     for the next one."""
 

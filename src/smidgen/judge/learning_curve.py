@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smidgen.judge.sections import ClassRow, CurvePoint, Forecast, LabelWorth, LearningCurve
+from smidgen.judge.sections import AccuracyForecast, ClassRow, CurvePoint, LabelWorth, LearningCurve
 from smidgen.stats.intervals import Floats
 
 EXTRA = (200, 2000)
@@ -26,7 +26,7 @@ _NOISE_FLOOR = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class PowerLaw:
     """accuracy = ceiling - gap * n^-exponent."""
 
     ceiling: float
@@ -38,10 +38,10 @@ class Fit:
         return float(self.ceiling - self.gap * n**-self.exponent)
 
 
-def fit(sizes: Floats, values: Floats) -> Fit:
+def fit(sizes: Floats, values: Floats) -> PowerLaw:
     """Least squares with 0 <= ceiling <= 1 and gap >= 0. For each exponent of a grid the rest is linear, so there is no local minimum."""
     found = _fits(sizes, values[None, :])
-    return Fit(*(float(column[0]) for column in found))
+    return PowerLaw(*(float(column[0]) for column in found))
 
 
 def _fits(sizes: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -129,7 +129,7 @@ def _unfit(sizes: Floats, means: Floats) -> str:
     return ""
 
 
-def _redrawn(sizes: Floats, means: Floats, curve: Fit, groups: Mapping[int, Sequence[float]], seed: int) -> Floats:
+def _redrawn(sizes: Floats, means: Floats, curve: PowerLaw, groups: Mapping[int, Sequence[float]], seed: int) -> Floats:
     """(draws, points) accuracies as they might have come out: the curve plus noise.
 
     The noise is what the points miss the curve by, or what seeds differ by, whichever says more; how large it is, is itself uncertain with
@@ -148,13 +148,13 @@ def _redrawn(sizes: Floats, means: Floats, curve: Fit, groups: Mapping[int, Sequ
     return np.asarray(np.clip(fitted + scale * rng.standard_normal((_DRAWS, len(sizes))), 0.0, 1.0))
 
 
-def _band_point(n: float, curve: Fit, values: Floats) -> CurvePoint:
+def _band_point(n: float, curve: PowerLaw, values: Floats) -> CurvePoint:
     low, high = np.quantile(values, [0.025, 0.975])
     value = curve.at(n)
     return CurvePoint(n=int(n), value=value, low=max(0.0, min(float(low), value)), high=min(1.0, max(float(high), value)))
 
 
-def _forecast(more: int, curve: Fit, now: float, drawn: Callable[[float], Floats]) -> Forecast:
+def _forecast(more: int, curve: PowerLaw, now: float, drawn: Callable[[float], Floats]) -> AccuracyForecast:
     then = now + more
     point = _band_point(then, curve, drawn(then))
     gains = drawn(then) - drawn(now)
@@ -166,7 +166,7 @@ def _forecast(more: int, curve: Fit, now: float, drawn: Callable[[float], Floats
         why = f"{more:,} more rows are over {_FARTHEST - 1:g} times what was measured"
     elif high - low > _WIDEST:
         why = f"the points leave {100 * (high - low):.0f} points of room"
-    return Forecast(
+    return AccuracyForecast(
         extra=more,
         n=int(then),
         value=point.value,

@@ -3,39 +3,107 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from smidgen.judge import few_rows, phrases, side_by_side, texts
-from smidgen.judge.break_even import HOURS_A_MONTH, cheaper_from
+from smidgen.core import quantities
+from smidgen.judge import test_size, wording, writer_wording
 from smidgen.judge.charts import heat_map, lines, scatter
-from smidgen.judge.cost import BUSY
+from smidgen.judge.cost_estimate import BUSY
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Alternative, ClassRow, Cost
+from smidgen.judge.sections import BuildAlternative, ClassRow, CostFacts, Stated, WrittenSample
+from smidgen.text.attribute_lists import attributes
+from smidgen.usage.break_even import HOURS_A_MONTH, cheaper_from
+
+# Samples of a writer side by side: what was given, what was written, what was wanted.
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAttribute:
+    """An attribute of an input; `missed` says that the text does not state it."""
+
+    key: str
+    value: str
+    missed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSample:
+    """A sample. `given` are the input's attributes, empty where it has none or they were not checked; `written` has what is made up
+    marked; `elsewhere` is what is made up and does not stand in the text in these words."""
+
+    sample: WrittenSample
+    given: tuple[ShownAttribute, ...]
+    written: Markup
+    elsewhere: tuple[Stated, ...]
+
+
+def shown_sample(sample: WrittenSample, checked: bool) -> ShownSample:
+    """A sample to be shown; `checked` says that inputs are attributes and texts were checked against them."""
+    missed = {(fact.key, fact.value) for fact in sample.missing}
+    given = attributes(sample.text) if checked else []
+    written, found = marked(sample.got, [fact.value for fact in sample.unsupported])
+    return ShownSample(
+        sample,
+        tuple(ShownAttribute(key, value, (key, value) in missed) for key, value in given),
+        written,
+        tuple(fact for fact in sample.unsupported if fact.value not in found),
+    )
+
+
+def usual(samples: Sequence[WrittenSample]) -> list[WrittenSample]:
+    """Those that show what is usual, so that the first few span it: from the best, every third, then the ones between."""
+    ranked = sorted((sample for sample in samples if not sample.weak), key=lambda sample: -sample.grade)
+    return [sample for start in range(3) for sample in ranked[start::3]]
+
+
+def weakest(samples: Sequence[WrittenSample]) -> list[WrittenSample]:
+    """Those that were chosen for being bad, worst first; of few texts, only what falls short of the best."""
+    best = max((sample.grade for sample in samples), default=0.0)
+    return sorted((sample for sample in samples if sample.weak and sample.grade < best), key=lambda sample: sample.grade)
+
+
+def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:
+    """A text with the values marked that stand in it as whole words, whatever their case; and which these are."""
+    wanted = sorted({value for value in values if value.strip()}, key=len, reverse=True)
+    if not wanted:
+        return escape(text), set()
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in wanted), re.IGNORECASE)
+    parts: list[Markup] = []
+    found: set[str] = set()
+    at = 0
+    for match in pattern.finditer(text):
+        parts += [escape(text[at : match.start()]), Markup("<mark>{}</mark>").format(match[0])]
+        found.add(match[0].casefold())
+        at = match.end()
+    parts.append(escape(text[at:]))
+    return Markup("").join(parts), {value for value in wanted if value.casefold() in found}
 
 
 def render(report: Report) -> str:
     """The page's HTML. Everything that came from data is escaped. Sections that were not measured say so."""
     found = _environment().get_template("report.html")
-    say = texts if report.graded else phrases
+    say = writer_wording if report.graded else wording
     opening, sureness = say.headline(report)
     worth, sentence = say.verdict(report)
-    measure = texts.name(report.headline) if report.graded else phrases.plain(report.headline)
+    measure = writer_wording.name(report.headline) if report.graded else wording.plain(report.headline)
     checked = "coverage" in report.metrics
     return found.render(
         report=report,
         measure=measure,
-        texts=texts,
+        texts=writer_wording,
         thing="field" if report.fillings else "label",
         sections=sections(report),
         missing=Markup('<p class="missing">Not measured.</p>'),
         opening=opening,
         sureness=sureness,
-        few=few_rows.of_report(report),
+        few=test_size.of_report(report),
         worth=worth,
         sentence=sentence,
         figures=text_figures(report) if report.graded else figures(report),
@@ -52,8 +120,8 @@ def render(report: Report) -> str:
         classes=weakest_first(report.per_class),
         alternatives=chosen_first(report.alternatives),
         writes=any(row.tokens_per_second is not None for row in report.alternatives),
-        usual=[side_by_side.shown(sample, checked) for sample in side_by_side.usual(report.samples)],
-        weakest=[side_by_side.shown(sample, checked) for sample in side_by_side.weakest(report.samples)],
+        usual=[shown_sample(sample, checked) for sample in usual(report.samples)],
+        weakest=[shown_sample(sample, checked) for sample in weakest(report.samples)],
     )
 
 
@@ -84,11 +152,11 @@ def figures(report: Report) -> list[tuple[str, str, str]]:
     """The key figures: name, value, and the small print below."""
     speed = report.speed
     shown = [name for name in (report.headline, "macro_f1", "micro_f1", "oos_recall") if name in report.metrics]
-    rows = [(phrases.plain(name), phrases.percent(report.metrics[name].value), phrases.interval(report.metrics[name])) for name in shown]
-    tail = f"99th percentile {phrases.milliseconds(speed.latency_ms_p99)}" if speed.latency_ms_p99 is not None else "one text, median"
-    rows.append(("Latency", phrases.milliseconds(speed.latency_ms_p50), tail))
+    rows = [(wording.plain(name), quantities.percent(report.metrics[name].value), wording.interval(report.metrics[name])) for name in shown]
+    tail = f"99th percentile {quantities.milliseconds(speed.latency_ms_p99)}" if speed.latency_ms_p99 is not None else "one text, median"
+    rows.append(("Latency", quantities.milliseconds(speed.latency_ms_p50), tail))
     if speed.texts_per_second is not None:
-        rows.append(("Texts a second", phrases.count(speed.texts_per_second), _batch(report)))
+        rows.append(("Texts a second", quantities.count(speed.texts_per_second), _batch(report)))
     return [*rows, *_what_it_takes(report)]
 
 
@@ -96,12 +164,19 @@ def text_figures(report: Report) -> list[tuple[str, str, str]]:
     """The same of a model that writes."""
     speed = report.speed
     shown = [name for name in (report.headline, "coverage", "unsupported") if name in report.metrics]
-    rows = [(texts.name(name), texts.amount(name, report.metrics[name].value), texts.span(name, report.metrics[name])) for name in shown]
+    rows = [
+        (
+            writer_wording.name(name),
+            writer_wording.amount(name, report.metrics[name].value),
+            writer_wording.span(name, report.metrics[name]),
+        )
+        for name in shown
+    ]
     if speed.tokens_per_second is not None:
-        rows.append(("Tokens a second", phrases.count(speed.tokens_per_second), "one text at a time"))
+        rows.append(("Tokens a second", quantities.count(speed.tokens_per_second), "one text at a time"))
     if speed.tokens_per_second_batched is not None:
-        rows.append(("In batches", phrases.count(speed.tokens_per_second_batched), f"tokens a second, {_batch(report)}"))
-    rows.append(("One text", phrases.milliseconds(speed.latency_ms_p50), "median, from request to end"))
+        rows.append(("In batches", quantities.count(speed.tokens_per_second_batched), f"tokens a second, {_batch(report)}"))
+    rows.append(("One text", quantities.milliseconds(speed.latency_ms_p50), "median, from request to end"))
     return [*rows, *_what_it_takes(report)]
 
 
@@ -112,13 +187,13 @@ def _batch(report: Report) -> str:
 def _what_it_takes(report: Report) -> list[tuple[str, str, str]]:
     speed, training = report.speed, report.training
     rows = []
-    memory = f"{phrases.megabytes(speed.peak_memory_mb)} of memory" if speed.peak_memory_mb is not None else ""
-    rows.append(("Size", phrases.megabytes(speed.size_mb), memory))
-    energy = phrases.watt_hours(training.energy_wh) if training.energy_wh is not None else ""
-    rows.append(("Trained in", phrases.duration(training.seconds), energy))
+    memory = f"{quantities.megabytes(speed.peak_memory_mb)} of memory" if speed.peak_memory_mb is not None else ""
+    rows.append(("Size", quantities.megabytes(speed.size_mb), memory))
+    energy = quantities.watt_hours(training.energy_wh) if training.energy_wh is not None else ""
+    rows.append(("Trained in", quantities.duration(training.seconds), energy))
     month = own_month(report.cost) if report.cost else None
     if month is not None:
-        rows.append(("A rented machine", phrases.dollars(month.usd), f"a month, for up to {phrases.large(month.texts)} texts"))
+        rows.append(("A rented machine", quantities.dollars(month.usd), f"a month, for up to {quantities.large(month.texts)} texts"))
     return rows
 
 
@@ -127,26 +202,26 @@ def weakest_first(rows: tuple[ClassRow, ...]) -> list[ClassRow]:
     return sorted(rows, key=lambda row: (row.f1 is None, row.f1.value if row.f1 else 0.0, row.label))
 
 
-def chosen_first(rows: tuple[Alternative, ...]) -> list[Alternative]:
+def chosen_first(rows: tuple[BuildAlternative, ...]) -> list[BuildAlternative]:
     """The chosen alternative, then the others by accuracy."""
     return sorted(rows, key=lambda row: (not row.chosen, -(row.accuracy.value if row.accuracy else 0.0), row.name))
 
 
-class Month(NamedTuple):
+class MachineMonth(NamedTuple):
     """A rented machine that serves the model: what it costs a month, busy or not, and the texts that it is planned for."""
 
     usd: float
     texts: float
 
 
-def own_month(cost: Cost) -> Month | None:
+def own_month(cost: CostFacts) -> MachineMonth | None:
     """The machine's month, as `smidgen cost` reckons it; None where speed or price is not known."""
     if not cost.texts_per_second or cost.machine_usd_per_hour is None:
         return None
-    return Month(cost.machine_usd_per_hour * HOURS_A_MONTH, cost.texts_per_second * BUSY * 3600 * HOURS_A_MONTH)
+    return MachineMonth(cost.machine_usd_per_hour * HOURS_A_MONTH, cost.texts_per_second * BUSY * 3600 * HOURS_A_MONTH)
 
 
-def cost_bars(cost: Cost) -> list[dict[str, Any]]:
+def cost_bars(cost: CostFacts) -> list[dict[str, Any]]:
     """What the large models take for a million texts, dearest first, on one even scale; `width` is in percent of the widest, and
     `cheaper_from` is the texts a month from which on a rented machine of your own costs less, None where it never does."""
     month = own_month(cost)
@@ -181,21 +256,9 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("smidgen.judge", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (
-        "percent",
-        "interval",
-        "points",
-        "count",
-        "rate",
-        "milliseconds",
-        "megabytes",
-        "duration",
-        "dollars",
-        "watt_hours",
-        "plain",
-        "large",
-    )
-    environment.filters.update({name: getattr(phrases, name) for name in filters}, breakable=breakable)
+    words = ("percent", "points", "count", "rate", "milliseconds", "megabytes", "duration", "dollars", "watt_hours", "large")
+    filters = {name: getattr(quantities, name) for name in words}
+    environment.filters.update(filters, interval=wording.interval, plain=wording.plain, breakable=breakable)
     return environment
 
 

@@ -19,12 +19,11 @@ from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
-from smidgen.judge.gate_settings import GateSettings
-from smidgen.judge.quality import words
+from smidgen.judge.classifier_sections import words
+from smidgen.judge.quality_gate import GateSettings
 from smidgen.judge.sections import ChangedText, Delta, ParityFacts, measured
-from smidgen.stats.classification import share
-from smidgen.stats.intervals import Change, paired_change, paired_grades
-from smidgen.stats.patterns import same
+from smidgen.stats.classification_metrics import same_labels, share
+from smidgen.stats.intervals import MetricChange, paired_change, paired_grades
 
 _KEPT = 50  # changed texts kept in the report
 _SHOWN = 20  # changed texts listed in the error
@@ -61,8 +60,8 @@ def compare(
     check(rows, served)
     gold = [row.output for row in rows]
     before_outputs, after_outputs = [reply.output for reply in trained], [reply.output for reply in served]
-    agreed = same(before_outputs, after_outputs)
-    right_before, right_after = same(gold, before_outputs), same(gold, after_outputs)
+    agreed = same_labels(before_outputs, after_outputs)
+    right_before, right_after = same_labels(gold, before_outputs), same_labels(gold, after_outputs)
     change = (
         paired_grades(np.asarray(grades[0], dtype=np.float64), np.asarray(grades[1], dtype=np.float64))
         if grades is not None
@@ -164,7 +163,7 @@ def failures(facts: ParityFacts) -> list[str]:
     return found
 
 
-def _delta(change: Change, before: Metric | None, after: Metric | None, headline: str, graded: bool) -> Delta:
+def _delta(change: MetricChange, before: Metric | None, after: Metric | None, headline: str, graded: bool) -> Delta:
     value, low, high = change.value, change.low, change.high
     if not graded and headline != "accuracy" and before is not None and after is not None:
         # Another metric than the share of right rows: its own change, with the width that the changed rows give.

@@ -1,4 +1,4 @@
-"""The quality gate: whether the model that would be served is good enough, and better than the baseline where that is asked."""
+"""The quality gate: the `[gate]` section of a recipe, and whether the model that would be served meets it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,51 @@ from collections.abc import Mapping
 
 from smidgen.core.errors import GateError
 from smidgen.core.metrics import Metric
-from smidgen.judge.gate_settings import GateSettings
-from smidgen.judge.sections import Baseline
+from smidgen.core.settings import Settings, setting
+from smidgen.judge.sections import BaselineFacts
 
 
-def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings, baseline: Baseline | None = None) -> None:
+class GateSettings(Settings):
+    """Conditions a build must meet. Where one is not met, the build fails with exit code 1 and ships nothing."""
+
+    max_loss: float = setting(
+        0.01, "The most that the headline metric may fall from the trained model to the served one (0.01 is one point).", ge=0.0, le=1.0
+    )
+    min_agreement: float | None = setting(
+        None,
+        "The least share of held-out texts on which the served model must give the trained model's answer (default: 0.97; none for what a "
+        "decoder writes, texts and fields, where a rounding may change a word).",
+        ge=0.0,
+        le=1.0,
+    )
+    min_headline: float | None = setting(
+        None, "The least headline metric (accuracy for classify) that is good enough to ship.", flag="--min-quality", ge=0.0, le=1.0
+    )
+    min_coverage: float | None = setting(
+        None, "Texts from attributes: the least share of all attributes that the texts must state.", flag="--min-coverage", ge=0.0, le=1.0
+    )
+    max_unsupported: float | None = setting(
+        None,
+        "Texts from attributes: the largest share of texts that may state an attribute which their input lacks.",
+        flag="--max-unsupported",
+        ge=0.0,
+        le=1.0,
+    )
+    must_beat_baseline: bool = setting(
+        False, "Fail unless the headline metric is above the baseline's by more than chance explains.", flag="--must-beat-baseline"
+    )
+
+    def agreement(self, written: bool) -> float | None:
+        """The least agreement that is asked for: of answers that are written, only where it was given."""
+        return self.min_agreement if self.min_agreement is not None or written else AGREEMENT
+
+
+AGREEMENT = 0.97
+
+SETTINGS = GateSettings
+
+
+def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings, baseline: BaselineFacts | None = None) -> None:
     """Pass, or raise GateError with every condition that the model does not meet.
 
     Args:
@@ -25,15 +65,15 @@ def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings
         ("min_coverage", "coverage", settings.min_coverage, 1),
         ("max_unsupported", "unsupported", settings.max_unsupported, -1),
     )
-    for setting, name, bound, better in asked:
+    for key, name, bound, better in asked:
         if bound is None:
             continue
         found = metrics.get(name)
         if found is None or not math.isfinite(found.value):
-            failures.append(f"{name} was not measured; gate.{setting} asks for {bound:g}")
+            failures.append(f"{name} was not measured; gate.{key} asks for {bound:g}")
         elif better * found.value < better * bound:
             failures.append(
-                f"{name} is {found.value:.4f} (95 % interval {found.low:.4f} to {found.high:.4f}); gate.{setting} asks for {bound:g}"
+                f"{name} is {found.value:.4f} (95 % interval {found.low:.4f} to {found.high:.4f}); gate.{key} asks for {bound:g}"
             )
     if settings.must_beat_baseline:
         if baseline is None or baseline.change is None:

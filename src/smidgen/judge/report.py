@@ -8,12 +8,13 @@ from pydantic import Field, ValidationError
 
 from smidgen.core.errors import BundleError
 from smidgen.judge.sections import (
-    Alternative,
-    Baseline,
-    Calibration,
+    BaselineFacts,
+    BuildAlternative,
+    CalibrationFacts,
     ClassRow,
+    ConfusionPair,
     ConfusionTable,
-    Cost,
+    CostFacts,
     CrossValidation,
     DataFacts,
     Environment,
@@ -21,23 +22,22 @@ from smidgen.judge.sections import (
     LearningCurve,
     Measured,
     Mistake,
-    Pair,
+    OutOfScope,
     ParityFacts,
-    Part,
+    ReportPart,
     RiskCoverage,
-    Sample,
-    Speed,
+    SpeedFacts,
+    StudentFacts,
+    TeacherFacts,
     TrainingFacts,
-    Unknown,
+    WrittenSample,
 )
-from smidgen.judge.student_facts import StudentFacts
-from smidgen.judge.teacher_facts import TeacherFacts
 
 FORMAT = 1
 _LIMIT_BYTES = 50_000_000
 
 
-class Report(Part):
+class Report(ReportPart):
     """The whole report. `headline` names the metric that decides; `created` is ISO 8601 in UTC; `command` builds it again. `graded` says
     that answers are better or worse, not right or wrong: the headline is then the mean of their grades. `unchanged` is the input given back
     as the answer, of a task whose answers are like their inputs."""
@@ -54,27 +54,27 @@ class Report(Part):
     student: StudentFacts
     metrics: dict[str, Measured] = Field(default_factory=dict)
     per_class: tuple[ClassRow, ...] = ()
-    confusion_pairs: tuple[Pair, ...] = ()
+    confusion_pairs: tuple[ConfusionPair, ...] = ()
     confusion: ConfusionTable | None = None
-    calibration: Calibration | None = None
+    calibration: CalibrationFacts | None = None
     risk_coverage: RiskCoverage | None = None
-    unknown: Unknown | None = None
+    unknown: OutOfScope | None = None
     cross_validation: CrossValidation | None = None
-    baseline: Baseline | None = None
-    unchanged: Baseline | None = None
-    alternatives: tuple[Alternative, ...] = ()
+    baseline: BaselineFacts | None = None
+    unchanged: BaselineFacts | None = None
+    alternatives: tuple[BuildAlternative, ...] = ()
     parity: ParityFacts | None = None
-    speed: Speed = Speed()
+    speed: SpeedFacts = SpeedFacts()
     training: TrainingFacts = TrainingFacts()
-    cost: Cost | None = None
+    cost: CostFacts | None = None
     learning_curve: LearningCurve | None = None
     mistakes: tuple[Mistake, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[WrittenSample, ...] = ()
     fillings: tuple[Filling, ...] = ()
     environment: Environment = Environment()
 
     @property
-    def strongest(self) -> Baseline | None:
+    def strongest(self) -> BaselineFacts | None:
         """What the model is held against: the better of the baseline and the input given back."""
         told = [base for base in (self.baseline, self.unchanged) if base is not None]
         measured = [base for base in told if self.headline in base.metrics]

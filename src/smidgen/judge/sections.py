@@ -6,19 +6,20 @@ Every measurement may be missing: None, shown as "not measured". Shares are in 0
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from smidgen.core.metrics import Metric
 
 
-class Part(BaseModel):
+class ReportPart(BaseModel):
     """Base of every part of a report: immutable; a field that a newer version added is passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
-class Measured(Part):
+class Measured(ReportPart):
     """A number with its 95 % interval; `n` is the number of rows it rests on."""
 
     value: float
@@ -27,7 +28,7 @@ class Measured(Part):
     n: int = 0
 
 
-class Delta(Part):
+class Delta(ReportPart):
     """A change on the same rows with its paired 95 % interval; `p` is the exact p-value of no change, where there is one."""
 
     value: float
@@ -38,7 +39,7 @@ class Delta(Part):
     lost: int = 0
 
 
-class LabelCount(Part):
+class LabelCount(ReportPart):
     """Rows of one label."""
 
     label: str
@@ -47,7 +48,7 @@ class LabelCount(Part):
     test: int = 0
 
 
-class DataFacts(Part):
+class DataFacts(ReportPart):
     """The data a model was made from. With `refit` the held-out rows are among the training rows: a first model was judged without them,
     and the one that is shipped then learnt from them, too. `sha256` is of the training data as read, `test_sha256` of a test file given
     apart; `test_source` says where the test rows came from."""
@@ -66,7 +67,7 @@ class DataFacts(Part):
     labels: tuple[LabelCount, ...] = ()
 
 
-class ClassRow(Part):
+class ClassRow(ReportPart):
     """One label's scores; None where there were no rows to score. `train` is its number of training rows."""
 
     label: str
@@ -78,7 +79,7 @@ class ClassRow(Part):
     train: int | None = None
 
 
-class Pair(Part):
+class ConfusionPair(ReportPart):
     """Rows of label `gold` that were given `predicted`; `share` is of the gold label's rows."""
 
     gold: str
@@ -87,7 +88,7 @@ class Pair(Part):
     share: float
 
 
-class ConfusionTable(Part):
+class ConfusionTable(ReportPart):
     """Counts, gold down and predicted across, labels ordered so that those mistaken for each other stand together.
 
     With many labels only the most confused are shown; `left_out` is how many are not, `left_out_errors` the wrong answers among those rows.
@@ -99,7 +100,7 @@ class ConfusionTable(Part):
     left_out_errors: int = 0
 
 
-class ReliabilityBin(Part):
+class CalibrationBin(ReportPart):
     """Rows of like score: mean score, share right with its interval, number."""
 
     confidence: float
@@ -109,7 +110,7 @@ class ReliabilityBin(Part):
     n: int
 
 
-class Calibration(Part):
+class CalibrationFacts(ReportPart):
     """Whether scores mean what they say. ECE is over 15 bins of equal size. `bins` are of the scores as served; of a graded task their
     `accuracy` is the mean grade. `fitted` is false where too few texts were kept apart to fit anything: a score of a text is then the
     mean probability of its tokens, and not the grade to expect."""
@@ -119,10 +120,10 @@ class Calibration(Part):
     ece_after: float | None = None
     brier: float | None = None
     temperature: float | None = None
-    bins: tuple[ReliabilityBin, ...] = ()
+    bins: tuple[CalibrationBin, ...] = ()
 
 
-class CoveragePoint(Part):
+class CoveragePoint(ReportPart):
     """Answering only what scores at least `threshold`: the share answered and the share of those that is wrong, with its interval."""
 
     threshold: float
@@ -132,14 +133,14 @@ class CoveragePoint(Part):
     risk_high: float
 
 
-class AtRisk(Part):
+class AtRisk(ReportPart):
     """The most that could be answered at a wanted share of errors; None where no threshold does it."""
 
     wanted: float
     point: CoveragePoint | None = None
 
 
-class RiskCoverage(Part):
+class RiskCoverage(ReportPart):
     """What could be answered alone at which error. `area` is AURC, lower is better. Of a graded task the risk is what is missing to 1, and
     there are no wanted errors."""
 
@@ -148,7 +149,7 @@ class RiskCoverage(Part):
     at: tuple[AtRisk, ...] = ()
 
 
-class Unknown(Part):
+class OutOfScope(ReportPart):
     """How out-of-scope texts are met. `how` is a sentence; `label` is what they are answered with."""
 
     label: str
@@ -158,7 +159,7 @@ class Unknown(Part):
     in_scope_accuracy: Measured | None = None
 
 
-class CrossValidation(Part):
+class CrossValidation(ReportPart):
     """The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other parts of `folds`.
     Without a metric it was not made, and `seconds` are what it would take. Its interval takes the rows for independent; the models share
     rows, so it is approximate."""
@@ -170,7 +171,7 @@ class CrossValidation(Part):
     metric: Measured | None = None
 
 
-class Baseline(Part):
+class BaselineFacts(ReportPart):
     """The simple model trained beside. `change` is the model's headline metric minus the baseline's, on the same rows."""
 
     name: str
@@ -179,7 +180,7 @@ class Baseline(Part):
     change: Delta | None = None
 
 
-class Alternative(Part):
+class BuildAlternative(ReportPart):
     """One way the model could have been built. `seconds` is training time; `why_not` is a clause, empty for the chosen one."""
 
     name: str
@@ -197,7 +198,7 @@ class Alternative(Part):
     why_not: str = ""
 
 
-class ChangedText(Part):
+class ChangedText(ReportPart):
     """A text that the served model answers otherwise than the trained one."""
 
     text: str
@@ -206,7 +207,7 @@ class ChangedText(Part):
     served: str
 
 
-class ParityFacts(Part):
+class ParityFacts(ReportPart):
     """The served bundle against the model as it was trained, on the same held-out texts. Where the engine holds answers to a schema and
     the trained model's are free, `unpacked` is what the weights as they were trained reach in that engine, and `packing` the change from
     there: then neither may be a loss beyond `max_loss`."""
@@ -226,7 +227,7 @@ class ParityFacts(Part):
     passed: bool = True
 
 
-class Speed(Part):
+class SpeedFacts(ReportPart):
     """As measured on this machine through the serving engine: one short text at a time, and in batches."""
 
     latency_ms_p50: float | None = None
@@ -241,7 +242,7 @@ class Speed(Part):
     load_seconds: float | None = None
 
 
-class TrainingFacts(Part):
+class TrainingFacts(ReportPart):
     """What training took. `energy_method` says how the energy was found."""
 
     seconds: float | None = None
@@ -251,7 +252,7 @@ class TrainingFacts(Part):
     epochs: float | None = None
 
 
-class ModelPrice(Part):
+class ModelPrice(ReportPart):
     """What a big model would charge for a million of these texts at list price."""
 
     name: str
@@ -264,7 +265,7 @@ class ModelPrice(Part):
     note: str = ""
 
 
-class Cost(Part):
+class CostFacts(ReportPart):
     """Cost of a million texts. `assumption` says in words how tokens and machine hours were counted. `own_usd_per_million_texts` is of a
     machine that has enough to do; one that waits is paid for all the same."""
 
@@ -278,7 +279,7 @@ class Cost(Part):
     assumption: str = ""
 
 
-class CurvePoint(Part):
+class CurvePoint(ReportPart):
     """A value at a number of training rows, with its interval."""
 
     n: int
@@ -287,7 +288,7 @@ class CurvePoint(Part):
     high: float | None = None
 
 
-class Forecast(Part):
+class AccuracyForecast(ReportPart):
     """What `extra` more rows would bring. `gain` is over the fitted value now. `trusted` is False where `why` says not to lean on it."""
 
     extra: int
@@ -302,7 +303,7 @@ class Forecast(Part):
     why: str = ""
 
 
-class LabelWorth(Part):
+class LabelWorth(ReportPart):
     """A label and what more of its rows would be worth: `worth` is the expected gain in accuracy from `extra` more rows of it."""
 
     label: str
@@ -313,7 +314,7 @@ class LabelWorth(Part):
     worth: float
 
 
-class LearningCurve(Part):
+class LearningCurve(ReportPart):
     """Accuracy against training rows: measured points, the fitted curve with its band, and what more rows would bring. `about` says how
     the points were measured."""
 
@@ -324,11 +325,11 @@ class LearningCurve(Part):
     ceiling: float | None = None
     exponent: float | None = None
     band: tuple[CurvePoint, ...] = ()
-    forecasts: tuple[Forecast, ...] = ()
+    forecasts: tuple[AccuracyForecast, ...] = ()
     labels: tuple[LabelWorth, ...] = ()
 
 
-class Mistake(Part):
+class Mistake(ReportPart):
     """A wrong answer worth reading. `row` is its row in the test file; `why` says what makes it worth it."""
 
     text: str
@@ -340,14 +341,14 @@ class Mistake(Part):
     why: str = ""
 
 
-class Stated(Part):
+class Stated(ReportPart):
     """An attribute of an input, or one that a text states."""
 
     key: str
     value: str
 
 
-class Sample(Part):
+class WrittenSample(ReportPart):
     """What a model wrote, beside what was wanted: `wanted` holds references, `grade` is 0..1. `missing` are attributes of the input that
     the text does not state, `unsupported` those that it states and the input lacks; `cut` says that it did not come to its end. `weak` is
     one of the worst, shown because they are; the others are spread evenly."""
@@ -364,7 +365,7 @@ class Sample(Part):
     weak: bool = False
 
 
-class FilledField(Part):
+class FilledField(ReportPart):
     """A field of an answer beside what was wanted, both as they are read; empty where there is no value."""
 
     name: str
@@ -373,7 +374,7 @@ class FilledField(Part):
     right: bool = True
 
 
-class Filling(Part):
+class Filling(ReportPart):
     """A text with the fields that were taken out of it, those with a value on either side. `refused` says why there is no answer."""
 
     text: str
@@ -384,7 +385,7 @@ class Filling(Part):
     refused: str = ""
 
 
-class Environment(Part):
+class Environment(ReportPart):
     """Where it was made and measured."""
 
     cpu: str | None = None
@@ -400,3 +401,74 @@ def measured(metric: Metric | None) -> Measured | None:
     if metric is None or not math.isfinite(metric.value):
         return None
     return Measured(value=metric.value, low=metric.low, high=metric.high, n=metric.n)
+
+
+# The model itself.
+
+
+class StudentFacts(ReportPart):
+    """The model itself. `method` is how it was compressed; `chosen_because` is a sentence; `guide` is the larger decoder whose chances it
+    learnt."""
+
+    kind: str
+    base: str | None = None
+    base_licence: str | None = None
+    base_sha256: str | None = None
+    base_source: str | None = None
+    guide: str | None = None
+    guide_licence: str | None = None
+    guide_sha256: str | None = None
+    method: str = "fp32"
+    engine: str | None = None
+    parameters: int | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    chosen_because: str = ""
+
+
+# The teacher.
+
+
+class TeacherFacts(ReportPart):
+    """A larger model that taught: how it did on the user's own rows, what was asked of it, what it cost, what of its answers was kept.
+
+    `source` is its URL or its bundle's name; `local`: nothing left this machine. Of what did, `redacted` texts had personal data taken out,
+    as `redaction` says: by the `model` and the patterns, or by `patterns` alone. `quality` is on rows of the user's, in the metric `unit`;
+    `needed` what it had to be able to reach, `because` why; `alone` what those rows teach without it, as a kernel head learns it.
+    `expected_low` to `expected_high` is where the student was expected before it was trained. `questions` were sent, `stored` answered from
+    earlier runs, `retried` sent again; `tokens_in`, `tokens_out` and `usd` are of all answers, stored ones with them. `pool` unlabelled
+    inputs were given, `asked` of them put to the teacher, `kept` learnt from, `corrected` with another label than the teacher's;
+    `dropped` counts the others by reason. `generated` rows were read from its answers, `generated_kept` learnt from.
+    """
+
+    source: str
+    model: str = ""
+    local: bool = False
+    uses: tuple[str, ...] = ()
+    votes: int = 1
+    unit: str = "accuracy"
+    quality: Measured | None = None
+    unheard: int = 0
+    needed: float | None = None
+    because: str = ""
+    alone: float | None = None
+    expected_low: float | None = None
+    expected_high: float | None = None
+    questions: int = 0
+    stored: int = 0
+    retried: int = 0
+    redacted: int = 0
+    redaction: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = None
+    budget_usd: float | None = None
+    budget_tokens: int | None = None
+    pool: int = 0
+    asked: int = 0
+    kept: int = 0
+    corrected: int = 0
+    not_judged: str = ""
+    dropped: dict[str, int] = Field(default_factory=dict)
+    generated: int = 0
+    generated_kept: int = 0
+    generated_dropped: dict[str, int] = Field(default_factory=dict)

@@ -26,7 +26,7 @@ OWNERS = {
     "base": "smidgen.bases.settings",
     "student": "smidgen.students.settings",
     "compress": "smidgen.compress.settings",
-    "gate": "smidgen.judge.gate_settings",
+    "gate": "smidgen.judge.quality_gate",
     "route": "smidgen.gateway.route_settings",
 }
 """Sections that belong to a room: the module whose `SETTINGS` they are. `[train]` belongs to the chosen student, and a section named

@@ -1,8 +1,9 @@
-"""The application: the served bundles, behind the faces, behind the doors.
+"""The application: the served bundles, behind the APIs, behind the middleware.
 
-A request goes in through the doors, from the outside: CORS (where asked for), `Requests`, `Hosts`, `Keys`, `Limits`, `Accounting` (unless
-it is not wanted), `Holding` (where a line is served), `Capture` (where asked for), `Gateway` (where there is a fallback); then to a face. A
-face is a file here with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
+A request passes the middleware from the outside in: CORS (where asked for), `RequestMiddleware`, `HostMiddleware`, `KeyMiddleware`,
+`LimitsMiddleware`, `UsageMiddleware` (unless no account is kept), `HeldModelsMiddleware` (where a line is served), `CaptureMiddleware`
+(where asked for), `GatewayMiddleware` (where there is a fallback). Then a face answers it. A face is a file here, or in a folder that
+`FACE_ROOMS` names, with a line `part = ...`: a function that takes the service and returns its routes. To add one, drop a file in.
 """
 
 from __future__ import annotations
@@ -16,31 +17,29 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from smidgen.engines import heap
-from smidgen.gateway.patience import Patience
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.machine import heap
 from smidgen.parts import registry
-from smidgen.server.account_metrics import AccountMetrics
-from smidgen.server.accounting import Accounting
-from smidgen.server.bookkeeper import Bookkeeper
 from smidgen.server.errors import handle_in
-from smidgen.server.hosts import LOCAL, Hosts
-from smidgen.server.keys import Keys
-from smidgen.server.limits import Limits
-from smidgen.server.measured_sizes import MeasuredSizes
-from smidgen.server.post import Holding
-from smidgen.server.requests import Requests
-from smidgen.server.served import Served
+from smidgen.server.gateway.prices import UpstreamSizes
+from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware, KeyMiddleware, LimitsMiddleware, RequestMiddleware
+from smidgen.server.model_queues import HeldModelsMiddleware
+from smidgen.server.ops.prometheus import AccountMetrics
+from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
+from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from smidgen.server.auditor import Auditor
-    from smidgen.server.caching import Caching
-    from smidgen.server.escalation import Escalation
-    from smidgen.server.succession import Succession
+    from smidgen.server.champion_reload import ChampionReload
+    from smidgen.server.gateway.auditor import Auditor
+    from smidgen.server.gateway.escalation import Escalation
+    from smidgen.server.gateway.response_cache import ResponseCache
 
 
-_OFTEN = ("classify", "openai-chat")
+FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops")
+"""Folders that faces are found in."""
+_OFTEN = (("server", "classify"), ("server.openai", "chat"))
 """Faces that come first: a request is held against one after the other until one takes it, which took a fifth of the time of an answer."""
 _MARKS = ("answered-by", "model", "score", "certificate", "escalated", "uncertified", "cost", "saved")
 _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in _MARKS)]
@@ -48,7 +47,7 @@ _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in _MARKS)]
 _SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached"]
 
 
-def create_app(models: Sequence[Served], settings: ServeSettings | None = None, patience: Patience | None = None) -> FastAPI:
+def create_app(models: Sequence[ServedBundle], settings: ServeSettings | None = None, patience: RetryPolicy | None = None) -> FastAPI:
     """The application for loaded bundles, behind the gateway's door where the settings name a fallback; `patience` is with that.
 
     Raises InputError where there is neither bundle nor fallback, where two bundles have one name, and for a fallback that cannot be; where
@@ -68,8 +67,8 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(succession.run()) if succession is not None else None
-        if service.bookkeeper is not None:
-            service.bookkeeper.begin(time.thread_time())
+        if service.account_writer is not None:
+            service.account_writer.begin(time.thread_time())
         heap.give()  # what loading left behind
         yield
         if succession is not None and watching is not None:
@@ -82,11 +81,11 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         if escalation is not None:
             await escalation.close()
         if service.recorder is not None:
-            from smidgen.server.capturing import BATCH_SECONDS, DRAIN_SECONDS
+            from smidgen.server.traffic.capture_setup import BATCH_SECONDS, DRAIN_SECONDS
 
             await asyncio.to_thread(service.recorder.close, DRAIN_SECONDS, BATCH_SECONDS)
-        if service.bookkeeper is not None:  # the last: what the others close is in it
-            await asyncio.to_thread(service.bookkeeper.close)
+        if service.account_writer is not None:  # the last: what the others close is in it
+            await asyncio.to_thread(service.account_writer.close)
 
     app = FastAPI(
         title="smidgen",
@@ -97,25 +96,26 @@ def create_app(models: Sequence[Served], settings: ServeSettings | None = None, 
         redoc_url=None,
         redirect_slashes=False,
     )
-    for name in sorted(registry.names("server"), key=lambda name: (name not in _OFTEN, name)):
-        app.include_router(registry.find("server", name)(service))
+    faces = [(room, name) for room in FACE_ROOMS for name in registry.names(room)]
+    for room, name in sorted(faces, key=lambda face: (face not in _OFTEN, face)):
+        app.include_router(registry.find(room, name)(service))
     handle_in(app)
     if not chosen.keys:
         labels = [str(label) for model in models[:1] for label in model.form.get("labels") or ()]
         _fill_examples(app, [*service.models, *chosen.fallback_model], labels[:2])
-    sizes = MeasuredSizes() if escalation is not None and service.bookkeeper is not None else None
+    sizes = UpstreamSizes() if escalation is not None and service.account_writer is not None else None
     if escalation is not None:
         _add_gateway(app, service, chosen, escalation, auditor, cache, sizes)
     if service.recorder is not None:
-        from smidgen.server.capture import Capture
+        from smidgen.server.traffic.recorder import CaptureMiddleware
 
-        app.add_middleware(Capture, recorder=service.recorder, models=service.models)
+        app.add_middleware(CaptureMiddleware, recorder=service.recorder, models=service.models)
     if succession is not None:
-        app.add_middleware(Holding)
-    if service.bookkeeper is not None:
-        tariff = escalation.tariff if escalation is not None else None
+        app.add_middleware(HeldModelsMiddleware)
+    if service.account_writer is not None:
+        costs = escalation.costs if escalation is not None else None
         first = chosen.fallback_model[0] if escalation is not None else ""
-        app.add_middleware(Accounting, bookkeeper=service.bookkeeper, tariff=tariff, instead=first, sizes=sizes)
+        app.add_middleware(UsageMiddleware, account_writer=service.account_writer, costs=costs, instead=first, sizes=sizes)
     _close_doors(app, service, chosen)
     return app
 
@@ -139,59 +139,59 @@ def _fill_examples(app: FastAPI, names: Sequence[str], labels: Sequence[str]) ->
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _escalation(service: Service, settings: ServeSettings, patience: Patience | None) -> Escalation:
+def _escalation(service: Service, settings: ServeSettings, patience: RetryPolicy | None) -> Escalation:
     """The upstreams. What asks them is only loaded where there are some."""
-    from smidgen.server.fallback import opened
+    from smidgen.server.gateway.fallback import open_fallback
 
-    return opened(settings, service.metering, patience)
+    return open_fallback(settings, service.metering, patience)
 
 
 def _record(service: Service) -> None:
     """Open the store of traffic, where the owner asked for it. What stores is only loaded then."""
     if service.settings.capture != "off":
-        from smidgen.server.capturing import recorder_of
+        from smidgen.server.traffic.capture_setup import open_recorder
 
-        service.recorder = recorder_of(service)
+        service.recorder = open_recorder(service)
 
 
 def _keep_account(service: Service) -> None:
     """Begin to add up what requests take, unless the owner wants no account."""
     if service.settings.account:
-        service.bookkeeper = Bookkeeper(AccountMetrics(service.metering.registry), service.engines)
+        service.account_writer = AccountWriter(AccountMetrics(service.metering.registry), service.engines)
 
 
 def _auditor(service: Service, settings: ServeSettings, escalation: Escalation) -> Auditor:
     """Who audits what the bundles answer."""
-    from smidgen.server.auditor import Auditor
-    from smidgen.server.vouchers import Answering
+    from smidgen.server.gateway.auditor import Auditor
+    from smidgen.server.gateway.certificates import AnsweringBundles
 
     asking = escalation.aside()
     return Auditor(
-        Answering(service),
+        AnsweringBundles(service),
         asking,
         service.metering,
         settings.audit_share,
         settings.fallback_seconds,
-        bookkeeper=service.bookkeeper,
+        account_writer=service.account_writer,
         keep=service.recorder.audited if service.recorder is not None else None,
     )
 
 
-def _cache(service: Service, settings: ServeSettings, escalation: Escalation) -> Caching:
+def _cache(service: Service, settings: ServeSettings, escalation: Escalation) -> ResponseCache:
     """What gives upstreams' answers again. It is only loaded where the owner asked for it."""
-    from smidgen.server.cached import opened
+    from smidgen.server.gateway.response_cache import open_cache
 
-    return opened(settings, service.metering.registry, escalation)
+    return open_cache(settings, service.metering.registry, escalation)
 
 
-def _succession(service: Service) -> Succession | None:
+def _succession(service: Service) -> ChampionReload | None:
     """What watches for new champions, where lines are served."""
     lines = {name: line for name, model in service.models.items() if (line := getattr(model, "line", None)) is not None}
     if not lines:
         return None
-    from smidgen.server.succession import Succession
+    from smidgen.server.champion_reload import ChampionReload
 
-    return Succession(service, lines)
+    return ChampionReload(service, lines)
 
 
 def _add_gateway(
@@ -200,37 +200,35 @@ def _add_gateway(
     settings: ServeSettings,
     escalation: Escalation,
     auditor: Auditor | None,
-    cache: Caching | None,
-    sizes: MeasuredSizes | None,
+    cache: ResponseCache | None,
+    sizes: UpstreamSizes | None,
 ) -> None:
     """Put the gateway's door before the faces, and show its certificates and its money."""
     from smidgen.gateway.allowlist import Allowlist
-    from smidgen.server.aside import aside_of
-    from smidgen.server.budget_gauge import Spending
-    from smidgen.server.prices import prices
-    from smidgen.server.routing import Gateway
-    from smidgen.server.standing_gauge import Standings
-    from smidgen.server.taking import taking
-    from smidgen.server.vouchers import Vouchers
+    from smidgen.server.gateway.budget_guard import BudgetGauge
+    from smidgen.server.gateway.certificates import BundleCertificates, CertificateGauge
+    from smidgen.server.gateway.eligibility import held_out_test, job_matcher
+    from smidgen.server.gateway.prices import upstream_prices
+    from smidgen.server.gateway.routing import GatewayMiddleware
 
-    vouchers = Vouchers(service)
-    service.metering.registry.register(Standings(vouchers.present))
-    if escalation.purse is not None:
-        service.metering.registry.register(Spending(escalation.purse))
+    vouchers = BundleCertificates(service)
+    service.metering.registry.register(CertificateGauge(vouchers.present))
+    if escalation.budget_guard is not None:
+        service.metering.registry.register(BudgetGauge(escalation.budget_guard))
     app.add_middleware(
-        Gateway,
+        GatewayMiddleware,
         routes=app.router.routes,
         vouchers=vouchers,
         escalation=escalation,
         metering=service.metering,
-        price=prices(settings).of(escalation.upstreams[0].model),
+        price=upstream_prices(settings).of(escalation.upstreams[0].model),
         local_at_last=settings.when_upstream_fails == "local",
         origins=settings.cors,
         auditor=auditor,
         quality=settings.quality,
-        taking=taking(service.models.values()) if settings.take else None,
+        job_matcher=job_matcher(service.models.values()) if settings.take else None,
         cache=cache,
-        aside=aside_of(service),
+        is_held_out=held_out_test(service),
         sizes=sizes,
         allowed=Allowlist(settings.pass_paths),
     )
@@ -238,12 +236,14 @@ def _add_gateway(
 
 def _close_doors(app: FastAPI, service: Service, settings: ServeSettings) -> None:
     """Put the doors before the faces. The one added last is the outermost."""
-    app.add_middleware(Limits, max_concurrent=settings.max_concurrent, max_body=settings.max_body, seconds=settings.request_seconds)
+    app.add_middleware(
+        LimitsMiddleware, max_concurrent=settings.max_concurrent, max_body=settings.max_body, seconds=settings.request_seconds
+    )
     if settings.keys:
-        app.add_middleware(Keys, keys=settings.keys)
+        app.add_middleware(KeyMiddleware, keys=settings.keys)
     if settings.loopback or settings.allow_host:
-        app.add_middleware(Hosts, names=(*LOCAL, settings.host, *settings.allow_host))
-    app.add_middleware(Requests, metering=service.metering, access_log=settings.access_log)
+        app.add_middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.host, *settings.allow_host))
+    app.add_middleware(RequestMiddleware, metering=service.metering, access_log=settings.access_log)
     if settings.cors:
         from starlette.middleware.cors import CORSMiddleware
 

@@ -23,7 +23,7 @@ _WATCH_AFTER = 0.05
 """Seconds after which a waiting request's client is watched for having gone. Most requests are answered before that."""
 
 
-class Batched(Protocol):
+class BatchModel(Protocol):
     """What a batcher runs."""
 
     @property
@@ -37,7 +37,7 @@ class Batched(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class BatchJob:
     """The texts of one request. `dropped` is set by the loop when nobody waits for the answer any more."""
 
     texts: Sequence[Text]
@@ -48,7 +48,7 @@ class Job:
     dropped: bool = False
 
 
-Item = tuple[Job, int]
+BatchItem = tuple[BatchJob, int]
 """One text of a job: the job, and the text's place in it."""
 
 
@@ -62,12 +62,12 @@ class Batcher:
         on_batch: told the size of every batch, in the loop's thread.
     """
 
-    def __init__(self, model: Batched, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
+    def __init__(self, model: BatchModel, max_batch: int, max_queue: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
         self._model = model
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._on_batch = on_batch
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[BatchItem | None] = queue.SimpleQueue()
         self._depth = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -109,7 +109,7 @@ class Batcher:
             self._queue.put(None)
             self._thread.join(seconds)
 
-    def _take_on(self, texts: Sequence[Text]) -> Job:
+    def _take_on(self, texts: Sequence[Text]) -> BatchJob:
         if not self.alive:
             raise RequestError("the server is stopping", value=self._model.name, todo="Try again.", status=503, code="stopping")
         if self._depth + len(texts) > self._max_queue:
@@ -121,13 +121,13 @@ class Batcher:
             self._thread = threading.Thread(target=self._work, name=f"model-{self._model.name}", daemon=True)
             self._thread.start()
         assert self._loop is not None
-        job = Job(texts, self._loop.create_future(), [None] * len(texts), len(texts))
+        job = BatchJob(texts, self._loop.create_future(), [None] * len(texts), len(texts))
         self._depth += len(texts)
         for place in range(len(texts)):
             self._queue.put((job, place))
         return job
 
-    def _drop(self, job: Job) -> None:
+    def _drop(self, job: BatchJob) -> None:
         """Give up what a job still has in the queue: the worker passes over it, and its place is free at once."""
         if not job.dropped:
             job.dropped = True
@@ -140,7 +140,7 @@ class Batcher:
         stopping = False
         while not stopping:
             first = self._queue.get()
-            items: list[Item] = []
+            items: list[BatchItem] = []
             while True:
                 if first is None:
                     stopping = True
@@ -161,7 +161,7 @@ class Batcher:
                 except RuntimeError:  # the loop has closed: nobody is left to answer
                     return
 
-    def _run(self, items: Sequence[Item]) -> list[Reply | Exception]:
+    def _run(self, items: Sequence[BatchItem]) -> list[Reply | Exception]:
         texts = [job.texts[place] for job, place in items]
         try:
             replies = self._model.predict(texts)
@@ -176,7 +176,7 @@ class Batcher:
         # One text that the model cannot take must not cost its neighbours their answers.
         return [outcome for item in items for outcome in self._run([item])]
 
-    def _deliver(self, items: Sequence[Item], outcomes: Sequence[Reply | Exception]) -> None:
+    def _deliver(self, items: Sequence[BatchItem], outcomes: Sequence[Reply | Exception]) -> None:
         """Back in the loop: hand out what came of a batch, for each text a reply or the error that it met."""
         self._on_batch(len(items))
         for (job, place), outcome in zip(items, outcomes, strict=True):
@@ -202,7 +202,7 @@ class _Unexpected(Exception):
         self.__cause__ = cause
 
 
-def _watch(job: Job, gone: Callable[[], Awaitable[None]]) -> None:
+def _watch(job: BatchJob, gone: Callable[[], Awaitable[None]]) -> None:
     """Stop waiting for a job when its client hangs up."""
 
     async def until_gone() -> None:
@@ -218,7 +218,7 @@ def _watch(job: Job, gone: Callable[[], Awaitable[None]]) -> None:
     job.future.add_done_callback(lambda _: watcher.cancel())
 
 
-def _late(job: Job, seconds: float) -> RequestError:
+def _late(job: BatchJob, seconds: float) -> RequestError:
     if job.started:
         return RequestError("the model was not done in time", value=f"{seconds:g} s", todo="Send fewer texts.", status=504, code="timeout")
     return RequestError(

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.rows import Text
-from smidgen.server.answers import TOP_K, Alternative, Usage, usage, verdict
 from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.reply_json import TOP_K, Alternative, Usage, reply_fields, usage
 from smidgen.server.service import Service
 
 
@@ -59,7 +59,7 @@ def face(service: Service) -> APIRouter:
         replies = await service.ask(model, texts, request, "input")
         contents = [model.task.content(reply) for reply in replies]
         results = [
-            {"index": place, "content": content, **verdict(reply, body.top_k)}
+            {"index": place, "content": content, **reply_fields(reply, body.top_k)}
             for place, (reply, content) in enumerate(zip(replies, contents, strict=True))
         ]
         head = {"object": "list", "model": model.name, "bundle": model.id, "task": model.task.name}

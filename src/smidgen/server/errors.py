@@ -1,4 +1,4 @@
-"""Whatever goes wrong, in OpenAI's error shape: `{"error": {"message", "type", "param", "code"}}`."""
+"""Every failure in OpenAI's error shape: `{"error": {"message", "type", "param", "code"}}`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """The errors of every route, for OpenAPI."""
 
 
-class Refusal(RequestError):
+class DetailedRefusal(RequestError):
     """A refused request whose reply carries more than the error: fields beside it in the body."""
 
     def __init__(self, what: str, *, value: object, todo: str, beside: Mapping[str, Any], code: str, param: str | None = None) -> None:
@@ -63,9 +63,9 @@ class Refusal(RequestError):
 def as_json(value: Any) -> bytes:
     """A value as JSON bytes. Text that is not valid Unicode, which JSON can smuggle in, goes out escaped; numpy scalars as numbers."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain).encode("utf-8")
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_plain_json).encode("utf-8")
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), default=_plain).encode("ascii")
+        return json.dumps(value, separators=(",", ":"), default=_as_plain_json).encode("ascii")
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -97,7 +97,7 @@ def told(error: RequestError) -> dict[str, Any]:
 
 def refused(error: RequestError) -> Response:
     """The response to a request that was refused on purpose."""
-    return failure(error.status, str(error), error.code, error.param, error.beside if isinstance(error, Refusal) else None)
+    return failure(error.status, str(error), error.code, error.param, error.beside if isinstance(error, DetailedRefusal) else None)
 
 
 def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
@@ -146,7 +146,7 @@ def _shape(status: int, message: str, code: str, param: str | None) -> dict[str,
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def _plain(value: Any) -> Any:
+def _as_plain_json(value: Any) -> Any:
     """A numpy scalar or array as JSON takes it."""
     for method in ("item", "tolist"):
         if hasattr(value, method):

@@ -1,8 +1,8 @@
-"""Whether scores mean what they say: temperature scaling, calibration error, reliability bins, proper scores."""
+"""Whether scores mean what they say: temperature and Platt scaling, blended classifiers, calibration error, proper scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,7 @@ def brier(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class ReliabilityBin:
     """Rows of like score: their mean score, the share that was right with Wilson's interval (of grades, their mean with the bootstrap's),
     and their number."""
 
@@ -126,7 +126,7 @@ class Bin:
     n: int
 
 
-def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[Bin]:
+def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[ReliabilityBin]:
     """Rows in bins of equal size by score, lowest first. Rows of one score share a bin, so there may be fewer bins than asked for.
 
     `correct` is 0 or 1 a row, or a grade between them where answers are better or worse.
@@ -142,7 +142,7 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> li
         here = place == number
         n = int(here.sum())
         low, high = wilson(int(right[here].sum()), n) if counts else mean_share(right[here])
-        found.append(Bin(float(scores[here].mean()), float(right[here].mean()), low, high, n))
+        found.append(ReliabilityBin(float(scores[here].mean()), float(right[here].mean()), low, high, n))
     return found
 
 
@@ -174,3 +174,91 @@ def _pairs(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, NDArray[A
     if scores.shape != right.shape or scores.ndim != 1:
         raise ValueError(f"scores and answers must be two vectors of one length, not {scores.shape} and {right.shape}")
     return scores, right
+
+
+# Probabilities from scores by a logistic curve with two parameters (Platt 1999): a slope, and a shift for what no score has seen.
+
+_FLATTEST, _STEEPEST = 0.05, 20.0
+_PRIOR = 1.0
+"""How strongly the curve is held to slope 1 and shift 0, in rows: few rows may move it little."""
+
+_CERTAIN = 1e-9
+
+
+def logit(chances: ArrayLike) -> Floats:
+    """Log odds of probabilities, finite at 0 and 1."""
+    p = np.clip(np.asarray(chances, dtype=np.float64), _CERTAIN, 1 - _CERTAIN)
+    odds: Floats = np.log(p) - np.log1p(-p)
+    return odds
+
+
+def platt_probability(scores: ArrayLike, slope: float, shift: float) -> Floats:
+    """Probabilities at (n,) scores in log odds."""
+    half: Floats = 0.5 * (1 + np.tanh(0.5 * (slope * np.asarray(scores, dtype=np.float64) + shift)))
+    return half
+
+
+def fit_platt(scores: ArrayLike, right: ArrayLike) -> tuple[float, float]:
+    """Slope, in 0.05..20, and shift of the curve that makes what was right most likely.
+
+    Targets are smoothed as Platt does, so that rows that were all right do not make every score 1.
+
+    Args:
+        scores: (n,) log odds.
+        right: (n,) whether each was right.
+    """
+    x, y = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"scores and answers must be two vectors of one length, not {x.shape} and {y.shape}")
+    if not len(x):
+        return 1.0, 0.0
+    good = float(y.sum())
+    targets = np.where(y > 0.5, (good + 1) / (good + 2), 1 / (len(y) - good + 2))
+    found = np.array([1.0, 0.0])
+    start = found.copy()
+    rows = np.stack([x, np.ones_like(x)], axis=1)
+    for _ in range(100):
+        p = platt_probability(x, *found)
+        slopes = rows.T @ (p - targets) + _PRIOR * (found - start)
+        bend = (rows * (p * (1 - p))[:, None]).T @ rows + _PRIOR * np.eye(2)
+        step = np.linalg.solve(bend, slopes)
+        # Newton's step, shortened where it would leave the region in which the curve is a curve.
+        found = found - step / max(1.0, float(np.abs(step).max()))
+        if float(np.abs(step).max()) < 1e-10:
+            break
+    return float(np.clip(found[0], _FLATTEST, _STEEPEST)), float(found[1])
+
+
+# Several classifiers as one: a weighted sum of log-probabilities, each at its own temperature (a product of experts, Hinton 2002).
+
+BLEND_WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
+"""Weights that are tried for a second classifier; 0 leaves it out."""
+
+
+def blend_probabilities(logits: Sequence[ArrayLike], weights: Sequence[float], temperatures: Sequence[float]) -> Floats:
+    """(n, outputs) blended scores of classifiers with the same outputs; they are logits again, up to a constant a row."""
+    total: Floats = np.zeros_like(np.asarray(logits[0], dtype=np.float64))
+    for table, weight, temperature in zip(logits, weights, temperatures, strict=True):
+        scaled = np.asarray(table, dtype=np.float64) / temperature
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        total += weight * (scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)))
+    return total
+
+
+def fit_blend_weight(first: ArrayLike, second: ArrayLike, targets: ArrayLike) -> tuple[float, tuple[float, float]]:
+    """The weight in `GRID` of a second classifier beside a first of weight 1, and both temperatures.
+
+    The temperatures are each classifier's own; the weight is the one whose blend, at the best temperature of its own, makes the targets
+    most likely.
+
+    Args:
+        first, second: (n, outputs) logits on rows that neither was trained on.
+        targets: (n,) index of the gold output.
+    """
+    temperatures = fit_temperature(first, targets), fit_temperature(second, targets)
+
+    def loss(weight: float) -> float:
+        blended = blend_probabilities((first, second), (1.0, weight), temperatures)
+        return negative_log_likelihood(blended, targets, fit_temperature(blended, targets))
+
+    return min(BLEND_WEIGHTS, key=lambda weight: (loss(weight), weight)), temperatures

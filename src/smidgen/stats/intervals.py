@@ -1,4 +1,4 @@
-"""How sure a measured number is: intervals for shares, for resampled statistics, and for the difference of two models on the same rows."""
+"""Confidence intervals: for shares, for resampled statistics, and for the difference of two models on the same rows."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _bias_corrected(values: Floats, estimate: float, confidence: float) -> tuple
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class MetricChange:
     """What a metric changed by from one model to another on the same rows, with its 95 % interval.
 
     Attributes:
@@ -135,7 +135,7 @@ class Change:
     lost: int = 0
 
 
-def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float = 0.95) -> Change:
+def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float = 0.95) -> MetricChange:
     """The change in accuracy between two models on the same rows.
 
     Args:
@@ -148,16 +148,16 @@ def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], confidenc
         raise ValueError(f"paired answers must be two vectors of one length, not {before.shape} and {after.shape}")
     n = len(before)
     if n == 0:
-        return Change(0.0, -1.0, 1.0, 0, 1.0)
+        return MetricChange(0.0, -1.0, 1.0, 0, 1.0)
     gained, lost = int(np.count_nonzero(~before & after)), int(np.count_nonzero(before & ~after))
     value = (gained - lost) / n
     centre = (gained - lost) / (n + 2)
     spread = z_value(confidence) * math.sqrt(gained + lost + 1 - (gained - lost) ** 2 / (n + 2)) / (n + 2)
     low, high = max(-1.0, min(centre - spread, value)), min(1.0, max(centre + spread, value))
-    return Change(value, low, high, n, mcnemar(gained, lost), gained, lost)
+    return MetricChange(value, low, high, n, mcnemar(gained, lost), gained, lost)
 
 
-def paired_grades(before: Floats, after: Floats, confidence: float = 0.95, seed: int = 0) -> Change:
+def paired_grades(before: Floats, after: Floats, confidence: float = 0.95, seed: int = 0) -> MetricChange:
     """The change in the mean grade between two models on the same rows, with its bootstrap interval over rows.
 
     Args:
@@ -170,14 +170,14 @@ def paired_grades(before: Floats, after: Floats, confidence: float = 0.95, seed:
         raise ValueError(f"paired grades must be two vectors of one length, not {before.shape} and {after.shape}")
     n = len(before)
     if n == 0:
-        return Change(0.0, -1.0, 1.0, 0)
+        return MetricChange(0.0, -1.0, 1.0, 0)
     change = after - before
     value = float(change.mean())
     low, high = _mean(change, seed, confidence)
     if change.min() == change.max():
         spread = z_value(confidence) / (n + 2)
         low, high = max(-1.0, value - spread), min(1.0, value + spread)
-    return Change(value, low, high, n, None, int(np.count_nonzero(change > 0)), int(np.count_nonzero(change < 0)))
+    return MetricChange(value, low, high, n, None, int(np.count_nonzero(change > 0)), int(np.count_nonzero(change < 0)))
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -29,8 +29,8 @@ import filelock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.core.errors import BundleError, InputError, SmidgenError
-from smidgen.core.frames import Frame
-from smidgen.store import atomic
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.store import atomic_file
 from smidgen.store.hashing import content_hash
 
 POINTER = "line.json"
@@ -55,11 +55,11 @@ Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Who = Literal["learn", "rollback", "hand"]
 
 
-class _Part(BaseModel):
+class _PointerPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Turn(_Part):
+class ChampionChange(_PointerPart):
     """A change of the champion: when, from which version to which, by whom, and why. `before` is None for the first one."""
 
     at: AwareDatetime
@@ -69,7 +69,7 @@ class Turn(_Part):
     why: str = Field(max_length=_LONGEST_WHY)
 
 
-class Batch(_Part):
+class RowBatch(_PointerPart):
     """Rows that were given to the line: the hash of their file, how many, whose their outputs are, when they were given.
 
     Of a `learnt` batch the first version learnt every row, so none of them can be held out any more."""
@@ -81,7 +81,7 @@ class Batch(_Part):
     learnt: bool = False
 
 
-class Learning(_Part):
+class LastLearning(_PointerPart):
     """The last time that the line learnt: when it began to read rows, what came of it, why, and the hashes of the rows that it had and of
     what was asked for; empty where any will do. `compared_sha256` is of all that its comparison with the champion depended on, the
     challenger among it, and `tested_sha256` of all that its test for a certificate did, with the terms as they were used, empty where there
@@ -96,7 +96,7 @@ class Learning(_Part):
     tested_sha256: str = ""
 
 
-class Job(_Part):
+class LineJob(_PointerPart):
     """A recurring job in captured traffic, whose requests the line learns from, and no others.
 
     Attributes:
@@ -119,9 +119,9 @@ class Job(_Part):
     asked: str = Field(default="", max_length=200)
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> PromptFrame:
         """How its texts begin and end."""
-        return Frame(self.begins, self.ends)
+        return PromptFrame(self.begins, self.ends)
 
     @property
     def scope(self) -> str:
@@ -140,7 +140,7 @@ class Job(_Part):
         return not self.varies and (self.system or bool(self.frame))
 
 
-class TrafficSource(_Part):
+class TrafficSource(_PointerPart):
     """Captured requests that the line learnt from and goes on reading: those that asked for `asked`, of the group `template` where there is
     one."""
 
@@ -148,7 +148,7 @@ class TrafficSource(_Part):
     template: str | None = Field(default=None, min_length=1, max_length=64)
 
 
-class Pointer(_Part):
+class LinePointer(_PointerPart):
     """All that `line.json` says.
 
     Attributes:
@@ -167,17 +167,17 @@ class Pointer(_Part):
     key: str = Field(pattern=r"^[0-9a-f]{32}$")
     held_out: float = Field(default=HELD_OUT, ge=0, lt=1)
     champion: Id | None = None
-    history: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
-    rows: tuple[Batch, ...] = Field(default=(), max_length=MOST_BATCHES)
-    last: Learning | None = None
+    history: tuple[ChampionChange, ...] = Field(default=(), max_length=MOST_TURNS)
+    rows: tuple[RowBatch, ...] = Field(default=(), max_length=MOST_BATCHES)
+    last: LastLearning | None = None
     fresh_since: AwareDatetime | None = None
     counted: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")], ...] = Field(default=(), max_length=MOST_COUNTED)
     looks: int = Field(default=0, ge=0)
     contests: int = Field(default=0, ge=0)
-    jobs: tuple[Job, ...] = Field(default=(), max_length=MOST_JOBS)
+    jobs: tuple[LineJob, ...] = Field(default=(), max_length=MOST_JOBS)
     sources: tuple[TrafficSource, ...] = Field(default=(), max_length=MOST_SOURCES)
 
-    def fresh(self, since: datetime) -> Pointer:
+    def fresh(self, since: datetime) -> LinePointer:
         """The same where held-out rows count from this moment on; as it is where they do already. Looks are counted anew unless the line
         has learnt since then, and so may have looked at rows that still count."""
         if self.fresh_since is not None and self.fresh_since >= since:
@@ -215,7 +215,7 @@ class Line:
         """The file of a batch of rows."""
         return self.folder / "rows" / f"{sha256}.jsonl"
 
-    def read(self) -> Pointer:
+    def read(self) -> LinePointer:
         """What the pointer says. Raises InputError where there is no line, BundleError where its pointer cannot be read."""
         try:
             with self.file.open("rb") as stream:
@@ -236,13 +236,13 @@ class Line:
         if version != FORMAT_VERSION or isinstance(version, bool):
             raise self._unreadable(f"its format version is {version!r}, and this smidgen reads {FORMAT_VERSION}")
         try:
-            return Pointer.model_validate_json(content)
+            return LinePointer.model_validate_json(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(step) for step in first["loc"])
             raise self._unreadable(f"{where or 'the whole'}: {first['msg']}") from error
 
-    def begin(self, name: str, held_out: float | None = None) -> Pointer:
+    def begin(self, name: str, held_out: float | None = None) -> LinePointer:
         """The pointer, made where there is none yet. Raises as `read` does, and InputError where the folder holds something else, or the
         line holds out another share."""
         if not self.file.exists():
@@ -256,7 +256,7 @@ class Line:
             with self.locked():
                 if not self.file.exists():
                     share = HELD_OUT if held_out is None else held_out
-                    self._write(Pointer(name=name[:100] or "model", key=secrets.token_hex(16), held_out=share))
+                    self._write(LinePointer(name=name[:100] or "model", key=secrets.token_hex(16), held_out=share))
         found = self.read()
         if held_out is not None and held_out != found.held_out:
             raise InputError(
@@ -284,7 +284,7 @@ class Line:
                 if folder:
                     self.folder.rmdir()
 
-    def change(self, how: Callable[[Pointer], Pointer]) -> Pointer:
+    def change(self, how: Callable[[LinePointer], LinePointer]) -> LinePointer:
         """Read, change and write the pointer under the lock; returns what stands there now. Raises as `read` does, and LineBusy where
         another process holds the lock too long; BundleError where it cannot be written, and then the old one stays."""
         with self.locked():
@@ -292,14 +292,14 @@ class Line:
             self._write(changed)
             return changed
 
-    def point(self, id: str, *, by: Who, why: str, instead_of: str | None, now: datetime | None = None) -> Pointer:
+    def point(self, id: str, *, by: Who, why: str, instead_of: str | None, now: datetime | None = None) -> LinePointer:
         """Make a version the champion, whose bundle the caller has opened. In one step: who reads sees the old champion or the new one.
 
         Raises LineBusy where the champion is not `instead_of` any more: whoever chose the new one compared it with another; InputError
         where the version is gone.
         """
 
-        def turned(found: Pointer) -> Pointer:
+        def turned(found: LinePointer) -> LinePointer:
             if found.champion != instead_of:
                 raise LineBusy(
                     "the champion was changed by someone else meanwhile",
@@ -308,7 +308,7 @@ class Line:
                 )
             if not self.version(id).is_dir():
                 raise InputError("the line has no such version", value=f"{id} in {self.folder}", todo="Name one that is there.")
-            turn = Turn(at=now or datetime.now(UTC), by=by, champion=id, before=found.champion, why=why[:_LONGEST_WHY])
+            turn = ChampionChange(at=now or datetime.now(UTC), by=by, champion=id, before=found.champion, why=why[:_LONGEST_WHY])
             return found.model_copy(update={"champion": id, "history": (*found.history, turn)[-MOST_TURNS:]})
 
         return self.change(turned)
@@ -328,7 +328,7 @@ class Line:
         except filelock.Timeout:
             raise LineBusy(what, value=str(self.folder), todo=todo) from None
 
-    def _write(self, pointer: Pointer) -> None:
+    def _write(self, pointer: LinePointer) -> None:
         facts = pointer.model_dump(mode="json")
         for name in ("counted", "sources"):
             if not facts[name]:
@@ -339,7 +339,7 @@ class Line:
                     del job[name]
         content = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
         try:
-            atomic.write(self.file, content.encode("utf-8"))
+            atomic_file.write(self.file, content.encode("utf-8"))
         except OSError as error:
             raise BundleError(
                 "the line's pointer cannot be written",
@@ -375,7 +375,7 @@ def is_line(folder: Path) -> bool:
     return (folder / POINTER).exists()
 
 
-def earlier(history: Sequence[Turn]) -> list[str]:
+def earlier(history: Sequence[ChampionChange]) -> list[str]:
     """The champions that the present one came after, the nearest last. Who was gone back from is not among them: going back twice goes back
     two steps, and not to and fro."""
     stack: list[str] = []

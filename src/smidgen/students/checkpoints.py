@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import Workspace
-from smidgen.students.finetuning import Progress, Trainer
+from smidgen.students.encoder_training.training import EncoderTrainer, TrainingProgress
 
 _NAME = "checkpoint.safetensors"
 
 
-def train(trainer: Trainer, space: Workspace, student: str) -> None:
+def train(trainer: EncoderTrainer, space: Workspace, student: str) -> None:
     """Train to the end, from the checkpoint in the space's folder where there is one. The last epoch leaves none: see `forget`.
 
     Raises TrainError where the loss is no longer a number.
@@ -32,14 +32,14 @@ def train(trainer: Trainer, space: Workspace, student: str) -> None:
         space.progress.say(f"going on after epoch {trainer.epoch} of {trainer.cfg.epochs}, where an earlier run stopped")
         space.progress.advance(trainer.step)
 
-    def stepped(now: Progress) -> None:
+    def stepped(now: TrainingProgress) -> None:
         if not np.isfinite(now.loss):
             raise TrainError(
                 "the loss is no longer a number", value=f"step {now.step}", todo="Lower the rate: --set train.learning_rate=1e-4"
             )
         space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
 
-    def epoch_done(done: Trainer) -> None:
+    def epoch_done(done: EncoderTrainer) -> None:
         if done.epoch < done.cfg.epochs:
             store(done.state_dict(), file)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +14,52 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
-from smidgen.core.loops import allowed, unlooped
 from smidgen.core.parts import HALF, EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Text
-from smidgen.students.decoder_settings import DecoderSettings
-from smidgen.students.pace import Pace
+from smidgen.students.settings import DecoderSettings
+from smidgen.text.repetition import allowed, without_repetition
 
 if TYPE_CHECKING:
-    from smidgen.students.blocks import Guide
-    from smidgen.students.lessons import Lessons
-    from smidgen.students.prompts import Prompt
-    from smidgen.students.teaching import Now, Teacher
+    from smidgen.students.decoder_training.examples import DecoderExamples
+    from smidgen.students.decoder_training.layers import DecoderGuide
+    from smidgen.students.decoder_training.prompts import DecoderPrompt
+    from smidgen.students.decoder_training.training import DecoderProgress, DecoderTrainer
+
+
+# How many steps fit into a time: estimated before the first, and anew while they are taken, for later steps may cost more.
+
+_WINDOW = 20
+"""Steps whose mean is taken for those to come; what is done between steps counts."""
+
+
+class StepBudget:
+    """Steps that fit into `seconds` from now on, `most` at most. `clock` gives seconds."""
+
+    def __init__(self, seconds: float, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ends, self._most, self._clock = clock() + seconds, most, clock
+        self._at = clock()
+        self._took: deque[float] = deque(maxlen=_WINDOW)
+
+    def stretch(self, factor: float) -> None:
+        """Allow so many times as many steps: each is so much smaller."""
+        self._most = math.ceil(self._most * factor)
+
+    def before(self, seconds_a_step: float) -> int:
+        """The steps that fit, by what one takes; none is taken yet. One at least."""
+        self._at = self._clock()
+        return self._bounded((self._ends - self._at) / seconds_a_step)
+
+    def after(self, step: int) -> int:
+        """The steps that fit in all, after so many were taken. No less than those."""
+        now = self._clock()
+        self._took.append(now - self._at)
+        self._at = now
+        mean = sum(self._took) / len(self._took)
+        return max(step, self._bounded(step + max(0.0, self._ends - now) / max(mean, 1e-9)))
+
+    def _bounded(self, steps: float) -> int:
+        return max(1, min(self._most, math.floor(steps)))
+
 
 _CHECKPOINT, _HEALING = "checkpoint.safetensors", "healing.safetensors"
 _WHOLE = 2 / 3
@@ -45,7 +81,7 @@ _SLOTS = 8
 _LONG = 1024
 
 
-class Decoder:
+class DecoderStudent:
     """The student `decoder`."""
 
     name = "decoder"
@@ -63,10 +99,10 @@ class Decoder:
             BaseError: the base is of an architecture that cannot be taught here, or has a tokenizer that no GGUF can tell.
         """
         need_torch()
-        from smidgen.students.decoder_files import described, saved
-        from smidgen.students.drafting import chosen
-        from smidgen.students.keeping import kept_tokens
-        from smidgen.students.lessons import answers_of
+        from smidgen.students.decoder_training.engine_options import choose_drafting
+        from smidgen.students.decoder_training.examples import answers_of
+        from smidgen.students.decoder_training.files import describe_base, save_taught
+        from smidgen.students.vocabulary import kept_tokens
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
         base = training.base
@@ -74,10 +110,10 @@ class Decoder:
             raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
         _possible(base.folder, settings)
         kept = kept_tokens(training, settings, space.progress)
-        described(space.folder, base.folder, kept)
-        prompt, lessons, held = _lessons(training, settings, space)
+        describe_base(space.folder, base.folder, kept)
+        prompt, lessons, held = _examples_of(training, settings, space)
         schema = bool(training.form.get("schema"))
-        drafting = chosen(settings.draft, lessons.lessons, prompt, settings.adapter, schema, settings.guess_cost)
+        drafting = choose_drafting(settings.draft, lessons.lessons, prompt, settings.adapter, schema, settings.guess_cost)
         space.progress.say(f"drafting: {drafting.why}")
         teacher = _teacher(training, settings, prompt, lessons, held, space, kept)
         if training.guide is not None:
@@ -87,8 +123,7 @@ class Decoder:
         seconds = _seconds(settings.time_budget) if settings.time_budget is not None else None
         try:
             if settings.pruned:
-                from smidgen.students.pruning import pruned
-                from smidgen.students.shortening import healer
+                from smidgen.students.decoder_training.pruning import healer, pruned
 
                 _run(teacher, files[0], settings, space, "teach decoder", None if seconds is None else seconds * _WHOLE)
                 change, layers, neurons = pruned(teacher, settings, space.progress)
@@ -116,7 +151,7 @@ class Decoder:
             "instruction": training.form.get("instruction", ""),
             "schema": training.form.get("schema"),
         }
-        saved(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers, neurons)
+        save_taught(space.folder, base.folder, teacher.change, facts, settings.model_dump(mode="json"), kept, layers, neurons)
         for file in files:
             file.unlink(missing_ok=True)
 
@@ -127,12 +162,12 @@ class Decoder:
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The taught weights as one GGUF in 16 bits with tokenizer and chat template, and the tokenizer that the engine reads texts by.
         With the setting `adapter` two GGUFs: the base's weights, in the same bytes for all that are taught on it, and what was taught."""
-        from smidgen.students.attention_cache import kept_as
-        from smidgen.students.decoder_files import adapter, base_weights, opened, taught
-        from smidgen.students.gguf_file import adapter_write, write
-        from smidgen.students.prompts import chat_template
+        from smidgen.gguf.weights import write, write_adapter
+        from smidgen.students.decoder_training.engine_options import attention_bits
+        from smidgen.students.decoder_training.files import adapter, base_weights, open_decoder, taught
+        from smidgen.students.decoder_training.prompts import chat_template
 
-        stored = opened(folder)
+        stored = open_decoder(folder)
         apart = adapter(stored) if stored.settings.get("adapter") else None
         write(
             out / "model.gguf",
@@ -153,15 +188,15 @@ class Decoder:
         files = ["model.gguf", "tokenizer.json"]
         if apart is not None:
             factors, alpha = apart
-            adapter_write(out / _ADAPTER, factors, stored.config, alpha=alpha, name=out.name, kind="f16")
+            write_adapter(out / _ADAPTER, factors, stored.config, alpha=alpha, name=out.name, kind="f16")
             files.append(_ADAPTER)
             options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
         # Bundles of one base are held once only where they run alike, however long their texts are: adapters are all frugal.
-        options["cache"] = kept_as(stored.shape, stored.facts["context"] * _SLOTS, frugal=apart is not None)
+        options["cache"] = attention_bits(stored.shape, stored.facts["context"] * _SLOTS, frugal=apart is not None)
         return EngineSpec("llama", tuple(files), options, HALF)
 
 
-def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
+def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
     """Teach to the end, from the checkpoint in `file` where there is one; what was reached is there in the end, too."""
     from smidgen.students.checkpoints import store
 
@@ -171,7 +206,7 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
 
         teacher.resume(load_file(str(file)))
     elif seconds is not None:
-        pace = Pace(seconds, teacher.course.steps)
+        pace = StepBudget(seconds, teacher.course.steps)
         took = teacher.seconds_a_step()
         steps, batch = pace.before(took), teacher.course.batch
         fewer = max(_LEAST_BATCH, batch * steps // _ENOUGH_STEPS)
@@ -187,7 +222,7 @@ def _run(teacher: Teacher, file: Path, settings: DecoderSettings, space: Workspa
         space.progress.advance(teacher.step)
     last = time.monotonic()
 
-    def stepped(now: Now) -> None:
+    def stepped(now: DecoderProgress) -> None:
         space.progress.advance(1, loss=now.loss, **{"tokens/s": round(now.tokens_per_second)})
         if pace is not None:
             teacher.limit(pace.after(now.step))
@@ -217,14 +252,14 @@ def _rounded_from(settings: DecoderSettings) -> float | None:
 def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     """What the decoder in `folder` writes for texts, by torch: `texts`, and float32 arrays (n,) `probability`, `likelihood`, `tokens`,
     `finished`. It is held to no schema."""
-    from smidgen.stats.drafting import Sizes
-    from smidgen.students.decoder_files import model_in, opened
-    from smidgen.students.drafting import unguessed
-    from smidgen.students.generating import write
-    from smidgen.students.prompts import plain_ids, tokenizer_of
-    from smidgen.students.workers import Workers
+    from smidgen.stats.prompt_lookup import DraftSizes
+    from smidgen.students.decoder_training.engine_options import unguessed
+    from smidgen.students.decoder_training.files import model_in, open_decoder
+    from smidgen.students.decoder_training.generation import write
+    from smidgen.students.decoder_training.prompts import plain_ids, tokenizer_of
+    from smidgen.students.processor import Workers
 
-    stored = opened(folder)
+    stored = open_decoder(folder)
     workers = Workers(threads)
     tokenizer = tokenizer_of(folder)
     after, facts = stored.facts["after"], stored.facts
@@ -240,7 +275,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     rows = [found.get(place) for place in range(len(prompts))]
     if drafting := facts.get("drafting"):
         # The engine tells no probability of what it guessed, so the reference that scores are fitted on must not, either.
-        sizes = Sizes(drafting["draft_after"], drafting["draft_most"])
+        sizes = DraftSizes(drafting["draft_after"], drafting["draft_most"])
         for prompt, row in zip(prompts, rows, strict=True):
             if row is not None:
                 row.probability = unguessed([*facts["before"], *prompt], row.ids, row.chances, sizes)
@@ -255,7 +290,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
 
 def _text(text: str, finished: bool) -> str:
     """A text as the engine gives it."""
-    return text if finished else unlooped(text)
+    return text if finished else without_repetition(text)
 
 
 def need_torch() -> None:
@@ -269,26 +304,26 @@ def need_torch() -> None:
 
 def _possible(base: Path, settings: DecoderSettings) -> None:
     """Refuse what would fail only once all is taught. Raises TrainError for settings, BaseError for a base that could not be served."""
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.gguf_vocabulary import vocabulary_of
-    from smidgen.students.narrowing import width
-    from smidgen.students.shortening import enough
+    from smidgen.gguf.architectures import shape_of
+    from smidgen.gguf.tokenizer import vocabulary_of
+    from smidgen.students.decoder_training.pruning import check_layers_left, neurons_left
 
     shape = shape_of(base)
     if shape.near and settings.drop_layers:
         todo = "Leave neurons out instead: --drop-neurons 0.2."
         raise TrainError("of a Gemma no layer can be left out: every sixth sees all tokens", value=settings.drop_layers, todo=todo)
-    enough(shape.layers, settings.drop_layers)
+    check_layers_left(shape.layers, settings.drop_layers)
     if settings.drop_neurons:
-        width(shape.inner, settings.drop_neurons)
+        neurons_left(shape.inner, settings.drop_neurons)
     vocabulary_of(base, shape.vocabulary)
 
 
-def _lessons(training: Training, settings: DecoderSettings, space: Workspace) -> tuple[Prompt, Lessons, Lessons | None]:
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.lessons import chosen, held_lessons, lessons_of
-    from smidgen.students.prompts import common_words, prompt_of, tokenizer_of
-    from smidgen.students.variation import varied
+def _examples_of(
+    training: Training, settings: DecoderSettings, space: Workspace
+) -> tuple[DecoderPrompt, DecoderExamples, DecoderExamples | None]:
+    from smidgen.gguf.architectures import shape_of
+    from smidgen.students.decoder_training.examples import chosen, examples_of, held_examples, with_other_values
+    from smidgen.students.decoder_training.prompts import common_words, prompt_of, tokenizer_of
 
     folder = space.folder
     prompt = prompt_of(folder, str(training.form.get("instruction") or ""))
@@ -296,32 +331,31 @@ def _lessons(training: Training, settings: DecoderSettings, space: Workspace) ->
     most = min(settings.max_length, shape_of(folder).context)
     rows = chosen(training.rows, training.form, settings.references)
     if settings.vary and training.form.get("lexicon"):
-        rows = varied(rows, common_words(tokenizer), training.seed)
-    lessons = lessons_of(rows, prompt, tokenizer, most)
+        rows = with_other_values(rows, common_words(tokenizer), training.seed)
+    lessons = examples_of(rows, prompt, tokenizer, most)
     if lessons.left_out:
         space.progress.say(f"{lessons.left_out} examples of more than {most} tokens are left out")
-    held = held_lessons(chosen(training.held, training.form, 1), prompt, tokenizer, most)
+    held = held_examples(chosen(training.held, training.form, 1), prompt, tokenizer, most)
     return prompt, lessons, held
 
 
 def _teacher(
     training: Training,
     settings: DecoderSettings,
-    prompt: Prompt,
-    lessons: Lessons,
-    held: Lessons | None,
+    prompt: DecoderPrompt,
+    lessons: DecoderExamples,
+    held: DecoderExamples | None,
     space: Workspace,
     kept: list[int] | None,
-) -> Teacher:
+) -> DecoderTrainer:
     import torch
 
-    from smidgen.students.adapters import Adapters, Matrices, frozen_of, model_of
-    from smidgen.students.decoder_files import base_weights
-    from smidgen.students.decoder_shape import shape_of
-    from smidgen.students.drawing import Drawing
-    from smidgen.students.precision import best_dtype
-    from smidgen.students.teaching import Course, Teacher
-    from smidgen.students.workers import Workers
+    from smidgen.gguf.architectures import shape_of
+    from smidgen.students.decoder_training.adapters import FullMatrices, LoraAdapters, frozen_of, model_of
+    from smidgen.students.decoder_training.files import base_weights
+    from smidgen.students.decoder_training.generation import OwnAnswers
+    from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer
+    from smidgen.students.processor import Workers, best_dtype
 
     assert training.base is not None
     shape, weights = shape_of(space.folder), base_weights(training.base.folder, kept)
@@ -330,15 +364,15 @@ def _teacher(
     model = model_of(weights, frozen, shape, list(prompt.before), dtype)
     generator = torch.Generator().manual_seed(training.seed)
     if settings.method == "lora":
-        change: Any = Adapters(shape, frozen, settings.rank, settings.alpha, generator, dtype)
+        change: Any = LoraAdapters(shape, frozen, settings.rank, settings.alpha, generator, dtype)
     else:
-        change = Matrices(shape, frozen)
+        change = FullMatrices(shape, frozen)
     count = len(lessons.lessons)
     batch = min(settings.batch_rows or _BATCH, max(4, count // 8))
     epochs = settings.epochs or _epochs(count)
     if settings.time_budget is not None and settings.epochs is None:
         epochs = 4 * epochs  # the time decides, unless overlearning would
-    course = Course(
+    course = DecoderTrainConfig(
         steps=max(1, math.ceil(epochs * count / batch)),
         batch=batch,
         rate=settings.learning_rate or (2e-3 if settings.method == "lora" else 5e-5),
@@ -351,24 +385,24 @@ def _teacher(
     )
     guide, drawing = _guide(training, settings, space, kept, list(prompt.before), dtype), None
     if guide is not None and settings.on_policy:
-        drawing = Drawing(settings.on_policy, _most(training, lessons), prompt.stop, training.seed)
-    return Teacher(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads), guide, drawing)
+        drawing = OwnAnswers(settings.on_policy, _most(training, lessons), prompt.stop, training.seed)
+    return DecoderTrainer(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads), guide, drawing)
 
 
 def _guide(
     training: Training, settings: DecoderSettings, space: Workspace, kept: list[int] | None, before: list[int], dtype: Any
-) -> Guide | None:
+) -> DecoderGuide | None:
     """The larger decoder that guides, if there is one."""
-    from smidgen.students.blocks import Guide
-    from smidgen.students.guides import guide_model
+    from smidgen.students.decoder_training.files import guide_model
+    from smidgen.students.decoder_training.layers import DecoderGuide
 
     if training.guide is None or training.base is None:
         return None
     model = guide_model(training.guide.folder, training.base.folder, space.folder, kept, before, dtype)
-    return Guide(model, settings.guide_share, settings.guide_temperature, settings.guide_beta)
+    return DecoderGuide(model, settings.guide_share, settings.guide_temperature, settings.guide_beta)
 
 
-def _most(training: Training, lessons: Lessons) -> int:
+def _most(training: Training, lessons: DecoderExamples) -> int:
     """The most tokens that an answer may have."""
     return int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
 
@@ -391,4 +425,4 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-part = Decoder()
+part = DecoderStudent()

@@ -16,14 +16,14 @@ from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
-from smidgen.students.facts import FACTS
+from smidgen.students.settings import FACTS
 
 if TYPE_CHECKING:
     import torch
 
-    from smidgen.students.any_encoder import AnyEncoder
-    from smidgen.students.bert import FastBert
-    from smidgen.students.finetuning import Trainer
+    from smidgen.students.encoder_training.bert import FastBert
+    from smidgen.students.encoder_training.training import EncoderTrainer
+    from smidgen.students.encoder_training.transformers_encoder import TransformersEncoder
 
 
 class EncoderSettings(Settings):
@@ -45,7 +45,7 @@ class EncoderSettings(Settings):
     precision: Literal["auto", "bf16", "f32"] = setting("auto", "auto: bf16 where the processor has it.")
 
 
-class Encoder:
+class EncoderStudent:
     """The student `encoder`."""
 
     name = "encoder"
@@ -79,7 +79,7 @@ class Encoder:
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The encoder and its head as one ONNX graph, and the tokenizer."""
-        from smidgen.students.onnx_graph import export_encoder
+        from smidgen.students.encoder_training.onnx_export import export_encoder
 
         return export_encoder(folder, out)
 
@@ -128,8 +128,8 @@ def features_of(
     """Pooled features (n, width) in f32 of texts, of the encoder in `folder`; `pooling` None: as it is made. `quick`: see `computed`."""
     import torch
 
-    from smidgen.students.encoding import encode, tokenize
-    from smidgen.students.precision import best_dtype
+    from smidgen.students.encoder_training.features import encode, tokenize
+    from smidgen.students.processor import best_dtype
 
     model = load_encoder(folder, best_dtype() if quick else torch.float32)
     model.pooling = pooling or model.pooling
@@ -146,8 +146,8 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
     """Pooled features (tokens, width) of single tokens, each between the special tokens that the tokenizer puts around a text."""
     from tokenizers import Tokenizer
 
-    from smidgen.students.encoding import encode
-    from smidgen.students.precision import best_dtype
+    from smidgen.students.encoder_training.features import encode
+    from smidgen.students.processor import best_dtype
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
@@ -163,16 +163,16 @@ def features_of_tokens(folder: Path, token_ids: Sequence[int], threads: int) -> 
     return features
 
 
-def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | AnyEncoder:
+def load_encoder(folder: Path, dtype: torch.dtype) -> FastBert | TransformersEncoder:
     """The encoder in a folder: the hand-written one where it covers the architecture, else by transformers."""
-    from smidgen.students.bert import FastBert
+    from smidgen.students.encoder_training.bert import FastBert
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if FastBert.covers(config):
         return FastBert.load(folder, dtype)
-    from smidgen.students.any_encoder import AnyEncoder
+    from smidgen.students.encoder_training.transformers_encoder import TransformersEncoder
 
-    return AnyEncoder(folder, dtype)
+    return TransformersEncoder(folder, dtype)
 
 
 def need_torch() -> None:
@@ -183,12 +183,12 @@ def need_torch() -> None:
         raise MissingExtra("torch", "train") from None
 
 
-def workers_for(model: FastBert | AnyEncoder, threads: int) -> Any:
+def workers_for(model: FastBert | TransformersEncoder, threads: int) -> Any:
     """One worker a core for the hand-written encoder; torch's own threads for the others."""
     import torch
 
-    from smidgen.students.bert import FastBert
-    from smidgen.students.workers import Workers
+    from smidgen.students.encoder_training.bert import FastBert
+    from smidgen.students.processor import Workers
 
     if isinstance(model, FastBert):
         return Workers(threads)
@@ -201,14 +201,12 @@ def vocabulary_of(folder: Path) -> int:
     return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"])
 
 
-def _trainer(training: Training, space: Workspace) -> Trainer:
+def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
     import torch
 
-    from smidgen.students.belief import Belief
-    from smidgen.students.encoding import tokenize
-    from smidgen.students.finetuning import FEW, Trainer, default_config
-    from smidgen.students.lengths import MOST, length_of, positions
-    from smidgen.students.precision import best_dtype
+    from smidgen.students.encoder_training.features import MOST, positions, tokenize, tokens_to_read
+    from smidgen.students.encoder_training.training import FEW, EncoderTrainer, RowBelief, default_config
+    from smidgen.students.processor import best_dtype
 
     settings = training.settings if isinstance(training.settings, EncoderSettings) else EncoderSettings()
     if training.base is None:
@@ -222,7 +220,7 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
     # Several labels a text, or one, decide how rows can be paired: the recipe for few rows a class is for one.
     count = len(training.rows) if not multi else max(len(training.rows), (FEW + 1) * len(names))
     file, most = folder / "tokenizer.json", positions(folder)
-    asked_length = settings.max_length or length_of(file, [row.input for row in training.rows], min(MOST, most))
+    asked_length = settings.max_length or tokens_to_read(file, [row.input for row in training.rows], min(MOST, most))
     config = default_config(
         count,
         len(names),
@@ -238,8 +236,8 @@ def _trainer(training: Training, space: Workspace) -> Trainer:
     balanced = training.form.get("class_weights") == "balanced"
     weights = _class_weights(targets, len(names)) if balanced else None
     loss = torch.nn.BCEWithLogitsLoss(pos_weight=weights) if multi else None
-    belief = None if multi else Belief.of(rows, names, settings.soft_temperature)
-    return Trainer(
+    belief = None if multi else RowBelief.of(rows, names, settings.soft_temperature)
+    return EncoderTrainer(
         model, ids, targets, len(names), config, loss, None if multi else weights, workers_for(model, space.threads), belief=belief
     )
 
@@ -267,7 +265,7 @@ def _class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
     return len(targets) / (classes * counts.float())
 
 
-def _save(trainer: Trainer, training: Training, folder: Path) -> None:
+def _save(trainer: EncoderTrainer, training: Training, folder: Path) -> None:
     """The trained model under its Hugging Face names, with the head folded into one linear map on unit features."""
     from safetensors.torch import save_file
 
@@ -281,4 +279,4 @@ def _save(trainer: Trainer, training: Training, folder: Path) -> None:
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
-part = Encoder()
+part = EncoderStudent()

@@ -17,9 +17,9 @@ from smidgen.core.parts import EngineSpec, Form, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import kernel_ridge
-from smidgen.stats.kernel_ridge import Floats
+from smidgen.stats.kernel_ridge import Floats32
 from smidgen.students.encoder import computed, features_of, load_encoder, names_as_rows, need_torch, outputs, targets_of
-from smidgen.students.facts import FACTS
+from smidgen.students.settings import FACTS
 
 FEW = 40
 """Up to so many rows a label are few, as they are for the encoder."""
@@ -38,7 +38,7 @@ class KernelSettings(Settings):
     )
 
 
-class Kernel:
+class KernelStudent:
     """The student `kernel`."""
 
     name = "kernel"
@@ -55,7 +55,7 @@ class Kernel:
             TrainError: there is no base.
         """
         need_torch()
-        from smidgen.students.lengths import MOST, length_of, positions
+        from smidgen.students.encoder_training.features import MOST, positions, tokens_to_read
 
         if training.base is None:
             raise TrainError("a kernel student needs a base", value="none", todo="Name one: --base minilm")
@@ -64,7 +64,7 @@ class Kernel:
         rows = [*training.rows, *(names_as_rows(training.form) if _few(training) else [])]
         texts = [row.input for row in rows]
         most = positions(base)
-        length = min(settings.max_length or length_of(base / "tokenizer.json", texts, min(MOST, most)), most)
+        length = min(settings.max_length or tokens_to_read(base / "tokenizer.json", texts, min(MOST, most)), most)
         space.progress.start("read texts")
         found = features_of(base, texts, length, space.threads, quick=True).numpy()
         space.progress.say(f"a kernel head on {len(rows):,} texts")
@@ -85,7 +85,7 @@ class Kernel:
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The encoder and its head as one ONNX graph, and the tokenizer."""
-        from smidgen.students.onnx_graph import export_encoder
+        from smidgen.students.encoder_training.onnx_export import export_encoder
 
         return export_encoder(folder, out)
 
@@ -95,7 +95,7 @@ def _few(training: Training) -> bool:
     return not training.form["multi_label"] and len(training.rows) <= FEW * len(outputs(training.form))
 
 
-def _targets(rows: Sequence[Row], form: Form) -> Floats:
+def _targets(rows: Sequence[Row], form: Form) -> Floats32:
     """(n, outputs) one for a label that holds; of a row in whose labels belief is shared, the shares."""
     names = outputs(form)
     targets = targets_of(rows, names, bool(form["multi_label"])).numpy()
@@ -110,7 +110,7 @@ def _targets(rows: Sequence[Row], form: Form) -> Floats:
     return table
 
 
-def _weights(rows: Sequence[Row], form: Form) -> Floats:
+def _weights(rows: Sequence[Row], form: Form) -> Floats32:
     """(n,) how much is believed of each row; with balanced classes as much for a rare label as for a common one."""
     weights = np.array([row.weight for row in rows], np.float32)
     if form.get("class_weights") == "balanced" and not form["multi_label"]:
@@ -140,4 +140,4 @@ def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: 
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
-part = Kernel()
+part = KernelStudent()

@@ -1,5 +1,7 @@
-"""The baseline of taggers: a linear chain over words (a conditional random field) with what words look like and the names of the training
-rows as features. Strong, and honest to compare with: the best there was before pretrained models.
+"""The baseline of taggers: a linear chain over words (a conditional random field).
+
+Its features are what words look like and the names of the training rows. Strong, and honest to compare with: the best there was before
+pretrained models.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from smidgen.core.errors import TrainError
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.stats import tagging
-from smidgen.stats.chains import count, tags
-from smidgen.stats.word_features import LONGEST_NAME, features, name_of
 from smidgen.students.encoder import need_torch
+from smidgen.text import tagging
+from smidgen.text.tagging import bioes_tags, tag_count
+from smidgen.text.word_features import LONGEST_NAME, features, name_of
 
 _FILES = ("features.json", "lexical.safetensors")
 
@@ -33,7 +35,7 @@ class LexicalSettings(Settings):
     max_features: int = setting(300_000, "Most features that are kept, the commonest.", ge=100)
 
 
-class Lexical:
+class LexicalStudent:
     """The student `lexical`."""
 
     name = "lexical"
@@ -47,13 +49,13 @@ class Lexical:
         need_torch()
         from safetensors.torch import save_file
 
-        from smidgen.students.lexical_training import Course, trained
+        from smidgen.students.lexical_training import LexicalTrainingConfig, trained
 
         settings = training.settings if isinstance(training.settings, LexicalSettings) else LexicalSettings()
         if "kinds" not in training.form:
             raise TrainError("this student finds spans, and is asked for another job", value=self.name, todo="Use --student auto.")
         kinds: list[str] = training.form["kinds"]
-        level = tagging.level_of((joined(row.input), _spans(row, kinds)) for row in training.rows)
+        level = tagging.coarsest_level((joined(row.input), _spans(row, kinds)) for row in training.rows)
         names, hidden = _names(training.rows, kinds, level)
         seen: Counter[str] = Counter()
         rows: list[tuple[list[list[str]], Any]] = []
@@ -62,14 +64,14 @@ class Lexical:
             found = tagging.units(text, level)
             if found:
                 words = features([text[start:end] for start, end in found], names, own)
-                rows.append((words, tags(tagging.unit_spans(found, _spans(row, kinds)), len(found))))
+                rows.append((words, bioes_tags(tagging.unit_spans(found, _spans(row, kinds)), len(found))))
                 seen.update(entry for word in words for entry in word)
         # What was seen once teaches nothing that would be seen again, where there is enough else.
         kept = [entry for entry, times in seen.most_common(settings.max_features) if times > 1 or len(rows) < 200]
         index = {entry: place for place, entry in enumerate(kept)}
         numbers = [([[index[entry] for entry in word if entry in index] for word in words], gold) for words, gold in rows]
-        course = Course(settings.epochs, settings.batch_rows, settings.learning_rate, settings.decay)
-        tensors = trained(numbers, len(kept), count(len(kinds)), course, training.seed, space.progress)
+        course = LexicalTrainingConfig(settings.epochs, settings.batch_rows, settings.learning_rate, settings.decay)
+        tensors = trained(numbers, len(kept), tag_count(len(kinds)), course, training.seed, space.progress)
         save_file(tensors, space.folder / _FILES[1])
         table = {"features": kept, "names": names, "level": level}
         (space.folder / _FILES[0]).write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
@@ -88,7 +90,7 @@ class Lexical:
         return EngineSpec("lexical", _FILES)
 
 
-def _spans(row: Row, kinds: Sequence[str]) -> list[tagging.Span]:
+def _spans(row: Row, kinds: Sequence[str]) -> list[tagging.CharacterSpan]:
     return [(span["start"], span["end"], kinds.index(span["label"])) for span in row.output if span["label"] in kinds]
 
 
@@ -112,4 +114,4 @@ def _names(rows: Sequence[Row], kinds: Sequence[str], level: str) -> tuple[dict[
     ]
 
 
-part = Lexical()
+part = LexicalStudent()

@@ -17,19 +17,18 @@ from torch import Tensor
 from smidgen.core.parts import Raw
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Text, joined
-from smidgen.stats import tagging
-from smidgen.stats.chains import Chain, allowed
-from smidgen.stats.tag_reader import LONGEST
-from smidgen.stats.word_features import features
-from smidgen.students.bert import NEGATIVE
-from smidgen.students.tag_training import chain_loss
+from smidgen.students.encoder_training.bert import NEGATIVE
+from smidgen.students.tagger_training import chain_loss
+from smidgen.text import tagging
+from smidgen.text.tagging import MOST_CHARACTERS, TagChain, allowed_transitions
+from smidgen.text.word_features import features
 
 Numbered = tuple[list[list[int]], NDArray[np.int64]]
 """A text: the features of each word, by number, and its tags."""
 
 
 @dataclass(frozen=True)
-class Course:
+class LexicalTrainingConfig:
     """How it is taught: passes, rows of a step, the rate of the first step, how strongly weights are drawn to nothing."""
 
     epochs: int
@@ -38,13 +37,15 @@ class Course:
     decay: float
 
 
-def trained(rows: Sequence[Numbered], size: int, tags: int, course: Course, seed: int, progress: Progress) -> dict[str, Tensor]:
+def trained(
+    rows: Sequence[Numbered], size: int, tags: int, course: LexicalTrainingConfig, seed: int, progress: Progress
+) -> dict[str, Tensor]:
     """`weight` (features, tags) and `transitions` (tags, tags), f32: the mean of the second half of the passes, which is steadier than the
     end (Polyak and Juditsky 1992)."""
     weight, transitions = torch.zeros(size, tags, requires_grad=True), torch.zeros(tags, tags, requires_grad=True)
     mean = [torch.zeros(size, tags), torch.zeros(tags, tags)]
     squares = [torch.full((size, tags), 1e-6), torch.full((tags, tags), 1e-6)]
-    barred = [torch.zeros(mask.shape).masked_fill(~torch.from_numpy(mask), NEGATIVE) for mask in allowed((tags - 1) // 4)]
+    barred = [torch.zeros(mask.shape).masked_fill(~torch.from_numpy(mask), NEGATIVE) for mask in allowed_transitions((tags - 1) // 4)]
     rng = np.random.default_rng([seed, 5])
     batches = max(1, len(rows) // course.batch_rows)
     progress.start("train lexical", course.epochs * batches)
@@ -78,9 +79,9 @@ def computed(folder: Path, texts: Sequence[Text]) -> Raw:
     table: dict[str, Any] = json.loads((folder / "features.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / "lexical.safetensors")
     index = {entry: place for place, entry in enumerate(table["features"])}
-    chain = Chain(tensors["transitions"].numpy())
+    chain = TagChain(tensors["transitions"].numpy())
     found = []
-    for text in (joined(text)[:LONGEST] for text in texts):
+    for text in (joined(text)[:MOST_CHARACTERS] for text in texts):
         units = tagging.units(text, table["level"])
         words = features([text[start:end] for start, end in units], table["names"])
         numbers = [[index[entry] for entry in word if entry in index] for word in words]

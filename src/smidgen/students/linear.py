@@ -32,7 +32,7 @@ class LinearSettings(Settings):
     max_features: int = setting(200_000, "Most n-grams of each kind that are kept.", ge=100)
 
 
-class Linear:
+class LinearStudent:
     """The student `linear`."""
 
     name = "linear"
@@ -131,4 +131,4 @@ def _write(folder: Path, vectorizers: list[Any], weight: NDArray[Any], bias: NDA
     save_file(tensors, folder / "linear.safetensors")
 
 
-part = Linear()
+part = LinearStudent()

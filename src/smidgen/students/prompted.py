@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smidgen.core.errors import TrainError
-from smidgen.core.loops import LEAST
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.students.decoder import Decoder, need_torch, written
+from smidgen.students.decoder import DecoderStudent, need_torch, written
+from smidgen.text.repetition import LEAST_REPETITION
 
 _ROOM = 1.5
 _MOST_PROMPT = 1500
@@ -24,7 +24,7 @@ class PromptedSettings(Settings):
     shots: int = setting(5, "Examples shown in the prompt.", ge=0, le=50)
 
 
-class Prompted:
+class PromptedStudent:
     """The student `prompted`."""
 
     name = "prompted"
@@ -37,10 +37,10 @@ class Prompted:
     def fit(self, training: Training, space: Workspace) -> None:
         """Choose the examples and store the prompt. Raises MissingExtra where torch is not installed."""
         need_torch()
-        from smidgen.students.decoder_files import described, saved
-        from smidgen.students.decoder_shape import shape_of
-        from smidgen.students.lessons import lessons_of
-        from smidgen.students.prompts import prompt_of, tokenizer_of
+        from smidgen.gguf.architectures import shape_of
+        from smidgen.students.decoder_training.examples import examples_of
+        from smidgen.students.decoder_training.files import describe_base, save_taught
+        from smidgen.students.decoder_training.prompts import prompt_of, tokenizer_of
 
         settings = training.settings if isinstance(training.settings, PromptedSettings) else PromptedSettings()
         if training.base is None:
@@ -53,7 +53,7 @@ class Prompted:
         while shots and len(prompt.before) > min(_MOST_PROMPT, context // 2):
             shots = shots[:-1]
             prompt = prompt_of(folder, instruction, shots)
-        lessons = lessons_of(training.rows, prompt, tokenizer_of(folder), context)
+        lessons = examples_of(training.rows, prompt, tokenizer_of(folder), context)
         most = int(training.form.get("max_tokens") or math.ceil(_ROOM * lessons.longest_answer) + 8)
         longest = len(prompt.before) + lessons.longest + most
         schema = training.form.get("schema")
@@ -61,11 +61,11 @@ class Prompted:
             **prompt.json(),
             "schema": schema,
             "max_tokens": most,
-            "loop": LEAST,
+            "loop": LEAST_REPETITION,
             "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512),
         }
-        described(space.folder, folder)
-        saved(space.folder, folder, None, facts, {})
+        describe_base(space.folder, folder)
+        save_taught(space.folder, folder, None, facts, {})
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """As the decoder's."""
@@ -73,7 +73,7 @@ class Prompted:
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """As the decoder's."""
-        return Decoder().export(folder, out)
+        return DecoderStudent().export(folder, out)
 
 
 def _spread(rows: Sequence[Row], count: int) -> list[tuple[str, str]]:
@@ -89,4 +89,4 @@ def _spread(rows: Sequence[Row], count: int) -> list[tuple[str, str]]:
     return [ordered[min(place, len(ordered) - 1)] for place in places]
 
 
-part = Prompted()
+part = PromptedStudent()

@@ -1,8 +1,10 @@
-"""The `[student]` section of a recipe: which small model, or what is wanted of it."""
+"""Settings of students: the `[student]` section of a recipe, and how decoders and taggers are trained."""
 
 from __future__ import annotations
 
 from typing import Literal
+
+from pydantic import ValidationInfo, field_validator
 
 from smidgen.core.settings import Settings, setting
 
@@ -44,3 +46,178 @@ class StudentSettings(Settings):
 
 
 SETTINGS = StudentSettings
+
+
+# Decoders.
+
+
+class DecoderSettings(Settings):
+    """How the decoder is taught. Settings left at their default of None follow the number of examples."""
+
+    method: Literal["lora", "full"] = setting(
+        "lora", "lora: low-rank adapters, quick and frugal. full: every matrix of every layer, for many examples.", flag="--method"
+    )
+    epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
+    time_budget: str | None = setting(
+        None,
+        "How long teaching may take, such as 10m or 90s: as many steps as fit, seen anew while they are taken. Reading the base, and "
+        "looking at the held-out rows in the end, come on top.",
+        flag="--time-budget",
+    )
+    learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)
+    batch_rows: int | None = setting(
+        None, "Examples of one optimiser step (default: 32, fewer where a time budget has room for few steps).", ge=1, le=1024
+    )
+    rank: int = setting(16, "Rank of the adapters.", ge=1, le=256)
+    alpha: float = setting(32.0, "Scale of the adapters, before it is divided by the rank.", gt=0, le=1024)
+    references: int = setting(
+        3, "Where an input has several answers: the most of them that are taught, the best first.", flag="--references", ge=1, le=100
+    )
+    vary: bool = setting(
+        True,
+        "Where inputs are attributes: teach each example a second time with other words in place of the values that its answer repeats, so "
+        "that values which no example has are copied, too.",
+        flag="--vary",
+    )
+    max_length: int = setting(
+        1024, "Tokens of an example with its prompt; longer ones are left out, for an answer is never cut.", ge=32, le=32768
+    )
+    block_tokens: int = setting(512, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
+    vocabulary: Literal["auto", "whole", "trimmed"] = setting(
+        "auto",
+        "trimmed: only the tokens that the examples use and the most frequent others, which makes the model smaller and quicker; what is "
+        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be and new inputs would bring hardly a "
+        "token that no example has.",
+        flag="--vocabulary",
+    )
+    frequent_tokens: int | None = setting(
+        None,
+        "How many of the most frequent tokens are kept though no example uses them (default: the fewest of 4096, 8192 and 16384 with which "
+        "new inputs would bring hardly a token that is not kept).",
+        ge=0,
+    )
+    drop_layers: int = setting(
+        0,
+        "How many layers to leave out once all is taught: those that change least. What is left is then taught again, for half as long, "
+        "from the whole model.",
+        flag="--drop-layers",
+        ge=0,
+    )
+    drop_neurons: float = setting(
+        0.0,
+        "What share of the feed-forward neurons to leave out once all is taught: those that say least in the answers. What is left is then "
+        "taught again, as with fewer layers.",
+        flag="--drop-neurons",
+        ge=0,
+        le=0.75,
+    )
+    qat: Literal["auto", "none", "q4-0"] = setting(
+        "auto",
+        "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
+        "loses next to nothing. auto: so where a form of 4 or 5 bits may be shipped (compress.method auto, or one of them), but where an "
+        "adapter is kept apart, or every matrix is taught (method full).",
+        flag="--qat",
+    )
+    precision: Literal["auto", "bf16", "f32"] = setting(
+        "auto", "auto: bf16 where the processor has it and is faster with it than with f32."
+    )
+    draft: Literal["auto", "none", "lookup"] = setting(
+        "auto",
+        "lookup: while it writes, guess the next tokens from what stands before them, and check several in one step. Pays where answers "
+        "copy from their inputs. auto: where the examples do so enough, and neither an adapter nor a schema stands against it.",
+        flag="--draft",
+    )
+    guess_cost: float | None = setting(
+        None,
+        "What checking a guess costs, in parts of the step that writes a token (default: as measured on this machine before teaching, "
+        "where the base comes as GGUF; else 0.38).",
+        gt=0,
+        le=10,
+    )
+    adapter: bool = setting(
+        False,
+        "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "
+        "Takes the base's whole vocabulary; for the method lora.",
+        flag="--adapter",
+    )
+
+    guide: str | None = setting(
+        None,
+        "A larger decoder of the same tokens whose chances of every token are learnt beside the answers: the folder of a bundle that "
+        "writes, hf:owner/name, or a folder with weights.",
+        flag="--guide",
+        min_length=1,
+    )
+    guide_share: float = setting(0.5, "With a guide: the share of what is learnt of an answer that comes from it.", gt=0, le=1)
+    guide_temperature: float = setting(
+        1.0,
+        "With a guide: by what the logits of both are divided before they are compared; over 1 its unlikely tokens count more.",
+        gt=0,
+        le=20,
+    )
+    guide_beta: float = setting(
+        0.0,
+        "With a guide: 0 learns to give a chance to all that it would write (KL of it and the student), 1 to write nothing that it would "
+        "not (the reverse), between is generalised Jensen-Shannon.",
+        ge=0,
+        le=1,
+    )
+    on_policy: float = setting(
+        0.0,
+        "With a guide: the share of inputs whose answer the student draws itself at every step, to be told by the guide what to write "
+        "there. Slow: drawing is writing.",
+        flag="--on-policy",
+        ge=0,
+        le=1,
+    )
+
+    @field_validator("on_policy")
+    @classmethod
+    def _guided(cls, share: float, info: ValidationInfo) -> float:
+        if share and not info.data.get("guide"):
+            raise ValueError("what the student draws itself has no answer but a guide's: name one with train.guide (--guide)")
+        return share
+
+    @field_validator("adapter")
+    @classmethod
+    def _fits(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and info.data.get("method") == "full":
+            raise ValueError("an adapter is taught by the method lora")
+        if wanted and info.data.get("vocabulary") == "trimmed":
+            raise ValueError("an adapter needs the base's whole vocabulary, which all adapters of a base share")
+        if wanted and info.data.get("qat") == "q4-0":
+            raise ValueError("qat rounds the base's matrices with what is taught in them, and an adapter keeps the two apart")
+        if wanted and (info.data.get("drop_layers") or info.data.get("drop_neurons")):
+            raise ValueError("an adapter is laid over all of the base: with drop_layers or drop_neurons it would fit no other model")
+        return wanted
+
+    @property
+    def pruned(self) -> bool:
+        """Whether something of the taught decoder is left out, and the rest taught again."""
+        return bool(self.drop_layers or self.drop_neurons)
+
+
+# Taggers.
+
+
+class TaggerSettings(Settings):
+    """How the tagger is trained. Settings left at their default of None follow the number of rows."""
+
+    epochs: int | None = setting(None, "Passes over the training rows (default: by the number of rows).", flag="--epochs", ge=1, le=200)
+    learning_rate: float = setting(2e-4, "Peak learning rate of the encoder.", gt=0, le=0.01)
+    batch_rows: int | None = setting(None, "Rows of one optimiser step (default: by the number of rows).", ge=1, le=1024)
+    max_length: int = setting(
+        256, "Tokens of a window; longer texts are read in windows that share half with their neighbours.", ge=16, le=512
+    )
+    shapes: Literal["auto", "on", "off"] = setting(
+        "auto", "Whether the model is told how words are written. auto: where its tokens have no case."
+    )
+    precision: Literal["auto", "bf16", "f32"] = setting(
+        "auto", "auto: bf16 where the processor has it and is faster with it than with f32."
+    )
+    vocabulary: int | None = setting(
+        None, "Tokens of the base to keep, for a smaller model; what is left out is read by shorter pieces (default: all).", ge=100
+    )
+
+
+FACTS = "smidgen_student.json"

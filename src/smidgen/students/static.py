@@ -9,23 +9,102 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.students import vocabulary
 from smidgen.students.encoder import outputs, targets_of
-from smidgen.students.facts import FACTS
-from smidgen.students.vocabulary import Floats, Ints, Vocabulary
+from smidgen.students.settings import FACTS
 
 if TYPE_CHECKING:
     import torch
+
+
+# The vocabulary: tokens that occur in the training texts, and pairs of tokens that occur often enough.
+#
+# Pairs stand in a table of those seen in training, not in hashed buckets: a pair never seen adds nothing instead of another pair's
+# noise.
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StaticVocabulary:
+    """Which tokens and pairs have a row.
+
+    Attributes:
+        token_ids: tokenizer number of each token row, (tokens,).
+        token_rows: row of each tokenizer number, -1 for none, (vocabulary,).
+        pair_keys: `row * tokens + next row` of each pair, ascending, (pairs,).
+        frequencies: share of each token row among the tokens of the texts, (tokens,).
+    """
+
+    token_ids: Ints
+    token_rows: NDArray[np.int32]
+    pair_keys: Ints
+    frequencies: Floats
+
+    def rows(self, ids: Sequence[int]) -> Ints:
+        """Rows of the vector table that a text's token numbers add up: its tokens, then its pairs."""
+        found = self.token_rows[np.asarray(ids, dtype=np.int64)].astype(np.int64)
+        found = found[found >= 0]
+        if len(found) < 2 or not len(self.pair_keys):
+            return found
+        tokens = len(self.token_ids)
+        keys = found[:-1] * tokens + found[1:]
+        at = self.pair_keys.searchsorted(keys)
+        at[at == len(self.pair_keys)] = 0
+        return np.concatenate((found, at[self.pair_keys[at] == keys] + tokens))
+
+
+def build_vocabulary(ids: Sequence[Sequence[int]], size: int, least: int, most: int) -> StaticVocabulary:
+    """The vocabulary of texts given as token numbers.
+
+    Args:
+        ids: token numbers of each text.
+        size: of the tokenizer's vocabulary.
+        least: in how many texts a pair must occur.
+        most: how many pairs are kept, the most frequent ones.
+    """
+    counts = Counter(number for row in ids for number in row)
+    token_ids = np.array(sorted(counts), dtype=np.int64)
+    rows = np.full(size, -1, dtype=np.int32)
+    rows[token_ids] = np.arange(len(token_ids), dtype=np.int32)
+    pairs: Counter[int] = Counter()
+    for row in ids:
+        own = rows[np.asarray(row, dtype=np.int64)].astype(np.int64)
+        pairs.update(set((own[:-1] * len(token_ids) + own[1:]).tolist()))
+    kept = sorted((key for key, count in pairs.items() if count >= least), key=lambda key: (-pairs[key], key))[:most]
+    total = max(1, sum(counts.values()))
+    shares = np.array([counts[int(number)] / total for number in token_ids], dtype=np.float32)
+    return StaticVocabulary(token_ids, rows, np.array(sorted(kept), dtype=np.int64), shares)
+
+
+def start_vectors(features: Floats, frequencies: Floats, dims: int, zipf: float) -> Floats:
+    """Model2Vec's start (Tulkens & van Dongen 2024): unit features of each token alone, principal components, SIF weights
+    a / (a + p(token)) (Arora et al. 2017). (tokens, width) in, (tokens, dims) out."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
+    centred = unit - unit.mean(0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    weights = zipf / (zipf + frequencies)
+    return np.asarray(centred @ axes[:dims].T * weights[:, None], dtype=np.float32)
+
+
+def quantise_rows(vectors: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """int8 rows and an f32 scale for each: vectors are rows times scale."""
+    scales = np.maximum(np.abs(vectors).max(1), 1e-12).astype(np.float32) / 127
+    return np.rint(vectors / scales[:, None]).astype(np.int8), scales
+
 
 _FLOOR = 1e-6
 
@@ -49,7 +128,7 @@ class StaticSettings(Settings):
     )
 
 
-class Static:
+class StaticStudent:
     """The student `static`."""
 
     name = "static"
@@ -64,7 +143,7 @@ class Static:
             import torch
         except ImportError:
             raise MissingExtra("torch", "train") from None
-        from smidgen.students.lengths import length_of
+        from smidgen.students.encoder_training.features import tokens_to_read
 
         if training.base is None:
             raise TrainError("a static student needs a base", value="none", todo="Name one: --base minilm")
@@ -72,9 +151,9 @@ class Static:
         torch.set_num_threads(space.threads)
         source = training.teacher or training.base.folder
         texts = [joined(row.input) for row in training.rows]
-        length = settings.max_length or length_of(source / "tokenizer.json", texts)
+        length = settings.max_length or tokens_to_read(source / "tokenizer.json", texts)
         ids = _token_numbers(source / "tokenizer.json", texts, length)
-        known = vocabulary.build(ids, _size(source / "tokenizer.json"), 2, settings.max_pairs)
+        known = build_vocabulary(ids, _size(source / "tokenizer.json"), 2, settings.max_pairs)
         soft = _teacher_logits(training, space.threads)
         student = _train(training, settings, known, ids, _token_features(source, known.token_ids, space.threads), soft, space)
         _save(student, known, length, source, space.folder)
@@ -88,7 +167,9 @@ class Static:
         torch.set_num_threads(threads)
         found = load_file(str(folder / "trained.safetensors"))
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        known = Vocabulary(found["token_ids"].numpy(), found["token_rows"].numpy(), found["pair_keys"].numpy(), np.zeros(0, np.float32))
+        known = StaticVocabulary(
+            found["token_ids"].numpy(), found["token_rows"].numpy(), found["pair_keys"].numpy(), np.zeros(0, np.float32)
+        )
         bags = [known.rows(ids) for ids in _token_numbers(folder / "tokenizer.json", [joined(t) for t in texts], facts["max_length"])]
         flat, offsets = _flat(bags)
         unit = F.normalize(
@@ -104,7 +185,7 @@ class Static:
 
         out.mkdir(parents=True, exist_ok=True)
         found = load_file(folder / "trained.safetensors")
-        rows, scales = vocabulary.quantise_rows(found.pop("vectors"))
+        rows, scales = quantise_rows(found.pop("vectors"))
         found.pop("token_ids")
         tensors = {"vectors": rows, "vectors.scale": scales, **{n: t.astype(np.float16) if ".weight" in n else t for n, t in found.items()}}
         save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, out / "static.safetensors")
@@ -156,7 +237,7 @@ def _flat(bags: Sequence[Ints]) -> tuple[Ints, Ints]:
 def _train(
     training: Training,
     settings: StaticSettings,
-    known: Vocabulary,
+    known: StaticVocabulary,
     ids: Sequence[Sequence[int]],
     features: Floats,
     soft: Any,
@@ -172,7 +253,7 @@ def _train(
     torch.manual_seed(training.seed)
     rng = np.random.default_rng([training.seed, 11])
     dims = min(settings.dims, features.shape[1], len(features))
-    start = vocabulary.start_vectors(features, known.frequencies, dims, 1e-3)
+    start = start_vectors(features, known.frequencies, dims, 1e-3)
     table = np.concatenate((start, np.zeros((len(known.pair_keys), dims), dtype=np.float32)))
     table /= max(float(np.linalg.norm(start, axis=1).mean()), 1e-9)
     flat, offsets = _flat([known.rows(row) for row in ids])
@@ -257,7 +338,7 @@ def _loss(scores: torch.Tensor, targets: torch.Tensor, soft: torch.Tensor | None
     return (1 - settings.teacher_weight) * hard + settings.teacher_weight * distance
 
 
-def _save(student: dict[str, torch.Tensor], known: Vocabulary, max_length: int, source: Path, folder: Path) -> None:
+def _save(student: dict[str, torch.Tensor], known: StaticVocabulary, max_length: int, source: Path, folder: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -269,4 +350,4 @@ def _save(student: dict[str, torch.Tensor], known: Vocabulary, max_length: int, 
     (folder / FACTS).write_text(json.dumps({"max_length": max_length}), encoding="utf-8")
 
 
-part = Static()
+part = StaticStudent()

@@ -1,5 +1,8 @@
-"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear chain over the tags. What is chosen by
-the whole text (of fields: those that do not stand in it) is told by further rows of the same head, as the mean over all tokens."""
+"""The tagger: a small pretrained encoder, fully fine-tuned to tag the words of a text, with a linear chain (CRF) over the tags.
+
+What is chosen by the whole text (of fields: those that do not stand in it) is told by further rows of the same head, as the mean over all
+tokens.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ from pathlib import Path
 from smidgen.core.parts import EngineSpec, Raw, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.students.encoder import need_torch
-from smidgen.students.facts import FACTS
-from smidgen.students.tagger_settings import TaggerSettings
+from smidgen.students.settings import FACTS, TaggerSettings
 
 
-class Tagger:
+class TaggerStudent:
     """The student `tagger`."""
 
     name = "tagger"
@@ -33,7 +35,7 @@ class Tagger:
         """
         need_torch()
         from smidgen.students.checkpoints import forget, train
-        from smidgen.students.tag_fitting import save, trainer_for
+        from smidgen.students.tagger_training import save, trainer_for
 
         trainer, facts = trainer_for(training, space)
         try:
@@ -46,7 +48,7 @@ class Tagger:
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
         """`spans`: for each text what may be spans, `[start, end, kind, probability]`, in f32, by torch; and its `choices`."""
-        from smidgen.students.tag_fitting import computed
+        from smidgen.students.tagger_training import computed
 
         return computed(folder, texts, threads)
 
@@ -54,7 +56,7 @@ class Tagger:
         """The encoder and its head as one ONNX graph, the tokenizer, and the chain."""
         from safetensors.numpy import load_file, save_file
 
-        from smidgen.students.onnx_graph import export_encoder
+        from smidgen.students.encoder_training.onnx_export import export_encoder
 
         spec = export_encoder(folder, out)
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -65,4 +67,4 @@ class Tagger:
         return replace(spec, engine="tagger", files=(*spec.files, "chain.safetensors"), options=options)
 
 
-part = Tagger()
+part = TaggerStudent()

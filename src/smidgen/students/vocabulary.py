@@ -1,84 +1,421 @@
-"""What a static student has vectors for: the tokens that occur in the training texts, and the pairs of tokens that occur often enough.
+"""Trims a base's vocabulary to what its job uses: decoders (byte-level BPE, SentencePiece) and encoders (WordPiece).
 
-Pairs stand in a table of those seen in training, not in hashed buckets: a pair never seen adds nothing instead of another pair's noise.
+A small decoder's table of token vectors is a fifth of its weights, and its output layer the largest single cost of a token. Of 49,152
+tokens a narrow job uses some two thousand. What is kept: the tokens of the task's texts, every token that those are merged from, the
+special ones, all single bytes, and the most frequent of the rest (byte-pair encoding learns the frequent ones first, so theirs are the low
+ranks).
+
+Of SentencePiece's single characters, some ten thousand of all scripts, those are kept that the kept tokens are made of: any other falls to
+its bytes.
+
+A text all of whose tokens are kept is tokenised as before: its merges are a part of those that are left, and the strongest merge that
+applies is the same at every step. Any other text falls to smaller pieces, at the smallest to bytes, and loses nothing but length.
 """
 
 from __future__ import annotations
 
+import copy
+import itertools
+import json
+import re
+import shutil
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from smidgen.core.errors import BaseError, TrainError
+from smidgen.core.parts import Training
+from smidgen.core.progress import Progress
+from smidgen.core.rows import Text, joined
+from smidgen.gguf.tokenizer import SINGLE_BYTE, is_byte_level, is_sentencepiece
+from smidgen.store.hashing import content_hash
+from smidgen.students.decoder_training.prompts import plain_ids, prompt_of, tokenizer_of
+from smidgen.students.settings import DecoderSettings
+
+# Decoders: config and tokenizer cut down to the kept tokens.
+
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+"""What describes a decoder, beside its weights."""
+_UNUSED = re.compile(r"<unused\d+>")
+_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "decoder_start_token_id")
 
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """Which tokens and pairs have a row.
+def trimmable(folder: Path) -> bool:
+    """Whether the tokenizer in a folder is of a kind that can be trimmed: byte-pair encoding that falls to bytes."""
+    return falls_to_bytes(read_json(folder / "tokenizer.json"))
 
-    Attributes:
-        token_ids: tokenizer number of each token row, (tokens,).
-        token_rows: row of each tokenizer number, -1 for none, (vocabulary,).
-        pair_keys: `row * tokens + next row` of each pair, ascending, (pairs,).
-        frequencies: share of each token row among the tokens of the texts, (tokens,).
+
+def falls_to_bytes(told: Mapping[str, Any]) -> bool:
+    """The same of a tokenizer.json that was read."""
+    return is_byte_level(told) or is_sentencepiece(told)
+
+
+def trim_decoder(folder: Path, out: Path, kept: Sequence[int]) -> None:
+    """Copy what describes a decoder to `out`, its tokens cut down to `kept` and numbered anew in their order.
+
+    Raises BaseError where a file cannot be read.
     """
+    new = {old: at for at, old in enumerate(kept)}
+    out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
+    _write(out / "tokenizer.json", trimmed(read_json(folder / "tokenizer.json"), kept))
+    config = read_json(folder / "config.json")
+    config["vocab_size"] = len(kept)
+    for key in _IDS:
+        if key in config:
+            config[key] = _renumbered_added(config[key], new)
+    _write(out / "config.json", config)
+    if (folder / "tokenizer_config.json").is_file():
+        told = read_json(folder / "tokenizer_config.json")
+        if "added_tokens_decoder" in told:
+            told["added_tokens_decoder"] = {
+                str(new[int(at)]): value for at, value in told["added_tokens_decoder"].items() if int(at) in new
+            }
+        _write(out / "tokenizer_config.json", told)
 
-    token_ids: Ints
-    token_rows: NDArray[np.int32]
-    pair_keys: Ints
-    frequencies: Floats
 
-    def rows(self, ids: Sequence[int]) -> Ints:
-        """Rows of the vector table that a text's token numbers add up: its tokens, then its pairs."""
-        found = self.token_rows[np.asarray(ids, dtype=np.int64)].astype(np.int64)
-        found = found[found >= 0]
-        if len(found) < 2 or not len(self.pair_keys):
-            return found
-        tokens = len(self.token_ids)
-        keys = found[:-1] * tokens + found[1:]
-        at = self.pair_keys.searchsorted(keys)
-        at[at == len(self.pair_keys)] = 0
-        return np.concatenate((found, at[self.pair_keys[at] == keys] + tokens))
+def trimmed(told: Mapping[str, Any], kept: Sequence[int]) -> dict[str, Any]:
+    """tokenizer.json with the kept tokens under their new numbers, and the merges that make one of them of two of them."""
+    new = {old: at for at, old in enumerate(kept)}
+    # Tokens and merges, which are nearly all of it, are made anew and need no copy.
+    made = {key: dict(value) if key == "model" else copy.deepcopy(value) for key, value in told.items()}
+    model = made["model"]
+    model["vocab"] = {text: new[at] for text, at in sorted(model["vocab"].items(), key=lambda entry: entry[1]) if at in new}
+    left_over = model["vocab"].keys()
+    pairs = [(merge, pair(merge)) for merge in model["merges"]]
+    model["merges"] = [merge for merge, (a, b) in pairs if a in left_over and b in left_over and a + b in left_over]
+    if made.get("added_tokens"):
+        made["added_tokens"] = [{**added, "id": new[int(added["id"])]} for added in made["added_tokens"] if int(added["id"]) in new]
+    renumber_processor(made.get("post_processor"), new)
+    return made
 
 
-def build(ids: Sequence[Sequence[int]], size: int, least: int, most: int) -> Vocabulary:
-    """The vocabulary of texts given as token numbers.
+def special_tokens(told: Mapping[str, Any]) -> set[int]:
+    """The added tokens of a tokenizer.json that are kept whether used or not: all but the thousands that Gemma holds ready unused."""
+    return {int(added["id"]) for added in told.get("added_tokens") or () if not _UNUSED.fullmatch(str(added["content"]))}
+
+
+def renumber_processor(step: Any, new: Mapping[int, int]) -> None:
+    """The ids that a post-processor carries, in place."""
+    if not isinstance(step, dict):
+        return
+    for inner in step.get("processors") or ():
+        renumber_processor(inner, new)
+    special = step.get("special_tokens")
+    for entry in special.values() if isinstance(special, dict) else ():
+        entry["ids"] = [new[int(at)] for at in entry["ids"]]
+    for key in ("sep", "cls"):
+        if isinstance(step.get(key), list):
+            step[key] = [step[key][0], new[int(step[key][1])]]
+
+
+def _renumbered_added(value: Any, new: Mapping[int, int]) -> Any:
+    if isinstance(value, list):
+        return [new[at] for at in value if at in new]
+    return new.get(value) if isinstance(value, int) else value
+
+
+def pair(merge: Any) -> tuple[str, str]:
+    """The two tokens of a merge, which files write as one text or as two."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """An object out of a file of a base. Raises BaseError where it cannot be read."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BaseError(f"a file of the base cannot be read ({error})", value=str(file), todo="Fetch the base anew.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: Path, told: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+
+
+# The merges of a base: which of its tokens a job's texts need.
+
+_ROUND = 64  # llama.cpp's quick kernels take rows by eights and sixteens
+
+
+class MergeTable:
+    """Reads a tokenizer.json once, for as many questions as there are.
 
     Args:
-        ids: token numbers of each text.
-        size: of the tokenizer's vocabulary.
-        least: in how many texts a pair must occur.
-        most: how many pairs are kept, the most frequent ones.
+        folder: holds tokenizer.json, one that is `trimmable`.
+
+    Raises BaseError where the tokenizer cannot be trimmed.
     """
-    counts = Counter(number for row in ids for number in row)
-    token_ids = np.array(sorted(counts), dtype=np.int64)
-    rows = np.full(size, -1, dtype=np.int32)
-    rows[token_ids] = np.arange(len(token_ids), dtype=np.int32)
-    pairs: Counter[int] = Counter()
-    for row in ids:
-        own = rows[np.asarray(row, dtype=np.int64)].astype(np.int64)
-        pairs.update(set((own[:-1] * len(token_ids) + own[1:]).tolist()))
-    kept = sorted((key for key, count in pairs.items() if count >= least), key=lambda key: (-pairs[key], key))[:most]
-    total = max(1, sum(counts.values()))
-    shares = np.array([counts[int(number)] / total for number in token_ids], dtype=np.float32)
-    return Vocabulary(token_ids, rows, np.array(sorted(kept), dtype=np.int64), shares)
+
+    def __init__(self, folder: Path) -> None:
+        told = read_json(folder / "tokenizer.json")
+        if not falls_to_bytes(told):
+            raise BaseError(
+                "the tokenizer is not byte-pair encoding that falls to bytes, the kind that can be trimmed",
+                value=str(folder),
+                todo="Keep it whole: --set train.vocabulary=whole",
+            )
+        self._number: dict[str, int] = told["model"]["vocab"]
+        self._token = {at: text for text, at in self._number.items()}
+        self._merges = [pair(merge) for merge in told["model"]["merges"]]
+        self._ranks = {pair: rank for rank, pair in enumerate(self._merges)}
+        self._always = special_tokens(told) | self._bytes(told)
+
+    def kept(self, used: Iterable[int], frequent: int) -> list[int]:
+        """The token ids to keep, ascending; their number is a multiple of 64 where there are so many.
+
+        Args:
+            used: ids of the task's texts.
+            frequent: how many of the strongest merges are kept whether used or not.
+        """
+        number, wanted = self._number, set(used)
+        names = {self._token[at] for at in wanted if at in self._token} | {left + right for left, right in self._merges[:frequent]}
+        kept = self._always | {at for at in wanted if at not in self._token}
+        for name in names:
+            kept |= {number[piece] for piece in _pieces(name, self._ranks) if piece in number}
+            kept.add(number[name])
+        for left, right in itertools.islice(self._merges, frequent, None):
+            if len(kept) % _ROUND == 0:
+                break
+            # The next frequent ones fill up what is rounded to; one whose parts are kept needs no others.
+            if {number.get(left), number.get(right)} <= kept and left + right in number:
+                kept.add(number[left + right])
+        return sorted(kept)
+
+    def _bytes(self, told: Mapping[str, Any]) -> set[int]:
+        """The tokens of single bytes."""
+        if is_sentencepiece(told):
+            return {at for text, at in self._number.items() if SINGLE_BYTE.fullmatch(text)}
+        return {at for text, at in self._number.items() if len(text) == 1}
 
 
-def start_vectors(features: Floats, frequencies: Floats, dims: int, zipf: float) -> Floats:
-    """Model2Vec's start (Tulkens & van Dongen 2024): unit features of each token alone, principal components, SIF weights
-    a / (a + p(token)) (Arora et al. 2017). (tokens, width) in, (tokens, dims) out."""
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
-    centred = unit - unit.mean(0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    weights = zipf / (zipf + frequencies)
-    return np.asarray(centred @ axes[:dims].T * weights[:, None], dtype=np.float32)
+def _pieces(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
+    """All that a token is merged from, by the merges as they are applied to it alone."""
+    parts, found = list(name), set(name)
+    while len(parts) > 1:
+        pairs = [(ranks.get(pair, len(ranks)), at) for at, pair in enumerate(itertools.pairwise(parts))]
+        rank, at = min(pairs)
+        if rank == len(ranks):
+            break
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        found.add(parts[at])
+    return found
 
 
-def quantise_rows(vectors: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """int8 rows and an f32 scale for each: vectors are rows times scale."""
-    scales = np.maximum(np.abs(vectors).max(1), 1e-12).astype(np.float32) / 127
-    return np.rint(vectors / scales[:, None]).astype(np.int8), scales
+# Whether two decoders have the same tokens. Only then can one learn the other's chances of them.
+
+
+def tokenizer_hash(folder: Path) -> str:
+    """A hash of the tokenizer in a folder: of every token, special ones with them, by its number, and of the merges in their order.
+
+    Raises BaseError where its tokenizer.json cannot be read.
+    """
+    return _hash(read_json(folder / "tokenizer.json"))
+
+
+def ids_kept_of(folder: Path, other: Path) -> list[int] | None:
+    """The ids of the tokens in `folder` that the tokenizer in `other` kept of them, where that is this one trimmed; None where it is
+    another, or the same."""
+    whole, part = read_json(folder / "tokenizer.json"), read_json(other / "tokenizer.json")
+    if not (falls_to_bytes(whole) and falls_to_bytes(part)):
+        return None
+    number = {token: at for at, token in _tokens(whole).items()}
+    names = [token for _, token in sorted(_tokens(part).items())]
+    if len(names) >= len(number) or not all(name in number for name in names):
+        return None
+    kept = [number[name] for name in names]
+    # Every special token is kept in a trimmed tokenizer; one that lacks some is not this one trimmed.
+    if kept != sorted(kept) or not special_tokens(whole) <= set(kept) or _hash(trimmed(whole, kept)) != _hash(part):
+        return None
+    return kept
+
+
+def _hash(told: Mapping[str, Any]) -> str:
+    merges = [list(pair(merge)) for merge in (told.get("model") or {}).get("merges") or ()]
+    return content_hash({"tokens": sorted(_tokens(told).items()), "merges": merges})
+
+
+def _tokens(told: Mapping[str, Any]) -> dict[int, str]:
+    """Every token by its number."""
+    vocabulary = (told.get("model") or {}).get("vocab") or {}
+    found = {int(at): str(text) for text, at in vocabulary.items()} if isinstance(vocabulary, Mapping) else {}
+    if isinstance(vocabulary, list):  # unigram: text and weight, numbered as they stand
+        found = {at: str(entry[0]) for at, entry in enumerate(vocabulary)}
+    return found | {int(added["id"]): str(added["content"]) for added in told.get("added_tokens") or ()}
+
+
+# Which tokens of its base a decoder keeps for its job.
+
+FREQUENT = (4096, 8192, 16384)
+"""How many of the most frequent tokens may be kept though no example uses them: more are surer, fewer are quicker to write with."""
+NEWCOMERS = 0.05
+"""Tokens trimmed away that one new input may be expected to bring: one in twenty inputs."""
+
+
+def kept_tokens(training: Training, settings: DecoderSettings, progress: Progress) -> list[int] | None:
+    """The token ids to keep of the base's; None: all of them."""
+    assert training.base is not None
+    folder = training.base.folder
+    if settings.adapter or settings.vocabulary == "whole" or (settings.vocabulary == "auto" and not trimmable(folder)):
+        return None
+    if training.guide is not None and (own := ids_kept_of(folder, training.guide.folder)) is not None:
+        progress.say(f"the {len(own):,} tokens of the guide are kept")
+        return own
+    table = MergeTable(folder)
+    prompt, tokenizer = prompt_of(folder, str(training.form.get("instruction") or "")), tokenizer_of(folder)
+    used = {*prompt.before, *prompt.after, *prompt.stop}
+    inputs = {text: set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}}
+    choices = FREQUENT if settings.frequent_tokens is None else (settings.frequent_tokens,)
+    frequent, new = frequent_for(table, inputs.values(), used, choices)
+    if frequent is None and settings.vocabulary == "auto":
+        progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
+        return None
+    used.update(*inputs.values())
+    for row in training.rows:
+        for answer in row.output if isinstance(row.output, list) else [row.output]:
+            used.update(plain_ids(tokenizer, answer))
+    kept = table.kept(used, choices[-1] if frequent is None else frequent)
+    progress.say(f"{len(kept):,} of {tokenizer.get_vocab_size():,} tokens are kept")
+    return kept
+
+
+def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
+    """Tokens outside of `kept`, and in none of the inputs, that one more input is expected to bring: the number of such tokens that stand
+    in exactly one input, by the number of inputs (Good 1953, as Good-Turing). 0 where there are no inputs.
+
+    What is trimmed away is read in pieces that the base hardly knows, so this says whether trimming is safe for texts to come.
+    """
+    seen, count = Counter[int](), 0
+    for ids in inputs:
+        seen.update(ids - kept)
+        count += 1
+    return sum(times == 1 for times in seen.values()) / count if count else 0.0
+
+
+def frequent_for(
+    table: MergeTable, inputs: Collection[set[int]], used: Collection[int], choices: Sequence[int] = FREQUENT
+) -> tuple[int | None, float]:
+    """The first of `choices`, ascending numbers of frequent tokens to keep, with which a new input may be expected to bring at most
+    `NEWCOMERS` tokens that are not kept; and how many it would bring then. None, and how many with the last, where there is no such.
+
+    Args:
+        table: the base's tokens.
+        inputs: token ids of each input that is known.
+        used: ids that every prompt has.
+        choices: not empty.
+    """
+    new = 0.0
+    for frequent in choices:
+        new = newcomers(inputs, set(table.kept(used, frequent)))
+        if new <= NEWCOMERS:
+            return frequent, new
+    return None, new
+
+
+# Encoders: the vectors of words that a job never meets are most of a small one.
+#
+# WordPiece reads a word by the longest pieces that it knows. Pieces that are taken away cannot make a longer one, so a text of kept
+# pieces alone is read as before, and its features are the same to the bit. A word whose piece is gone is read by shorter ones; single
+# characters all stay, so that nothing becomes unknown that was known by its letters.
+
+WORDS = "embeddings.word_embeddings.weight"
+"""The name that the table of token vectors ends with."""
+
+
+def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Path:
+    """Write a copy of an encoder's folder that knows at most so many tokens, and give its folder back.
+
+    Kept are special tokens and single characters; then, in turns, the piece that the texts have most often and the next in the base's own
+    order, in which the common ones of its language come first. A base that knows no more than that is used as it is.
+
+    Args:
+        base: folder with `config.json`, `model.safetensors` and `tokenizer.json`.
+        texts: what the model will be taught with.
+        most: tokens to keep, special ones counted.
+        out: the folder to write; what stands there is written anew.
+
+    Raises:
+        TrainError: the tokenizer is not a WordPiece, or so few tokens cannot hold its single characters.
+    """
+    facts: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    model = facts["model"]
+    if model.get("type") != "WordPiece":
+        raise TrainError(
+            "the tokens of this base cannot be trimmed: its tokenizer is not a WordPiece",
+            value=model.get("type"),
+            todo="Leave train.vocabulary out, or choose another base.",
+        )
+    vocabulary: dict[str, int] = model["vocab"]
+    if len(vocabulary) <= most:
+        return base
+    kept = kept_by_encoder(vocabulary, _used(base, texts), _always(facts), most, model["continuing_subword_prefix"])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "tokenizer.json").write_text(
+        json.dumps(_renumbered_wordpiece(facts, kept), ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
+    )
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    config["vocab_size"] = len(kept)
+    if config.get("pad_token_id") is not None:
+        config["pad_token_id"] = kept.index(config["pad_token_id"])
+    (out / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    _save_rows(base, kept, out)
+    return out
+
+
+def kept_by_encoder(vocabulary: dict[str, int], used: Counter[int], always: set[int], most: int, prefix: str) -> list[int]:
+    """The numbers of the tokens to keep, ascending. Raises TrainError where `always` and the single characters are more than `most`."""
+    kept = always | {number for piece, number in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
+    if len(kept) > most:
+        raise TrainError(
+            "so few tokens cannot hold the single characters of this base", value=most, todo=f"Set train.vocabulary to {len(kept)} or more."
+        )
+    by_use = iter([number for number, _ in sorted(used.items(), key=lambda entry: (-entry[1], entry[0]))])
+    in_order = iter(sorted(vocabulary.values()))
+    while len(kept) < most:
+        for turn in (by_use, in_order):
+            number = next((number for number in turn if number not in kept), None)
+            if number is not None and len(kept) < most:
+                kept.add(number)
+    return sorted(kept)
+
+
+def _used(base: Path, texts: Sequence[Text]) -> Counter[int]:
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    found = tokenizer.encode_batch_fast([joined(text) for text in texts], add_special_tokens=False)
+    return Counter(number for encoding in found for number in encoding.ids)
+
+
+def _always(facts: dict[str, Any]) -> set[int]:
+    """Tokens that the tokenizer itself speaks of."""
+    return {entry["id"] for entry in facts["added_tokens"]} | {facts["model"]["vocab"][facts["model"]["unk_token"]]}
+
+
+def _renumbered_wordpiece(facts: dict[str, Any], kept: Sequence[int]) -> dict[str, Any]:
+    """The tokenizer with the kept tokens alone, numbered from 0 in their old order."""
+    new = {number: place for place, number in enumerate(kept)}
+    model = {**facts["model"], "vocab": {piece: new[number] for piece, number in facts["model"]["vocab"].items() if number in new}}
+    made = {**facts, "model": model, "added_tokens": [{**entry, "id": new[entry["id"]]} for entry in facts["added_tokens"]]}
+    made["post_processor"] = copy.deepcopy(facts.get("post_processor"))
+    renumber_processor(made["post_processor"], new)
+    if facts.get("padding"):
+        made["padding"] = {**facts["padding"], "pad_id": new.get(facts["padding"]["pad_id"], 0)}
+    return made
+
+
+def _save_rows(base: Path, kept: Sequence[int], out: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(str(base / "model.safetensors"))
+    rows = torch.tensor(kept)
+    for name in [name for name in tensors if name.endswith(WORDS)]:
+        tensors[name] = tensors[name][rows].contiguous()
+    save_file(tensors, out / "model.safetensors")

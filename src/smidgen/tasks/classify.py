@@ -15,9 +15,9 @@ from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
-from smidgen.stats import calibration, classification
+from smidgen.stats import calibration, classification_metrics
 from smidgen.stats.intervals import wilson
-from smidgen.tasks import dictation, form_bounds
+from smidgen.tasks import form_bounds, teacher_answers
 
 UNKNOWN_NAMES = ("oos", "out_of_scope", "out-of-scope", "out of scope", "unknown")
 _RUNNERS_UP = 3
@@ -170,14 +170,14 @@ class Classify:
         gold, got = [row.output for row in rows], [reply.output for reply in replies]
         unknown = form.get("unknown")
         labels = [*form["labels"], unknown] if unknown in gold else list(form["labels"])
-        metrics = {"accuracy": classification.accuracy(gold, got), "macro_f1": classification.macro_f1(gold, got, labels)}
+        metrics = {"accuracy": classification_metrics.accuracy(gold, got), "macro_f1": classification_metrics.macro_f1(gold, got, labels)}
         if form["multi_label"]:
-            metrics["micro_f1"] = classification.micro_f1(gold, got, labels)
+            metrics["micro_f1"] = classification_metrics.micro_f1(gold, got, labels)
         elif unknown in gold:
-            metrics["oos_recall"] = classification.oos_recall(gold, got, unknown)
-            metrics["in_scope_accuracy"] = classification.in_scope_accuracy(gold, got, unknown)
+            metrics["oos_recall"] = classification_metrics.oos_recall(gold, got, unknown)
+            metrics["in_scope_accuracy"] = classification_metrics.in_scope_accuracy(gold, got, unknown)
         if not form["multi_label"] and any("/" in label for label in labels):
-            metrics["parent_accuracy"] = classification.accuracy([parent(g) for g in gold], [parent(g) for g in got])
+            metrics["parent_accuracy"] = classification_metrics.accuracy([parent(g) for g in gold], [parent(g) for g in got])
         return metrics
 
     def content(self, reply: Reply) -> str:
@@ -186,14 +186,14 @@ class Classify:
 
     def lesson(self, form: Form) -> str:
         """The labels, and how to answer with them."""
-        return dictation.lesson(form["labels"], form["multi_label"], form.get("unknown"))
+        return teacher_answers.label_instructions(form["labels"], form["multi_label"], form.get("unknown"))
 
     def heard(self, answer: str, form: Form, text: Text = "") -> Any:
         """The label that an answer names, or the labels. Raises ValueError for one that names none."""
         allowed = [*form["labels"], *([form["unknown"]] if "unknown" in form else [])]
         if not form["multi_label"]:
-            return dictation.label(answer, allowed)
-        return sorted({dictation.label(str(piece), allowed) for piece in dictation.pieces(answer)})
+            return teacher_answers.label_in(answer, allowed)
+        return sorted({teacher_answers.label_in(str(piece), allowed) for piece in teacher_answers.label_list_in(answer)})
 
 
 def strangeness(raw: Raw, form: Form) -> np.ndarray[Any, np.dtype[np.float64]]:

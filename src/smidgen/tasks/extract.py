@@ -15,10 +15,11 @@ from smidgen.core.parts import Form, Raw, Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.stats import lookup, platt, spans
-from smidgen.stats.spans import Likely
-from smidgen.tasks import form_bounds, quoting
-from smidgen.tasks.fields import MOST_COLUMNS, Fields, parsed
+from smidgen.stats import calibration, extraction_metrics
+from smidgen.stats.extraction_metrics import Likely
+from smidgen.tasks import form_bounds, teacher_answers
+from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, parsed
+from smidgen.text import lookup_baseline
 
 _MOST_KINDS = 200
 _LONGEST_KIND = 200
@@ -63,15 +64,15 @@ class Extract:
 
     def formed(self, form: Form) -> Task:
         """The task of spans, or that of fields where the form has a schema."""
-        task: Any = Fields(ExtractSettings, form) if "schema" in form else self
+        task: Any = ExtractFields(ExtractSettings, form) if "schema" in form else self
         kind: Task = task
         return kind
 
     def form_fault(self, form: Form, raw: Raw | None = None) -> str:
         """Why nothing can be decided by a form: kinds that are none, numbers out of bounds, a span of a kind that it does not name. Of
-        fields see `Fields.form_fault`."""
+        fields see `ExtractFields.form_fault`."""
         if "schema" in form:
-            return Fields(ExtractSettings).form_fault(form, raw)
+            return ExtractFields(ExtractSettings).form_fault(form, raw)
         faults = [form_bounds.names(form, "kinds", 1, _MOST_KINDS), form_bounds.temperature(form)]
         faults += [form_bounds.number(form, name, low, high) for name, low, high in _FITTED]
         if fault := next(filter(None, faults), ""):
@@ -116,7 +117,7 @@ class Extract:
         """The kinds in sorted order. Raises DataError for data that cannot teach them: no rows, no spans, a kind seen once, a span that is
         not in its text; spans in some rows and fields in others."""
         if _of_fields(rows, settings):
-            return Fields(ExtractSettings).form(rows, settings)
+            return ExtractFields(ExtractSettings).form(rows, settings)
         asked = settings if isinstance(settings, ExtractSettings) else ExtractSettings()
         counts: Counter[str] = Counter()
         for row in rows:
@@ -146,20 +147,20 @@ class Extract:
         """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves that turn
         the model's probabilities into shares of spans, and of whole answers, that are right."""
         kinds: list[str] = form["kinds"]
-        gold = [spans.keys(row.output) for row in rows]
+        gold = [extraction_metrics.span_keys(row.output) for row in rows]
         likely: list[Likely] = raw["spans"]
         right = [
             (chance, (int(start), int(end), kinds[int(kind)]) in own)
             for found, own in zip(likely, gold, strict=True)
             for start, end, kind, chance in found
         ]
-        slope, shift = platt.fit(platt.logit([chance for chance, _ in right]), [met for _, met in right])
+        slope, shift = calibration.fit_platt(calibration.logit([chance for chance, _ in right]), [met for _, met in right])
         fitted = {**form, "span_slope": slope, "span_shift": shift}
         asked = settings.threshold if isinstance(settings, ExtractSettings) else None
         fitted["threshold"] = asked if asked is not None else _best_threshold(likely, rows, kinds)
         plain = self.decode(raw, {**fitted, "temperature": 1.0, "shift": 0.0})
-        whole = [spans.keys(reply.output) == own for reply, own in zip(plain, gold, strict=True)]
-        steep, fitted["shift"] = platt.fit(platt.logit([reply.score for reply in plain]), whole)
+        whole = [extraction_metrics.span_keys(reply.output) == own for reply, own in zip(plain, gold, strict=True)]
+        steep, fitted["shift"] = calibration.fit_platt(calibration.logit([reply.score for reply in plain]), whole)
         fitted["temperature"] = 1 / steep
         return fitted
 
@@ -174,11 +175,11 @@ class Extract:
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
         """f1, precision and recall over spans, which must be right to the character, and exact_match, the share of texts whose spans are
         exactly the gold ones."""
-        return spans.measure(_gold(rows, form), [reply.output for reply in replies])
+        return extraction_metrics.measure_spans(_gold(rows, form), [reply.output for reply in replies])
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
         """What f1 changed by, with its paired bootstrap interval."""
-        return spans.change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
+        return extraction_metrics.span_change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
 
     def content(self, reply: Reply) -> str:
         """The spans as JSON."""
@@ -186,23 +187,23 @@ class Extract:
 
     def lesson(self, form: Form) -> str:
         """The kinds, and how a larger model is to answer with their spans: by their words."""
-        return quoting.lesson(form["kinds"])
+        return teacher_answers.span_instructions(form["kinds"])
 
     def heard(self, answer: str, form: Form, text: Text = "") -> list[Span]:
-        """The spans that a larger model names, with their places in the text. Raises ValueError; see `quoting.heard`."""
-        return quoting.heard(answer, form["kinds"], joined(text))
+        """The spans that a larger model names, with their places in the text. Raises ValueError; see `teacher_answers.spans_in`."""
+        return teacher_answers.spans_in(answer, form["kinds"], joined(text))
 
     def quoted(self, output: Any, form: Form, text: Text) -> str:
         """The spans' words and kinds as JSON."""
-        return quoting.quoted(output, joined(text))
+        return teacher_answers.spans_as_answer(output, joined(text))
 
     def overlap(self, one: Any, other: Any) -> float:
         """F1 of two lists of spans; 1 where both are empty."""
-        return spans.counted([one], [other]) if one or other else 1.0
+        return extraction_metrics.count_exact([one], [other]) if one or other else 1.0
 
     def by_heart(self, rows: Sequence[Row], form: Form) -> list[list[Span]]:
         """The spans of other rows, looked up."""
-        return lookup.spans([joined(row.input) for row in rows], _gold(rows, form))
+        return lookup_baseline.lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
 def _gold(rows: Sequence[Row], form: Form) -> list[list[Span]]:
@@ -336,12 +337,14 @@ def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> N
 
 
 def _reply(found: Likely, text: str | None, form: Form) -> Reply:
-    kept, rest = spans.decided(found, form["threshold"])
-    chances = platt.curve(platt.logit([entry[3] for entry in [*kept, *rest]]), form["span_slope"], form["span_shift"])
+    kept, rest = extraction_metrics.decide_spans(found, form["threshold"])
+    chances = calibration.platt_probability(
+        calibration.logit([entry[3] for entry in [*kept, *rest]]), form["span_slope"], form["span_shift"]
+    )
     sure, unsure = chances[: len(kept)], chances[len(kept) :]
     # Each decision is taken as right by itself: those for the spans that are given, those against the others.
     whole = float(np.exp(np.log(np.maximum(sure, 1e-9)).sum() + np.log1p(-np.minimum(unsure, 1 - 1e-9)).sum()))
-    score = float(platt.curve(platt.logit([whole]), 1 / form["temperature"], form["shift"])[0])
+    score = float(calibration.platt_probability(calibration.logit([whole]), 1 / form["temperature"], form["shift"])[0])
     order = sorted(range(len(kept)), key=lambda place: kept[place][0])
     output = _spans([kept[place] for place in order], form["kinds"])
     facts: dict[str, Any] = {}
@@ -361,8 +364,8 @@ def _best_threshold(likely: Sequence[Likely], rows: Sequence[Row], kinds: Sequen
     grid = np.linspace(0.2, 0.8, 25)
     scores = []
     for threshold in grid:
-        outputs = [_spans(spans.decided(found, float(threshold))[0], kinds) for found in likely]
-        scores.append(spans.counted([row.output for row in rows], outputs))
+        outputs = [_spans(extraction_metrics.decide_spans(found, float(threshold))[0], kinds) for found in likely]
+        scores.append(extraction_metrics.count_exact([row.output for row in rows], outputs))
     near = grid[np.array(scores) >= max(scores) - _PLATEAU]
     return float(near[np.abs(near - np.median(near)).argmin()]) if max(scores) > 0 else 0.5
 

@@ -1,8 +1,12 @@
-"""Objects out of what a tagger finds: spans of a text become values, each by its field's own way, choices are taken, and the whole is held
-to the schema."""
+"""Objects out of what a tagger finds: spans of a text become values, choices are taken, and the whole is held to the schema.
+
+Here are also the chances of each value, for fields with a fixed set of them. A decoder has none: it knows how likely all that it wrote is,
+and not how likely one of the fields is.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +17,84 @@ import numpy as np
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.stats import filled, platt
-from smidgen.stats.spans import decided
-from smidgen.tasks import field_chances, field_ways
-from smidgen.tasks.field_plan import fitting
+from smidgen.stats import calibration, field_values
+from smidgen.stats.calibration import fit_temperature, softmax
+from smidgen.stats.extraction_metrics import decide_spans
+from smidgen.stats.intervals import Floats
+from smidgen.tasks import field_parsing
+from smidgen.tasks.field_parsing import Fits
 from smidgen.tasks.field_schema import Schema, kind_of
-from smidgen.tasks.field_values import Values
-from smidgen.tasks.field_ways import Fits
+from smidgen.tasks.field_tagging import fitting
+from smidgen.tasks.field_values import FieldValues
+
+# Chances of each value of a field that has a fixed set of them.
+
+_LEAST = 1e-9
+"""The least chance that a value is given: nothing that is a value is impossible."""
+
+Shares = Mapping[str, Mapping[str, float]]
+"""By a field's path, by a value's label, the model's own chance of it; what they leave of 1 is the chance of no value."""
+
+
+def label(value: Any) -> str:
+    """A value of a choice as it is named: a text is itself, another value is as JSON has it, and 2.0 is 2."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def known(form: Form) -> dict[str, list[str]]:
+    """The labels of the values of each field that has a fixed set of them, by the field's path; none where a decoder fills them in."""
+    plan = form.get("tagged", {})
+    if "kinds" not in plan:
+        return {}
+    told = {*plan["kinds"], *(choice["path"] for choice in plan["choices"])}
+    named = {path: _labels(node) for path, node in field_values.schema_paths(form["schema"]) if path in told and "items" not in node}
+    return {path: labels for path, labels in named.items() if labels}
+
+
+def key(path: str, named: str) -> str:
+    """The name under which `Reply.chances` has the chance of a field's value."""
+    return f"{path}={named}"
+
+
+def chances(shares: Sequence[Shares], form: Form) -> list[dict[str, float]]:
+    """For each text the chances of all values by their `key`, fitted as the form says."""
+    found: list[dict[str, float]] = [{} for _ in shares]
+    for path, labels in known(form).items():
+        table = softmax(_logits(shares, path, labels), form["tagged"].get("temperatures", {}).get(path, 1.0))
+        for own, row in zip(found, table, strict=True):
+            own.update({key(path, named): float(chance) for named, chance in zip(labels, row[:-1], strict=True)})
+    return found
+
+
+def temperatures(shares: Sequence[Shares], outputs: Sequence[field_values.Filled], form: Form) -> dict[str, float]:
+    """For each field the temperature that makes its chances mean what they say, from texts that nothing was learnt from and their
+    objects."""
+    gold = [field_values.values_by_path(output) for output in outputs]
+    found = {}
+    for path, labels in known(form).items():
+        wanted = [label(row[path][0]) if path in row else None for row in gold]
+        sure = [place for place, named in enumerate(wanted) if named is None or named in labels]
+        targets = [len(labels) if (named := wanted[place]) is None else labels.index(named) for place in sure]
+        found[path] = round(fit_temperature(_logits([shares[place] for place in sure], path, labels), targets), 6)
+    return found
+
+
+def _labels(node: Schema) -> list[str]:
+    values = node.get("enum", (True, False) if kind_of(node)[0] == "boolean" else ())
+    return [label(value) for value in values if value is not None]
+
+
+def _logits(shares: Sequence[Shares], path: str, labels: Sequence[str]) -> Floats:
+    """(texts, labels + 1) logarithms of the model's own chances, that of no value last."""
+    table: Floats = np.array([[own[path].get(named, 0.0) for named in labels] for own in shares]).reshape(len(shares), len(labels))
+    # Two places that say different values may both be likely: then one of them is meant.
+    table = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
+    nothing = 1.0 - table.sum(axis=1, keepdims=True)
+    logits: Floats = np.log(np.maximum(np.concatenate([table, nothing], axis=1), _LEAST))
+    return logits
+
 
 _GRID = np.linspace(0.2, 0.8, 13)
 _PLATEAU = 0.003
@@ -28,7 +103,7 @@ _SURE = 1 - 1e-9
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundValue:
     """A value that a text may say, how likely it does, and where: the likeliest place."""
 
     value: Any
@@ -37,81 +112,83 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Reading:
+class FieldsFound:
     """What was found in one text: by the fields' paths what may be their values, and the chosen values with their chances; of choices
     the chances of the others, too."""
 
-    found: Mapping[str, Sequence[Found]]
+    found: Mapping[str, Sequence[FoundValue]]
     chosen: Mapping[str, tuple[Any, float]]
     weighed: Mapping[str, Mapping[str, float]]
 
-    def shares(self) -> field_chances.Shares:
+    def shares(self) -> Shares:
         """How likely the values of each field are. Of a value in several places, as likely as the likeliest."""
-        found = {path: {field_chances.label(one.value): one.chance for one in reversed(own)} for path, own in self.found.items()}
+        found = {path: {label(one.value): one.chance for one in reversed(own)} for path, own in self.found.items()}
         return {**found, **self.weighed}
 
 
-class Filler:
-    """Fills in one schema by one plan; see `field_plan`."""
+class FieldFiller:
+    """Fills in one schema by one plan; see `field_tagging`."""
 
-    def __init__(self, values: Values, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
+    def __init__(self, values: FieldValues, plan: Mapping[str, Any], fits: Mapping[str, Fits] | None = None) -> None:
         self._values, self._plan = values, plan
         self._form = {"schema": values.schema, "tagged": plan}
         self._fits = fitting(values.schema) if fits is None else fits
-        self._most: dict[str, int] = {path: node["maxItems"] for path, node in filled.paths(values.schema) if "maxItems" in node}
+        self._most: dict[str, int] = {
+            path: node["maxItems"] for path, node in field_values.schema_paths(values.schema) if "maxItems" in node
+        }
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, or None with the score 0 and the fact `refused`.
 
         The score is the chance that all of it is right, each field taken by itself. Facts: `scores`, the model's own probability of each
         value that is given, by its path, not fitted to how often it is right; and `spans`, where the text says it. The `chances` are
-        those of `field_chances`, which are fitted.
+        those of `chances`, which are fitted.
         """
         readings = self._read(raw)
         made = [self._filled(reading, self._plan["threshold"]) for reading in readings]
-        scores = platt.curve(platt.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
-        likely = field_chances.chances([reading.shares() for reading in readings], self._form)
+        scores = calibration.platt_probability(calibration.logit([chance for _, chance, _ in made]), 1 / form["temperature"], form["shift"])
+        likely = chances([reading.shares() for reading in readings], self._form)
         replies = [self._reply(given, float(score), facts) for (given, _, facts), score in zip(made, scores, strict=True)]
         # An object that is refused gives nothing, not one of its fields either.
         return [reply if reply.output is None else replace(reply, chances=own) for reply, own in zip(replies, likely, strict=True)]
 
     def temperatures(self, raw: Raw, rows: Sequence[Row]) -> dict[str, float]:
-        """See `field_chances`."""
-        return field_chances.temperatures([reading.shares() for reading in self._read(raw)], [row.output for row in rows], self._form)
+        """See `temperatures`."""
+        return temperatures([reading.shares() for reading in self._read(raw)], [row.output for row in rows], self._form)
 
     def threshold(self, raw: Raw, rows: Sequence[Row]) -> float:
         """The middle of the thresholds in 0.2..0.8 that give the best F1 over fields, or nearly."""
-        readings, gold = self._read(raw), [filled.pairs(row.output) for row in rows]
+        readings, gold = self._read(raw), [field_values.field_pairs(row.output) for row in rows]
         scores = []
         for threshold in _GRID:
             # As they are served: what does not fit the schema is refused.
-            got = [filled.pairs(self._reply(*self._filled(reading, float(threshold))).output) for reading in readings]
+            got = [field_values.field_pairs(self._reply(*self._filled(reading, float(threshold))).output) for reading in readings]
             both = sum(a.total() + b.total() for a, b in zip(gold, got, strict=True))
-            scores.append(2 * sum(filled.shared(a, b) for a, b in zip(gold, got, strict=True)) / both if both else 0.0)
+            scores.append(2 * sum(field_values.count_shared(a, b) for a, b in zip(gold, got, strict=True)) / both if both else 0.0)
         if not scores or max(scores) == 0:
             return 0.5
         near = _GRID[np.array(scores) >= max(scores) - _PLATEAU]
         return float(near[np.abs(near - np.median(near)).argmin()])
 
-    def _read(self, raw: Raw) -> list[Reading]:
+    def _read(self, raw: Raw) -> list[FieldsFound]:
         choices = raw.get("choices") or [[] for _ in raw["spans"]]
         return [
-            Reading(self._found(spans, text), self._chosen(own), self._weighed(own))
+            FieldsFound(self._found(spans, text), self._chosen(own), self._weighed(own))
             for spans, text, own in zip(raw["spans"], raw["inputs"], choices, strict=True)
         ]
 
-    def _found(self, spans: Sequence[Sequence[float]], text: str) -> dict[str, list[Found]]:
+    def _found(self, spans: Sequence[Sequence[float]], text: str) -> dict[str, list[FoundValue]]:
         """The values that spans are for, likeliest first; of two that overlap only one can be, and the likelier stays. A value in several
         places is as likely as in the likeliest of them: what a model makes of one tells what it makes of the others. In a list that may
         have it twice each place is a value of its own."""
-        made: dict[str, dict[Any, Found]] = {path: {} for path in self._plan["kinds"]}
-        apart, _ = decided(spans, 0.0)
+        made: dict[str, dict[Any, FoundValue]] = {path: {} for path in self._plan["kinds"]}
+        apart, _ = decide_spans(spans, 0.0)
         for start, end, number, chance in apart:
             path, way = self._plan["kinds"][int(number)], self._plan["ways"][int(number)]
             place = int(start), int(end)
-            value = field_ways.value_of(text[place[0] : place[1]], way, self._fits[path])
+            value = field_parsing.value_of(text[place[0] : place[1]], way, self._fits[path])
             if value is not None:
-                made[path].setdefault((value,) if way["distinct"] else (value, place), Found(value, chance, place))
+                made[path].setdefault((value,) if way["distinct"] else (value, place), FoundValue(value, chance, place))
         return {path: list(own.values()) for path, own in made.items()}
 
     def _chosen(self, chances: Sequence[Sequence[float]]) -> dict[str, tuple[Any, float]]:
@@ -125,13 +202,11 @@ class Filler:
     def _weighed(self, chances: Sequence[Sequence[float]]) -> dict[str, dict[str, float]]:
         """The chance of every value of each choice."""
         return {
-            choice["path"]: {
-                field_chances.label(value): float(chance) for value, chance in zip(choice["values"], own, strict=True) if value is not None
-            }
+            choice["path"]: {label(value): float(chance) for value, chance in zip(choice["values"], own, strict=True) if value is not None}
             for choice, own in zip(self._plan["choices"], chances, strict=True)
         }
 
-    def _filled(self, reading: Reading, threshold: float) -> tuple[dict[str, Any], float, dict[str, Any]]:
+    def _filled(self, reading: FieldsFound, threshold: float) -> tuple[dict[str, Any], float, dict[str, Any]]:
         """The values of an object, nested as the schema is; the chance that all are right; and facts."""
         given: dict[str, Any] = {path: value for path, (value, _) in reading.chosen.items() if value is not None}
         scores = {path: round(chance, 6) for path, (value, chance) in reading.chosen.items() if value is not None}

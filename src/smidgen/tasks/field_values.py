@@ -1,8 +1,10 @@
-"""Values of fields: brought into the one form of their schema, and checked against it."""
+"""Values of fields: brought into the one form of their schema, checked against it, and spelt as a model learns to write them."""
 
 from __future__ import annotations
 
+import decimal
 import json
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,12 @@ from smidgen.tasks.field_schema import Schema, bare, kind_of
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
+
 _TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
 _LONGEST = 80  # characters of a value that are shown
 
 
-class Values:
+class FieldValues:
     """The values of one schema."""
 
     def __init__(self, schema: Schema) -> None:
@@ -138,3 +141,15 @@ def _in(place: str, name: str) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def written(value: Any) -> str:
+    """JSON without blanks, in the order that is there. A fraction has all of its decimals and no exponent (0.00005, not 5e-05): a model
+    that is held to a number of decimals could not write the other one."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{written(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(written, value)) + "]"
+    if isinstance(value, float) and math.isfinite(value):
+        return format(decimal.Decimal(repr(value)), "f")
+    return json.dumps(value, ensure_ascii=False)

@@ -17,20 +17,20 @@ from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings
-from smidgen.stats import fields, filled, lookup, platt
-from smidgen.tasks import field_deriving, field_marks, field_plan, field_schema, form_bounds, quoting
-from smidgen.tasks.field_filling import Filler
-from smidgen.tasks.field_values import Values
-from smidgen.tasks.field_ways import Fits
-from smidgen.tasks.field_writing import written
+from smidgen.stats import calibration, extraction_metrics, field_values
+from smidgen.tasks import field_schema, field_tagging, form_bounds, teacher_answers
+from smidgen.tasks.field_filling import FieldFiller
+from smidgen.tasks.field_parsing import Fits
+from smidgen.tasks.field_values import FieldValues, written
+from smidgen.text import lookup_baseline
 
 MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an answer that cannot be used
 
 
-class Fields:
+class ExtractFields:
     """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds them in the text,
-    where they stand there (see `field_plan`).
+    where they stand there (see `field_tagging`).
 
     Args:
         form: what it answers with, once that is known: outputs are then brought into the types of its schema.
@@ -44,7 +44,7 @@ class Fields:
 
     def __init__(self, settings: type[Settings], form: Form | None = None) -> None:
         self.settings = settings
-        self._values = Values(form["schema"]) if form is not None else None
+        self._values = FieldValues(form["schema"]) if form is not None else None
         self._derived = bool(form and form["derived"])
         # The tagger first: its settings are those that a recipe has which names no student.
         able = form is not None and "kinds" in form.get("tagged", {})
@@ -61,7 +61,7 @@ class Fields:
             faults.append("instruction is no text")
         plan = form.get("tagged")
         if plan is not None and not next(filter(None, faults), ""):
-            faults.append(field_plan.fault(plan, form["schema"], raw))
+            faults.append(field_tagging.fault(plan, form["schema"], raw))
         return next(filter(None, faults), "")
 
     def parse(self, value: Any, settings: Settings) -> Mapping[str, Any]:
@@ -94,9 +94,9 @@ class Fields:
             raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their fields.")
         file = getattr(settings, "schema_file", None)
         schema = field_schema.read(file) if file else self._derive(rows)
-        values = Values(schema)
+        values = FieldValues(schema)
         settled = [_checked(row, values, "extract.schema_file" if file else "the other rows") for row in rows]
-        if not any(filled.by_path(output) for output in settled):
+        if not any(field_values.values_by_path(output) for output in settled):
             raise DataError("no row has a value", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
         return {
             "schema": schema,
@@ -104,7 +104,7 @@ class Fields:
             "instruction": f"Read the message and answer with these fields as JSON: {field_schema.told(schema)}.",
             "temperature": 1.0,
             "shift": 0.0,
-            "tagged": field_plan.planned([row.input for row in rows], settled, schema),
+            "tagged": field_tagging.plan_for([row.input for row in rows], settled, schema),
         }
 
     def barred(self, form: Form) -> dict[str, str]:
@@ -113,18 +113,18 @@ class Fields:
 
     def replanned(self, rows: Sequence[Row], form: Form) -> Form:
         """The form with the plan of these rows, by the same schema."""
-        return {**form, "tagged": field_plan.planned([row.input for row in rows], [row.output for row in rows], form["schema"])}
+        return {**form, "tagged": field_tagging.plan_for([row.input for row in rows], [row.output for row in rows], form["schema"])}
 
     def marked(self, rows: Sequence[Row], form: Form) -> list[Row]:
         """The rows as a tagger learns from them: the places in their texts that say the values, and the choices."""
-        return field_marks.marked(rows, form["tagged"], self._fits or field_plan.fitting(form["schema"]))
+        return field_tagging.marked_rows(rows, form["tagged"], self._fits or field_tagging.fitting(form["schema"]))
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The rarest choice of each row among the fields that have some, so that rare ones are spread evenly."""
         assert self._values is not None
-        every = filled.paths(self._values.schema)
+        every = field_values.schema_paths(self._values.schema)
         chosen = [path for path, node in every if "enum" in node or field_schema.kind_of(node)[0] == "boolean"]
-        found = [filled.by_path(row.output) for row in rows]
+        found = [field_values.values_by_path(row.output) for row in rows]
         keys = [[f"{path}={value}" for path in chosen for value in by_path.get(path, ("",))] for by_path in found]
         counts = Counter(key for row in keys for key in row)
         return [min(row, key=lambda key: (counts[key], key), default="") for row in keys]
@@ -133,7 +133,7 @@ class Fields:
         """The form with the curve fitted that turns the likelihood of an answer into the chance that all of it is right; of a tagger's
         answers also the threshold from which on a value is given, and what makes the chances of choices mean what they say."""
         if "spans" in raw:
-            filler = Filler(self._values or Values(form["schema"]), form["tagged"], self._fits)
+            filler = FieldFiller(self._values or FieldValues(form["schema"]), form["tagged"], self._fits)
             asked: float | None = getattr(settings, "threshold", None)
             fitted = {"threshold": filler.threshold(raw, rows) if asked is None else asked, "temperatures": filler.temperatures(raw, rows)}
             form = {**form, "tagged": {**form["tagged"], **fitted}}
@@ -141,19 +141,19 @@ class Fields:
             form = {name: value for name, value in form.items() if name != "tagged"}
         plain = self.decode(raw, {**form, "temperature": 1.0, "shift": 0.0})
         known = [place for place, reply in enumerate(plain) if reply.output is not None]
-        right = [filled.equal(rows[place].output, plain[place].output) for place in known]
-        steep, shift = platt.fit(platt.logit([plain[place].score for place in known]), right)
+        right = [field_values.equal_fields(rows[place].output, plain[place].output) for place in known]
+        steep, shift = calibration.fit_platt(calibration.logit([plain[place].score for place in known]), right)
         return {**form, "temperature": 1 / steep, "shift": shift}
 
     def decode(self, raw: Raw, form: Form) -> list[Reply]:
         """One reply a text: an object that fits the schema, its score the chance that all of it is right; or None with the score 0, where
         what was written or found does not fit, and the fact `refused` says why. Facts: `tokens` of a decoder's answers, `scores` and
         `spans` of a tagger's."""
-        values = self._values or Values(form["schema"])
+        values = self._values or FieldValues(form["schema"])
         if "spans" in raw:
-            return Filler(values, form["tagged"], self._fits).decode(raw, form)
+            return FieldFiller(values, form["tagged"], self._fits).decode(raw, form)
         likely = np.asarray(raw["likelihood"], dtype=np.float64)
-        scores = platt.curve(platt.logit(likely), 1 / form["temperature"], form["shift"])
+        scores = calibration.platt_probability(calibration.logit(likely), 1 / form["temperature"], form["shift"])
         replies = []
         for place, text in enumerate(raw["texts"]):
             facts: dict[str, Any] = {"tokens": int(raw["tokens"][place])}
@@ -165,11 +165,13 @@ class Fields:
 
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> dict[str, Metric]:
         """f1, precision and recall over pairs of a field and its value, and exact_match, the share of texts with all of them right."""
-        return fields.measure([row.output for row in rows], [reply.output for reply in replies])
+        return extraction_metrics.measure_fields([row.output for row in rows], [reply.output for reply in replies])
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Form) -> Metric:
         """What f1 changed by, with its paired bootstrap interval."""
-        return fields.change([row.output for row in rows], [reply.output for reply in before], [reply.output for reply in after])
+        return extraction_metrics.field_change(
+            [row.output for row in rows], [reply.output for reply in before], [reply.output for reply in after]
+        )
 
     def content(self, reply: Reply) -> str:
         """The object as JSON; nothing for an answer that was refused."""
@@ -182,7 +184,7 @@ class Fields:
     @cached_property
     def _fits(self) -> dict[str, Fits] | None:
         """Whether a value may be a field's, by its path; None where there is no schema yet."""
-        return field_plan.fitting(self._values.schema) if self._values is not None else None
+        return field_tagging.fitting(self._values.schema) if self._values is not None else None
 
     def lesson(self, form: Form) -> str:
         """The fields in words, and the schema that the answer must fit."""
@@ -195,8 +197,8 @@ class Fields:
     def heard(self, answer: str, form: Form, text: Text = "") -> dict[str, Any]:
         """The object that a larger model answers with, in the order and the types of the schema. Raises ValueError for one that is no
         object, or does not fit: an answer is whole or none."""
-        values = self._values or Values(form["schema"])
-        found = quoting.value(answer)
+        values = self._values or FieldValues(form["schema"])
+        found = teacher_answers.json_in(answer)
         if not isinstance(found, Mapping):
             raise ValueError("it is no JSON object")
         try:
@@ -209,15 +211,15 @@ class Fields:
 
     def overlap(self, one: Any, other: Any) -> float:
         """F1 of the pairs of a field and its value; 1 where both have none."""
-        return filled.f1(one, other)
+        return field_values.fields_f1(one, other)
 
     def by_heart(self, rows: Sequence[Row], form: Form) -> list[dict[str, Any]]:
         """The commonest value of each field."""
-        return lookup.fields([row.output for row in rows])
+        return lookup_baseline.lookup_fields([row.output for row in rows])
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:
-            schema, mistakes = field_schema.normal(field_deriving.derived([row.output for row in rows]))
+            schema, mistakes = field_schema.normal(field_schema.derived([row.output for row in rows]))
         except ValueError as error:
             raise DataError(
                 f"no schema can be derived ({error})", value=f"{len(rows)} rows", todo="Make them alike, or give a schema: --schema FILE."
@@ -248,9 +250,9 @@ def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:
 
 
 @lru_cache(4)
-def _given(file: str, modified: int) -> Values:
+def _given(file: str, modified: int) -> FieldValues:
     """The values of the schema in a file, which is read once for all rows; `modified` says which writing of it."""
-    return Values(field_schema.read(file))
+    return FieldValues(field_schema.read(file))
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -266,7 +268,7 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _checked(row: Row, values: Values, by: str) -> dict[str, Any]:
+def _checked(row: Row, values: FieldValues, by: str) -> dict[str, Any]:
     """The object of a row in the schema's types. Raises DataError where it does not fit."""
     try:
         settled = values.settled(_object(row.output))
@@ -278,7 +280,7 @@ def _checked(row: Row, values: Values, by: str) -> dict[str, Any]:
     return settled
 
 
-def _read(text: str, finished: bool, values: Values) -> tuple[dict[str, Any] | None, str]:
+def _read(text: str, finished: bool, values: FieldValues) -> tuple[dict[str, Any] | None, str]:
     """The object that was written, or why there is none."""
     if not finished:
         return None, "the answer did not come to its end" if text else "the text is too long, or nothing was written"

@@ -10,19 +10,19 @@ from typing import Any, Literal
 import numpy as np
 
 from smidgen.core.errors import DataError
-from smidgen.core.loops import unlooped
 from smidgen.core.metrics import Metric
 from smidgen.core.parts import Form, Raw
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
-from smidgen.stats import classification, copying, grading, lexicography
-from smidgen.stats.attributes import attributes
-from smidgen.stats.chrf import chrf
+from smidgen.stats import classification_metrics, quality_estimation
 from smidgen.stats.intervals import Floats, bootstrap, mean_share, wilson
-from smidgen.stats.lexicon import Facts, Lexicon
-from smidgen.stats.rouge import rouge, rouge_l
 from smidgen.tasks import form_bounds
+from smidgen.text import attribute_lists, lexicon_learning
+from smidgen.text.attribute_lists import attributes
+from smidgen.text.lexicon import Lexicon, StatedFacts
+from smidgen.text.repetition import without_repetition
+from smidgen.text.rouge_chrf import chrf, rouge, rouge_l
 
 _KEPT_LEXICONS = 8
 _WORDS = 3.0  # mean words of a cell from which on a column looks like written texts
@@ -110,7 +110,7 @@ class Write:
         """
         asked = settings if isinstance(settings, WriteSettings) else WriteSettings()
         _check(rows)
-        lexicon = None if asked.attributes == "off" else lexicography.learn(_pairs(rows))
+        lexicon = None if asked.attributes == "off" else lexicon_learning.learn_lexicon(_pairs(rows))
         if asked.attributes == "on" and lexicon is None:
             raise _no_attributes(rows)
         form: Form = {
@@ -121,7 +121,7 @@ class Write:
             "score": None,
         }
         if lexicon is not None:
-            form |= {"lexicon": lexicon.json(), "attempts": asked.attempts, "copied": copying.copied(_pairs(rows))}
+            form |= {"lexicon": lexicon.json(), "attempts": asked.attempts, "copied": attribute_lists.copied_values(_pairs(rows))}
         return form
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
@@ -136,13 +136,13 @@ class Write:
         whole = np.array([reply.score > 0 for reply in replies], dtype=np.bool_)
         likely = np.asarray(raw["probability"], dtype=np.float64)[:, None]
         checked = self._facts([row.input for row in rows], [reply.output for reply in replies], form)
-        plain = grading.fit(likely[whole], grades[whole])
+        plain = quality_estimation.fit_grading(likely[whole], grades[whole])
         if plain is None:
             return dict(form)
         score: dict[str, Any] = {"plain": plain}
         known = whole & np.array([facts is not None for facts in checked], dtype=np.bool_)
         signs = np.column_stack([likely, _signs(checked)])
-        with_facts = grading.fit(signs[known], grades[known])
+        with_facts = quality_estimation.fit_grading(signs[known], grades[known])
         if with_facts is not None and any(with_facts["weights"][1:]):
             score["facts"] = with_facts
         return {**form, "score": score}
@@ -154,7 +154,7 @@ class Write:
         Facts: `tokens`, `finished`; and where `raw` has the `inputs`, which are attributes, `missing` and `unsupported` ones.
         """
         tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
-        texts = [text if whole else unlooped(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
+        texts = [text if whole else without_repetition(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
         checked = self._facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
         scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form["score"]), 0.0, 1.0)
         replies = []
@@ -179,7 +179,7 @@ class Write:
         if form["attributes"]:
             found = [facts for facts in self._facts([row.input for row in rows], texts, form) if facts is not None]
             metrics["coverage"] = _coverage(found)
-            metrics["unsupported"] = classification.share(np.array([bool(facts.unsupported) for facts in found], dtype=np.bool_))
+            metrics["unsupported"] = classification_metrics.share(np.array([bool(facts.unsupported) for facts in found], dtype=np.bool_))
         return metrics
 
     def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
@@ -224,9 +224,9 @@ class Write:
             for facts, late in zip(checked, cut, strict=True)
         ]
 
-    def stand_in(self, text: Text, form: Form) -> copying.StandIn | None:
+    def stand_in(self, text: Text, form: Form) -> attribute_lists.SubstitutedInput | None:
         """The attributes with known values for those that no example had, where answers repeat them."""
-        return copying.stand_in(joined(text), form.get("copied") or {})
+        return attribute_lists.substitute_values(joined(text), form.get("copied") or {})
 
     def content(self, reply: Reply) -> str:
         """The text."""
@@ -244,7 +244,7 @@ class Write:
             raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form['max_words']}")
         return written
 
-    def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: Form) -> list[Facts | None]:
+    def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: Form) -> list[StatedFacts | None]:
         """What each text states of its input; None where that has no attributes, or none are checked."""
         if not form["attributes"]:
             return [None] * len(texts)
@@ -315,7 +315,7 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:
     return [(joined(row.input), reference) for row in rows for reference in references(row)]
 
 
-def _missed(text: Text, facts: Facts, form: Form) -> float | None:
+def _missed(text: Text, facts: StatedFacts, form: Form) -> float | None:
     """The share of a text's attributes that an output misses; None where there are none to be checked."""
     strange = sum(key not in form["lexicon"]["keys"] for key, _ in attributes(joined(text)))
     faults = len(facts.missing) + strange + len(facts.unsupported)
@@ -323,7 +323,7 @@ def _missed(text: Text, facts: Facts, form: Form) -> float | None:
     return faults / total if total else None
 
 
-def _signs(checked: Sequence[Facts | None]) -> Floats:
+def _signs(checked: Sequence[StatedFacts | None]) -> Floats:
     """(n, 2): the share of its attributes that each text states, and 1 where it states none without support."""
     shares = [
         (len(facts.covered) / max(1, len(facts.covered) + len(facts.missing)), float(not facts.unsupported)) if facts else (1.0, 1.0)
@@ -332,15 +332,15 @@ def _signs(checked: Sequence[Facts | None]) -> Floats:
     return np.array(shares, dtype=np.float64).reshape(len(shares), 2)
 
 
-def _scores(likely: Floats, checked: Sequence[Facts | None], score: Any) -> Floats:
+def _scores(likely: Floats, checked: Sequence[StatedFacts | None], score: Any) -> Floats:
     """(n,) expected grades; the probability itself before anything was fitted."""
     if score is None:
         return likely
-    plain = grading.expected(score["plain"], likely[:, None])
+    plain = quality_estimation.expected_grades(score["plain"], likely[:, None])
     if "facts" not in score:
         return plain
     known = np.array([facts is not None for facts in checked], dtype=np.bool_)
-    return np.where(known, grading.expected(score["facts"], np.column_stack([likely, _signs(checked)])), plain)
+    return np.where(known, quality_estimation.expected_grades(score["facts"], np.column_stack([likely, _signs(checked)])), plain)
 
 
 def _mean(values: Sequence[float]) -> Metric:
@@ -349,7 +349,7 @@ def _mean(values: Sequence[float]) -> Metric:
     return Metric(float(grades.mean()) if len(grades) else math.nan, low, high, len(grades))
 
 
-def _coverage(found: Sequence[Facts]) -> Metric:
+def _coverage(found: Sequence[StatedFacts]) -> Metric:
     """Attributes stated of all attributes, with the bootstrap's interval over texts; `n` is the number of texts."""
     pairs = np.array([(len(facts.covered), len(facts.covered) + len(facts.missing)) for facts in found], dtype=np.int64).reshape(-1, 2)
     covered, wanted = pairs.sum(axis=0).tolist()

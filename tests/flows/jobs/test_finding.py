@@ -14,22 +14,22 @@ import pytest
 from numpy.typing import NDArray
 
 from smidgen.core.errors import InputError
-from smidgen.core.frames import Frame
-from smidgen.flows import prompt_kind
-from smidgen.flows.jobs import finding, taking_up
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.flows.capture import prompt_template
+from smidgen.flows.jobs import discovery
 from smidgen.flows.jobs import forecast as forecasting
-from smidgen.flows.jobs.finding import Job, find, job_of
+from smidgen.flows.jobs.discovery import FoundJob, find_job, find_jobs
 from smidgen.flows.jobs.forecast import forecast
-from smidgen.flows.learning import gathering
-from smidgen.flows.learning.gathering import Capture
+from smidgen.flows.learn import line_data
+from smidgen.flows.learn.line_data import CaptureFilter
 from smidgen.parts.recipe import make
 from smidgen.store.line import Line
-from smidgen.store.traffic.shapes import Exchange
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.store.traffic.records import Exchange
+from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LABELS = ("billing", "delivery", "returns")
-FRAME = Frame("Sort this message of a customer by its subject. Answer with one word.\n\nMessage: ", "\n\nSubject:")
+FRAME = PromptFrame("Sort this message of a customer by its subject. Answer with one word.\n\nMessage: ", "\n\nSubject:")
 
 
 def said(number: int) -> tuple[str, str]:
@@ -42,7 +42,7 @@ def said(number: int) -> tuple[str, str]:
 class Filled:
     """A store, and what is put into it."""
 
-    def __init__(self, store: Traffic) -> None:
+    def __init__(self, store: TrafficStore) -> None:
         self._store, self.count = store, 0
         self._waiting: list[Exchange] = []
 
@@ -62,7 +62,7 @@ class Filled:
         self._waiting.append(Exchange(**{**facts, "input": text, "answer": answer, "system": system, "template": template, **more}))
 
     @property
-    def store(self) -> Traffic:
+    def store(self) -> TrafficStore:
         """With all of it."""
         self._store.add(self._waiting)
         self._waiting = []
@@ -93,12 +93,12 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filled]:
         yield made
 
 
-def by_task(jobs: tuple[Job, ...]) -> dict[str, Job]:
+def by_task(jobs: tuple[FoundJob, ...]) -> dict[str, FoundJob]:
     return {f"{job.task} {'system' if job.system else 'frame' if job.frame else ''}": job for job in jobs}
 
 
 def test_jobs_are_found_and_counted(filled: Filled) -> None:
-    found = find(filled.store, forecasts=False)
+    found = find_jobs(filled.store, forecasts=False)
     jobs = by_task(found.jobs)
     assert list(jobs) == ["classify system", "classify frame", "extract system", "None "]
     mail, framed, fields, chats = found.jobs
@@ -116,17 +116,17 @@ def test_jobs_are_found_and_counted(filled: Filled) -> None:
 
 
 def test_less_than_a_day_is_no_month(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "_LEAST_WINDOW", timedelta(days=10))
-    assert all(job.month is None for job in find(filled.store, forecasts=False).jobs)
+    monkeypatch.setattr(discovery, "_LEAST_WINDOW", timedelta(days=10))
+    assert all(job.month is None for job in find_jobs(filled.store, forecasts=False).jobs)
 
 
 def test_ids_stay_when_more_comes(filled: Filled) -> None:
-    before = [job.id for job in find(filled.store, forecasts=False).jobs]
+    before = [job.id for job in find_jobs(filled.store, forecasts=False).jobs]
     for number in range(500, 530):
         text, label = said(number)
         filled.add(f"{FRAME.begins}{text}{FRAME.ends}", label)
         filled.add(text, label, "sort the mail")
-    after = find(filled.store, forecasts=False).jobs
+    after = find_jobs(filled.store, forecasts=False).jobs
     assert [job.id for job in after] == before and len(set(before)) == 4
     assert [job.tally.requests for job in after] == [180, 120, 30, 25]
 
@@ -136,8 +136,8 @@ def test_a_stand_in_in_a_frame_stands_for_anything(filled: Filled) -> None:
     for number in range(600, 640):
         text, label = said(number)
         filled.add(f"{begins}{text}\n\nSigned [PERSON_{number % 3}]: answer now.", label, "a desk")
-    job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.requests == 40)
-    assert job.frame == Frame(begins, " answer now.") and job.task == "classify"
+    job = next(job for job in find_jobs(filled.store, forecasts=False).jobs if job.tally.requests == 40)
+    assert job.frame == PromptFrame(begins, " answer now.") and job.task == "classify"
     assert job.frame.holds("You work for Fernhill. Sort what their customers write to them.\n\nhello\n\nSigned Ann: answer now.")
 
 
@@ -145,46 +145,46 @@ def test_too_little_that_stays_is_no_frame(filled: Filled) -> None:
     for number in range(600, 640):
         text, label = said(number)
         filled.add(f"Hi, [PERSON_1], [PERSON_2], [PERSON_3], [PERSON_4], [PERSON_5], {text}", label, "a desk")
-    job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.requests == 40)
+    job = next(job for job in find_jobs(filled.store, forecasts=False).jobs if job.tally.requests == 40)
     assert not job.frame and job.system
 
 
 def test_what_no_small_model_can_have_is_refused(filled: Filled) -> None:
-    chats = next(job for job in find(filled.store, forecasts=False).jobs if job.task is None)
+    chats = next(job for job in find_jobs(filled.store, forecasts=False).jobs if job.task is None)
     with pytest.raises(InputError, match="nothing tells these requests"):
-        job_of(filled.store, chats.id)
+        find_job(filled.store, chats.id)
     with pytest.raises(InputError, match="no recurring job has this id"):
-        job_of(filled.store, "ffffffff")
+        find_job(filled.store, "ffffffff")
 
 
 def test_prompts_that_differ_in_a_date_or_a_name_are_one_job(filled: Filled, tmp_path: Path) -> None:
-    found = find(filled.store, forecasts=False).jobs
+    found = find_jobs(filled.store, forecasts=False).jobs
     for number in range(40):
         text, label = said(600 + number)
         words = json.dumps([f"Sort it. Today is {number % 9} May, and the customer is [PERSON_{number}]."])
         template = json.dumps(["/v1/chat/completions", words, {}])
-        filled.add(text, label, words, template=template, kind=prompt_kind.kind(template))
-    jobs = find(filled.store, forecasts=False).jobs
+        filled.add(text, label, words, template=template, kind=prompt_template.prompt_kind(template))
+    jobs = find_jobs(filled.store, forecasts=False).jobs
     (job,) = [one for one in jobs if one.id not in {other.id for other in found}]
     assert (job.tally.requests, job.task, job.exact) == (40, "classify", "") and len(jobs) == len(found) + 1
     assert all(one.exact == one.template for one in jobs if one is not job)
-    taken = taking_up.found(job.id)
+    taken = discovery.job_for_line(job.id)
     assert taken.varies and not taken.told, "nothing tells a request of it to the letter"
     line = Line(tmp_path / "line")
     line.begin("line")
-    pointer = taking_up.remembered(line, taken, None)
+    pointer = discovery.take_up_job(line, taken, None)
     assert Line(tmp_path / "line").read().jobs == (taken,)
-    assert len(list(gathering.pairs(filled.store, pointer, Capture(), None))) == 40
-    assert gathering.new_pairs(line, Capture()) == 40
+    assert len(list(line_data.captured_pairs(filled.store, pointer, CaptureFilter(), None))) == 40
+    assert line_data.count_new_pairs(line, CaptureFilter()) == 40
 
 
 def test_where_only_what_stays_is_a_number_a_request_tells_to_the_letter(filled: Filled) -> None:
     for number in range(40):
         words = json.dumps(["Sort it. Use 1 word."])
         template = json.dumps(["/v1/chat/completions", words, {}])
-        filled.add(*said(600 + number), words, template=template, kind=prompt_kind.kind(template))
-    (job,) = [one for one in find(filled.store, forecasts=False).jobs if one.exact not in ("", one.template)]
-    taken = taking_up.found(job.id)
+        filled.add(*said(600 + number), words, template=template, kind=prompt_template.prompt_kind(template))
+    (job,) = [one for one in find_jobs(filled.store, forecasts=False).jobs if one.exact not in ("", one.template)]
+    taken = discovery.job_for_line(job.id)
     assert taken.told and taken.letter == job.exact == filled.store.template(template) != taken.template
     assert taken.scope != taken.model_copy(update={"exact": "another"}).scope
 
@@ -194,18 +194,18 @@ def test_what_an_older_smidgen_stored_joins_its_kind_when_the_prompt_comes_again
     template = json.dumps(["/v1/chat/completions", words, {}])
     for number in range(30):
         filled.add(*said(600 + number), words, template=template)  # without a kind, as after the store was brought forward
-    (old,) = [one for one in find(filled.store, forecasts=False).jobs if one.tally.requests == 30 and one.task == "classify"]
+    (old,) = [one for one in find_jobs(filled.store, forecasts=False).jobs if one.tally.requests == 30 and one.task == "classify"]
     line = Line(tmp_path / "line")
     line.begin("line")
-    taking_up.remembered(line, taking_up.found(old.id), None)
-    filled.add(*said(700), words, template=template, kind=prompt_kind.kind(template))
-    new = [one for one in find(filled.store, forecasts=False).jobs if one.tally.requests == 31]
+    discovery.take_up_job(line, discovery.job_for_line(old.id), None)
+    filled.add(*said(700), words, template=template, kind=prompt_template.prompt_kind(template))
+    new = [one for one in find_jobs(filled.store, forecasts=False).jobs if one.tally.requests == 31]
     assert len(new) == 1 and new[0].id != old.id and new[0].exact == old.template
-    pointer = taking_up.remembered(line, taking_up.found(new[0].id), None)
-    pairs = list(gathering.pairs(filled.store, pointer, Capture(), None))
-    assert len(pairs) == gathering.new_pairs(line, Capture()) == 31 and [job.id for job in pointer.jobs] == [new[0].id]
+    pointer = discovery.take_up_job(line, discovery.job_for_line(new[0].id), None)
+    pairs = list(line_data.captured_pairs(filled.store, pointer, CaptureFilter(), None))
+    assert len(pairs) == line_data.count_new_pairs(line, CaptureFilter()) == 31 and [job.id for job in pointer.jobs] == [new[0].id]
     both = pointer.model_copy(update={"jobs": (*pointer.jobs, pointer.jobs[0].model_copy(update={"template": old.template}))})
-    pairs = list(gathering.pairs(filled.store, both, Capture(), None))
+    pairs = list(line_data.captured_pairs(filled.store, both, CaptureFilter(), None))
     assert len(pairs) == 31 and all(len(jobs) == 2 for _, jobs in pairs), (
         "of the one by its kind, of the other to the letter, and each once"
     )
@@ -214,25 +214,25 @@ def test_what_an_older_smidgen_stored_joins_its_kind_when_the_prompt_comes_again
 def test_a_job_whose_answers_were_masked_says_what_to_do(filled: Filled) -> None:
     for number in range(30):
         filled.add(said(number)[0], "[PLACE_1]" if number % 2 else "other", "which country")
-    (job,) = [one for one in find(filled.store, forecasts=False).jobs if "masked" in one.answers.shares]
+    (job,) = [one for one in find_jobs(filled.store, forecasts=False).jobs if "masked" in one.answers.shares]
     assert job.task is None and "--capture-labels" in job.why
     with pytest.raises(InputError, match="masked as personal data"):
-        job_of(filled.store, job.id)
+        find_job(filled.store, job.id)
 
 
 def test_a_line_learns_from_its_job_alone(filled: Filled, tmp_path: Path) -> None:
-    id = by_task(find(filled.store, forecasts=False).jobs)["classify frame"].id
+    id = by_task(find_jobs(filled.store, forecasts=False).jobs)["classify frame"].id
     line = Line(tmp_path / "mail")
     line.begin("mail")
-    job = taking_up.found(id)
+    job = discovery.job_for_line(id)
     assert (job.task, job.asked, job.frame) == ("classify", "gpt-6-luna", FRAME)
     with pytest.raises(InputError, match="another task"):
-        taking_up.remembered(line, job, "write")
-    taking_up.remembered(line, job, None)
-    pointer = taking_up.remembered(line, job, "classify")
+        discovery.take_up_job(line, job, "write")
+    discovery.take_up_job(line, job, None)
+    pointer = discovery.take_up_job(line, job, "classify")
     assert pointer.jobs == (job,) and line.read() == pointer
     recipe = make({"name": "mail", "task": "classify"})
-    rows = gathering.material(line, pointer, recipe, None, Capture())
+    rows = line_data.collect_rows(line, pointer, recipe, None, CaptureFilter())
     every = [taken.row.input for side in (rows.learning, rows.choosing, rows.certifying) for taken in side]
     assert len(every) == 90 and all(FRAME.holds(str(text)) for text in every)
     # Once the client names the line, its requests are of the same job.
@@ -240,8 +240,8 @@ def test_a_line_learns_from_its_job_alone(filled: Filled, tmp_path: Path) -> Non
     filled.add(f"{FRAME.begins}{text}{FRAME.ends}", label, asked="mail")
     filled.add(text, label, asked="mail")
     assert filled.store.tally(job.template).requests == 117
-    assert gathering.new_pairs(line, Capture()) == 91
-    assert gathering.new_pairs(line, Capture(asked="mail")) == 1
+    assert line_data.count_new_pairs(line, CaptureFilter()) == 91
+    assert line_data.count_new_pairs(line, CaptureFilter(asked="mail")) == 1
 
 
 def vectors(texts: Any) -> NDArray[np.float32]:
@@ -311,13 +311,13 @@ def test_of_a_few_texts_nothing_can_be_learnt(filled: Filled) -> None:
     for number in range(60):
         text, label = said(number % 8)
         filled.add(text, label, "the same again")
-    job = next(job for job in find(filled.store, forecasts=False).jobs if job.tally.distinct == 8)
+    job = next(job for job in find_jobs(filled.store, forecasts=False).jobs if job.tally.distinct == 8)
     assert job.task is None and "only 8 of their texts differ" in job.why and job.repeated == pytest.approx(52 / 60)
 
 
 def test_without_an_encoder_words_foresee(filled: Filled) -> None:
-    mail = find(filled.store).jobs[0]
+    mail = find_jobs(filled.store).jobs[0]
     assert mail.forecast is not None and mail.forecast.agreement is not None and mail.forecast.agreement > 0.9
     assert mail.forecast.stand_in == "a linear classifier of words" and mail.forecast.share is None and mail.forecast.more
-    fields = find(filled.store).jobs[2]
+    fields = find_jobs(filled.store).jobs[2]
     assert fields.forecast is not None and fields.forecast.share is None and "only a trained one shows" in fields.forecast.why

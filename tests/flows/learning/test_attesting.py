@@ -12,9 +12,9 @@ from tests.certified_bundle import certified_bundle, pairs  # noqa: F401
 
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Silent
-from smidgen.flows.learning.attesting import Asked, Attested, attested
-from smidgen.flows.learning.material import Source, Taken
-from smidgen.flows.live import Model, load
+from smidgen.flows.learn.learning_rows import LineRow, Source
+from smidgen.flows.learn.line_certificate import CertificateRequest, CertificationResult, certify_version
+from smidgen.flows.local_model import Model, load
 from smidgen.gateway.certificate import Certificate, JudgeError, Reference
 
 from .test_material import NOW, taken
@@ -26,12 +26,12 @@ def model(certified_bundle: Path) -> Iterator[Model]:  # noqa: F811
         yield made
 
 
-def rows(n: int, source: Source = "upstream", start: int = 20_000, worst: float = 0.05, **more: object) -> list[Taken]:
+def rows(n: int, source: Source = "upstream", start: int = 20_000, worst: float = 0.05, **more: object) -> list[LineRow]:
     return [taken(given, wanted, source, **more) for given, wanted in pairs(n, 3, 0.0, worst, start)]  # type: ignore[arg-type]
 
 
-def attest(model: Model, /, some: list[Taken], before: Certificate | None = None, look: int = 1, **asked: object) -> Attested:
-    return attested(model, some, Asked(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
+def attest(model: Model, /, some: list[LineRow], before: Certificate | None = None, look: int = 1, **asked: object) -> CertificationResult:
+    return certify_version(model, some, CertificateRequest(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
 
 
 def test_a_look_spends_its_share_of_delta_and_the_certificate_says_so(model: Model) -> None:
@@ -62,7 +62,7 @@ def test_what_may_be_lost_of_all_is_as_the_champions_certificate_has_it(model: M
 @pytest.mark.parametrize("asked", [{"alpha": 0.0}, {"delta": 1.0}, {"overall": 0.0}, {"overall": float("nan")}])
 def test_shares_that_are_none_are_refused_before_anything_is_built(asked: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(asked))} lies between 0 and 1"):
-        Asked(**asked)  # type: ignore[arg-type]
+        CertificateRequest(**asked)  # type: ignore[arg-type]
 
 
 def test_a_test_that_fails_was_a_look(model: Model) -> None:

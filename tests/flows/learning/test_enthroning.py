@@ -15,14 +15,16 @@ from tests.line_versions import add, id_of, line_of, version
 
 from smidgen.cli import main
 from smidgen.core.errors import BundleError, InputError
-from smidgen.flows import certifying, evaluating, exporting, lines, predicting
-from smidgen.flows.learning import enthroning
-from smidgen.flows.live import load
-from smidgen.flows.rollback import roll_back
+from smidgen.flows import bundle_paths, evaluation, prediction
+from smidgen.flows.certify import certification
+from smidgen.flows.export import exporter
+from smidgen.flows.learn import promotion
+from smidgen.flows.learn.promotion import roll_back
+from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import revocation
-from smidgen.gateway.standing import State
-from smidgen.server import running
+from smidgen.gateway.certificate_status import CertificateState
+from smidgen.server import process
 from smidgen.store.line import Line, LineBusy
 
 STEPS = ("certificate", "bundle", "pointer", "after")
@@ -30,7 +32,7 @@ STEPS = ("certificate", "bundle", "pointer", "after")
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from smidgen.flows.learning.enthroning import install
+from smidgen.flows.learn.cycle.promotion import promote
 from smidgen.store.line import Line
 
 folder, made, before, step = sys.argv[1:]
@@ -43,7 +45,7 @@ def replace(self, target):
     return real(self, target)
 
 Path.replace = replace
-install(Line(Path(folder)), Path(made), by="learn", why="", instead_of=before)
+promote(Line(Path(folder)), Path(made), by="learn", why="", instead_of=before)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -64,14 +66,14 @@ def test_killed_between_any_two_steps_the_line_serves_and_learns_on(tmp_path: Pa
     done = subprocess.run(command, env=os.environ, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     champion = new if step == "after" else ids[0]
-    assert lines.opened(line.folder).bundle.id == champion == line.read().champion
+    assert bundle_paths.find_bundle(line.folder).bundle.id == champion == line.read().champion
     if step == "after":
         assert papers.place(line.version(new)).is_file()
-    enthroning.sweep(line)
+    promotion.sweep_line(line)
     assert line.versions() == sorted([champion, *([ids[0]] if step == "after" else [])], key=line.versions().index)
     assert not list(line.folder.glob(".work-*"))
     nextone = add(line, 2, champion)
-    assert lines.opened(line.folder).bundle.id == nextone
+    assert bundle_paths.find_bundle(line.folder).bundle.id == nextone
 
 
 def test_the_certificate_is_there_before_the_version_and_both_before_the_pointer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,25 +88,25 @@ def test_the_certificate_is_there_before_the_version_and_both_before_the_pointer
         return point(self, id, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Line, "point", noted)
-    id = enthroning.install(line, made, by="learn", why="", instead_of=ids[0])
+    id = promotion.promote(line, made, by="learn", why="", instead_of=ids[0])
     assert seen == [(id, True, True)] and not made.exists()
 
 
 def test_a_champion_that_changed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     line, ids = line_of(tmp_path / "support", 2)
     with pytest.raises(LineBusy, match="meanwhile"):
-        enthroning.install(line, version(line, 2), by="learn", why="", instead_of=ids[0])
+        promotion.promote(line, version(line, 2), by="learn", why="", instead_of=ids[0])
     assert line.read().champion == ids[1]
 
 
 def test_old_versions_are_swept_up_but_for_those_to_go_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enthroning, "KEPT", 2)
+    monkeypatch.setattr(promotion, "KEPT", 2)
     line, ids = line_of(tmp_path / "support", 5)
     stale = papers.place(line.version(ids[0]))
     stale.write_text("{}", encoding="utf-8")
     revoked = line.folder / "versions" / f"{ids[0]}.revocations.json"
     revoked.write_text("{}", encoding="utf-8")
-    enthroning.sweep(line)
+    promotion.sweep_line(line)
     assert set(line.versions()) == set(ids[2:])
     assert not stale.exists() and revoked.exists()
 
@@ -112,7 +114,7 @@ def test_old_versions_are_swept_up_but_for_those_to_go_back_to(tmp_path: Path, m
 def test_rolling_back_goes_back_step_by_step_and_tells_of_the_certificate(tmp_path: Path) -> None:
     line, ids = line_of(tmp_path / "support", 3)
     done = roll_back(line.folder, reason="a bad day")
-    assert (done.before, done.champion, done.standing.state) == (ids[2], ids[1], State.NONE)
+    assert (done.before, done.champion, done.standing.state) == (ids[2], ids[1], CertificateState.NONE)
     assert line.read().history[-1].why == "a bad day" and line.read().history[-1].by == "rollback"
     assert roll_back(line.folder).champion == ids[0]
     with pytest.raises(InputError, match="no champion before"):
@@ -139,15 +141,15 @@ def test_a_line_is_taken_wherever_a_bundle_is(tmp_path: Path) -> None:
     data.write_text(f"text,intent\n{text(0, 1)},no\n{text(1, 1)},yes\n", encoding="utf-8")
     model = load(line.folder, 1)
     assert (model.name, model.id, model.line.folder) == ("shop", ids[1], line.folder)  # type: ignore[union-attr]
-    assert evaluating.evaluate(model, data).metrics["accuracy"].value == 0.0  # the last version says it the other way round
+    assert evaluation.evaluate(model, data).metrics["accuracy"].value == 0.0  # the last version says it the other way round
     out = tmp_path / "out.jsonl"
-    assert predicting.predict(model, str(data), str(out)).answered == 2
-    assert certifying.shown(line.folder).state is State.NONE
+    assert prediction.predict(model, str(data), str(out)).answered == 2
+    assert certification.certificate_standing(line.folder).state is CertificateState.NONE
     with pytest.raises(InputError, match="linear"):
-        exporting.export(line.folder, "ollama", tmp_path / "there")  # it is opened, and refused for what it is
+        exporter.export(line.folder, "ollama", tmp_path / "there")  # it is opened, and refused for what it is
     roll_back(line.folder)
     again = load(line.folder, 1)
-    assert again.id == ids[0] and evaluating.evaluate(again, data).metrics["accuracy"].value == 1.0
+    assert again.id == ids[0] and evaluation.evaluate(again, data).metrics["accuracy"].value == 1.0
 
 
 def test_a_line_without_a_champion_and_a_champion_that_is_another_bundle_are_refused(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_version_brings_what_is_revoked_of_it_and_loses_nothing_that_was(tmp_p
     now = datetime(2026, 6, 1, tzinfo=UTC)
     revocation.revoke(made, "ab" * 16, "there", now)
     revocation.revoke(line.version(id), "cd" * 16, "here before", now)
-    enthroning.install(line, made, by="learn", why="", instead_of=ids[0])
+    promotion.promote(line, made, by="learn", why="", instead_of=ids[0])
     assert {one.certificate for one in revocation.known(line.version(id))} == {"ab" * 16, "cd" * 16}
 
 
@@ -198,9 +200,9 @@ def test_what_a_killed_learning_left_goes_when_somebody_opens_the_line(tmp_path:
 
     folder = left()
     with line.learning():
-        enthroning.tidy(line)
+        promotion.remove_killed_learning(line)
         assert folder.exists()  # somebody is at work on it
-    enthroning.tidy(line)
+    promotion.remove_killed_learning(line)
     assert not folder.exists()
     left()
     roll_back(line.folder)
@@ -212,6 +214,6 @@ def test_serving_a_line_takes_away_what_a_killed_learning_left(tmp_path: Path, m
     (line.folder / ".work-killed").mkdir()
     (line.folder / ".work-killed" / "rows.jsonl").write_text("what somebody asked", encoding="utf-8")
     served: list[bool] = []
-    monkeypatch.setattr(running, "run", lambda *_: served.append((line.folder / ".work-killed").exists()))
+    monkeypatch.setattr(process, "run", lambda *_: served.append((line.folder / ".work-killed").exists()))
     assert main.code(["serve", str(line.folder), "--port", "0"]) == 0
     assert served == [False]

@@ -11,14 +11,14 @@ import pytest
 from tests.certified_bundle import pairs, write_pairs
 from tests.line_versions import line_of
 
-from smidgen.flows.certifying import Terms, certify, shown
-from smidgen.flows.learning import enthroning, freshness
-from smidgen.flows.live import load
-from smidgen.gateway import auditing, revocation
+from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, certify
+from smidgen.flows.learn import holdout, promotion
+from smidgen.flows.local_model import load
+from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.certificate import Certificate
-from smidgen.gateway.standing import State
+from smidgen.gateway.certificate_status import CertificateState
 from smidgen.store.home import home
-from smidgen.store.line import Learning, Line
+from smidgen.store.line import LastLearning, Line
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CERTIFICATE = "ab" * 16
@@ -31,14 +31,14 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
 
 
 def since(line: Line, began: datetime = NOW) -> datetime | None:
-    return freshness.remembered(line, freshness.revocations(line), began).fresh_since
+    return holdout.remember_revocations(line, holdout.known_revocations(line), began).fresh_since
 
 
 def certified(line: Line, tmp_path: Path, now: datetime = NOW) -> Certificate:
     """The champion's certificate. It answers the other way round."""
     file = write_pairs(tmp_path / "c.csv", [(given, "no" if wanted == "yes" else "yes") for given, wanted in pairs(1500, 3, 0.0, 0.1)])
     with closing(load(line.folder, 1)) as model:
-        return certify(model, file, Terms(alpha=0.1), now=now).certificate
+        return certify(model, file, CertificateTerms(alpha=0.1), now=now).certificate
 
 
 def test_a_revocation_of_any_version_counts_and_the_moment_only_grows(line: Line) -> None:
@@ -100,7 +100,7 @@ def test_a_pointer_without_revocations_is_one_that_an_older_smidgen_reads(line: 
 
 
 def test_rows_that_were_looked_at_are_not_fresh_for_an_older_revocation_that_is_heard_of_late(line: Line) -> None:
-    last = Learning(at=NOW + timedelta(days=2), outcome="kept", why="")
+    last = LastLearning(at=NOW + timedelta(days=2), outcome="kept", why="")
     line.change(lambda found: found.model_copy(update={"looks": 4, "contests": 7, "last": last}))
     revocation.revoke(line.version(line.read().champion or ""), CERTIFICATE, "found", NOW)
     assert (since(line), line.read().looks, line.read().contests) == (NOW, 4, 7)
@@ -116,13 +116,13 @@ def test_what_is_revoked_in_smidgens_home_alone_counts_and_is_not_swept_up_with_
     paper = certified(line, tmp_path)
     revocation.revoke(line.version(champion), paper.id, "found", NOW)
     revocation.place(line.version(champion)).unlink()
-    assert [one.at for one in freshness.revocations(line)] == [NOW]
+    assert [one.at for one in holdout.known_revocations(line)] == [NOW]
     assert since(line) == NOW
-    monkeypatch.setattr(enthroning, "KEPT", 0)
+    monkeypatch.setattr(promotion, "KEPT", 0)
     line.change(lambda found: found.model_copy(update={"champion": found.history[0].champion, "history": ()}))
-    enthroning.sweep(line)
+    promotion.sweep_line(line)
     shutil.rmtree(home() / "revocations")
-    assert champion not in line.versions() and freshness.revocations(line) == frozenset()
+    assert champion not in line.versions() and holdout.known_revocations(line) == frozenset()
     assert line.read().fresh_since == NOW
 
 
@@ -131,10 +131,10 @@ def test_a_revocation_that_stands_only_in_the_state_of_the_audits_counts(line: L
     version = line.version(line.read().champion or "")
     paper = certified(line, tmp_path)
     for _ in range(20):
-        auditing.observe(version, paper, 1.0)
+        certificate_audit.observe(version, paper, 1.0)
     revocation.place(version).unlink()
     (home() / "revocations" / f"{paper.id}.json").unlink()
-    assert {one.certificate for one in freshness.revocations(line)} == {paper.id}
+    assert {one.certificate for one in holdout.known_revocations(line)} == {paper.id}
     assert revocation.revoked(version, paper.id) is not None, "it is written now"
     assert since(line, NOW + timedelta(days=1)) == NOW + timedelta(days=1)
 
@@ -145,8 +145,8 @@ def test_where_it_cannot_be_written_the_line_goes_on(line: Line, tmp_path: Path,
     def fails(*given: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(auditing, "mend", fails)
-    assert freshness.revocations(line) == frozenset()
+    monkeypatch.setattr(certificate_audit, "mend", fails)
+    assert holdout.known_revocations(line) == frozenset()
 
 
 def test_what_is_revoked_while_a_version_is_put_in_its_place_makes_it_stale(line: Line, tmp_path: Path) -> None:
@@ -154,11 +154,13 @@ def test_what_is_revoked_while_a_version_is_put_in_its_place_makes_it_stale(line
     now = NOW + timedelta(milliseconds=300)
     paper = certified(line, tmp_path, now)
     assert paper.created == NOW
-    before = freshness.revocations(line)
-    assert not freshness.overtaken(line, before, now) and shown(line.folder, now).valid
+    before = holdout.known_revocations(line)
+    assert not holdout.was_revoked_since(line, before, now) and certificate_standing(line.folder, now).valid
     revocation.revoke(line.version(line.read().history[0].champion), CERTIFICATE, "found", now + timedelta(milliseconds=100))
-    assert freshness.overtaken(line, before, now + timedelta(milliseconds=200))
-    assert shown(line.folder, now + timedelta(seconds=1)).state is State.STALE and line.read().counted == (CERTIFICATE,)
+    assert holdout.was_revoked_since(line, before, now + timedelta(milliseconds=200))
+    assert certificate_standing(line.folder, now + timedelta(seconds=1)).state is CertificateState.STALE and line.read().counted == (
+        CERTIFICATE,
+    )
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"format_version": 1, "revoked": [{"certificate": "x", "reason": "y"}]}'])

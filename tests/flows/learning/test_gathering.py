@@ -14,15 +14,15 @@ from tests.line_versions import line_of, version
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.flows.learning import batches, gathering, sides
-from smidgen.flows.learning.enthroning import install
-from smidgen.flows.learning.gathering import Capture, Names
-from smidgen.flows.learning.material import Material
+from smidgen.flows.learn import holdout, line_data
+from smidgen.flows.learn.learning_rows import LearningRows
+from smidgen.flows.learn.line_data import CaptureFilter, ColumnNames
+from smidgen.flows.learn.promotion import promote
 from smidgen.parts import recipe as recipes
 from smidgen.parts.recipe import Recipe
-from smidgen.store.line import Learning, Line
-from smidgen.store.traffic.shapes import Exchange, Feedback
-from smidgen.store.traffic.store import Traffic, opened
+from smidgen.store.line import LastLearning, Line
+from smidgen.store.traffic.records import Exchange, Feedback
+from smidgen.store.traffic.store import TrafficStore, opened
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -37,7 +37,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(_home: None) -> Iterator[Traffic]:
+def store(_home: None) -> Iterator[TrafficStore]:
     with opened() as found:
         yield found
 
@@ -63,8 +63,8 @@ def exchange(number: int, **facts: Any) -> Exchange:
     return Exchange(**given)
 
 
-def material(line: Line, **more: Any) -> Material:
-    return gathering.material(line, line.read(), recipe(), FORM, Capture(**more))
+def material(line: Line, **more: Any) -> LearningRows:
+    return line_data.collect_rows(line, line.read(), recipe(), FORM, CaptureFilter(**more))
 
 
 class Said(Silent):
@@ -80,11 +80,11 @@ class Said(Silent):
 def give(line: Line, file: Path, now: datetime = NOW) -> list[str]:
     """Give a file's rows to the line; what is said."""
     said = Said()
-    gathering.given(file, line, recipe(), Names(), now, said)
+    line_data.keep_file(file, line, recipe(), ColumnNames(), now, said)
     return said.lines
 
 
-def test_what_is_put_right_of_local_answers_does_not_choose_between_models(line: Line, store: Traffic) -> None:
+def test_what_is_put_right_of_local_answers_does_not_choose_between_models(line: Line, store: TrafficStore) -> None:
     """Such rows are there only because the champion was wrong: whatever is compared with it would win."""
     wrong = {number: LABELS[1 - LABELS.index(answer(number % 100))] for number in range(60)}
     store.add([exchange(number, answered_by="local", local_output=f'"{said}"') for number, said in wrong.items()])
@@ -99,7 +99,7 @@ def test_what_is_put_right_of_local_answers_does_not_choose_between_models(line:
     assert left_out > 2 and sum(store.holds_out(text(number % 100, number)) for number in wrong) == left_out + len(certifying)
 
 
-def test_labels_that_are_put_right_in_a_file_are_learnt_of_every_text(line: Line, store: Traffic, tmp_path: Path) -> None:
+def test_labels_that_are_put_right_in_a_file_are_learnt_of_every_text(line: Line, store: TrafficStore, tmp_path: Path) -> None:
     """The file is an export of what was learnt from: on the line's own draw a part of it would be held out, and the wrong label stay."""
     numbers = [number for number in range(150) if not store.holds_out(text(number % 100, number))]
     wrong = {number: LABELS[1 - LABELS.index(answer(number % 100))] for number in numbers}
@@ -113,7 +113,7 @@ def test_labels_that_are_put_right_in_a_file_are_learnt_of_every_text(line: Line
     held = {taken.row.input for taken in (*found.choosing, *found.certifying)}
     assert 10 < len(held) < 60 and held < new.keys(), "what nobody learnt is held out as ever"
 
-    sides.held_no_more(line, found.joined)
+    holdout.release_texts(line, found.joined)
     assert material(line).whole_sha256 == found.whole_sha256, "nothing is new by that"
     store.delete_older(0, NOW + 40 * DAY)
     later = material(line)
@@ -139,17 +139,17 @@ def test_what_a_version_was_trained_on_is_held_out_by_no_draw_when_it_is_given(l
 def test_rows_that_were_held_out_wrongly_are_so_no_more_when_they_are_given_again(line: Line, tmp_path: Path) -> None:
     """As an older smidgen kept them."""
     rows = [Row(*pair) for pair in TRAINED]
-    batches.keep(line, rows, "data", learnt=False, now=NOW)
+    line_data.keep_batch(line, rows, "data", learnt=False, now=NOW)
     assert material(line, use=False).choosing
     give(line, write_pairs(tmp_path / "train.csv", TRAINED), NOW + DAY)
     assert not material(line, use=False).choosing and [batch.at for batch in line.read().rows] == [NOW]
-    assert not batches.keep(line, rows, "data", learnt=False, now=NOW) and line.read().rows[0].learnt, "what is learnt stays so"
+    assert not line_data.keep_batch(line, rows, "data", learnt=False, now=NOW) and line.read().rows[0].learnt, "what is learnt stays so"
 
 
 def test_it_says_where_the_comparison_may_be_unfair(tmp_path: Path) -> None:
     line = Line(tmp_path / "taken")
     line.begin("support")
-    install(line, version(line, 0), by="hand", why="the line begins with a bundle", instead_of=None)
+    promote(line, version(line, 0), by="hand", why="the line begins with a bundle", instead_of=None)
     more = [*TRAINED, (text(0, 9999), LABELS[0])]
     first, second = give(line, write_pairs(tmp_path / "more.csv", more))
     assert first == "201 rows of more.csv are kept with the line"
@@ -167,61 +167,66 @@ def test_of_a_line_that_began_from_nothing_all_is_known(line: Line, tmp_path: Pa
 
 
 def learnt_at(line: Line, moment: datetime) -> None:
-    line.change(lambda found: found.model_copy(update={"last": Learning(at=moment, outcome="kept", why="")}))
+    line.change(lambda found: found.model_copy(update={"last": LastLearning(at=moment, outcome="kept", why="")}))
 
 
-def answered(store: Traffic, first: int, last: int, **facts: Any) -> None:
+def answered(store: TrafficStore, first: int, last: int, **facts: Any) -> None:
     store.add([exchange(number, answered_by="upstream", answer="yes", model="big", **facts) for number in range(first, last)])
 
 
-def test_it_counts_what_came_since_it_last_learnt(line: Line, store: Traffic) -> None:
+def test_it_counts_what_came_since_it_last_learnt(line: Line, store: TrafficStore) -> None:
     answered(store, 0, 100)
     later = NOW + timedelta(seconds=200)
-    assert gathering.new_pairs(line, Capture(), now=later) == 100 and gathering.new_pairs(line, Capture(), 30, now=later) == 30
+    assert (
+        line_data.count_new_pairs(line, CaptureFilter(), now=later) == 100
+        and line_data.count_new_pairs(line, CaptureFilter(), 30, now=later) == 30
+    )
     learnt_at(line, NOW + timedelta(seconds=80))
-    assert gathering.new_pairs(line, Capture(), now=later) == 20
-    assert gathering.new_pairs(line, Capture(since=NOW + timedelta(seconds=95)), now=later) == 5
-    assert [gathering.new_pairs(line, Capture(), 10, grown, now=later) for grown in (0.1, 0.25, 0.26)] == [10, 20, 0]
+    assert line_data.count_new_pairs(line, CaptureFilter(), now=later) == 20
+    assert line_data.count_new_pairs(line, CaptureFilter(since=NOW + timedelta(seconds=95)), now=later) == 5
+    assert [line_data.count_new_pairs(line, CaptureFilter(), 10, grown, now=later) for grown in (0.1, 0.25, 0.26)] == [10, 20, 0]
 
 
-def test_a_learning_of_a_time_to_come_does_not_stop_the_count(line: Line, store: Traffic) -> None:
+def test_a_learning_of_a_time_to_come_does_not_stop_the_count(line: Line, store: TrafficStore) -> None:
     """A clock that was ahead for a moment: nothing would be new until the calendar has caught up."""
     answered(store, 0, 50)
     answered(store, 50, 60, time=NOW + 300 * DAY)
     learnt_at(line, NOW + 365 * DAY)
-    assert gathering.new_pairs(line, Capture(), now=NOW + DAY) == 50
-    assert gathering.new_pairs(line, Capture(), 10, 0.3, now=NOW + DAY) == 10
+    assert line_data.count_new_pairs(line, CaptureFilter(), now=NOW + DAY) == 50
+    assert line_data.count_new_pairs(line, CaptureFilter(), 10, 0.3, now=NOW + DAY) == 10
     learnt_at(line, NOW + DAY)
-    assert gathering.new_pairs(line, Capture(), now=NOW + 2 * DAY) == 0, "nor are requests of a time to come new at every look"
+    assert line_data.count_new_pairs(line, CaptureFilter(), now=NOW + 2 * DAY) == 0, "nor are requests of a time to come new at every look"
 
 
-def test_what_was_there_before_is_counted_once_and_no_text_is_read(line: Line, store: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_there_before_is_counted_once_and_no_text_is_read(
+    line: Line, store: TrafficStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answered(store, 0, 100)
     learnt_at(line, NOW + timedelta(seconds=80))
     asked: list[Any] = []
-    real = Traffic.pair_count
-    monkeypatch.setattr(Traffic, "pairs", lambda *given, **more: pytest.fail("texts are read"))
-    monkeypatch.setattr(Traffic, "pair_count", lambda self, *given: asked.append(given[2]) or real(self, *given))
+    real = TrafficStore.pair_count
+    monkeypatch.setattr(TrafficStore, "pairs", lambda *given, **more: pytest.fail("texts are read"))
+    monkeypatch.setattr(TrafficStore, "pair_count", lambda self, *given: asked.append(given[2]) or real(self, *given))
     before: dict[datetime, int] = {}
     now = NOW + timedelta(seconds=200)
-    assert [gathering.new_pairs(line, Capture(), 10, 0.3, before=before, now=now) for _ in range(3)] == [0, 0, 0]
+    assert [line_data.count_new_pairs(line, CaptureFilter(), 10, 0.3, before=before, now=now) for _ in range(3)] == [0, 0, 0]
     assert asked == [NOW + timedelta(seconds=80), now, now, now] and list(before.values()) == [80]
     learnt_at(line, NOW + timedelta(seconds=90))
-    assert gathering.new_pairs(line, Capture(), 10, 0.1, before=before, now=now) == 10 and list(before.values()) == [80, 90]
+    assert line_data.count_new_pairs(line, CaptureFilter(), 10, 0.1, before=before, now=now) == 10 and list(before.values()) == [80, 90]
 
 
 def read(line: Line, **more: Any) -> set[str]:
     """The names that the rows of the line's next learning asked for, and a check that counting agrees with reading."""
-    capture = Capture(**more)
-    pointer = gathering.noted(line, line.read(), capture)
-    with gathering.captured.store() as store:
+    capture = CaptureFilter(**more)
+    pointer = line_data.remember_source(line, line.read(), capture)
+    with line_data.traffic_rows.open_traffic() as store:
         assert store is not None
-        found = [pair for pair, _ in gathering.pairs(store, pointer, capture, None)]
-    assert len({pair.id for pair in found}) == len(found) == gathering.new_pairs(line, capture, now=NOW + DAY)
+        found = [pair for pair, _ in line_data.captured_pairs(store, pointer, capture, None)]
+    assert len({pair.id for pair in found}) == len(found) == line_data.count_new_pairs(line, capture, now=NOW + DAY)
     return {pair.asked for pair in found}
 
 
-def test_a_line_remembers_the_names_that_it_learnt_from_and_reads_them_again(line: Line, store: Traffic) -> None:
+def test_a_line_remembers_the_names_that_it_learnt_from_and_reads_them_again(line: Line, store: TrafficStore) -> None:
     answered(store, 0, 40, asked="big")
     answered(store, 40, 60)
     answered(store, 60, 80, asked="other")
@@ -231,24 +236,24 @@ def test_a_line_remembers_the_names_that_it_learnt_from_and_reads_them_again(lin
     assert read(line, asked="other") == {"support", "big", "other"}
     assert read(line, asked="mistyped") == {"support", "big", "other"}
     assert [source.asked for source in line.read().sources] == ["big", "other"], "a name that nobody asked for is not remembered"
-    assert gathering.told_sources(line.read(), Capture())[-1] == "requests that asked for other"
-    gathering.forgotten(line, "other")
+    assert line_data.describe_sources(line.read(), CaptureFilter())[-1] == "requests that asked for other"
+    line_data.forget_source(line, "other")
     assert read(line) == {"support", "big"}
     with pytest.raises(InputError, match="big"):
-        gathering.forgotten(line, "nothing")
+        line_data.forget_source(line, "nothing")
 
 
-def test_a_name_of_one_group_is_read_again_of_that_group(line: Line, store: Traffic) -> None:
+def test_a_name_of_one_group_is_read_again_of_that_group(line: Line, store: TrafficStore) -> None:
     for number, template in ((0, "first"), (40, "second")):
         answered(store, number, number + 40, asked="big", template=template)
     first = store.template("first")
     assert len(material(line, asked="big", template=first).learning) < 40
-    gathering.noted(line, line.read(), Capture(asked="big", template=first))
+    line_data.remember_source(line, line.read(), CaptureFilter(asked="big", template=first))
     every = {taken.row.input for side in ("learning", "choosing", "certifying") for taken in getattr(material(line), side)}
     assert every == {text(number % 100, number) for number in range(40)}
-    assert gathering.new_pairs(line, Capture(template=store.template("second")), now=NOW + DAY) == 0
-    gathering.noted(line, line.read(), Capture(asked="big"))
-    assert gathering.new_pairs(line, Capture(), now=NOW + DAY) == 80, "the whole name has its groups in it"
+    assert line_data.count_new_pairs(line, CaptureFilter(template=store.template("second")), now=NOW + DAY) == 0
+    line_data.remember_source(line, line.read(), CaptureFilter(asked="big"))
+    assert line_data.count_new_pairs(line, CaptureFilter(), now=NOW + DAY) == 80, "the whole name has its groups in it"
 
 
 def test_a_pointer_without_sources_reads_as_an_older_smidgen_wrote_it(line: Line) -> None:

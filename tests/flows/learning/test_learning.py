@@ -15,24 +15,23 @@ from tests.certified_bundle import LABELS, make, pairs, write_pairs
 from tests.line_versions import line_of, version
 
 from smidgen.core.errors import BundleError, CertificateError, InputError
-from smidgen.flows import certifying
-from smidgen.flows import learn as flow
-from smidgen.flows.learn import Ask, Learned, learn
-from smidgen.flows.learning import challenger
-from smidgen.flows.learning.attesting import Asked
-from smidgen.flows.learning.enthroning import install
-from smidgen.flows.learning.gathering import Capture
-from smidgen.flows.live import load
-from smidgen.flows.rollback import roll_back
-from smidgen.flows.vouching import subject_of
-from smidgen.gateway import auditing, revocation
+from smidgen.flows.certify import certification
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.learn import challenger
+from smidgen.flows.learn import cycle as flow
+from smidgen.flows.learn.cycle import LearnRequest, LearnResult, learn
+from smidgen.flows.learn.line_certificate import CertificateRequest
+from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.learn.promotion import promote, roll_back
+from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.certificate import Answered, Calibration, Certificate, Reference
-from smidgen.gateway.standing import State
-from smidgen.gateway.watching import Watch
+from smidgen.gateway import certificate_audit, revocation
+from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedSegment, Reference
+from smidgen.gateway.certificate_status import CertificateState
+from smidgen.gateway.certificate_watch import CertificateWatch
 from smidgen.store.home import home
 from smidgen.store.line import Line, LineBusy
-from smidgen.store.traffic.shapes import Exchange
+from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import opened
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -50,11 +49,11 @@ def trained(monkeypatch: pytest.MonkeyPatch, labels: tuple[str, str] = LABELS, t
     """From now on training gives a bundle that answers rightly, or the other way round; `then` is what happens meanwhile. It is another one
     each time, or with a `seed` always the same."""
 
-    def built(recipe: object, material: Any, work: Path, **more: object) -> challenger.Challenger:
+    def built(recipe: object, material: Any, work: Path, **more: object) -> challenger.BuiltChallenger:
         then()
-        return challenger.Challenger(make(work / "made", seed=seed or next(_NUMBERS), labels=labels), (("text",), "intent"), material)
+        return challenger.BuiltChallenger(make(work / "made", seed=seed or next(_NUMBERS), labels=labels), (("text",), "intent"), material)
 
-    monkeypatch.setattr(challenger, "built", built)
+    monkeypatch.setattr(challenger, "build_challenger", built)
 
 
 def data(folder: Path, n: int = 1500, worst: float = 0.02) -> Path:
@@ -64,12 +63,12 @@ def data(folder: Path, n: int = 1500, worst: float = 0.02) -> Path:
     return write_pairs(folder / f"data-{number}.csv", pairs(n, number, 0.0, worst, start=number * 20_000))
 
 
-def run(line: Line, now: datetime, *files: Path, **more: Any) -> Learned:
-    asked = Ask(
+def run(line: Line, now: datetime, *files: Path, **more: Any) -> LearnResult:
+    asked = LearnRequest(
         task="classify",
         data=files,
         threads=1,
-        **{"margin": 0.1, "capture": Capture(use=False), "certificate": Asked(alpha=0.1), **more},
+        **{"margin": 0.1, "capture": CaptureFilter(use=False), "certificate": CertificateRequest(alpha=0.1), **more},
     )
     return learn(line.folder, asked, now=now)
 
@@ -85,15 +84,15 @@ def line(tmp_path: Path) -> Line:
     """A line whose champion answers everything the wrong way round, and has no certificate."""
     made = Line(tmp_path / "support")
     bundle = make(tmp_path / "first", seed=1, labels=(LABELS[1], LABELS[0]))
-    learn(made.folder, Ask(start=bundle, capture=Capture(use=False), threads=1, task="classify"), now=NOW - DAY)
+    learn(made.folder, LearnRequest(start=bundle, capture=CaptureFilter(use=False), threads=1, task="classify"), now=NOW - DAY)
     return made
 
 
-def held(done: Learned) -> int:
+def held(done: LearnResult) -> int:
     return int(done.rows["choosing"] + done.rows["certifying"])
 
 
-def too_old(done: Learned) -> int:
+def too_old(done: LearnResult) -> int:
     return int(done.rows["unusable"].get("held out, but too old", 0))
 
 
@@ -128,10 +127,10 @@ def test_one_that_answers_more_under_its_certificate_takes_over(line: Line, tmp_
 
 def test_a_test_that_would_most_likely_be_in_vain_is_not_made(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
-    spared = run(line, NOW, data(tmp_path, 1500, 0.4), certificate=Asked(alpha=0.03))
+    spared = run(line, NOW, data(tmp_path, 1500, 0.4), certificate=CertificateRequest(alpha=0.03))
     assert spared.attested is not None and not spared.attested.looked and "with a chance of" in spared.attested.why
     assert line.read().looks == 0, "what was not looked at is not paid for"
-    made = run(line, NOW + DAY, data(tmp_path, 10), certificate=Asked(alpha=0.03, likely=0.0))
+    made = run(line, NOW + DAY, data(tmp_path, 10), certificate=CertificateRequest(alpha=0.03, likely=0.0))
     assert made.attested is not None and made.attested.looked and line.read().looks == 1
 
 
@@ -149,7 +148,7 @@ def test_a_look_that_breaks_off_is_paid_for(line: Line, tmp_path: Path, monkeypa
 
 def test_the_same_once_more_to_decide_otherwise_is_no_further_look(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch, seed=7)
-    strict = {"certificate": Asked(alpha=0.004)}
+    strict = {"certificate": CertificateRequest(alpha=0.004)}
     first = run(line, NOW, data(tmp_path), **strict)
     assert first.outcome == "kept" and "--uncertified promote would take it" in first.why
     seen = (line.read().looks, line.read().contests)
@@ -167,7 +166,7 @@ def counts(line: Line) -> tuple[int, int]:
 
 def test_another_challenger_on_the_same_rows_is_a_look_of_its_own(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
-    strict: dict[str, Any] = {"certificate": Asked(alpha=0.02, likely=0)}
+    strict: dict[str, Any] = {"certificate": CertificateRequest(alpha=0.02, likely=0)}
     assert run(line, NOW, data(tmp_path, 3000, 1.0), **strict).outcome == "kept"
     assert counts(line) == (1, 1)
     assert run(line, NOW + DAY, **strict, anyway=True).promoted
@@ -182,16 +181,21 @@ def test_terms_that_are_inherited_from_another_certificate_are_other_terms(
 
     def certified_by_hand(alpha: float) -> None:
         with closing(load(line.folder, 1)) as champion:
-            entry = Answered(threshold=0.5, n=1000, answered=700, loss=1.0, bound=alpha / 2)
+            entry = CertifiedSegment(threshold=0.5, n=1000, answered=700, loss=1.0, bound=alpha / 2)
             paper = Certificate(
-                **{"id": f"{int(alpha * 1000):032x}", "statement": "by hand", "bundle": subject_of(champion.manifest), "task": "classify"},
+                **{
+                    "id": f"{int(alpha * 1000):032x}",
+                    "statement": "by hand",
+                    "bundle": certificate_subject(champion.manifest),
+                    "task": "classify",
+                },
                 **{"loss": "wrong", "reference": Reference(kind="gold"), "alpha": alpha, "delta": 0.05, "answering": (entry,)},
-                **{"method": "binomial", "calibration": Calibration(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000)},
+                **{"method": "binomial", "calibration": CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000)},
                 **{"created": NOW, "valid_until": NOW + 90 * DAY, "smidgen_version": "0.1.0"},
             ).signed()
             papers.write(paper, champion.folder)
 
-    inherits: dict[str, Any] = {"certificate": Asked(likely=0)}
+    inherits: dict[str, Any] = {"certificate": CertificateRequest(likely=0)}
     certified_by_hand(0.02)
     assert run(line, NOW, data(tmp_path, 3000, 1.0), **inherits).outcome == "kept"
     assert counts(line) == (1, 1)
@@ -204,12 +208,12 @@ def test_terms_that_are_inherited_from_another_certificate_are_other_terms(
 def test_a_revocation_is_remembered_through_promotions_and_rollbacks(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
     assert run(line, NOW, data(tmp_path)).promoted
-    certifying.revoke(line.folder, "the audit found it", NOW + DAY)
+    certification.revoke(line.folder, "the audit found it", NOW + DAY)
     again = run(line, NOW + 2 * DAY, data(tmp_path))
     old = too_old(again)
     assert again.promoted and old > 300 and 350 < held(again) < 550
     assert "look 1" in again.attested.certificate.method  # type: ignore[union-attr]
-    assert certifying.shown(line.folder, NOW + 2 * DAY).valid
+    assert certification.certificate_standing(line.folder, NOW + 2 * DAY).valid
     # The champion's own certificate holds now. What was held out before the revocation is no better for that.
     third = run(line, NOW + 3 * DAY, data(tmp_path, 300))
     assert too_old(third) == old and held(again) < held(third) < held(again) + 200
@@ -249,7 +253,7 @@ def test_what_the_audits_refuted_certifies_nothing_though_no_revocation_was_writ
     assert first.promoted and first.attested is not None and first.attested.certificate is not None
     paper, version = first.attested.certificate, line.version(line.read().champion or "")
     for _ in range(40):
-        auditing.observe(version, paper, 1.0)
+        certificate_audit.observe(version, paper, 1.0)
     revocation.place(version).unlink()
     (home() / "revocations" / f"{paper.id}.json").unlink()
     again = run(line, NOW + DAY, data(tmp_path))
@@ -263,13 +267,13 @@ def test_a_revocation_while_it_is_put_in_its_place_makes_the_new_one_stale(
 
     def interrupted(*given: Any, **more: Any) -> str:
         revocation.revoke(line.version(before), "ab" * 16, "found just now", NOW)
-        return install(*given, **more)
+        return promote(*given, **more)
 
     trained(monkeypatch)
-    monkeypatch.setattr("smidgen.flows.learning.enthroning.install", interrupted)
+    monkeypatch.setattr("smidgen.flows.learn.promotion.promote", interrupted)
     done = run(line, NOW, data(tmp_path))
     assert done.promoted and done.attested is not None and done.attested.certificate is not None
-    assert certifying.shown(line.folder, NOW + DAY).state is State.STALE
+    assert certification.certificate_standing(line.folder, NOW + DAY).state is CertificateState.STALE
 
 
 def test_rows_that_the_first_version_was_trained_on_compare_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,9 +289,9 @@ def test_what_a_version_learnt_of_held_out_texts_is_remembered(line: Line, tmp_p
     with opened(held_out=0.0) as store:
         facts: dict[str, Any] = {"time": NOW - DAY, "asked": "support", "path": "/", "answered_by": "upstream", "answer": "no"}
         store.add([Exchange(id=f"r{number}", input=given, **facts) for number, (given, _) in enumerate(known)])
-        first = run(line, NOW, write_pairs(tmp_path / "right.csv", known), data(tmp_path, 300), capture=Capture())
+        first = run(line, NOW, write_pairs(tmp_path / "right.csv", known), data(tmp_path, 300), capture=CaptureFilter())
         store.delete_older(0, NOW)
-    again = run(line, NOW + DAY, data(tmp_path, 10), capture=Capture(), anyway=True)
+    again = run(line, NOW + DAY, data(tmp_path, 10), capture=CaptureFilter(), anyway=True)
     assert held(first) < 130 and held(again) <= held(first) + 10, "they are not held out for having been deleted from the store"
     assert len((line.folder / "rows" / "learnt.txt").read_text(encoding="ascii").split()) > 10
 
@@ -312,23 +316,23 @@ def test_who_was_compared_with_another_champion_does_not_take_its_place(tmp_path
 
 def test_a_line_whose_champion_has_no_recipe_does_one_job_too(line: Line) -> None:
     with pytest.raises(InputError, match="another job"):
-        learn(line.folder, Ask(task="write", capture=Capture(use=False)))
+        learn(line.folder, LearnRequest(task="write", capture=CaptureFilter(use=False)))
 
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_bundle_is_taken_in_with_what_is_revoked_of_it(tmp_path: Path, damaged: bool) -> None:
     bundle = make(tmp_path / "models")
     file = write_pairs(tmp_path / "c.csv", pairs(1500, 3, start=20_000))
-    certifying.certify(load(bundle, 1), file, certifying.Terms(), now=NOW)
-    certifying.revoke(bundle, "new products", NOW)
+    certification.certify(load(bundle, 1), file, certification.CertificateTerms(), now=NOW)
+    certification.revoke(bundle, "new products", NOW)
     shutil.rmtree(home() / "revocations")  # another machine's home, or one that was cleared
     if damaged:
         revocation.place(bundle).write_bytes(b'{"revoked": [')
     line = Line(tmp_path / "line")
-    learn(line.folder, Ask(start=bundle, capture=Capture(use=False), task="classify", threads=1), now=NOW + DAY)
+    learn(line.folder, LearnRequest(start=bundle, capture=CaptureFilter(use=False), task="classify", threads=1), now=NOW + DAY)
     taken = line.version(line.read().champion or "")
     assert papers.place(taken).is_file()
-    assert certifying.shown(line.folder, NOW + DAY).state is State.REVOKED
+    assert certification.certificate_standing(line.folder, NOW + DAY).state is CertificateState.REVOKED
     assert revocation.place(taken).read_bytes() == revocation.place(bundle).read_bytes()
     assert line.read().fresh_since == (NOW + DAY if damaged else NOW)
 
@@ -338,7 +342,7 @@ def test_a_bundle_whose_revocations_cannot_be_read_is_not_taken_in(tmp_path: Pat
     revocation.place(bundle).symlink_to(tmp_path / "gone.json")
     line = Line(tmp_path / "line")
     with pytest.raises(BundleError, match="cannot be taken in"):
-        learn(line.folder, Ask(start=bundle, capture=Capture(use=False), task="classify", threads=1))
+        learn(line.folder, LearnRequest(start=bundle, capture=CaptureFilter(use=False), task="classify", threads=1))
     assert not line.folder.exists()
 
 
@@ -347,29 +351,29 @@ def test_going_back_brings_back_no_certificate_of_before_a_revocation(line: Line
     assert run(line, NOW, data(tmp_path)).promoted
     first = line.read().champion or ""
     with closing(load(line.folder, 1)) as champion:
-        watch = Watch(champion.folder, subject_of(champion.manifest), lambda: NOW + 3 * DAY)
+        watch = CertificateWatch(champion.folder, certificate_subject(champion.manifest), lambda: NOW + 3 * DAY)
     assert watch().valid
-    second = install(line, version(line, 8), by="learn", why="another", instead_of=first)
+    second = promote(line, version(line, 8), by="learn", why="another", instead_of=first)
     revocation.revoke(line.version(second), "cd" * 16, "the audit found it", NOW + 2 * DAY)
     done = roll_back(line.folder, now=NOW + 3 * DAY)
     assert done.champion == first and line.read().fresh_since == NOW + 2 * DAY
-    assert done.standing.state is State.STALE and "2026-06-03" in done.standing.why and "was revoked" in done.standing.why
-    assert watch().state is State.STALE, "nor for a server that has it open"
-    assert certifying.shown(line.folder, NOW + 3 * DAY).state is State.STALE
+    assert done.standing.state is CertificateState.STALE and "2026-06-03" in done.standing.why and "was revoked" in done.standing.why
+    assert watch().state is CertificateState.STALE, "nor for a server that has it open"
+    assert certification.certificate_standing(line.folder, NOW + 3 * DAY).state is CertificateState.STALE
     # A new one, on rows from since then, holds; and for `learn` the champion is one without a certificate.
     again = run(line, NOW + 4 * DAY, data(tmp_path))
     assert again.promoted and "which the champion is not" in again.why
-    assert certifying.shown(line.folder, NOW + 4 * DAY).valid
+    assert certification.certificate_standing(line.folder, NOW + 4 * DAY).valid
 
 
 def test_a_line_that_cannot_be_read_vouches_for_nothing(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(monkeypatch)
     assert run(line, NOW, data(tmp_path)).promoted
     with closing(load(line.folder, 1)) as champion:
-        watch = Watch(champion.folder, subject_of(champion.manifest), lambda: NOW)
+        watch = CertificateWatch(champion.folder, certificate_subject(champion.manifest), lambda: NOW)
     assert watch().valid
     kept = line.file.read_bytes()
     line.file.write_bytes(b"{")
-    assert watch().state is State.DAMAGED and "what its line remembers" in watch().why
+    assert watch().state is CertificateState.DAMAGED and "what its line remembers" in watch().why
     line.file.write_bytes(kept)
     assert watch().valid

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.flows.learning import lost_labels
+from smidgen.flows.learn import challenger
 from smidgen.store.line import Line
 
 from .test_learning import DAY, NOW, _home, data, line, run, trained  # noqa: F401
@@ -34,8 +34,8 @@ def test_the_user_may_let_it_forget(line: Line, tmp_path: Path, monkeypatch: pyt
 
 def test_only_labels_are_lost() -> None:
     champion = {"labels": ["a", "b", "c"], "unknown": "other"}
-    assert lost_labels.lost(champion, {"labels": ["c", "d", "a"], "unknown": "other"}) == ("b",)
-    assert lost_labels.lost(champion, {"labels": ["a", "b", "c"]}) == ("other",)
-    assert lost_labels.lost(champion, {"labels": ["a", "b", "c", "other"]}) == ()
-    assert lost_labels.lost({"max_tokens": 3}, {"max_tokens": 4}) == ()
-    assert "l0, l1, l2, l3, l4 and 3 more" in lost_labels.why([f"l{number}" for number in range(8)], champion)
+    assert challenger.find_lost_labels(champion, {"labels": ["c", "d", "a"], "unknown": "other"}) == ("b",)
+    assert challenger.find_lost_labels(champion, {"labels": ["a", "b", "c"]}) == ("other",)
+    assert challenger.find_lost_labels(champion, {"labels": ["a", "b", "c", "other"]}) == ()
+    assert challenger.find_lost_labels({"max_tokens": 3}, {"max_tokens": 4}) == ()
+    assert "l0, l1, l2, l3, l4 and 3 more" in challenger.why_kept_out([f"l{number}" for number in range(8)], champion)

@@ -10,8 +10,8 @@ import numpy as np
 
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.flows.learning import outdated
-from smidgen.flows.learning.material import Material, Source, Taken
+from smidgen.flows.learn import learning_rows
+from smidgen.flows.learn.learning_rows import LearningRows, LineRow, Source
 
 REVOKED = datetime(2026, 6, 1, tzinfo=UTC)
 LABELS = ("billing", "shipping", "returns", "other")
@@ -24,23 +24,23 @@ def embed(texts: Sequence[Any]) -> Any:
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
-def rows(days: int, source: Source, shift: int = 0, count: int = 120) -> list[Taken]:
+def rows(days: int, source: Source, shift: int = 0, count: int = 120) -> list[LineRow]:
     """Of each label as many; with `shift` the first two have changed names."""
     at = REVOKED + timedelta(days=days)
     names = (LABELS[1], LABELS[0], *LABELS[2:]) if shift else LABELS
-    return [Taken(Row(f"{number % 4} {source} {days} {number}", names[number % 4]), source, at) for number in range(count)]
+    return [LineRow(Row(f"{number % 4} {source} {days} {number}", names[number % 4]), source, at) for number in range(count)]
 
 
-def left(*parts: list[Taken], revoked: datetime | None = REVOKED) -> Material:
-    material = Material(tuple(one for part in parts for one in part), (), (), unusable=(("another reason", 3),))
-    return outdated.left_out(material, revoked, lambda: embed, Silent())
+def left(*parts: list[LineRow], revoked: datetime | None = REVOKED) -> LearningRows:
+    material = LearningRows(tuple(one for part in parts for one in part), (), (), unusable=(("another reason", 3),))
+    return learning_rows.drop_outdated(material, revoked, lambda: embed, Silent())
 
 
 def test_what_newer_rows_contradict_is_left_out_and_counted() -> None:
     old, new = rows(-1, "upstream"), rows(1, "upstream", shift=1)
     found = left(old, new)
     assert found.learning == (*(one for one in old if one.row.output in LABELS[2:]), *new)
-    assert dict(found.unusable) == {"another reason": 3, outdated.WHY: 60}
+    assert dict(found.unusable) == {"another reason": 3, learning_rows.OUTDATED: 60}
 
 
 def test_without_a_revocation_or_a_change_all_is_learnt_from() -> None:
@@ -53,9 +53,9 @@ def test_without_a_revocation_or_a_change_all_is_learnt_from() -> None:
 def test_a_large_model_does_not_contradict_a_file_and_people_contradict_both() -> None:
     given, captured, new = rows(-2, "data"), rows(-1, "upstream"), rows(1, "upstream", shift=1)
     found = left(given, captured, new)
-    assert found.learning[: len(given)] == tuple(given) and dict(found.unusable)[outdated.WHY] == 60
+    assert found.learning[: len(given)] == tuple(given) and dict(found.unusable)[learning_rows.OUTDATED] == 60
     corrected = left(given, captured, rows(1, "human", shift=1))
-    assert dict(corrected.unusable)[outdated.WHY] == 120
+    assert dict(corrected.unusable)[learning_rows.OUTDATED] == 120
 
 
 def test_without_an_encoder_nothing_is_left_out_and_it_is_said() -> None:
@@ -65,6 +65,6 @@ def test_without_an_encoder_nothing_is_left_out_and_it_is_said() -> None:
         def say(self, text: str) -> None:
             said.append(text)
 
-    material = Material((*rows(-1, "upstream"), *rows(1, "upstream", shift=1)), (), ())
-    assert outdated.left_out(material, REVOKED, lambda: None, Told()) is material
+    material = LearningRows((*rows(-1, "upstream"), *rows(1, "upstream", shift=1)), (), ())
+    assert learning_rows.drop_outdated(material, REVOKED, lambda: None, Told()) is material
     assert len(said) == 1 and "smidgen pull minilm" in said[0]

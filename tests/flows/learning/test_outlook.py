@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from smidgen.core.rows import Row
-from smidgen.flows.learning.material import Taken
-from smidgen.flows.learning.outlook import Outlook, fewest, outlook
+from smidgen.flows.learn.learning_rows import LineRow
+from smidgen.flows.learn.line_certificate import RowsOutlook, fewest_rows_likely, outlook
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)  # a Monday
 DAY = timedelta(days=1)
 
 
-def came(*ago: timedelta, id: str = "r") -> list[Taken]:
-    return [Taken(Row(f"text {number}", "yes"), "upstream", NOW - before, id=id) for number, before in enumerate(ago)]
+def came(*ago: timedelta, id: str = "r") -> list[LineRow]:
+    return [LineRow(Row(f"text {number}", "yes"), "upstream", NOW - before, id=id) for number, before in enumerate(ago)]
 
 
 def test_rows_that_come_evenly_say_the_day() -> None:
@@ -46,10 +46,10 @@ def test_the_pace_is_of_captured_rows_of_the_last_week_alone() -> None:
 def test_where_no_number_of_rows_would_do_it_says_so() -> None:
     found = outlook(came(DAY), None, NOW)
     assert "no number would do" in found.said(NOW) and found.json()["needed"] is None
-    assert Outlook(1, 2, 0.0, None).json() == {"have": 1, "needed": 2, "per_day": 0.0, "ready": None}
+    assert RowsOutlook(1, 2, 0.0, None).json() == {"have": 1, "needed": 2, "per_day": 0.0, "ready": None}
 
 
 def test_the_fewest_rows_are_found() -> None:
-    assert fewest(lambda n: n / 1000, 0.8, 59) in range(800, 809)
-    assert fewest(lambda n: float(n >= 60), 0.8, 59) == 60 and fewest(lambda n: 1.0, 0.8, 59) == 59
-    assert fewest(lambda n: 0.5, 0.8, 59) is None
+    assert fewest_rows_likely(lambda n: n / 1000, 0.8, 59) in range(800, 809)
+    assert fewest_rows_likely(lambda n: float(n >= 60), 0.8, 59) == 60 and fewest_rows_likely(lambda n: 1.0, 0.8, 59) == 59
+    assert fewest_rows_likely(lambda n: 0.5, 0.8, 59) is None

@@ -12,15 +12,14 @@ from tests.certified_bundle import pairs
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError
-from smidgen.flows.certifying import shown
-from smidgen.flows.learning import gathering, seen
-from smidgen.flows.learning.attesting import Asked
-from smidgen.flows.learning.gathering import Capture
-from smidgen.flows.learning.material import Material
-from smidgen.flows.learning.recertify import recertified
-from smidgen.flows.live import load
+from smidgen.flows.certify.certification import certificate_standing
+from smidgen.flows.learn import holdout, line_data
+from smidgen.flows.learn.learning_rows import LearningRows
+from smidgen.flows.learn.line_certificate import CertificateRequest, recertify
+from smidgen.flows.learn.line_data import CaptureFilter
+from smidgen.flows.local_model import load
 from smidgen.store.line import Line
-from smidgen.store.traffic.shapes import Exchange
+from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import opened
 
 from .test_gathering import NOW, _home, line, recipe, store  # noqa: F401
@@ -41,19 +40,19 @@ def filled(line: Line, store: Any) -> Line:  # noqa: F811
 
 def material(line: Line) -> Any:  # noqa: F811
     with closing(load(line.folder, 1)) as model:
-        return gathering.material(line, line.read(), recipe(), model.form, Capture())
+        return line_data.collect_rows(line, line.read(), recipe(), model.form, CaptureFilter())
 
 
 def again(line: Line, **asked: Any) -> Any:  # noqa: F811
     with closing(load(line.folder, 1)) as model:
-        return recertified(model, Asked(likely=0.0, **asked))
+        return recertify(model, CertificateRequest(likely=0.0, **asked))
 
 
 def test_another_alpha_needs_no_training_and_is_a_look_of_its_own(filled: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smidgen.flows.learning.challenger.build", lambda *given, **more: pytest.fail("nothing is trained"))
+    monkeypatch.setattr("smidgen.flows.learn.challenger.build", lambda *given, **more: pytest.fail("nothing is trained"))
     champion, held = filled.read().champion, material(filled)
     strict = again(filled, alpha=0.002)
-    assert strict.certificate is None and not shown(filled.folder).valid and strict.n == held.certifying_texts > 300
+    assert strict.certificate is None and not certificate_standing(filled.folder).valid and strict.n == held.certifying_texts > 300
     assert strict.outlook is not None and (strict.outlook.needed or 10**9) > strict.n
     looks = filled.read().looks
     assert looks == int(strict.looked)
@@ -62,7 +61,7 @@ def test_another_alpha_needs_no_training_and_is_a_look_of_its_own(filled: Line, 
     assert done.certificate.reference.kind == "model" and done.certificate.reference.model == "big"
     assert f"look {looks + 1} at rows that stay" in done.certificate.method
     pointer = filled.read()
-    assert (pointer.looks, pointer.champion) == (looks + 1, champion) and shown(filled.folder).valid
+    assert (pointer.looks, pointer.champion) == (looks + 1, champion) and certificate_standing(filled.folder).valid
     other = again(filled)
     assert other.certificate is not None and other.certificate.alpha == 0.1, "where nothing is said the terms stay"
     assert filled.read().looks == looks + 2
@@ -72,7 +71,7 @@ def test_what_a_version_learnt_from_certifies_nothing(filled: Line) -> None:
     """Half of the rows that are held out now were learnt from once: the line has that in writing."""
     held = material(filled).certifying
     known = held[: len(held) // 2]
-    seen.write_down(filled, filled.read().champion or "", Material(tuple(known), (), ()))
+    holdout.record_seen(filled, filled.read().champion or "", LearningRows(tuple(known), (), ()))
     done = again(filled, alpha=0.1)
     assert done.certificate is not None and done.certificate.calibration.n == len(held) - len(known)
 
@@ -101,4 +100,4 @@ def test_the_command_says_what_came_of_it(filled: Line, capsys: pytest.CaptureFi
 def test_a_bundle_by_itself_keeps_no_rows(filled: Line) -> None:
     folder: Path = filled.version(filled.read().champion or "")
     with closing(load(folder, 1)) as model, pytest.raises(InputError, match="only a line"):
-        recertified(model, Asked())
+        recertify(model, CertificateRequest())

@@ -13,19 +13,17 @@ import pytest
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
-from smidgen.flows.learning import contest, schedule
-from smidgen.flows.learning.contest import Contest
-from smidgen.flows.learning.reach import compared
-from smidgen.flows.learning.schedule import Schedule, keep_on, seconds
-from smidgen.flows.learning.verdict import judged, matters
+from smidgen.flows.learn import comparison, schedule
+from smidgen.flows.learn.comparison import Comparison, compare_shares, decide_promotion, is_certificate_needed
+from smidgen.flows.learn.schedule import LearnSchedule, parse_duration, run_schedule
 
 from .test_material import taken
 
-BETTER = Contest(100, 0.8, 0.9, 12, 2, 0.006, 0.001, 0.05, 0.02)
-ALIKE = Contest(900, 0.8, 0.8, 5, 5, 0.62, 0.01, 0.05, 0.02)
-UNKNOWN = Contest(20, 0.8, 0.8, 1, 1, 0.75, 0.4, 0.05, 0.02)
-WORSE = Contest(200, 0.9, 0.8, 2, 22, 0.999, 0.9, 0.05, 0.02, p_worse=0.001)
-A_LITTLE_WORSE = Contest(9000, 0.9, 0.895, 5, 50, 0.999, 0.01, 0.05, 0.02, p_worse=0.001)
+BETTER = Comparison(100, 0.8, 0.9, 12, 2, 0.006, 0.001, 0.05, 0.02)
+ALIKE = Comparison(900, 0.8, 0.8, 5, 5, 0.62, 0.01, 0.05, 0.02)
+UNKNOWN = Comparison(20, 0.8, 0.8, 1, 1, 0.75, 0.4, 0.05, 0.02)
+WORSE = Comparison(200, 0.9, 0.8, 2, 22, 0.999, 0.9, 0.05, 0.02, p_worse=0.001)
+A_LITTLE_WORSE = Comparison(9000, 0.9, 0.895, 5, 50, 0.999, 0.01, 0.05, 0.02, p_worse=0.001)
 
 # contest, certified, champion certified, anyway -> promoted
 CASES = [
@@ -50,14 +48,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("found", "certified", "champion", "anyway", "promoted"), CASES)
-def test_the_rule(found: Contest | None, certified: bool, champion: bool, anyway: bool, promoted: bool) -> None:
-    verdict = judged(found, certified, champion, anyway)
+def test_the_rule(found: Comparison | None, certified: bool, champion: bool, anyway: bool, promoted: bool) -> None:
+    verdict = decide_promotion(found, certified, champion, anyway)
     assert verdict.promote is promoted
     assert verdict.why and (found is None or f"p = {found.p:.3g}" in verdict.why)
 
 
-MORE = compared(np.zeros(40), np.array([1.0] * 12 + [0.0] * 28), 0.05)
-NO_MORE = compared(np.array([1.0] * 4 + [0.0] * 36), np.array([1.0] * 5 + [0.0] * 35), 0.05)
+MORE = compare_shares(np.zeros(40), np.array([1.0] * 12 + [0.0] * 28), 0.05)
+NO_MORE = compare_shares(np.array([1.0] * 4 + [0.0] * 36), np.array([1.0] * 5 + [0.0] * 35), 0.05)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +65,8 @@ NO_MORE = compared(np.array([1.0] * 4 + [0.0] * 36), np.array([1.0] * 5 + [0.0] 
         *((WORSE, True, MORE, False), (ALIKE, True, NO_MORE, False), (ALIKE, False, MORE, False), (ALIKE, True, None, False)),
     ],
 )
-def test_one_that_answers_more_under_its_own_certificate(found: Contest, certified: bool, reached: Any, promoted: bool) -> None:
-    verdict = judged(found, certified, True, False, reached)
+def test_one_that_answers_more_under_its_own_certificate(found: Comparison, certified: bool, reached: Any, promoted: bool) -> None:
+    verdict = decide_promotion(found, certified, True, False, reached)
     assert verdict.promote is promoted
     assert ("it answers more" in verdict.why) is promoted
 
@@ -77,7 +75,7 @@ def test_what_each_answers_is_compared_row_by_row() -> None:
     assert (MORE.n, MORE.champion, MORE.challenger, MORE.gained, MORE.lost) == (40, 0.0, 0.3, 12, 0)
     assert MORE.p == pytest.approx(2**-12) and MORE.more and MORE.json()["more"] is True
     assert (NO_MORE.gained, NO_MORE.lost, NO_MORE.p, NO_MORE.more) == (1, 0, 0.5, False)
-    nothing = compared(np.zeros(0), np.zeros(0), 0.05)
+    nothing = compare_shares(np.zeros(0), np.zeros(0), 0.05)
     assert (nothing.n, nothing.champion, nothing.more) == (0, 0.0, False)
 
 
@@ -89,12 +87,12 @@ def model(*answers: str) -> Any:
 
 def test_the_contest_counts_rows_and_tests_what_differs() -> None:
     rows = [taken(f"text {number}", "a") for number in range(20)]
-    found = contest.fought(model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10), rows, level=0.1, margin=0.02, seed=0)
+    found = comparison.compare(model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10), rows, level=0.1, margin=0.02, seed=0)
     assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (20, 0.5, 0.9, 10, 2)
     assert found.p == pytest.approx((1 + 12 + 66) / 2**12) and found.won
-    none = contest.fought(model(), model(), [], level=0.05, margin=0.02, seed=0)
+    none = comparison.compare(model(), model(), [], level=0.05, margin=0.02, seed=0)
     assert (none.n, none.won, none.held, none.behind) == (0, False, False, False)
-    back = contest.fought(model(*"a" * 8, *"b" * 2, *"a" * 10), model(*"a" * 10, *"b" * 10), rows, level=0.05, margin=0.02, seed=0)
+    back = comparison.compare(model(*"a" * 8, *"b" * 2, *"a" * 10), model(*"a" * 10, *"b" * 10), rows, level=0.05, margin=0.02, seed=0)
     assert back.p_worse == found.p and back.behind
 
 
@@ -112,21 +110,21 @@ def test_graded_answers_are_compared_by_their_grades() -> None:
         return made
 
     rows = [taken(f"text {number}", "a") for number in range(200)]
-    found = contest.fought(grader(*[0.4] * 200), grader(*[0.7] * 200), rows, level=0.05, margin=0.02, seed=0)
+    found = comparison.compare(grader(*[0.4] * 200), grader(*[0.7] * 200), rows, level=0.05, margin=0.02, seed=0)
     assert found.won and found.gained == 200 and found.challenger == pytest.approx(0.7)
-    back = contest.fought(grader(*[0.7] * 200), grader(*[0.4] * 200), rows, level=0.05, margin=0.02, seed=0)
+    back = comparison.compare(grader(*[0.7] * 200), grader(*[0.4] * 200), rows, level=0.05, margin=0.02, seed=0)
     assert not back.won and not back.held and back.behind and not found.behind
 
 
 @pytest.mark.parametrize(("said", "wanted"), [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("0.5h", 1800)])
 def test_times(said: str, wanted: float) -> None:
-    assert seconds(said) == wanted
+    assert parse_duration(said) == wanted
 
 
 @pytest.mark.parametrize("said", ["", "h", "1", "1w", "0s", "-1h", "nanh", "infd", "9999d"])
 def test_what_is_no_time_is_refused(said: str) -> None:
     with pytest.raises(InputError, match="no time"):
-        seconds(said)
+        parse_duration(said)
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +142,7 @@ def test_it_learns_when_enough_is_new_and_goes_on_after_a_failure() -> None:
         if len(learnt) == 3:
             stop.set()
 
-    assert keep_on(once, lambda most: next(new), Schedule(when_new=10), stop, failed.append) == 3
+    assert run_schedule(once, lambda most: next(new), LearnSchedule(when_new=10), stop, failed.append) == 3
     assert learnt == [0, 1, 2] and [error.what for error in failed] == ["the store is locked"]
     assert next(new, None) is None  # twelve that failed do not bring it again, and neither do nineteen
 
@@ -157,13 +155,13 @@ def test_it_learns_by_the_clock_at_once_and_again() -> None:
         if len(learnt) == 3:
             stop.set()
 
-    assert keep_on(once, lambda most: 0, Schedule(every=0.002), stop, lambda error: None) == 3
+    assert run_schedule(once, lambda most: 0, LearnSchedule(every=0.002), stop, lambda error: None) == 3
 
 
 def test_stopped_before_it_is_due_it_does_not_learn() -> None:
     stop = threading.Event()
     threading.Timer(0.02, stop.set).start()
-    assert keep_on(lambda: None, lambda most: 0, Schedule(every=3600.0), stop, lambda error: None, at_once=False) == 0
+    assert run_schedule(lambda: None, lambda most: 0, LearnSchedule(every=3600.0), stop, lambda error: None, at_once=False) == 0
 
 
 def test_a_full_disk_does_not_end_it() -> None:
@@ -175,7 +173,7 @@ def test_a_full_disk_does_not_end_it() -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
         stop.set()
 
-    assert keep_on(once, lambda most: 0, Schedule(every=0.002), stop, failed.append) == 2
+    assert run_schedule(once, lambda most: 0, LearnSchedule(every=0.002), stop, failed.append) == 2
     assert [error.errno for error in failed if isinstance(error, OSError)] == [errno.ENOSPC]
 
 
@@ -192,7 +190,7 @@ def test_no_more_new_pairs_are_counted_than_it_takes() -> None:
         if len(asked) == 1:
             raise SmidgenError("it fails", value="once", todo="Wait.")
 
-    assert keep_on(once, new, Schedule(when_new=10), stop, lambda error: None) == 3
+    assert run_schedule(once, new, LearnSchedule(when_new=10), stop, lambda error: None) == 3
     assert asked == [10, 20, 10]
 
 
@@ -203,11 +201,11 @@ def test_no_more_new_pairs_are_counted_than_it_takes() -> None:
         *((UNKNOWN, False, True), (UNKNOWN, True, False), (WORSE, False, False), (A_LITTLE_WORSE, False, True)),
     ],
 )
-def test_a_certificate_is_tested_for_where_it_would_change_something(found: Contest | None, champion: bool, wanted: bool) -> None:
-    assert matters(found, champion) is wanted
-    assert matters(found, champion, more=True) is (wanted or (champion and found is not WORSE))
+def test_a_certificate_is_tested_for_where_it_would_change_something(found: Comparison | None, champion: bool, wanted: bool) -> None:
+    assert is_certificate_needed(found, champion) is wanted
+    assert is_certificate_needed(found, champion, more=True) is (wanted or (champion and found is not WORSE))
     if not wanted:
-        verdicts = [judged(found, certified, champion, anyway).promote for certified in (True, False) for anyway in (True, False)]
+        verdicts = [decide_promotion(found, certified, champion, anyway).promote for certified in (True, False) for anyway in (True, False)]
         assert verdicts == [False] * 4
 
 
@@ -216,7 +214,7 @@ def test_each_comparison_spends_its_share_of_the_level() -> None:
 
     def won(look: int) -> bool:
         champion, challenger = model(*"a" * 10, *"b" * 10), model(*"a" * 8, *"b" * 2, *"a" * 10)
-        found = contest.fought(champion, challenger, rows, level=0.1, margin=0.02, seed=0, look=look)
+        found = comparison.compare(champion, challenger, rows, level=0.1, margin=0.02, seed=0, look=look)
         assert (found.look, found.level) == (look, pytest.approx(0.1 / (2 * look * (look + 1))))
         return found.won
 
@@ -231,9 +229,9 @@ def test_one_that_is_no_better_in_either_way_is_promoted_no_more_often_than_the_
     for seed in range(400):
         rng = np.random.default_rng(seed)
         said = ["a" if wrong < 0.5 else "b" for wrong in rng.random(400)]
-        found = contest.fought(model(*said[:200]), model(*said[200:]), rows, level=0.5, margin=0.02, seed=seed)
+        found = comparison.compare(model(*said[:200]), model(*said[200:]), rows, level=0.5, margin=0.02, seed=seed)
         answered = (rng.random((2, 200)) < 0.5).astype(float)
-        reached = compared(answered[0], answered[1], found.level)
+        reached = compare_shares(answered[0], answered[1], found.level)
         either += found.won or reached.more
         whole += found.p <= 0.25 or reached.p <= 0.25
     assert either / 400 <= 0.25 < whole / 400
@@ -241,7 +239,7 @@ def test_one_that_is_no_better_in_either_way_is_promoted_no_more_often_than_the_
 
 def test_what_cannot_be_read_is_won_by_nobody() -> None:
     rows = [taken("a", "a"), taken("b", None, heard=False, unread=True)]
-    found = contest.fought(model("a"), model("b"), rows, level=0.05, margin=0.02, seed=0)
+    found = comparison.compare(model("a"), model("b"), rows, level=0.05, margin=0.02, seed=0)
     assert (found.n, found.champion, found.challenger, found.gained, found.lost) == (2, 0.5, 0.0, 0, 1)
 
 
@@ -256,7 +254,7 @@ def test_it_learns_when_traffic_has_drifted_and_then_alone() -> None:
     def drifted() -> bool:
         return next(looks)
 
-    assert keep_on(once, lambda most: 0, Schedule(when_drift=True), stop, lambda error: None, drifted=drifted) == 2
+    assert run_schedule(once, lambda most: 0, LearnSchedule(when_drift=True), stop, lambda error: None, drifted=drifted) == 2
     assert next(looks, None) is None
 
 
@@ -269,5 +267,5 @@ def test_a_look_that_fails_is_told_and_the_next_one_comes() -> None:
             raise SmidgenError("the store is locked", value="disk", todo="Wait.")
         return True
 
-    assert keep_on(stop.set, lambda most: 0, Schedule(when_drift=True), stop, failed.append, drifted=drifted) == 1
+    assert run_schedule(stop.set, lambda most: 0, LearnSchedule(when_drift=True), stop, failed.append, drifted=drifted) == 1
     assert [error.what for error in failed] == ["the store is locked"]

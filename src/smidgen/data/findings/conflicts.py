@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from smidgen.data.finding import EXAMPLES, Finding, counted
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Texts (case, punctuation and spacing aside) that stand under more than one output."""
     found = conflicting(survey)
     if not found:
@@ -16,7 +15,7 @@ def look(survey: Survey) -> list[Finding]:
     rows = sum(len(places) for places in found)
     pairs = Counter(" / ".join(sorted({_shown(survey, place) for place in places})) for places in found)
     return [
-        Finding(
+        DataFinding(
             "conflicts",
             "warning",
             rows,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from smidgen.data.finding import EXAMPLES, Finding, counted
 from smidgen.data.findings.label_names import respelt
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
 FEW = 8
 """Under this many rows a label can hardly be learnt, and not be measured."""
@@ -12,15 +11,15 @@ UNEVEN = 20.0
 """The largest label has this many times the rows of the median one."""
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Counts per label and what is wrong with them."""
     counts = survey.counts
     if survey.labels is None:
-        return [Finding("counts", "note", len(survey.rows), f"{counted(len(survey.rows), 'row')} that can be learnt from")]
+        return [DataFinding("counts", "note", len(survey.rows), f"{counted(len(survey.rows), 'row')} that can be learnt from")]
     ordered = dict(counts.most_common())
     sizes = sorted(ordered.values())
     found = [
-        Finding(
+        DataFinding(
             "counts",
             "note",
             len(survey.rows),
@@ -32,7 +31,7 @@ def look(survey: Survey) -> list[Finding]:
     if len(counts) < 2:
         only = next(iter(counts), "")
         found.append(
-            Finding(
+            DataFinding(
                 "counts.one",
                 "error",
                 1,
@@ -46,7 +45,7 @@ def look(survey: Survey) -> list[Finding]:
     if once:
         rows = _rows_of(survey, set(once))
         found.append(
-            Finding(
+            DataFinding(
                 "counts.once",
                 "error",
                 len(once),
@@ -59,7 +58,7 @@ def look(survey: Survey) -> list[Finding]:
     few = [label for label, count in ordered.items() if 1 < count < FEW]
     if few:
         found.append(
-            Finding(
+            DataFinding(
                 "counts.few",
                 "warning",
                 len(few),
@@ -72,7 +71,7 @@ def look(survey: Survey) -> list[Finding]:
     if sizes[-1] >= UNEVEN * median:
         largest = next(iter(ordered))
         found.append(
-            Finding(
+            DataFinding(
                 "counts.uneven",
                 "warning",
                 1,

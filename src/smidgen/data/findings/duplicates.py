@@ -5,18 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 
-from smidgen.data import near
-from smidgen.data.finding import EXAMPLES, Finding, counted, verb
-from smidgen.data.survey import NEAR_ROWS, Survey
+from smidgen.data.inspection import EXAMPLES, NEAR_ROWS, DataFinding, Survey, counted, verb
+from smidgen.text import near_duplicates
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Exact duplicates (text and output the same) and near ones (similar text under the same output)."""
     found = []
     repeats = exact(survey)
     if repeats:
         found.append(
-            Finding(
+            DataFinding(
                 "duplicates",
                 "warning" if len(repeats) > 0.01 * len(survey.rows) else "note",
                 len(repeats),
@@ -32,7 +31,7 @@ def look(survey: Survey) -> list[Finding]:
         share = len(close) / len(survey.rows)
         bounded = f", among {NEAR_ROWS:,} rows looked at" if len(survey.rows) > NEAR_ROWS else ""
         found.append(
-            Finding(
+            DataFinding(
                 "duplicates.near",
                 "warning" if share > 0.05 else "note",
                 len(close),
@@ -42,21 +41,21 @@ def look(survey: Survey) -> list[Finding]:
                 tuple(survey.rows[other].number for _, other, _ in close[:EXAMPLES]),
                 {
                     "pairs": [[survey.rows[a].number, survey.rows[b].number, round(s, 3)] for a, b, s in close[:EXAMPLES]],
-                    "similar": near.SIMILAR,
+                    "similar": near_duplicates.SIMILAR,
                 },
             )
         )
     return found
 
 
-def _forms(survey: Survey) -> list[Finding]:
+def _forms(survey: Survey) -> list[DataFinding]:
     """Texts in another Unicode form than the rest: `é` as one character, and as a letter with an accent behind it, are two texts."""
     other = [place for place, text in enumerate(survey.texts) if not unicodedata.is_normalized("NFC", text)]
     composed = sum(not survey.texts[place].isascii() for place in range(len(survey.texts))) - len(other)
     if not other or not composed:
         return []
     return [
-        Finding(
+        DataFinding(
             "duplicates.forms",
             "warning" if len(other) > 0.01 * len(survey.rows) else "note",
             len(other),

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from smidgen.data.finding import EXAMPLES, Finding, counted
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
 CLOSE = 0.9
 """Cosine of two names' vectors from which they are reported."""
@@ -27,14 +26,14 @@ _MISSING = frozenset(
 """What spreadsheets and programs write where there is no value, in lower case."""
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Variants that --fix merges, and pairs that a person should look at."""
     found = []
     variants = spelling_variants(survey.counts)
     if variants:
         shown = [" = ".join(repr(name) for name in names) + _form(names) for names in variants]
         found.append(
-            Finding(
+            DataFinding(
                 "label_names",
                 "warning",
                 sum(len(names) - 1 for names in variants),
@@ -49,7 +48,7 @@ def look(survey: Survey) -> list[Finding]:
     if alike:
         shown = [f"{one!r} and {other!r} ({why})" for one, other, why in alike]
         found.append(
-            Finding(
+            DataFinding(
                 "label_names.alike",
                 "note",
                 len(alike),
@@ -81,7 +80,7 @@ def _form(names: Sequence[str]) -> str:
     return " (the same letters in two Unicode forms, NFC and NFD)" if len(plain) < len(names) else ""
 
 
-def _missing(survey: Survey) -> list[Finding]:
+def _missing(survey: Survey) -> list[DataFinding]:
     """Labels that read as a missing value. They may be meant (NA is Namibia), so --fix leaves them."""
     names = [name for name in survey.counts if name.strip().casefold() in _MISSING]
     if not names or survey.labels is None:
@@ -89,7 +88,7 @@ def _missing(survey: Survey) -> list[Finding]:
     wanted = set(names)
     rows = [row.number for row, labels in zip(survey.rows, survey.labels, strict=True) if wanted.intersection(labels)]
     return [
-        Finding(
+        DataFinding(
             "label_names.missing",
             "warning",
             len(rows),

@@ -5,16 +5,15 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 
-from smidgen.data.finding import EXAMPLES, Finding
-from smidgen.data.languages import READ
-from smidgen.data.languages import languages as identified
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey
+from smidgen.text.languages import READ
+from smidgen.text.languages import languages as identified
 
 LOOKED_AT = 20_000
 _SHARE = 0.005
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """The language of each sampled text that is long enough to tell, where the identifier is more sure than not.
 
     Raises MissingExtra where the identifier is not installed.
@@ -32,17 +31,17 @@ def look(survey: Survey) -> list[Finding]:
             told += 1
     common = {language: rows for language, rows in languages.items() if len(rows) >= max(2, _SHARE * told)}
     if not common:
-        return [Finding("language", "note", 0, "the texts are too short to tell their language", details={"scripts": dict(scripts)})]
+        return [DataFinding("language", "note", 0, "the texts are too short to tell their language", details={"scripts": dict(scripts)})]
     ordered = sorted(common, key=lambda language: -len(common[language]))
     shares = {language: round(len(common[language]) / told, 4) for language in ordered}
     details = {"languages": shares, "scripts": dict(scripts.most_common()), "texts": told}
     main = ordered[0]
     if len(ordered) == 1:
-        return [Finding("language", "note", len(common[main]), f"the texts are in one language: {main}", details=details)]
+        return [DataFinding("language", "note", len(common[main]), f"the texts are in one language: {main}", details=details)]
     others = [row for language in ordered[1:] for row in common[language]]
     listed = ", ".join(f"{language} {shares[language]:.1%}" for language in ordered[:6])
     return [
-        Finding(
+        DataFinding(
             "language",
             "warning" if main != "en" or len(others) > 0.05 * told else "note",
             len(others),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from smidgen.core.rows import joined
-from smidgen.data import near
-from smidgen.data.finding import EXAMPLES, Finding, counted, verb
-from smidgen.data.survey import NEAR_ROWS, Survey
+from smidgen.data.inspection import EXAMPLES, NEAR_ROWS, DataFinding, Survey, counted, verb
+from smidgen.text import near_duplicates
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Test texts that are in the training rows, the same or nearly so."""
     if not survey.test:
         return []
@@ -17,7 +16,7 @@ def look(survey: Survey) -> list[Finding]:
     if same:
         tests = len(set(same.values()))
         found.append(
-            Finding(
+            DataFinding(
                 "leakage",
                 "warning",
                 len(same),
@@ -32,7 +31,7 @@ def look(survey: Survey) -> list[Finding]:
     if close:
         tests = len({number for _, number, _ in close})
         found.append(
-            Finding(
+            DataFinding(
                 "leakage.near",
                 "warning" if tests > 0.01 * len(survey.test) else "note",
                 len(close),
@@ -48,7 +47,7 @@ def look(survey: Survey) -> list[Finding]:
 
 def leaking(survey: Survey) -> dict[int, int]:
     """Place of each training row whose text (case, punctuation and spacing aside) is in the test file, and the test row's number."""
-    tests = {near.folded(joined(row.input)): row.number for row in reversed(survey.test)}
+    tests = {near_duplicates.fold_text(joined(row.input)): row.number for row in reversed(survey.test)}
     return {place: tests[text] for place, text in enumerate(survey.folded) if text in tests}
 
 
@@ -56,10 +55,10 @@ def _near(survey: Survey, same: dict[int, int]) -> list[tuple[int, int, float]]:
     """(place of the training row, number of the test row, similarity), one entry per training row, the nearest first."""
     places = [place for place in survey.sample(NEAR_ROWS) if place not in same]
     tests = survey.test[:NEAR_ROWS]
-    texts = [survey.folded[place] for place in places] + [near.folded(joined(row.input)) for row in tests]
+    texts = [survey.folded[place] for place in places] + [near_duplicates.fold_text(joined(row.input)) for row in tests]
     border = len(places)
     closest: dict[int, tuple[float, int]] = {}
-    for one, other, similarity in near.pairs(texts):
+    for one, other, similarity in near_duplicates.near_pairs(texts):
         if one < border <= other:
             entry = (similarity, tests[other - border].number)
             closest[places[one]] = max(closest.get(places[one], entry), entry)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from smidgen.data.finding import EXAMPLES, Finding, counted
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
 LONG = 1_200
 """Characters: about 256 tokens of English, which is what the starter encoder reads."""
 SHORT = 3
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Median and longest length; overlong and very short texts."""
     if not survey.rows:
         return []
@@ -18,7 +17,7 @@ def look(survey: Survey) -> list[Finding]:
     ordered = sorted(lengths)
     median, high = ordered[len(ordered) // 2], ordered[int(0.99 * (len(ordered) - 1))]
     found = [
-        Finding(
+        DataFinding(
             "lengths",
             "note",
             len(lengths),
@@ -29,7 +28,7 @@ def look(survey: Survey) -> list[Finding]:
     long = sorted((place for place, length in enumerate(lengths) if length > LONG), key=lambda place: -lengths[place])
     if long:
         found.append(
-            Finding(
+            DataFinding(
                 "lengths.long",
                 "warning" if len(long) > 0.05 * len(lengths) else "note",
                 len(long),
@@ -41,7 +40,7 @@ def look(survey: Survey) -> list[Finding]:
     short = [place for place, length in enumerate(lengths) if length < SHORT]
     if short:
         found.append(
-            Finding(
+            DataFinding(
                 "lengths.short",
                 "note",
                 len(short),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smidgen.data import confident
-from smidgen.data.finding import EXAMPLES, Finding, counted
+from smidgen.data import label_errors
 from smidgen.data.findings.duplicates import exact
-from smidgen.data.survey import MODEL_ROWS, Survey
+from smidgen.data.inspection import EXAMPLES, MODEL_ROWS, DataFinding, Survey, counted
 
 LEAST_ROWS = 20
 LEAST_AGREEMENT = 0.5
@@ -22,7 +21,7 @@ _CELLS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class LabelProposal:
     """A label that fits a row better than its own. `place` is the row's; chances are out-of-sample probabilities, 0..1."""
 
     place: int
@@ -37,13 +36,13 @@ class Proposal:
         return self.proposed_chance >= CLEAR and self.given_chance <= 1 - CLEAR
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Confident learning over out-of-sample probabilities; see `confident`."""
     if survey.labels is None or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
         return []
     if not survey.single:
-        return [Finding("mislabels", "note", 0, "wrong labels were not looked for: rows have several labels each")]
-    found = proposals(survey)
+        return [DataFinding("mislabels", "note", 0, "wrong labels were not looked for: rows have several labels each")]
+    found = propose_labels(survey)
     judged = min(len(survey.rows), _most(survey))
     by = (
         "a base's vectors and the words"
@@ -52,7 +51,7 @@ def look(survey: Survey) -> list[Finding]:
     )
     if survey.agreement is not None and survey.agreement < LEAST_AGREEMENT:
         return [
-            Finding(
+            DataFinding(
                 "mislabels",
                 "note",
                 0,
@@ -62,11 +61,11 @@ def look(survey: Survey) -> list[Finding]:
             )
         ]
     if not found:
-        return [Finding("mislabels", "note", 0, f"no likely wrong label among {counted(judged, 'row')}, judged by {by}")]
+        return [DataFinding("mislabels", "note", 0, f"no likely wrong label among {counted(judged, 'row')}, judged by {by}")]
     share = len(found) / judged
     mixed = Counter(f"{proposal.given} → {proposal.proposed}" for proposal in found)
     return [
-        Finding(
+        DataFinding(
             "mislabels",
             "warning" if share > 0.005 else "note",
             len(found),
@@ -93,7 +92,7 @@ def look(survey: Survey) -> list[Finding]:
     ]
 
 
-def proposals(survey: Survey) -> list[Proposal]:
+def propose_labels(survey: Survey) -> list[LabelProposal]:
     """Every row that is likely mislabelled, the surest first. Worked out once for a survey."""
     if not survey.single or len(survey.counts) < 2 or len(survey.rows) < LEAST_ROWS:
         return []
@@ -106,7 +105,7 @@ def _most(survey: Survey) -> int:
     return max(LEAST_ROWS, min(MODEL_ROWS, _CELLS // len(survey.counts)))
 
 
-def _proposals(survey: Survey) -> list[Proposal]:
+def _proposals(survey: Survey) -> list[LabelProposal]:
     assert survey.labels is not None
     repeats = exact(survey)
     places = [place for place in survey.sample(_most(survey)) if place not in repeats]
@@ -126,13 +125,13 @@ def _proposals(survey: Survey) -> list[Proposal]:
         vectors = np.concatenate(batches)
         survey.progress.finish()
     survey.progress.start("looking for wrong labels")
-    judgement = confident.judge(texts, given, len(names), vectors)
+    judgement = label_errors.judge_labels(texts, given, len(names), vectors)
     survey.agreement = judgement.agreement(given)
     doubts = judgement.doubts(given) if survey.agreement >= LEAST_AGREEMENT else []
     doubts = [doubt for doubt in doubts if names[int(given[doubt.place])] not in survey.unknown]
     survey.progress.finish(counted(len(doubts), "row"))
     return [
-        Proposal(places[doubt.place], names[int(given[doubt.place])], names[doubt.proposed], doubt.given_chance, doubt.proposed_chance)
+        LabelProposal(places[doubt.place], names[int(given[doubt.place])], names[doubt.proposed], doubt.given_chance, doubt.proposed_chance)
         for doubt in doubts
     ]
 

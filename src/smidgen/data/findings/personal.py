@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from smidgen.data.finding import EXAMPLES, Finding, counted, verb
-from smidgen.data.identifiers import spans
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted, verb
+from smidgen.privacy.identifiers import identifier_spans
 
 _CHARACTERS = 20_000
 """Of one text; personal data further in is not looked for."""
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """Counts by kind, and the rows that hold some."""
     kinds: Counter[str] = Counter()
     rows = []
@@ -20,7 +19,7 @@ def look(survey: Survey) -> list[Finding]:
         # A cheap look first: every kind has an @, a colon or a digit.
         if "@" not in text and ":" not in text and not any(character in text for character in "0123456789"):
             continue
-        found = Counter(kind for kind, _, _ in spans(text[:_CHARACTERS]))
+        found = Counter(kind for kind, _, _ in identifier_spans(text[:_CHARACTERS]))
         if found:
             kinds.update(found)
             rows.append(row.number)
@@ -28,7 +27,7 @@ def look(survey: Survey) -> list[Finding]:
         return []
     listed = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
     return [
-        Finding(
+        DataFinding(
             "personal",
             "warning",
             len(rows),

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
-from smidgen.data.finding import EXAMPLES, Finding, counted
-from smidgen.data.survey import Survey
+from smidgen.data.inspection import EXAMPLES, DataFinding, Survey, counted
 
 
-def look(survey: Survey) -> list[Finding]:
+def look(survey: Survey) -> list[DataFinding]:
     """One finding for all of them; an error where no row is left."""
     if not survey.unusable:
         return []
     reasons = Counter(error.fault for error in survey.unusable)
     why = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(4))
     return [
-        Finding(
+        DataFinding(
             "unusable",
             "warning" if survey.rows else "error",
             len(survey.unusable),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from smidgen.core.errors import RedactionError
-from smidgen.data.teacher.privacy import Redactor
-from smidgen.stats import field_names
+from smidgen.privacy.redactor import Redactor
+from smidgen.text import words
 
 _NUMBER = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]+)?")
 _LONG = 8
@@ -55,7 +55,7 @@ def masked(value: Any, redactor: Redactor, name: str = "", above: str = "") -> A
         return {redactor.mask(str(key)): masked(inner, redactor, str(key), name) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [masked(inner, redactor, name, above) for inner in value]
-    said = field_names.words(above, name)
+    said = words.field_words(above, name)
     if isinstance(value, float) and not value.is_integer():
         other = redactor.named(repr(value), said)
         return value if other == repr(value) else other

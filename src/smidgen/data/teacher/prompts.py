@@ -1,12 +1,15 @@
-"""How a teacher is asked: what it is told stands in the system message, your own rows come as a conversation that went well, and the text
-is the last message, alone. So a server whose model knows the job by heart can answer it, too."""
+"""Prompts for a teacher: the job and the names of the answers first, your own rows as a conversation that went well, the text last.
+
+What the teacher is told stands in the system message, and the text is the last message, alone. So a server whose model knows the job by
+heart can answer it, too.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +17,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.errors import RedactionError
+from smidgen.core.parts import Form
 from smidgen.core.rows import Row, joined
-from smidgen.data import near
-from smidgen.data.teacher.exchange import Question
-from smidgen.data.teacher.opening import Opening
-from smidgen.data.teacher.privacy import Redactor
+from smidgen.data.teacher.leaves import changed, masked
+from smidgen.data.teacher.questions import TeacherQuestion
+from smidgen.privacy import text_patterns
+from smidgen.privacy.redactor import Find, Redactor
+from smidgen.text import near_duplicates
+
+# How every conversation with a teacher begins: the job in the user's words, and the names that answers are held to.
+#
+# Labels, kinds, fields and their choices are names, not running text: each is sent whole or not at all, so that what the teacher is
+# asked for stays what it was. A name that is personal has one stand-in, which is put back in what is answered.
+
+
+@dataclass(frozen=True)
+class JobDescription:
+    """What is told first.
+
+    Attributes:
+        description: what the job is.
+        form: the task's form, as the teacher is told of it.
+        redactor: what both went through, which all conversations go on from; None where nothing leaves this machine.
+    """
+
+    description: str
+    form: Form
+    redactor: Redactor | None = None
+
+    def begun(self) -> Redactor:
+        """The redactor of a new conversation."""
+        return Redactor() if self.redactor is None else self.redactor.begun()
+
+    def safe(self, redactor: Redactor) -> Callable[[Any], Any]:
+        """What makes a text, or the texts in what JSON can hold, safe to be sent in that conversation. It raises RedactionError."""
+        return _unchanged if self.redactor is None else functools.partial(masked, redactor=redactor)
+
+
+def describe_job(description: str, form: Form, find: Find | None) -> JobDescription:
+    """The opening of conversations; without `find` they stay on this machine, and nothing is changed.
+
+    Raises RedactionError where the description or a name cannot be made safe to send.
+    """
+    if find is None:
+        return JobDescription(description, form)
+    redactor = Redactor(find, forms=text_patterns.usual_spans)
+    told = dict(form)
+    if "kinds" in form:
+        redactor.keep("text", "label")  # the names of the answer's own fields
+    for name in ("labels", "kinds"):
+        if name in form:
+            told[name] = [redactor.name(label) for label in form[name]]
+    if isinstance(form.get("unknown"), str):
+        told["unknown"] = redactor.name(form["unknown"])
+    if "schema" in form:
+        told["schema"] = _redacted_schema(form["schema"], redactor)
+    if isinstance(form.get("instruction"), str):
+        told["instruction"] = redactor.mask(form["instruction"])
+    return JobDescription(redactor.mask(description), told, redactor)
+
+
+def _redacted_schema(node: Any, redactor: Redactor) -> Any:
+    """A schema of the same form: its fields and choices by their names, its descriptions as texts, the rest as it is."""
+    if isinstance(node, list):
+        return [_redacted_schema(one, redactor) for one in node]
+    if not isinstance(node, Mapping):
+        return node
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "properties":
+            made[key] = {redactor.name(field): _redacted_schema(inner, redactor) for field, inner in value.items()}
+        elif key == "required":
+            made[key] = [redactor.name(field) for field in value]
+        elif key == "enum":
+            made[key] = [changed(one, lambda choice: redactor.name(choice, value=True)) for one in value]
+        elif key == "description":
+            made[key] = redactor.mask(value)
+        elif key != "pattern" or redactor.name(value) == value:  # a pattern with stand-ins in it would fit nothing
+            made[key] = _redacted_schema(value, redactor)
+    return made
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """n texts to (n, width) vectors of length one."""
@@ -30,7 +112,7 @@ _CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Prompts:
+class TeacherPrompts:
     """Makes questions.
 
     Attributes:
@@ -51,11 +133,11 @@ class Prompts:
     shown: int
     max_tokens: int
     temperature: float
-    opening: Opening
+    opening: JobDescription
     embed: Embed | None
     schema: str = ""
 
-    def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[Question], Redactor]]:
+    def ask(self, rows: Sequence[Row], votes: int) -> list[tuple[list[TeacherQuestion], Redactor]]:
         """For each row its question, as often as there are votes, and what was redacted in it. A row is not shown to itself.
 
         A row whose text cannot be made safe has no question.
@@ -63,14 +145,14 @@ class Prompts:
         near_rows = self._near([joined(row.input) for row in rows])
         return [self._one(row, places, votes) for row, places in zip(rows, near_rows, strict=True)]
 
-    def _one(self, row: Row, places: Sequence[int], votes: int) -> tuple[list[Question], Redactor]:
+    def _one(self, row: Row, places: Sequence[int], votes: int) -> tuple[list[TeacherQuestion], Redactor]:
         redactor = self.opening.begun()
         try:
             turns = redactor.twice(functools.partial(self._turns, joined(row.input), places, self.opening.safe(redactor)))
         except RedactionError:
             return [], redactor
         asked = (("system", self.system), *turns)
-        return [Question(asked, self.max_tokens, self.temperature, vote, self.schema) for vote in range(votes)], redactor
+        return [TeacherQuestion(asked, self.max_tokens, self.temperature, vote, self.schema) for vote in range(votes)], redactor
 
     def _turns(self, text: str, places: Sequence[int], safe: Callable[[Any], Any]) -> list[tuple[str, str]]:
         """The rows that are shown, the nearest one last, and the text. Raises RedactionError where that cannot be made safe."""
@@ -81,7 +163,7 @@ class Prompts:
             if shown == text or len(turns) >= 2 * self.shown:
                 continue
             try:
-                turns = [("user", safe(shown)), ("assistant", written(safe(self.answers[place]))), *turns]
+                turns = [("user", safe(shown)), ("assistant", answer_text(safe(self.answers[place]))), *turns]
             except RedactionError:  # one row less is shown
                 continue
         return [*turns, ("user", last)]
@@ -100,7 +182,7 @@ class Prompts:
         return found
 
 
-def written(answer: Any) -> str:
+def answer_text(answer: Any) -> str:
     """An answer as it is shown: a text as it is, anything else as JSON."""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
@@ -109,7 +191,7 @@ def bag_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
     """(n, width) vectors of length one that are near where texts share words: each word counts in a place that its letters choose."""
     table = np.zeros((len(texts), _WIDTH), dtype=np.float32)
     for number, text in enumerate(texts):
-        for word in near.folded(text).split():
+        for word in near_duplicates.fold_text(text).split():
             place = 0
             for letter in word:
                 place = (place * 31 + ord(letter)) % 2147483647

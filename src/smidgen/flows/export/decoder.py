@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from smidgen.bases.gguf_tokenizer import pre_of
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import BaseError, InputError
-from smidgen.flows.export.conversation import Message, Render
+from smidgen.flows.export.chat_template import Message, Render
 from smidgen.flows.export.target import instruction_of
-from smidgen.store.gguf_facts import facts_of
-from smidgen.students.prompts import Prompt, plain_ids, render, tokenizer_of
+from smidgen.gguf.header import read_metadata
+from smidgen.gguf.tokenizer import pre_of
+from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids, render, tokenizer_of
 
 _BEGIN = ("llama-bpe",)
 """Splits whose tokenizers begin a text with a token of their own where the file does not say whether they do."""
@@ -22,7 +22,7 @@ _TEXTS = ("Hello", "name: Oak stool; colour: red", "Two\nlines of text.", "naïv
 
 
 @dataclass(frozen=True)
-class Decoder:
+class DecoderBundle:
     """The decoder of a bundle. `model` is its GGUF; `facts` are the metadata in it."""
 
     bundle: Bundle
@@ -30,10 +30,10 @@ class Decoder:
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Decoder:
+    def of(cls, bundle: Bundle) -> DecoderBundle:
         """Read what the bundle's GGUF says. Raises BaseError where it is malformed."""
         model = bundle.folder / str(bundle.manifest.engine.options.get("model", "model.gguf"))
-        return cls(bundle, model, facts_of(model))
+        return cls(bundle, model, read_metadata(model))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -57,9 +57,9 @@ class Decoder:
         return self.facts.get("tokenizer.chat_template") or None
 
     @property
-    def prompt(self) -> Prompt:
+    def prompt(self) -> DecoderPrompt:
         """The token ids around a text."""
-        return Prompt.of({name: list(self.options.get(name, ())) for name in ("before", "after", "stop")})
+        return DecoderPrompt.of({name: list(self.options.get(name, ())) for name in ("before", "after", "stop")})
 
     @property
     def begins(self) -> str:

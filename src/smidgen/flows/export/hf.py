@@ -10,11 +10,21 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smidgen.bases.decoder_files import complete
 from smidgen.bundles.open import Bundle
 from smidgen.core.errors import EngineError
-from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.target import SCHEMA, Told, engine_of, held, instruction_of, licence_of, measured_line, once_only, schema_of
+from smidgen.flows.export.decoder import DecoderBundle
+from smidgen.flows.export.target import (
+    SCHEMA,
+    ExportNotes,
+    engine_of,
+    held,
+    instruction_of,
+    licence_of,
+    measured_line,
+    once_only,
+    schema_of,
+)
+from smidgen.gguf.config import write_missing_files
 from smidgen.students.decoder import need_torch
 
 if TYPE_CHECKING:
@@ -30,13 +40,13 @@ class HuggingFace:
         """See `Target`. A graph has its own pooling and head, which no class of transformers has."""
         engine_of(bundle, ("llama",), "hf")
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
+    def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """See `Target`. Raises MissingExtra where torch is not installed, BaseError for a GGUF that transformers' config cannot tell."""
         manifest = bundle.manifest
         need_torch()
-        decoder = Decoder.of(bundle)
+        decoder = DecoderBundle.of(bundle)
         shutil.copyfile(bundle.folder / "tokenizer.json", out / "tokenizer.json")
-        complete(out, decoder.model)
+        write_missing_files(out, decoder.model)
         _add(out / "config.json", {"torch_dtype": "float16"})
         generation: dict[str, Any] = {"do_sample": False, "eos_token_id": list(decoder.prompt.stop)}
         if "max_tokens" in decoder.options:
@@ -50,12 +60,12 @@ class HuggingFace:
         if not decoder.template:
             notes.append("The model has no chat template: put the prompt together as README.md shows.")
         (out / "README.md").write_text(_card(decoder, notes), encoding="utf-8", newline="\n")
-        return Told(tuple(notes))
+        return ExportNotes(tuple(notes))
 
 
-def weights_of(decoder: Decoder) -> dict[str, Tensor]:
+def weights_of(decoder: DecoderBundle) -> dict[str, Tensor]:
     """The weights that the bundle serves, in 32 bits, by their names in transformers."""
-    from smidgen.students.gguf_weights import read, with_adapter
+    from smidgen.gguf.weights import read, with_adapter
 
     weights = read(decoder.model)
     if decoder.adapter is None:
@@ -91,7 +101,7 @@ def _rounded(method: str) -> str:
     )
 
 
-def _card(decoder: Decoder, notes: list[str]) -> str:
+def _card(decoder: DecoderBundle, notes: list[str]) -> str:
     manifest = decoder.bundle.manifest
     licence = licence_of(manifest)
     front: dict[str, Any] = {"license": licence.lower() if licence != "unknown" else "other", "library_name": "transformers"}
@@ -118,7 +128,7 @@ def _card(decoder: Decoder, notes: list[str]) -> str:
     )
 
 
-def _talks(decoder: Decoder) -> bool:
+def _talks(decoder: DecoderBundle) -> bool:
     """Whether the bundle's prompt is the one that the model's chat template makes."""
     try:
         return decoder.render()([*decoder.shown(), {"role": "user", "content": "a text"}], True) == decoder.asked("a text")

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from smidgen.bundles.open import Bundle
-from smidgen.flows.export.decoder import Decoder
+from smidgen.flows.export.decoder import DecoderBundle
 from smidgen.flows.export.target import (
     SCHEMA,
-    Refusal,
-    Told,
+    ExportNotes,
+    ExportRefusal,
     copied,
     engine_of,
     held,
@@ -32,15 +32,15 @@ class LmStudio:
     def check(self, bundle: Bundle) -> None:
         """See `Target`. It runs models that write, and loads no adapters."""
         engine_of(bundle, ("llama",), "lmstudio")
-        decoder = Decoder.of(bundle)
+        decoder = DecoderBundle.of(bundle)
         if decoder.adapter is not None:
             what = "LM Studio loads no adapters, and this model is one beside its base's weights"
-            raise Refusal(what, value=decoder.adapter.name, todo="Build it without --adapter.")
+            raise ExportRefusal(what, value=decoder.adapter.name, todo="Build it without --adapter.")
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
+    def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """See `Target`. The file goes over byte for byte: metadata, tokens and template are in it."""
         manifest = bundle.manifest
-        decoder, name = Decoder.of(bundle), plain_name(manifest.name)
+        decoder, name = DecoderBundle.of(bundle), plain_name(manifest.name)
         method = manifest.engine.method.upper().replace("-", "_")
         copied(bundle, decoder.model.name, out / _PUBLISHER / name / f"{name}-{method}.gguf")
         told = instruction_of(manifest)
@@ -67,10 +67,10 @@ class LmStudio:
             asked=_asked(decoder, name) if schema_of(manifest) else "",
         )
         (out / "README.md").write_text(text, encoding="utf-8", newline="\n")
-        return Told(tuple(notes), (command,))
+        return ExportNotes(tuple(notes), (command,))
 
 
-def _asked(decoder: Decoder, name: str) -> str:
+def _asked(decoder: DecoderBundle, name: str) -> str:
     """How its server is asked: what was set in its window does not count there."""
     talk = json.dumps([*decoder.shown(), {"role": "user", "content": "a text"}], ensure_ascii=False)
     return _ASKED.replace("NAME", name.lower()).replace("MESSAGES", talk)

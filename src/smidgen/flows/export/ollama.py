@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.bundles.open import Bundle
-from smidgen.flows.export.conversation import alone, translated, values
-from smidgen.flows.export.decoder import Decoder
-from smidgen.flows.export.go_template import fill
+from smidgen.flows.export.chat_template import fill_go_template, ollama_values, translate_template, write_single_turn
+from smidgen.flows.export.decoder import DecoderBundle
 from smidgen.flows.export.target import (
     SCHEMA,
     SERVE,
-    Refusal,
-    Told,
+    ExportNotes,
+    ExportRefusal,
     copied,
     engine_of,
     held,
@@ -38,16 +37,16 @@ class Ollama:
     def check(self, bundle: Bundle) -> None:
         """See `Target`. It runs models that write, whose chat template has a like in Go's templates."""
         engine_of(bundle, ("llama",), "ollama")
-        decoder = Decoder.of(bundle)
+        decoder = DecoderBundle.of(bundle)
         template, system, _ = _template(decoder)
         odd = decoder.split_alike()
         if odd is not None:
-            raise Refusal("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
+            raise ExportRefusal("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
         modelfile(decoder, template, system)
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
+    def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """See `Target`."""
-        manifest, decoder = bundle.manifest, Decoder.of(bundle)
+        manifest, decoder = bundle.manifest, DecoderBundle.of(bundle)
         template, system, notes = _template(decoder)
         copied(bundle, decoder.model.name, out / "model.gguf")
         if decoder.adapter is not None:
@@ -64,10 +63,10 @@ class Ollama:
             asked=_ASKED.replace("NAME", name) if schema_of(manifest) else "",
         )
         (out / "README.md").write_text(readme, encoding="utf-8", newline="\n")
-        return Told(tuple(notes), commands)
+        return ExportNotes(tuple(notes), commands)
 
 
-def modelfile(decoder: Decoder, template: str, system: str) -> str:
+def modelfile(decoder: DecoderBundle, template: str, system: str) -> str:
     """The Modelfile. Raises Refusal where a text cannot be written in one."""
     options, facts = decoder.options, decoder.bundle.manifest
     settings: list[tuple[str, Any]] = [("temperature", 0), ("repeat_penalty", 1)]
@@ -89,7 +88,7 @@ def modelfile(decoder: Decoder, template: str, system: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def most_tokens(decoder: Decoder) -> int:
+def most_tokens(decoder: DecoderBundle) -> int:
     """The most tokens that an answer may have: what the task was given, where it was given something; else what the context leaves.
 
     The bundle's own bound is drawn from the longest training answer, to end a text that goes round in circles: smidgen raises it where a
@@ -104,7 +103,7 @@ def most_tokens(decoder: Decoder) -> int:
     return max(int(options.get("max_tokens", 1)), (context - prompt) // 2)
 
 
-def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
+def _template(decoder: DecoderBundle) -> tuple[str, str, list[str]]:
     """The template in Go's language, the words to the system, and what is to be said.
 
     A prompt that is the chat template's becomes a template for conversations; any other (a base that never learnt to chat, a prompt with
@@ -118,21 +117,23 @@ def _template(decoder: Decoder) -> tuple[str, str, list[str]]:
         talk = [*decoder.shown(), {"role": "user", "content": _PROBE}]
         try:
             if render(talk, True) == wanted:
-                found = _begun(decoder, translated(render))
+                found = _begun(decoder, translate_template(render))
                 _prove(decoder, found, talk, wanted)
                 return found, system, [_TALK, *notes]
         except ValueError as error:
             what = f"the model's chat template cannot be written in Go's template language: {error}"
-            raise Refusal(what, value=decoder.model.name, todo=SERVE) from error
+            raise ExportRefusal(what, value=decoder.model.name, todo=SERVE) from error
     try:
-        found = alone(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
+        found = write_single_turn(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
         _prove(decoder, found, [{"role": "user", "content": _PROBE}], wanted)
     except ValueError as error:
-        raise Refusal(f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=SERVE) from error
+        raise ExportRefusal(
+            f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=SERVE
+        ) from error
     return found, "", [_ALONE, *notes]
 
 
-def _begun(decoder: Decoder, template: str) -> str:
+def _begun(decoder: DecoderBundle, template: str) -> str:
     """The template without the first token where llama.cpp puts it there by itself: it would stand twice. Raises ValueError where that
     token opens turns too, and not only the conversation, with and without words to the system."""
     if not decoder.begins:
@@ -142,19 +143,19 @@ def _begun(decoder: Decoder, template: str) -> str:
     return template.replace(decoder.begins, "")
 
 
-def _cut(decoder: Decoder, text: str) -> str:
+def _cut(decoder: DecoderBundle, text: str) -> str:
     return text.removeprefix(decoder.begins)
 
 
-def _prove(decoder: Decoder, template: str, talk: list[Any], wanted: str) -> None:
+def _prove(decoder: DecoderBundle, template: str, talk: list[Any], wanted: str) -> None:
     """The template, filled in, is the prompt that the bundle asks with. Raises ValueError where it is not."""
-    if decoder.begins + fill(template, values(talk)) != wanted:
+    if decoder.begins + fill_go_template(template, ollama_values(talk)) != wanted:
         raise ValueError("filled in, it does not give the prompt that the bundle was measured with")
 
 
 def _fenced(text: str) -> str:
     if _FENCE in text or "\r" in text:
-        raise Refusal(
+        raise ExportRefusal(
             "a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text, todo=SERVE
         )
     return f"{_FENCE}{text}{_FENCE}"

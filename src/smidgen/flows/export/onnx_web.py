@@ -20,10 +20,11 @@ from smidgen.bundles.manifest import Manifest
 from smidgen.bundles.open import Bundle
 from smidgen.core.parts import PLAIN
 from smidgen.engines.onnx_session import open_session
-from smidgen.engines.tokens import load_tokenizer
-from smidgen.flows.export.target import SERVE, Refusal, Told, copied, engine_of, licence_of, measured_line
-from smidgen.stats import dates, filled, numbers
-from smidgen.stats.tag_reader import Reader
+from smidgen.engines.tokenizer import load_tokenizer
+from smidgen.flows.export.target import SERVE, ExportNotes, ExportRefusal, copied, engine_of, licence_of, measured_line
+from smidgen.stats import field_values
+from smidgen.text import dates, numbers
+from smidgen.text.tagging import TaggerReader
 
 SHARED = ("style.css", "show.js", "run.js")
 SCRIPTS = {
@@ -68,16 +69,16 @@ class OnnxWeb:
         engine_of(bundle, ("onnx", "tagger"), "onnx-web", todo)
         if manifest.engine.engine == "onnx":
             if "labels" not in manifest.form:
-                raise Refusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)
+                raise ExportRefusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)
             return
         told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
         kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
         if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
-            raise Refusal("the page's own script runs BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)), todo=SERVE)
+            raise ExportRefusal("the page's own script runs BERT's WordPiece tokenizers alone", value=" ".join(map(str, kinds)), todo=SERVE)
         if "schema" in manifest.form:
             browser_schema(manifest.form["schema"])
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
+    def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """See `Target`. Raises BaseError where the web runtime is not here and cannot be fetched."""
         manifest = bundle.manifest
         kind = kind_of(manifest)
@@ -104,7 +105,7 @@ class OnnxWeb:
             (out / name).write_text(text, encoding="utf-8", newline="\n")
         _lend(runtime, VENDORED[kind], out / "vendor")
         note = "The browser's kernels are others than those it was measured with: scores can differ by a point in a hundred."
-        return Told((note,), ("python3 -m http.server 8000",))
+        return ExportNotes((note,), ("python3 -m http.server 8000",))
 
 
 def kind_of(manifest: Manifest) -> str:
@@ -149,7 +150,7 @@ def browser_pattern(pattern: str) -> str:
             elif following and not following.isalnum():
                 made.append(following)
             else:
-                raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
+                raise ExportRefusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
         elif inside and letter == "]":
             inside = False
             made.append(letter)
@@ -169,7 +170,7 @@ def browser_pattern(pattern: str) -> str:
         elif not inside and letter == "]":
             made.append("\\]")
         elif not inside and letter in "*+?}" and following == "+":
-            raise Refusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
+            raise ExportRefusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
         else:
             made.append(letter)
     return "".join(made)
@@ -233,7 +234,7 @@ def _tagger(bundle: Bundle, length: int, graph: str) -> dict[str, Any]:
 
     form, options = bundle.manifest.form, bundle.manifest.engine.options
     level, shaped = str(options.get("level", "words")), bool(options.get("shaped", False))
-    reader = Reader.of(load_tokenizer(bundle.folder / "tokenizer.json"), length, level, shaped, 0)
+    reader = TaggerReader.of(load_tokenizer(bundle.folder / "tokenizer.json"), length, level, shaped, 0)
     table = load_file(bundle.folder / "chain.safetensors")["transitions"]
     return {
         **(fields_told(form) if "schema" in form else {name: form[name] for name in EXTRACTED}),
@@ -246,7 +247,7 @@ def fields_told(form: dict[str, Any]) -> dict[str, Any]:
     """What `fill.js` needs to know of a form: schema and plan, what was fitted, and the names of numbers and months."""
     plan = {name: form["tagged"][name] for name in ("kinds", "ways", "choices", "threshold")}
     schema = browser_schema(form["schema"])
-    assert {*plan["kinds"]} <= {path for path, _ in filled.paths(schema)}
+    assert {*plan["kinds"]} <= {path for path, _ in field_values.schema_paths(schema)}
     return {
         **{name: form[name] for name in FILLED},
         **{"schema": schema, "plan": plan, "choices": plan["choices"], "numbers": numbers.vocabulary(), "months": dates.months()},

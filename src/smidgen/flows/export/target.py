@@ -20,7 +20,7 @@ SCHEMA = "schema.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExportNotes:
     """What is to be said of an export: `notes`, sentences on what is not as in the bundle; `commands`, what to run next in its folder."""
 
     notes: tuple[str, ...] = ()
@@ -31,12 +31,12 @@ SERVE = "Serve it: smidgen serve."
 """What can be done with any bundle."""
 
 
-class Refusal(InputError):
+class ExportRefusal(InputError):
     """A bundle that a target cannot take. Its `todo` says what else could be built, or `SERVE`.
     `flows.exporting` adds the targets that take the bundle, after asking each."""
 
 
-class Target(Protocol):
+class ExportTarget(Protocol):
     """A way to hand a bundle to another program. Its file's name is the target's name."""
 
     summary: str
@@ -45,7 +45,7 @@ class Target(Protocol):
         """Raise Refusal for a bundle that cannot be handed over so. Whatever passes can be written. Quick: nothing is copied."""
         ...
 
-    def write(self, bundle: Bundle, out: Path) -> Told:
+    def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """Write the files of a bundle that passed `check` into the empty folder `out`."""
         ...
 
@@ -54,7 +54,7 @@ def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str = SE
     """The manifest, where the bundle runs on one of the wanted engines. Raises Refusal where it does not."""
     manifest = bundle.manifest
     if manifest.engine.engine not in wanted:
-        raise Refusal(
+        raise ExportRefusal(
             f"a bundle of the task {manifest.task} that runs on the engine {manifest.engine.engine} cannot be exported to {target}",
             value=str(bundle.folder),
             todo=todo,

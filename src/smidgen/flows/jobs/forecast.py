@@ -1,9 +1,4 @@
-"""What a small model could answer of a job whose answers are labels, before one is trained: a stand-in is, in seconds.
-
-The stand-in is a kernel head on the vectors of the base as it comes, or a linear classifier of words, whichever is less often wrong where
-it is sure. It is asked about texts that it has not learnt from, and what a certificate would make of its answers is drawn again and again.
-Only texts that may be learnt from are looked at: the held-out ones are for the certificate itself, and a look at them is not for nothing.
-"""
+"""What a small model could answer of a job whose answers are labels, before one is trained: a stand-in is trained in seconds."""
 
 from __future__ import annotations
 
@@ -21,18 +16,18 @@ from smidgen.core.errors import MissingExtra
 from smidgen.core.parts import Task, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
-from smidgen.data.frozen_head import chances, fitted
-from smidgen.data.sides import CHOOSING_SHARE
-from smidgen.flows.disagreement import bare
+from smidgen.data.splits import CHOOSING_SHARE
+from smidgen.flows.certify.losses import bare_answer
 from smidgen.flows.embedding import Embed
-from smidgen.flows.learning.captured import LEAST_OF_A_NEW_LABEL, label_of
+from smidgen.flows.learn.traffic_rows import LEAST_OF_A_NEW_LABEL, label_of
 from smidgen.parts import registry
-from smidgen.stats.binomial import least
-from smidgen.stats.certified import Claim
-from smidgen.stats.foreseen import foreseen, growth_needed
+from smidgen.stats.alpha_spending import share
+from smidgen.stats.certificate_forecast import forecast_certificate, growth_needed
+from smidgen.stats.certification import RiskClaim
 from smidgen.stats.intervals import Floats, wilson
-from smidgen.stats.selective import area_under_risk_coverage
-from smidgen.stats.spending import share
+from smidgen.stats.kernel_ridge import class_probabilities, fit_classifier
+from smidgen.stats.risk_bounds import fewest_rows
+from smidgen.stats.risk_coverage_curve import area_under_risk_coverage
 
 ALPHA, DELTA = 0.05, 0.05
 """As `smidgen learn` certifies where nothing else is asked for."""
@@ -52,7 +47,7 @@ _FAR = 3.0
 
 
 @dataclass(frozen=True)
-class Forecast:
+class JobForecast:
     """What is foreseen.
 
     Attributes:
@@ -94,7 +89,7 @@ NOT_FORESEEN = {
 }
 
 
-def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_out: float, embed: Embed | None) -> Forecast:
+def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_out: float, embed: Embed | None) -> JobForecast:
     """Foresee it.
 
     Args:
@@ -104,50 +99,50 @@ def forecast(texts: Sequence[str], answers: Sequence[str], distinct: int, held_o
         embed: makes vectors of texts; None for words.
     """
     if not held_out:
-        return Forecast(None, "the store holds out no texts, so that nothing could be certified")
+        return JobForecast(None, "the store holds out no texts, so that nothing could be certified")
     texts, answers = texts[-MOST_ROWS:], answers[-MOST_ROWS:]
     names, targets = _labels(answers)
     level = share(DELTA, 1)  # a line's first look
     certifying = distinct * held_out * (1 - CHOOSING_SHARE)
-    fewest = round(least(ALPHA, level) / (held_out * (1 - CHOOSING_SHARE)))
+    fewest = round(fewest_rows(ALPHA, level) / (held_out * (1 - CHOOSING_SHARE)))
     if len(names) < 2 or len(texts) < _LEAST_ROWS:
         return _too_few(max(fewest - distinct, _LEAST_ROWS), n=len(texts))
     try:
-        found = _answered(texts, names, targets, embed)
+        found = _stand_in_answers(texts, names, targets, embed)
     except MissingExtra as error:
-        return Forecast(None, f"not predicted. {error.todo}, or fetch the starter base: smidgen pull minilm")
+        return JobForecast(None, f"not predicted. {error.todo}, or fetch the starter base: smidgen pull minilm")
     scores, losses = found.scores, found.losses
     low, high = wilson(int(len(losses) - losses.sum()), len(losses))
     facts: dict[str, Any] = {"agreement": found.agreement, "agreement_low": low, "agreement_high": high, "n": len(losses)}
     facts |= {"stand_in": found.stand_in}
-    claim = Claim(ALPHA, level)
+    claim = RiskClaim(ALPHA, level)
     sizes = (max(_LEAST_TESTS, round(distinct * held_out * CHOOSING_SHARE)), round(certifying))
-    seen = foreseen(scores, losses, *sizes, claim)
+    seen = forecast_certificate(scores, losses, *sizes, claim)
     if seen.likely >= _LIKELY:
-        return Forecast(seen.share, low=seen.low, high=seen.high, likely=seen.likely, **facts)
+        return JobForecast(seen.share, low=seen.low, high=seen.high, likely=seen.likely, **facts)
     growth = growth_needed(scores, losses, *sizes, claim)
     half = _of_half(texts, names, targets, embed if found.stand_in == VECTORS else None)
     facts |= {"half": half, "likely": seen.likely}
     if half is not None and found.agreement - half > _STILL_LEARNING and (growth is None or growth > _FAR):
         why = f"too early to say: it agrees more the more texts it learns from ({half:.1%} where that is half of them)"
-        return Forecast(None, why, **facts)
+        return JobForecast(None, why, **facts)
     if growth is None:
         why = f"none, as far as the stand-in shows: even where it is surest, over {ALPHA:.0%} of its answers differ"
-        return Forecast(0.0, why, low=seen.low, high=seen.high, **facts)
+        return JobForecast(0.0, why, low=seen.low, high=seen.high, **facts)
     return _too_few(max(fewest - distinct, (growth - 1) * distinct), **facts)
 
 
-def _too_few(more: float, **facts: Any) -> Forecast:
+def _too_few(more: float, **facts: Any) -> JobForecast:
     """About so many more are needed, to two digits."""
     digits = 10 ** max(0, len(str(round(more))) - 2)
     about = max(1, round(more / digits)) * digits
-    return Forecast(None, f"too few: about {about:,} more distinct texts are needed", more=about, **facts)
+    return JobForecast(None, f"too few: about {about:,} more distinct texts are needed", more=about, **facts)
 
 
 def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
     """The labels that a line would learn, and of each answer which it is; None for another one, with which no small model agrees."""
     task: Task = registry.find("tasks", "classify")
-    said = [label_of(bare(task, answer)) for answer in answers]
+    said = [label_of(bare_answer(task, answer)) for answer in answers]
     counts = Counter(name.casefold() for name in said if name is not None)
     names = sorted(name for name, count in counts.items() if count >= LEAST_OF_A_NEW_LABEL)
     number = {name: place for place, name in enumerate(names)}
@@ -155,7 +150,7 @@ def _labels(answers: Sequence[str]) -> tuple[list[str], list[int | None]]:
 
 
 @dataclass(frozen=True)
-class _Answered:
+class _StandInAnswers:
     """Answers of a stand-in to texts that it has not learnt from: of each the score, and the loss, (n,); and who it was."""
 
     scores: Floats
@@ -168,11 +163,11 @@ class _Answered:
         return 1.0 - float(self.losses.mean())
 
 
-def _answered(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> _Answered:
+def _stand_in_answers(texts: Sequence[str], names: Sequence[str], targets: Sequence[int | None], embed: Embed | None) -> _StandInAnswers:
     """What the better of the stand-ins says: that with the smaller area under its risk over coverage, for a certificate lets it answer
     where it is sure. Raises MissingExtra where there is no encoder, and scikit-learn is not installed."""
     wanted = np.array([-1 if target is None else target for target in targets])
-    found: list[_Answered] = []
+    found: list[_StandInAnswers] = []
     if embed is not None:
         newest = slice(-_MOST_VECTORS, None)
         found.append(_judged(_by_vectors(embed(texts[newest]), wanted[newest], len(names)), wanted[newest], VECTORS))
@@ -185,8 +180,8 @@ def _answered(texts: Sequence[str], names: Sequence[str], targets: Sequence[int 
     return min(found, key=lambda one: area_under_risk_coverage(one.scores, 1.0 - one.losses))
 
 
-def _judged(table: Floats, wanted: NDArray[np.int64], stand_in: str) -> _Answered:
-    return _Answered(table.max(axis=1), (table.argmax(axis=1) != wanted).astype(np.float64), stand_in)
+def _judged(table: Floats, wanted: NDArray[np.int64], stand_in: str) -> _StandInAnswers:
+    return _StandInAnswers(table.max(axis=1), (table.argmax(axis=1) != wanted).astype(np.float64), stand_in)
 
 
 def _asked_of(n: int) -> list[NDArray[np.int64]]:
@@ -211,7 +206,7 @@ def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int |
     if embed is not None:
         vectors = embed([texts[place] for place in [*taught, *asked]])
         numbers = np.array([targets[place] for place in taught], dtype=np.int64)
-        said: NDArray[Any] = fitted(vectors[: len(taught)], numbers, len(names)).scores(vectors[len(taught) :])
+        said: NDArray[Any] = fit_classifier(vectors[: len(taught)], numbers, len(names)).scores(vectors[len(taught) :])
     else:
         said = _of_words([texts[place] for place in taught], own, [texts[place] for place in asked], names)
     return float((said.argmax(axis=1) == wanted).mean())
@@ -219,12 +214,12 @@ def _of_half(texts: Sequence[str], names: Sequence[str], targets: Sequence[int |
 
 def _by_vectors(vectors: NDArray[np.float32], wanted: NDArray[np.int64], classes: int) -> Floats:
     known = wanted >= 0
-    head = fitted(vectors[known], wanted[known], classes)
+    head = fit_classifier(vectors[known], wanted[known], classes)
     table = np.zeros((len(wanted), classes), np.float32)
     table[known] = head.left_out
     if not known.all():
         table[~known] = head.scores(vectors[~known])
-    return chances(table)
+    return class_probabilities(table)
 
 
 def _by_words(texts: Sequence[str], wanted: NDArray[np.int64], names: Sequence[str], asked: Sequence[NDArray[np.int64]]) -> Floats:

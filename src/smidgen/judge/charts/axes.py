@@ -1,10 +1,11 @@
-"""What every chart shares: SVG elements, scales, ticks and the frame with its axes."""
+"""What every chart shares: SVG elements, scales, ticks, the frame with its axes, and a chart as a file of its own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 
 from markupsafe import Markup, escape
 
@@ -74,7 +75,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class PlotFrame:
     """A plot's rectangle inside its picture, with its two scales. Lengths are in the picture's own units, one CSS pixel at full size."""
 
     x: Scale
@@ -141,3 +142,15 @@ def rounded_down(value: float, step: float) -> float:
 def rounded_up(value: float, step: float) -> float:
     """The multiple of `step` at or above a value."""
     return round(math.ceil(value / step - 1e-9) * step, 10)
+
+
+# A chart as a file of its own, with the report's colours.
+
+
+def standalone(chart: Markup) -> str:
+    """The chart with all that the report's style sheet says of charts in it, light and dark."""
+    sheet = resources.files("smidgen.judge").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    colours = sheet[: sheet.index("* {")]
+    rules = [line for line in sheet.splitlines() if line.startswith(".chart")]
+    opening, close, rest = chart.partition(">")
+    return str(opening + close + tag("style", Markup("\n".join([colours, *rules]))) + rest) + "\n"

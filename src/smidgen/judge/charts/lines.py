@@ -1,11 +1,13 @@
-"""Curves: reliability, risk against coverage, accuracy against training rows."""
+"""Curves: reliability, risk against coverage, accuracy against training rows, and the share answered locally over requests."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
-from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_down, rounded_up, tag
-from smidgen.judge.sections import Calibration, CoveragePoint, LearningCurve, RiskCoverage
+from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_down, rounded_up, tag
+from smidgen.judge.sections import CalibrationFacts, CoveragePoint, LearningCurve, RiskCoverage
 
 WIDEST = 1.1
 """A chart grows by so much at the most: with it grow its letters, and all charts of a page are to have letters of one size."""
@@ -13,7 +15,7 @@ _NAME_WIDTH = 26.0
 _LEAST_ANSWERED = 20  # of fewer answers no share worth drawing can be made
 
 
-def reliability(calibration: Calibration, grade: str | None = None) -> Markup | None:
+def reliability(calibration: CalibrationFacts, grade: str | None = None) -> Markup | None:
     """Share right against score, one dot per bin with its interval; on the diagonal the scores mean what they say. Of a graded task, whose
     `grade` is named, it is the mean grade against the score."""
     bins = calibration.bins
@@ -22,7 +24,7 @@ def reliability(calibration: Calibration, grade: str | None = None) -> Markup | 
     least = min(min(entry.confidence for entry in bins), min(entry.accuracy for entry in bins))
     low = max(0.0, min(0.8, rounded_down(least - 0.02, 0.1)))
     high = 1.0 if grade is None else min(1.0, rounded_up(max(max(entry.confidence, entry.high) for entry in bins) + 0.02, 0.1))
-    frame = Frame(Scale(low, high), Scale(low, high))
+    frame = PlotFrame(Scale(low, high), Scale(low, high))
     words, named = (_percent, _percent1) if grade is None else (_grade, _grade)
     axes = ("Score of the answer", "Share that was right") if grade is None else ("Score of the text", grade)
     drawn = [frame.axes(*axes, words, words), frame.line([(low, low), (high, high)], "ideal")]
@@ -61,7 +63,7 @@ def risk_coverage(curve: RiskCoverage, rows: int) -> Markup | None:
         return None
     peak = max(point.risk for point in usable)
     top = max(0.02, rounded_up(peak * 1.3, 0.01 if peak < 0.08 else 0.05))
-    frame = Frame(Scale(0.0, 1.0), Scale(0.0, min(1.0, top)))
+    frame = PlotFrame(Scale(0.0, 1.0), Scale(0.0, min(1.0, top)))
     low = [(point.coverage, point.risk_low) for point in usable]
     high = [(point.coverage, min(point.risk_high, frame.y.high)) for point in usable]
     drawn = [
@@ -101,7 +103,7 @@ def grade_coverage(curve: RiskCoverage, rows: int, grade: str) -> Markup | None:
     if len(usable) < 2:
         return None
     lows, highs = [1 - point.risk_high for point in usable], [1 - point.risk_low for point in usable]
-    frame = Frame(Scale(0.0, 1.0), Scale(max(0.0, rounded_down(min(lows) - 0.02, 0.1)), min(1.0, rounded_up(max(highs) + 0.02, 0.1))))
+    frame = PlotFrame(Scale(0.0, 1.0), Scale(max(0.0, rounded_down(min(lows) - 0.02, 0.1)), min(1.0, rounded_up(max(highs) + 0.02, 0.1))))
     last = usable[-1]
     everything = 1 - last.risk
     at = [point.coverage for point in usable]
@@ -127,7 +129,7 @@ def grade_coverage(curve: RiskCoverage, rows: int, grade: str) -> Markup | None:
     )
 
 
-def _mark(frame: Frame, point: CoveragePoint, wanted: float, named: bool) -> Markup:
+def _mark(frame: PlotFrame, point: CoveragePoint, wanted: float, named: bool) -> Markup:
     x, y = frame.across(point.coverage), frame.up(point.risk)
     words = f"Answering only what scores {point.threshold:.2f} or more: {_percent1(point.coverage)} of texts, {_percent1(point.risk)} wrong"
     return tag(
@@ -149,7 +151,7 @@ def learning(curve: LearningCurve) -> Markup | None:
     low = max(0.0, rounded_down(min(values) - 0.01, 0.05))
     high = min(1.0, rounded_up(max(values) + 0.03, 0.05))
     last = max([points[-1].n, *(point.n for point in curve.band)])
-    frame = Frame(Scale(points[0].n * 0.92, last * 1.06, log=True), Scale(low, high), right=24.0)
+    frame = PlotFrame(Scale(points[0].n * 0.92, last * 1.06, log=True), Scale(low, high), right=24.0)
     drawn = [frame.axes("Training rows", "Accuracy on the test rows", _rows, _percent)]
     now = points[-1].n
     if curve.band:
@@ -205,3 +207,49 @@ def _grade(value: float) -> str:
 
 def _rows(value: float) -> str:
     return f"{value:,.0f}"
+
+
+# The share of requests answered locally: one dot for every hundred, and a line where a new version took over.
+
+_HEAD = 64.0
+_EDGE = 20.0
+
+
+def local_share(points: Sequence[tuple[int, float]], turns: Sequence[tuple[int, str]], heading: str, below: str) -> Markup | None:
+    """The chart, with its heading and a line of small print; None where there is no point. It stands by itself: see `standalone`.
+
+    Args:
+        points: (requests by then, share of the requests since the point before that were answered here, 0..1), in their order.
+        turns: (requests by then, what took over), in their order.
+    """
+    if not points:
+        return None
+    frame = PlotFrame(Scale(0.0, float(points[-1][0])), Scale(0.0, 1.0), width=640.0)
+    floor = frame.height - frame.bottom
+    drawn = [frame.axes("Requests", "Share answered here", lambda value: f"{value:,.0f}", lambda value: f"{100 * value:.0f} %")]
+    for at, name in turns:
+        x = frame.across(float(at))
+        drawn.append(
+            tag(
+                "g",
+                tag("title", f"after {at:,} requests: {name}"),
+                tag("line", x1=x, x2=x, y1=frame.top, y2=floor, class_="drop"),
+                tag("text", name, x=x - 5, y=frame.top + 10, class_="note", text_anchor="end"),
+            )
+        )
+    drawn.append(frame.line([(float(at), share) for at, share in points], "curve"))
+    for at, share in points:
+        words = f"up to {at:,} requests: {100 * share:.0f} % answered here"
+        drawn.append(tag("g", tag("title", words), tag("circle", cx=frame.across(float(at)), cy=frame.up(share), r=4.0, class_="dot")))
+    return picture(
+        "shares",
+        frame.width + 2 * _EDGE,
+        frame.height + _HEAD + _EDGE,
+        heading,
+        "; ".join(f"{at:,} requests: {100 * share:.0f} %" for at, share in points),
+        tag("rect", width="100%", height="100%", class_="ground"),
+        tag("text", heading, x=_EDGE, y=28.0, class_="heading"),
+        tag("text", below, x=_EDGE, y=48.0),
+        tag("g", *drawn, transform=f"translate({_EDGE:g} {_HEAD:g})"),
+        widest=frame.width + 2 * _EDGE,
+    )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from smidgen.judge.break_even import BreakEven, Outcome
-from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_up, tag
-from smidgen.judge.phrases import dollars
+from smidgen.core.quantities import dollars
+from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_up, tag
+from smidgen.usage.break_even import BreakEven, PaybackOutcome
 
 _HEAD = 88.0  # room for the heading, above the plot
 _EDGE = 20.0
@@ -27,7 +27,7 @@ class _Way:
     name: str
     look: str
     spent: Sequence[float]
-    outcome: Outcome | None = None
+    outcome: PaybackOutcome | None = None
 
 
 def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
@@ -41,7 +41,9 @@ def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
     most = max(way.spent[-1] for way in ways) or 1.0
     step = 10.0 ** (len(f"{most:.0f}") - 1) / 2
     right = 26 + _LETTER * max(len(way.name) for way in ways)
-    frame = Frame(Scale(0.0, float(last)), Scale(0.0, rounded_up(most * 1.02, step)), width=620 + right, height=380, left=62.0, right=right)
+    frame = PlotFrame(
+        Scale(0.0, float(last)), Scale(0.0, rounded_up(most * 1.02, step)), width=620 + right, height=380, left=62.0, right=right
+    )
     ticks = [float(month) for month in _ticks(last)]
     drawn = [frame.axes("Month", "US dollars spent so far, building included", _whole, _money, x_ticks=ticks)]
     drawn += [_curve(frame, way, last) for way in ways]
@@ -62,12 +64,12 @@ def draw(found: BreakEven, model: str, heading: str, below: str) -> Markup:
     )
 
 
-def _curve(frame: Frame, way: _Way, last: int) -> Markup:
+def _curve(frame: PlotFrame, way: _Way, last: int) -> Markup:
     line = frame.line(list(enumerate(way.spent)), f"curve {way.look}")
     return tag("g", tag("title", f"{way.name}: {dollars(way.spent[-1])} after {last} months"), line)
 
 
-def _names(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
+def _names(frame: PlotFrame, ways: Sequence[_Way], last: int) -> list[Markup]:
     """Each line's name and sum at its end, pushed apart where the ends are near one another."""
     ends = sorted(ways, key=lambda way: frame.up(way.spent[-1]))
     floor = frame.height - frame.bottom
@@ -85,7 +87,7 @@ def _names(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
     return drawn
 
 
-def _paybacks(frame: Frame, ways: Sequence[_Way], last: int) -> list[Markup]:
+def _paybacks(frame: PlotFrame, ways: Sequence[_Way], last: int) -> list[Markup]:
     """Where the ways that pay back within the months do: a dot, and a line down to the month, each month in a row of its own where there is
     room for it below the lines. Where there is none, the sentence above says it alone."""
     floor = frame.height - frame.bottom

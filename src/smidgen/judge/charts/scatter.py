@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 from markupsafe import Markup
 
-from smidgen.judge.charts.axes import Frame, Scale, picture, rounded_down, rounded_up, tag
-from smidgen.judge.sections import Alternative, Measured
+from smidgen.judge.charts.axes import PlotFrame, Scale, picture, rounded_down, rounded_up, tag
+from smidgen.judge.sections import BuildAlternative, Measured
 
 _LETTER = 7.6  # mean width of a letter of a name, on the wide side
 Box: TypeAlias = tuple[float, float, float, float]
 
 
-def draw(alternatives: Sequence[Alternative], measure: str = "Accuracy", graded: bool = False) -> Markup | None:
+def draw(alternatives: Sequence[BuildAlternative], measure: str = "Accuracy", graded: bool = False) -> Markup | None:
     """The scatter; None with fewer than two that were measured. What `measure` names is a share, or with `graded` a grade."""
     value = _grade if graded else _percent
     usable = [(entry, entry.accuracy, entry.latency_ms_p50) for entry in alternatives]
@@ -24,7 +24,7 @@ def draw(alternatives: Sequence[Alternative], measure: str = "Accuracy", graded:
     lows, highs = [accuracy.low for _, accuracy, _ in shown], [accuracy.high for _, accuracy, _ in shown]
     step = 0.01 if max(highs) - min(lows) < 0.06 else 0.05
     latencies = [latency for _, _, latency in shown]
-    frame = Frame(
+    frame = PlotFrame(
         Scale(min(latencies) / 1.7, max(latencies) * 1.7, log=True),
         Scale(max(0.0, rounded_down(min(lows), step)), min(1.0, rounded_up(max(highs), step))),
         width=1024.0,
@@ -51,15 +51,17 @@ def draw(alternatives: Sequence[Alternative], measure: str = "Accuracy", graded:
     )
 
 
-def _radius(entry: Alternative, biggest: float) -> float:
+def _radius(entry: BuildAlternative, biggest: float) -> float:
     return 6 + 16 * float(((entry.size_mb or 0.0) / biggest) ** 0.5)
 
 
-def _kind(entry: Alternative) -> str:
+def _kind(entry: BuildAlternative) -> str:
     return "chosen" if entry.chosen else "baseline" if entry.baseline else "other"
 
 
-def _bubble(frame: Frame, entry: Alternative, accuracy: Measured, latency: float, biggest: float, value: Callable[[float], str]) -> Markup:
+def _bubble(
+    frame: PlotFrame, entry: BuildAlternative, accuracy: Measured, latency: float, biggest: float, value: Callable[[float], str]
+) -> Markup:
     x = frame.across(latency)
     size = f", {entry.size_mb:.3g} MB" if entry.size_mb is not None else ""
     spread = f"{value(accuracy.low)} to {value(accuracy.high)}"
@@ -71,7 +73,7 @@ def _bubble(frame: Frame, entry: Alternative, accuracy: Measured, latency: float
     )
 
 
-def _name(frame: Frame, entry: Alternative, x: float, y: float, r: float, taken: list[Box]) -> Markup:
+def _name(frame: PlotFrame, entry: BuildAlternative, x: float, y: float, r: float, taken: list[Box]) -> Markup:
     """The name beside its disc, at the first place of eight where it meets no disc and no other name; to the right where none is free."""
     width = len(entry.name) * _LETTER
     places = [(x + r + 8, y + 5, "start"), (x - r - 8, y + 5, "end")]

@@ -14,8 +14,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from smidgen.core.errors import InputError, MissingExtra
 from smidgen.store.home import home
-from smidgen.store.journal import into_wal, make_private, writing
-from smidgen.store.traffic.shapes import TrafficError
+from smidgen.store.sqlite_wal import into_wal, make_private, writing
+from smidgen.store.traffic.records import TrafficError
 
 FILE = "traffic.db"
 URL_ENV = "SMIDGEN_TRAFFIC_URL"

@@ -17,31 +17,29 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import InputError
-from smidgen.core.frames import UNFRAMED, Frame
-from smidgen.store.traffic import given, kinds, learning, pair_counts
+from smidgen.core.prompt_frame import UNFRAMED, PromptFrame
+from smidgen.store.traffic import pairs, queries, sampling
 from smidgen.store.traffic.database import Database, url_of
-from smidgen.store.traffic.given import Given, Place
-from smidgen.store.traffic.kinds import Tally, Template, join_kinds
-from smidgen.store.traffic.shapes import (
+from smidgen.store.traffic.queries import KindTotals, PromptKind, StoredText, join_kinds, select_stretch
+from smidgen.store.traffic.records import (
     LOST,
     MOST_COMMENT,
     MOST_NAME,
     MOST_TEXT,
     STORED,
-    Audited,
-    Counts,
-    Deleted,
+    AuditAnswer,
+    DeletedTraffic,
     Exchange,
     Feedback,
-    Late,
-    Pair,
-    Seen,
+    LateLabel,
+    StoredShare,
+    TrafficCounts,
     TrafficError,
-    moment,
-    stamp,
+    TrafficPair,
+    from_timestamp,
+    to_timestamp,
 )
-from smidgen.store.traffic.sides import Sides
-from smidgen.store.traffic.stretches import Heard, stretch
+from smidgen.store.traffic.sampling import KeyedHash, LocalAnswer, Place
 from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
@@ -52,7 +50,7 @@ _AT_ONCE = 500
 _Text = TypeVar("_Text", str, str | None)
 
 
-def opened(url: str | None = None, held_out: float | None = None, make: bool = True) -> Traffic:
+def opened(url: str | None = None, held_out: float | None = None, make: bool = True) -> TrafficStore:
     """The store of `url`, else of the environment's `SMIDGEN_TRAFFIC_URL`, else `traffic.db` in smidgen's home; made where there is none.
 
     Args:
@@ -71,19 +69,19 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
     if not make and database.file is not None and not database.file.exists():
         todo = "Start a server with --capture answers, or name the store that you mean in SMIDGEN_TRAFFIC_URL."
         raise TrafficError("there is no store of traffic: nothing was captured", value=database.shown, todo=todo)
-    return Traffic(database, held_out)
+    return TrafficStore(database, held_out)
 
 
-class Traffic:
+class TrafficStore:
     """See above."""
 
     def __init__(self, database: Database, held_out: float | None = None) -> None:
         self._database, self._wanted = database, held_out
         self._lock = threading.Lock()
-        self._sides = Sides("", 0.0)
+        self._sides = KeyedHash("", 0.0)
         self._opened()
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> TrafficStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -134,7 +132,7 @@ class Traffic:
         self._still_there()
         return True
 
-    def audited(self, found: Audited) -> bool:
+    def audited(self, found: AuditAnswer) -> bool:
         """Keep what the large model answered in an audit with its request, to learn from; False, and nothing kept, where that is not
         stored, was not answered here, or is held out: audits are drawn with a share of their own, and must neither choose nor certify."""
         one = REQUESTS.c
@@ -149,9 +147,9 @@ class Traffic:
             found = connection.execute(sql.select(LABELS.c.key_hash, LABELS.c.label).order_by(LABELS.c.time))
             return [(row.key_hash, row.label) for row in found]
 
-    def know(self, labels: Sequence[tuple[str, str]], late: Sequence[Late], now: datetime | None = None) -> int:
+    def know(self, labels: Sequence[tuple[str, str]], late: Sequence[LateLabel], now: datetime | None = None) -> int:
         """Keep new labels, and put right what was stored masked before they were known; of how many requests."""
-        time, done = stamp(now or datetime.now(UTC)), 0
+        time, done = to_timestamp(now or datetime.now(UTC)), 0
         rows = [{"key_hash": key[:MOST_NAME], "label": _text(label)[:MOST_NAME], "time": time} for key, label in labels]
         if not rows and not late:
             return 0
@@ -175,7 +173,7 @@ class Traffic:
             connection.execute(added.on_conflict_do_update(index_elements=["day", "outcome"], set_=together), rows)
         self._still_there()
 
-    def seen(self, since: datetime | None = None) -> Seen:
+    def seen(self, since: datetime | None = None) -> StoredShare:
         """How much of the traffic was stored, from the day of `since` on. Of days before a smidgen that counts nothing is known."""
         one = OUTCOMES.c
         wanted = () if since is None else (one.day >= since.astimezone(UTC).date().isoformat(),)
@@ -184,7 +182,7 @@ class Traffic:
             found = connection.execute(sql.select(one.outcome, total, sql.func.min(one.day)).where(*wanted).group_by(one.outcome)).all()
         counts = {outcome: int(number) for outcome, number, _ in found}
         first = min((date.fromisoformat(day) for _, _, day in found), default=None)
-        return Seen(counts.get(STORED, 0), {name: counts[name] for name in LOST if counts.get(name)}, first)
+        return StoredShare(counts.get(STORED, 0), {name: counts[name] for name in LOST if counts.get(name)}, first)
 
     def pairs(
         self,
@@ -193,7 +191,7 @@ class Traffic:
         since: datetime | None = None,
         until: datetime | None = None,
         template: str | None = None,
-    ) -> Iterator[Pair]:
+    ) -> Iterator[TrafficPair]:
         """Texts with answers, the oldest first. All are of requests that a small model can answer alone, and no text was cut.
 
         To learn from: the reference is the newest correction by a person where there is one, else the upstream's whole answer, be it to the
@@ -209,27 +207,32 @@ class Traffic:
             until: only those that came before.
             template: only those of this group; see `Counts.groups`.
         """
-        first, last = (stamp(time) if time is not None else None for time in (since, until))
+        first, last = (to_timestamp(time) if time is not None else None for time in (since, until))
         after: tuple[float, str] | None = None
         while True:
-            statement = learning.page(asked, held_out, first, last, template, after)
+            statement = pairs.select_page(asked, held_out, first, last, template, after)
             with self._reading() as connection:
                 rows = connection.execute(statement).all()
-                said = learning.judged(connection, [row.id for row in rows])
+                said = pairs.feedback_by_request(connection, [row.id for row in rows])
             if not rows:
                 return
             after = (rows[-1].time, rows[-1].id)
             for row in rows:
-                pair = learning.pair(row, said.get(row.id))
+                pair = pairs.make_pair(row, said.get(row.id))
                 if pair is not None:
                     yield pair
 
     def pair_count(
-        self, asked: str | None, since: datetime | None, until: datetime | None, template: str | None = None, frames: Sequence[Frame] = ()
+        self,
+        asked: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        template: str | None = None,
+        frames: Sequence[PromptFrame] = (),
     ) -> int:
         """How many pairs of both sides there are, of texts that stand in one of the frames where any are given."""
-        first, last = (stamp(time) if time is not None else None for time in (since, until))
-        return pair_counts.count(self._reading, asked, first, last, template, frames)
+        first, last = (to_timestamp(time) if time is not None else None for time in (since, until))
+        return pairs.count_pairs(self._reading, asked, first, last, template, frames)
 
     def stretch(
         self,
@@ -239,15 +242,15 @@ class Traffic:
         since: datetime | None = None,
         until: datetime | None = None,
         newest: bool = True,
-        kinds: Mapping[str, Sequence[Frame]] | None = None,
-    ) -> list[Heard]:
+        kinds: Mapping[str, Sequence[PromptFrame]] | None = None,
+    ) -> list[StoredText]:
         """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `stretches.stretch`."""
-        return stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
+        return select_stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
 
-    def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[Given]:
+    def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[LocalAnswer]:
         """The answers given here under a certificate that people are to audit, the oldest first; see `given.walk`."""
         self._opened()
-        return given.walk(self._reading, self._sides, certificate, share, after, stamp(until))
+        return sampling.drawn_answers(self._reading, self._sides, certificate, share, after, to_timestamp(until))
 
     def find(self, id: str) -> Mapping[str, Any] | None:
         """What is stored of one request, by the names of its columns; None where there is none."""
@@ -255,7 +258,7 @@ class Traffic:
             row = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.id == id)).mappings().one_or_none()
         return dict(row) if row is not None else None
 
-    def counts(self) -> Counts:
+    def counts(self) -> TrafficCounts:
         """How much there is."""
         one, by = REQUESTS.c, REQUESTS.c.answered_by
         totals = sql.select(
@@ -271,8 +274,8 @@ class Traffic:
         with self._reading() as connection:
             total, said = connection.execute(totals).mappings().one(), connection.execute(opinions).mappings().one()
             asked, groups = _frequent(connection, one.asked), _frequent(connection, one.kind_hash)
-        first, last = (moment(time) if time is not None else None for time in (total["first"], total["last"]))
-        return Counts(
+        first, last = (from_timestamp(time) if time is not None else None for time in (total["first"], total["last"]))
+        return TrafficCounts(
             requests=total["requests"],
             local=total["local"],
             upstream=total["upstream"],
@@ -289,32 +292,32 @@ class Traffic:
             groups=groups,
         )
 
-    def templates(self, most: int) -> list[Template]:
+    def templates(self, most: int) -> list[PromptKind]:
         """The most frequent templates of requests that a small model can do alone."""
         with self._reading() as connection:
-            return kinds.templates(connection, most)
+            return queries.frequent_kinds(connection, most)
 
     def unsuited(self, most: int) -> dict[str, int]:
         """How many requests no small model can do, by why not."""
         with self._reading() as connection:
-            return kinds.unsuited(connection, most)
+            return queries.count_unsuited(connection, most)
 
-    def tally(self, template: str, frame: Frame = UNFRAMED, without: Sequence[Frame] = ()) -> Tally:
+    def tally(self, template: str, frame: PromptFrame = UNFRAMED, without: Sequence[PromptFrame] = ()) -> KindTotals:
         """What there is of a kind: of a template, with texts in a frame and in none of the others."""
         with self._reading() as connection:
-            return kinds.tally(connection, template, frame, without)
+            return queries.kind_totals(connection, template, frame, without)
 
     def newest(self, template: str, most: int) -> datetime | None:
         """Since when there are at most so many requests of a template; None where that is all of them."""
         with self._reading() as connection:
-            time = kinds.newest(connection, template, most)
-        return moment(math.nextafter(time, math.inf)) if time is not None else None
+            time = queries.newest_since(connection, template, most)
+        return from_timestamp(math.nextafter(time, math.inf)) if time is not None else None
 
     def template(self, said: str) -> str:
         """The hash of a template, or of a kind, as it is stored with its requests."""
         return self._sides.hashed("template", said)
 
-    def delete_user(self, user: str) -> Deleted:
+    def delete_user(self, user: str) -> DeletedTraffic:
         """Delete all requests and all feedback of a user, by any id that clients gave. Blanks around an id count nowhere."""
         self._opened()
         names = {self._user(user), self._sides.hashed("user", user)}  # as an older smidgen stored it, too
@@ -323,20 +326,20 @@ class Traffic:
         further = sql.select(ALIASES.c.request_id).where(ALIASES.c.user_hash.in_(names))
         return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
-    def delete_older(self, days: float, now: datetime | None = None, *, kept_days: float | None = None) -> Deleted:
+    def delete_older(self, days: float, now: datetime | None = None, *, kept_days: float | None = None) -> DeletedTraffic:
         """Delete all requests that came so many days ago or earlier, with what was said of them. Those in the reservoir of a line go after
         `kept_days`, where that is longer. Raises InputError for days under 0 or over 36,500."""
         for count in (days, *(() if kept_days is None else (kept_days,))):
             if not 0 <= count <= MOST_DAYS:
                 raise InputError("so many days cannot be", value=count, todo=f"Give a number from 0 to {MOST_DAYS}.")
         now = now or datetime.now(UTC)
-        old = REQUESTS.c.time <= stamp(now - timedelta(days=days))
+        old = REQUESTS.c.time <= to_timestamp(now - timedelta(days=days))
         if kept_days is not None and kept_days > days:
             kept = sql.select(KEPT.c.request_id).where(KEPT.c.request_id == REQUESTS.c.id).exists()
-            old = sql.and_(old, sql.or_(REQUESTS.c.time <= stamp(now - timedelta(days=kept_days)), sql.not_(kept)))
+            old = sql.and_(old, sql.or_(REQUESTS.c.time <= to_timestamp(now - timedelta(days=kept_days)), sql.not_(kept)))
         with self._writing() as connection:
             connection.execute(sql.delete(OUTCOMES).where(OUTCOMES.c.day < (now - timedelta(days=days)).date().isoformat()))
-            connection.execute(sql.delete(LABELS).where(LABELS.c.time <= stamp(now - timedelta(days=days))))
+            connection.execute(sql.delete(LABELS).where(LABELS.c.time <= to_timestamp(now - timedelta(days=days))))
         return self._delete(old)
 
     def keep(self, line: str, ids: Iterable[str], *, add: bool = False) -> int:
@@ -359,16 +362,16 @@ class Traffic:
             count = sql.select(sql.func.count()).select_from(KEPT).where(KEPT.c.line == line)
             return int(connection.scalar(count) or 0)
 
-    def delete_asked(self, asked: str) -> Deleted:
+    def delete_asked(self, asked: str) -> DeletedTraffic:
         """Delete all requests that named this bundle or model, with what was said of them."""
         return self._delete(REQUESTS.c.asked == asked)
 
-    def _delete(self, requests: sql.ColumnElement[bool], feedback: sql.ColumnElement[bool] | None = None) -> Deleted:
+    def _delete(self, requests: sql.ColumnElement[bool], feedback: sql.ColumnElement[bool] | None = None) -> DeletedTraffic:
         own = FEEDBACK.c.request_id.in_(sql.select(REQUESTS.c.id).where(requests))
         with self._writing() as connection:
             said = connection.execute(sql.delete(FEEDBACK).where(own if feedback is None else sql.or_(own, feedback))).rowcount
             gone = connection.execute(sql.delete(REQUESTS).where(requests)).rowcount
-        return Deleted(gone, said, self._database.scrub())
+        return DeletedTraffic(gone, said, self._database.scrub())
 
     def _row(self, one: Exchange) -> dict[str, Any]:
         """A request as it is stored: texts bounded, names hashed, and on its side."""
@@ -377,7 +380,7 @@ class Traffic:
         return {
             **{name: getattr(one, name) for name in _AS_IT_IS},
             **{name: _text(getattr(one, name))[:MOST_NAME] for name in _NAMES},
-            "time": stamp(one.time),
+            "time": to_timestamp(one.time),
             "input": cut[0],
             "answer": cut[1],
             "local_output": cut[2],
@@ -405,7 +408,7 @@ class Traffic:
         comment = _text(said.comment)
         return {
             "request_id": said.request_id,
-            "time": stamp(said.time),
+            "time": to_timestamp(said.time),
             "verdict": said.verdict,
             "corrected": None if corrected is None else corrected[:MOST_TEXT],
             "comment": None if comment is None else comment[:MOST_COMMENT],
@@ -440,7 +443,7 @@ class Traffic:
                 if meta is None:
                     with self._database.writing() as connection:
                         meta = prepare(connection, HELD_OUT if self._wanted is None else self._wanted)
-                self._sides = Sides(meta["key"], float(meta["held_out"]))
+                self._sides = KeyedHash(meta["key"], float(meta["held_out"]))
                 if self._wanted is not None and self._sides.share != self._wanted:
                     raise InputError(
                         "the store of traffic holds out another share, and a text that was held out once must stay so",
@@ -464,7 +467,7 @@ def _text(text: _Text) -> _Text:
     return text if text is None else text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
-def _put_right(late: Late) -> sql.Update:
+def _put_right(late: LateLabel) -> sql.Update:
     """The statement that stores what was said as it was said. A held-out request keeps no audit's answer; see `Traffic.audited`."""
     one, said = REQUESTS.c, _text(late.said)[:MOST_TEXT]
     if late.what == "answer":
@@ -472,7 +475,7 @@ def _put_right(late: Late) -> sql.Update:
     if late.what == "audit":
         mine = sql.and_(one.id == late.id, one.answered_by == "local", sql.not_(one.held_out))
         return sql.update(REQUESTS).where(mine).values(audit_answer=said, audit_model=_text(late.model)[:MOST_NAME])
-    about, time = FEEDBACK.c, stamp(late.time or datetime.now(UTC))
+    about, time = FEEDBACK.c, to_timestamp(late.time or datetime.now(UTC))
     same = sql.and_(about.request_id == late.id, about.time == time, about.corrected == late.stored)
     return sql.update(FEEDBACK).where(same).values(corrected=said, altered=False)
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from smidgen.store.traffic.shapes import TrafficError
+from smidgen.store.traffic.records import TrafficError
 
 METADATA = MetaData()
 

@@ -1,4 +1,4 @@
-// Dates as people write them, read into ISO form: the same reading as smidgen's `stats/dates.py`.
+// Dates as people write them, read into ISO form: the same reading as smidgen's `text/dates.py`.
 
 import { ascii, folded } from "./numbers.js";
 

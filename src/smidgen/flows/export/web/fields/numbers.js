@@ -1,4 +1,4 @@
-// Numbers as people write them, in digits and in English words: the same reading as smidgen's `stats/numbers.py`.
+// Numbers as people write them, in digits and in English words: the same reading as smidgen's `text/numbers.py`.
 
 const ALNUM = "[\\p{L}\\p{N}]", WORDS = "[\\p{L}\\p{N}_]";
 const GROUP = "[.,'’ \\u00a0\\u202f]", CURRENCY = "£$€¥";

@@ -1,4 +1,4 @@
-// How the words of a text become the value of a field: the same ways as smidgen's `tasks/field_ways.py`.
+// How the words of a text become the value of a field: the same ways as smidgen's `tasks/field_parsing.py`.
 
 import { dates } from "./dates.js";
 import { folded, numbers } from "./numbers.js";

@@ -1,0 +1,176 @@
+"""The sandbox: a folder and a home of the demo's own, and smidgen's own commands, run in it as anyone would run them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from smidgen.core.errors import InputError, SmidgenError
+
+MARKER = "hybrid-demo.json"
+"""Says that the demo made the folder, and may empty it."""
+LINE = "support"
+_OWN = ("first", "first.csv", "gateway.log", "home", "share.svg", LINE, MARKER)
+_LONGEST_COMMAND = 7200.0
+_START_SECONDS = 300.0
+_STOP_SECONDS = 150.0
+_TAIL = 2000
+
+
+class DemoError(SmidgenError):
+    """A command of the demo failed."""
+
+
+class Sandbox:
+    """A folder in which the demo works.
+
+    Args:
+        folder: made where it is not; one that an earlier demo made is emptied.
+
+    Raises InputError where the folder holds what the demo did not make.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        strangers = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in _OWN)
+        ours = (self.folder / MARKER).is_file() or not any(self.folder.iterdir())
+        if strangers or not ours:
+            raise InputError(
+                "the folder holds something else than an earlier run of this demo",
+                value=f"{self.folder}: {', '.join(strangers) or 'no ' + MARKER}",
+                todo="Name another folder: smidgen demo --hybrid --dir DIR",
+            )
+        for name in _OWN:
+            place = self.folder / name
+            if place.is_dir():
+                shutil.rmtree(place)
+            elif name != MARKER:
+                place.unlink(missing_ok=True)
+        (self.folder / MARKER).write_text(
+            json.dumps({"made_by": "smidgen demo --hybrid", "note": "its next run in this folder begins by emptying it"}) + "\n",
+            encoding="utf-8",
+        )
+        self.home = self.folder / "home"
+        self.home.mkdir()
+
+    @property
+    def line(self) -> Path:
+        """Where the line lies."""
+        return self.folder / LINE
+
+    def lend(self, base: Path) -> None:
+        """Give the home a base that lies elsewhere on this machine: by links where the system has them, else copied."""
+        place = self.home / "bases" / base.name
+        place.mkdir(parents=True)
+        for file in base.iterdir():
+            try:
+                os.link(file, place / file.name)
+            except OSError:  # another disk, or no such links here
+                shutil.copyfile(file, place / file.name)
+
+    def run(self, *words: str) -> dict[str, Any]:
+        """Run a command with `--json`, in the folder; what it prints. Raises StageError where it fails."""
+        command = [sys.executable, "-m", "smidgen", *words, "--json"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_LONGEST_COMMAND,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoError(
+                "a command of the demo took too long",
+                value=f"smidgen {words[0]}, {_LONGEST_COMMAND:.0f} s",
+                todo="Run it where less is at work.",
+            ) from None
+        if done.returncode:
+            raise DemoError(
+                f"a command of the demo ended with exit code {done.returncode}",
+                value=shown(words),
+                todo=f"It said: {done.stderr[-_TAIL:].strip()}",
+            )
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    @contextlib.contextmanager
+    def serving(self, *words: str) -> Iterator[str]:
+        """Run `smidgen serve` until the block ends; gives its URL. What it logs goes to a file. Raises StageError where it does not start,
+        or does not end well."""
+        command = [sys.executable, "-m", "smidgen", "serve", *words, "--json"]
+        log = self.folder / "gateway.log"
+        flags = 0
+        if sys.platform == "win32":  # only a process of a group of its own can be asked to stop there
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment(), stdout=subprocess.PIPE, stderr=sink, creationflags=flags
+            )
+            try:
+                yield _ready(process, log)
+            finally:
+                code = _stop(process)
+        if code:
+            raise DemoError("the gateway did not end well", value=f"exit code {code}", todo=f"See its log: {log}")
+
+    def _environment(self) -> dict[str, str]:
+        """As it is here, without any of the user's own settings and keys of smidgen: none may reach the recording."""
+        plain = {name: value for name, value in os.environ.items() if not name.upper().startswith("SMIDGEN_")}
+        return {**plain, "SMIDGEN_HOME": str(self.home), "PYTHONUTF8": "1"}
+
+
+def shown(words: Sequence[str]) -> str:
+    """A command as one would type it."""
+    return " ".join(["smidgen", *(f'"{word}"' if " " in word else word for word in words)])
+
+
+def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The URL that the server says when it answers."""
+    assert process.stdout is not None
+    late = threading.Timer(_START_SECONDS, process.kill)
+    late.start()
+    try:
+        said = _line(process.stdout)
+    finally:
+        late.cancel()
+    try:
+        url = json.loads(said)["url"]
+    except (ValueError, KeyError, TypeError):
+        tail = log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip() if log.is_file() else ""
+        raise DemoError("the gateway did not start", value=said[:200].decode("utf-8", "replace"), todo=f"Its log, {log}: {tail}") from None
+    return str(url)
+
+
+def _line(stream: IO[bytes]) -> bytes:
+    return stream.readline(100_000)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> int:
+    """Ask it to finish, and end it where it does not; its exit code."""
+    if process.poll() is None:
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            process.send_signal(signal.SIGTERM)
+    try:
+        code = process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+    return code

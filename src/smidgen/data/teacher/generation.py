@@ -1,0 +1,259 @@
+"""New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.rows import Row, joined
+from smidgen.data.row_selection import SHARPNESS, select_covering
+from smidgen.data.teacher.evaluation import RequestEstimate
+from smidgen.data.teacher.leaves import leaves
+from smidgen.data.teacher.prompts import bag_of_words
+from smidgen.data.teacher.questions import TeacherQuestion
+from smidgen.stats.kernel_ridge import fit_classifier
+from smidgen.text import near_duplicates
+from smidgen.usage.run_budget import TokenCount
+
+# Where the user's texts lie close together, and where they are thin: what new examples without labels are aimed by.
+
+
+def find_regions(
+    vectors: NDArray[np.float32], count: int, rng: np.random.Generator
+) -> tuple[list[int], NDArray[np.int64], NDArray[np.float64]]:
+    """Rows that together are most like all others, one for each region; (n,) the number of the region that each row lies in; how thin each
+    region is: the less its rows are like others, the more.
+
+    Args:
+        vectors: (n, width) of length one.
+        count: regions wanted, at most n.
+    """
+    centres = sorted(select_covering(vectors, count, rng, covered=1.0))
+    nearest = (vectors @ vectors[centres].T).argmax(axis=1).astype(np.int64)
+    nearest[centres] = np.arange(len(centres))  # of two that say the same, each stands for its own
+    crowd = np.exp(SHARPNESS * (np.minimum(vectors @ vectors.T, 1.0) - 1.0)).sum(axis=1, dtype=np.float64)
+    return centres, nearest, np.sqrt(np.bincount(nearest) / np.bincount(nearest, weights=crowd))
+
+
+def largest_remainders(worth: NDArray[np.float64], total: int) -> list[int]:
+    """`total` whole parts, as near to what each is worth as whole ones can be (largest remainders)."""
+    exact = worth / worth.sum() * total
+    whole = np.floor(exact).astype(int)
+    for place in np.argsort(-(exact - whole), kind="stable")[: total - int(whole.sum())]:
+        whole[place] += 1
+    return [int(number) for number in whole]
+
+
+# New examples from a teacher: what is asked for, what is read from its answers, and what of it is kept.
+#
+# Asked for are rows where the user has few, and where a stand-in for the student errs (a kernel head, on rows it has not seen), beside
+# the labels that it takes them for. Where outputs are no labels, the rows are few whose texts lie far from the others. Nothing
+# generated is believed for being fluent: see `Sieve`.
+
+PER_ANSWER = 8
+"""New rows asked for at once: more repeat one another."""
+SEEDS = 6
+_RIVALS = 3
+_MOST_REGIONS, _SEEN = 32, 4_000
+"""Most regions of the user's texts that wishes are spread over, and rows that are looked at for them."""
+_LENGTHS = 3.0
+"""How far outside of the user's own lengths a new text may be, as a factor."""
+_FENCE = re.compile(r"^```[a-z]*\n(.*?)\n?```$", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\[[A-Z_]+_\d+\]")
+_ALIKE = 0.97
+"""Cosine from which two texts say the same thing; near-duplicates of MiniLM's lie over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRequest:
+    """What one question asks for: rows with this output (None: any), like these seeds, not to be mistaken for rivals."""
+
+    label: str | None
+    seeds: tuple[Row, ...]
+    rivals: tuple[str, ...] = ()
+
+
+def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None, labelled: bool, seed: int) -> list[ExampleRequest]:
+    """Wishes for about `count` new rows.
+
+    Args:
+        rows: the user's own rows.
+        count: new rows wanted.
+        vectors: of the rows, (n, width); without them thin labels alone decide, and where there are none, the words of the texts.
+        labelled: whether outputs are labels.
+    """
+    rng = np.random.default_rng([seed, 47])
+    questions = -(-count // PER_ANSWER)
+    if not labelled:
+        return _spread(rows, questions, vectors, rng)
+    names = sorted({str(row.output) for row in rows})
+    targets = np.array([names.index(str(row.output)) for row in rows])
+    counts = np.bincount(targets, minlength=len(names))
+    confused = np.zeros((len(names), len(names)))
+    if vectors is not None and len(names) > 1:
+        np.add.at(confused, (targets, fit_classifier(vectors, targets, len(names)).left_out.argmax(axis=1)), 1.0)
+        np.fill_diagonal(confused, 0.0)
+    errors = confused.sum(axis=1) / np.maximum(counts, 1)
+    # A label with no error and the usual number of rows still gets a tenth of the wishes that a bad one gets.
+    worth = (0.1 + errors) * np.sqrt(np.median(counts) / np.maximum(counts, 1))
+    whole = largest_remainders(worth, questions)
+    found = []
+    for number, name in enumerate(names):
+        own = np.flatnonzero(targets == number)
+        rivals = [names[other] for other in np.argsort(-confused[number], kind="stable")[:_RIVALS] if confused[number, other] > 0]
+        for _ in range(whole[number]):
+            seeds = tuple(rows[place] for place in rng.permutation(own)[:SEEDS].tolist())
+            found.append(ExampleRequest(name, seeds, tuple(rivals)))
+    return found
+
+
+def _spread(rows: Sequence[Row], questions: int, vectors: NDArray[np.float32] | None, rng: np.random.Generator) -> list[ExampleRequest]:
+    """Wishes all over the user's texts, more of them where these are thin: each shows rows of one region."""
+    places = np.sort(rng.permutation(len(rows))[:_SEEN])
+    known = bag_of_words([joined(rows[place].input) for place in places]) if vectors is None else vectors[places]
+    centres, lies_in, thin = find_regions(known, min(questions, _MOST_REGIONS, max(1, len(places) // (2 * SEEDS))), rng)
+    found = []
+    for number, (centre, more) in enumerate(zip(centres, largest_remainders(thin, questions - len(centres)), strict=True)):
+        own = np.flatnonzero(lies_in == number)
+        if len(own) < SEEDS:  # and what is nearest to them
+            own = np.argsort(-(known @ known[centre]), kind="stable")[:SEEDS]
+        for _ in range(1 + more):
+            found.append(ExampleRequest(None, tuple(rows[places[place]] for place in rng.permutation(own)[:SEEDS].tolist())))
+    return found
+
+
+def estimate_generation(questions: Sequence[TeacherQuestion], trial: Sequence[TokenCount], rate: float, thinks: bool) -> RequestEstimate:
+    """What it takes to have wishes met.
+
+    Args:
+        questions: that ask for them.
+        trial: what the questions of the trial took.
+        rate: tokens for each byte of those.
+        thinks: whether the teacher does so before it answers; as much as in the trial, then.
+    """
+    given = rate * sum(question.most_tokens_in for question in questions)
+    # An answer has more rows than its question shows, of the same form.
+    shown = sum(len(question.messages[-1][1].encode("utf-8", "replace")) for question in questions)
+    got = rate * shown * PER_ANSWER / SEEDS
+    if thinks and trial:
+        got += len(questions) * sum(took.got for took in trial) / len(trial)
+    return RequestEstimate(len(questions), TokenCount(round(given), round(got)))
+
+
+def generation_instruction(description: str, lesson: str) -> str:
+    """What the teacher is told before it makes examples."""
+    job = f"The job that the examples are for: {description}\n\n" if description else ""
+    return (
+        f"You make training examples for a small language model. {job}The model will be told:\n{lesson}\n\n"
+        "Make examples as real people would write them: of different lengths, wordings, spellings and situations. Invent no personal data. "
+        "Answer with a JSON list and nothing else."
+    )
+
+
+def generation_question(wish: ExampleRequest, content: Callable[[Row], Any], safe: Callable[[Any], Any] = lambda value: value) -> str:
+    """The question that asks for a wish. `content` shows a row's output: as a text, or as what JSON can hold. `safe` makes texts, and the
+    texts in such values, safe to be sent: they are changed before they are put into JSON."""
+    if wish.label is None:
+        shown = json.dumps([{"input": safe(joined(row.input)), "output": safe(content(row))} for row in wish.seeds], ensure_ascii=False)
+        return f"Make {PER_ANSWER} new examples, each an object with input and output, unlike one another and unlike these:\n{shown}"
+    shown = json.dumps([safe(joined(row.input)) for row in wish.seeds], ensure_ascii=False)
+    rivals = f" None of them may fit {' or '.join(map(safe, wish.rivals))}." if wish.rivals else ""
+    wanted = f"Make {PER_ANSWER} new texts with the label {safe(wish.label)}, as a list of strings, unlike one another and unlike these:"
+    return f"{wanted}\n{shown}{rivals}"
+
+
+def read_examples(answer: str, wish: ExampleRequest, parse: Callable[[str, Any], Any]) -> tuple[list[Row], int]:
+    """The rows of an answer, and how many of its entries are none. An answer that is no list counts as one. `parse` makes an output of a
+    text's given one, and raises ValueError for one that cannot be."""
+    text = answer.strip()
+    fenced = _FENCE.match(text)
+    try:
+        entries = json.loads(fenced[1] if fenced else text)
+    except (ValueError, RecursionError):
+        return [], 1
+    if not isinstance(entries, list):
+        return [], 1
+    rows, bad = [], 0
+    for entry in entries[: 2 * PER_ANSWER]:
+        given = entry if wish.label is not None else entry.get("input") if isinstance(entry, dict) else None
+        output = wish.label if wish.label is not None else entry.get("output") if isinstance(entry, dict) else None
+        try:
+            if not _usable(given):
+                raise ValueError
+            text = str(given).strip()
+            rows.append(Row(text, parse(text, output)))
+        except ValueError:
+            bad += 1
+    return rows, bad
+
+
+def _usable(text: Any) -> bool:
+    return isinstance(text, str) and bool(text.strip()) and not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
+
+
+@dataclass
+class ExampleFilter:
+    """What new rows must pass, and how many did not, by reason.
+
+    Attributes:
+        own: the user's rows to learn from. `apart` are rows that are only measured on.
+        embed: makes vectors of texts; without it, texts that say the same in other words pass.
+        labelled: whether outputs are labels: the user's own words, and not of the teacher's making.
+    """
+
+    own: Sequence[Row]
+    apart: Sequence[Row]
+    embed: Callable[[Sequence[str]], NDArray[np.float32]] | None
+    labelled: bool = False
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def passed(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that hold no stand-in, in text or output, are as long as the user's own, near no row that is measured on, and say
+        something new."""
+        plain = [row for row in rows if not self._drop(bool(_PLACEHOLDER.search(joined(row.input))), "it holds a stand-in")]
+        kept = self._sized([row for row in plain if not self.masked(row.output)])
+        texts = [joined(row.input) for row in kept]
+        leaked = near_duplicates.near_any_of(texts, [joined(row.input) for row in self.apart])
+        crowded = near_duplicates.near_or_repeated(texts, [joined(row.input) for row in self.own])
+        fresh = []
+        for place, row in enumerate(kept):
+            leak = self._drop(place in leaked, "nearly a row that is measured on")
+            if not leak and not self._drop(place in crowded, "nearly a row that is there already"):
+                fresh.append(row)
+        return self._distinct(fresh)
+
+    def masked(self, output: Any) -> bool:
+        """Whether an output of the teacher's making holds a stand-in, and is dropped for that. It stands for a value of a row that the
+        teacher was shown: put back, the value would be said of another text."""
+        held = not self.labelled and any(_PLACEHOLDER.search(text) for text in leaves(output))
+        return self._drop(held, "its output holds a stand-in")
+
+    def _drop(self, whether: bool, why: str) -> bool:
+        self.dropped[why] += whether
+        return whether
+
+    def _sized(self, rows: Sequence[Row]) -> list[Row]:
+        lengths = [len(joined(row.input)) for row in self.own]
+        least, most = min(lengths) / _LENGTHS, max(lengths) * _LENGTHS
+        return [row for row in rows if not self._drop(not least <= len(joined(row.input)) <= most, "shorter or longer than any of yours")]
+
+    def _distinct(self, rows: list[Row]) -> list[Row]:
+        """Rows that say nothing that is said already, in whatever words."""
+        if self.embed is None or not rows:
+            return rows
+        known = self.embed([joined(row.input) for row in self.own])
+        vectors = self.embed([joined(row.input) for row in rows])
+        kept: list[int] = []
+        for place in range(len(rows)):
+            near_own = float((vectors[place] @ known.T).max(initial=0.0))
+            near_new = float((vectors[place] @ vectors[kept].T).max(initial=0.0)) if kept else 0.0
+            if not self._drop(max(near_own, near_new) >= _ALIKE, "says what another row says"):
+                kept.append(place)
+        return [rows[place] for place in kept]

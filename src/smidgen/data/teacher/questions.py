@@ -1,0 +1,174 @@
+"""Questions to a teacher, its answers, and the folder that keeps answers already paid for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from smidgen.usage.run_budget import TokenCount
+
+# What is asked of a teacher, and what comes back.
+
+_MESSAGE_TEMPLATE_TOKENS = 32
+_TEMPLATE_TOKENS = 64
+"""Tokens that a chat template may put around each message, and around all of them: more than any known one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherQuestion:
+    """One request.
+
+    Attributes:
+        messages: (role, content) pairs, as a chat completion takes them.
+        max_tokens: the most tokens of the answer.
+        temperature: of sampling.
+        vote: tells askings of the same question apart.
+        schema: JSON of the schema that the answer is to fit, for servers that hold answers to one; empty for none.
+    """
+
+    messages: tuple[tuple[str, str], ...]
+    max_tokens: int
+    temperature: float = 0.0
+    vote: int = 0
+    schema: str = ""
+
+    @property
+    def most_tokens_in(self) -> int:
+        """More tokens than the messages can be: a token of today's tokenizers is at least one byte of UTF-8."""
+        return (
+            _TEMPLATE_TOKENS
+            + len(self.schema.encode("utf-8", "replace"))
+            + sum(_MESSAGE_TEMPLATE_TOKENS + len(content.encode("utf-8", "replace")) for _, content in self.messages)
+        )
+
+
+class NoAnswerReason(StrEnum):
+    """Why a question has no answer."""
+
+    BUDGET = "the budget is used up"
+    REFUSED = "the teacher's server refused it"
+    PRIVATE = "personal data could not be redacted"
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherAnswer:
+    """What a teacher said.
+
+    Attributes:
+        text: the answer; empty where there is none.
+        tokens_in, tokens_out: what it took.
+        finished: False where it was cut at `max_tokens`.
+        stored: True where it came from an earlier run.
+        thought: True where its model shows that it thought first: that counts in what it took, and is not in the text.
+        why_not: why there is no answer; None where there is one.
+    """
+
+    text: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    finished: bool = True
+    stored: bool = False
+    thought: bool = False
+    why_not: NoAnswerReason | None = None
+
+
+# Answers that were paid for, kept by the content of their questions: a run that was killed pays nothing twice.
+#
+# Before a request is sent, a mark is left with the most that it can cost. A run that is killed meanwhile leaves the mark behind, and
+# the next one counts it as spent, because it may have been.
+
+LIMIT_BYTES = 1_000_000_000
+_BLOCK = 4096
+
+
+class AnswerStore:
+    """A folder of answers. Keys are hex hashes.
+
+    Args:
+        folder: where they lie; made where it is not there, for its owner alone: answers may repeat what was asked.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, key: str) -> tuple[TeacherAnswer, TokenCount] | None:
+        """A stored answer, and all that was paid for it; None where there is none, or it cannot be read."""
+        found = _read(self._file(key, "json"))
+        if found is None or not isinstance(found.get("text"), str):
+            return None
+        took = _tokens(found, "in", "out")
+        finished, thought = found.get("finished") is not False, found.get("thought") is True
+        answer = TeacherAnswer(found["text"], took.given, took.got, finished, stored=True, thought=thought)
+        return answer, took + _tokens(found, "lost_in", "lost_out")
+
+    def put(self, key: str, answer: TeacherAnswer, lost: TokenCount) -> None:
+        """Keep an answer; `lost` is what earlier tries may have cost. The mark goes."""
+        entry = {
+            "text": answer.text,
+            "in": answer.tokens_in,
+            "out": answer.tokens_out,
+            "finished": answer.finished,
+            "lost_in": lost.given,
+            "lost_out": lost.got,
+            **({"thought": True} if answer.thought else {}),
+        }
+        _write(self._file(key, "json"), entry)
+        self._file(key, "sent").unlink(missing_ok=True)
+
+    def marked(self, key: str) -> TokenCount:
+        """What tries of this question may have cost that brought no answer."""
+        found = _read(self._file(key, "sent"))
+        return TokenCount() if found is None else _tokens(found, "in", "out")
+
+    def mark(self, key: str, most: TokenCount) -> None:
+        """Say, before a request is sent, what tries of this question may have cost in all; no tokens take the mark away."""
+        if most.total:
+            _write(self._file(key, "sent"), {"in": most.given, "out": most.got})
+        else:
+            self._file(key, "sent").unlink(missing_ok=True)
+
+    def prune(self, limit: int = LIMIT_BYTES) -> None:
+        """Remove the answers that are oldest until the rest takes at most `limit` bytes on disk."""
+        files = []
+        for folder in self._folder.iterdir():
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):  # another build took it away, or put it in its place
+                    files.append((entry.stat(), entry))
+        kept = 0
+        for status, file in sorted(files, key=lambda pair: pair[0].st_mtime, reverse=True):
+            kept += -(-status.st_size // _BLOCK) * _BLOCK
+            if kept > limit:
+                file.unlink(missing_ok=True)
+
+    def _file(self, key: str, kind: str) -> Path:
+        return self._folder / key[:2] / f"{key}.{kind}"
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write(file: Path, entry: Mapping[str, Any]) -> None:
+    """In one move: a kill leaves the old file or the new one."""
+    file.parent.mkdir(exist_ok=True, mode=0o700)
+    part = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}.part")
+    part.write_text(json.dumps(entry, ensure_ascii=False), encoding="utf-8")
+    part.replace(file)
+
+
+def _tokens(entry: Mapping[str, Any], given: str, got: str) -> TokenCount:
+    numbers = [entry.get(name) for name in (given, got)]
+    whole = [number if isinstance(number, int) and number > 0 else 0 for number in numbers]
+    return TokenCount(whole[0], whole[1])

@@ -1,0 +1,94 @@
+"""Texts to token numbers, bounded in time and length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from smidgen.core.errors import EngineError
+from smidgen.core.rows import Text
+from smidgen.store import tokenizer_checks
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+
+_AGAIN = "Build or copy the bundle again."
+LONGEST = 1_000_000
+"""Tokens that a model may say it reads of a text."""
+CHARACTERS_A_TOKEN = 100
+"""A text is cut to this many characters for each token that the model reads. A WordPiece word of over 100 characters is one unknown
+token, so nothing that the model would have read is lost in text that people write; and a gigabyte costs no more than a page."""
+
+
+class ModelTokenizer:
+    """The tokenizer of a model, with the model's own truncation and no padding, whatever its file says."""
+
+    def __init__(self, folder: Path, max_length: int, special: bool = True) -> None:
+        self.max_length, self.special = length_of(max_length), special
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(self.max_length, strategy="longest_first")
+        self._longest = self.max_length * CHARACTERS_A_TOKEN
+        self.pad = pad_of(self._tokenizer)
+
+    def encode(self, texts: Sequence[Text]) -> list[Encoding]:
+        """One encoding (`ids`, `type_ids`) a text, in their order; pairs get the tokenizer's own pair template."""
+        cut: list[str | tuple[str, str]] = [
+            text[: self._longest] if isinstance(text, str) else (text[0][: self._longest], text[1][: self._longest]) for text in texts
+        ]
+        if len(cut) == 1:  # a pool of threads costs more than one text
+            return [self._tokenizer.encode(*_two(cut[0]), add_special_tokens=self.special)]
+        return self._tokenizer.encode_batch_fast(cut, add_special_tokens=self.special)
+
+
+def length_of(given: Any) -> int:
+    """The option `max_length`, checked. Raises EngineError where no model can read so many tokens."""
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= LONGEST:
+        raise EngineError("the engine's option 'max_length' cannot be", value=given, todo=f"It is 1 to {LONGEST:,}. {_AGAIN}")
+    return given
+
+
+def _two(text: str | tuple[str, str]) -> tuple[str, str | None]:
+    return (text, None) if isinstance(text, str) else text
+
+
+def pad_of(tokenizer: Tokenizer) -> int:
+    """The number of the token that fills rows up; 0 where there is none."""
+    known = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>", "<|padding|>"))
+    return next((number for number in known if number is not None), 0)
+
+
+def load_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer in a file. Raises EngineError where the file is missing, is none, or must not be used; see `store.tokenizer_facts`."""
+    from tokenizers import Tokenizer
+
+    try:
+        if file.stat().st_size > tokenizer_checks.MOST_BYTES:
+            raise EngineError("the tokenizer is too large", value=file.name, todo=_AGAIN)
+        content = file.read_text(encoding="utf-8")
+        fault = tokenizer_checks.tokenizer_fault(json.loads(content))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EngineError("the tokenizer cannot be read", value=file.name, todo=_AGAIN) from error
+    if fault:
+        raise EngineError(f"the tokenizer cannot be used: {fault}", value=file.name, todo=_AGAIN)
+    with _Failures(file.name):
+        return Tokenizer.from_str(content)
+
+
+class _Failures:
+    """The tokenizer library's own failures as EngineError. It raises plain `Exception`, or a panic of Rust's: no class of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Literal[False]:
+        if kind is not None and (kind is Exception or kind.__name__ == "PanicException"):
+            raise EngineError(f"the tokenizer cannot be read: {str(error)[:200]}", value=self._name, todo=_AGAIN) from error
+        return False

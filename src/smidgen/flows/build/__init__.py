@@ -1,0 +1,1 @@
+"""Building: from a recipe to a bundle. `pipeline` tells the order."""

@@ -1,0 +1,369 @@
+"""Open a teacher: a large model over HTTP, or a bundle on this machine. Both give verdicts on rows."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import RecipeError, RedactionError
+from smidgen.core.parts import Form, Graded, Overlapping, Task, Teachable, quoted
+from smidgen.core.progress import Progress
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text, joined
+from smidgen.data.teacher import voting
+from smidgen.data.teacher.client import TeacherClient
+from smidgen.data.teacher.leaves import changed
+from smidgen.data.teacher.prompts import Embed, TeacherPrompts, answer_text, answer_tokens, describe_job
+from smidgen.data.teacher.questions import TeacherAnswer, TeacherQuestion
+from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.data.teacher.voting import CUT, UNHEARD, Agree, VoteResult, count_votes
+from smidgen.flows import redaction_model
+from smidgen.flows.local_model import load
+from smidgen.judge import cost_estimate
+from smidgen.parts.recipe import Recipe
+from smidgen.privacy.redactor import Find, Redactor, nothing
+from smidgen.store.home import home
+from smidgen.tasks import teacher_answers
+from smidgen.usage.run_budget import RunBudget, TokenCount, TokenPrice
+
+_BATCH = 64
+_LEAST_SHARE = 0.01
+_LONGEST = 16_384
+"""Tokens of any answer."""
+
+
+class RowTeacher(Protocol):
+    """What teaching needs of a teacher."""
+
+    name: str
+    budget: RunBudget
+    took: list[TokenCount]
+    """What each question of the last round took; empty where questions cost nothing."""
+    redacted: int
+
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
+        """What the teacher's answers to the rows' inputs come to."""
+        ...
+
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """How good the teacher finds each row's output, 0..1; None where it does not say."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class RemoteTeacher:
+    """A teacher over HTTP.
+
+    Attributes:
+        thinks: whether it has shown that it thinks before it answers.
+        rate: tokens for each byte of the questions of the last round.
+    """
+
+    def __init__(self, asker: TeacherClient, settings: TeacherSettings, task: Task, form: Form, prompts: TeacherPrompts) -> None:
+        self.opening = prompts.opening
+        assert isinstance(task, Teachable)
+        self.name = settings.model
+        self.asker, self.budget = asker, asker.budget
+        self.took: list[TokenCount] = []
+        self.redacted = 0
+        self.thinks = False
+        self.rate = 0.0
+        self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
+        self._lesson = task.lesson(self.opening.form)
+
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
+        """Each row is asked as often as there are votes; a verdict is what they come to."""
+        asked = self._prompts.ask(rows, votes)
+        answers = iter(self.ask([question for questions, _ in asked for question in questions], title, progress))
+        self.redacted += sum(bool(redactor.counts) for _, redactor in asked)
+        found = []
+        for row, (questions, redactor) in zip(rows, asked, strict=True):
+            mine = [next(answers) for _ in questions]
+            hear = functools.partial(self._heard, redactor, row.input)
+            least = self._settings.min_agreement if votes > 1 else 0.0
+            found.append(count_votes(mine, hear, _agree(self._task, row, self._form), least, isinstance(self._task, Overlapping)))
+        return found
+
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """The teacher's marks."""
+        system = voting.marking_instruction(self.opening.description, self._lesson)
+        questions: list[TeacherQuestion | None] = []
+        for row in rows:
+            text, answer = joined(row.input), _answer(self._task, row.output, self._form, row.input)
+            redactor = self.redactor()
+            try:
+                asked = redactor.twice(functools.partial(_marking, text, answer, self.opening.safe(redactor)))
+                questions.append(TeacherQuestion((("system", system), ("user", asked)), self.room(voting.MARK_TOKENS)))
+            except RedactionError:  # it cannot be made safe to send
+                questions.append(None)
+        answers = iter(self.ask([question for question in questions if question], "have answers scored", progress))
+        return [None if question is None else _mark(next(answers)) for question in questions]
+
+    def ask(self, questions: Sequence[TeacherQuestion], title: str, progress: Progress) -> list[TeacherAnswer]:
+        """Plain questions."""
+        answers = self.asker.ask(questions, title, progress)
+        heard = [(question, answer) for question, answer in zip(questions, answers, strict=True) if answer.why_not is None]
+        self.took = [TokenCount(answer.tokens_in, answer.tokens_out) for _, answer in heard]
+        self.rate = sum(took.given for took in self.took) / max(1, sum(question.most_tokens_in for question, _ in heard))
+        self.thinks = self.thinks or any(answer.thought for answer in answers)
+        return answers
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of an answer to a row."""
+        return self._prompts.max_tokens
+
+    def room(self, tokens: int) -> int:
+        """The most tokens of another answer, which takes so many: with room to think, where it thinks."""
+        return min(_LONGEST, tokens + (self.max_tokens if self.thinks else 0))
+
+    def redactor(self) -> Redactor:
+        """What the texts of a new conversation with this teacher go through, where they leave this machine."""
+        return self.opening.begun()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.asker.close()
+
+    def _heard(self, redactor: Redactor, text: Text, answer: str) -> Any:
+        assert isinstance(self._task, Teachable)
+        if not redactor.found:
+            return self._task.heard(answer, self._form, text)
+        if redactor.unknown(answer):  # it would be learnt as words
+            raise ValueError("it holds a stand-in that stands for nothing")
+        plain = redactor.unmask(answer)
+        if _as_json(self._task, self._form):
+            with contextlib.suppress(ValueError):  # what is no JSON is said so where it is heard
+                plain = json.dumps(changed(teacher_answers.json_in(answer), redactor.unmask), ensure_ascii=False)
+        return self._task.heard(plain, self._form, text)
+
+
+class BundleTeacher:
+    """A bundle as a teacher: it knows the job, and says how likely each of its answers is."""
+
+    def __init__(self, folder: Path, task: Task, form: Form, threads: int | None) -> None:
+        self._model = load(folder, threads)
+        shape = ("labels", "kinds", "schema")
+        own = self._model.manifest.form
+        other = [name for name in shape if name in form] != [name for name in shape if name in own]
+        other = other or bool(form.get("multi_label")) != bool(own.get("multi_label"))
+        if self._model.manifest.task != task.name or other:
+            made_for = self._model.manifest.task + (" in another shape" if self._model.manifest.task == task.name else "")
+            self._model.close()
+            raise RecipeError(
+                f"this bundle is made for the task {made_for}, and a teacher of {task.name} is needed",
+                value=str(folder),
+                todo="Name a bundle of the same task, or the URL of a model that takes instructions.",
+            )
+        self.name, self.budget = self._model.name, RunBudget()
+        self.took: list[TokenCount] = []
+        self.redacted = 0
+        self._task, self._form = task, form
+        self._allowed = {*form.get("labels", ()), *([form["unknown"]] if "unknown" in form else [])}
+
+    def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
+        """The bundle's answers, with the chances of its labels as shares. It answers alike every time, so one vote says it all."""
+        return [self._verdict(reply, row) for reply, row in zip(self._replies(rows, title, progress), rows, strict=True)]
+
+    def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
+        """The score that the bundle gives its own answer; None where the row has another one."""
+        replies = self._replies(rows, "have answers scored", progress)
+        own = [self._verdict(reply, row).output for row, reply in zip(rows, replies, strict=True)]
+        return [reply.score if output == row.output else None for row, reply, output in zip(rows, replies, own, strict=True)]
+
+    def close(self) -> None:
+        """End what the engine runs in."""
+        self._model.close()
+
+    def _replies(self, rows: Sequence[Row], title: str, progress: Progress) -> list[Reply]:
+        progress.start(title, len(rows))
+        replies: list[Reply] = []
+        for start in range(0, len(rows), _BATCH):
+            batch = self._model.predict([row.input for row in rows[start : start + _BATCH]])
+            replies += batch
+            progress.advance(len(batch))
+        progress.finish(f"{len(replies)} answers")
+        return replies
+
+    def _verdict(self, reply: Reply, row: Row) -> VoteResult:
+        if reply.output is None:
+            return VoteResult(None, agreement=0.0, why_not="the teacher gave no answer that fits")
+        if isinstance(self._task, Overlapping | Graded):
+            if not reply.facts.get("finished", True):
+                return VoteResult(None, agreement=0.0, why_not=CUT)
+            try:
+                return VoteResult(self._settled(reply.output, row.input), agreement=reply.score)
+            except ValueError as error:  # of a text the reason has its words and numbers in it, and cannot be counted
+                said = f": {error}" if isinstance(self._task, Overlapping) else ""
+                return VoteResult(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
+        labels = reply.output if isinstance(reply.output, list) else [reply.output]
+        if self._allowed and any(label not in self._allowed for label in labels):
+            return VoteResult(None, agreement=0.0, why_not="the teacher's label is none of yours")
+        if not isinstance(reply.output, str) or not self._allowed:
+            return VoteResult(reply.output, agreement=reply.score)
+        chances = {label: chance for label, chance in (reply.chances or {}).items() if label in self._allowed and chance >= _LEAST_SHARE}
+        chances[reply.output] = max(chances.get(reply.output, 0.0), _LEAST_SHARE)
+        total = sum(chances.values())
+        rest = sorted((label for label in chances if label != reply.output), key=lambda label: -chances[label])
+        shares = tuple((label, chances[label] / total) for label in (reply.output, *rest)) if rest else ()
+        return VoteResult(reply.output, shares, reply.score)
+
+    def _settled(self, output: Any, text: Text) -> Any:
+        """The bundle's output in this job's own kinds, or in its schema's order and types: the bundle may have been made for others. Raises
+        ValueError for one that does not fit, and for a text that is empty or far too long."""
+        assert isinstance(self._task, Teachable)
+        if "kinds" not in self._form:
+            return self._task.heard(quoted(self._task, output, self._form, text), self._form, text)
+        settled, whole = [], joined(text)
+        for span in output:
+            # Each by its own words alone: where they stand the bundle says, and must not be looked for.
+            words = whole[span["start"] : span["end"]]
+            alone = quoted(self._task, [{**span, "start": 0, "end": len(words)}], self._form, words)
+            settled += [
+                {**found, "start": span["start"] + found["start"], "end": span["start"] + found["end"]}
+                for found in self._task.heard(alone, self._form, words)
+            ]
+        return settled
+
+
+def open_teacher(
+    recipe: Recipe, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
+) -> RemoteTeacher | BundleTeacher:
+    """The teacher of a recipe. `shown` are the user's rows that it may be shown.
+
+    Raises:
+        RecipeError: it lacks what it takes to ask it.
+        RedactionError: the description, a label or the like cannot be made safe to send.
+        BundleError: what leaves is to go through the redaction model, and it cannot be opened. Nothing is asked then.
+        InputError: the redaction model does not know a kind that it is to find.
+    """
+    settings = recipe.settings(TeacherSettings)
+    assert settings.source is not None
+    if not settings.url:
+        return BundleTeacher(recipe.folder / Path(settings.source).expanduser(), task, form, threads)
+    if not isinstance(task, Teachable):
+        raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
+    return open_remote(settings, task, form, shown, embed, fresh, threads)
+
+
+def open_remote(
+    settings: TeacherSettings, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
+) -> RemoteTeacher:
+    """The model over HTTP that the settings name, for a task that is Teachable. Raises as `open_teacher` does."""
+    assert isinstance(task, Teachable)
+    key = os.environ.get(settings.key_env) or None
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise RecipeError("the key holds what a key cannot hold", value=settings.key_env, todo="Set the variable to the key alone.")
+    budget = _budget(settings)
+    answers = [_answer(task, _first(row.output) if isinstance(task, Graded) else row.output, form, row.input) for row in shown]
+    opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))
+    system = "\n\n".join(text for text in (opening.description, task.lesson(opening.form)) if text)
+    prompts = TeacherPrompts(
+        system,
+        shown,
+        answers,
+        settings.examples,
+        # A text may hold twice what any shown one does, and JSON may be laid out more widely than it is shown.
+        settings.max_tokens
+        or (2 if isinstance(task, Overlapping) else 1) * answer_tokens([*map(answer_text, answers), *form.get("labels", ())]),
+        settings.heat,
+        opening,
+        embed,
+        # A schema with stand-ins in it would hold answers to them; then the words alone must do.
+        json.dumps(form["schema"], ensure_ascii=False) if "schema" in form and opening.form["schema"] == form["schema"] else "",
+    )
+    # What costs nothing is asked anew where everything is to be done anew; what was paid for is not paid for again.
+    asker = TeacherClient(settings, key, home() / "teacher", budget, fresh and settings.local)
+    return RemoteTeacher(asker, settings, task, form, prompts)
+
+
+def _finder(settings: TeacherSettings, threads: int | None) -> Find:
+    """What finds the personal data that has no form; nothing, so that patterns find alone, only where that was asked for."""
+    return redaction_model.finder(None, settings.redact_kinds, threads) if uses_redaction_model(settings) else nothing
+
+
+def uses_redaction_model(settings: TeacherSettings) -> bool:
+    """Whether what is sent to this teacher goes through the redaction model."""
+    return not settings.local and settings.redact == "model"
+
+
+def _budget(settings: TeacherSettings) -> RunBudget:
+    """The limits, with prices. Raises RecipeError for a teacher elsewhere without any limit, and for dollars without prices."""
+    if not settings.local and settings.budget_usd is None and settings.budget_tokens is None:
+        raise RecipeError(
+            "a teacher that is not on this machine needs a budget",
+            value=settings.source,
+            todo="Set data.teacher.budget_usd or data.teacher.budget_tokens (--budget-usd 5).",
+        )
+    listed = next((entry for entry in cost_estimate.packaged_prices()["models"] if _plain(entry["name"]) == _plain(settings.model)), None)
+    price_in = settings.price_in if settings.price_in is not None else listed["input"] if listed else None
+    price_out = settings.price_out if settings.price_out is not None else listed["output"] if listed else None
+    if settings.budget_usd is not None and (price_in is None or price_out is None):
+        raise RecipeError(
+            "a budget in dollars needs the price of this model's tokens",
+            value=settings.model,
+            todo="Set data.teacher.price_in and data.teacher.price_out, in dollars for a million tokens.",
+        )
+    return RunBudget(settings.budget_usd, settings.budget_tokens, TokenPrice(price_in or 0.0, price_out or 0.0))
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _as_json(task: Task, form: Form) -> bool:
+    """Whether a larger model answers with JSON, whose texts are changed one by one."""
+    return isinstance(task, Overlapping) or bool(form.get("multi_label"))
+
+
+def _answer(task: Task, output: Any, form: Form, text: Text) -> Any:
+    """An output as a larger model is to answer it: a text, or what its JSON holds."""
+    shown = quoted(task, output, form, text)
+    return json.loads(shown) if _as_json(task, form) else shown
+
+
+def _marking(text: str, answer: Any, safe: Callable[[Any], Any]) -> str:
+    """The question for a mark."""
+    return voting.marking_question(safe(text), answer_text(safe(answer)))
+
+
+def _first(output: Any) -> Any:
+    """Of several references of equal standing, the first."""
+    return output[0] if isinstance(output, list) else output
+
+
+def _agree(task: Task, row: Row, form: Form) -> Agree | None:
+    """How alike answers are, where they can be more or less alike."""
+    if isinstance(task, Overlapping):
+        shared: Overlapping = task
+        return lambda outputs: np.array([[shared.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
+    if not isinstance(task, Graded):
+        return None
+    graded: Graded = task
+
+    def agree(outputs: Sequence[Any]) -> NDArray[np.float64]:
+        rows = [Row(row.input, one) for one in outputs for _ in outputs]
+        replies = [Reply(other, 1.0) for _ in outputs for other in outputs]
+        return np.asarray(graded.grades(rows, replies, form), dtype=np.float64).reshape(len(outputs), len(outputs))
+
+    return agree
+
+
+def _mark(answer: TeacherAnswer) -> float | None:
+    if answer.why_not is not None:
+        return None
+    try:
+        return voting.read_mark(answer.text)
+    except ValueError:
+        return None

@@ -1,0 +1,306 @@
+"""How fast models are on this machine: one text, and batches; the cost of checking a guessed token; and a slow baseline.
+
+Of a slow baseline only as many texts are measured as the time allows.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from smidgen.core.errors import EngineError
+from smidgen.core.parts import Base, Raw, Runner
+from smidgen.core.progress import Progress
+from smidgen.core.quantities import duration
+from smidgen.core.rows import Text
+from smidgen.core.settings import Settings
+from smidgen.flows.text_generation import open_runner
+from smidgen.judge.quality_gate import GateSettings
+from smidgen.parts.recipe import Recipe
+from smidgen.students.settings import StudentSettings
+
+# How fast a loaded model is here: one text at a time, and in batches.
+
+_SINGLES, _BATCH = 150, 256
+_SECONDS = 1.2
+_WRITTEN_SINGLES = 6
+_WRITTEN_BATCH = 16
+"""A model that writes takes a hundred times as long as one that sorts: it is timed on few."""
+_WRITTEN_SECONDS = 60.0
+"""And no longer than this: on a busy machine one text may take half a minute."""
+_LEAST_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds for one text (median and 99th percentile), texts a second in batches of `batch`; of a model that writes, also the
+    tokens a second that it writes for one text at a time (median), and in batches."""
+
+    p50: float
+    p99: float
+    texts_per_second: float
+    batch: int
+    tokens_per_second: float | None = None
+    tokens_per_second_batched: float | None = None
+
+    def json(self) -> dict[str, Any]:
+        """As it is stored beside a step's result."""
+        return asdict(self)
+
+
+def measure_speed(runner: Runner, texts: Sequence[Text], seconds: float | None = None) -> Timing:
+    """Time a runner on real texts, tokenisation included, after a warm-up. Takes about two seconds; more where it writes.
+
+    Args:
+        seconds: about how long timing one that writes may take, beyond the first text; a minute by default.
+    """
+    sample = list(texts[:_SINGLES]) or [""]
+    if "tokens" in runner.run([sample[0]]):
+        return _time_writer(runner, sample, min(_WRITTEN_SECONDS, seconds if seconds is not None else math.inf))
+    for text in sample[:10]:
+        runner.run([text])
+    took: list[float] = []
+    began = time.perf_counter()
+    for number in range(_SINGLES):
+        before = time.perf_counter()
+        runner.run([sample[number % len(sample)]])
+        took.append(time.perf_counter() - before)
+        if time.perf_counter() - began > _SECONDS:
+            break
+    pool = [texts[number % len(texts)] for number in range(_BATCH * 4)] if texts else [""] * _BATCH
+    runner.run(pool[:_BATCH])
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < _SECONDS / 2:
+        start = done % (len(pool) - _BATCH + 1)
+        runner.run(pool[start : start + _BATCH])
+        done += _BATCH
+    rate = done / (time.perf_counter() - began)
+    return Timing(float(np.percentile(took, 50) * 1e3), float(np.percentile(took, 99) * 1e3), rate, _BATCH)
+
+
+def _time_writer(runner: Runner, sample: Sequence[Text], limit: float) -> Timing:
+    """One text at a time for half of the time at the most, then side by side as many as fit in what is left."""
+    took, speeds = [], []
+    began = time.perf_counter()
+    for number in range(_WRITTEN_SINGLES):
+        before = time.perf_counter()
+        raw = runner.run([sample[number % len(sample)]])
+        took.append(time.perf_counter() - before)
+        speeds.append(_tokens(raw) / took[-1])
+        if time.perf_counter() - began > limit / 2:
+            break
+    p50, p99 = np.percentile(took, [50, 99]) * 1e3
+    single = float(np.median(speeds))
+    most = min(_WRITTEN_BATCH, int((limit - (time.perf_counter() - began)) / max(float(np.median(took)), 1e-6)))
+    if most < _LEAST_BATCH:
+        return Timing(float(p50), float(p99), 1e3 / max(float(p50), 1e-6), 1, single, None)
+    pool = [sample[number % len(sample)] for number in range(most)]
+    before = time.perf_counter()
+    raw = runner.run(pool)
+    seconds = time.perf_counter() - before
+    return Timing(float(p50), float(p99), most / seconds, most, single, _tokens(raw) / seconds)
+
+
+def _tokens(raw: Raw) -> float:
+    return float(np.sum(raw["tokens"]))
+
+
+# What checking a guessed token costs on this machine, beside writing one: whether a writer should guess ahead turns on it.
+#
+# A guess is checked by reading it. Drafting that made answers a quarter faster on one processor made them slower on another, so what a
+# guess costs is measured before a decoder is taught, on the base's own file. It is an estimate: the vocabulary, the number of layers
+# and the form of the weights may still change.
+
+GUESS_ROUNDS = 7
+GUESS_TOKENS, GUESS_FEWEST_TOKENS = 24, 6
+"""Tokens written to see what one takes, and the fewest that tell: the text may end by itself."""
+GUESS_LEAST_COST, GUESS_MOST_COST = 0.05, 1.5
+"""What is believed of a measurement: beside other work it may come out as anything."""
+GUESS_SECONDS = 20.0
+"""How long it may take: two threads that wait for one another on busy cores may be a hundred times as slow."""
+_STEM = "The blue lamp stands on the old table by the door, and the red vase is in the kitchen."
+_TAILS = ("It looks nice in the light.", "We sold three of them last week.", "They all came too late for us.")
+"""Some seven tokens each: about as many as are guessed at once."""
+
+
+@runtime_checkable
+class TimedWriter(Protocol):
+    """What is measured: a runner that writes piece by piece, and tells how many tokens the prompt of a text has."""
+
+    def count(self, text: Text) -> int:
+        """Tokens of the prompt."""
+        ...
+
+    def write(self, text: Text, **options: Any) -> Generator[Any, None, None]:
+        """See `flows.text_generation.TextWriter`."""
+        ...
+
+
+def with_guess_cost(settings: Settings, base: Base | None, threads: int, schema: bool = False) -> Settings:
+    """The settings with `guess_cost` as it is on this machine, where they leave open whether to guess ahead, say nothing of what it costs,
+    and the base comes in a file that can be served as it is. Else the same settings, as where answers are held to a `schema`: they are
+    never guessed. Takes some five seconds."""
+    undecided = not schema and getattr(settings, "draft", None) == "auto" and not getattr(settings, "adapter", False)
+    if base is None or not undecided or getattr(settings, "guess_cost", 0.0) is not None:
+        return settings
+    files = sorted(base.folder.glob("*.gguf"))
+    if len(files) != 1:
+        return settings
+    found = measure_guess_cost(files[0], threads)
+    return settings if found is None else settings.model_copy(update={"guess_cost": found})
+
+
+@cache
+def measure_guess_cost(file: Path, threads: int) -> float | None:
+    """The cost where this file is served, None where it cannot be or the cost cannot be told. Measured once in a process: a build may teach
+    a student twice, on some rows and then on all, and what is fitted on the one must hold for the other."""
+    options = {"model": file.name, "max_tokens": GUESS_TOKENS, "context": 512, "slots": 1}
+    try:
+        with open_runner("llama", file.parent, options, threads) as runner:
+            assert isinstance(runner, TimedWriter)
+            return guess_cost(runner)
+    except EngineError:  # the base is not served as it is: what is taught of it may be all the same
+        return None
+
+
+def guess_cost(runner: TimedWriter, clock: Callable[[], float] = time.perf_counter) -> float | None:
+    """What reading one token more in the same step takes, in parts of what writing one takes, None where that cannot be told: it
+    writes too little, takes longer than `SECONDS`, or what comes out is not between `LEAST` and `MOST`.
+
+    Three times are taken in each of `ROUNDS`: of an answer of one token to a text that ends otherwise than the one before it, of one to the
+    same text, whose tokens are known then, and of an answer of `WRITTEN` tokens to it. What an answer takes besides falls out of the
+    differences, whose medians count.
+    """
+    ends = clock() + GUESS_SECONDS
+    texts, stem = [f"{_STEM} {tail}" for tail in _TAILS], runner.count(_STEM)
+
+    def timed(text: str, most: int) -> tuple[float, int]:
+        began, count = clock(), 0
+        with closing(runner.write(text, max_tokens=most)) as pieces:
+            for piece in pieces:
+                count += piece.count
+                if clock() > ends:
+                    break
+        return clock() - began, count
+
+    timed(texts[-1], GUESS_TOKENS)
+    a_token, a_step, counts = [], [], []
+    for number in range(GUESS_ROUNDS):
+        text = texts[number % len(texts)]
+        new, known = timed(text, 1)[0], timed(text, 1)[0]
+        took, count = timed(text, GUESS_TOKENS)
+        # Of a known text its last token is read, too.
+        a_token.append((new - known) / (runner.count(text) - stem - 1))
+        a_step.append((took - known) / max(1, count - 1))
+        counts.append(count)
+        if clock() > ends:
+            return None
+    step = statistics.median(a_step)
+    if statistics.median(counts) < GUESS_FEWEST_TOKENS or step <= 0:
+        return None
+    found = statistics.median(a_token) / step
+    return round(found, 3) if GUESS_LEAST_COST <= found <= GUESS_MOST_COST else None
+
+
+# How much of a slow baseline is measured.
+#
+# A base with examples in its prompt writes seconds for each text, on a busy machine half a minute: measuring it took as long as
+# teaching the model that it is held against. So it is timed first, and asked for as many texts as it writes in a tenth of the training
+# time. Where these are too few to show anything, it is not asked at all, and the build says so.
+
+BASELINE_SHARE = 0.1
+"""Of the time that the training took, what measuring the baseline may take."""
+BASELINE_TIMED_SHARE = 0.25
+"""Of that, what timing it may take."""
+BASELINE_FEWEST = 8
+"""Test texts under which a comparison shows nothing."""
+BASELINE_MOST_HELD = 32
+"""Held-out texts at the most: they are shown, and nothing is chosen by them."""
+_BASELINE_FEWEST_HELD = 2
+_BASELINE_READY = 10.0
+"""Seconds that writing the base's files and loading them takes, about, before anything is asked."""
+
+
+@dataclass(frozen=True)
+class BaselineSample:
+    """On how many texts the baseline is measured: `held` held-out ones, `test` test ones, and whether the base without examples, too."""
+
+    held: int
+    test: int
+    unaided: bool
+
+    @property
+    def texts(self) -> int:
+        """All that is written."""
+        return self.held + self.test * (2 if self.unaided else 1)
+
+
+def baseline_seconds(recipe: Recipe, training_seconds: float) -> float:
+    """Seconds that measuring the baseline may take: without end where all of it was asked for."""
+    return math.inf if recipe.settings(StudentSettings).baseline == "full" else BASELINE_SHARE * training_seconds
+
+
+def sample_baseline(seconds_per_text: float, seconds: float, held: int, test: int, needed: bool) -> BaselineSample | None:
+    """As many texts as are written in this time; None where they are too few to show anything.
+
+    Args:
+        seconds_per_text: as it was timed.
+        seconds: what there is.
+        held, test: the rows that it could be measured on.
+        needed: a gate compares with it: then `FEWEST` test texts are written, however long they take.
+    """
+    most = BaselineSample(min(held, BASELINE_MOST_HELD), test, unaided=True)
+    fits = math.inf if seconds == math.inf else (1 - BASELINE_TIMED_SHARE) * seconds / max(seconds_per_text, 1e-6)
+    if most.texts <= fits:
+        return most
+    few = min(most.held, max(_BASELINE_FEWEST_HELD, int(fits / 5)))
+    left = int(fits) - few
+    if left // 2 >= min(test, 2 * BASELINE_FEWEST):
+        return BaselineSample(few, min(test, left // 2), unaided=True)
+    if left >= min(test, BASELINE_FEWEST):
+        return BaselineSample(few, min(test, left), unaided=False)
+    return BaselineSample(min(few, _BASELINE_FEWEST_HELD), min(test, BASELINE_FEWEST), unaided=False) if needed else None
+
+
+def is_worth_timing(recipe: Recipe, name: str, seconds: float, like: float | None, held: int, test: int, progress: Progress) -> bool:
+    """Whether there is time to time the baseline at all; where there is none, a line says so.
+
+    Args:
+        like: seconds that a student of its kind takes for a text, where one was timed: the baseline, whose prompt is longer, takes more.
+    """
+    if seconds == math.inf or recipe.settings(GateSettings).must_beat_baseline:
+        return True
+    if seconds > _BASELINE_READY and (like is None or sample_baseline(like, seconds, held, test, needed=False) is not None):
+        return True
+    progress.say(
+        f"the baseline {name} is not measured: {BASELINE_SHARE:.0%} of the training time is {duration(seconds)}, too little to ask it for "
+        f"{BASELINE_FEWEST} texts. --baseline full measures it all the same"
+    )
+    return False
+
+
+def plan_baseline(
+    recipe: Recipe, name: str, timing: Timing, seconds: float, held: int, test: int, progress: Progress
+) -> BaselineSample | None:
+    """The sample of this recipe's baseline, and a line that says what it takes or why there is none."""
+    needed = recipe.settings(GateSettings).must_beat_baseline
+    each = 1 / timing.texts_per_second if timing.texts_per_second > 0 else timing.p50 / 1000
+    found = sample_baseline(each, seconds, held, test, needed)
+    a_tenth = "" if seconds == math.inf else f"; {BASELINE_SHARE:.0%} of the training time is {duration(seconds)}"
+    if found is None:
+        progress.say(
+            f"the baseline {name} is not measured: it writes a text in {duration(each)}{a_tenth}. --baseline full measures it all the same"
+        )
+        return None
+    why = " (gate.must_beat_baseline needs them)" if needed and seconds != math.inf and found.texts * each > seconds else ""
+    progress.say(f"the baseline {name} is asked for {found.texts} texts, about {duration(found.texts * each)}{a_tenth}{why}")
+    return found

@@ -1,0 +1,1 @@
+"""Certificates: tested on fresh pairs, issued, and kept under audit."""

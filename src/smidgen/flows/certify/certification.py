@@ -1,0 +1,484 @@
+"""Certify: test on fresh pairs which requests a bundle may answer by itself, and put the signed certificate beside it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import CertificateError, InputError
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.version import VERSION
+from smidgen.flows import bundle_paths
+from smidgen.flows.certify import calibration_sample, certificate_status, losses
+from smidgen.flows.certify.calibration_sample import CalibrationPairs, CalibrationSample
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.certify.losses import Choice, Marking
+from smidgen.flows.learn.data_overlap import SampleLook, known_data
+from smidgen.flows.local_model import Model
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation, sample_reuse
+from smidgen.gateway.certificate import MOST_NAME, Certificate, CertifiedSegment, JudgeError, Reference
+from smidgen.gateway.certificate_status import CertificateStatus, check_certificate
+from smidgen.gateway.sample_reuse import SpentConfidence
+from smidgen.judge import report
+from smidgen.stats.alpha_spending import average_and_level, share
+from smidgen.stats.certification import (
+    CertificationResult,
+    ReferenceErrors,
+    RiskClaim,
+    ThresholdStep,
+    certify_threshold,
+    needed,
+    segment_levels,
+    threshold_steps,
+)
+from smidgen.stats.risk_bounds import fewest_rows
+
+_LONGEST_DAYS = 3650
+AUDIT_DAYS = 7
+"""For so long answers may be given while no audit comes, where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class CertificateTerms:
+    """What is asked for.
+
+    Attributes:
+        alpha: the share of local answers that may disagree with the reference.
+        delta: the chance that this does not hold.
+        reference: what the outputs in the calibration file are.
+        model: what the large model is called by those who ask it, where it is the reference, or the judge; empty where that is not known.
+        judge: how often that reference is wrong itself, where it is a judge.
+        valid_days: how long the certificate holds.
+        segment: `label`, for the label that is answered, or a column: each of its values gets a threshold of its own.
+        look: which look at these rows it is, where more of them are looked at again and again: all looks together then spend delta. None
+            for a sample of its own.
+        own: the look at such a sample, with what it may spend; `spent`, what earlier ones have spent: see `sample_reuse`.
+        loss: of texts, what alpha bounds the mean of: see `certify/losses.py`. With `attributes` the reference is the request itself.
+        overall: of all requests, the share that may be answered locally and disagree, on average; None where that is not asked.
+        audit_days: days for which answers may be given while no audit comes; None for a week where the gateway audits by itself, against
+            the large model or the request, and for no bound elsewhere.
+        distinct: whether each text counts once, and the promise is of distinct texts. It is, too, where the rows are no fair sample of
+            requests.
+    """
+
+    alpha: float = 0.05
+    delta: float = 0.05
+    reference: Literal["gold", "model", "reviews", "judge", "request"] = "gold"
+    judge: ReferenceErrors | None = None
+    valid_days: int = 90
+    segment: str | None = None
+    look: int | None = None
+    model: str = ""
+    loss: Choice = "likeness"
+    overall: float | None = None
+    distinct: bool = False
+    audit_days: int | None = None
+    own: sample_reuse.SampleTest | None = None
+    spent: SpentConfidence = field(default_factory=SpentConfidence)
+
+    @property
+    def unheard(self) -> int:
+        """The days, 0 for any number."""
+        if self.audit_days is not None:
+            return self.audit_days
+        return AUDIT_DAYS if self.reference in ("model", "request") else 0
+
+    @property
+    def level(self) -> float:
+        """What of delta this test may spend."""
+        if self.look is not None:
+            return share(self.delta, self.look)
+        return self.delta if self.own is None else self.own.level
+
+    @property
+    def looked(self) -> str:
+        """The same for a reader, behind the method's name."""
+        if self.look is not None:
+            return f"; look {self.look} at rows that stay, tested at δ/{self.look * (self.look + 1)}"
+        if not self.spent.looks:
+            return ""
+        before = f"{self.spent.looks} {'look' if self.spent.looks == 1 else 'looks'} at these rows spent {self.delta - self.level:.4g}"
+        return f"; tested at {self.level:.4g} of δ = {self.delta:.4g}, for {before}"
+
+    def claim(self, delta: float, graded: bool) -> RiskClaim:
+        """What is to be shown of a segment that has this much of the level."""
+        overall, rare = self.overall, None
+        if overall is not None and self.look is not None:
+            overall, rare = average_and_level(overall, self.look)
+        elif overall is not None:
+            overall = overall if self.own is None else self.own.overall
+        return RiskClaim(self.alpha, delta, graded, self.judge, self.level, overall, rare)
+
+    def told(self, counts: str) -> str:
+        """What is asked for, in one certain spelling: the same for the same test."""
+        judge = (self.judge.wrong, self.judge.reviewed) if self.judge is not None else None
+        return json.dumps([self.alpha, self.delta, judge, self.segment, self.loss, self.overall, counts])
+
+
+@dataclass(frozen=True)
+class IssuedCertificate:
+    """What was given: the certificate, its file, and the segments that got none, each with why."""
+
+    certificate: Certificate
+    file: Path
+    refused: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _FailedTest:
+    """A test that gave no certificate, and about how many rows would do; None where no number would."""
+
+    outcome: CertificationResult
+    claim: RiskClaim
+    needed: int | None
+
+
+def certify(
+    model: Model,
+    file: Path | str,
+    terms: CertificateTerms,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    marking: Marking | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> IssuedCertificate:
+    """Test on the pairs of a file, sign, and write the certificate beside the bundle, in the place of an older one. `marking`: the judge,
+    where its marks are the loss.
+
+    Raises:
+        InputError: terms that cannot be, or not of this task; a file that the bundle was made from; a sample with much of one in it
+            whose certificate was revoked; one on which as much cannot be claimed anew, for the audits speak against it; a judge that marks
+            too few answers.
+        DataError: a file that cannot be read, or has no such column.
+        BundleError: the bundle has no report; or it is a version of a line whose records of what it has seen cannot be read.
+        LineBusy: rows are the line's own held-out ones, and another process learns on it.
+        TrafficError: of a line's version, the store of traffic cannot be read.
+        CertificateError: no threshold can be certified, and `facts` say how far it is; or the file cannot be written. What was there
+            before stays.
+    """
+    _check_terms(terms)
+    progress = progress or Silent()
+    losses.choose_loss(terms.loss, model.task, model.form, marking)  # before a file is read
+    drawn = calibration_sample.read_pairs(model, file, input, label, progress)
+    return certify_pairs(model, drawn, terms, marking=marking, now=now, progress=progress)
+
+
+def certify_pairs(
+    model: Model,
+    drawn: CalibrationPairs,
+    terms: CertificateTerms,
+    *,
+    marking: Marking | None = None,
+    now: datetime | None = None,
+    progress: Progress,
+) -> IssuedCertificate:
+    """The same on pairs that are at hand. Raises as `certify` does."""
+    _check_terms(terms)
+    loss = losses.choose_loss(terms.loss, model.task, model.form, marking)
+    known = report.read(model.folder / "report.json")
+    tries = threshold_steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
+    if not tries:
+        raise InputError(
+            "the bundle's report has no risk-coverage curve, which thresholds are taken from",
+            value=model.name,
+            todo="Build it again: a build measures the curve on its test rows.",
+        )
+    moment = now or datetime.now(UTC)
+    friend = known_data(model, known, moment)
+    unchecked = (*friend.unchecked, *drawn.unchecked)
+    for sentence in unchecked:
+        progress.say(f"not checked: {sentence}")
+    fewest = fewest_rows(terms.alpha, terms.delta)
+    sample = calibration_sample.answer_pairs(model, drawn, friend, loss, terms.segment, fewest, progress, terms.distinct)
+    looking: AbstractContextManager[SampleLook | None] = friend.own.look() if friend.own is not None and sample.own else nullcontext()
+    with looking as look:
+        if look is not None:
+            terms = replace(terms, look=look.number)
+            progress.say(f"{sample.own:,} rows are among those that the line tests its versions on: this is a look at them{terms.looked}")
+        own, terms = _begin_look(model, sample, terms)
+        given, refused, failed = _test(sample, terms, loss.graded, tries)
+        in_vain = not given and not any(one.outcome.tried for one in failed.values())
+        if look is not None:
+            look.in_vain = in_vain
+        if own is not None and in_vain:
+            sample_reuse.forget_test(own)
+        if own is not None and given:
+            sample_reuse.passed(own)
+    if not given:
+        raise _failure(terms, loss.graded, sample, failed)
+    now = moment.replace(microsecond=0)
+    until = now + timedelta(days=terms.valid_days)
+    reference = Reference(kind=terms.reference, judge=_judge_error(terms), model=terms.model)
+    paper = Certificate(
+        id=uuid.uuid4().hex,
+        statement=papers.statement(
+            terms.alpha,
+            terms.delta,
+            until,
+            terms.overall,
+            sample.distinct,
+            f"{friend.whose} from" if sample.calibration.left_out else "",
+            terms.unheard,
+        ),
+        bundle=certificate_subject(model.manifest),
+        task=model.manifest.task,
+        loss=loss.words,
+        measure="" if terms.loss == "likeness" else terms.loss,
+        reference=reference,
+        alpha=terms.alpha,
+        delta=terms.delta,
+        overall=terms.overall,
+        counts="texts" if sample.distinct else "requests",
+        by=terms.segment or "",
+        answering=tuple(given),
+        method="fixed-sequence testing; "
+        + ("betting (Waudby-Smith and Ramdas)" if loss.graded else "exact binomial (Clopper–Pearson)")
+        + ("; conformal risk control of the share of all" if terms.overall is not None else "")
+        + terms.looked,
+        calibration=sample.calibration,
+        created=now,
+        valid_until=until,
+        unchecked=(*unchecked, *sample.unchecked),
+        audit_days=terms.unheard,
+        begun=True,
+        smidgen_version=VERSION,
+    ).signed()
+    certificate_status.begin_audits(model.folder, paper)
+    return IssuedCertificate(paper, papers.write(paper, model.folder), refused)
+
+
+def certificate_standing(folder: Path, now: datetime | None = None) -> CertificateStatus:
+    """How the certificate of the bundle in a folder, or of a line's champion, stands. The bundle's files are not hashed: that is done where
+    it is opened. Raises InputError or BundleError where there is no bundle."""
+    folder = bundle_paths.folder_of(folder)
+    return check_certificate(folder, certificate_subject(read_manifest(folder)), now)
+
+
+def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]:
+    """Revoke the certificate of the bundle in a folder, or of a line's champion; returns where that was written down.
+
+    Raises InputError without a reason; CertificateError where there is no certificate to revoke, or it could not be written.
+    """
+    if not reason.strip():
+        raise InputError("a revocation needs a reason", value=reason, todo='Say why: --revoke "new products since May".')
+    folder = bundle_paths.folder_of(folder)
+    found = papers.read(papers.place(folder))
+    try:
+        sample = found.calibration
+        moment = now or datetime.now(UTC)
+        return revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
+    except OSError as error:
+        raise CertificateError(
+            "the revocation could not be written down",
+            value=str(error),
+            todo=f"Until it can, remove {papers.place(folder).name}: without it everything escalates.",
+        ) from error
+
+
+def check_reference(loss: Choice, reference: str) -> None:
+    """Raises InputError where a loss and a reference do not go together."""
+    if (loss == "attributes") != (reference == "request"):
+        raise InputError(
+            "of attributes the request itself is the reference, and of nothing else",
+            value=f"--loss {loss} --reference {reference}",
+            todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
+        )
+
+
+def check_shares(alpha: float | None, delta: float | None, overall: float | None) -> None:
+    """Raises InputError where one of them is asked for and is no share between 0 and 1."""
+    for name, value, todo in (
+        ("alpha", alpha, "Give --alpha 0.05, for 5 %."),
+        ("delta", delta, "Give --delta 0.05, for 5 %."),
+        ("overall", overall, "Give --overall 0.01, for 1 % of all requests."),
+    ):
+        if value is not None and not 0 < value < 1:
+            raise InputError(f"{name} lies between 0 and 1", value=value, todo=todo)
+
+
+def _check_terms(terms: CertificateTerms) -> None:
+    check_shares(terms.alpha, terms.delta, terms.overall)
+    if not 1 <= terms.valid_days <= _LONGEST_DAYS:
+        raise InputError("a certificate holds for 1 day to ten years", value=terms.valid_days, todo="Give --valid-days 90.")
+    if terms.audit_days is not None and not 0 <= terms.audit_days <= _LONGEST_DAYS:
+        raise InputError("days without an audit are out of range", value=terms.audit_days, todo="Give --audit-days 7, or 0 for no bound.")
+    check_reference(terms.loss, terms.reference)
+    if terms.loss == "judge" and terms.reference != "judge":
+        raise InputError(
+            "where a judge's marks are the loss, the judge is the reference",
+            value=f"--loss judge --reference {terms.reference}",
+            todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N and leave --reference out.",
+        )
+    named = terms.reference == "model" or terms.loss == "judge"
+    if terms.model and (not named or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
+        raise InputError(
+            "the large model's name is one line, and is said where it is the reference",
+            value=terms.model[:MOST_NAME],
+            todo="Give --reference model --reference-model NAME, as --fallback-model has it, or leave it out.",
+        )
+    if (terms.reference == "judge") != (terms.judge is not None):
+        raise InputError(
+            "a judge, and no other reference, comes with its measured error",
+            value=terms.reference,
+            todo="Give --reference judge --judge-errors K/N: of N reviewed verdicts, K were wrong.",
+        )
+    if terms.judge is not None and not 0 <= terms.judge.wrong <= terms.judge.reviewed >= 1:
+        raise InputError(
+            "a judge's error is K wrong of N reviewed verdicts",
+            value=f"{terms.judge.wrong}/{terms.judge.reviewed}",
+            todo="Give --judge-errors 4/200.",
+        )
+
+
+def _begin_look(
+    model: Model, sample: CalibrationSample, terms: CertificateTerms
+) -> tuple[sample_reuse.SampleTest | None, CertificateTerms]:
+    """Write down that a sample of its own is looked at, and what is left of the terms for it. Raises InputError where nothing is."""
+    if terms.look is not None:
+        return None, terms
+    kept = sample.calibration
+    asked = sample_reuse.SampleTest(
+        certificate_subject(model.manifest).sha256,
+        kept.rows_sha256,
+        kept.marks,
+        kept.n,
+        # A judge may say something else of the same rows: each of its tests is one of its own.
+        terms.told("texts" if sample.distinct else "requests") + (uuid.uuid4().hex if terms.loss == "judge" else ""),
+        terms.delta,
+        terms.overall or 0.0,
+    )
+    look, spent = sample_reuse.begin_test(asked)
+    if look.level <= 0 or (terms.overall is not None and look.overall <= 0):
+        flags = [f"--delta {_ask_above(terms.delta, spent.level):g}"] if look.level <= 0 else []
+        flags += [f"--overall {_ask_above(terms.overall, spent.overall):g}"] if terms.overall is not None and look.overall <= 0 else []
+        raise InputError(
+            "these rows were looked at before, and their confidence is spent",
+            value=f"{spent.looks} {'look' if spent.looks == 1 else 'looks'}, δ = {spent.level:.4g} of {terms.delta:.4g}",
+            todo="Draw a new sample: rows that were not looked at before. Or state less confidence, which has what is left for this look: "
+            + " ".join(flags)
+            + ".",
+        )
+    return look, replace(terms, own=look, spent=spent)
+
+
+def _ask_above(asked: float, spent: float) -> float:
+    """What to ask for so that as much as was asked is left."""
+    return round(asked + spent, 6)
+
+
+def _judge_error(terms: CertificateTerms) -> JudgeError | None:
+    judge = terms.judge
+    return JudgeError(wrong=judge.wrong, reviewed=judge.reviewed, bound=judge.bound(terms.level)) if judge is not None else None
+
+
+def _test(
+    sample: CalibrationSample, terms: CertificateTerms, graded: bool, tries: Sequence[ThresholdStep]
+) -> tuple[list[CertifiedSegment], dict[str, str], dict[str, _FailedTest]]:
+    """What is certified; the segments that are not, with why; and what their tests gave."""
+    n = sample.calibration.n
+    counts = Counter(name for name in sample.segments if name is not None)
+    shares = segment_levels(counts, terms.alpha, terms.level) if terms.segment else {"": terms.level}
+    names = np.array([name if name is not None else "" for name in sample.segments], dtype=object)
+    told = np.array([name is not None for name in sample.segments], dtype=np.bool_)
+    given, failed = [], {}
+    refused = {name: f"{count:,} pairs, too few for any test" for name, count in sorted(counts.items()) if name not in shares}
+    for name, delta in sorted(shares.items()):
+        here = told & (names == name)
+        claim = terms.claim(delta, graded)
+        outcome = certify_threshold(sample.scores[here], sample.losses[here], tries, claim, total=n)
+        if outcome.threshold is None:
+            failed[name] = _FailedTest(outcome, claim, needed(outcome, tries, claim, total=n))
+            refused[name] = _why(failed[name], graded)
+            continue
+        given.append(
+            CertifiedSegment(
+                segment=name,
+                threshold=outcome.threshold,
+                n=outcome.n,
+                answered=outcome.answered,
+                loss=outcome.loss,
+                # In exact arithmetic it is never over: it is where the test turns.
+                bound=min(outcome.bound, terms.alpha),
+            )
+        )
+    return given, refused, failed
+
+
+def _why(failed: _FailedTest, graded: bool) -> str:
+    """Why a sample, or a segment of it, is not certified, a clause."""
+    outcome = failed.outcome
+    if not outcome.tried:
+        return f"{outcome.n:,} pairs, too few for any test"
+    share = outcome.loss / max(1, outcome.answered)
+    if outcome.too_many:
+        lost = f"{outcome.loss:.4g} of all {outcome.n:,} pairs"
+        return f"the {outcome.answered:,} surest answers keep alpha, but with them {lost} are lost, more than --overall allows on average"
+    if graded:
+        return f"a mean loss of {share:.3f} on the {outcome.answered:,} surest answers"
+    return f"{outcome.loss:.0f} of the {outcome.answered:,} surest answers disagree ({share:.1%})"
+
+
+def _failure(terms: CertificateTerms, graded: bool, sample: CalibrationSample, failed: Mapping[str, _FailedTest]) -> CertificateError:
+    """No certificate: how far it is, and what would do."""
+    n = sample.calibration.n
+    facts: dict[str, object] = {
+        "certified": False,
+        "alpha": terms.alpha,
+        "delta": terms.delta,
+        "overall": terms.overall,
+        "level": terms.level,
+        "n": n,
+        "tests": [
+            {
+                "segment": name,
+                "n": one.outcome.n,
+                "tried": one.outcome.tried,
+                "answered": one.outcome.answered,
+                "loss": one.outcome.loss,
+                "bound": one.outcome.bound,
+                "best_risk": one.outcome.best,
+                "pairs_needed": one.needed,
+                "pairs_missing": one.needed - one.outcome.n if one.needed is not None else None,
+            }
+            for name, one in failed.items()
+        ],
+    }
+    what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.level:.6g}"
+    if not failed:
+        return CertificateError(
+            what,
+            value=f"{n:,} pairs, and in no segment enough for any test",
+            todo=f"Leave out --segment, or give {fewest_rows(terms.alpha, terms.level):,} pairs of a segment at least.",
+            facts=facts,
+        )
+    name, one = max(failed.items(), key=lambda entry: entry[1].outcome.n)
+    best = f"The lowest risk seen at any threshold is {one.outcome.best:.1%}. " if one.outcome.best is not None else ""
+    if one.needed is None:
+        larger = "--overall" if one.outcome.too_many else "--alpha"
+        todo = f"{best}At this risk no number of pairs would do: improve the model, or allow a larger {larger}."
+        if terms.judge is not None:
+            todo += " The judge's own error counts: have more of its verdicts reviewed."
+    else:
+        more = f"{one.needed - one.outcome.n:,} more than these {one.outcome.n:,}"
+        if one.outcome.tried:
+            again = "draw a new sample, for each look at one spends it"
+            if terms.look is not None:
+                again = "look again when so many are held out, for each look makes the next one stricter"
+            todo = f"{best}At the risk seen, about {one.needed:,} pairs would do, {more}: {again}."
+        else:
+            todo = f"Even without an error {one.needed:,} pairs are needed, {more}."
+    where = f"{name}: " if name else ""
+    return CertificateError(what, value=f"{where}{_why(one, graded)}", todo=todo, facts=facts)

@@ -1,0 +1,357 @@
+"""Cost: from a bundle's report and a price list to a break-even, with every assumption in words."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import InputError, UnknownPart
+from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
+from smidgen.flows import bundle_paths
+from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.gateway import certificate as papers
+from smidgen.gateway.certificate_status import check_certificate
+from smidgen.judge import cost_estimate
+from smidgen.judge.charts.axes import standalone
+from smidgen.judge.charts.months import draw
+from smidgen.judge.report import Report, read
+from smidgen.judge.sections import ModelPrice
+from smidgen.usage import break_even, price_list
+from smidgen.usage.break_even import HOURS_A_MONTH, BreakEven, CostCase, compute_break_even, share_percent
+
+# The share of requests that a small model answers where it works beside a large one: as it is told, as a certificate says, or assumed.
+
+ASSUMED = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class LocalShare:
+    """A share of all requests, from 0 to 1, and where it is from: `said` is a clause for a reader, `certificate` the id of the one that it
+    is from, else empty."""
+
+    share: float
+    source: Literal["flag", "certificate", "assumed"]
+    said: str
+    certificate: str = ""
+
+
+def local_share(told: float | None, bundle: Path | None, now: datetime.datetime | None = None) -> LocalShare:
+    """What was told; else, of the sample of the certificate beside the bundle in this folder, what that lets be answered, if it holds now;
+    else what is assumed.
+
+    Raises BundleError where a certificate is there and the bundle's manifest cannot be read.
+    """
+    if told is not None:
+        return LocalShare(told, "flag", "as you say")
+    place = papers.place(bundle) if bundle is not None else None
+    if bundle is None or place is None or not place.exists():
+        return LocalShare(ASSUMED, "assumed", "assumed")
+    found = check_certificate(bundle, certificate_subject(read_manifest(bundle)), now)
+    paper = found.certificate
+    if not found.valid or paper is None:
+        return LocalShare(ASSUMED, "assumed", f"assumed, for {place.name} does not hold ({found.state.value}: {found.why})")
+    answered = sum(entry.answered for entry in paper.answering)
+    said = f"as its certificate says: {answered:,} of the {paper.n:,} requests of its sample may be answered ({place.name})"
+    return LocalShare(paper.share, "certificate", said, paper.id)
+
+
+# Cost: from a bundle's report, a list of prices and what is asked to a break-even, with every assumption in words.
+
+TEXTS_PER_SECOND = 100.0
+"""What a machine is taken to answer where no bundle says: less than classifiers do, more than writers do."""
+BUILD_HOURS = 1.0
+_RISK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class CostQuestion:
+    """What is asked; None is what the report or the house says. `growth_percent` is from month to month. `build_usd_per_hour` is of the
+    hours that building takes: of the machine, unless a person's are meant."""
+
+    requests_per_month: int
+    bundle: Path | None = None
+    tokens_in: float | None = None
+    tokens_out: float | None = None
+    models: tuple[str, ...] = ()
+    share_local: float | None = None
+    machine_usd_per_hour: float | None = None
+    texts_per_second: float | None = None
+    build_hours: float | None = None
+    build_usd_per_hour: float | None = None
+    growth_percent: float = 0.0
+    months: int = 12
+    prices: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LargeModelCost:
+    """One large model, and what comes of it."""
+
+    model: ModelPrice
+    usd_per_request: float
+    found: BreakEven
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What comes of the question. The answers are about the first of `against`; the others are beside it.
+
+    Attributes:
+        asked: the question, with everything in it that was left open.
+        against: the large models: those that were named, or all of the list, the cheapest first.
+        assumptions: what it rests on, a sentence each.
+        as_of: the date of the price list.
+        energy: what was measured of energy, with `method`; None where it was not measured.
+        local: what the small model answers where both are used, and who says so.
+    """
+
+    asked: CostQuestion
+    against: tuple[LargeModelCost, ...]
+    assumptions: tuple[str, ...]
+    as_of: str
+    energy: Mapping[str, Any] | None
+    local: LocalShare
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer in a sentence for the small model alone, and in one for both, where some requests are sent on."""
+        name, months, first = self.against[0].model.name, self.asked.months, self.against[0].found
+        share = self.asked.share_local or 0.0
+        alone = break_even.payback_answer(name, months, first.slm)
+        return (alone, break_even.payback_answer(name, months, first.hybrid, 1 - share)) if 0 < share < 1 else (alone,)
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What would change the answer, a sentence each: another large model than the cheapest, a machine that is there anyway."""
+        found, first, said = self.asked, self.against[0], []
+        if not found.models and len(self.against) > 1:
+            said.append(f"{first.model.name} is the cheapest of the price list; name the model that you use with --model.")
+        spared = first.found.llm_usd - first.found.build_usd
+        if found.machine_usd_per_hour and first.found.slm.payback_month is None and spared > 0:
+            months = "12 months" if found.months == 12 else "one month" if found.months == 1 else f"{found.months} months"
+            said.append(
+                f"On a machine that you have anyway (--machine-usd-per-hour 0) the small model alone saves {dollars(spared)} over {months}."
+            )
+        return tuple(said)
+
+    def chart(self) -> str:
+        """The months against the first model, as an SVG file."""
+        asked, first = self.asked, self.against[0]
+        heading = f"{count(asked.requests_per_month)} requests a month" + (
+            f", {asked.growth_percent:+g} % from month to month" if asked.growth_percent else ""
+        )
+        below = (
+            f"{first.model.name} at {_usd(first.model.input_usd)} and {_usd(first.model.output_usd)} a million tokens in and out "
+            f"({first.model.date}); both: {share_percent(asked.share_local or 0.0)} answered by the small model"
+        )
+        return standalone(draw(first.found, first.model.name, heading, below))
+
+    def json(self) -> dict[str, Any]:
+        """Everything, JSON-ready."""
+        asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.asked).items()}
+        return {
+            "answer": self.answers[0],
+            "answers": list(self.answers),
+            "hints": list(self.hints),
+            "asked": asked,
+            "share_local_from": asdict(self.local),
+            "prices_as_of": self.as_of,
+            "against": [
+                {
+                    "model": one.model.name,
+                    **one.model.model_dump(include={"provider", "input_usd", "output_usd", "date", "source", "note"}),
+                    "usd_per_request": one.usd_per_request,
+                    **asdict(one.found),
+                }
+                for one in self.against
+            ],
+            "energy": self.energy,
+            "assumptions": list(self.assumptions),
+        }
+
+
+def reckon_cost(asked: CostQuestion, today: datetime.date | None = None) -> CostReport:
+    """The answer.
+
+    Raises:
+        InputError: there is no bundle in the folder, or it is a line without a champion; nobody says how many tokens a request has; a price
+            list that cannot be read.
+        RecipeError: a price list with mistakes.
+        UnknownPart: a model that the list does not have.
+        BundleError: a report that cannot be read, or the manifest of a bundle that has a certificate.
+    """
+    table = price_list.read(asked.prices)
+    if asked.bundle is not None:
+        asked = replace(asked, bundle=bundle_paths.folder_of(asked.bundle))
+    report = _report(asked.bundle)
+    local = local_share(asked.share_local, asked.bundle)
+    full = replace(_with_defaults(asked, report), share_local=local.share)
+    assert full.tokens_in is not None and full.tokens_out is not None and full.machine_usd_per_hour is not None
+    priced = cost_estimate.estimate(full.tokens_in, full.tokens_out, texts_per_second=None, table=table).models
+    case = _case(full, report)
+    against = []
+    for model in _chosen(priced, asked.models):
+        each = model.usd_per_million_texts / 1e6
+        against.append(LargeModelCost(model, each, compute_break_even(replace(case, usd_per_request=each))))
+    said = (
+        *_of_the_machine(asked, report, case, against[0], local),
+        *_of_the_calls(asked, full, table, [one.model for one in against], today),
+        *_of_building(asked, full, report, case),
+    )
+    return CostReport(full, tuple(against), said, table["as_of"], _energy(report), local)
+
+
+def _report(bundle: Path | None) -> Report | None:
+    if bundle is None:
+        return None
+    if not bundle.is_dir():
+        raise InputError("there is no bundle in this place", value=str(bundle), todo="Name the folder that a build has made, or none.")
+    return read(bundle / "report.json")
+
+
+def _with_defaults(asked: CostQuestion, report: Report | None) -> CostQuestion:
+    """What is asked, with nothing left open but the share of the small model."""
+    costs = report.cost if report else None
+    tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
+    tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
+    if tokens_in is None or tokens_out is None:
+        raise InputError(
+            "nobody says how many tokens a request has",
+            value="--tokens-in, --tokens-out",
+            todo="Give both, or name the folder of a bundle, whose report knows them.",
+        )
+    machine = _first(asked.machine_usd_per_hour, costs.machine_usd_per_hour if costs else None, cost_estimate.MACHINE_USD_PER_HOUR)
+    seconds = report.training.seconds if report else None
+    return replace(
+        asked,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        machine_usd_per_hour=machine,
+        texts_per_second=_first(asked.texts_per_second, (report.speed.texts_per_second if report else None) or None, TEXTS_PER_SECOND),
+        build_hours=_first(asked.build_hours, None if seconds is None else seconds / 3600, BUILD_HOURS),
+        build_usd_per_hour=_first(asked.build_usd_per_hour, machine),
+    )
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _case(full: CostQuestion, report: Report | None) -> CostCase:
+    taught = (report.teacher.usd if report and report.teacher else None) or 0.0
+    return CostCase(
+        requests=full.requests_per_month,
+        growth=full.growth_percent / 100,
+        months=full.months,
+        usd_per_request=0.0,
+        share_local=full.share_local or 0.0,
+        machine_usd_per_hour=full.machine_usd_per_hour or 0.0,
+        texts_per_second=full.texts_per_second or TEXTS_PER_SECOND,
+        busy=cost_estimate.BUSY,
+        build_usd=(full.build_hours or 0.0) * (full.build_usd_per_hour or 0.0) + taught,
+    )
+
+
+def _chosen(models: Sequence[ModelPrice], names: Sequence[str]) -> list[ModelPrice]:
+    """The models of these names, in their order; without names all, the cheapest first: it is the hardest to be cheaper than. A name may be
+    spelt as requests spell it."""
+    if not names:
+        return sorted(models, key=lambda model: model.usd_per_million_texts)
+    exact = {model.name.casefold(): model for model in models}
+    # In a list of one's own two names may be one in this spelling: then neither is meant.
+    times = Counter(price_list.spelt(model.name) for model in models)
+    alike = {spelling: model for model in models if times[spelling := price_list.spelt(model.name)] == 1 and spelling}
+    found: dict[str, ModelPrice] = {}
+    for name in names:
+        model = exact.get(name.casefold()) or alike.get(price_list.spelt(name))
+        if model is None:
+            raise UnknownPart("model of the price list", name, [model.name for model in models])
+        found.setdefault(model.name, model)
+    return list(found.values())
+
+
+def _of_the_machine(asked: CostQuestion, report: Report | None, case: CostCase, first: LargeModelCost, local: LocalShare) -> Iterator[str]:
+    speed = f"A machine answers {rate(case.texts_per_second)} texts a second"
+    if asked.texts_per_second is not None:
+        yield f"{speed}, as you say."
+    elif report and report.speed.texts_per_second:
+        threads = f" with {report.speed.threads} threads" if report.speed.threads else ""
+        yield f"{speed}: measured when the bundle was built, in batches{threads}, on that machine."
+    else:
+        why = "the report does not say" if report else "no bundle is named"
+        yield f"{speed}: assumed, for {why}. A bundle's folder, or --texts-per-second, makes it exact."
+    most = max(month.machines for month in first.found.months)
+    yield (
+        f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) at "
+        f"{_usd(case.machine_usd_per_hour)} an hour, {dollars(case.machine_usd)} a month each, and planned to work "
+        f"{share_percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
+    )
+    if 0 < case.share_local < 1:
+        yield f"Where both are used the small model answers {share_percent(case.share_local)}, {local.said}.{_at_risk(report)}"
+
+
+def _at_risk(report: Report | None) -> str:
+    at = report.risk_coverage.at if report and report.risk_coverage else ()
+    point = next((entry.point for entry in at if abs(entry.wanted - _RISK) < 1e-9), None)
+    if point is None:
+        return ""
+    return f" Its report: with at most {share_percent(_RISK)} of its answers wrong it answers {share_percent(round(point.coverage, 3))}."
+
+
+def _of_the_calls(
+    asked: CostQuestion, full: CostQuestion, table: Mapping[str, Any], models: Sequence[ModelPrice], today: datetime.date | None
+) -> Iterator[str]:
+    model = models[0]
+    whose = "as you say" if asked.tokens_in is not None and asked.tokens_out is not None else "as the bundle's report estimates them"
+    yield (
+        f"A call to a large model has {count(full.tokens_in)} tokens in and {count(full.tokens_out)} out, {whose}; no reasoning tokens, "
+        "list prices, no discount for batches or repeated prompts."
+    )
+    day = today or datetime.date.today()
+    age = price_list.age(table["as_of"], day)
+    old = f" That is {age} days ago: look them up." if age > price_list.OLD_DAYS else ""
+    ages = {f"{one.name} of {one.date}": price_list.age(one.date, day) for one in models}
+    aged = [f"{name} ({days} days)" for name, days in ages.items() if days > price_list.OLD_DAYS]
+    old += f" Old are the prices of {', '.join(aged)}: look them up." if aged and not old else ""
+    note = f" {model.name}: {model.note}." if model.note else ""
+    yield f"Prices as of {table['as_of']}, from {asked.prices or price_list.packaged()}; edit a copy and name it with --prices.{old}{note}"
+    if full.growth_percent:
+        yield f"Requests change by {full.growth_percent:+g} % from month to month."
+
+
+def _of_building(asked: CostQuestion, full: CostQuestion, report: Report | None, case: CostCase) -> Iterator[str]:
+    hours = full.build_hours or 0.0
+    if asked.build_hours is not None:
+        said = "as you say"
+    elif report and report.training.seconds is not None:
+        said = "as training took; trials and measuring are not in it"
+    else:
+        said = "assumed"
+    whose = "a machine's" if asked.build_usd_per_hour is None else "as you say"
+    teacher = report.teacher if report else None
+    taught = f" and {dollars(teacher.usd)} for the teacher" if teacher and teacher.usd else ""
+    yield (
+        f"Building takes {duration(3600 * hours)} ({said}) at {_usd(full.build_usd_per_hour or 0.0)} an hour ({whose}){taught}: "
+        f"{dollars(case.build_usd)}, once. Your own hours are in it only if you put them in."
+    )
+    energy = _energy(report)
+    if energy is not None:
+        yield f"Training took {watt_hours(energy['training_wh'])}, measured ({energy['method']}); electricity is part of a machine's price."
+
+
+def _usd(usd: float) -> str:
+    """A price as it is listed, every digit of it."""
+    return f"${usd:,.10g}"
+
+
+def _energy(report: Report | None) -> dict[str, Any] | None:
+    """Energy that was read from the processor's own counters; an estimate is none."""
+    found = report.training if report else None
+    if found is None or found.energy_wh is None or not (found.energy_method or "").startswith("rapl"):
+        return None
+    return {"training_wh": found.energy_wh, "method": found.energy_method}

@@ -1,0 +1,248 @@
+"""Look through a data file: what it is likely to teach, what is wrong with it, and a cleaned copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import DataError, MissingExtra
+from smidgen.core.parts import Recognising, Task, most_columns, placing
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.rows import Row
+from smidgen.core.settings import Settings
+from smidgen.data.cleaning import Cleaning, clean, reasons
+from smidgen.data.inspection import Embed, Inspection, Survey, inspect
+from smidgen.data.settings import DataSettings
+from smidgen.data.tables import STDIN, DataTable, open_table
+from smidgen.flows.embedding import embedder
+from smidgen.parts import registry
+from smidgen.parts.recipe import make
+
+# From a data file to what is wrong with it, and to a cleaned copy.
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """A file that was looked through.
+
+    Attributes:
+        inspection: what was found.
+        table: the file, opened.
+        survey: its rows, and what was worked out about them.
+        originals: the files that were read, which nothing may replace.
+    """
+
+    inspection: Inspection
+    table: DataTable
+    survey: Survey
+    originals: tuple[Path, ...]
+    task: Task
+    asked: Settings
+    settings: DataSettings
+
+    def parse(self, cell: Any) -> Any:
+        """A cell of the label column as the task reads it."""
+        return self.task.parse(cell, self.asked)
+
+    def json(self) -> dict[str, Any]:
+        """As `check --json` prints it."""
+        return self.inspection.json()
+
+    def fix(self, out: str | Path, relabel: bool = False, lone: bool = False) -> Cleaning:
+        """Write a cleaned copy to `out`, and every change with its reason to `<out>.changes.csv`; see `cleaning.clean`."""
+        return clean(self.table, self.survey, Path(out), relabel, self.originals, lone)
+
+    def fixes(self, lone: bool = False) -> dict[str, int]:
+        """What a fix would change: how many rows for each reason."""
+        return reasons(self.table, self.survey, lone)
+
+    def again(self, cleaned: str | Path) -> bool:
+        """Whether a model can be built from the cleaned copy: its rows are read and its labels taken as a build takes them."""
+        try:
+            table = open_table(cleaned, settings=self.settings, most_labels=most_columns(self.task))
+            unusable: list[DataError] = []
+            rows = list(table.rows(self.parse, unusable.append, placing(self.task)))
+            self.task.form(rows, self.asked)
+        except DataError:
+            return False
+        return not unusable
+
+
+def check_data(
+    file: str | Path,
+    *,
+    test: str | Path | None = None,
+    input: str | None = None,
+    label: str | None = None,
+    task: str = "classify",
+    overrides: Sequence[str] = (),
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> DataCheck:
+    """Look through a data file for what decides a model's quality, before a minute is spent on training.
+
+    Args:
+        file: the data file; "-" is standard input.
+        test: a test file that the rows must not leak into.
+        input, label: its columns; guessed unless given.
+        task: what is to be learnt from it; its outputs are read as that task reads them.
+        overrides: other settings of the data or the task, as `--set` takes them: `"classify.multi_label=true"`.
+        threads: threads to compute with; default one a core.
+        progress: told of the slow parts.
+
+    Raises:
+        DataError: the file cannot be read, with the row and the column.
+        UnknownPart, RecipeError: a task or a setting that does not exist.
+    """
+    progress = progress or Silent()
+    recipe = make({"task": task, "data": {key: value for key, value in (("input", input), ("label", label)) if value}}, overrides)
+    settings = recipe.settings(DataSettings)
+    part: Task = registry.find("tasks", task)
+    asked = recipe.asked
+
+    def parse(cell: Any) -> Any:
+        return part.parse(cell, asked)
+
+    table = open_table(file, settings=settings, most_labels=most_columns(part))
+    progress.start(f"reading {table.name}")
+    unusable: list[DataError] = []
+    rows = list(table.rows(parse, unusable.append, placing(part)))
+    progress.finish(f"{len(rows):,} rows")
+    tests = _tests(test, table, settings, parse, part) if test is not None else []
+    survey = Survey(rows, unusable, tests, _embed(threads, progress), _unknown(part, rows, asked), progress)
+    originals = tuple(Path(name) for name in (file, test) if name is not None and str(name) != STDIN)
+    return DataCheck(inspect(survey, _facts(table, test)), table, survey, originals, part, asked, settings)
+
+
+def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Callable[[Any], Any], task: Task) -> list[Row]:
+    """The usable rows of the test file, by the columns of the training file where it has them."""
+    remembered = (table.input.name, table.label.name if table.label else None)
+    plain = settings.model_copy(update={"input": None, "label": None})
+    opened = open_table(test, remembered=remembered, need_label=False, settings=plain, most_labels=most_columns(task))
+    return list(opened.rows(parse, lambda _: None, placing(task)))
+
+
+def _unknown(task: Task, rows: Sequence[Row], settings: Settings) -> frozenset[str]:
+    """The label for texts that no label fits, where the task has one."""
+    try:
+        unknown = task.form(rows, settings).get("unknown")
+    except DataError:  # rows that cannot teach the task: the findings say what is wrong with them
+        return frozenset()
+    return frozenset([unknown]) if isinstance(unknown, str) else frozenset()
+
+
+def _embed(threads: int | None, progress: Progress) -> Embed | None:
+    """The starter encoder, where it is here and can be run; the check is poorer without, not impossible."""
+    try:
+        return embedder(threads=threads)
+    except MissingExtra as missing:
+        progress.say(f"meaning is not compared: {missing}")
+        return None
+
+
+def _facts(table: DataTable, test: str | Path | None) -> dict[str, Any]:
+    columns = {"input": _choice(table.input), "label": _choice(table.label)}
+    facts = {"file": table.name, "format": table.source.name, "columns": columns, "read": dict(table.facts)}
+    return facts | ({"test": Path(test).name} if test is not None else {})
+
+
+def _choice(choice: Any) -> dict[str, str] | None:
+    return None if choice is None else {"name": choice.name, "how": choice.how}
+
+
+# What a file is most likely to teach: which column is the text, which the answer, and what kind of job that is. It is a guess, for the
+# file's owner to confirm.
+
+_SAMPLE = 2000
+SURE = 0.5
+"""How much a column must look like a task's outputs, and how much more than like another's, to be no question."""
+
+_NAMED = 0.2
+"""What a column gains by a name or cells that the reader of files takes for those of answers."""
+
+
+@dataclass(frozen=True)
+class TaskGuess:
+    """What a file teaches.
+
+    Attributes:
+        task: the kind of job, by name.
+        input, label: its columns, as flags take them.
+        doubts: what is not clear, a clause each; whoever is there should be asked.
+        columns: all columns of the file.
+    """
+
+    task: str
+    input: str
+    label: str
+    doubts: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+def guess_task(
+    file: str | Path, *, task: str | None = None, input: str | None = None, label: str | None = None, settings: DataSettings | None = None
+) -> TaskGuess:
+    """The likeliest reading of a file; what is given is taken as it is.
+
+    Raises:
+        DataError: the file cannot be read, has no column of texts, or none that any task could learn as its answer.
+        UnknownPart: a task that does not exist.
+    """
+    tasks = [task] if task is not None else registry.names("tasks")
+    most = max(most_columns(registry.find("tasks", name)) for name in tasks)
+    table = open_table(file, input=input, label=label, need_label=False, settings=settings, most_labels=most)
+    doubts = []
+    if table.input.how == "guessed" and len(_prose(table)) > 1:
+        doubts.append(f"whether {table.input.name!r} is the text")
+    given = table.label if table.label is not None and table.label.how == "given" else None
+    if given is not None and task is not None:
+        return TaskGuess(task, table.input.name, given.name, tuple(doubts), table.columns)
+    answers = [given.name] if given is not None else [name for name in table.columns if name not in table.input.names]
+    named = table.label.name if table.label is not None else ""
+    scores = {(column, one): _likely(one, _cells(table, column)) for column in answers for one in tasks}
+    found = sorted(
+        ((score + (_NAMED if score and column == named else 0), column, one) for (column, one), score in scores.items()), reverse=True
+    )
+    best = found[0] if found else (0.0, "", "")
+    if best[0] <= 0:
+        raise DataError(
+            "no column looks like answers to learn",
+            value=", ".join(table.columns),
+            todo="Name it: --label COLUMN --task TASK.",
+            file=table.name,
+        )
+    score, column, kind = best
+    rivals = [one for other, name, one in found if name == column and one != kind and other > score - SURE * score]
+    if task is None and (score < SURE or rivals):
+        doubts.append(f"whether the job is {' or '.join([kind, *rivals])}")
+    if given is None:
+        others = [name for other, name, _ in found if name != column and other > SURE * score]
+        if others:
+            doubts.append(f"whether {column!r} is the answer, or {', '.join(repr(name) for name in dict.fromkeys(others))}")
+    return TaskGuess(kind, table.input.name, column, tuple(doubts), table.columns)
+
+
+def _likely(task: str, cells: Sequence[Any]) -> float:
+    part = registry.find("tasks", task)
+    return part.likely(cells) if cells and isinstance(part, Recognising) else 0.0
+
+
+def _cells(table: DataTable, column: str) -> list[Any]:
+    """The first cells of a column, or of the first of several, that are not empty."""
+    name = column if column in table.columns else column.split(",")[0].strip()
+    found = (record.get(name) for _, record in islice(table.records(), _SAMPLE))
+    return [cell for cell in found if cell is not None and (not isinstance(cell, str) or cell.strip())]
+
+
+def _prose(table: DataTable) -> list[str]:
+    """Columns of mostly different texts of several words."""
+    found = []
+    for column in table.columns:
+        cells = [cell for cell in _cells(table, column) if isinstance(cell, str)]
+        words = sum(cell.count(" ") + 1 for cell in cells) / max(1, len(cells))
+        if cells and words >= 3 and len(set(cells)) > 0.5 * len(cells):
+            found.append(column)
+    return found

@@ -1,1 +1,0 @@
-"""The pieces of a look at a model's traffic."""

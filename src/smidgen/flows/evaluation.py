@@ -1,0 +1,185 @@
+"""Evaluate: measure a bundle on a file of examples that it has not seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.errors import SmidgenError
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Graded, Task, most_columns, placing
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
+from smidgen.data.tables import open_table
+from smidgen.flows import answer_files
+from smidgen.flows.answer_files import cell_reader
+from smidgen.flows.learn.data_overlap import TESTED_ON, known_data
+from smidgen.flows.local_model import Model
+from smidgen.judge import report, test_size
+from smidgen.judge.sections import measured
+from smidgen.stats.calibration import expected_calibration_error
+from smidgen.stats.classification_metrics import same_labels
+from smidgen.store.hashing import rows_hash
+
+_BATCH = 512
+_SINGLES = 200
+_SECONDS = 5.0
+"""After so long, enough has been seen of one text at a time."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a bundle on `n` rows; `skipped` rows could not be used. Latency is of one text at a time, in milliseconds. `ece` is the
+    mean distance between score and share right, of texts between score and grade. `tokens_per_second` is of a model that writes.
+    `learnt` of the rows stand in the data that the bundle was trained on, as far as that can be told. `errors` are in the file that was
+    asked for; None where none was."""
+
+    name: str
+    id: str
+    task: str
+    n: int
+    skipped: int
+    metrics: dict[str, Metric]
+    ece: float
+    p50: float
+    p99: float
+    texts_per_second: float
+    tokens_per_second: float | None
+    rows: list[Row]
+    replies: list[Reply]
+    learnt: int = 0
+    errors: int | None = None
+    headline: str = ""
+
+    @property
+    def warning(self) -> str:
+        """What is to be said where rows are no new ones; empty where none is known to be."""
+        if not self.learnt:
+            return ""
+        rows = "all" if self.learnt == self.n else f"{self.learnt:,}"
+        return (
+            f"{rows} of these {self.n:,} rows stand in the data that the model was made from: the numbers say how well it remembers them, "
+            "not how it does on new texts. Measure it on rows that it has never seen."
+        )
+
+    @property
+    def few(self) -> str:
+        """What is to be said of a test of few rows; empty where there are enough, or they were learnt from."""
+        found = measured(self.metrics.get(self.headline))
+        return test_size.of_test(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
+
+    def json(self) -> dict[str, Any]:
+        """The contract of `eval --json`."""
+        return {
+            "bundle": self.name,
+            "id": self.id,
+            "task": self.task,
+            "n": self.n,
+            "skipped": self.skipped,
+            "learnt": self.learnt,
+            **({"errors": self.errors} if self.errors is not None else {}),
+            "metrics": {name: metric.json() for name, metric in self.metrics.items()},
+            "calibration": {"ece": self.ece},
+            "latency_ms": {"p50": self.p50, "p99": self.p99},
+            "texts_per_second": self.texts_per_second,
+            **({"tokens_per_second": self.tokens_per_second} if self.tokens_per_second is not None else {}),
+        }
+
+
+def evaluate(
+    model: Model,
+    file: Path | str,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    errors: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a loaded bundle. `errors` names a file for the rows that it got wrong. Raises DataError for a file that cannot be read or
+    holds no usable row, or cannot be written; InputError for a name of another kind."""
+    progress = progress or Silent()
+    task: Task = model.task
+    table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=most_columns(task))
+    for choice, flag in ((table.input, "--input"), (table.label, "--label")):
+        if choice is not None and choice.how == "guessed":
+            progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
+    kind = answer_files.error_file_for(errors, table) if errors is not None else None
+    skipped: list[object] = []
+    rows = every = list(table.rows(cell_reader(task, model.form), bad=skipped.append, placed=placing(task)))
+    if not rows:
+        raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
+    learnt = _count_trained_on(model, rows)
+    if isinstance(task, Graded):
+        rows = task.gathered(rows)
+    progress.start("evaluate", len(rows))
+    replies: list[Reply] = []
+    began = time.perf_counter()
+    for batch in _batches(iter(rows), _BATCH):
+        replies += model.predict([row.input for row in batch])
+        progress.advance(len(batch))
+    seconds = time.perf_counter() - began
+    took = []
+    for row in rows[:_SINGLES]:
+        before = time.perf_counter()
+        model.predict([row.input])
+        took.append((time.perf_counter() - before) * 1e3)
+        if sum(took) > _SECONDS * 1e3:
+            break
+    progress.finish(f"{len(rows)} rows")
+    if isinstance(task, Graded):
+        worth: Sequence[float] = task.grades(rows, replies, model.form)
+    else:
+        worth = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()
+    wrong = answer_files.wrong_rows(task, model.form, rows, replies, every) if errors is not None else {}
+    count = answer_files.write_error_file(errors, table, wrong, kind) if errors is not None else None
+    written = [reply.facts["tokens"] for reply in replies if "tokens" in reply.facts]
+    return Evaluation(
+        name=model.name,
+        id=model.id,
+        task=model.manifest.task,
+        n=len(rows),
+        skipped=len(skipped),
+        metrics=task.measure(rows, replies, model.form),
+        ece=expected_calibration_error([reply.score for reply in replies], worth),
+        p50=float(np.percentile(took, 50)),
+        p99=float(np.percentile(took, 99)),
+        texts_per_second=len(rows) / seconds,
+        tokens_per_second=sum(written) / seconds if written else None,
+        rows=rows,
+        replies=replies,
+        learnt=min(learnt, len(rows)),
+        errors=count,
+        headline=task.headline,
+    )
+
+
+def _count_trained_on(model: Model, rows: Sequence[Row]) -> int:
+    """Count the rows that the bundle knows from its training.
+
+    They are all known where the manifest has their hash. Otherwise a row is known whose text stands in the training file, if that is still
+    at hand, or in what the bundle's line learns from. The rows of the report's own test file are never known.
+    """
+    manifest = model.manifest
+    whole = rows_hash((row.input, row.output) for row in rows)
+    if manifest.data is not None and whole == manifest.data.sha256:
+        return len(rows)
+    try:
+        known = known_data(model, report.read(model.folder / "report.json"), datetime.now(UTC))
+    except SmidgenError:  # a bundle without a report, a line that cannot be read: measuring it is possible all the same
+        return 0
+    if known.hashes.get(whole) == TESTED_ON:
+        return 0
+    return sum(known.learnt(row.input) for row in rows)
+
+
+def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, size)):
+        yield batch

@@ -1,0 +1,1 @@
+"""Learning: a line's next version, from its rows and its traffic. `cycle` tells the order."""

@@ -1,0 +1,206 @@
+"""The challenger: built by the champion's recipe on the rows to learn from, in a folder of its own within the line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from smidgen.bundles.manifest import Lineage
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import DataError
+from smidgen.core.parts import Form
+from smidgen.core.progress import Progress
+from smidgen.core.settings import is_file
+from smidgen.flows.build.pipeline import build
+from smidgen.flows.learn.learning_rows import LearningRows, LineRow, count_sources, file_record
+from smidgen.flows.learn.traffic_rows import MASKED, MASKED_TODO
+from smidgen.flows.local_model import Model
+from smidgen.judge import report
+from smidgen.parts import recipe as recipes
+from smidgen.parts.recipe import Recipe, make, owners_of
+from smidgen.store.hashing import content_hash
+
+# The recipe of the next version: the champion's own, over the rows of the line.
+
+_NOT_AGAIN = ("train", "test", "unlabelled", "select", "input", "label", "max_rows", "encoding", "sheet")
+"""Settings of the data that were about the files of the version before."""
+
+
+def recipe_of_bundle(folder: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe that a bundle was built by. Raises RecipeError where it holds none that can be read."""
+    found = recipes.read(folder / "recipe.toml")
+    return make(explicit_settings(found), overrides, folder=Path.cwd(), source=str(folder / "recipe.toml"))
+
+
+def explicit_settings(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe asks for beyond the defaults. A bundle's recipe has them all written out, and those of [train] are one student's."""
+    tree: dict[str, Any] = {"name": recipe.name, "task": recipe.task, "seed": recipe.seed}
+    for name, section in recipe.sections.items():
+        fields = type(section).model_fields
+        plain = section.model_dump(mode="json", exclude_none=True)
+        kept = {key: value for key, value in plain.items() if getattr(section, key) != fields[key].get_default(call_default_factory=True)}
+        if kept:
+            tree[name] = kept
+    return tree
+
+
+def recipe_over(recipe: Recipe, name: str, rows: Path, test: Path | None, columns: tuple[tuple[str, ...], str], line: Path) -> Recipe:
+    """The same job over these files, which lie in one folder. A larger model is not asked again: what it answered is among the rows."""
+    tree = explicit_settings(recipe)
+    tree.pop("data.teacher", None)
+    data = {key: value for key, value in tree.get("data", {}).items() if key not in _NOT_AGAIN}
+    data |= {"train": rows.name, "input": ",".join(columns[0]), "label": columns[1]}
+    if test is not None:
+        data["test"] = test.name
+    tree |= {"name": name, "data": data}
+    job = tree.get(recipe.task, {})
+    for key, field in owners_of(recipe.task)[recipe.task].model_fields.items():
+        if is_file(field) and job.get(key):
+            places = (recipe.folder / Path(job[key]).expanduser(), line / job[key])
+            job = {**job, key: str(next((place.resolve() for place in places if place.is_file()), places[0]))}
+    if job:
+        tree[recipe.task] = job
+    return make(tree, folder=rows.parent, source="the line's recipe")
+
+
+# The challenger: built from its base on the rows to learn from, in a folder of its own within the line.
+
+ENOUGH_TO_TEST = 100
+"""Held-out rows to choose by from which on they are the test rows of the build, too. Of fewer a gate would say little: then some of the
+rows to learn from are kept apart."""
+
+Columns = tuple[tuple[str, ...], str]
+"""Names of the input's columns (two for pairs), and of the output's."""
+
+
+@dataclass(frozen=True)
+class BuiltChallenger:
+    """A built bundle, and what it learnt from."""
+
+    folder: Path
+    columns: Columns
+    material: LearningRows
+
+
+def build_challenger(
+    recipe: Recipe,
+    material: LearningRows,
+    work: Path,
+    *,
+    name: str,
+    champion: Model | None,
+    line: Path,
+    threads: int | None,
+    progress: Progress,
+) -> BuiltChallenger:
+    """Build it in the folder `work`, with its rows and all that is made on the way beside it, which go when `work` does.
+
+    Raises:
+        DataError: too few rows, or none.
+        GateError: it is not good enough, or not the model that was trained.
+    """
+    material = _teachable(recipe, material)
+    if not material.learning:
+        masked = dict(material.unusable).get(MASKED, 0)
+        raise DataError(
+            "there are no rows to learn from",
+            value=f"{name}: {masked:,} answers were masked as personal data" if masked else name,
+            todo=f"{MASKED_TODO}."
+            if masked
+            else "Give some with --data, or serve with --capture answers and a --fallback that answers meanwhile.",
+        )
+    columns = _columns(champion, material.learning)
+    rows = write_rows(material.learning, columns, work, f"rows-{material.sha256[:12]}")
+    known = {json.dumps(taken.row.output) for taken in material.learning}
+    tests = [taken for taken in material.choosing if taken.heard]
+    if recipe.task == "classify":
+        tests = [taken for taken in tests if json.dumps(taken.row.output) in known]
+    test = write_rows(tests, columns, work, "choosing") if len(tests) >= ENOUGH_TO_TEST else None
+    lineage = Lineage(
+        parent=champion.id if champion is not None else None,
+        sources=count_sources(material.learning),
+        teacher=material.teachers,
+        choosing=len(material.choosing),
+        certifying=material.certifying_texts,
+    )
+    over = recipe_over(recipe, name, rows, test, columns, line)
+    made = build(over, work / "bundle", threads=threads, progress=progress, lineage=lineage, listed=False, scratch=work)
+    return BuiltChallenger(made.folder, columns, material)
+
+
+def hash_bundle(folder: Path) -> str:
+    """The hash of all that a built bundle's answers and their tests depend on: of the same rows trained anew to the byte it is the same,
+    whenever and wherever that was. Raises BundleError for a bundle that cannot be read."""
+    manifest = read_manifest(folder)
+    # A report tells of times, too; what a test takes from it is the curve, whose thresholds are tried.
+    curve = report.read(folder / "report.json").risk_coverage
+    files = {name: manifest.files[name].sha256 for name in manifest.engine.files}
+    points = [[point.threshold, point.coverage, point.risk] for point in curve.points] if curve is not None else None
+    return content_hash([manifest.task, manifest.form, manifest.engine.model_dump(mode="json"), files, points])
+
+
+def write_rows(rows: Sequence[LineRow], columns: Columns, folder: Path, name: str) -> Path:
+    """Rows as a data file."""
+    file = folder / f"{name}.jsonl"
+    with file.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
+        for taken in rows:
+            stream.write(json.dumps(file_record(taken.row.input, taken.row.output, columns), ensure_ascii=False) + "\n")
+    return file
+
+
+def _teachable(recipe: Recipe, material: LearningRows) -> LearningRows:
+    """Without the rows of labels that stand once: nothing can be learnt of one, and nothing measured."""
+    if recipe.task != "classify" or not all(isinstance(taken.row.output, str) for taken in material.learning):
+        return material
+    counts = Counter(taken.row.output for taken in material.learning)
+    kept = tuple(taken for taken in material.learning if counts[taken.row.output] > 1)
+    lone = len(material.learning) - len(kept)
+    unusable = (*material.unusable, ("its label stands once among the rows to learn from", lone)) if lone else material.unusable
+    return replace(material, learning=kept, unusable=unusable)
+
+
+def _columns(champion: Model | None, rows: Sequence[LineRow]) -> Columns:
+    """The champion's names, so that files which it takes the next one takes, too."""
+    names: tuple[str, ...] = ("first", "second") if not isinstance(rows[0].row.input, str) else ("input",)
+    label = "output"
+    if champion is not None:
+        given, wanted = champion.columns
+        remembered = tuple((given or "").split(","))
+        names = remembered if len(remembered) == len(names) and all(remembered) else names
+        label = wanted if wanted and "," not in wanted and wanted not in names else label
+    return names, label
+
+
+# Labels that a line would forget: those that its champion has, and that no row to learn from has any more.
+#
+# Once a label is answered locally nothing of it escalates, so that nothing of it comes anew but what is audited, and what was captured
+# before goes with `--capture-days`. A version without the label may win and be certified all the same: the rows that compare and
+# certify are escalations, too.
+
+_SHOWN = 5
+
+
+def find_lost_labels(champion: Form, challenger: Form) -> tuple[str, ...]:
+    """The champion's labels that the challenger has not, in the champion's order; none of models without labels."""
+    known = set(_labels(challenger))
+    return tuple(label for label in _labels(champion) if label not in known)
+
+
+def why_kept_out(labels: Sequence[str], champion: Form) -> str:
+    """Why a challenger without these is kept out, and what to do, without a full stop."""
+    more = f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else ""
+    return (
+        f"it does not know {len(labels):,} of the champion's {len(_labels(champion)):,} labels any more "
+        f"({', '.join(labels[:_SHOWN])}{more}), for too few rows to learn from have them: what is answered locally has no answer of the "
+        "large model but for audits, and captured rows go after --capture-days. Give rows of these labels with --data, let the server keep "
+        "some of each for longer (--capture-keep-days 365), audit more (--audit-share), or let it forget them (--fewer-labels promote)"
+    )
+
+
+def _labels(form: Form) -> list[str]:
+    named = [*form.get("labels", ()), form.get("unknown")]
+    return [label for label in named if isinstance(label, str)]

@@ -1,0 +1,444 @@
+"""All rows that a line can learn from now: those that it keeps, those that are given with the call, those that were captured."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import BundleError, DataError, InputError
+from smidgen.core.parts import Form, Task, formed, most_columns, placing
+from smidgen.core.progress import Progress
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.rows import Row, Text
+from smidgen.data.settings import DataSettings
+from smidgen.data.splits import SplitSide, keyed_draw
+from smidgen.data.tables import open_table
+from smidgen.flows.learn import traffic_rows
+from smidgen.flows.learn.holdout import LineSides
+from smidgen.flows.learn.learning_rows import RANK, LearningRows, LineRow, split_rows
+from smidgen.parts import registry
+from smidgen.parts.recipe import Recipe
+from smidgen.store import atomic_file
+from smidgen.store.hashing import file_hash, rows_hash
+from smidgen.store.line import MOST_BATCHES, MOST_SOURCES, Line, LinePointer, RowBatch, TrafficSource, is_line
+from smidgen.store.traffic.records import TrafficPair
+
+# Rows that were given to a line, kept with it under their hash, so that every later version can learn from them.
+
+_AGAIN = "Put a copy of the file back, or give the rows again with --data."
+
+
+def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "data"], *, learnt: bool, now: datetime) -> bool:
+    """Keep rows with the line; whether they are new to it.
+
+    Args:
+        learnt: whether a version has learnt them all already, so that none of them can be held out; also of rows that were kept before
+            that was known.
+
+    Raises DataError where the line holds too many batches; BundleError where they cannot be written.
+    """
+    content = "".join(json.dumps([row.input, row.output], ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "surrogatepass")
+    if not rows:
+        return False
+    folder = line.folder / "rows"
+    try:
+        folder.mkdir(exist_ok=True)
+        part = folder / ".new.jsonl"
+        atomic_file.write(part, content)
+        sha256 = file_hash(part)
+        part.replace(line.rows(sha256))
+    except OSError as error:
+        raise BundleError(
+            "rows cannot be kept with the line", value=f"{folder}: {error.strerror}", todo="Make room on the disk."
+        ) from error
+    batch = RowBatch(sha256=sha256, n=len(rows), source=source, at=now, learnt=learnt)
+    new = True
+
+    def added(found: LinePointer) -> LinePointer:
+        nonlocal new
+        known = next((known for known in found.rows if known.sha256 == sha256), None)
+        if known is not None:
+            new = False
+            told = known.model_copy(update={"source": source, "learnt": True}) if learnt and not known.learnt else known
+            return found.model_copy(update={"rows": tuple(told if one is known else one for one in found.rows)})
+        if len(found.rows) >= MOST_BATCHES:
+            raise DataError("the line holds too many batches of rows", value=len(found.rows), todo="Give more rows at a time.")
+        return found.model_copy(update={"rows": (*found.rows, batch)})
+
+    line.change(added)
+    return new
+
+
+def read_batch(line: Line, batch: RowBatch) -> Iterator[tuple[Text, Any]]:
+    """The inputs and outputs of a batch. Raises BundleError where its file is not the one that was kept."""
+    file = line.rows(batch.sha256)
+    if not file.is_file():
+        raise BundleError("rows of the line are missing", value=str(file), todo=_AGAIN, file=file.name)
+    if file_hash(file) != batch.sha256:
+        raise BundleError("rows of the line are not the ones that were kept", value=str(file), todo=_AGAIN, file=file.name)
+    with file.open(encoding="utf-8", errors="surrogatepass") as stream:
+        for text in stream:
+            given, output = json.loads(text)
+            yield (given if isinstance(given, str) else (given[0], given[1])), output
+
+
+# All rows that a line can learn from now: those that it keeps, those that are given with the call, those that were captured.
+
+_OfJobs: TypeAlias = tuple[TrafficPair, tuple[str, ...]]
+_LONGEST_NAME, _LONGEST_HASH = 200, 64
+
+
+@dataclass(frozen=True)
+class CaptureFilter:
+    """Which captured requests are meant, and since when rows count at all.
+
+    Attributes:
+        use: whether any captured ones are.
+        url: of the store; None for the one in smidgen's home, where there is one.
+        asked: a bundle or model whose requests are meant beside those that named the line and those of its sources; of a line with jobs
+            the only one that the requests of its jobs may name.
+        template: only those of this group.
+        since: only rows that came at this time or later, captured or given.
+    """
+
+    use: bool = True
+    url: str | None = None
+    asked: str | None = None
+    template: str | None = None
+    since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for flag, value, most in (("--asked", self.asked, _LONGEST_NAME), ("--template", self.template, _LONGEST_HASH)):
+            if value is not None and not 0 < len(value) <= most:
+                raise InputError(
+                    f"{flag} is empty or too long", value=f"{len(value)} characters", todo=f"Give {flag} as `smidgen traffic` shows it."
+                )
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Columns of a file that is given: as the call names them, else as the champion remembers them."""
+
+    input: str | None = None
+    label: str | None = None
+    remembered: tuple[str | None, str | None] = (None, None)
+
+
+def keep_original(recipe: Recipe, line: Line, sha256: str | None, now: datetime, progress: Progress) -> None:
+    """Keep with the line the rows that its first version was trained on, where the file that its recipe names is at hand and still the
+    same; says whether it is."""
+    settings = recipe.settings(DataSettings)
+    file = recipe.folder / Path(settings.train).expanduser() if settings.train not in (None, "-") else None
+    if file is None or not file.is_file():
+        what = settings.train or "its recipe names no file"
+        progress.say(
+            f"the rows of the first version are not at hand ({what}): later ones cannot learn from them. Give that file with --data"
+        )
+        return
+    rows = _read_file(file, recipe, settings)
+    if sha256 is not None and rows_hash((row.input, row.output) for row in rows) != sha256:
+        progress.say(f"{file.name} is not what the first version was trained on any more: it is left out. Give it as it was with --data")
+        return
+    keep_batch(line, rows, "original", learnt=True, now=now)
+    progress.say(f"the {len(rows):,} rows of the first version are kept with the line, in {line.folder / 'rows'}, for later ones")
+
+
+def keep_file(file: Path, line: Line, recipe: Recipe, names: ColumnNames, now: datetime, progress: Progress) -> None:
+    """Keep with the line the rows of a file that is given with the call; says what they are. Those that a version was trained on, to the
+    row, are held out by no draw. Raises DataError for one that cannot be read."""
+    asked = recipe.settings(DataSettings).model_copy(update={"input": names.input, "label": names.label, "max_rows": None})
+    rows = _read_file(file, recipe, asked, names.remembered)
+    if rows_hash((row.input, row.output) for row in rows) in _trained_on(line):
+        keep_batch(line, rows, "original", learnt=True, now=now)
+        progress.say(f"{len(rows):,} rows of {file.name} are what a version of the line was trained on: none of them is held out")
+        return
+    new = keep_batch(line, rows, "data", learnt=False, now=now)
+    progress.say(f"{len(rows):,} rows of {file.name} " + ("are kept with the line" if new else "were with the line already"))
+    pointer = line.read()
+    if pointer.history and pointer.history[0].by == "hand" and all(batch.source != "original" for batch in pointer.rows):
+        progress.say(
+            f"what the line's first version was trained on is not known to the line. Where rows of {file.name} were among it, the "
+            "comparison is unfair: those that are held out that version knows by heart. Give the file that it was trained on as it was"
+        )
+
+
+def _trained_on(line: Line) -> frozenset[str]:
+    """The hashes of the rows that versions of the line were trained on, as their manifests have them."""
+    found = set[str]()
+    for id in line.versions():
+        with suppress(BundleError):  # whoever opens it will say so
+            manifest = read_manifest(line.version(id))
+            found |= {manifest.data.sha256} if manifest.data is not None else set()
+    return frozenset(found)
+
+
+def collect_rows(
+    line: Line,
+    pointer: LinePointer,
+    recipe: Recipe,
+    form: Form | None,
+    capture: CaptureFilter,
+    *,
+    revoked: datetime | None = None,
+    now: datetime | None = None,
+) -> LearningRows:
+    """The rows of the line, and the captured ones, by their sides.
+
+    Args:
+        form: of the champion; None where there is none.
+        revoked: when a certificate of the line was, the last time: held-out rows from before are not used.
+        now: with it, nor are those that say they came later than this.
+
+    Raises BundleError where rows of the line are not as they were kept; TrafficError where the store cannot be read.
+    """
+    rows: list[tuple[SplitSide, LineRow]] = []
+    sides = LineSides(line, pointer)
+    for batch in pointer.rows:
+        if capture.since is not None and batch.at < capture.since:
+            continue
+        for text, output in read_batch(line, batch):
+            rows.append((sides.of(text, batch), LineRow(Row(text, output), batch.source, batch.at)))
+    found = traffic_rows.CapturedRows()
+    if capture.use:
+        plain: Task = registry.find("tasks", recipe.task)
+        settings = recipe.asked
+        if form is None and rows:
+            form = plain.form([one.row for _, one in rows], settings)
+        task = formed(plain, form) if form is not None else plain
+        with traffic_rows.open_traffic(capture.url) as store:
+            if store is not None:
+                found = traffic_rows.rows_of_pairs(
+                    captured_pairs(store, pointer, capture, capture.since), task, form, settings, pointer.key
+                )
+                found.seen = store.seen(capture.since)
+    return replace(split_rows([*rows, *found.rows], found.teachers, found.unusable, since=revoked, until=now), seen=found.seen)
+
+
+def count_new_pairs(
+    line: Line,
+    capture: CaptureFilter,
+    most: int | None = None,
+    grown: float = 0.0,
+    *,
+    before: dict[datetime, int] | None = None,
+    now: datetime | None = None,
+) -> int:
+    """How many captured pairs came since the line last learnt, counted up to `most`; all of them, where there is no line yet, or it learnt
+    by a clock that was ahead: when that was nobody knows. With `grown` 0, where they are fewer than that share of those that were there
+    before.
+
+    Args:
+        before: how many there were before each last learning, for whoever asks again and again; what is counted is put in.
+        now: what says it came later came by a clock that was ahead, and is not counted: it would be new for ever.
+    """
+    now = now or datetime.now(UTC)
+    pointer = line.read() if is_line(line.folder) else None
+    last = pointer.last.at if pointer is not None and pointer.last is not None and pointer.last.at <= now else None
+    since = max((moment for moment in (last, capture.since) if moment is not None), default=None)
+    known = pointer if pointer is not None else LinePointer(name=line.folder.resolve().name[:100] or "model", key="0" * 32)
+    counted = {} if before is None else before
+    with traffic_rows.open_traffic(capture.url) as store:
+        if store is None:
+            return 0
+        if grown and last is not None and last not in counted:
+            counted[last] = _count(store, known, capture, capture.since, last)
+        wanted = math.ceil(grown * counted.get(last, 0)) if last is not None else 0
+        found = _count(store, known, capture, since, now)
+    return 0 if found < wanted else found if most is None else min(found, max(most, wanted))
+
+
+def _count(store: traffic_rows.TrafficReader, pointer: LinePointer, capture: CaptureFilter, since: datetime | None, until: datetime) -> int:
+    """How many `pairs` there are."""
+    named = sum(store.pair_count(source.asked, since, until, source.template) for source in traffic_sources(pointer, capture))
+    frames: dict[str, list[PromptFrame]] = {}
+    for job in pointer.jobs:
+        if capture.template in (None, job.template):
+            frames.setdefault(job.template, []).append(job.frame)
+    of_jobs = sum(store.pair_count(capture.asked, since, until, name, mine if all(mine) else ()) for name, mine in frames.items())
+    return named + of_jobs
+
+
+def traffic_sources(pointer: LinePointer, capture: CaptureFilter) -> tuple[TrafficSource, ...]:
+    """The names that the captured requests which are meant asked for, beside the line's jobs: its own and the one that is asked for, unless
+    it has jobs; and those of its sources. None is of the group of another."""
+    own = () if pointer.jobs else tuple(dict.fromkeys((pointer.name[:200], *([capture.asked] if capture.asked else []))))
+    every = [TrafficSource(asked=name, template=capture.template) for name in own]
+    for source in pointer.sources:
+        if source.template is None:
+            every.append(source.model_copy(update={"template": capture.template}))
+        elif capture.template in (None, source.template):
+            every.append(source)
+    whole = {source.asked for source in every if source.template is None}
+    return tuple(dict.fromkeys(source for source in every if source.template is None or source.asked not in whole))
+
+
+def remember_source(line: Line, pointer: LinePointer, capture: CaptureFilter) -> LinePointer:
+    """The line, which goes on reading the captured requests that asked for `capture.asked`, if there are any with an answer. Of a line with
+    jobs the name only narrows what these are, and is not remembered.
+
+    Raises InputError where the line has too many sources; TrafficError where the store cannot be read.
+    """
+    if not capture.use or capture.asked is None or pointer.jobs or (capture.asked, capture.template) == (pointer.name, None):
+        return pointer
+    new = TrafficSource(asked=capture.asked, template=capture.template)
+    if new in pointer.sources:
+        return pointer
+    with traffic_rows.open_traffic(capture.url) as store:
+        if store is None or not store.pair_count(new.asked, None, None, new.template):
+            return pointer
+
+    def added(found: LinePointer) -> LinePointer:
+        if len(found.sources) >= MOST_SOURCES:
+            raise InputError(
+                "the line learns from too many names",
+                value=len(found.sources),
+                todo="Let it forget one with --forget NAME, or begin another line.",
+            )
+        return found if new in found.sources else found.model_copy(update={"sources": (*found.sources, new)})
+
+    return line.change(added)
+
+
+def forget_source(line: Line, name: str) -> LinePointer:
+    """The line, which no longer reads the captured requests of a source: a name that they asked for, or the id of a job. Raises InputError
+    where it has no such source."""
+
+    def removed(found: LinePointer) -> LinePointer:
+        sources = tuple(source for source in found.sources if source.asked != name)
+        jobs = tuple(job for job in found.jobs if job.id != name)
+        if (sources, jobs) == (found.sources, found.jobs):
+            known = ", ".join([*dict.fromkeys(source.asked for source in found.sources), *(job.id for job in found.jobs)])
+            raise InputError(
+                "the line does not learn from this", value=name, todo=f"It learns from: {known or 'requests that name it alone'}."
+            )
+        return found.model_copy(update={"sources": sources, "jobs": jobs})
+
+    return line.change(removed)
+
+
+def describe_sources(pointer: LinePointer, capture: CaptureFilter) -> tuple[str, ...]:
+    """What a learning reads, in words."""
+    named = [
+        f"requests that asked for {source.asked}" + (f" ({source.template})" if source.template else "")
+        for source in traffic_sources(pointer, capture)
+    ]
+    jobs = [f"the job {job.id}" for job in pointer.jobs if capture.template in (None, job.template)]
+    files = [f"{len(pointer.rows)} {'file' if len(pointer.rows) == 1 else 'files'} of rows"] if pointer.rows else []
+    return (*files, *((*jobs, *named) if capture.use else ()))
+
+
+def captured_pairs(
+    store: traffic_rows.TrafficReader, pointer: LinePointer, capture: CaptureFilter, since: datetime | None, until: datetime | None = None
+) -> Iterator[_OfJobs]:
+    """The captured pairs that are meant, each once, with the scopes of their jobs, in the order in which they came: of the line's jobs,
+    whatever they asked for, or of requests that named the line; and of its sources."""
+    templates = dict.fromkeys(job.template for job in pointer.jobs if capture.template in (None, job.template))
+    of_each = [_of_line_jobs(store.pairs(capture.asked, None, since, until, name), pointer, name) for name in templates]
+    of_each += [
+        _without_jobs(store.pairs(source.asked, None, since, until, source.template)) for source in traffic_sources(pointer, capture)
+    ]
+    return _once(heapq.merge(*of_each, key=lambda entry: (entry[0].time, entry[0].id)))
+
+
+def _without_jobs(pairs: Iterator[TrafficPair]) -> Iterator[_OfJobs]:
+    """Pairs that are of no job."""
+    return ((pair, ()) for pair in pairs)
+
+
+def _once(pairs: Iterator[_OfJobs]) -> Iterator[_OfJobs]:
+    """Each pair once, with all of its jobs: one may be of a job by its template, and of another by its kind."""
+    for _, same in itertools.groupby(pairs, key=lambda entry: entry[0].id):
+        every = list(same)
+        yield every[0][0], tuple(dict.fromkeys(scope for _, jobs in every for scope in jobs))
+
+
+def _of_line_jobs(pairs: Iterator[TrafficPair], pointer: LinePointer, template: str) -> Iterator[_OfJobs]:
+    """Of a template's pairs those of the line's jobs."""
+    frames = [(job.scope, job.frame) for job in pointer.jobs if job.template == template]
+    for pair in pairs:
+        if jobs := tuple(scope for scope, frame in frames if frame.holds(pair.input)):
+            yield pair, jobs
+
+
+def _read_file(file: Path, recipe: Recipe, settings: DataSettings, remembered: tuple[str | None, str | None] = (None, None)) -> list[Row]:
+    task: Task = registry.find("tasks", recipe.task)
+    asked = recipe.asked
+    table = open_table(file, remembered=remembered, settings=settings, most_labels=most_columns(task))
+    bad: list[DataError] = []
+    rows = list(table.rows(lambda cell: task.parse(cell, asked), bad=bad.append, placed=placing(task)))
+    if not rows:
+        raise bad[0] if bad else DataError("the file has no rows", value=file.name, todo="Give another.", file=file.name)
+    return rows
+
+
+# A line's reservoir: a few captured rows of each label, which the store may keep longer than others.
+#
+# What a line answers by itself is no longer captured from the large model, and what was captured before goes after `--capture-days`: a
+# label that is always answered locally would run out of rows. So each learning marks up to `MOST_OF_A_LABEL` of its rows of each label
+# in the store of traffic, and `smidgen serve --capture-keep-days` says how long marked rows live. They stay rows of the store: whatever
+# deletes requests (`smidgen traffic --delete-user`, `--delete-older`, `--delete-bundle`) deletes them, too.
+#
+# Only rows to learn from are marked. A sample with as many rows of each label is not like the traffic, and would certify nothing of it.
+
+MOST_OF_A_LABEL = 50
+MOST_UNLABELLED = 1_000
+"""Rows of outputs without labels, such as texts and fields, which are all of one kind."""
+MOST = 20_000
+
+
+def mark_reservoir(pointer: LinePointer, rows: Sequence[LineRow], capture: CaptureFilter, *, labelled: bool) -> int:
+    """Mark the line's reservoir among the rows of a learning; how many it holds now. Where the learning saw a part of the captured rows
+    only (`--since`, `--template`), what was marked before stays. Raises TrafficError where the store cannot be written."""
+    if not capture.use:
+        return 0
+    with traffic_rows.open_traffic(capture.url) as store:
+        if store is None:
+            return 0
+        partial = capture.since is not None or capture.template is not None
+        return store.keep(reservoir_name(pointer), choose_reservoir(rows, pointer.key, labelled=labelled), add=partial)
+
+
+def choose_reservoir(rows: Sequence[LineRow], key: str, *, labelled: bool) -> list[str]:
+    """The ids of the requests in the reservoir. Of each label what people corrected comes first, then a draw by the text: whenever it is
+    made, the same texts are in it, so that rows which live longer are no other sample than the rest.
+
+    Args:
+        rows: that are learnt from.
+        key: the line's.
+        labelled: whether an output is a label, or a list of labels.
+    """
+    groups: dict[str, list[LineRow]] = defaultdict(list)
+    for taken in rows:
+        if taken.id:
+            for label in _labels(taken.row.output, labelled):
+                groups[label].append(taken)
+    kept: dict[str, None] = {}
+    for label, members in sorted(groups.items()):
+        members.sort(key=lambda taken: (-RANK[taken.source], keyed_draw(taken.row.input, key, "reservoir")))
+        kept |= dict.fromkeys(taken.id for taken in members[: MOST_OF_A_LABEL if label else MOST_UNLABELLED])
+    return list(kept)[:MOST]
+
+
+def reservoir_name(pointer: LinePointer) -> str:
+    """What the store knows the line by: its key decides what is held out, and is in no other place."""
+    return hashlib.blake2b(pointer.key.encode(), person=b"reservoir", digest_size=16).hexdigest()
+
+
+def _labels(output: Any, labelled: bool) -> list[str]:
+    if labelled and isinstance(output, str):
+        return [output]
+    if isinstance(output, list):
+        spans = [entry.get("label") if isinstance(entry, dict) else entry for entry in output]
+        return sorted({label for label in spans if isinstance(label, str)}) or [""]
+    return [""]

@@ -1,0 +1,329 @@
+"""Run a loaded model and write texts with it: pieces as they come, a score at the end, a second try where a text has a visible fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from smidgen.core.errors import EngineError, RequestError
+from smidgen.core.parts import Checking, Form, Raw, Runner, Task
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.parts import registry
+
+# Loaded models for as long as they are needed: one that runs in a process of its own is ended with its use.
+
+
+@contextmanager
+def open_runner(engine: str, folder: Path, options: Mapping[str, Any], threads: int) -> Iterator[Runner]:
+    """A runner, released in the end. Raises EngineError where the files cannot be loaded."""
+    runner: Runner = registry.find("engines", engine).open(folder, options, threads)
+    try:
+        yield runner
+    finally:
+        release_runner(runner)
+
+
+def release_runner(runner: Runner) -> None:
+    """End what a runner holds beyond its memory: a process, where it has one."""
+    close = getattr(runner, "close", None)
+    if close is not None:
+        close()
+
+
+def with_inputs(raw: Raw, texts: Sequence[Text]) -> Raw:
+    """A raw output with the texts that were asked beside it, as `inputs`: what was written is judged by what was given."""
+    return {**raw, "inputs": [joined(text) for text in texts]}
+
+
+# From the pieces of a text, as an engine writes it, to replies: one for each piece, then the whole with its score.
+
+_DIGITS = 6
+_UNMEASURED = {
+    "temperature": "drawn by chance, where it was measured on the likeliest tokens",
+    "json_schema": "held to a schema",
+    "grammar": "held to a grammar",
+    "stop": "it could end at a stop text",
+}
+"""Options under which a text is not what was measured, and why."""
+
+
+class _WriterOptions(Protocol):
+    @property
+    def slots(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int: ...
+
+
+@runtime_checkable
+class TextWriter(Protocol):
+    """A runner that writes piece by piece: the engine `llama` has one. `options.slots` is how many texts it writes side by side, and
+    `options.max_tokens` how long they are at most where a request does not say: so they were when it was measured."""
+
+    @property
+    def options(self) -> _WriterOptions:
+        """Its engine options."""
+        ...
+
+    def write(self, text: Text, **options: Any) -> Generator[Any, None, None]:
+        """The pieces of what it writes for a text; with `begun`, of what it adds to that."""
+        ...
+
+    def draw(self, texts: Sequence[Text], temperature: float, seed: int) -> Raw:
+        """What it writes for texts, drawn by chance."""
+        ...
+
+    def extend(self, texts: Sequence[Text], begun: Sequence[str]) -> Raw:
+        """What it adds to the beginnings of its answers, behind which it may not end at once."""
+        ...
+
+    def chat(self, body: Mapping[str, Any]) -> Iterator[Any]:
+        """The pieces of what it writes in a conversation."""
+        ...
+
+
+def why_unscored(options: Mapping[str, Any]) -> str:
+    """Why a text that is written with these options has no score; empty where it has one."""
+    return next((why for name, why in _UNMEASURED.items() if options.get(name)), "")
+
+
+def measured_within(writer: TextWriter, options: Mapping[str, Any]) -> int | None:
+    """How many tokens a text had at most, its end among them, when the writer was measured, where a request allows more; else None. A text
+    that needs more than those was cut then, and counted as wrong."""
+    own = writer.options.max_tokens
+    return own if (options.get("max_tokens") or 0) > own else None
+
+
+def stream_replies(
+    pieces: Iterator[Any], whole: Callable[[Raw], Reply], unscored: str = "", within: int | None = None
+) -> Generator[Reply, None, None]:
+    """A reply for each piece, whose output is what it adds; then the final one, with the last piece beside it.
+
+    Args:
+        pieces: as a `Writer` gives them; closed in the end, however that comes.
+        whole: makes the reply of the raw output of one text.
+        unscored: why the whole has no score; empty where it has one.
+        within: the tokens, its end among them, that a text may have for a score; None where it has no more of them anyway.
+    """
+    texts: list[str] = []
+    chances: list[float] = []
+    count = 0
+    try:
+        for piece in pieces:
+            texts.append(piece.text)
+            chances += [token.probability for token in piece.tokens]
+            count += piece.count
+            if piece.finish is None:
+                yield Reply(piece.text, 0.0, final=False, piece=piece)
+                continue
+            likely = float(np.mean(chances)) if chances else 0.0
+            # The end is not counted, and needs a token of its own.
+            if within is not None and count >= within:
+                unscored = unscored or f"it took more than the {within:,} tokens that it was measured within"
+            found = whole(
+                {
+                    "texts": ["".join(texts)],
+                    "probability": np.array([likely], np.float32),
+                    "tokens": np.array([count], np.float32),
+                    "finished": np.array([piece.finish == "stop"], np.float32),
+                }
+            )
+            facts = {
+                **found.facts,
+                **({"probability": round(likely, _DIGITS)} if chances else {}),  # beside tools there are none
+                **({"unscored": unscored} if unscored else {}),
+            }
+            yield replace(found, score=0.0 if unscored else found.score, facts=facts, piece=piece)
+            return
+        raise EngineError("the engine gave no end to a text", value=f"{count} tokens", todo="Send the request again.")
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
+
+
+# A text with a fault that can be seen is written anew, and the best of all is given.
+#
+# The first text is the likeliest one. Where the task finds a fault in it (an attribute of the input that it leaves out, one that the
+# input does not have), the text is written once more with values that the model knows in place of those that it does not, which are
+# then put back. Where a fault is left, the text goes on where it had ended: what a model has not said yet is mostly what it says next.
+# Then others are drawn, one after another, until one has no fault; else the one with the fewest is taken, and of those with as few the
+# likeliest. Best of n under a verifier (Cobbe et al. 2021), where the verifier is a lexicon that was learnt from the examples.
+
+TEMPERATURE = 0.5
+"""Low: what is drawn keeps to the likely words, and differs in what it says."""
+
+SENTENCES = 2
+"""How often a text is made longer, as long as that helps."""
+
+
+def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: Raw) -> Raw:
+    """The raw output of `runner` for `texts`, with what was written anew in place of texts with faults; `inputs` beside it."""
+    raw = with_inputs(raw, texts)
+    if not isinstance(task, Checking) or not isinstance(runner, TextWriter) or not task.attempts(form):
+        return raw
+    best = {name: list(values) for name, values in raw.items()}
+    faults = task.faults(raw, form)
+
+    def better(places: Sequence[int], found: Raw) -> list[int]:
+        """Take what is better of other texts for these places; the places that have it."""
+        taken = []
+        for place, count, row in zip(places, task.faults(found, form), _rows(found), strict=True):
+            if (count, -row["probability"]) < (faults[place], -best["probability"][place]):
+                faults[place] = count
+                taken.append(place)
+                for name, value in row.items():
+                    best[name][place] = value
+        return taken
+
+    swaps = {place: swap for place, count in enumerate(faults) if count and (swap := task.stand_in(texts[place], form)) is not None}
+
+    def shown(places: Sequence[int]) -> list[Text]:
+        return [swaps[place].text if place in swaps else texts[place] for place in places]
+
+    def own(places: Sequence[int], found: Raw) -> Raw:
+        """What was written for `shown` texts as answers to the own ones; where that cannot be, nothing, and not finished."""
+        back = [swaps[place].back(text) if place in swaps else text for place, text in zip(places, found["texts"], strict=True)]
+        finished = np.where([text is None for text in back], 0.0, found["finished"])
+        return with_inputs({**found, "texts": [text or "" for text in back], "finished": finished}, [texts[place] for place in places])
+
+    if places := list(swaps):
+        better(places, own(places, runner.run(shown(places))))
+    places = [place for place, count in enumerate(faults) if count]
+    for _ in range(SENTENCES):
+        places = [place for place in places if faults[place]]
+        if places:
+            begun = {name: [values[place] for place in places] for name, values in best.items()}
+            there = [swaps[place].there(text) if place in swaps else text for place, text in zip(places, begun["texts"], strict=True)]
+            places = better(places, _append(begun, own(places, runner.extend(shown(places), there))))
+    for seed in range(1, task.attempts(form) + 1):
+        if places := [place for place, count in enumerate(faults) if count]:
+            better(places, own(places, runner.draw(shown(places), TEMPERATURE, seed)))
+    return {name: values if isinstance(raw[name], list) else np.asarray(values, raw[name].dtype) for name, values in best.items()}
+
+
+def _append(begun: Mapping[str, Sequence[Any]], added: Raw) -> Raw:
+    """Texts with what was added to them; `probability` is the mean over the tokens of both."""
+    tokens = [np.asarray(part["tokens"], np.float64) for part in (begun, added)]
+    chances = [np.asarray(part["probability"], np.float64) for part in (begun, added)]
+    every = np.maximum(tokens[0] + tokens[1], 1)
+    made: dict[str, Any] = {
+        "texts": [first + second for first, second in zip(begun["texts"], added["texts"], strict=True)],
+        "probability": ((chances[0] * tokens[0] + chances[1] * tokens[1]) / every).astype(np.float32),
+        "tokens": (tokens[0] + tokens[1]).astype(np.float32),
+        "finished": np.asarray(added["finished"], np.float32),
+    }
+    if "likelihood" in begun:
+        made["likelihood"] = np.asarray(begun["likelihood"], np.float32) * np.asarray(added["likelihood"], np.float32)
+    return with_inputs(made, added["inputs"])
+
+
+def is_checked(task: Task, form: Form, text: Text) -> bool:
+    """Whether a text's answer may be written anew, so that nothing of it can be given before all of it is there."""
+    return isinstance(task, Checking) and task.attempts(form) > 0 and task.checks(text, form)
+
+
+def why_unlike_measured(task: Task, form: Form, text: Text, options: Mapping[str, Any]) -> str:
+    """Why the best answer with these options may be another one than was measured; empty where it is not. The tokens of a stand-in are not
+    those of the text that is given: with `logprobs` there is none."""
+    assert isinstance(task, Checking)
+    odd = options.get("logprobs") and task.stand_in(text, form) is not None
+    return "with the probabilities of its tokens, no stand-in is written" if odd else ""
+
+
+def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: Mapping[str, Any]) -> Generator[Any, None, None]:
+    """The pieces of the best answer to one text, as `improved` would choose it: those of the likeliest, made longer or not, or of one that
+    was drawn.
+
+    Where more tokens are allowed than it was measured within, it is chosen within those all the same, or the choice would be another one;
+    and what is cut then goes on.
+
+    While they are written come pieces without a text; closing it then ends the writing. Raises what the writer raises for the likeliest.
+    """
+    assert isinstance(task, Checking)
+    within = measured_within(writer, options)
+    more_asked, options = options, {**options, **({"max_tokens": within} if within is not None else {})}
+
+    def worth(pieces: Sequence[Any]) -> tuple[int, float]:
+        chances = [token.probability for piece in pieces for token in piece.tokens]
+        whole = {"texts": [_text(pieces)], "finished": np.array([pieces[-1].finish == "stop"], np.float32)}
+        (count,) = task.faults(with_inputs(whole, [text]), form)
+        return count, -float(np.mean(chances)) if chances else 0.0
+
+    kept = yield from _withhold(writer.write(text, **options))
+    rank = worth(kept)
+    swap = task.stand_in(text, form) if rank[0] and not options.get("logprobs") else None
+    shown = text if swap is None else swap.text
+
+    def own(pieces: list[Any]) -> list[Any] | None:
+        """What was written for the text that was shown, as pieces of an answer to the own one."""
+        if swap is None:
+            return pieces
+        back = swap.back(_text(pieces))
+        tokens = tuple(token for piece in pieces for token in piece.tokens)
+        return None if back is None else [replace(pieces[-1], text=back, count=sum(piece.count for piece in pieces), tokens=tokens)]
+
+    def tried(**more: Any) -> Generator[Any, None, list[Any] | None]:
+        """Another one; None where it cannot be written: for a stand-in, or for more behind what there is, the room may not do."""
+        try:
+            return own((yield from _withhold(writer.write(shown, **{**options, **more}))))
+        except RequestError:
+            return None
+
+    def better(other: list[Any] | None) -> bool:
+        """Take another one if it is better."""
+        nonlocal kept, rank
+        if not other or (other_rank := worth(other)) >= rank:
+            return False
+        kept, rank = other, other_rank
+        return True
+
+    if swap is not None:
+        better((yield from tried()))
+    for _ in range(SENTENCES):
+        if not rank[0]:
+            break
+        added = yield from tried(begun=_text(kept) if swap is None else swap.there(_text(kept)))
+        if not better(_join_pieces(kept, added) if added else None):
+            break
+    for seed in range(1, task.attempts(form) + 1):
+        if not rank[0]:
+            break
+        better((yield from tried(temperature=TEMPERATURE, seed=seed)))
+    if within is not None and kept[-1].finish != "stop":
+        with suppress(RequestError):  # the context has no room for more
+            kept = _join_pieces(kept, (yield from _withhold(writer.write(text, **{**more_asked, "begun": _text(kept)}))))
+    yield from kept
+
+
+def _withhold(written: Generator[Any, None, None]) -> Generator[Any, None, list[Any]]:
+    """The pieces, as a list in the end; while they come, one without a text for each."""
+    pieces = []
+    with closing(written):
+        for piece in written:
+            pieces.append(piece)
+            # Nothing of it may be shown yet; but whoever waits sees that it goes on, and can end it.
+            yield replace(piece, text="", count=0, tokens=(), finish=None, usage=None)
+    return pieces
+
+
+def _join_pieces(begun: Sequence[Any], added: Sequence[Any]) -> list[Any]:
+    """The pieces of a text and those of what was added: one end, and the tokens of both."""
+    first, last = begun[-1], added[-1]
+    usage = last.usage and first.usage and replace(first.usage, written=first.usage.written + sum(piece.count for piece in added))
+    return [*begun[:-1], replace(first, finish=None, usage=None), *added[:-1], replace(last, usage=usage)]
+
+
+def _text(pieces: Sequence[Any]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def _rows(raw: Raw) -> Iterator[dict[str, Any]]:
+    for number in range(len(raw["texts"])):
+        yield {name: values[number] for name, values in raw.items()}

@@ -1,0 +1,362 @@
+"""The audit of a certificate in use: takes in losses, remembers them through restarts, and revokes when the evidence is in.
+
+What is drawn is written down before it is asked, so that an audit whose process dies is not forgotten: after a quarter of an hour it counts
+as lost. Answers that were given since the last audit are counted, too: from that it can be told that audits should have come and did not.
+
+The state is a small file in smidgen's home, one a certificate, and is there from the moment that it is given. Several processes may write
+to it; they take turns. One that cannot be read, or is gone, is evidence that was lost, and the certificate is revoked: it must be given
+anew. A state that says so counts as a revocation, whether that was written down as well or not.
+
+Two kinds of certificates may have none yet: those of an older smidgen, and those that another machine gave.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from smidgen.gateway import revocation, signing
+from smidgen.gateway.certificate import Certificate
+from smidgen.stats.sequential_audit import SequentialAudit
+from smidgen.store import atomic_file
+from smidgen.store.home import home
+
+_LOCK_SECONDS = 10
+_MOST_BYTES = 16 * 1024 * 1024
+_LONGEST = timedelta(minutes=15)
+"""An audit that was drawn and is not settled by then never will be: whoever asked is gone."""
+_MOST_OWNERS = 64
+SHARE = 0.02
+"""Of the answers, that are audited where nobody has said another share."""
+_EXPECTED = 10.0
+"""Audits that should have come by then: that by chance none of so many was drawn has a probability of 0.00005."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnauditedAnswers:
+    """Answers given under a certificate since its last audit: how many, and when the first of them was given."""
+
+    answers: int = 0
+    since: datetime | None = None
+
+    def more(self, answers: int, first: datetime) -> UnauditedAnswers:
+        """With these answers, the first of which was given then."""
+        return UnauditedAnswers(self.answers + answers, first if self.since is None else min(self.since, first))
+
+    def stale_from(self, paper: Certificate, share: float) -> datetime | None:
+        """When the certificate goes stale; None while so few answers were given that no audit must have come."""
+        if not paper.audit_days or self.since is None or self.answers < math.ceil(_EXPECTED / share):
+            return None
+        return self.since + timedelta(days=paper.audit_days)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditState:
+    """The whole state.
+
+    Attributes:
+        audit: the test.
+        silence: what was answered since the last audit.
+        barred: audits that were drawn and could not leave, by the privacy policy or for want of a budget; neither heard nor lost.
+        open: audits that are under way: by who asked, how many, and when the last one was drawn.
+    """
+
+    audit: SequentialAudit
+    silence: UnauditedAnswers = UnauditedAnswers()
+    barred: int = 0
+    open: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """Of the answers, that are audited."""
+        return self.audit.least_probability or SHARE
+
+    def settled(self, owner: str) -> AuditState:
+        """With one less under way."""
+        count, at = self.open.get(owner, (0, datetime.now(UTC)))
+        others = {name: one for name, one in self.open.items() if name != owner}
+        return replace(self, open=others | ({owner: (count - 1, at)} if count > 1 else {}))
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        since = self.silence.since.timestamp() if self.silence.since is not None else None
+        opened = {name: [count, at.timestamp()] for name, (count, at) in self.open.items()}
+        watch = {"answers": self.silence.answers, "since": since, "barred": self.barred, "open": opened}
+        return {**self.audit.json(), "watch": watch}
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any], segments: tuple[str, ...]) -> AuditState:
+        """Raises ValueError for what is no state. An older smidgen wrote the test alone."""
+        audit = SequentialAudit.from_json(state, segments)
+        try:
+            watch = state.get("watch", {})
+            answers, barred, since = int(watch.get("answers", 0)), int(watch.get("barred", 0)), watch.get("since")
+            opened = {str(name): (int(one[0]), _moment(one[1])) for name, one in watch.get("open", {}).items()}
+            silence = UnauditedAnswers(answers, None if since is None else _moment(since))
+        except (KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError) as error:
+            raise ValueError(f"this is no state of an audit ({error})") from error
+        if answers < 0 or barred < 0 or any(count < 0 for count, _ in opened.values()):
+            raise ValueError("this is no state of an audit (its numbers cannot be)")
+        return cls(audit, silence, barred, opened)
+
+
+def begin(paper: Certificate) -> None:
+    """Write down, before a certificate is given, that there was no audit under it yet. Raises OSError where that cannot be done."""
+    with _turn(file := audit_file(paper.id)):
+        _write(file, _new(paper))
+
+
+def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
+    """Say the least probability with which any request under this certificate is audited, before the requests are drawn that it is of.
+    It is kept with the evidence, and each loss weighs the less, the more its request's probability is above it. The same again changes
+    nothing; a state that cannot be read is left to the next audit, which revokes.
+
+    Args:
+        least_probability: over 0, at most 1.
+        anew: whether one that was declared before is replaced: losses of requests that were drawn under that one must be taken in by now.
+
+    Raises ValueError for a probability that cannot be, and for another one than was declared before; OSError where it cannot be written.
+    """
+    with _turn(file := audit_file(paper.id)):
+        try:
+            kept = _read(file, paper)
+        except (OSError, ValueError):
+            return
+        audit = kept.audit
+        if audit.declared and audit.least_probability == least_probability:
+            return
+        if audit.declared and not anew:
+            raise ValueError(
+                f"the least probability of an audit under this certificate was declared as {audit.least_probability}, and is not "
+                f"{least_probability}. Keep to it; or take in the audits drawn so far, and then declare it anew."
+            )
+        audit.declare(least_probability)
+        _write(file, kept)
+
+
+def drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
+    """Write down that an audit was drawn, before it is asked. `owner`: who asks, and settles it. Raises OSError where it cannot be written;
+    a state that cannot be read is left to the audit, which revokes."""
+    now = now or datetime.now(UTC)
+    with _turn(file := audit_file(paper.id)):
+        try:
+            kept = _expired(_read(file, paper), now)
+        except (OSError, ValueError):
+            return
+        count, _ = kept.open.get(owner, (0, now))
+        _write(file, replace(kept, open={**kept.open, owner: (count + 1, now)}))
+        _revoke_if_so(bundle, paper, kept.audit, now)
+
+
+def barred(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
+    """Take in that an audit that was drawn may not leave. Raises OSError where it cannot be written."""
+    now = now or datetime.now(UTC)
+    with _turn(file := audit_file(paper.id)):
+        try:
+            kept = _expired(_read(file, paper).settled(owner), now)
+        except (OSError, ValueError):
+            return
+        _write(file, replace(kept, barred=kept.barred + 1))
+        _revoke_if_so(bundle, paper, kept.audit, now)
+
+
+def answered(paper: Certificate, answers: int, first: datetime, now: datetime | None = None) -> None:
+    """Count answers that were given under a certificate, the first of them at that time. Raises OSError where it cannot be written,
+    ValueError where the state cannot be read."""
+    now = now or datetime.now(UTC)
+    with _turn(file := audit_file(paper.id)):
+        kept = _expired(_read(file, paper), now)
+        _write(file, replace(kept, silence=kept.silence.more(answers, first)))
+
+
+def lost(
+    bundle: Path,
+    paper: Certificate,
+    probability: float = 1.0,
+    now: datetime | None = None,
+    segment: str | None = None,
+    owner: str = "",
+) -> bool:
+    """Take in, in its turn, that an audit was drawn and never answered; returns whether the certificate is revoked by audits. Else as
+    `observe`."""
+    return _taken(bundle, paper, None, probability, now, segment, owner)
+
+
+def observe(
+    bundle: Path,
+    paper: Certificate,
+    loss: float,
+    probability: float = 1.0,
+    now: datetime | None = None,
+    segment: str | None = None,
+    owner: str = "",
+) -> bool:
+    """Take in one audited answer, and revoke the certificate where the evidence against it is in; returns whether it is revoked by audits.
+
+    Args:
+        bundle: folder of the bundle whose certificate `paper` is.
+        loss: of the answer against the reference, 0..1; where answers are right or wrong, 1 for a wrong one.
+        probability: with which this request was chosen to be audited, decided before the loss was known: none under what was declared, or
+            where nothing was, always the same.
+        segment: the request's, where the certificate is by segments and it is known.
+        owner: who drew it, where that was written down.
+
+    Raises ValueError for a loss or a probability that cannot be, and then takes nothing in; OSError where the state cannot be written.
+    """
+    return _taken(bundle, paper, loss, probability, now, segment, owner)
+
+
+def _taken(
+    bundle: Path, paper: Certificate, loss: float | None, probability: float, now: datetime | None, segment: str | None, owner: str
+) -> bool:
+    now = now or datetime.now(UTC)
+    with _turn(file := audit_file(paper.id)):
+        try:
+            kept = _expired(_read(file, paper), now)
+        except (OSError, ValueError) as error:
+            _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
+            return True
+        audit = kept.audit
+        revoked = audit.lost(probability, segment) if loss is None else audit.observe(loss, probability, segment)
+        kept = kept.settled(owner)
+        try:
+            _write(file, kept if loss is None else replace(kept, silence=UnauditedAnswers()))
+        finally:
+            # Every time, not the first alone: a process that was killed between the two writes leaves the second to the next. And where
+            # the state cannot be written, the revocation may be: one of the two is enough.
+            _revoke_if_so(bundle, paper, audit, now)
+    return revoked
+
+
+def audited(paper: Certificate) -> SequentialAudit:
+    """What the audits of a certificate have come to. Raises OSError or ValueError for a state that cannot be read."""
+    return kept(paper).audit
+
+
+def kept(paper: Certificate) -> AuditState:
+    """All that is kept of the audits of a certificate. Raises as `audited` does."""
+    return _read(audit_file(paper.id), paper)
+
+
+def go_on(before: Certificate, paper: Certificate) -> None:
+    """Let a certificate go on with the audits of the one before it, which claims as much of the same bundle: a claim that is made once more
+    is not tested anew. A state that cannot be read stays so, and the certificate does not hold. Raises OSError where it cannot be written.
+    """
+    source, target = audit_file(before.id), audit_file(paper.id)
+    if not source.exists():
+        begin(paper)
+        return
+    with _turn(source):
+        content = source.read_bytes()
+    try:
+        facts = json.loads(content)
+        if isinstance(facts, dict) and isinstance(facts.get("watch"), dict):
+            facts["watch"].pop("open", None)  # what is under way was drawn for the one before
+            content = (json.dumps(facts) + "\n").encode("ascii")
+    except ValueError:
+        pass
+    atomic_file.write(target, content)
+
+
+def mend(bundle: Path, paper: Certificate, now: datetime | None = None) -> None:
+    """Revoke a certificate whose audits said so, where a process was killed before it wrote that down. Raises OSError where it cannot be
+    written; a state that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
+    try:
+        audit = audited(paper)
+    except (OSError, ValueError):
+        return
+    _revoke_if_so(bundle, paper, audit, now or datetime.now(UTC))
+
+
+def audit_file(certificate: str) -> Path:
+    """Where the state of a certificate's audits lies, by its id."""
+    return home() / "audits" / f"{certificate}.json"
+
+
+def words(audit: SequentialAudit) -> str:
+    """A state for a reader."""
+    gone = f" and {audit.never_answered:,} that were never answered" if audit.never_answered else ""
+    found = f"a loss of {audit.losses:.4g} in {audit.audits:,} audits{gone}, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
+    if audit.worst is None:
+        return found
+    name, count, losses = audit.worst
+    return f"{found}; most speaks the segment {name} against it, {losses:.4g} in {count:,}"
+
+
+def unheard(paper: Certificate, silence: UnauditedAnswers) -> str:
+    """Why a certificate is stale for want of audits."""
+    since = f"{silence.since:%Y-%m-%d %H:%M} UTC" if silence.since is not None else "it was given"
+    return (
+        f"no audit has come since {since}, though {silence.answers:,} answers were given: it allows {paper.audit_days} days of that. It "
+        "holds again once an audit is answered: see that they are drawn (--audit-share), and that the fallback answers them"
+    )
+
+
+def _moment(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def _new(paper: Certificate) -> AuditState:
+    return AuditState(SequentialAudit(paper.alpha, paper.delta, segments=_segments(paper)))
+
+
+def _expired(kept: AuditState, now: datetime) -> AuditState:
+    """The state, in which what nobody will settle any more is lost."""
+    old = sorted(kept.open, key=lambda name: kept.open[name][1])
+    gone = [name for name in old if now - kept.open[name][1] > _LONGEST or name in old[:-_MOST_OWNERS]]
+    for name in gone:
+        kept.audit.lost(kept.share, count=kept.open[name][0])
+    return replace(kept, open={name: one for name, one in kept.open.items() if name not in gone}) if gone else kept
+
+
+def _revoke_if_so(bundle: Path, paper: Certificate, audit: SequentialAudit, now: datetime) -> None:
+    if audit.revoked:
+        what = "too many audits were never answered, which count as wrong" if audit.silent else "the audit found too many disagreements"
+        _revoke(bundle, paper, f"{what}: {words(audit)}", now)
+
+
+def _segments(paper: Certificate) -> tuple[str, ...]:
+    """Those that a certificate promises something of, each by itself."""
+    return tuple(entry.segment for entry in paper.answering) if paper.by else ()
+
+
+def _turn(file: Path) -> filelock.BaseFileLock:
+    """Of those who write to a state, one at a time."""
+    file.parent.mkdir(exist_ok=True)
+    return filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS)
+
+
+def _write(file: Path, kept: AuditState) -> None:
+    atomic_file.write(file, (json.dumps(kept.json()) + "\n").encode("ascii"))
+
+
+def _revoke(bundle: Path, paper: Certificate, reason: str, now: datetime) -> None:
+    sample, manifest = paper.calibration, paper.bundle.sha256
+    if revocation.revoked(bundle, paper.id) is None:
+        revocation.revoke(bundle, paper.id, reason, now, sample.rows_sha256, sample.marks, manifest)
+
+
+def _read(file: Path, paper: Certificate) -> AuditState:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        if paper.begun and paper.key == signing.own():
+            raise ValueError("it is gone, and with it what the audits had come to") from None
+        return _new(paper)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    state = json.loads(content)
+    if not isinstance(state, dict):
+        raise ValueError("it is no object")
+    kept = AuditState.from_json(state, _segments(paper))
+    if (kept.audit.alpha, kept.audit.delta) != (paper.alpha, paper.delta):
+        raise ValueError("it is of another certificate")
+    return kept

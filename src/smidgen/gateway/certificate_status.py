@@ -1,0 +1,284 @@
+"""Whether a certificate holds now, for this bundle. Whatever is not certain escalates.
+
+A clock that is set back revives no certificate that has ended: the latest time that this machine had while it served under one is kept in
+a small file in smidgen's home, written about once a minute while the certificate is asked for, and at once when it has ended. Where the
+home cannot be written, the process remembers by itself, and a restart forgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from smidgen.core.errors import BundleError, CertificateError, InputError
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import certificate_audit, revocation, signing
+from smidgen.gateway.certificate import Certificate, CertifiedBundle, CertifiedSegment
+from smidgen.gateway.certificate_audit import UnauditedAnswers
+from smidgen.store import atomic_file
+from smidgen.store.home import home
+from smidgen.store.line import line_of
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""A clock may be set back so far and still tell the time: time servers do that."""
+
+_EACH = timedelta(minutes=1)
+_MOST_BYTES = 1000
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def clock_file(certificate: str) -> Path:
+    """The file of a certificate, by its id."""
+    return home() / "clocks" / f"{certificate}.json"
+
+
+def latest_time(certificate: str) -> datetime:
+    """The latest time that was written down for a certificate; long ago where there is none. Raises OSError or ValueError where it cannot
+    be read."""
+    try:
+        with clock_file(certificate).open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return _LONG_AGO
+    if len(content) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    found = json.loads(content)
+    seconds = found.get("seen") if isinstance(found, dict) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise ValueError("it says no time")
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError("it says no time that can be") from error
+
+
+class CertificateClock:
+    """The latest time of one certificate, in memory and on the disk.
+
+    Args:
+        certificate: its id.
+        ends: when it ends.
+
+    Raises OSError or ValueError where what was written down cannot be read.
+    """
+
+    def __init__(self, certificate: str, ends: datetime) -> None:
+        self.certificate, self._ends = certificate, ends
+        self._seen = self._kept = latest_time(certificate)
+
+    def see(self, now: datetime) -> datetime:
+        """The latest time, now included."""
+        if now > self._seen:
+            self._seen = now
+        return self._seen
+
+    def due(self, now: datetime) -> bool:
+        """Whether it is time to write it down."""
+        return now - self._kept >= _EACH or (now >= self._ends > self._kept)
+
+    def keep(self) -> None:
+        """Write it down, where that can be done; another process may have written a later one meanwhile."""
+        self._kept = self._seen  # also where it fails: it is tried again in a minute, not at the next request
+        file = clock_file(self.certificate)
+        with contextlib.suppress(OSError, ValueError):
+            file.parent.mkdir(exist_ok=True)
+            self._seen = max(self._seen, latest_time(self.certificate))
+            atomic_file.write(file, (json.dumps({"seen": self._seen.timestamp()}) + "\n").encode("ascii"))
+
+
+_ANEW = "what it was tested on says nothing of the traffic now. Let the line learn, or certify on a sample drawn since"
+
+
+class CertificateState(StrEnum):
+    """How a certificate stands. Only `VALID` lets a request be answered locally."""
+
+    VALID = "valid"
+    NONE = "none"
+    DAMAGED = "damaged"
+    UNSIGNED = "signature wrong"
+    BASE = "base changed"
+    BUNDLE = "bundle changed"
+    REVOKED = "revoked"
+    STALE = "stale"
+    UNAUDITED = "not audited"
+    REFERENCE = "another large model"
+    EARLY = "not yet valid"
+    EXPIRED = "expired"
+    SET_BACK = "clock set back"
+
+
+class Decision(StrEnum):
+    """Who answers a request."""
+
+    ANSWER = "answer"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """How a bundle's certificate stood when it was looked at. `why` is a clause; `certificate` is there where it could be read, and is to
+    be believed where the state is `VALID` alone. `silence`: the answers that were given since its last audit; it goes stale at
+    `stale_from`, where that is known."""
+
+    state: CertificateState
+    why: str
+    certificate: Certificate | None = None
+    silence: UnauditedAnswers = field(default_factory=UnauditedAnswers)
+    stale_from: datetime | None = None
+
+    def after(self, silence: UnauditedAnswers, share: float) -> CertificateStatus:
+        """The same where so many answers were given since the last audit; of the answers, `share` are audited."""
+        until = silence.stale_from(self.certificate, share) if self.certificate is not None else None
+        return replace(self, silence=silence, stale_from=until)
+
+    @property
+    def valid(self) -> bool:
+        """Whether it held."""
+        return self.state is CertificateState.VALID
+
+    def decide(self, score: float, segment: str | None = None, now: datetime | None = None) -> Decision:
+        """Who answers a request whose local answer has this score.
+
+        Args:
+            score: of the reply.
+            segment: the request's, where the certificate is by segment: the label that is answered, or the value of the column. A segment
+                that is not certified escalates.
+            now: the time, which must be within the certificate's; the clock's by default.
+        """
+        if not self.valid or self.certificate is None or _outside(self.certificate, now or datetime.now(UTC)) is not None:
+            return Decision.ESCALATE
+        entry = self.answered(segment)
+        return Decision.ANSWER if entry is not None and math.isfinite(score) and score >= entry.threshold else Decision.ESCALATE
+
+    def answered(self, segment: str | None = None) -> CertifiedSegment | None:
+        """What is answered of a segment; None where it is not certified."""
+        if self.certificate is None:
+            return None
+        wanted = (segment or "") if self.certificate.by else ""
+        return next((entry for entry in self.certificate.answering if entry.segment == wanted), None)
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "state": self.state.value,
+            "why": self.why,
+            "certificate": self.certificate.told() if self.certificate is not None else None,
+        }
+
+
+def check_certificate(bundle: Path, subject: CertifiedBundle, now: datetime | None = None) -> CertificateStatus:
+    """Look at the certificate beside the bundle in this folder, whose manifest is that of `subject`. Raises nothing: what cannot be read
+    does not hold."""
+    found = status_in_files(bundle, subject)
+    if not found.valid or found.certificate is None:
+        return found
+    try:
+        seen = latest_time(found.certificate.id)
+    except (OSError, ValueError) as error:
+        return status_without_time(found.certificate, error)
+    return status_at(found, now or datetime.now(UTC), seen)
+
+
+def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str] | None = None) -> CertificateStatus:
+    """How the certificate stands by all that is written in files. One that is `VALID` still needs its time: see `at`. Raises nothing.
+
+    `large`: the names of the large model that requests escalate to; None where that is not asked.
+    """
+    file = papers.place(bundle)
+    try:
+        found = papers.read(file)
+    except CertificateError as error:
+        if error.missing:
+            return CertificateStatus(CertificateState.NONE, f"there is no {file.name} beside the bundle")
+        return CertificateStatus(CertificateState.DAMAGED, str(error))
+    kept = None
+    try:
+        state, why = _state(found, bundle, subject)
+        if state is CertificateState.VALID:
+            kept = certificate_audit.kept(found)
+    except (OSError, ValueError) as error:
+        state, why = CertificateState.DAMAGED, f"it cannot be checked ({error})"
+    if state is CertificateState.VALID and not _against(found, large):
+        state, why = (
+            CertificateState.REFERENCE,
+            f"it is against {found.reference.words}, and requests escalate to {', '.join(sorted(large or ()))}",
+        )
+    return CertificateStatus(state, why, found) if kept is None else CertificateStatus(state, why, found).after(kept.silence, kept.share)
+
+
+def status_at(found: CertificateStatus, now: datetime, seen: datetime) -> CertificateStatus:
+    """The same at this time. `seen` is the latest time that this machine had: what ended by then has ended, and a clock that is far
+    behind it tells no time."""
+    if not found.valid or found.certificate is None:
+        return found
+    if seen - now > CLOCK_SLACK:
+        then, before = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for moment in (now, seen))
+        why = f"this machine's clock says {then}, and it said {before} before: set it right, or certify again"
+        return CertificateStatus(CertificateState.SET_BACK, why, found.certificate)
+    outside = _outside(found.certificate, max(now, seen))
+    if outside is not None:
+        return CertificateStatus(*outside, found.certificate)
+    if found.stale_from is not None and max(now, seen) > found.stale_from:
+        return replace(found, state=CertificateState.UNAUDITED, why=certificate_audit.unheard(found.certificate, found.silence))
+    return found
+
+
+def status_without_time(certificate: Certificate, error: Exception) -> CertificateStatus:
+    """How one stands whose latest time cannot be read."""
+    return CertificateStatus(
+        CertificateState.SET_BACK, f"the latest time that this machine had cannot be read ({error}): certify again", certificate
+    )
+
+
+def _state(found: Certificate, bundle: Path, subject: CertifiedBundle) -> tuple[CertificateState, str]:
+    if not signing.verified(found.content, found.key, found.signature):
+        return CertificateState.UNSIGNED, "the signature is not that of its content: it was edited after it was signed"
+    if found.key not in signing.trusted():
+        return CertificateState.UNSIGNED, "it is signed with a key that this machine does not trust"
+    if found.bundle.base_sha256 != subject.base_sha256:
+        return CertificateState.BASE, "the bundle grew from other weights than the certified one"
+    if found.bundle.sha256 != subject.sha256:
+        return CertificateState.BUNDLE, f"it is for the bundle {found.bundle.id}, and this is {subject.id}"
+    gone = revocation.revoked(bundle, found.id, found.bundle.sha256, found.calibration.rows_sha256, found.calibration.marks)
+    if gone is not None:
+        return CertificateState.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
+    try:
+        audit = certificate_audit.audited(found)
+    except ValueError as error:
+        return CertificateState.REVOKED, f"the state of its audits cannot be read ({error})"
+    if audit.revoked:
+        return CertificateState.REVOKED, f"the audits found too many disagreements: {certificate_audit.words(audit)}"
+    since = _fresh_since(bundle)
+    if since is not None and found.created < since.replace(microsecond=0):
+        when = f"{since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return CertificateState.STALE, f"it is of before {when}, when a certificate of its line was revoked: {_ANEW}"
+    return CertificateState.VALID, f"until {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC, or until it is revoked"
+
+
+def _fresh_since(bundle: Path) -> datetime | None:
+    """Since when held-out rows say something of the traffic, of a version of a line. Raises OSError where the line cannot be read."""
+    line = line_of(bundle)
+    try:
+        return line.read().fresh_since if line is not None else None
+    except (BundleError, InputError) as error:
+        raise OSError(f"what its line remembers of revocations cannot be read: {error}") from error
+
+
+def _against(found: Certificate, large: frozenset[str] | None) -> bool:
+    """Whether the large model, where it is the reference, is the one that is asked. An older certificate knows no name."""
+    return large is None or not found.reference.large or found.reference.large in large
+
+
+def _outside(found: Certificate, now: datetime) -> tuple[CertificateState, str] | None:
+    """Why it does not hold at this time; None where it does."""
+    if now < found.created:
+        return CertificateState.EARLY, f"it begins on {found.created.astimezone(UTC):%Y-%m-%d %H:%M} UTC, later than this machine's clock"
+    if now >= found.valid_until:
+        return CertificateState.EXPIRED, f"it ended on {found.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return None

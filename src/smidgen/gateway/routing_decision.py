@@ -1,0 +1,171 @@
+"""Which model a request asks for, and who answers it: the local bundle where its certificate lets it, else the fallback.
+
+Whatever is not certain escalates. A request names a bundle, with a quality behind an `@` if one is asked for, or some other model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision
+
+# Which model a request wants: a bundle by its name, with a quality behind an `@` if one is asked for; or some other model.
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedModel:
+    """A bundle, and the share of its local answers that must agree with the reference at least (0..1); None where none is asked for.
+    `named`: whether the request names it; else it names another `model`, which it goes to where the bundle does not answer, and is of the
+    recurring `jobs` of these scopes, of which the bundle's certificate must know one."""
+
+    bundle: str
+    quality: float | None = None
+    named: bool = True
+    jobs: frozenset[str] = frozenset()
+    model: str = ""
+
+    def allows(self, alpha: float) -> bool:
+        """Whether a certificate of this alpha is good enough."""
+        return self.quality is None or alpha <= 1 - self.quality + _ROUNDING
+
+    def at_least(self, quality: float | None) -> RequestedModel:
+        """The same bundle with no less than this quality; None asks for none."""
+        given = [one for one in (self.quality, quality) if one is not None]
+        return replace(self, quality=max(given, default=None))
+
+
+def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | None:
+    """What a request's `model` asks for; None where it is no bundle's name.
+
+    Raises RequestError, 422, for a bundle's name with a quality that is no number over 0 and up to 1.
+    """
+    if not isinstance(name, str):
+        return None
+    if name in bundles:
+        return RequestedModel(name)
+    bundle, at, said = name.rpartition("@")
+    if not at or bundle not in bundles:
+        return None
+    try:
+        quality = float(said)
+    except ValueError:
+        quality = math.nan
+    if not 0 < quality <= 1:
+        raise RequestError(
+            "the quality behind the model's name is no number over 0 and up to 1",
+            value=name,
+            todo=f"Write {bundle}@0.95: of the local answers, 95 % agree with the reference.",
+            code="invalid_quality",
+            param="model",
+        )
+    return RequestedModel(bundle, quality)
+
+
+BY_LABEL = "label"
+
+SUITED = "request"
+QUALITY = "quality"
+SCORE = "score"
+SEGMENT = "segment"
+JOB = "job"
+HELD_OUT = "held out"
+UNANSWERED = "no local answer"
+"""Why a request escalates whose certificate holds; where it does not, the reason is the certificate's state."""
+
+_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""What a request bounds the length of a written text by, at one face or another."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingDecision:
+    """Who answers.
+
+    Attributes:
+        why: why the request escalates, one of a few short words; empty where it is answered locally.
+        detail: more of it, in words that any client may read: the places of files, and why a certificate was revoked, are not among them.
+        certificate: the id of the certificate that it was judged by; empty where none held.
+        score: of the local answer, where there is one that has a score.
+    """
+
+    why: str = ""
+    detail: str = ""
+    certificate: str = ""
+    score: float | None = None
+
+    @property
+    def told(self) -> str:
+        """Why it escalates, with more of it in brackets."""
+        return f"{self.why} ({self.detail})" if self.why and self.detail else self.why
+
+    @property
+    def local(self) -> bool:
+        """Whether the small model answers."""
+        return not self.why
+
+
+def held_out_decision(known: RoutingDecision) -> RoutingDecision:
+    """Of a request that the small model could have been asked, whose text is one to measure on."""
+    return RoutingDecision(why=HELD_OUT, detail="its text is kept to measure on", certificate=known.certificate)
+
+
+def decision_before(standing: CertificateStatus, asked: RequestedModel) -> RoutingDecision:
+    """What is known before the small model is asked: a ruling that is `local` says that its answer will decide."""
+    if not standing.valid or standing.certificate is None:
+        unknown = standing.valid or standing.state is CertificateState.NONE
+        return RoutingDecision(why="no certificate" if unknown else standing.state.value)
+    found = standing.certificate
+    if not asked.named and asked.jobs.isdisjoint(found.calibration.jobs):
+        return RoutingDecision(why=JOB, detail="its certificate was not tested on requests of this job")
+    if not asked.named and found.reference.large not in ("", asked.model):
+        return RoutingDecision(why=CertificateState.REFERENCE.value, detail="it names another than the certificate does")
+    if not asked.allows(found.alpha):
+        return RoutingDecision(why=QUALITY, detail=f"{asked.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")
+    return RoutingDecision(certificate=found.id)
+
+
+def decision_after(
+    standing: CertificateStatus, asked: RequestedModel, replies: Sequence[Reply], body: Mapping[str, Any]
+) -> RoutingDecision:
+    """What the small model's answer decides. `replies` are all that were given for the request: one, or it is not what was certified.
+
+    Where the certificate is by a column, the request's `metadata` must have it.
+    """
+    known = decision_before(standing, asked)
+    if not known.local or standing.certificate is None:
+        return known
+    if len(replies) != 1:
+        return RoutingDecision(why=UNANSWERED, detail=f"{len(replies)} answers were given", certificate=known.certificate)
+    (reply,) = replies
+    score = None if "unscored" in reply.facts else float(reply.score)
+    if score is None:
+        return RoutingDecision(why=SCORE, detail=f"it has none: {reply.facts['unscored']}", certificate=known.certificate)
+    if reply.facts.get("refused"):
+        return RoutingDecision(why=UNANSWERED, detail="the small model refuses", certificate=known.certificate, score=score)
+    bound = next((name for name in _BOUNDS if body.get(name)), None)
+    if getattr(reply.piece, "finish", None) == "length" and bound is not None:
+        return RoutingDecision(why=UNANSWERED, detail=f"{bound} cuts it short", certificate=known.certificate, score=score)
+    segment = segment_of(standing.certificate.by, reply, body)
+    if standing.answered(segment) is None:
+        return RoutingDecision(why=SEGMENT, detail="its segment is not certified", certificate=known.certificate, score=score)
+    if standing.decide(score, segment) is not Decision.ANSWER:
+        return RoutingDecision(why=SCORE, detail="it is under the certificate's threshold", certificate=known.certificate, score=score)
+    return RoutingDecision(certificate=known.certificate, score=score)
+
+
+def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
+    """The segment of a request, where a certificate is by such (`by`). A label is what the answer says; of anything else, only the request
+    can tell."""
+    if not by:
+        return None
+    if by == BY_LABEL:
+        return reply.output if isinstance(reply.output, str) else None
+    told = body.get("metadata")
+    value = told.get(by) if isinstance(told, Mapping) else None
+    return value.strip() if isinstance(value, str) and value.strip() else None

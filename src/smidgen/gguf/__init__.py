@@ -1,0 +1,1 @@
+"""Floor 1: GGUF files of decoders: header, architecture, tokenizer, weights, quantisation."""

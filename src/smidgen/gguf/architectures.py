@@ -1,0 +1,291 @@
+"""Decoder architectures that can be taught (Llama, Qwen2, Qwen3, Gemma 3): their sizes, and the names of their tensors.
+
+Sizes come from the config.json beside the weights. Tensors have one name in transformers and another in a GGUF, which also keeps the rows
+of queries and keys in another order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from smidgen.core.errors import BaseError
+
+# Sizes, from the config.json beside the weights.
+
+_ACTS = {"llama": "silu", "qwen2": "silu", "qwen3": "silu", "gemma3_text": "gelu_pytorch_tanh"}
+"""The architectures that are computed here, each with the one activation of its feed-forward layers."""
+GEMMA_FAR = 6
+"""Every so many layers of a Gemma 3 see all tokens, the others the nearest; llama.cpp has it fixed."""
+_TODO = "Name another base: smollm2, or a Llama, Qwen2, Qwen3 or Gemma 3 model of text alone."
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderShape:
+    """What a decoder is made of: `layers` blocks of width `width`, `heads` query heads on `kv_heads` keys and values of `head` numbers
+    each, an inner layer of `inner`; `context` is the most tokens that it was pretrained on; `tied`: its output shares the token table.
+
+    What some have and others have not:
+        stretch: a factor for each rotary pair's period; empty where none is stretched.
+        head_norms: queries and keys are normed by head before they are turned (Qwen3, Gemma 3).
+        gemma: norms behind attention and feed-forward too, with weights that count from one, token vectors times the root of the width,
+            and GELU in place of SiLU.
+        near: for each layer whether it sees the nearest `window` tokens alone, with positions turned by `near_theta`; empty where all see
+            all.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head: int
+    inner: int
+    vocabulary: int
+    context: int
+    eps: float
+    theta: float
+    tied: bool
+    stretch: tuple[float, ...] = ()
+    head_norms: bool = False
+    gemma: bool = False
+    near: tuple[bool, ...] = ()
+    window: int = 0
+    near_theta: float = 10000.0
+
+    @property
+    def group(self) -> int:
+        """Query heads that share one key and value."""
+        return self.heads // self.kv_heads
+
+
+def shape_of(folder: Path) -> DecoderShape:
+    """The shape of the decoder in `folder`. Raises BaseError for an architecture or an activation that is not taught here."""
+    config, name = config_of(folder), str(folder)
+    shape, kind = shape_in(config, name), config.get("model_type")
+    if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
+        raise BaseError(f"a {kind} with biases in its layers cannot be taught here", value=name, todo=_TODO)
+    return shape
+
+
+def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
+    """The shape that a config of transformers tells; `name` is whose it is, for errors. Raises as `shape_of`."""
+    kind = str(config.get("model_type"))
+    if kind not in _ACTS:
+        raise BaseError(
+            f"a decoder of the architecture {kind!r} cannot be taught here; those that can: {', '.join(_ACTS)}", value=name, todo=_TODO
+        )
+    act = config.get("hidden_act") or config.get("hidden_activation") or _ACTS[kind]
+    if act != _ACTS[kind]:
+        raise BaseError(f"a {kind} with the activation {act!r} cannot be taught here, only with {_ACTS[kind]!r}", value=name, todo=_TODO)
+    heads, gemma, layers = int(config["num_attention_heads"]), kind == "gemma3_text", int(config["num_hidden_layers"])
+    head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+    # Qwen writes down a window that it does not use.
+    if not gemma and config.get("use_sliding_window"):
+        raise BaseError(f"a {kind} that attends in windows cannot be taught here", value=name, todo=_TODO)
+    if gemma:
+        _plain_gemma(config, head, name)
+    rope = rope_of(config)
+    return DecoderShape(
+        layers=layers,
+        width=int(config["hidden_size"]),
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head=head,
+        inner=int(config["intermediate_size"]),
+        vocabulary=int(config["vocab_size"]),
+        context=int(config["max_position_embeddings"]),
+        eps=float(config["rms_norm_eps"]),
+        theta=float(rope.get("rope_theta") or 10000.0),
+        tied=bool(config.get("tie_word_embeddings", gemma)),
+        stretch=stretch_of(config, head, name),
+        head_norms=kind in ("qwen3", "gemma3_text"),
+        gemma=gemma,
+        near=tuple(number % GEMMA_FAR != GEMMA_FAR - 1 for number in range(layers)) if gemma else (),
+        window=int(config.get("sliding_window") or 0) if gemma else 0,
+        near_theta=float(rope_of(config, "sliding_attention").get("rope_theta") or 10000.0)
+        if gemma and "sliding_attention" in (config.get("rope_parameters") or {})
+        else float(config.get("rope_local_base_freq") or 10000.0),
+    )
+
+
+def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
+    """Refuse, with BaseError, what no published Gemma 3 of text alone has, and llama.cpp would compute otherwise."""
+    kinds = config.get("layer_types") or ()
+    far = [number for number, kind in enumerate(kinds) if kind == "full_attention"]
+    odd = {
+        "softcapped logits": config.get("final_logit_softcapping") or config.get("attn_logit_softcapping"),
+        "attention both ways": config.get("use_bidirectional_attention"),
+        "attention of another scale": float(config.get("query_pre_attn_scalar") or head) != head,
+        "layers that see all in other places": bool(kinds) and far != list(range(GEMMA_FAR - 1, len(kinds), GEMMA_FAR)),
+        "layers that see all in other steps": config.get("sliding_window_pattern", GEMMA_FAR) != GEMMA_FAR,
+        "no window": not config.get("sliding_window"),
+    }
+    if found := [what for what, there in odd.items() if there]:
+        raise BaseError(f"a gemma3_text with {found[0]} cannot be taught here", value=name, todo=_TODO)
+
+
+def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str, Any]:
+    """How positions are turned: newer configs keep it in one place, or in one for each kind of layer, older ones in two."""
+    told = dict(config.get("rope_parameters") or {})
+    found = dict(config.get("rope_scaling") or {}) | (dict(told[kind] or {}) if kind in told else told)
+    if "rope_theta" not in found and config.get("rope_theta") is not None:
+        found["rope_theta"] = config["rope_theta"]
+    return found
+
+
+def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, ...]:
+    """The factor of each pair's period in a model whose positions are stretched as in Llama 3.1; empty where they are not.
+
+    Raises BaseError for other ways to stretch.
+    """
+    rope = rope_of(config)
+    kind = rope.get("rope_type") or rope.get("type") or "default"
+    if kind == "default":
+        return ()
+    if kind != "llama3":
+        raise BaseError(f"a decoder that stretches its positions as {kind!r} does cannot be taught here", value=name, todo=_TODO)
+    factor, low, high = float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
+    theta, trained = float(rope.get("rope_theta") or 10000.0), float(rope["original_max_position_embeddings"])
+    found = []
+    for number in range(0, head, 2):
+        # Periods much shorter than the trained context stay, much longer ones are stretched in full, those between in part.
+        share = min(1.0, max(0.0, (trained / (2 * math.pi * theta ** (number / head)) - low) / (high - low)))
+        found.append(1 / ((1 - share) / factor + share))
+    return tuple(found)
+
+
+def config_of(folder: Path) -> Mapping[str, Any]:
+    """The config as transformers has it."""
+    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+# Names of tensors in transformers and in a GGUF, and the order of the rows of queries and keys.
+
+ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma3_text": "gemma3"}
+"""What is `model_type` in transformers, and `general.architecture` in a GGUF."""
+GEMMA = "gemma3"
+
+_WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+_LAYER = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+_GEMMA_LAYER = _LAYER | {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+"""A Gemma norms behind attention and feed-forward as well: what comes behind attention elsewhere is no norm of the feed-forward there."""
+_WHOLE_BACK = {short: long for long, short in _WHOLE.items()}
+_LAYER_BACK, _GEMMA_BACK = ({short: long for long, short in names.items()} for names in (_LAYER, _GEMMA_LAYER))
+
+
+def architecture_of(kind: Any) -> str:
+    """The name in a GGUF of an architecture of transformers, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
+    if kind not in ARCHITECTURES:
+        raise BaseError(
+            f"weights of the architecture {kind!r} are not known here; known: {', '.join(ARCHITECTURES)}",
+            value=str(kind),
+            todo="Name a base of one of these: --base smollm2, or hf:owner/name.",
+        )
+    return ARCHITECTURES[kind]
+
+
+def known_architecture(architecture: Any) -> str:
+    """The architecture that a GGUF names, if it is one of `ARCHITECTURES`. Raises BaseError otherwise."""
+    back = {short: long for long, short in ARCHITECTURES.items()}
+    return architecture_of(back.get(architecture, architecture))
+
+
+def gguf_name(name: str, architecture: str = "llama") -> str:
+    """`model.layers.3.self_attn.q_proj.weight` -> `blk.3.attn_q.weight`. Raises BaseError for a name of another model."""
+    stem, _, end = name.rpartition(".")
+    found = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", stem)
+    layer = _GEMMA_LAYER if architecture == GEMMA else _LAYER
+    short = layer.get(found[2]) if found else _WHOLE.get(stem)
+    if short is None or end not in ("weight", "bias"):
+        raise _unknown_tensor(name)
+    return f"blk.{found[1]}.{short}.{end}" if found else f"{short}.{end}"
+
+
+def transformers_name(name: str, architecture: str = "llama") -> str:
+    """The way back of `gguf_name`."""
+    stem, _, end = name.rpartition(".")
+    found = re.fullmatch(r"blk\.(\d+)\.(.+)", stem)
+    layer = _GEMMA_BACK if architecture == GEMMA else _LAYER_BACK
+    long = layer.get(found[2]) if found else _WHOLE_BACK.get(stem)
+    if long is None or end not in ("weight", "bias"):
+        raise _unknown_tensor(name)
+    return f"model.layers.{found[1]}.{long}.{end}" if found else f"{long}.{end}"
+
+
+def rotary_heads(name: str, architecture: str, heads: int, kv_heads: int) -> int:
+    """How many heads the rows of a tensor belong to, where a GGUF keeps its rows in another order than transformers; else 0.
+
+    Args:
+        name: the tensor's name in a GGUF.
+    """
+    if architecture != "llama":
+        return 0
+    return {"attn_q": heads, "attn_k": kv_heads}.get(name.split(".")[2] if name.startswith("blk.") else "", 0)
+
+
+def counted_from_one(name: str, architecture: str) -> bool:
+    """Whether a tensor, by its name in a GGUF, holds a norm's weights that transformers has less one."""
+    return architecture == GEMMA and name.endswith("_norm.weight")
+
+
+def interleaved(rows: Tensor, heads: int) -> Tensor:
+    """Rows of queries or keys as a GGUF of a Llama has them: the two halves of each head's rotary pairs side by side, not far apart.
+
+    Args:
+        rows: (heads * width of a head) or (heads * width of a head, n), as transformers has them.
+    """
+    return _by_head(rows, heads, 2, -1)
+
+
+def halved(rows: Tensor, heads: int) -> Tensor:
+    """The way back of `interleaved`: rows of a GGUF as transformers has them."""
+    return _by_head(rows, heads, -1, 2)
+
+
+def _by_head(rows: Tensor, heads: int, first: int, second: int) -> Tensor:
+    if rows.shape[0] % (2 * heads):
+        raise BaseError(
+            f"{rows.shape[0]} rows of queries or keys do not fit {heads} heads", value=tuple(rows.shape), todo="Fetch the base anew."
+        )
+    width = rows.numel() // rows.shape[0]
+    size = rows.shape[0] // heads
+    shape = [heads, size // 2 if first == -1 else first, size // 2 if second == -1 else second, width]
+    return rows.reshape(shape).transpose(1, 2).reshape(rows.shape)
+
+
+def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Heads of queries, and of keys and values, in a config of transformers."""
+    heads = int(config["num_attention_heads"])
+    return heads, int(config.get("num_key_value_heads") or heads)
+
+
+def _unknown_tensor(name: str) -> BaseError:
+    return BaseError(
+        f"the tensor is none of a plain decoder ({', '.join(ARCHITECTURES)})",
+        value=name,
+        todo="Name a base of one of these architectures, or merge adapters into the weights first.",
+    )

@@ -1,0 +1,342 @@
+"""From a classifier's replies on the test rows to the sections of its report. Pure: nothing is read, run or written."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.metrics import Metric
+from smidgen.core.parts import Form
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.judge.sections import (
+    AtRisk,
+    BaselineFacts,
+    CalibrationBin,
+    CalibrationFacts,
+    ClassRow,
+    ConfusionPair,
+    ConfusionTable,
+    CoveragePoint,
+    DataFacts,
+    Delta,
+    LabelCount,
+    Measured,
+    Mistake,
+    OutOfScope,
+    RiskCoverage,
+    measured,
+)
+from smidgen.stats import calibration, classification_metrics, risk_coverage_curve
+from smidgen.stats.classification_metrics import confusion, label_set, same_labels
+from smidgen.stats.field_values import schema_paths, values_by_path
+from smidgen.stats.intervals import paired_change, paired_grades
+
+# The confusion table: which labels to show when there are many, and in which order.
+
+MOST_SHOWN = 48
+"""More cells than a screen or a printed page can show apart."""
+
+
+def confusion_table(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str], most: int = MOST_SHOWN) -> ConfusionTable:
+    """Counts of single-label rows, gold down and predicted across.
+
+    Above `most` labels only those with most mistakes are shown, chosen pair by pair so that both ends of a mistake are in the table.
+    """
+    counts = confusion(gold, predicted, labels)
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    kept = _most_confused(wrong, most) if len(labels) > most else list(range(len(labels)))
+    order = [kept[at] for at in _neighbours_together(wrong[np.ix_(kept, kept)], [labels[at] for at in kept])]
+    shown = counts[np.ix_(order, order)]
+    return ConfusionTable(
+        labels=tuple(labels[at] for at in order),
+        counts=tuple(tuple(int(cell) for cell in row) for row in shown),
+        left_out=len(labels) - len(order),
+        left_out_errors=int(wrong.sum() - wrong[np.ix_(order, order)].sum()),
+    )
+
+
+def _most_confused(wrong: NDArray[np.int64], most: int) -> list[int]:
+    both = np.triu(wrong + wrong.T, 1)
+    chosen: dict[int, None] = {}
+    for flat in np.argsort(-both, axis=None, kind="stable"):
+        pair = divmod(int(flat), len(wrong))
+        if both[pair] == 0 or len(chosen) >= most:
+            break
+        for label in pair:
+            if len(chosen) < most:
+                chosen.setdefault(label)
+    for label in range(len(wrong)):
+        if len(chosen) >= most:
+            break
+        chosen.setdefault(label)
+    return sorted(chosen)
+
+
+def _neighbours_together(wrong: NDArray[np.int64], names: Sequence[str]) -> list[int]:
+    """An order in which labels mistaken for each other stand together: the strongest pairs are joined first, end to end, into chains
+    (the greedy edge heuristic for paths); the chains follow each other by their number of mistakes, labels without any by name."""
+    n = len(wrong)
+    both = np.triu(wrong + wrong.T, 1)
+    chains: dict[int, list[int]] = {at: [at] for at in range(n)}  # by chain number
+    home = list(range(n))
+    for flat in np.argsort(-both, axis=None, kind="stable"):
+        one, two = divmod(int(flat), n)
+        if both[one, two] == 0:
+            break
+        first, second = chains[home[one]], chains[home[two]]
+        if first is second or one not in (first[0], first[-1]) or two not in (second[0], second[-1]):
+            continue
+        left = first if first[-1] == one else first[::-1]
+        right = second if second[0] == two else second[::-1]
+        joined, kept, gone = left + right, home[one], home[two]
+        chains[kept] = joined
+        del chains[gone]
+        for label in right:
+            home[label] = kept
+    mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
+    weight = {number: int(mistakes[chain].sum()) for number, chain in chains.items()}
+    ranked = sorted(chains, key=lambda number: (-weight[number] / len(chains[number]), names[chains[number][0]]))
+    return [label for number in ranked for label in chains[number]]
+
+
+WANTED_RISKS = (0.01, 0.02, 0.05)
+_MISTAKES = 24
+_LONGEST = 400  # characters of a text that are kept
+
+
+def classifier_sections(
+    rows: Sequence[Row],
+    replies: Sequence[Reply],
+    form: Form,
+    metrics: Mapping[str, Metric],
+    *,
+    uncalibrated: Sequence[Reply] | None = None,
+    train: Sequence[Row] = (),
+) -> dict[str, Any]:
+    """The sections `metrics`, `per_class`, `confusion_pairs`, `confusion`, `calibration`, `risk_coverage`, `unknown` and `mistakes`, ready
+    for `Report(**sections, ...)`.
+
+    Args:
+        rows: test rows that the model never saw.
+        replies: what is served answers to them.
+        form: the fitted form of the task `classify`.
+        metrics: as the task measures them.
+        uncalibrated: replies decoded at temperature 1, for the calibration error before; None where not computed.
+        train: the training rows, for counts per label.
+    """
+    gold, got = [row.output for row in rows], [reply.output for reply in replies]
+    labels = [*form["labels"], *([form["unknown"]] if form.get("unknown") in gold else [])]
+    counts = label_counts(train)
+    return {
+        "metrics": all_measured(metrics),
+        "per_class": class_rows(classification_metrics.per_class(gold, got, labels), counts),
+        "confusion_pairs": tuple(
+            ConfusionPair(gold=pair.gold, predicted=pair.predicted, count=pair.count, share=pair.share)
+            for pair in classification_metrics.confusion_pairs(gold, got)
+        ),
+        "confusion": None if form.get("multi_label") else confusion_table(gold, got, labels),
+        "calibration": calibrated(rows, replies, form, uncalibrated),
+        "risk_coverage": risk_coverage(rows, replies),
+        "unknown": unknown(form, metrics),
+        "mistakes": mistakes(rows, replies),
+    }
+
+
+def label_counts(rows: Sequence[Row]) -> Counter[str]:
+    """Rows of each label; a row with several counts for each. Spans are counted by their labels, once each; fields where they have a
+    value."""
+    return Counter(str(label) for row in rows for label in _labels(row.output))
+
+
+def _labels(output: Any) -> Iterable[Any]:
+    if isinstance(output, Mapping):
+        return values_by_path(output)
+    if isinstance(output, list) and output and all(isinstance(one, Mapping) for one in output):
+        return [span.get("label") for span in output]
+    return label_set(output)
+
+
+def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], form: Form, **facts: Any) -> DataFacts:
+    """Counts of the data in all and per label, with `facts` (`sha256`, `licence`, `source`, `test_source`) as given."""
+    split = [label_counts(rows) for rows in (train, held, test)]
+    outside = form.get("unknown")
+    return DataFacts(
+        train=len(train),
+        held=len(held),
+        test=len(test),
+        out_of_scope_train=split[0][outside] if outside else 0,
+        out_of_scope_test=split[2][outside] if outside else 0,
+        labels=tuple(LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in _named(form)),
+        **facts,
+    )
+
+
+def _named(form: Form) -> Sequence[str]:
+    """What the data is counted by: labels, kinds of span, fields."""
+    if "schema" in form:
+        return [path for path, _ in schema_paths(form["schema"])]
+    return form.get("labels") or form.get("kinds") or ()
+
+
+def class_rows(scores: Iterable[classification_metrics.ClassScore], train: Mapping[str, int]) -> tuple[ClassRow, ...]:
+    """Scores of every label, kind or field as the report has them, with how often each stands in the training rows, where that is known."""
+    return tuple(
+        ClassRow(
+            label=score.label,
+            precision=measured(score.precision),
+            recall=measured(score.recall),
+            f1=measured(score.f1),
+            support=score.support,
+            predicted=score.predicted,
+            train=train.get(score.label, 0) if train else None,
+        )
+        for score in scores
+    )
+
+
+def calibrated(rows: Sequence[Row], replies: Sequence[Reply], form: Form, uncalibrated: Sequence[Reply] | None = None) -> CalibrationFacts:
+    """Reliability of the scores as served, and the calibration error before and after temperature scaling."""
+    scores, right = scored(rows, replies)
+    before = scored(rows, uncalibrated) if uncalibrated is not None else None
+    return CalibrationFacts(
+        ece_before=_number(calibration.expected_calibration_error(*before)) if before else None,
+        ece_after=_number(calibration.expected_calibration_error(scores, right)),
+        brier=_number(calibration.brier(scores, right)),
+        temperature=form.get("temperature"),
+        bins=tuple(
+            CalibrationBin(confidence=entry.confidence, accuracy=entry.accuracy, low=entry.low, high=entry.high, n=entry.n)
+            for entry in calibration.reliability(scores, right)
+        ),
+    )
+
+
+def risk_coverage(rows: Sequence[Row], replies: Sequence[Reply]) -> RiskCoverage:
+    """What share of the rows could be answered alone at which error."""
+    scores, right = scored(rows, replies)
+    found = [(wanted, risk_coverage_curve.coverage_at_risk(scores, right, wanted)) for wanted in WANTED_RISKS]
+    return RiskCoverage(
+        points=tuple(point(found) for found in risk_coverage_curve.risk_coverage(scores, right)),
+        area=_number(risk_coverage_curve.area_under_risk_coverage(scores, right)),
+        at=tuple(AtRisk(wanted=wanted, point=point(one) if one else None) for wanted, one in found),
+    )
+
+
+def unknown(form: Form, metrics: Mapping[str, Metric]) -> OutOfScope | None:
+    """How out-of-scope texts are met; None where the model has no such answer."""
+    if not form.get("unknown"):
+        return None
+    examples = int(form.get("unknown_examples", 0))
+    learnt = (
+        f"learnt from {examples:,} out-of-scope examples" if examples else "learnt from in-scope rows alone, without out-of-scope examples"
+    )
+    return OutOfScope(
+        label=form["unknown"],
+        how=f"A text is out of scope when no label is likely enough; the threshold was {learnt}.",
+        threshold=form.get("unknown_threshold"),
+        oos_recall=measured(metrics.get("oos_recall")),
+        in_scope_accuracy=measured(metrics.get("in_scope_accuracy")),
+    )
+
+
+def baseline(
+    name: str,
+    rows: Sequence[Row],
+    replies: Sequence[Reply],
+    baseline_replies: Sequence[Reply],
+    metrics: Mapping[str, Metric],
+    seconds: float | None = None,
+    grades: tuple[Sequence[float], Sequence[float]] | None = None,
+    moved: Metric | None = None,
+) -> BaselineFacts:
+    """The baseline beside the model on the same rows; the change is the model's accuracy minus the baseline's, paired; of a graded task,
+    whose `grades` of the baseline and of the model are given, the change in the mean grade; where the task gives the change itself, as
+    `moved`, that one."""
+    gold = [row.output for row in rows]
+    if grades is not None:
+        change = paired_grades(np.asarray(grades[0], dtype=np.float64), np.asarray(grades[1], dtype=np.float64))
+    else:
+        change = paired_change(
+            same_labels(gold, [reply.output for reply in baseline_replies]), same_labels(gold, [reply.output for reply in replies])
+        )
+    value, low, high = (moved.value, moved.low, moved.high) if moved is not None else (change.value, change.low, change.high)
+    p = None if moved is not None else change.p
+    return BaselineFacts(
+        name=name,
+        metrics=all_measured(metrics),
+        seconds=seconds,
+        change=Delta(value=value, low=low, high=high, p=p, gained=change.gained, lost=change.lost),
+    )
+
+
+def mistakes(rows: Sequence[Row], replies: Sequence[Reply], limit: int = _MISTAKES) -> tuple[Mistake, ...]:
+    """Wrong answers worth reading, most useful first: surest first, but no more than two of one pair of labels and then two of one gold
+    label before others have had their turn, so that a single confusion does not fill the list."""
+    wrong = [(row, reply) for row, reply in zip(rows, replies, strict=True) if not same_labels([row.output], [reply.output])[0]]
+    wrong.sort(key=lambda pair: -pair[1].score)
+    seen: Counter[tuple[str, str]] = Counter()
+    ranked = []
+    for place, (row, reply) in enumerate(wrong):
+        key = (words(row.output), words(reply.output))
+        ranked.append((seen[key] // 2, place, row, reply))
+        seen[key] += 1
+    ranked.sort(key=lambda entry: entry[:2])
+    return tuple(_mistake(row, reply, seen) for _, _, row, reply in ranked[:limit])
+
+
+def _mistake(row: Row, reply: Reply, seen: Counter[tuple[str, str]]) -> Mistake:
+    gold, answer, text = words(row.output), words(reply.output), joined(row.input)
+    beside = next((score for label, score in reply.alternatives if label == row.output), None)
+    times = seen[gold, answer]
+    if reply.score >= 0.9:
+        why = "Very sure: is the label right?"
+    elif beside is not None and reply.score - beside < 0.1:
+        why = "A close call: the right label scored nearly as high."
+    elif times > 2:
+        why = f"One of {times} mistakes of this kind."
+    else:
+        why = ""
+    return Mistake(
+        text=text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…",
+        gold=gold,
+        answer=answer,
+        score=min(1.0, max(0.0, reply.score)),
+        row=row.number or None,
+        gold_score=beside,
+        why=why,
+    )
+
+
+def scored(rows: Sequence[Row], replies: Sequence[Reply]) -> tuple[Any, Any]:
+    """(n,) scores and (n,) whether each answer was right."""
+    right = same_labels([row.output for row in rows], [reply.output for reply in replies])
+    return np.array([reply.score for reply in replies], dtype=np.float64), right
+
+
+def words(output: Any) -> str:
+    """An output as it is shown: a label as it is, anything else as JSON; nothing for None."""
+    if output is None:
+        return ""
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+def point(found: risk_coverage_curve.RiskCoveragePoint) -> CoveragePoint:
+    """A point of the risk-coverage curve for the report."""
+    return CoveragePoint(
+        threshold=found.threshold, coverage=found.coverage, risk=found.risk, risk_low=found.risk_low, risk_high=found.risk_high
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def all_measured(metrics: Mapping[str, Metric]) -> dict[str, Measured]:
+    """The metrics that were measured, for a task that has no sections of its own."""
+    return {name: found for name, metric in metrics.items() if (found := measured(metric)) is not None}

@@ -1,0 +1,90 @@
+"""From a writer's replies on the test rows to the sections of its report. Pure: nothing is read, run or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.metrics import Metric
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, joined
+from smidgen.judge.classifier_sections import all_measured, point, words
+from smidgen.judge.sections import CalibrationBin, CalibrationFacts, RiskCoverage, Stated, WrittenSample
+from smidgen.stats import calibration, risk_coverage_curve
+
+_SAMPLES = 18
+_LONGEST = 1_500  # characters of a text that are kept
+_REFERENCES = 3
+
+
+def writer_sections(
+    rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], metrics: Mapping[str, Metric], fitted: bool = True
+) -> dict[str, Any]:
+    """The sections `metrics`, `calibration`, `risk_coverage` and `samples`, ready for `Report(**sections, ...)`.
+
+    Args:
+        rows: test rows that the model never saw, each with all its references.
+        replies: what is served writes for them.
+        grades: what each reply is worth, 0..1; the risk is what is missing to 1.
+        metrics: as the task measures them.
+        fitted: whether scores are grades to expect, fitted on rows kept apart; else they are the mean probability of tokens.
+    """
+    scores = np.array([reply.score for reply in replies], dtype=np.float64)
+    worth = np.asarray(grades, dtype=np.float64)
+    area = risk_coverage_curve.area_under_risk_coverage(scores, worth)
+    off = calibration.expected_calibration_error(scores, worth)
+    return {
+        "graded": True,
+        "metrics": all_measured(metrics),
+        "calibration": CalibrationFacts(
+            fitted=fitted,
+            ece_after=off if np.isfinite(off) else None,
+            bins=tuple(CalibrationBin(**asdict(found)) for found in calibration.reliability(scores, worth)),
+        ),
+        "risk_coverage": RiskCoverage(
+            points=tuple(point(found) for found in risk_coverage_curve.risk_coverage(scores, worth)),
+            area=area if np.isfinite(area) else None,
+        ),
+        "samples": samples(rows, replies, grades),
+    }
+
+
+def samples(rows: Sequence[Row], replies: Sequence[Reply], grades: Sequence[float], limit: int = _SAMPLES) -> tuple[WrittenSample, ...]:
+    """Texts beside what was wanted: a third of the worst, which are worth reading, then others spread evenly from worst to best, so that
+    a reader sees what is usual too. Worst first."""
+    order = np.argsort(np.asarray(grades, dtype=np.float64), kind="stable")
+    worst = order[: limit // 3]
+    rest = order[len(worst) :]
+    spread = rest[np.unique(np.linspace(0, len(rest) - 1, limit - len(worst)).round().astype(int))] if len(rest) else rest
+    return tuple(
+        _sample(rows[place], replies[place], grades[place], weak=weak)
+        for places, weak in ((worst, True), (spread, False))
+        for place in places.tolist()
+    )
+
+
+def _sample(row: Row, reply: Reply, grade: float, weak: bool) -> WrittenSample:
+    wanted = row.output if isinstance(row.output, list) else [row.output]
+    return WrittenSample(
+        text=_short(joined(row.input)),
+        wanted=tuple(_short(words(one)) for one in wanted[:_REFERENCES]),
+        got=_short(words(reply.output)),
+        grade=float(grade),
+        score=min(1.0, max(0.0, reply.score)),
+        row=row.number or None,
+        missing=_stated(reply, "missing"),
+        unsupported=_stated(reply, "unsupported"),
+        cut=reply.facts.get("finished") is False,
+        weak=weak,
+    )
+
+
+def _stated(reply: Reply, name: str) -> tuple[Stated, ...]:
+    return tuple(Stated(key=entry["key"], value=entry["value"]) for entry in reply.facts.get(name, ()))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,433 @@
+"""Restoring an answer: values in place of their placeholders, in one object or in a stream of events.
+
+What needs no change keeps every byte. The end of one piece of a stream may be held back until the next one comes: it may be the
+beginning of a placeholder.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from smidgen.privacy.placeholders import Placeholders, PlaceholderStream
+
+# The pieces of a text in a stream of events: each is changed on its way, and the end of one may be held back until the next one comes.
+
+_CODED = ("arguments",)
+"""Fields that are JSON."""
+_PARTS = ("content", "thinking")
+"""Fields that may be lists of parts."""
+_MOST_FLOWS = 4096
+"""Texts of one answer that are followed; those of further ones go on with their stand-ins where pieces cut them."""
+
+
+class DeltaRestorer(Protocol):
+    """What knows the events of one route."""
+
+    def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The event with the values back in its pieces, and events that must go before it."""
+        ...
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """Events with what is held back, at the end."""
+        ...
+
+
+def delta_restorer(tail: str, stand_ins: Placeholders, is_json: bool) -> DeltaRestorer:
+    """Of the route `tail`, a path behind `/v1`. `is_json` says that the answer's text is to be JSON."""
+    return ResponseDeltas(stand_ins, is_json) if tail == "/responses" else CompletionDeltas(stand_ins, is_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _ListPart:
+    """Which of a list's parts a piece is of: what it says itself, or all parts of its type, one after the other."""
+
+    kind: str
+    index: int | None
+
+    @classmethod
+    def of(cls, part: dict[str, Any]) -> _ListPart:
+        """Of a piece of it."""
+        kind, index = part.get("type"), part.get("index")
+        return cls(kind if isinstance(kind, str) else "text", index if isinstance(index, int) else None)
+
+    def within(self, parts: list[Any]) -> dict[str, Any]:
+        """The last such part of a list, put there where there is none."""
+        for part in reversed(parts):
+            if isinstance(part, dict) and _ListPart.of(part) == self:
+                return part
+        parts.append({"type": self.kind} if self.index is None else {"type": self.kind, "index": self.index})
+        found: dict[str, Any] = parts[-1]
+        return found
+
+
+class _PlaceholderStreams:
+    """The texts of an answer by where they stand."""
+
+    def __init__(self, stand_ins: Placeholders, is_json: bool) -> None:
+        self._stand_ins, self._is_json = stand_ins, is_json
+        self.found: dict[tuple[Any, ...], PlaceholderStream] = {}
+
+    def of(self, place: tuple[Any, ...]) -> PlaceholderStream | None:
+        if place not in self.found:
+            if len(self.found) >= _MOST_FLOWS:
+                return None
+            told = place[-1] in ("content", "text")
+            self.found[place] = PlaceholderStream(self._stand_ins, place[-1] in _CODED or (told and (self._is_json or None)))
+        return self.found[place]
+
+    def take(self, place: tuple[Any, ...], piece: str) -> str:
+        flow = self.of(place)
+        return piece if flow is None else flow.take(piece)
+
+    def rest(self, place: tuple[Any, ...]) -> str:
+        flow = self.found.pop(place, None)
+        return "" if flow is None else flow.rest()
+
+
+class CompletionDeltas:
+    """Chat completions and completions: `choices`, each with a `delta` or a `text`, and a `finish_reason` in its last piece."""
+
+    def __init__(self, stand_ins: Placeholders, is_json: bool) -> None:
+        self._flows = _PlaceholderStreams(stand_ins, is_json)
+        self._last: dict[str, Any] = {}
+
+    def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What was held back of a choice goes with its last piece."""
+        choices = event.get("choices")
+        if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
+            return [], event
+        self._last = {name: value for name, value in event.items() if name not in ("choices", "usage")}
+        done = copy.deepcopy(event)
+        for choice in done["choices"]:
+            if isinstance(choice, dict):
+                self._choice(choice)
+        return [], done
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """One event for each choice that never said its end."""
+        for index in dict.fromkeys(place[0] for place in self._flows.found):
+            choice: dict[str, Any] = {"index": index, "finish_reason": None}
+            self._end(index, choice)
+            if choice.get("delta") or choice.get("text"):
+                yield {**self._last, "choices": [choice]}
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        if isinstance(choice.get("text"), str):
+            choice["text"] = self._flows.take((index, "text"), choice["text"])
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            self._delta((index,), delta)
+        if choice.get("finish_reason") is not None:
+            self._end(index, choice)
+
+    def _delta(self, place: tuple[Any, ...], delta: dict[str, Any]) -> None:
+        """Every text in it, by its field; tools' by their number, parts' by theirs."""
+        for name, value in delta.items():
+            if isinstance(value, str) and name not in ("role", "id", "type", "name"):
+                delta[name] = self._flows.take((*place, name), value)
+            elif name in ("function_call", "function", "custom") and isinstance(value, dict):
+                self._delta((*place, name), value)
+            elif name in _PARTS and isinstance(value, list):
+                for part in value:
+                    if isinstance(part, dict):
+                        self._delta((*place, name, _ListPart.of(part)), part)
+            elif name == "tool_calls" and isinstance(value, list):
+                for call in value:
+                    if isinstance(call, dict):
+                        number = call.get("index")
+                        self._delta((*place, name, number if isinstance(number, int) else 0), call)
+
+    def _end(self, index: int, choice: dict[str, Any]) -> None:
+        for place in [place for place in self._flows.found if place[0] == index]:
+            rest = self._flows.rest(place)
+            if not rest:
+                continue
+            if place[1:] == ("text",):
+                choice["text"] = (choice.get("text") or "") + rest
+                continue
+            delta = choice.get("delta")
+            choice["delta"] = delta if isinstance(delta, dict) else {}
+            at: Any = choice["delta"]
+            for step in place[1:-1]:
+                at = step.within(at) if isinstance(step, _ListPart) else _call(at, step) if isinstance(step, int) else _inner(at, step)
+            at[place[-1]] = (at.get(place[-1]) or "") + rest
+
+
+class ResponseDeltas:
+    """The events of `/v1/responses`: `response.output_text.delta` with a piece, `….done` with the whole. They are numbered; where one is
+    put between two, those behind it are numbered on."""
+
+    def __init__(self, stand_ins: Placeholders, is_json: bool) -> None:
+        self._flows = _PlaceholderStreams(stand_ins, is_json)
+        self._last: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._number = self._added = 0
+
+    def changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What was held back of a text goes before the event that says its end."""
+        before, sent = self._changed(event)
+        return [self._further(held) for held in before], self._numbered(sent)
+
+    def _changed(self, event: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        kind = event.get("type")
+        if not isinstance(kind, str):
+            return [], event
+        name, _, what = kind.rpartition(".")
+        place = self._place(event, name)
+        if what == "delta" and isinstance(event.get("delta"), str):
+            if len(self._last) < _MOST_FLOWS or place in self._last:
+                self._last[place] = event
+                return [], {**event, "delta": self._flows.take(place, event["delta"])}
+            return [], event
+        if what == "done":
+            return list(self._held([place])), event
+        if what in ("completed", "incomplete", "failed"):
+            return list(self._held(list(self._flows.found))), event
+        return [], event
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """One event for each text that never said its end."""
+        yield from map(self._further, self._held(list(self._flows.found)))
+
+    def _numbered(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event of the upstream's, numbered behind those that were put before it."""
+        number = event.get("sequence_number")
+        if not isinstance(number, int):
+            return event
+        self._number = number + self._added
+        return {**event, "sequence_number": self._number} if self._added else event
+
+    def _further(self, event: dict[str, Any]) -> dict[str, Any]:
+        """One that is put there, with the next number."""
+        if not isinstance(event.get("sequence_number"), int):
+            return event
+        self._added += 1
+        self._number += 1
+        return {**event, "sequence_number": self._number}
+
+    def _held(self, places: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+        for place in places:
+            rest = self._flows.rest(place)
+            last = self._last.pop(place, None)
+            if rest and last is not None:
+                yield {**last, "delta": rest}
+
+    def _place(self, event: dict[str, Any], name: str) -> tuple[Any, ...]:
+        where = [event.get(key) for key in ("item_id", "output_index", "content_index", "summary_index")]
+        field = "arguments" if name.endswith("arguments") else "text" if name == "response.output_text" else "other"
+        return (name, *(step if isinstance(step, str | int) else None for step in where), field)
+
+
+def _inner(value: dict[str, Any], name: str) -> Any:
+    """What a field holds, a list of calls or parts or an object; put there where it is none. A text that stands there becomes a part."""
+    found = value.get(name)
+    if name in ("tool_calls", *_PARTS):
+        said = [{"type": "text", "text": found}] if name in _PARTS and isinstance(found, str) and found else []
+        value[name] = found if isinstance(found, list) else said
+        return value[name]
+    value[name] = found if isinstance(found, dict) else {}
+    return value[name]
+
+
+def _call(calls: Any, number: int) -> dict[str, Any]:
+    """The tool call of a number in a list of such, put there where it is not."""
+    for call in calls:
+        if isinstance(call, dict) and call.get("index") == number:
+            return call
+    calls.append({"index": number})
+    found: dict[str, Any] = calls[-1]
+    return found
+
+
+RESTORED_PATHS = frozenset({"/chat/completions", "/completions", "/responses"})
+"""Behind `/v1`: whose answers are understood."""
+MOST = 16_000_000
+"""Bytes of an answer in one object, or of one event, that is read; a longer one goes on with its stand-ins."""
+_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+class Restorer(Protocol):
+    """Takes a body's pieces and gives what goes on."""
+
+    def take(self, piece: bytes) -> bytes:
+        """What can go on now."""
+        ...
+
+    def rest(self) -> bytes:
+        """The rest, at the end of the body."""
+        ...
+
+
+def restorer(tail: str, content_type: str, stand_ins: Placeholders, body: dict[str, Any]) -> Restorer | None:
+    """What mends the answer to a masked request; None where it is not understood, or holds no stand-in.
+
+    `tail` is the path behind `/v1`, `body` the request's: it says whether the answer's text is to be JSON.
+    """
+    if tail not in RESTORED_PATHS or not stand_ins:
+        return None
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return ObjectRestorer(stand_ins)
+    if kind == "text/event-stream":
+        return StreamRestorer(stand_ins, delta_restorer(tail, stand_ins, _wants_json(body)))
+    return None
+
+
+def restored_value(value: Any, stand_ins: Placeholders, name: str = "") -> Any:
+    """A value that JSON can hold, with the values back in all of its texts; in those that are JSON themselves, escaped."""
+    if isinstance(value, str):
+        return stand_ins.restored(value, escaped=name == "arguments" or _is_json(value)) if "[" in value else value
+    if isinstance(value, list):
+        return [restored_value(inner, stand_ins, name) for inner in value]
+    if isinstance(value, dict):
+        return {stand_ins.restored(key): restored_value(inner, stand_ins, key) for key, inner in value.items()}
+    return value
+
+
+class ObjectRestorer:
+    """An answer that is one object."""
+
+    def __init__(self, stand_ins: Placeholders) -> None:
+        self._stand_ins = stand_ins
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def take(self, piece: bytes) -> bytes:
+        """Nothing, until it is all there; or all of it as it comes, where it is too large to be read."""
+        self._size += len(piece)
+        self._pieces.append(piece)
+        return self._flushed() if self._size > MOST else b""
+
+    def rest(self) -> bytes:
+        """The object, or what there is of one that cannot be read."""
+        whole = self._flushed()
+        return changed_json(whole, lambda read: restored_value(read, self._stand_ins)) if self._size <= MOST else whole
+
+    def _flushed(self) -> bytes:
+        whole = b"".join(self._pieces)
+        self._pieces = []
+        return whole
+
+
+class StreamRestorer:
+    """An answer that is a stream of events (server-sent events of the WHATWG), one object each."""
+
+    def __init__(self, stand_ins: Placeholders, deltas: DeltaRestorer) -> None:
+        self._stand_ins, self._deltas = stand_ins, deltas
+        self._kept = b""
+        self._seen = 0
+
+    def take(self, piece: bytes) -> bytes:
+        """The events that are whole."""
+        self._kept += piece
+        done, at = [], 0
+        # An end may lie across two pieces: it is looked for from a little before the new one on.
+        for end in _END.finditer(self._kept, max(0, self._seen - 3)):
+            done.append(self._event(self._kept[at : end.start()], end[0]))
+            at = end.end()
+        self._kept = self._kept[at:]
+        self._seen = len(self._kept)
+        if self._seen > MOST:
+            done.append(self._kept)
+            self._kept, self._seen = b"", 0
+        return b"".join(done)
+
+    def rest(self) -> bytes:
+        """What came after the last whole event, and what is still held back."""
+        last, self._kept = self._kept, b""
+        sent = self._event(last, b"") if last else b""
+        held = b"".join(_as_event(one) for one in self._deltas.rest())
+        if not held or not sent:
+            return held + sent
+        # What is held back belongs behind a last event that lacks its blank line, and before a piece of one, which is nothing by itself.
+        return sent + b"\n\n" + held if _is_event(last) else held + sent
+
+    def _event(self, event: bytes, end: bytes) -> bytes:
+        lines = event.splitlines(keepends=True)
+        said = [place for place, line in enumerate(lines) if line.startswith(b"data:")]
+        if not said:
+            return event + end
+        if b"".join(lines[place][5:] for place in said).strip() == b"[DONE]":
+            return b"".join(_as_event(held) for held in self._deltas.rest()) + event + end
+        if len(said) > 1:
+            return event + end
+        line = lines[said[0]]
+        data = line[5:].strip()
+        held: list[dict[str, Any]] = []
+
+        def change(read: Any) -> Any:
+            before, changed = self._deltas.changed(read) if isinstance(read, dict) else ([], read)
+            held.extend(before)
+            return restored_value(changed, self._stand_ins)
+
+        sent = changed_json(data, change)
+        before = b"".join(_as_event(event_held, _named(lines)) for event_held in held)
+        if sent == data:
+            return before + event + end
+        return before + b"".join([*lines[: said[0]], b"data: ", sent, line[len(line.rstrip(b"\r\n")) :], *lines[said[0] + 1 :], end])
+
+
+def changed_json(data: bytes, change: Callable[[Any], Any]) -> bytes:
+    """JSON bytes after a change; as they are where nothing changes, or where they are no JSON."""
+    try:
+        read = json.loads(data)
+        changed = change(read)
+    except (ValueError, RecursionError):
+        return data
+    if changed == read:
+        return data
+    return json_bytes(changed)
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON bytes; escaped where a text in it is not valid Unicode."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def _is_event(lines: bytes) -> bool:
+    """Whether lines that end without a blank one are an event all the same."""
+    said = b"".join(line[5:] for line in lines.splitlines() if line.startswith(b"data:")).strip()
+    try:
+        return said == b"[DONE]" or isinstance(json.loads(said), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _as_event(value: dict[str, Any], named: bool = False) -> bytes:
+    name = f"event: {value['type']}\n".encode() if named and isinstance(value.get("type"), str) else b""
+    return name + b"data: " + json_bytes(value) + b"\n\n"
+
+
+def _named(lines: list[bytes]) -> bool:
+    return any(line.startswith(b"event:") for line in lines)
+
+
+def _is_json(text: str) -> bool:
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _wants_json(body: dict[str, Any]) -> bool:
+    """Whether the request asks for a text that is JSON."""
+    text = body.get("text")
+    for asked in _formats(body.get("response_format"), text.get("format") if isinstance(text, dict) else None):
+        if asked.get("type") in ("json_object", "json_schema"):
+            return True
+    return False
+
+
+def _formats(*found: Any) -> Iterator[dict[str, Any]]:
+    yield from (entry for entry in found if isinstance(entry, dict))

@@ -1,0 +1,287 @@
+"""The auditor: a random share of what bundles answered is also asked of the large model, behind the client's back and time. Where the
+request itself is the certificate's reference, nobody is asked: the answer is held against it.
+
+It begins when the client has its answer. Which requests are audited is drawn before anything is known of how they go. Losses are taken in
+in the order in which their requests were drawn, not in that of the upstream's answers: otherwise the quick ones would be believed first. An
+audit that has its answer and waits for its turn keeps no other from being asked, or one slow call would leave out all that is drawn
+meanwhile.
+
+What is drawn is written down before it is asked. One that is never answered, after several tries, is taken in as lost, in its turn. While
+too many are under way, or the upstream is left alone for it failed, none is drawn: that is known before the request, and hides none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import NOT_COMPARABLE, Reply
+from smidgen.flows.certify import certificate_status, losses
+from smidgen.gateway.answer_reading import MOST_BYTES, AnswerReader
+from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.request_body import parsed
+from smidgen.gateway.routing_decision import segment_of
+from smidgen.gateway.upstreams import PASSING_STATUSES
+from smidgen.server import request_state
+from smidgen.server.gateway.escalation import Escalation, Unreachable
+from smidgen.server.gateway.upstream import UpstreamCall
+from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.ops.usage_account import AccountWriter
+from smidgen.server.request_state import UsageRecord
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.store.traffic.records import AuditAnswer
+from smidgen.store.usage_records import UsageKey, UsageTotals
+from smidgen.usage import daily_budget as budgets
+
+MOST_IN_FLIGHT = 8
+"""Audits whose upstream is being asked."""
+MOST_WAITING = 256
+"""Audits that have their answer, and wait for the one drawn before them."""
+LONGEST_SECONDS = 60.0
+"""Nobody waits for an audit but those that were drawn after it: one that takes longer is lost."""
+WAITS = (1.0, 10.0)
+"""Seconds before the second try and before the third."""
+_AGAINST = ("model", "request")
+_EACH_SECONDS = 60.0
+_DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
+_BARRED = frozenset({_DROPPED, _WITHHELD})
+"""What never leaves by a rule that knows the request alone: the privacy policy, or a budget."""
+_Found: TypeAlias = tuple[float, str]
+_log = logging.getLogger("smidgen.audit")
+
+
+class Auditor:
+    """See above.
+
+    Args:
+        models: the bundles by their names.
+        escalation: the upstream that audits ask: the first one, for another's model is not the reference.
+        metering: counts audits by what became of them.
+        share: of the answers given under a certificate against the large model, 0..1.
+        seconds: longest that a request to an upstream may take; an audit no longer than `LONGEST_SECONDS`.
+        chance: draws.
+        account_writer: adds up what audits take; None where no account is kept.
+        keep: is told what the large model answered, to learn from; None where nothing is stored.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedBundle],
+        escalation: Escalation,
+        metering: ServerMetrics,
+        share: float,
+        seconds: float,
+        chance: random.Random | None = None,
+        account_writer: AccountWriter | None = None,
+        keep: Callable[[AuditAnswer], None] | None = None,
+    ) -> None:
+        self._models, self._escalation, self._metering, self._share = models, escalation, metering, share
+        self._seconds = min(seconds, LONGEST_SECONDS)
+        self._chance = chance or random.SystemRandom()
+        self._account_writer, self._keep = account_writer, keep
+        self._asking: set[asyncio.Task[_Found]] = set()
+        self._turns: set[asyncio.Task[None]] = set()
+        self._last: asyncio.Task[None] | None = None
+        self._declared: set[str] = set()
+        self._said = -_EACH_SECONDS
+        self._owner = uuid.uuid4().hex
+
+    def draws(self, bundle: str, paper: Certificate | None, call: UpstreamCall) -> bool:
+        """Draw: whether this bundle's answer is audited, to a request that would escalate as `call`."""
+        if paper is None or paper.reference.kind not in _AGAINST or self._chance.random() >= self._share:
+            return False
+        if len(self._asking) >= MOST_IN_FLIGHT or len(self._turns) - len(self._asking) >= MOST_WAITING or self._left_alone(paper, call):
+            self._count(bundle, _DROPPED)
+            return False
+        return True
+
+    def _left_alone(self, paper: Certificate, call: UpstreamCall) -> bool:
+        """Whether the upstream is, for it failed again and again."""
+        return paper.reference.kind == "model" and self._escalation.upstreams[0].breakers.seconds_left(call.asker) > 0
+
+    def consider(
+        self,
+        bundle: str,
+        paper: Certificate | None,
+        replies: Sequence[Reply],
+        call: UpstreamCall,
+        asked: str,
+        id: str = "",
+        drawn: bool = False,
+    ) -> None:
+        """Draw, and audit this answer where it is drawn. Returns at once.
+
+        Args:
+            bundle: who answered.
+            paper: the certificate that it was answered under; None where there was none.
+            replies: what was answered.
+            call: the request as it would have escalated.
+            asked: the text that it is about.
+            id: of the request, where no other can have it; empty where one could: then the answer is not kept.
+            drawn: whether it is, by `draws`.
+        """
+        if len(replies) != 1 or paper is None or not (drawn or self.draws(bundle, paper, call)):
+            return
+        model = self._models[bundle]  # the one that answered: it may have been replaced when the audit has its answer
+        folder = getattr(model, "folder", None)
+        if folder is None:
+            return
+        record = UsageRecord(budgets.today())  # of its own: the client's request is counted by now
+        loop = asyncio.get_running_loop()
+        alone = paper.reference.kind == "request"
+        asking = loop.create_task(
+            self._asked(
+                folder,
+                paper,
+                lambda: _alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, record, id),
+            )
+        )
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        read = parsed(call.body) if paper.by and isinstance(call.body, bytes) else None
+        segment = segment_of(paper.by, replies[0], read or {})
+        self._last = loop.create_task(self._taken_in(bundle, folder, paper, segment, asking, record, self._last))
+        self._turns.add(self._last)
+        self._last.add_done_callback(self._turns.discard)
+
+    async def close(self) -> None:
+        """End what is under way. It is dropped, whatever it would have said."""
+        waiting = [*self._turns, *self._asking]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _asked(self, folder: Path, paper: Certificate, loss: Callable[[], Coroutine[Any, Any, _Found]]) -> _Found:
+        """The same, once it is written down that it was drawn."""
+        await asyncio.to_thread(certificate_status.drawn, folder, paper, self._owner)
+        return await loss()
+
+    async def _loss(self, model: ServedBundle, reply: Reply, call: UpstreamCall, asked: str, record: UsageRecord, id: str) -> _Found:
+        """Ask: the loss; else what the audit is counted as. When it is over the request is let go: many may wait for their turn."""
+        named: object = self._escalation.upstreams[0].model
+        if not call.renamed and isinstance(call.body, bytes):  # taken from another model, which is asked under its own name
+            named = (parsed(call.body) or {}).get("model")
+            record.meant(model.name, named)
+        with request_state.recording_usage(record):
+            said, without = await self._said_of(call)
+        if without:
+            return 0.0, without
+        if said is not None and id and self._keep is not None and isinstance(named, str):
+            self._keep(AuditAnswer(id, said, named))
+        return 1.0 if said is None else await asyncio.to_thread(losses.disagreement, model.task, model.form, asked, reply, said), ""
+
+    async def _taken_in(
+        self,
+        bundle: str,
+        folder: Path,
+        paper: Certificate,
+        segment: str | None,
+        asking: asyncio.Task[_Found],
+        record: UsageRecord,
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        """Take it in when it is its turn: after the one drawn before it, however that ended."""
+        try:
+            await asyncio.wait({asking})
+            if before is not None and not before.done():
+                await asyncio.wait({before})
+            loss, without = asking.result()
+            if without:
+                settle = self._barred if without in _BARRED else self._lost
+                await asyncio.to_thread(settle, folder, paper, segment)
+                self._count(bundle, without, record)
+                return
+            await asyncio.to_thread(self._take_in, folder, paper, loss, segment)
+            self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded", record)
+        except asyncio.CancelledError:
+            self._account(bundle, _STOPPED, record)
+            raise
+        except Exception as error:  # noqa: BLE001 nobody waits for it: what fails here is counted and told, or it would be lost
+            self._declared.discard(paper.id)
+            self._count(bundle, "failed", record)
+            if time.monotonic() - self._said >= _EACH_SECONDS:
+                self._said = time.monotonic()
+                _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
+
+    def _barred(self, folder: Path, paper: Certificate, segment: str | None) -> None:
+        certificate_status.barred(folder, paper, self._owner)
+
+    def _lost(self, folder: Path, paper: Certificate, segment: str | None) -> None:
+        self._take_in(folder, paper, None, segment)
+
+    def _take_in(self, folder: Path, paper: Certificate, loss: float | None, segment: str | None) -> None:
+        """Take it in. The share was chosen before any request came, so that it can be declared with the first loss; where a server beside
+        this one has another share and said so since, this one fails, and the next declares its own."""
+        if paper.id not in self._declared:
+            certificate_status.declare(paper, self._share, anew=True)
+            self._declared.add(paper.id)
+        certificate_status.take_in(folder, paper, loss, self._share, segment, self._owner)
+
+    async def _said_of(self, call: UpstreamCall) -> tuple[str | None, str]:
+        """The large model's text, None where it answered with something else than one whole text; else what the audit is counted as, for
+        then nothing is known of the local answer. It is asked up to three times."""
+        for wait in (*WAITS, None):
+            said, without, again = await self._tried(call)
+            if not again or wait is None:
+                break
+            await asyncio.sleep(wait)
+        return said, without
+
+    async def _tried(self, call: UpstreamCall) -> tuple[str | None, str, bool]:
+        """One try of it, and whether another may go better."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]  # it may name one unknown here
+        try:
+            async with asyncio.timeout(self._seconds):
+                _, response = await self._escalation.ask(replace(call, headers=plain))
+                try:
+                    if response.status_code != 200:
+                        return "", _UNANSWERED, response.status_code in PASSING_STATUSES
+                    reading, size = AnswerReader(response.headers.get("content-type", "")), 0
+                    async for piece in response.aiter_bytes():
+                        reading.feed(piece)
+                        size += len(piece)
+                        if size > MOST_BYTES:
+                            return "", _UNANSWERED, False
+                    reading.end()
+                    if reading.failed:
+                        return "", _UNANSWERED, True
+                finally:
+                    await response.aclose()
+        except Unreachable as error:
+            without = _WITHHELD if error.withheld else _DROPPED if error.short else _UNANSWERED
+            return "", without, without == _UNANSWERED
+        except (RequestError, TimeoutError):
+            return "", _UNANSWERED, False
+        except (httpx.RequestError, httpx.StreamError):
+            return "", _UNANSWERED, True
+        if reading.state in NOT_COMPARABLE:
+            return None, "", False
+        return (reading.text, "", False) if reading.state == "whole" else ("", _UNANSWERED, True)
+
+    def _count(self, bundle: str, outcome: str, record: UsageRecord | None = None) -> None:
+        self._metering.audits.labels(bundle, outcome).inc()
+        self._account(bundle, outcome, record)
+
+    def _account(self, bundle: str, outcome: str, record: UsageRecord | None) -> None:
+        """Add it to the account, with what the upstream took. `record`: the audit's; None for one that was not begun."""
+        if self._account_writer is None:
+            return
+        key, entry = UsageKey(record.day if record is not None else budgets.today(), bundle, "audit", outcome), UsageTotals(requests=1)
+        if record is not None:
+            entry.add(record.paid)
+        self._account_writer.take(key, entry)
+
+
+async def _alone(model: ServedBundle, reply: Reply, asked: str) -> _Found:
+    """The loss by the request itself."""
+    return await asyncio.to_thread(losses.missed_attributes, model.task, model.form, asked, reply), ""

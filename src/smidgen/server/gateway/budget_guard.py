@@ -1,0 +1,320 @@
+"""The budget guard: the most that a request may cost is held before it leaves, and settled when its answer is over; and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage
+from smidgen.gateway.headers import client_key
+from smidgen.gateway.stream_usage import UsageEventFilter, asking_for_usage
+from smidgen.gateway.upstreams import TAKEN_STATUSES
+from smidgen.privacy.request_masking import read_once
+from smidgen.server import request_state
+from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices
+from smidgen.server.gateway.prices import upstream_prices as prices_of
+from smidgen.server.gateway.response_stream import JSON_TYPE, changed_in_passing, read_in_passing, with_cost
+from smidgen.server.gateway.upstream import Upstream, UpstreamCall
+from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.settings import ServeSettings
+from smidgen.store import spending_ledger as ledgers
+from smidgen.store.spending_ledger import NANO, LimitReached, Reservation, SpendingLedger
+from smidgen.store.usage_records import UsageTotals
+from smidgen.usage import daily_budget as budgets
+from smidgen.usage import price_list, token_bound
+from smidgen.usage.daily_budget import ALL, DailyBudget, today
+from smidgen.usage.price_list import spelt
+
+# The budget guard: what requests may cost is set aside before they leave, and what they took is settled when their answer is over.
+
+BYTES_A_TOKEN = 3
+"""Of an answer whose upstream does not count: English has about four, Chinese three."""
+_NONE = AnswerUsage(0, 0)
+_STREAM = "text/event-stream"
+_log = logging.getLogger("smidgen.budget")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRefusal:
+    """A request that may not leave: why in a clause, and of which kind: `budget`, `cost` (it cannot be told), `ledger`."""
+
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """What may be spent, and at which prices.
+
+    Attributes:
+        budget: the limits.
+        prices: of models; one that has none may not be asked.
+        unsaid: the most tokens of an answer where the request does not say.
+    """
+
+    budget: DailyBudget
+    prices: UpstreamPrices
+    unsaid: int
+
+
+def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
+    """What the settings say; None where there is no budget. Raises InputError where a budget cannot be kept: a model without a price."""
+    prices = prices_of(settings)
+    budget = budgets.daily_budget(settings.budget_day, Path(settings.budgets).expanduser() if settings.budgets else None)
+    if budget is None:
+        return None
+    if not settings.fallback:
+        raise InputError(
+            "there is a budget, and no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
+        )
+    unpriced = [model for model in settings.fallback_model if prices.of(model) is None]
+    if unpriced:
+        raise InputError(
+            "the budget cannot be kept, for the price list does not have this model",
+            value=unpriced[0],
+            todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
+        )
+    return BudgetPlan(budget, prices, settings.max_output_tokens)
+
+
+def warn_of_old_prices(plan: BudgetPlan, models: Sequence[str], today: datetime.date | None = None) -> None:
+    """Log a warning where a price of these models that the budget is kept by was in the list long ago."""
+    dated = [found for model in models if (found := plan.prices.of(model)) is not None and found.date]
+    oldest = max(dated, key=lambda found: price_list.age(found.date, today), default=None)
+    if oldest is not None and price_list.age(oldest.date, today) > price_list.OLD_DAYS:
+        _log.warning(
+            "the budget is kept by the list price of %s on %s, %d days ago: look it up, and give it with --price-in and --price-out",
+            oldest.name,
+            oldest.date,
+            price_list.age(oldest.date, today),
+        )
+
+
+class BudgetGuard:
+    """The budget at work.
+
+    Args:
+        plan: see there.
+        models: what the upstreams call their models: those that are accounted by name.
+        metering: counts what was refused.
+        file: of the ledger; its place by default.
+
+    Raises SmidgenError where the ledger cannot be opened: what was spent is not known.
+    """
+
+    def __init__(self, plan: BudgetPlan, models: Sequence[str], metering: ServerMetrics, file: Path | None = None) -> None:
+        self._plan, self._metering = plan, metering
+        limited = [scope.removeprefix("model:") for scope in plan.budget.usd if scope.startswith("model:")]
+        self._scopes = {spelt(name): f"model:{name}" for name in (*models, *limited)}
+        self._settling: set[asyncio.Task[None]] = set()
+        self._clock, self._forgotten = WallClock(), ""
+        try:
+            self.ledger = SpendingLedger(file)
+        except OSError as error:
+            raise SmidgenError(
+                "what was spent cannot be read, and so no budget can be kept",
+                value=str(error),
+                todo=f"Mend {file or ledgers.place()}, or move it away: what was spent today is then forgotten.",
+            ) from error
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Dollars a day, by scope."""
+        return self._plan.budget.usd
+
+    async def hold(self, upstream: Upstream, call: UpstreamCall) -> BudgetHold | BudgetRefusal | None:
+        """Set aside the most that a request can cost at an upstream; None for one that costs nothing."""
+        if token_bound.is_free(call.method, call.tail):
+            return None
+        read = read_once(call.body) if isinstance(call.body, bytes) else None
+        if read is None or not isinstance(call.body, bytes):
+            return BudgetRefusal("cost", "it is no JSON that can be read in one way, and what it costs is not known")
+        model = upstream.model if call.renamed else read.get("model")
+        price = self._plan.prices.of(model) if isinstance(model, str) else None
+        if price is None or not isinstance(model, str):
+            return BudgetRefusal("cost", "its model has no price")
+        most = token_bound.token_bound(call.tail, read, len(call.body), self._plan.unsaid)
+        if isinstance(most, str):
+            return BudgetRefusal("cost", most)
+        scopes = (ALL, self._plan.budget.key_scope(client_key(call.headers)), self._scopes.get(spelt(model), "model:other"))
+        limits = {scope: _nano(self._plan.budget.usd.get(scope)) for scope in scopes}
+        try:
+            held = await self._held(limits, price.nano(most.given, most.got))
+        except OSError as error:
+            _log.error("a request does not leave: %s", error)
+            return BudgetRefusal("ledger", "what it would cost cannot be written down, and there is a budget")
+        if isinstance(held, LimitReached):
+            self._metering.over_budget.labels(held.scope).inc()
+            whose = "the budget" if held.scope == ALL else f"the budget of {held.scope.replace(':', ' ', 1)}"
+            return BudgetRefusal("budget", f"{whose} for today does not hold what it may cost")
+        return BudgetHold(self, held, price, call.body, asking_for_usage(call.tail, call.body, read))
+
+    async def _held(self, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
+        """Set it aside. Where the client goes meanwhile, it is let go again."""
+        work = asyncio.ensure_future(asyncio.to_thread(self._set_aside, budgets.today(), limits, nano))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(self._let_go)
+            raise
+
+    def _set_aside(self, day: str, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
+        """In a thread. Old days go once a day, and by a clock that is believed alone."""
+        if day != self._forgotten and self._clock.believed():
+            self._forgotten = day
+            self.ledger.forget(day)
+        return self.ledger.hold(day, limits, nano)
+
+    def _let_go(self, work: asyncio.Future[Reservation | LimitReached]) -> None:
+        if not work.cancelled() and work.exception() is None and isinstance(held := work.result(), Reservation):
+            self.book(lambda: self.ledger.release(held))
+
+    async def close(self) -> None:
+        """Settle what is over, and close the ledger."""
+        await asyncio.gather(*self._settling, return_exceptions=True)
+        await asyncio.to_thread(self.ledger.close)
+
+    def book(self, work: Callable[[], None]) -> None:
+        """Write into the ledger, behind the request's back. Where that fails, what was set aside stays so: the budget is kept."""
+
+        async def booked() -> None:
+            try:
+                await asyncio.to_thread(work)
+            except (OSError, OverflowError) as error:  # a full disk; tokens by the quintillion
+                _log.error("a request is not settled, and counts in full: %s", error)
+
+        task = asyncio.get_running_loop().create_task(booked())
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+
+class BudgetHold:
+    """What is set aside for one request at one upstream. It must come to an end: `lost`, or the response's that it watches.
+
+    Args:
+        budget_guard: what it is out of.
+        held: how much it is.
+        price: of the model that is asked.
+        body: the request's.
+        wishing: the same with the wish that the stream says its usage, where it does not ask for that itself.
+    """
+
+    def __init__(self, budget_guard: BudgetGuard, held: Reservation, price: UpstreamPrice, body: bytes, wishing: bytes | None) -> None:
+        self._budget_guard, self._held, self._price, self._size, self._wishing = budget_guard, held, price, len(body), wishing
+        self._record = request_state.current_usage()
+        self._over = False
+
+    def leaving(self, call: UpstreamCall) -> UpstreamCall:
+        """The request as it leaves, so that what it takes can be read: not packed, and of a stream with its usage."""
+        plain = [(name, value) for name, value in call.headers if name.lower() != b"accept-encoding"]
+        return replace(call, headers=plain, body=call.body if self._wishing is None else self._wishing)
+
+    def unwished(self) -> bool:
+        """Leave the wish out from now on, for the upstream may not know it; whether there was one."""
+        wished, self._wishing = self._wishing is not None, None
+        return wished
+
+    def lost(self, taken: int) -> None:
+        """No answer came. `taken` says how many tries may have been taken on all the same: each counts in full."""
+        self._settle(None if not taken else self._held.nano * taken, estimated=True)
+
+    def watched(self, response: httpx.Response, taken: int = 0) -> httpx.Response:
+        """The response as it was asked for, which settles when it is closed. `taken` tries before it may have been taken on."""
+        kind = "" if response.headers.get("content-encoding") else response.headers.get("content-type", "")
+        reading = AnswerReader(kind)
+        if kind.startswith(JSON_TYPE) and not taken:
+            with_cost(response, lambda: self._price.nano(usage.given, usage.got) if (usage := _counted(reading)) is not None else None)
+        seen = read_in_passing(response, reading, lambda: self._read(response, reading, taken))
+        return changed_in_passing(seen, UsageEventFilter()) if self._wishing is not None and kind.startswith(_STREAM) else seen
+
+    def _read(self, response: httpx.Response, reading: AnswerReader, taken: int) -> None:
+        """Settle by what was read, where it came to its end. What broke off may have been written on, and what does not say its usage may
+        have been thought about long, which nobody sees and the upstream bills: that counts in full, and what is seen is its least."""
+        before, usage = taken * self._held.nano, _counted(reading)
+        if not 200 <= response.status_code < 300 and reading.usage is None:
+            before += self._held.nano if response.status_code in TAKEN_STATUSES else 0
+            self._settle(before or None, estimated=True)
+        elif usage is not None:
+            self._settle(before + self._price.nano(usage.given, usage.got), estimated=bool(before), counted=usage)
+        elif reading.ended and reading.written:
+            got = max(reading.events, -(-reading.written // BYTES_A_TOKEN))
+            given = -(-self._size // BYTES_A_TOKEN)
+            guess = self._price.nano(given, got)
+            self._settle(before + max(guess, self._held.nano), estimated=True, guessed=AnswerUsage(given, got))
+        else:
+            self._settle(before + self._held.nano, estimated=True)
+
+    def _settle(self, nano: int | None, estimated: bool, counted: AnswerUsage = _NONE, guessed: AnswerUsage = _NONE) -> None:
+        """It took so much (None: nothing), and so many tokens, which the upstream counted, or which were guessed."""
+        if self._over:
+            return
+        self._over = True
+        ledger, held = self._budget_guard.ledger, self._held
+        if nano is None:
+            self._budget_guard.book(lambda: ledger.release(held))
+            return
+        self._budget_guard.book(lambda: ledger.settle(held, nano, estimated))
+        if self._record is not None:
+            self._record.upstream(
+                UsageTotals(
+                    read=counted.given + guessed.given,
+                    written=counted.got + guessed.got,
+                    read_estimated=guessed.given,
+                    written_estimated=guessed.got,
+                    spent=nano,
+                    spent_estimated=nano if estimated else 0,
+                )
+            )
+
+
+def _counted(reading: AnswerReader) -> AnswerUsage | None:
+    """What an answer took as its upstream counted, once it has ended: whoever wrote something took more than nothing for it."""
+    usage = reading.usage if reading.ended else None
+    return usage if usage is not None and (usage.got or not reading.written) else None
+
+
+def _nano(usd: float | None) -> int | None:
+    return None if usd is None else math.floor(usd * NANO)
+
+
+# What was spent today and what may be, for Prometheus, from the ledger that all servers of this machine share.
+
+_SPENT = ("smidgen_budget_spent_usd", "Dollars spent on upstreams today (UTC), by scope and kind: counted, estimated, set aside.")
+_LIMIT = ("smidgen_budget_limit_usd", "Dollars that may be spent in a day, by scope.")
+
+
+class BudgetGauge(Collector):
+    """Read anew each time it is asked for; what cannot be read is left out."""
+
+    def __init__(self, budget_guard: BudgetGuard) -> None:
+        self._budget_guard = budget_guard
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """The names: nothing is read for that."""
+        yield GaugeMetricFamily(*_SPENT, labels=("scope", "kind"))
+        yield GaugeMetricFamily(*_LIMIT, labels=("scope",))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges."""
+        spent, limit = self.describe()
+        try:
+            found = self._budget_guard.ledger.spent(today())
+        except OSError:
+            found = {}
+        for scope, one in found.items():
+            for kind, nano in (("counted", one.nano - one.estimated), ("estimated", one.estimated), ("set aside", one.held)):
+                spent.add_metric((scope, kind), nano / NANO)
+        for scope, usd in self._budget_guard.limits.items():
+            limit.add_metric((scope,), usd)
+        yield from (spent, limit)

@@ -1,0 +1,150 @@
+"""Which requests a bundle may take, and which always go to the large model.
+
+A line takes requests that name another model, where they are of the recurring jobs that it learnt from. Held-out texts always go to the
+large model, so that the rows that compare and certify are like all of the traffic. A request that goes on from a response made here is
+refused, for it is stored nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from smidgen.core.errors import InputError, RequestError
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.gateway.eligibility import CHAT, COMPLETIONS, RESPONSES, text_of, why_ineligible
+from smidgen.gateway.messages import LOCAL_RESPONSE_ID
+from smidgen.gateway.routing_decision import RequestedModel
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.settings import ServeSettings
+from smidgen.server.traffic.exchange import template_of
+from smidgen.store.line import Line, LineJob
+from smidgen.store.traffic.records import MOST_TEXT
+from smidgen.store.traffic.store import opened
+
+if TYPE_CHECKING:
+    from smidgen.server.service import Service
+
+
+# Requests that a line takes though they name another model: those of the recurring jobs that it learnt from.
+
+_AT = (CHAT, COMPLETIONS)
+"""A response that the client's own model did not give may be referred to later, where nobody knows it: those are not taken."""
+
+
+class JobMatcher:
+    """Which line takes a request, if any: only where its words to the system, the form of its answer and what stays in its text are, to the
+    letter, those of one of the line's jobs. A job with neither words to the system nor a frame takes nothing: any request could be of it.
+    Whatever is not sure goes its way.
+
+    It does not ask whether the line's certificate knows the job: that changes with each champion, and is asked when one is to answer.
+
+    Args:
+        jobs: of each line's name, its jobs.
+        hashed: the hash of a template, by the key of the store that the jobs were found in.
+    """
+
+    def __init__(self, jobs: Mapping[str, Iterable[LineJob]], hashed: Callable[[str], str]) -> None:
+        self._hashed = hashed
+        self._of: dict[str, list[tuple[PromptFrame, str, str]]] = {}
+        for name, own in jobs.items():
+            for job in own:
+                self._of.setdefault(job.letter, []).append((job.frame, name, job.scope))
+
+    def __call__(self, path: str, body: Mapping[str, Any]) -> RequestedModel | None:
+        """The line that takes it; None where none does, or several would."""
+        if path not in _AT or not isinstance(body.get("model"), str) or why_ineligible(path, body) is not None:
+            return None
+        known = self._of.get(self._hashed(template_of(path, body)))
+        if known is None:
+            return None
+        text = text_of(path, body)
+        takers: dict[str, set[str]] = {}
+        for frame, name, scope in known:
+            if frame.holds(text):
+                takers.setdefault(name, set()).add(scope)
+        if len(takers) != 1:
+            return None
+        ((name, scopes),) = takers.items()
+        return RequestedModel(name, named=False, jobs=frozenset(scopes), model=body["model"])
+
+
+def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
+    """That of the lines among what is served, with their jobs as they are now.
+
+    Raises InputError where no line has a job; TrafficError where the store of traffic, whose key tells jobs apart, cannot be read.
+    """
+    lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
+    jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}
+    if not any(jobs.values()):
+        raise InputError(
+            "no line that is served has a job to take",
+            value=", ".join(lines) or "no line",
+            todo="Make one with `smidgen learn LINE --job ID`, of a job with a frame, or words that stay, or leave --take out.",
+        )
+    with opened(make=False) as store:
+        return JobMatcher(jobs, store.template)
+
+
+# Held-out texts set aside: they always go to the large model, so that the rows which compare and certify are like all of the traffic.
+
+IsHeldOut = Callable[[str], bool]
+"""Whether a text is set aside."""
+
+
+def check_held_out(settings: ServeSettings) -> None:
+    """Raise InputError where held-out texts are to be set aside and none are held out."""
+    if not settings.held_out_aside:
+        return
+    if settings.capture == "off" or not settings.fallback:
+        missing = "--fallback URL" if not settings.fallback else "--capture answers"
+        raise InputError(
+            "held-out texts are set aside for what is captured of them, and nothing is",
+            value="--held-out-aside",
+            todo=f"Add {missing}, or leave it out.",
+        )
+    if settings.capture_held_out == 0:
+        raise InputError(
+            "held-out texts are to be set aside, and no text is held out",
+            value="--capture-held-out 0",
+            todo="Give a share over 0, such as 0.08, or leave --held-out-aside out.",
+        )
+
+
+def held_out_test(service: Service) -> IsHeldOut | None:
+    """What says so at a server; None where nothing is set aside. The side is drawn by the text as it came, as the recorder has it stored.
+    Raises as `check` does."""
+    check_held_out(service.settings)
+    recorder = service.recorder
+    if not service.settings.held_out_aside or recorder is None:
+        return None
+    return lambda text: len(text) <= MOST_TEXT and recorder.holds_out(text)
+
+
+# Responses that were made here are stored nowhere: a request that goes on from one, or asks for it, is told so: the upstream could only
+# say that it does not know it.
+
+_PREVIOUS_RESPONSE = "previous_response_id"
+
+
+def check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
+    """Raise RequestError, 400, for a request that goes on from a local response; 404, for a path that names one."""
+    before = body.get(_PREVIOUS_RESPONSE) if body is not None and path == RESPONSES else None
+    if isinstance(before, str) and before.startswith(LOCAL_RESPONSE_ID):
+        raise RequestError(
+            "the response that this goes on from was made here, and is not stored",
+            value=before,
+            todo="Send the whole conversation in input; or ask for the first one with store: true, and the large model answers that, too.",
+            status=400,
+            code="previous_response_not_found",
+            param=_PREVIOUS_RESPONSE,
+        )
+    named = path.removeprefix(f"{RESPONSES}/") if path.startswith(f"{RESPONSES}/{LOCAL_RESPONSE_ID}") else ""
+    if named:
+        raise RequestError(
+            "this response was made here, and is not stored",
+            value=named,
+            todo="Keep what you need of it when it comes, or ask with store: true, which the large model then answers.",
+            status=404,
+            code="not_found",
+        )

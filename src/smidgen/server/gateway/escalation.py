@@ -1,0 +1,338 @@
+"""Escalation: a request is passed on to the first upstream that answers it, with patience, and no longer than is bearable."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+from starlette.responses import Response
+
+from smidgen.core.errors import RequestError
+from smidgen.core.http_failures import retry_after
+from smidgen.gateway.headers import Headers
+from smidgen.gateway.upstreams import PASSING_STATUSES, TAKEN_STATUSES, UNTAKEN_STATUSES, Breaker, BreakerState, RetryPolicy
+from smidgen.server.errors import failure
+from smidgen.server.gateway.budget_guard import BudgetGuard, BudgetRefusal
+from smidgen.server.gateway.upstream import NoGuard, OutgoingGuard, Upstream, UpstreamCall
+from smidgen.server.gateway.upstream_cost import UpstreamCosts
+from smidgen.server.http_request import StreamedBody
+from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.usage.daily_budget import until_tomorrow
+
+_UNAVAILABLE = 503
+_BROKE = 429
+_MISREAD = frozenset({400, 422})
+"""What is wrong in a request may be what was asked for beside it."""
+_LONGEST_AFTER = 86_400.0
+_OWN = (httpx.PoolTimeout, httpx.LocalProtocolError)
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Unreachable(RequestError):
+    """No upstream answered.
+
+    Attributes:
+        after: when to come back, in seconds, where that is known.
+        counted: the bundle that was asked, who answered, and why it was not the bundle: as it is counted.
+        marks: headers of the response.
+        short: whether it never left, for want of money or of a way to tell how much it takes.
+        withheld: whether it never left, for what is in it.
+    """
+
+    after: float | None = None
+    short: bool = False
+    withheld: bool = False
+    counted: tuple[str, str, str] = ("", "none", "")
+    marks: Headers
+
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "over budget" if self.short else "upstream failed"
+
+    def response(self) -> Response:
+        """The response that says so. Clients that try again by themselves are told not to, where that was done here already."""
+        headers = {name.decode(): value.decode() for name, value in self.marks}
+        if self.status in (_UNAVAILABLE, _BROKE):
+            headers["Retry-After"] = str(max(1, math.ceil(min(self.after or 1.0, _LONGEST_AFTER))))
+        if self.status != _UNAVAILABLE:
+            headers["x-should-retry"] = "false"
+        return failure(self.status, str(self), self.code, headers=headers)
+
+
+@dataclass
+class _FailedTry:
+    """A try that gave nothing. `again`: another try at the same upstream makes sense. `taken`: the upstream may have done the work.
+    `refusal`: what it answered, where it refused this server and others are left to be asked."""
+
+    kind: str
+    why: str
+    after: float | None = None
+    again: bool = True
+    taken: bool = False
+    refusal: httpx.Response | None = None
+
+
+@dataclass
+class _EscalationCourse:
+    """What has become of a request so far. `done`: an upstream may have done what must not be done twice. `refusal`: the last answer that
+    refused this server, and whose it is."""
+
+    waited: float = 0.0
+    kinds: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    after: float | None = None
+    taken: int = 0
+    done: bool = False
+    refusal: tuple[Upstream, httpx.Response] | None = None
+
+
+@dataclass
+class _UpstreamHealth:
+    """What the tries of a request say of an upstream. `answered`: it answered one of them. `failed`: the last one failed, and whether the
+    upstream was reached; None where none says anything."""
+
+    answered: bool = False
+    failed: bool | None = None
+
+
+class Escalation:
+    """The upstreams, in the order in which they are asked.
+
+    Args:
+        upstreams: at least one.
+        patience: how often and how long.
+        metering: counts errors and retries, and shows the breakers.
+        sleep: waits so many seconds.
+        guard: decides how a request leaves; by default as it came.
+        budget_guard: what may be spent; None for no end.
+        costs: what answers take, for the account; None where none is kept. With a budget, the guard says it.
+    """
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        patience: RetryPolicy,
+        metering: ServerMetrics,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        guard: OutgoingGuard | None = None,
+        budget_guard: BudgetGuard | None = None,
+        costs: UpstreamCosts | None = None,
+    ) -> None:
+        self.upstreams = tuple(upstreams)
+        self.budget_guard, self.costs = budget_guard, costs
+        self._patience, self._metering, self._sleep = patience, metering, sleep
+        self.guard = guard or NoGuard()
+        for upstream in self.upstreams:
+            metering.breakers.labels(upstream.name).set_function(partial(_number, upstream.breakers.all))
+
+    async def close(self) -> None:
+        """Let all connections go."""
+        self.guard.close()
+        for upstream in self.upstreams:
+            await upstream.close()
+        if self.budget_guard is not None:
+            await self.budget_guard.close()
+
+    def aside(self) -> Escalation:
+        """For requests of the gateway's own, which nobody waits for: the first upstream alone, asked once, for the same money."""
+        once = RetryPolicy(tries=1)
+        return Escalation(
+            self.upstreams[:1], once, self._metering, self._sleep, guard=self.guard, budget_guard=self.budget_guard, costs=self.costs
+        )
+
+    async def ask(self, call: UpstreamCall) -> tuple[Upstream, httpx.Response]:
+        """Who answers, and the response: its head, with the body still to be read; it must be closed. Raises Unreachable."""
+        leaving = await self.guard.leaving(call)
+        upstream, response = await self.sent(leaving.call)
+        return upstream, leaving.back(response)
+
+    async def sent(self, call: UpstreamCall) -> tuple[Upstream, httpx.Response]:
+        """The same of a request as it leaves: the guard has let it go, and the response is as it came. Raises Unreachable."""
+        course = _EscalationCourse()
+        for upstream in self.upstreams:
+            if course.done:
+                course.reasons[-1] += "; no other is asked, for it may have been done"
+                break
+            if isinstance(call.body, StreamedBody) and call.body.begun:
+                break
+            response = await (
+                self._noted(upstream, call, course) if self.budget_guard is None else self._paid(self.budget_guard, upstream, call, course)
+            )
+            if response is not None:
+                return upstream, response
+        if course.refusal is not None and not (call.replaceable or course.done):
+            return course.refusal
+        raise _unreachable(course)
+
+    async def _noted(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
+        """The same, for what it takes."""
+        response = await self._asked(upstream, call, course)
+        return response if response is None or self.costs is None else self.costs.watched(response, call, upstream.model)
+
+    async def _paid(
+        self, budget_guard: BudgetGuard, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse
+    ) -> httpx.Response | None:
+        """The same, for money that is set aside before and settled in the end."""
+        hold = await budget_guard.hold(upstream, call)
+        if hold is None:
+            return await self._asked(upstream, call, course)
+        if isinstance(hold, BudgetRefusal):
+            course.kinds.append(hold.kind)
+            course.reasons.append(f"{upstream.name}: {hold.why}")
+            return None
+        course.taken = 0
+        response, ended = None, False
+        try:
+            response = await self._asked(upstream, hold.leaving(call), course)
+            if response is not None and response.status_code in _MISREAD and hold.unwished():
+                await response.aclose()
+                response = None
+                response = await self._asked(upstream, hold.leaving(call), course)
+            ended = True
+        except RequestError:  # it cannot be sent
+            ended = True
+            raise
+        finally:
+            if response is None:
+                hold.lost(course.taken if ended else course.taken + 1)
+        return hold.watched(response, course.taken) if response is not None else None
+
+    async def _asked(self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse) -> httpx.Response | None:
+        """The response of one upstream, with all its tries. The breakers are told once what came of them, whatever that was."""
+        asker = call.asker
+        allowed = upstream.breakers.allows(asker)
+        if allowed is None:
+            left = upstream.breakers.seconds_left(asker)
+            course.after = left if course.after is None else min(course.after, left)
+            course.kinds.append("open")
+            course.reasons.append(f"{upstream.name}: it is left alone for {left:.0f} s more, for it failed again and again")
+            return None
+        health = _UpstreamHealth()
+        try:
+            return await self._tries(upstream, call, course, health)
+        finally:
+            if health.answered:
+                upstream.breakers.succeeded(allowed)
+            elif health.failed is not None:
+                upstream.breakers.failed(allowed, health.failed)
+            else:
+                upstream.breakers.left(allowed)
+
+    async def _tries(
+        self, upstream: Upstream, call: UpstreamCall, course: _EscalationCourse, health: _UpstreamHealth
+    ) -> httpx.Response | None:
+        tried = 0
+        while True:
+            found = await self._tried(upstream, call, health)
+            tried += 1
+            if isinstance(found, httpx.Response):
+                return found
+            course.taken += found.taken
+            if found.refusal is not None:
+                course.refusal = upstream, found.refusal
+            # One that says that it failed may have failed after it was done.
+            course.done = course.done or (not call.repeatable and (found.taken or found.kind == "status"))
+            self._metering.upstream_errors.labels(upstream.name, found.kind).inc()
+            wait = self._patience.wait(tried, found.after, course.waited) if found.again else None
+            if wait is None:
+                course.kinds.append(found.kind)
+                course.reasons.append(f"{upstream.name}: {found.why}" + (f", at the last of {tried} tries" if tried > 1 else ""))
+                if found.after is not None:
+                    course.after = found.after if course.after is None else min(course.after, found.after)
+                return None
+            course.waited += wait
+            self._metering.upstream_retries.labels(upstream.name).inc()
+            await self._sleep(wait)
+
+    async def _tried(self, upstream: Upstream, call: UpstreamCall, health: _UpstreamHealth) -> httpx.Response | _FailedTry:
+        """One try."""
+        try:
+            response = await upstream.send(call)
+            status = response.status_code
+            if status >= 500 and status in PASSING_STATUSES:
+                health.failed = True
+            else:
+                health.answered = True
+            if upstream.refuses(status) and isinstance(call.body, bytes) and (call.replaceable or upstream is not self.upstreams[-1]):
+                return await _refused(upstream, response)
+            sendable = not (isinstance(call.body, StreamedBody) and call.body.begun)
+            if status not in PASSING_STATUSES or not sendable or not (call.repeatable or call.replaceable or status in UNTAKEN_STATUSES):
+                return response
+            try:
+                said = await upstream.said(response)
+            finally:
+                await response.aclose()
+            again = (call.repeatable or status in UNTAKEN_STATUSES) and response.headers.get("x-should-retry", "").lower() != "false"
+            kind = "busy" if status in UNTAKEN_STATUSES else "status"
+            return _FailedTry(
+                kind, f"HTTP {status}{': ' if said else ''}{said}", retry_after(response.headers), again, status in TAKEN_STATUSES
+            )
+        except httpx.RequestError as error:
+            # That all connections are taken, or that the request is none, says nothing of the upstream.
+            if not isinstance(error, _OWN):
+                health.failed = not isinstance(error, _UNSENT)
+            unsent = isinstance(error, _UNSENT) and not (isinstance(call.body, StreamedBody) and call.body.begun)
+            again = unsent or (call.repeatable and isinstance(call.body, bytes))
+            if isinstance(error, httpx.TimeoutException):
+                # One that took it and is silent would be waited for as long again: the next is asked at once.
+                seconds = upstream.waits.connect if unsent else upstream.waits.read
+                return _FailedTry("timeout", f"{'no connection' if unsent else 'no answer'} in {seconds:g} s", None, unsent, not unsent)
+            what = "no connection" if unsent else "the connection broke"
+            return _FailedTry("connection", f"{what} ({upstream.plain(str(error)) or type(error).__name__})", None, again, not unsent)
+
+
+async def _refused(upstream: Upstream, response: httpx.Response) -> _FailedTry:
+    """The answer of one that refused this server, which is closed."""
+    why = f"HTTP {response.status_code}"
+    try:
+        kept, said = await upstream.kept(response)
+    except (httpx.RequestError, httpx.StreamError, ValueError, TimeoutError):
+        return _FailedTry("refused", why, again=False)
+    finally:
+        await response.aclose()
+    return _FailedTry("refused", f"{why}{': ' if said else ''}{said}", again=False, refusal=kept)
+
+
+def _number(breaker: Breaker) -> float:
+    return float(list(BreakerState).index(breaker.state))
+
+
+def _unreachable(course: _EscalationCourse) -> Unreachable:
+    if course.kinds and set(course.kinds) <= {"budget", "cost"}:
+        return _short(course)
+    last = course.kinds[-1] if course.kinds else "open"
+    status = _UNAVAILABLE if set(course.kinds) <= {"busy", "open", "budget", "ledger"} else 504 if last == "timeout" else 502
+    error = Unreachable(
+        "the request goes to the large model, and no upstream answered it",
+        value=len(course.reasons),
+        todo=f"{'; '.join(course.reasons)}. Try again later; the fallback's state is in /metrics.",
+        status=status,
+        code="upstream_failed",
+    )
+    error.after, error.marks = course.after, []
+    return error
+
+
+def _short(course: _EscalationCourse) -> Unreachable:
+    """No money for it, or no way to tell how much it would take."""
+    over = "cost" not in course.kinds
+    after = until_tomorrow()
+    error = Unreachable(
+        "the request goes to the large model, and no budget allows it",
+        value=len(course.reasons),
+        todo=f"{'; '.join(course.reasons)}. "
+        + (
+            f"Budgets begin anew at 00:00 UTC, in {after / 3600:.1f} hours; a smaller max_tokens sets less aside."
+            if over
+            else "Ask in another way."
+        ),
+        status=_BROKE if over else 403,
+        code="budget_exceeded" if over else "cost_unknown",
+    )
+    error.after, error.marks, error.short = after, [], True
+    return error

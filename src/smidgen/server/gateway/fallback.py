@@ -1,0 +1,154 @@
+"""The fallback as it was asked for: checked, with its keys taken from the secrets file or the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from smidgen.core.errors import InputError
+from smidgen.gateway import upstreams as upstreams_module
+from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server import secrets_file
+from smidgen.server.gateway.budget_guard import BudgetGuard, budget_plan, warn_of_old_prices
+from smidgen.server.gateway.escalation import Escalation
+from smidgen.server.gateway.upstream import OutgoingGuard, Upstream, UpstreamLimits
+from smidgen.server.gateway.upstream_cost import upstream_costs
+from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.settings import ServeSettings
+
+KEY_ENV = "SMIDGEN_FALLBACK_KEY"
+_WHOLE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackTarget:
+    """One upstream: its base URL, what it calls its model, the key for it (None: none), whether clients' own keys may go there, and whether
+    all else that they send may, in which other credentials can be."""
+
+    url: str
+    model: str
+    key: str | None = field(repr=False)
+    own_authorization: bool
+    own_headers: bool
+
+
+def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | None = None) -> list[FallbackTarget]:
+    """The upstreams in order. Raises InputError for what cannot be, and for a secrets file that cannot; no message has a key in it.
+
+    A client's own `Authorization` goes to the host that the first URL names and to no other. Where this server has keys of its own, the
+    header is one of them, and goes nowhere. Other credentials of the client's may be in any header and in the query: these go to that host
+    alone, too.
+    """
+    urls = [upstreams_module.checked_url(url) for url in settings.fallback]
+    if not urls:
+        if settings.fallback_model or settings.fallback_key_env:
+            raise InputError(
+                "there is a model or a key for a fallback, and no fallback",
+                value="--fallback",
+                todo="Add --fallback URL, or leave them out.",
+            )
+        if settings.pass_paths:
+            todo = "Add --fallback URL, or leave it out: without one nothing goes upstream."
+            raise InputError("there is a path to pass on, and no fallback", value="--pass", todo=todo)
+        if settings.privacy != "off" or settings.privacy_kind or settings.privacy_bundle:
+            todo = "Add --fallback URL, or leave it out: without one no text leaves this machine."
+            raise InputError("there is a policy for what leaves, and nothing leaves", value="--privacy", todo=todo)
+        return []
+    if settings.privacy == "off" and (settings.privacy_kind or settings.privacy_bundle):
+        todo = "Add --privacy mask, block, health or card."
+        raise InputError("it is said how personal data is treated, and not that it is", value="--privacy off", todo=todo)
+    models = list(settings.fallback_model) * (len(urls) if len(settings.fallback_model) == 1 else 1)
+    if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
+        raise InputError(
+            "each fallback needs the name of its model",
+            value=f"{len(urls)} fallbacks, {len(settings.fallback_model)} models",
+            todo="Give --fallback-model NAME once for all, or once for each --fallback.",
+        )
+    named = settings.fallback_key_env
+    if named and len(named) != len(urls):
+        raise InputError(
+            "each fallback has a key of its own: a key must not go to another's host",
+            value=f"{len(urls)} fallbacks, {len(named)} environment variables",
+            todo="Give --fallback-key-env VAR once for each --fallback.",
+        )
+    names = [*named] or [_default(place) for place in range(len(urls))]
+    given = secrets_file.known(settings.secrets, names, environment)
+    keys = [_key(given, name, wanted=bool(named)) for name in names]
+    first = upstreams_module.origin(urls[0])
+    return [
+        FallbackTarget(
+            url,
+            model,
+            key,
+            own_authorization=not settings.keys and upstreams_module.origin(url) == first,
+            own_headers=upstreams_module.origin(url) == first,
+        )
+        for url, model, key in zip(urls, models, keys, strict=True)
+    ]
+
+
+def open_fallback(settings: ServeSettings, metering: ServerMetrics, patience: RetryPolicy | None = None) -> Escalation:
+    """The upstreams, ready to be asked, and the budget for it. Raises as `fallback_targets`, `budget_plan` and `BudgetGuard` do."""
+    planned = budget_plan(settings)
+    waits = UpstreamLimits(
+        connect=settings.fallback_connect_seconds,
+        read=settings.fallback_seconds,
+        whole=_WHOLE_SECONDS,
+        most=int(settings.fallback_max_mb * 1_000_000),
+    )
+    upstreams = [
+        Upstream(
+            place,
+            target.url,
+            target.model,
+            target.key,
+            own_authorization=target.own_authorization,
+            own_headers=target.own_headers,
+            waits=waits,
+            connections=settings.max_concurrent,
+        )
+        for place, target in enumerate(fallback_targets(settings), 1)
+    ]
+    budget_guard = BudgetGuard(planned, [upstream.model for upstream in upstreams], metering) if planned is not None else None
+    if planned is not None:
+        warn_of_old_prices(planned, settings.fallback_model)
+    return Escalation(
+        upstreams,
+        patience or RetryPolicy(total=settings.fallback_retry_seconds),
+        metering,
+        guard=_guard(settings, metering),
+        budget_guard=budget_guard,
+        costs=upstream_costs(settings) if settings.account else None,
+    )
+
+
+def _guard(settings: ServeSettings, metering: ServerMetrics) -> OutgoingGuard | None:
+    """What stands at the border; its model is only loaded where there is a policy."""
+    if settings.privacy == "off":
+        return None
+    from smidgen.flows import redaction_model
+    from smidgen.server.gateway.privacy_guard import PrivacyGuard
+
+    # One thread a request: with more, one client's long text would take all cores.
+    made = redaction_model.open_border(settings.privacy, settings.privacy_kind, settings.privacy_bundle, 1, settings.privacy_max_chars)
+    return PrivacyGuard(made, metering, settings.request_seconds, settings.privacy_workers)
+
+
+def _default(place: int) -> str:
+    return KEY_ENV if place == 0 else f"{KEY_ENV}_{place + 1}"
+
+
+def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
+    key = environment.get(name, "").strip()
+    if not key:
+        if wanted:
+            todo = f'Set the environment variable {name} to it, or put {name} = "…" into the file after --secrets.'
+            raise InputError("the fallback's key is not set", value=name, todo=todo)
+        return None
+    if not all(32 < ord(sign) < 127 for sign in key):
+        raise InputError(
+            "the fallback's key holds signs that no header takes",
+            value=f"{len(key)} characters in {name}",
+            todo="Copy it anew, without spaces.",
+        )
+    return key

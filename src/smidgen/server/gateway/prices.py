@@ -1,0 +1,211 @@
+"""The prices of large models, and what an answer given here saved.
+
+A price is the operator's for the fallbacks' own models, else the list price.
+
+An answer given here has no usage of the large model. One token for every four characters leaves out what the large model reads beside
+the text, and what it thinks before it writes. The requests to the same bundle that did go upstream say how much that is.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smidgen.core.errors import InputError
+from smidgen.gateway.answer_ending import texts_of
+from smidgen.gateway.answer_reading import AnswerUsage
+from smidgen.server.reply_json import token_count
+from smidgen.server.settings import ServeSettings
+from smidgen.store.spending_ledger import NANO
+from smidgen.usage import price_list
+from smidgen.usage.price_list import spelt
+
+# What large models take: as the operator says it of the fallbacks' own models, else as the price list has it. Whoever needs a price,
+# for a budget, the account, or what a reply saved, asks here.
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPrice:
+    """US dollars for a million tokens, in and out.
+
+    Attributes:
+        name: whose.
+        date: the day when that was its price in the list; empty for what the operator said.
+    """
+
+    name: str
+    given: float
+    got: float
+    date: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where it is from."""
+        return f"list price of {self.name} on {self.date}" if self.date else "as given: --price-in, --price-out"
+
+    def nano(self, given: int, got: int) -> int:
+        """What so many tokens cost, in nanodollars, rounded up."""
+        return math.ceil((given * self.given + got * self.got) * NANO / 1e6)
+
+    def saved(self, read: str, written: str) -> dict[str, Any]:
+        """What a request with these texts would have cost. Its tokens are estimated: who counts them did not see them."""
+        return self._cost(token_count(read), token_count(written), {"estimated": "one for every four characters"})
+
+    def measured(self, given: int, got: int, requests: int) -> dict[str, Any]:
+        """What a request would have cost, by what so many others to the same bundle took, which their upstream has told."""
+        return self._cost(given, got, {"measured_on": requests})
+
+    def counted(self, usage: AnswerUsage) -> dict[str, Any]:
+        """What a request of this size would have cost, which its upstream has told."""
+        return self._cost(usage.given, usage.got, {})
+
+    def _cost(self, given: int, got: int, how: Mapping[str, str | int]) -> dict[str, Any]:
+        whose = {"at_list_price_of": self.name, "price_date": self.date} if self.date else {"at_given_price_of": self.name}
+        usd = round((given * self.given + got * self.got) / 1e6, 9)
+        return {"usd": usd, **whose, "tokens": {"input": given, "output": got, **how}}
+
+
+class UpstreamPrices:
+    """By model.
+
+    Args:
+        own: of the fallbacks' own models, as the operator says it.
+    """
+
+    def __init__(self, own: Sequence[UpstreamPrice] = ()) -> None:
+        self._own = {price.name: price for price in own}
+        self._spelt = {spelt(price.name): price for price in own}
+
+    def of(self, model: str) -> UpstreamPrice | None:
+        """Of a model; None where nobody said it. What the operator says is the price of the fallbacks' own models, also by another spelling
+        that the list has for one, and of no other."""
+        own = self._own.get(model)
+        found = list_price(model) if own is None else None
+        return own if found is None else self._spelt.get(spelt(model), found)
+
+
+def upstream_prices(settings: ServeSettings) -> UpstreamPrices:
+    """As the settings have it. Raises InputError for half a price, and where it is not clear whose one is."""
+    models, given, got = settings.fallback_model, settings.price_in, settings.price_out
+    if bool(given) != bool(got):
+        raise InputError(
+            "a price has two halves", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
+        )
+    todo = "Give --price-in and --price-out once for each --fallback-model, in their order."
+    if any(len(said) not in (0, 1, len(models)) for said in (given, got)):
+        value = f"{len(models)} models, {len(given)} --price-in, {len(got)} --price-out"
+        raise InputError("it is not clear whose the prices are", value=value, todo=todo)
+    if len(given) == len(got) == 1 and len({list_price(model) is None for model in models}) > 1:
+        # Before there was a price for each, it was that of the models which the list does not have: now it would be that of all.
+        raise InputError("one price is given for several models, and the price list has some of them", value=", ".join(models), todo=todo)
+    own: dict[str, UpstreamPrice] = {}
+    for place, model in enumerate(models if given else ()):
+        price = UpstreamPrice(model, given[place % len(given)], got[place % len(got)])
+        if own.setdefault(model, price) != price:
+            raise InputError("a model has two prices", value=model, todo="Give the same for each of its fallbacks: the larger one.")
+    return UpstreamPrices(list(own.values()))
+
+
+def list_price(model: str) -> UpstreamPrice | None:
+    """The price of a model by its name (`gpt-6-luna` is `GPT-6 Luna`, with or without a provider before a slash); None where it is not in
+    the list: another model's price would be a guess."""
+    return _listed().get(spelt(model))
+
+
+@functools.cache
+def _listed() -> dict[str, UpstreamPrice]:
+    """By name. It is read once: it comes with smidgen, and does not change while a process runs."""
+    found: dict[str, UpstreamPrice] = {}
+    for entry in price_list.read()["models"]:
+        price = UpstreamPrice(entry["name"], float(entry["input"]), float(entry["output"]), entry["date"])
+        found.setdefault(spelt(entry["name"]), price)
+    return found
+
+
+# What an answer saved is reckoned by texts: those that the large model would have read, and those that it would have written.
+
+
+def texts_to_read(body: Mapping[str, Any]) -> str:
+    """All texts that a request would have the large model read."""
+    prompt = body.get("prompt")
+    if isinstance(prompt, str):
+        return prompt
+    asked = body.get("input")
+    given = [body["instructions"]] if isinstance(body.get("instructions"), str) else []
+    messages = body.get("messages") or (asked if isinstance(asked, list) else ())
+    contents = [
+        *given,
+        *([asked] if isinstance(asked, str) else []),
+        *(message.get("content") for message in messages if isinstance(message, Mapping)),
+    ]
+    pieces = [[{"text": content}] if isinstance(content, str) else content for content in contents]
+    return "\n".join(
+        str(piece.get("text", "")) for part in pieces if isinstance(part, list) for piece in part if isinstance(piece, Mapping)
+    )
+
+
+def written_text(body: Mapping[str, Any]) -> str:
+    """The text of an answer's choices, or of a response's items."""
+    if body.get("object") == "response":
+        return "".join(text for text, told in texts_of(body) if told)
+    choices = body.get("choices", ())
+    return "".join(str(choice.get("text") or (choice.get("message") or {}).get("content") or "") for choice in choices)
+
+
+# What requests to a bundle take where the large model answers them, as its upstream counts: what a local answer saved is reckoned by
+# it.
+#
+# An answer given here has no usage of the large model. One token for every four characters leaves out what the large model reads beside
+# the text, and what it thinks before it writes. The requests to the same bundle that did go upstream say how much that is.
+
+LEAST_MEASURED = 5
+"""Measured requests of a bundle from which on they are reckoned by."""
+_MOST_MEASURED = 2000
+"""Of so many the sums are halved, so that what is new counts."""
+
+
+@dataclass(slots=True)
+class _SizeSums:
+    requests: float = 0.0
+    asked: float = 0.0
+    given: float = 0.0
+    got: float = 0.0
+
+
+class UpstreamSizes:
+    """By bundle. Any thread may note and ask."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, _SizeSums] = {}
+        self._lock = threading.Lock()
+
+    def note(self, bundle: str, asked: int, given: int, got: int) -> None:
+        """A request to a bundle went upstream.
+
+        Args:
+            asked: tokens of its texts, estimated as they are of a local answer.
+            given, got: tokens that the upstream says it read and wrote.
+        """
+        if asked <= 0 or given <= 0:
+            return
+        with self._lock:
+            sums = self._sums.setdefault(bundle, _SizeSums())
+            if sums.requests >= _MOST_MEASURED:
+                sums.requests, sums.asked, sums.given, sums.got = (part / 2 for part in (sums.requests, sums.asked, sums.given, sums.got))
+            sums.requests += 1
+            sums.asked += asked
+            sums.given += given
+            sums.got += got
+
+    def of(self, bundle: str, asked: int) -> tuple[int, int, int] | None:
+        """Tokens that the large model would have read and written for a request with texts of this size, and on how many requests that
+        rests; None where too few were measured."""
+        with self._lock:
+            sums = self._sums.get(bundle)
+            if sums is None or sums.requests < LEAST_MEASURED:
+                return None
+            return round(asked * sums.given / sums.asked), max(1, round(sums.got / sums.requests)), int(sums.requests)

@@ -1,0 +1,323 @@
+"""The privacy guard: before a request leaves, its personal data is masked, or it does not leave; in the answer the values go back.
+
+Whatever fails here keeps the request: nothing leaves unchecked. Finding personal data is slow, so clients take turns at it, in
+rotation, however much each of them has asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import httpx
+
+from smidgen.core.errors import EngineError, RedactionError, shown
+from smidgen.gateway.headers import answer_headers, harmless_headers
+from smidgen.privacy.border import Border, MaskedRequest, RequestTooLong
+from smidgen.privacy.policy import FILE, Action
+from smidgen.privacy.request_masking import MASKED_PATHS, read_once
+from smidgen.privacy.request_structure import UnknownParts, unknown_parts
+from smidgen.privacy.restoring import json_bytes, restorer
+from smidgen.server.gateway.escalation import Unreachable
+from smidgen.server.gateway.response_stream import changed_in_passing
+from smidgen.server.gateway.upstream import OutgoingCall, UpstreamCall
+from smidgen.server.ops.prometheus import ServerMetrics
+
+# Turns at slow work, shared fairly: clients take turns in rotation, however much each of them has asked for.
+#
+# A client's requests wait in a queue of their own. Long work is done in short pieces, and before each piece it passes its turn on to
+# whoever waits. One client never holds all turns, so that another's short request is done beside its long ones.
+
+
+class FairTurns:
+    """See above. Threads take them.
+
+    Args:
+        at_once: turns at a time; half of them for any single client, one at least.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._lock = threading.Lock()
+        self._at_once, self._each = at_once, max(1, at_once // 2)
+        self._running: Counter[str] = Counter()
+        self._waiting: OrderedDict[str, deque[threading.Event]] = OrderedDict()
+
+    @contextmanager
+    def turn(self, client: str, until: float) -> Iterator[None]:
+        """Hold one. Raises EngineError where none comes by `until`, in seconds of `time.monotonic`."""
+        self._enter(client, until)
+        try:
+            yield
+        finally:
+            self._leave(client)
+
+    def pass_on(self, client: str, until: float) -> None:
+        """Let those who wait go first, where anybody does. Raises as `turn` does, and holds a turn all the same."""
+        with self._lock:
+            if not self._waiting:
+                return
+            self._running[client] -= 1
+            event = self._queue(client)
+            self._grant()
+        if not event.wait(max(0.0, until - time.monotonic())):
+            self._give_up(client, event)
+            with self._lock:
+                self._running[client] += 1  # for `turn` to give back
+            raise _late()
+
+    def _enter(self, client: str, until: float) -> None:
+        with self._lock:
+            event = self._queue(client)
+            self._grant()
+        if not event.wait(max(0.0, until - time.monotonic())):
+            self._give_up(client, event)
+            raise _late()
+
+    def _leave(self, client: str) -> None:
+        with self._lock:
+            self._running[client] -= 1
+            self._grant()
+
+    def _queue(self, client: str) -> threading.Event:
+        event = threading.Event()
+        self._waiting.setdefault(client, deque()).append(event)
+        return event
+
+    def _give_up(self, client: str, event: threading.Event) -> None:
+        """Stand in the queue no more. A turn that was given meanwhile goes back."""
+        with self._lock:
+            if event.is_set():
+                self._running[client] -= 1
+                self._grant()
+                return
+            queue = self._waiting[client]
+            queue.remove(event)
+            if not queue:
+                del self._waiting[client]
+
+    def _grant(self) -> None:
+        """Give free turns to the clients that wait, one each and in rotation."""
+        self._running += Counter()  # drops those that run nothing
+        while self._running.total() < self._at_once:
+            client = next((one for one in self._waiting if self._running[one] < self._each), None)
+            if client is None:
+                return
+            queue = self._waiting.pop(client)
+            event = queue.popleft()
+            if queue:
+                self._waiting[client] = queue  # behind all others
+            self._running[client] += 1
+            event.set()
+
+
+class FairTurn:
+    """A piece of work's hold on its turns; called before each short part of it.
+
+    Args:
+        turns: the turns.
+        client: whose work it is.
+        until: when nobody waits for it any more, in seconds of `time.monotonic`.
+    """
+
+    def __init__(self, turns: FairTurns, client: str, until: float) -> None:
+        self._turns, self._client, self.until = turns, client, until
+        self.over = False
+        """Whether nobody waits for it any more already."""
+
+    def __call__(self) -> None:
+        """Let others go first. Raises EngineError where nobody waits for this any more."""
+        if self.over:
+            raise _late()
+        self._turns.pass_on(self._client, self.until)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Do the work within this. Raises EngineError where no turn comes in time."""
+        with self._turns.turn(self._client, self.until):
+            if self.over:
+                raise _late()
+            yield
+
+
+class WaitingPlaces:
+    """Places for each client's requests, taken in the order in which they come: a client's further requests wait in the event loop, and
+    take no thread from others.
+
+    Args:
+        each: for each client, at a time.
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._semaphores: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @asynccontextmanager
+    async def place(self, client: str) -> AsyncIterator[None]:
+        """Hold one."""
+        semaphore, users = self._semaphores.get(client, (asyncio.Semaphore(self._each), 0))
+        self._semaphores[client] = semaphore, users + 1
+        try:
+            async with semaphore:
+                yield
+        finally:
+            semaphore, users = self._semaphores.pop(client)
+            if users > 1:
+                self._semaphores[client] = semaphore, users - 1
+
+
+def _late() -> EngineError:
+    return EngineError("personal data was not found in time", value="the request", todo="Send less at a time, or give it more seconds.")
+
+
+# The border of the gateway: before a request leaves, its personal data is masked, or it does not leave; in the answer the values go
+# back.
+#
+# Whatever fails here keeps the request: nothing leaves unchecked.
+
+T = TypeVar("T")
+_READING_THREADS = 64
+"""Requests that are being read or wait for their next turn: each has a thread."""
+
+
+class WithheldRequest(Unreachable):
+    """A request that must not leave."""
+
+    withheld = True
+
+    @property
+    def uncertified(self) -> str:
+        """What a local answer in its place says of itself."""
+        return "not sent"
+
+
+class PrivacyGuard:
+    """See above. Several requests are read at a time, those of different clients in rotation; how many wait, `--max-concurrent` bounds, how
+    long, `seconds`.
+
+    Args:
+        border: what finds and masks.
+        metering: counts what is found, and what is withheld.
+        seconds: the longest that finding may take, with the time that a request waits for its turn.
+        workers: how many are read at a time.
+    """
+
+    def __init__(self, border: Border, metering: ServerMetrics, seconds: float, workers: int = 3) -> None:
+        self._border, self._metering, self._seconds = border, metering, seconds
+        self._turns, self._places = FairTurns(workers), WaitingPlaces(workers)
+        self._threads = ThreadPoolExecutor(max(_READING_THREADS, workers), "privacy")
+
+    def close(self) -> None:
+        """Give up what waits."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def leaving(self, call: UpstreamCall) -> OutgoingCall:
+        """The request as it may leave, and its answer with the values back. Raises Withheld."""
+        headers = harmless_headers(call.headers)
+        await self._check_address(call)
+        if call.body == b"":
+            return OutgoingCall(replace(call, headers=headers))
+        tail = call.tail.decode("latin-1")
+        coded = any(name.lower() == b"content-encoding" for name, _ in call.headers)
+        readable = call.method == "POST" and tail in MASKED_PATHS and isinstance(call.body, bytes) and not coded
+        read = read_once(call.body) if readable and isinstance(call.body, bytes) else None
+        if read is None:
+            if self._border.policy.of(FILE) is not Action.ALLOW:
+                self._count(Counter({FILE: 1}), Action.BLOCK)
+                raise self._withheld_unread("a body that is no JSON of a known route")
+            return OutgoingCall(replace(call, headers=headers))
+        masked = await self._asked(call, partial(self._border.masked, read))
+        self._count(masked.counts)
+        if masked.unread and FILE in masked.blocked:
+            raise self._withheld_unread(", ".join(masked.unread))
+        if masked.blocked:
+            raise self._blocked(masked.blocked)
+        if masked.body is None:
+            return OutgoingCall(replace(call, headers=headers))
+        plain = [*((name, value) for name, value in headers if name != b"accept-encoding"), (b"accept-encoding", b"identity")]
+        return OutgoingCall(replace(call, headers=plain, body=json_bytes(masked.body)), partial(_restored, tail, masked))
+
+    async def _check_address(self, call: UpstreamCall) -> None:
+        """Raise Withheld where the path or the query names what must not leave: neither can be masked."""
+        told = _path_words(call)
+        find = partial(self._border.found, told.texts, coded=told.coded)
+        counts = await self._asked(call, find) if told else Counter[str]()
+        if counts:
+            self._count(counts, Action.BLOCK)
+            raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
+
+    async def _asked(self, call: UpstreamCall, work: Callable[..., T]) -> T:
+        """What some work of the border gives, which takes seconds and what is called between its parts. Raises Withheld for whatever it
+        raises, and where it is not done in time."""
+        client = call.asker.client
+        turn = FairTurn(self._turns, client, time.monotonic() + self._seconds)
+
+        def taken() -> T:
+            with turn.held():
+                return work(seconds=turn.until - time.monotonic(), between=turn)
+
+        try:
+            async with asyncio.timeout(self._seconds), self._places.place(client):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, taken)
+        except RequestTooLong as error:
+            raise self._withheld("refused", f"{error.what}: {shown(error.value)}", error.todo, 413, "request_too_long") from None
+        except RedactionError as error:
+            raise self._withheld("refused", f"{error.what}: {shown(error.value)}", error.todo, 422) from None
+        except TimeoutError:
+            raise self._withheld("failed", f"it took longer than {self._seconds:g} s", "Try again, or send less at a time.", 503) from None
+        except EngineError as error:
+            raise self._withheld("failed", error.what, error.todo, 503) from None
+        except Exception as error:  # noqa: BLE001 whatever breaks while personal data is looked for, the request must not leave
+            raise self._withheld("failed", type(error).__name__, "Try again; the server's operator can look into it.", 503) from None
+        finally:
+            turn.over = True
+
+    def _count(self, counts: Counter[str], action: Action | None = None) -> None:
+        """Count what was found by what becomes of it: of each kind what the policy says, or one action of all."""
+        for kind, times in counts.items():
+            self._metering.private.labels(kind, (action or self._border.policy.of(kind)).value).inc(times)
+
+    def _withheld(self, outcome: str, why: str, todo: str, status: int, code: str = "redaction_failed") -> WithheldRequest:
+        self._metering.withheld.labels(outcome).inc()
+        what = "the request goes to the large model, and is not sent, for its personal data could not be taken out"
+        return _withheld(what, why, todo, status, code)
+
+    def _withheld_unread(self, what: str) -> WithheldRequest:
+        todo = f"Leave it out, or start the server with --privacy-kind {FILE}=allow."
+        return self._withheld("unread", f"{what} cannot be read", todo, 422)
+
+    def _blocked(self, kinds: tuple[str, ...], where: str = "the request", todo: str = "") -> WithheldRequest:
+        self._metering.withheld.labels("blocked").inc()
+        what = f"{where} goes to the large model, and is not sent, for it holds personal data of a kind that must not leave"
+        todo = todo or "Take it out, or start the server with another --privacy-kind."
+        return _withheld(what, ", ".join(sorted(kinds)), todo, 422, "personal_data_blocked")
+
+
+def _restored(tail: str, masked: MaskedRequest, response: httpx.Response) -> httpx.Response:
+    """The response with the values back, where it is understood; else itself."""
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return response
+    change = restorer(tail, response.headers.get("content-type", ""), masked.stand_ins, masked.body or {})
+    if change is None:
+        return response
+    return changed_in_passing(response, change)
+
+
+def _path_words(call: UpstreamCall) -> UnknownParts:
+    """What there is to be read of its path and its query."""
+    steps = unquote_to_bytes(call.tail).decode("utf-8", "replace").split("/")
+    return unknown_parts(steps, parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"))
+
+
+def _withheld(what: str, value: str, todo: str, status: int, code: str) -> WithheldRequest:
+    error = WithheldRequest(what, value=value, todo=todo, status=status, code=code)
+    error.marks = answer_headers("none", "")
+    return error

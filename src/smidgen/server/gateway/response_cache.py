@@ -1,0 +1,443 @@
+"""The cache before the way out: an answer that was given before, to the same scope, is given again; what is new is asked, and kept.
+
+With `--cache semantic` an answer to a near text is given again, too. A near text is looked for in a thread of its own, behind a short
+line, and for no longer than a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from smidgen.core.errors import InputError
+from smidgen.gateway.answer_reading import AnswerUsage
+from smidgen.gateway.cache import cached_answer as answers
+from smidgen.gateway.cache.key import CacheKey, CacheKeys
+from smidgen.gateway.cache.near_matches import differ
+from smidgen.gateway.cache.rules import CACHED_PATHS, UNSUITED, CacheDirectives, Sharing, cache_directives, scope, why_uncacheable
+from smidgen.gateway.cache.store import AnswerCache, CacheEntry, CacheLimits
+from smidgen.gateway.headers import Headers, header_text
+from smidgen.privacy.request_masking import read_once
+from smidgen.server.gateway.escalation import Escalation
+from smidgen.server.gateway.prices import UpstreamPrices, upstream_prices
+from smidgen.server.gateway.upstream import Upstream, UpstreamCall
+from smidgen.server.http_request import RequestIdentity
+from smidgen.server.openai.event_stream import HEADERS
+from smidgen.server.ops import prometheus
+from smidgen.server.ops.prometheus import CacheMetrics
+from smidgen.server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from smidgen.gateway.cache.store import Vector
+
+    Likeness = Callable[[str], Vector | None]
+
+
+# The cache before the way out: an answer that was given before, to the same scope, is given again; what is new is asked, and kept.
+#
+# It stands behind the guard of what leaves: a request that may not leave is not answered from here either, and what was masked is
+# masked in all that is kept. Whatever fails here, the request goes upstream as it would have without.
+
+FROM_CACHE = "from the cache"
+_CACHE_NAME = "smidgen"
+"""This cache in the header `Cache-Status` (RFC 9211)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReply:
+    """How a request was answered: by whom, the response, and what its headers say of the cache. `cached`: from there; `saved_usd`: what it
+    would have cost, `took`: how much of it there was, where that is known."""
+
+    upstream: Upstream
+    response: httpx.Response
+    said: Headers = field(default_factory=list)
+    cached: bool = False
+    saved_usd: float | None = None
+    took: AnswerUsage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _CacheRequest:
+    """A request that the cache looks at."""
+
+    question: CacheKey
+    body: Mapping[str, Any]
+    wants: CacheDirectives
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    @property
+    def counted(self) -> bool:
+        """Whether the client is to be told what the answer took."""
+        options = self.body.get("stream_options")
+        return not self.streamed or (isinstance(options, Mapping) and bool(options.get("include_usage")))
+
+
+class ResponseCache:
+    """See above. Asked in the event loop alone.
+
+    Args:
+        escalation: who is asked what is not kept.
+        memory: what is kept.
+        metrics: counts.
+        sharing: who shares answers.
+        drawn: whether answers are kept that a request asks to be drawn.
+        similar_texts: finds near texts; None: only the same request gets an answer again.
+        clock: seconds, never going back.
+        prices: of models; by default those of the list.
+    """
+
+    def __init__(
+        self,
+        escalation: Escalation,
+        memory: AnswerCache,
+        metrics: CacheMetrics,
+        sharing: Sharing,
+        drawn: bool = False,
+        similar_texts: SimilarTexts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        prices: UpstreamPrices | None = None,
+    ) -> None:
+        self._escalation, self._memory, self._metrics, self._similar_texts = escalation, memory, metrics, similar_texts
+        self._sharing, self._drawn, self._clock = sharing, drawn, clock
+        self._naming, self._prices = CacheKeys(), prices or UpstreamPrices()
+        self._first = escalation.upstreams[0]
+
+    def close(self) -> None:
+        """Let go what is under way."""
+        if self._similar_texts is not None:
+            self._similar_texts.close()
+
+    def refuse(self, request: str, key: str | None) -> bool:
+        """Give the answer that the request with this id has to nobody else: somebody says that it is wrong. Whether it was kept, and the
+        request is of this key; None for whoever asked."""
+        known = self._memory.refuse(request, key)
+        if known:
+            self._metrics.refused.inc()
+        return known
+
+    async def ask(self, call: UpstreamCall, request: RequestIdentity) -> CacheReply:
+        """The answer, from here or from an upstream, to this request; its response must be closed. Raises Unreachable."""
+        leaving = await self._escalation.guard.leaving(call)
+        asked = self._looked_at(call, leaving.call)
+        if isinstance(asked, str):
+            self._metrics.requests.labels(asked).inc()
+            upstream, response = await self._escalation.sent(leaving.call)
+            return CacheReply(upstream, leaving.back(response), _status(f"fwd=bypass; detail={asked}"))
+        found = await self._found(asked) if asked.wants.reuse else None
+        if found is not None:
+            entry, likeness = found
+            self._memory.given(request.id, entry, request.key)
+            given = self._again(asked, leaving.call, entry, likeness)
+            return replace(given, response=leaving.back(given.response))
+        self._metrics.requests.labels(prometheus.MISS if asked.wants.reuse else prometheus.RENEWED).inc()
+        # What comes encoded cannot be read here, and so not be kept.
+        others = [(name, value) for name, value in leaving.call.headers if name.lower() != b"accept-encoding"]
+        readable = replace(leaving.call, headers=[*others, (b"accept-encoding", b"identity")])
+        upstream, response = await self._escalation.sent(readable)
+        if upstream is self._first:
+            self._watch(asked.question, leaving.call, response, request)
+        else:
+            # It would outlive the failure of the first, which answers better, or it would not be the first.
+            self._metrics.answers.labels(prometheus.SECOND).inc()
+        return CacheReply(upstream, leaving.back(response), _status("fwd=miss" if asked.wants.reuse else "fwd=request"))
+
+    def _looked_at(self, call: UpstreamCall, leaving: UpstreamCall) -> _CacheRequest | str:
+        """The request as the cache knows it; else why it is none of its business, in a word."""
+        wants = cache_directives(call.headers)
+        if not wants.store:
+            return prometheus.REFUSED
+        came = read_once(call.body) if isinstance(call.body, bytes) else None
+        leaves = read_once(leaving.body) if isinstance(leaving.body, bytes) else None
+        coded = any(name.lower() == b"content-encoding" for name, _ in call.headers)
+        path = _path(leaving)
+        if came is None or leaves is None or coded or path not in CACHED_PATHS:
+            return UNSUITED
+        unsuited = why_uncacheable(path, leaves, self._drawn)
+        model = self._first.model if call.renamed else leaves.get("model")
+        if unsuited or not isinstance(model, str):
+            return unsuited or UNSUITED
+        whose = scope(self._sharing, call.headers, came, self._first.takes_others_keys)
+        if whose is None:
+            return prometheus.UNNAMED
+        try:
+            question = self._naming.question(whose, path, leaving.query, leaving.headers, leaves, model)
+        except RecursionError:  # it could just be read, and is nested too deeply to be written again
+            return UNSUITED
+        return _CacheRequest(question, leaves, wants)
+
+    async def _found(self, asked: _CacheRequest) -> tuple[CacheEntry, float | None] | None:
+        """A kept answer, and how near its text is; None for the very same request."""
+        entry = self._memory.exact(asked.question, self._clock(), asked.wants.fresh)
+        if entry is not None:
+            return (entry, None) if _serves(asked, entry) else None
+        if self._similar_texts is None:
+            return None
+        others = [one for one in self._memory.alike(asked.question, self._clock(), asked.wants.fresh) if _serves(asked, one)]
+        near = await self._similar_texts.nearest(asked.question.text, others) if others else None
+        if near is None:
+            return None
+        self._memory.used(near[0])
+        return near
+
+    def _again(self, asked: _CacheRequest, call: UpstreamCall, entry: CacheEntry, likeness: float | None) -> CacheReply:
+        """A kept answer as a response: an object or a stream, as it is asked for now."""
+        kept, age = entry.answer, max(0, int(self._clock() - entry.born))
+        how = prometheus.EXACT if likeness is None else f"{prometheus.SIMILAR} {likeness:.3f}"
+        self._metrics.requests.labels(how.partition(" ")[0]).inc()
+        facts: dict[str, Any] = {"answered_by": "cache", "certificate": None, "uncertified": FROM_CACHE, "cached": how, "age": age}
+        saved = self._saved(asked, call, kept.usage)
+        headers: Headers = [
+            (b"age", b"%d" % age),
+            (b"x-smidgen-cached", header_text(how)),
+            *_status(f"hit; detail={how.partition(' ')[0]}"),
+        ]
+        usd: float | None = None
+        if saved is not None:
+            facts["saved"], usd = saved, float(saved["usd"])
+            headers.append((b"x-smidgen-saved", header_text(f"{usd:.9f}")))
+            self._metrics.saved.inc(usd)
+        path = _path(call)
+        if asked.streamed:
+            body, kind = answers.answer_events(path, kept, facts, asked.counted), answers.EVENTS
+        else:
+            body, kind = answers.whole_answer(kept, facts), "application/json"
+        sent = {"content-type": kind, **(HEADERS if asked.streamed else {"content-length": str(len(body))})}
+        response = httpx.Response(200, headers=sent, stream=_HeldBody(body))
+        return CacheReply(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
+
+    def _saved(self, asked: _CacheRequest, call: UpstreamCall, usage: AnswerUsage | None) -> dict[str, Any] | None:
+        """What it would have cost; None where the model has no price, or nobody said how much the answer took."""
+        price = self._prices.of(self._first.model if call.renamed else str(asked.body.get("model")))
+        return price.counted(usage) if price is not None and usage is not None else None
+
+    def _watch(self, question: CacheKey, call: UpstreamCall, response: httpx.Response, request: RequestIdentity) -> None:
+        """Keep the answer, if it turns out to be one, when it has passed to its end."""
+        if response.status_code != 200 or response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            self._metrics.answers.labels(prometheus.ODD).inc()
+            return
+        if not cache_directives((name, value) for name, value in response.headers.raw if name.lower() == b"cache-control").store:
+            self._metrics.answers.labels(prometheus.ODD).inc()
+            return
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        kind = response.headers.get("content-type", "")
+
+        def over(body: bytes | None) -> None:
+            self._keep(question, _path(call), kind, body, request)
+
+        response.stream = _KeptBody(response.stream, self._memory.longest, over)
+
+    def _keep(self, question: CacheKey, path: str, kind: str, body: bytes | None, request: RequestIdentity) -> None:
+        try:
+            kept = answers.cacheable_answer(path, kind, body) if body is not None else None
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+            kept = None  # an answer may have any shape; that which is not understood is passed on all the same
+        if kept is None:
+            self._metrics.answers.labels(prometheus.LARGE if body is None else prometheus.ODD).inc()
+            return
+        if self._similar_texts is None:
+            question = replace(question, template=None, text="")  # what was asked is not needed any more
+        entry = CacheEntry(question, kept, self._clock())
+        self._memory.forget(entry.born)
+        fits = self._memory.put(entry)
+        if fits:
+            self._memory.given(request.id, entry, request.key)
+        self._metrics.answers.labels(prometheus.KEPT if fits else prometheus.LARGE).inc()
+        if fits and self._similar_texts is not None and question.template is not None:
+            self._similar_texts.place(question.text, lambda vector: self._place(entry, vector))
+
+    def _place(self, entry: CacheEntry, vector: Vector) -> None:
+        if self._memory.placed(entry, vector):
+            self._metrics.placed.inc()
+
+
+class _HeldBody(httpx.AsyncByteStream):
+    """A body that is there."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+class _KeptBody(httpx.AsyncByteStream):
+    """A response's bytes as they are. When they have come to their end, `over` has all of them; None where they are more than `most`. Of
+    what breaks off it hears nothing."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, most: int, over: Callable[[bytes | None], None]) -> None:
+        self._stream, self._most, self._over = stream, most, over
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self._stream:
+            size += len(piece)
+            if size <= self._most:
+                pieces.append(piece)
+            else:
+                pieces.clear()
+            yield piece
+        self._over(b"".join(pieces) if size <= self._most else None)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _serves(asked: _CacheRequest, entry: CacheEntry) -> bool:
+    """Whether the answer has all that is asked of it: nobody makes up what it took."""
+    return entry.answer.sized or not asked.counted
+
+
+def _path(call: UpstreamCall) -> str:
+    return "/v1" + call.tail.decode("latin-1")
+
+
+def _status(said: str) -> Headers:
+    return [(b"cache-status", header_text(f"{_CACHE_NAME}; {said}"))]
+
+
+# Finding a near text: in a thread of its own, behind a short line, and for no longer than a moment. Nobody waits for it who need not.
+
+T = TypeVar("T")
+
+_SEARCH_SECONDS = 1.0
+"""Longest that a request waits for it; past it, the upstream is asked."""
+_MOST_WAITING = 64
+_REMEMBERED = 256
+_MOST_CHARACTERS = 2_000
+"""Longer texts are not looked at: the encoder hardly ever reads one whole."""
+_MOST_READ = 64
+"""Of the texts that are near enough so many are read, the nearest first: reading takes the interpreter's lock, and others wait for that."""
+_COMPLAIN_SECONDS = 60.0
+_log = logging.getLogger("smidgen.server")
+
+
+class SimilarTexts:
+    """See above.
+
+    Args:
+        likeness: gives a text's vector, of length 1; None of a text that it cannot read whole.
+        least: cosine similarity that is near enough.
+        metrics: counts what gave nothing.
+    """
+
+    def __init__(self, likeness: Likeness, least: float, metrics: CacheMetrics) -> None:
+        self._vector = lru_cache(_REMEMBERED)(likeness)
+        self._least, self._metrics = least, metrics
+        self._thread = ThreadPoolExecutor(1, "cache")
+        self._placing: set[asyncio.Task[Vector | None]] = set()
+        self._waiting = 0
+        self._said = -_COMPLAIN_SECONDS
+
+    def close(self) -> None:
+        """Give up what waits."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def nearest(self, text: str, entries: Sequence[CacheEntry]) -> tuple[CacheEntry, float] | None:
+        """The entry whose text is nearest, and says the same, with its similarity; None where none is near enough, or it takes too long."""
+        if len(text) > _MOST_CHARACTERS:
+            return None
+        if self._waiting >= _MOST_WAITING:
+            self._metrics.searches.labels("late").inc()
+            return None
+        try:
+            async with asyncio.timeout(_SEARCH_SECONDS):
+                return await self._done(lambda: self._nearest(text, entries))
+        except TimeoutError:
+            self._metrics.searches.labels("late").inc()
+        except Exception as error:  # noqa: BLE001 whatever fails in it, there is the upstream
+            self._failed(error)
+        return None
+
+    def place(self, text: str, then: Callable[[Vector], None]) -> None:
+        """Hand on the vector of a text some time soon, in the event loop; never where too much waits, or it has none."""
+        if len(text) > _MOST_CHARACTERS or self._waiting >= _MOST_WAITING:
+            return
+        task = asyncio.get_running_loop().create_task(self._done(lambda: self._vector(text)))
+
+        def over(done: asyncio.Future[Vector | None]) -> None:
+            if done.cancelled():
+                return
+            if (error := done.exception()) is not None:
+                self._failed(error)
+            elif (vector := done.result()) is not None:
+                then(vector)
+
+        task.add_done_callback(over)
+        task.add_done_callback(self._placing.discard)
+        self._placing.add(task)
+
+    async def _done(self, work: Callable[[], T]) -> T:
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
+
+    def _nearest(self, text: str, entries: Sequence[CacheEntry]) -> tuple[CacheEntry, float] | None:
+        vector = self._vector(text)
+        placed = [(entry, entry.vector) for entry in entries if entry.vector is not None]
+        if vector is None or not placed:
+            return None
+        scores = np.stack([one for _, one in placed]) @ vector
+        for place in np.argsort(-scores, kind="stable")[:_MOST_READ]:
+            score = min(1.0, float(scores[place]))
+            if not score >= self._least:
+                return None
+            if not differ(text, placed[place][0].question.text):
+                return placed[place][0], score
+        return None
+
+    def _failed(self, error: BaseException) -> None:
+        self._metrics.searches.labels("failed").inc()
+        if time.monotonic() - self._said >= _COMPLAIN_SECONDS:
+            self._said = time.monotonic()
+            _log.error("near texts cannot be found in the cache, and requests go upstream: %s", type(error).__name__)
+
+
+# The cache as it was asked for on the command line: its bounds, and what finds near texts, or the server does not start.
+
+_SHARE = 16
+"""One answer has no more than this part of the memory."""
+_LARGEST = 1_000_000
+
+
+def check_cache(settings: ServeSettings) -> None:
+    """Raise InputError for a cache that cannot be."""
+    said = sorted(name for name in settings.model_fields_set if name.startswith("cache_"))
+    if settings.cache == "off" and said:
+        todo = "Add --cache exact or --cache semantic, or leave it out."
+        raise InputError("it is said how answers are cached, and not that they are", value=f"--{said[0].replace('_', '-')}", todo=todo)
+    if settings.cache != "off" and not settings.fallback:
+        todo = "Add --fallback URL, or leave it out: the answers of bundles are not cached."
+        raise InputError("there is a cache, and no fallback whose answers it could keep", value=f"--cache {settings.cache}", todo=todo)
+
+
+def open_cache(settings: ServeSettings, registry: CollectorRegistry, escalation: Escalation) -> ResponseCache:
+    """The cache, empty. Raises InputError and MissingExtra where near texts are to be found, and what finds them cannot be had."""
+    total = int(settings.cache_mb * 1_000_000)
+    memory = AnswerCache(CacheLimits(settings.cache_entries, total, min(total // _SHARE, _LARGEST), settings.cache_hours * 3600))
+    metrics = CacheMetrics(registry, memory)
+    similar_texts = _similar_texts(settings, metrics) if settings.cache == "semantic" else None
+    return ResponseCache(
+        escalation, memory, metrics, settings.cache_scope, settings.cache_drawn, similar_texts, prices=upstream_prices(settings)
+    )
+
+
+def _similar_texts(settings: ServeSettings, metrics: CacheMetrics) -> SimilarTexts:
+    from smidgen.flows.embedding import open_cache_encoder as likeness
+
+    return SimilarTexts(likeness(), settings.cache_similarity, metrics)

@@ -1,0 +1,386 @@
+"""How bytes get to an upstream: over connections of its own, or, where the machine's settings name a proxy, by httpx's client.
+
+httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what is
+to be followed, and takes its time for it. And its pool looks at every connection that it has, twice for each request: with 64 of them
+that takes more than all the rest of the gateway. One connection here is httpcore's, asked directly, which takes half of that time.
+
+httpcore guards what it has to do when a request is over against anyio's cancelling, and not against that of asyncio, which is how a
+client that hangs up ends a request. Cancelled there, a connection counts as busy for good. So one is used again only where its last
+request came to a whole end; any other is closed, by a task that nobody cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import getproxies
+
+import httpcore
+import httpx
+
+# One connection to an upstream: httpcore's, asked directly, which takes half of the time that httpx's transport around it takes.
+
+_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol)
+
+
+class UpstreamConnection:
+    """See above. It is for one request after the other.
+
+    Args:
+        request: what it is made for: it goes to that request's scheme, host and port.
+        trusted: the certificates that it trusts.
+        seconds: after which without use it is not used again; None for any.
+    """
+
+    def __init__(self, request: httpx.Request, trusted: ssl.SSLContext, seconds: float | None) -> None:
+        self._origin = _url(request).origin
+        self._extent = ResponseExtent()
+        self._line = httpcore.AsyncHTTPConnection(self._origin, trusted, seconds, network_backend=_MeasuredBackend(self._extent))
+
+    def takes(self, request: httpx.Request) -> bool:
+        """Whether this request can go over it: to where it leads, and nobody has hung up, or sent more than was asked for."""
+        usable = self._line.is_available() and not self._line.has_expired() and self._extent.exact
+        return usable and _url(request).origin == self._origin
+
+    async def ask(self, request: httpx.Request, back: Callable[[bool], None]) -> httpx.Response:
+        """The response as soon as its head is there. `back` is called once when it is closed, and told whether it came whole to its end:
+        only then can the connection be used again. Raises as httpx does."""
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        asked = httpcore.Request(
+            request.method, _url(request), headers=request.headers.raw, content=request.stream, extensions=request.extensions
+        )
+        self._extent.begin(request.method)
+        with _httpx_errors(request):
+            response = await self._line.handle_async_request(asked)
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_ConnectionBody(response, request, back), extensions=dict(response.extensions)
+        )
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._line.aclose()
+
+
+_HEAD_END = re.compile(rb"\n\r?\n")
+_LONGEST_HEAD = 200_000
+_LONGEST_LINE = 8_192
+_BODILESS = (204, 304)
+
+
+class ResponseExtent:
+    """Where a response ends, told by the bytes that come in: what comes behind its end, unasked, httpcore would give to the next request,
+    which may be another person's.
+
+    It reads what RFC 9112 says of a message's length, and nothing else. What it cannot read ends nowhere, so that the connection is not
+    used again.
+    """
+
+    def __init__(self) -> None:
+        self._method, self._state, self._held, self._left, self._over = "", "fresh", b"", 0, False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the last response came to its end and nothing came behind it; or nothing was asked yet."""
+        return self._state == "fresh" or (self._state == "done" and not self._over)
+
+    def begin(self, method: str) -> None:
+        """A request is sent: what comes now is its response."""
+        self._method, self._state, self._held, self._left = method, "head", b"", 0
+
+    def took(self, data: bytes) -> None:
+        """Bytes that were read."""
+        data = self._held + data
+        self._held = b""
+        while data:
+            if self._state in ("fresh", "done"):
+                self._over = True
+                return
+            if self._state in ("endless", "odd"):
+                return
+            step = self._head if self._state == "head" else self._body if self._state in ("body", "chunk") else self._line
+            data = step(data)
+
+    def _head(self, data: bytes) -> bytes:
+        """Read a head; those of interim responses are followed by another."""
+        end = _HEAD_END.search(data)
+        if end is None:
+            return self._wait(data, _LONGEST_HEAD)
+        lines = data[: end.start()].split(b"\n")
+        fields = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines[1:])]
+        parts = lines[0].split()
+        status = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+        lengths = {value for name, value in fields if name == b"content-length"}
+        coded = [value.lower() for name, value in fields if name == b"transfer-encoding"]
+        if status < 100 or status == 101 or len(lengths) > 1 or not all(value.isdigit() for value in lengths):
+            self._state = "odd"
+        elif status < 200:
+            self._state = "head"
+        elif self._method == "HEAD" or status in _BODILESS:
+            self._state = "done"
+        elif coded:
+            self._state = "size" if coded == [b"chunked"] else "odd"
+        elif lengths:
+            self._left = int(next(iter(lengths)))
+            self._state = "body" if self._left else "done"
+        else:
+            self._state = "endless"
+        return data[end.end() :]
+
+    def _body(self, data: bytes) -> bytes:
+        """Pass over a body of a known length, or a chunk with its line break."""
+        taken = min(self._left, len(data))
+        self._left -= taken
+        if not self._left:
+            self._state = "done" if self._state == "body" else "size"
+        return data[taken:]
+
+    def _line(self, data: bytes) -> bytes:
+        """Read the size of a chunk, or a trailer behind the last one."""
+        line, found, rest = data.partition(b"\n")
+        if not found:
+            return self._wait(data, _LONGEST_LINE)
+        if self._state == "trailer":
+            self._state = self._state if line.strip() else "done"
+            return rest
+        size = line.partition(b";")[0].strip()
+        if not size or len(size) > 16 or not all(digit in b"0123456789abcdefABCDEF" for digit in size):
+            self._state = "odd"
+            return rest
+        self._left = int(size, 16) + 2
+        self._state = "chunk" if self._left > 2 else "trailer"
+        return rest
+
+    def _wait(self, data: bytes, most: int) -> bytes:
+        """Keep what is not whole until more comes."""
+        if len(data) > most:
+            self._state = "odd"
+        self._held = data
+        return b""
+
+
+class _MeasuredBackend(httpcore.AsyncNetworkBackend):
+    """httpcore's own way to the network, whose streams tell an extent what they read."""
+
+    def __init__(self, extent: ResponseExtent) -> None:
+        self._extent, self._inner = extent, httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _MeasuredStream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options), self._extent)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _MeasuredStream(httpcore.AsyncNetworkStream):
+    """A stream that tells an extent what is read from it."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, extent: ResponseExtent) -> None:
+        self._inner, self._extent = inner, extent
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = await self._inner.read(max_bytes, timeout)
+        self._extent.took(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _MeasuredStream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._extent)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _ConnectionBody(httpx.AsyncByteStream):
+    """The body of a response, whose connection is given back once it is closed: whole where it was read to its end and closed undisturbed.
+    What was read in part httpcore closes itself; and a reading that was cancelled has closed it already, by itself, and maybe not to the
+    end, of which closing it once more says nothing."""
+
+    def __init__(self, response: httpcore.Response, request: httpx.Request, back: Callable[[bool], None]) -> None:
+        self._response, self._request = response, request
+        self._back: Callable[[bool], None] | None = back
+        self._read = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _httpx_errors(self._request):
+            async for piece in self._response.aiter_stream():
+                yield piece
+        self._read = True
+
+    async def aclose(self) -> None:
+        back, self._back = self._back, None
+        if back is None:
+            return
+        whole = False
+        try:
+            with _httpx_errors(self._request):
+                await self._response.aclose()
+            whole = self._read
+        finally:
+            back(whole)
+
+
+def _url(request: httpx.Request) -> httpcore.URL:
+    url = request.url
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+@contextmanager
+def _httpx_errors(request: httpx.Request) -> Iterator[None]:
+    """Failures of httpcore's as httpx's, which have the same names."""
+    try:
+        yield
+    except _FAILURES as error:
+        kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
+        raise kind(str(error), request=request) from error
+
+
+# How bytes get to an upstream: over connections of its own, or, where the machine's settings name a proxy, by httpx's client.
+#
+# httpx's client does more for each response than a gateway wants: it looks for cookies to keep, which are other people's, and for what
+# is to be followed, and takes its time for it. And its pool looks at every connection that it has, twice for each request: with 64 of
+# them that takes more than all the rest of the gateway.
+#
+# httpcore guards what it has to do when a request is over against anyio's cancelling, and not against that of asyncio, which is how a
+# client that hangs up ends a request. Cancelled there, a connection counts as busy for good. So one is used again only where its last
+# request came to a whole end; any other is closed, by a task that nobody cancels.
+
+_SCHEMES = ("http", "https", "all")
+_MOST = 100
+"""Connections, where nothing is said."""
+_CLOSING_SECONDS = 5.0
+"""How long closing a connection may take; then it is let go as it is."""
+
+
+def open_transport(limits: httpx.Limits, local: bool) -> httpx.AsyncBaseTransport:
+    """One for one upstream. `local`: it is this machine, which no proxy is asked for."""
+    proxies = {} if local else getproxies()
+    if not any(proxies.get(scheme) for scheme in _SCHEMES):
+        return DirectTransport(limits, trust_env=not local)
+    return _ProxyTransport(limits)
+
+
+class DirectTransport(httpx.AsyncBaseTransport):
+    """Connections to one upstream, as many as are needed at a time; the one that was used last is used next, and those that are not needed
+    any more, or whose request did not come to its end, are closed.
+
+    Args:
+        limits: how many there may be, and after how many seconds without use one is closed.
+        trust_env: whether the environment may name certificates to trust.
+    """
+
+    def __init__(self, limits: httpx.Limits, trust_env: bool) -> None:
+        self._kept = limits.keepalive_expiry
+        self._trusted = httpx.create_ssl_context(trust_env=trust_env)
+        self._places = asyncio.Semaphore(limits.max_connections or _MOST)
+        self._unused: deque[tuple[UpstreamConnection, float]] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The response as soon as its head is there; its place is free again when it is closed. Raises httpx.PoolTimeout where none becomes
+        free in time, and as httpx does."""
+        await self._tidy()  # before there is anything to lose: whoever is cancelled here has no place yet
+        await self._place(request)
+        try:
+            connection = self._found(request)
+        except BaseException:
+            self._places.release()
+            raise
+        try:
+            return await connection.ask(request, lambda whole: self._back(connection, whole))
+        except BaseException:
+            self._back(connection, whole=False)  # whatever it was: httpcore keeps no connection of a request that failed
+            raise
+
+    async def aclose(self) -> None:
+        """Close those that nobody uses."""
+        while self._unused:
+            await self._unused.pop()[0].aclose()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _place(self, request: httpx.Request) -> None:
+        """A place for one more request. Raises httpx.PoolTimeout where none becomes free in time."""
+        if not self._places.locked():
+            await self._places.acquire()  # at once: nothing need watch the time
+            return
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
+                await self._places.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout("all connections are taken", request=request) from None
+
+    def _found(self, request: httpx.Request) -> UpstreamConnection:
+        """The one that was used last and can be used again, or a new one."""
+        while self._unused:
+            connection, _ = self._unused.pop()
+            if connection.takes(request):
+                return connection
+            self._close(connection)
+        return UpstreamConnection(request, self._trusted, self._kept)
+
+    def _back(self, connection: UpstreamConnection, whole: bool) -> None:
+        """Take one back. `whole`: its request came to its end, and it can be used again; else it keeps its place until it is closed, lest
+        there be more than there may be. (One that nobody uses has no place, and none while it is closed.)"""
+        if whole:
+            self._unused.append((connection, time.monotonic()))
+            self._places.release()
+            return
+        self._close(connection).add_done_callback(lambda _: self._places.release())
+
+    def _close(self, connection: UpstreamConnection) -> asyncio.Task[None]:
+        """Close one, by a task that nobody cancels."""
+        closing = asyncio.get_running_loop().create_task(_close_quietly(connection))
+        self._closing.add(closing)
+        closing.add_done_callback(self._done)
+        return closing
+
+    def _done(self, closing: asyncio.Task[None]) -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled():
+            closing.exception()  # one that fails at being closed is as gone as any other
+
+    async def _tidy(self) -> None:
+        """Close the one that was not used for longest, where that is long enough."""
+        if self._unused and self._kept is not None and time.monotonic() - self._unused[0][1] > self._kept:
+            await self._unused.popleft()[0].aclose()
+
+
+async def _close_quietly(connection: UpstreamConnection) -> None:
+    """Close one, in a time that ends. Raises TimeoutError where it does not."""
+    async with asyncio.timeout(_CLOSING_SECONDS):
+        await connection.aclose()
+
+
+class _ProxyTransport(httpx.AsyncBaseTransport):
+    """httpx's client, which knows `HTTPS_PROXY`, `NO_PROXY` and the rest of it."""
+
+    def __init__(self, limits: httpx.Limits) -> None:
+        self._client = httpx.AsyncClient(limits=limits, follow_redirects=False, trust_env=True)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._client.send(request, stream=True)
+        self._client.cookies.clear()
+        return response
+
+    async def aclose(self) -> None:
+        await self._client.aclose()

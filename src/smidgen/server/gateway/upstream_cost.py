@@ -1,0 +1,133 @@
+"""What upstreams' answers cost, as the account has it: tokens as they were counted, else as estimated, at the model's price."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import httpx
+
+from smidgen.gateway.answer_reading import AnswerReader
+from smidgen.server import request_state
+from smidgen.server.gateway.budget_guard import BYTES_A_TOKEN
+from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, upstream_prices
+from smidgen.server.gateway.response_stream import JSON_TYPE, decompressing, read_in_passing, with_cost
+from smidgen.server.gateway.upstream import UpstreamCall
+from smidgen.server.request_state import OTHER_MODEL
+from smidgen.server.settings import ServeSettings
+from smidgen.store import usage_records
+from smidgen.store.usage_records import UsageTotals
+from smidgen.usage import token_bound
+from smidgen.usage.price_list import spelt
+
+_READ = (JSON_TYPE, "text/event-stream")
+_MOST_READ = 500_000
+"""Bytes of a body that is read at its end, while others wait: a longer one has its tokens estimated."""
+_NAMES = 256
+_LONGEST = 200
+"""Signs of a model's name that count. No model has one that long."""
+
+
+class UpstreamCosts:
+    """Prices and names of large models.
+
+    Args:
+        prices: of models.
+        models: what the fallbacks call their models.
+    """
+
+    def __init__(self, prices: UpstreamPrices, models: Sequence[str]) -> None:
+        self._prices, self._models = prices, {spelt(model): model for model in models}
+        self._entry = functools.lru_cache(_NAMES)(self._made)
+
+    def name(self, model: str) -> str:
+        """What the account calls a model that a client names, or an upstream was asked for."""
+        return self._entry(model[:_LONGEST])[0]
+
+    def price(self, model: str) -> UpstreamPrice | None:
+        """Of a model; None where nobody said it."""
+        return self._entry(model[:_LONGEST])[1]
+
+    def noted(self, day: str, model: str) -> usage_records.DayPrice | None:
+        """The same as the account has it: with the day, and where it is from."""
+        name, price = self._entry(model[:_LONGEST])
+        return usage_records.DayPrice(day, name, price.given, price.got, price.source) if price is not None else None
+
+    def _made(self, model: str) -> tuple[str, UpstreamPrice | None]:
+        """The name, and the price."""
+        known, found = self._models.get(spelt(model)), self._prices.of(model)
+        return known or (found.name if found is not None else OTHER_MODEL), found
+
+    def cost(self, model: str, given: int, got: int) -> int | None:
+        """What so many tokens cost, in nanodollars; None where that is not known."""
+        price = self.price(model)
+        return round((given * price.given + got * price.got) * 1000) if price is not None else None
+
+    def watched(self, response: httpx.Response, call: UpstreamCall, own: str) -> httpx.Response:
+        """The response; what it took goes onto the usage record of the request at hand when it is closed. `own`: what the upstream calls
+        its model."""
+        record = request_state.current_usage()
+        if record is None or token_bound.is_free(call.method, call.tail):
+            return response
+        model = own if call.renamed else record.named
+        told = {name.lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        kind = told.get(b"content-type", "")
+        reading = AnswerReader(kind, _MOST_READ, sizes_only=True)
+        reader = decompressing(reading, told.get(b"content-encoding", "")) if kind.startswith(_READ) else None
+        size = len(call.body) if isinstance(call.body, bytes) else 0
+
+        def over() -> None:
+            record.upstream(self._taken(response.status_code, call.tail, size, model, reading))
+
+        def cost() -> int | None:
+            usage = reading.usage if reading.ended else None
+            return self.cost(model, usage.given, usage.got) if usage is not None and _believed(reading) else None
+
+        if reader is not None and kind.startswith(JSON_TYPE):
+            with_cost(response, cost)
+        return read_in_passing(response, reader or _CountingReader(), over)
+
+    def _taken(self, status: int, tail: bytes, size: int, model: str, reading: AnswerReader) -> UsageTotals:
+        """What an answer took, by what was read of it. A refusal takes nothing; neither does what says that it failed, and what of."""
+        usage = reading.usage
+        if usage is None and (not 200 <= status < 300 or reading.failed):
+            return UsageTotals()
+        exact = usage is not None and reading.ended
+        if usage is not None and _believed(reading):
+            given, got = usage.given, usage.got
+        elif size and (reading.written or tail in token_bound.READING_PATHS):
+            given, got = -(-size // BYTES_A_TOKEN), max(reading.events, -(-reading.written // BYTES_A_TOKEN))
+            exact = False
+        else:
+            return UsageTotals(unpriced=1)
+        cost = self.cost(model, given, got)
+        nano = cost or 0
+        return UsageTotals(
+            read=given,
+            written=got,
+            read_estimated=0 if exact else given,
+            written_estimated=0 if exact else got,
+            spent=nano,
+            spent_estimated=0 if exact else nano,
+            unpriced=int(cost is None),
+        )
+
+
+def _believed(reading: AnswerReader) -> bool:
+    """Whether what it says of its size can be: whoever wrote something took more than nothing for it."""
+    return reading.usage is not None and (reading.usage.got > 0 or not reading.written)
+
+
+class _CountingReader:
+    """Reads nothing."""
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    def end(self) -> None:
+        """There is no more."""
+
+
+def upstream_costs(settings: ServeSettings) -> UpstreamCosts:
+    """As the settings have it."""
+    return UpstreamCosts(upstream_prices(settings), settings.fallback_model)

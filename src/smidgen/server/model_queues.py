@@ -1,0 +1,335 @@
+"""The queues before each model: batches, texts that are written one by one, and which requests still hold the model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smidgen.core.cancellation import Cancellation, Cancelled
+from smidgen.core.errors import EngineError, RequestError
+from smidgen.core.replies import Reply
+from smidgen.server.batching import Batcher
+from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.served_bundle import BundleIdentity, BundleVectors, ServedBundle, bundle_identity
+from smidgen.server.settings import ServeSettings
+
+# Texts being answered by one model, each for itself: as many at a time as it has places, the others wait in line; each is read piece by
+# piece, and called off wherever it is when nobody reads on.
+
+GenerationSource = Callable[[], Iterator[Reply]]
+"""Begins a text: its pieces, and the final reply last."""
+
+_log = logging.getLogger("smidgen.server")
+
+
+class GenerationQueue:
+    """The line before one model that takes texts one by one.
+
+    Args:
+        name: the model's name, for errors.
+        at_once: texts that it answers side by side; each has a thread of its own meanwhile.
+        max_queue: most texts taken on at a time, waiting and being answered.
+    """
+
+    def __init__(self, name: str, at_once: int, max_queue: int) -> None:
+        self._name, self._max_queue = name, max_queue
+        self._pool = ThreadPoolExecutor(at_once, f"write-{name}")
+        self._open: set[Generation] = set()
+        self._closing = False
+
+    @property
+    def depth(self) -> int:
+        """Texts taken on that somebody waits for."""
+        return len(self._open)
+
+    def begin(self, sources: Sequence[GenerationSource], seconds: float) -> list[Generation]:
+        """Take on texts. Called in the event loop; each generation must be closed in the end, in the loop too.
+
+        Raises RequestError, 503, where too many wait.
+        """
+        if self._closing:
+            raise RequestError("the server is stopping", value=self._name, todo="Try again.", status=503, code="stopping")
+        if self.depth + len(sources) > self._max_queue:
+            raise RequestError(
+                "too many texts are waiting for this model", value=self.depth, todo="Try again in a second.", status=503, code="overloaded"
+            )
+        generations = [Generation(source, seconds, self._open.discard) for source in sources]
+        self._open.update(generations)
+        for generation in generations:
+            generation.start(self._pool)
+        return generations
+
+    def close(self) -> None:
+        """Stop what is being written, and end the threads: the model must have been closed, or go on writing."""
+        self._closing = True
+        for generation in list(self._open):
+            generation.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Generation:
+    """One text: an async iterator of its replies, the last of which is final.
+
+    Raises RequestError from its iteration: 503 where the model did not get to it in time or its process died, 504 where it was not done in
+    time; and whatever the source raises.
+    """
+
+    def __init__(self, source: GenerationSource, seconds: float, on_close: Callable[[Generation], None]) -> None:
+        self._source, self._seconds, self._on_close = source, seconds, on_close
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + seconds
+        self._queue: asyncio.Queue[Reply | BaseException] = asyncio.Queue()
+        self._future: Future[None] | None = None
+        self._begun = False
+        self._errand = Cancellation()
+        self._held: Reply | None = None
+
+    def start(self, pool: ThreadPoolExecutor) -> None:
+        """Get in line."""
+        self._future = pool.submit(self._write)
+        self._future.add_done_callback(self._over)
+
+    def close(self) -> None:
+        """Nobody reads on: it ends now, whatever it waits for, or is not begun at all. May be called twice."""
+        self._errand.call_off()
+        if self._future is not None:
+            self._future.cancel()
+        self._on_close(self)
+
+    async def begun(self) -> None:
+        """Wait for the first reply, and hold it back for who reads. Raises what reading would: there is still time to refuse."""
+        self._held = await anext(self)
+
+    def __aiter__(self) -> Generation:
+        return self
+
+    async def __anext__(self) -> Reply:
+        """The next reply."""
+        if (held := self._held) is not None:
+            self._held = None
+            return held
+        if self._errand.off:
+            raise StopAsyncIteration
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                found = await self._queue.get()
+        except TimeoutError:
+            self.close()
+            raise self._late() from None
+        if isinstance(found, Reply) and not found.final:
+            return found
+        self.close()
+        if isinstance(found, Reply):
+            return found
+        if isinstance(found, EngineError):
+            raise engine_unavailable(found) from found
+        raise found
+
+    def _write(self) -> None:
+        """In a thread of the pool: read the source to its end, or until nobody wants it any more."""
+        self._begun = True
+        with contextlib.suppress(Cancelled), self._errand.bound():
+            replies = self._source()
+            try:
+                for reply in replies:
+                    if self._errand.off:
+                        return
+                    self._say(reply)
+            finally:
+                if isinstance(replies, Generator):
+                    replies.close()
+
+    def _over(self, future: Future[None]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self._say(error)
+
+    def _say(self, what: Reply | BaseException) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to hear it
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, what)
+
+    def _late(self) -> RequestError:
+        value = f"{self._seconds:g} s"
+        if self._begun:
+            todo = "Ask for less with max_tokens, or send fewer texts."
+            return RequestError("the model was not done in time", value=value, todo=todo, status=504, code="timeout")
+        return RequestError("the model did not get to this in time", value=value, todo="Try again later.", status=503, code="overloaded")
+
+
+async def read_generations(generations: Sequence[Generation]) -> list[list[Reply]]:
+    """The replies of each generation, to its end. They are being written side by side, whichever is read first."""
+    return [[reply async for reply in generation] for generation in generations]
+
+
+async def merged_replies(generations: Sequence[Generation]) -> AsyncIterator[tuple[int, Reply]]:
+    """The replies of all generations, whichever has one first, each with the place of its generation. Of each one reply is held at most.
+    What one generation raises ends them all."""
+    if len(generations) == 1:
+        async for reply in generations[0]:
+            yield 0, reply
+        return
+    waits = {asyncio.ensure_future(_next_reply(generation)): place for place, generation in enumerate(generations)}
+    try:
+        while waits:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in sorted(done, key=waits.__getitem__):
+                found = wait.result()
+                place = waits.pop(wait)
+                if found is None:
+                    continue
+                if not found.final:
+                    waits[asyncio.ensure_future(_next_reply(generations[place]))] = place
+                yield place, found
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _next_reply(generation: Generation) -> Reply | None:
+    return await anext(generation, None)
+
+
+def engine_unavailable(error: EngineError) -> RequestError:
+    """A failure of the model's process as the client is told of it; the log has the reason, which may be of no concern to clients."""
+    _log.error("%s", error)
+    return RequestError(
+        "the model's process could not answer", value=error.what, todo="Try again in a second.", status=503, code="engine_unavailable"
+    )
+
+
+# The queues before a model, and how many requests hold it.
+
+
+class HeldModels:
+    """The queues of the models that one request holds, by the names of their models; none once it is over, whoever still has its
+    context: a connection that it opened, or work that it left behind."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, ModelQueues] = {}
+        self.over = False
+
+    def end(self) -> None:
+        """The request is over."""
+        self.over = True
+        for queues in self.queues.values():
+            queues.let_go()
+        self.queues.clear()
+
+
+_held_models: ContextVar[HeldModels | None] = ContextVar("smidgen_held_posts", default=None)
+
+
+class ModelQueues:
+    """What stands before one model.
+
+    Attributes:
+        model: the model.
+        batcher: the queue of texts before it.
+        embedder: the same for vectors; its thread starts with the first one that is asked for.
+        generation_queue: the line before a model that takes each text for itself, in place of the batcher; None before one that does not.
+        labels: all that it can answer with, where those are labels.
+        notes: what others know of this model, by their own names for it. They go with its queues.
+        unused: set while no request holds it.
+        ended: whether it takes on nothing more.
+    """
+
+    def __init__(self, model: ServedBundle, settings: ServeSettings, metering: ServerMetrics) -> None:
+        self.model = model
+        self.batcher = Batcher(model, settings.max_batch, settings.max_queue, metering.batches.labels(model.name).observe)
+        self.embedder = Batcher(BundleVectors(model), settings.max_batch, settings.max_queue)
+        self.generation_queue = GenerationQueue(model.name, model.slots, settings.max_queue) if model.slots else None
+        named = [*model.form.get("labels", ()), model.form.get("unknown")]
+        self.labels = frozenset(label for label in named if isinstance(label, str))
+        self.notes: dict[str, Any] = {}
+        self.unused = asyncio.Event()
+        self.unused.set()
+        self.ended = False
+        self._users = 0
+
+    @property
+    def depth(self) -> int:
+        """Texts taken on and not yet answered."""
+        return self.batcher.depth + (self.generation_queue.depth if self.generation_queue else 0)
+
+    def held(self) -> ModelQueues:
+        """The queues that answer this request to the model's name: the first that it met, however often the model is replaced meanwhile.
+        Called in the event loop."""
+        holds = _held_models.get()
+        if holds is None or holds.over:
+            return self
+        name = self.model.name
+        if name not in holds.queues:
+            holds.queues[name] = self
+            self._users += 1
+            self.unused.clear()
+        return holds.queues[name]
+
+    def let_go(self) -> None:
+        """A request that held it is over."""
+        self._users -= 1
+        if not self._users:
+            self.unused.set()
+
+    async def drain(self) -> None:
+        """Answer what waits, and take on nothing more."""
+        self.ended = True
+        await asyncio.gather(*(asyncio.to_thread(batcher.close) for batcher in (self.batcher, self.embedder)))
+
+    async def end(self) -> None:
+        """End the model, and the threads that it answered in."""
+        await asyncio.to_thread(self.model.close)
+        if self.generation_queue is not None:
+            self.generation_queue.close()
+
+    async def retire(self, seconds: float) -> None:
+        """Drain and end when no request holds it any more, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.unused.wait()
+        await self.drain()
+        await self.end()
+
+
+class HeldModelsMiddleware:
+    """A door: one request is answered by one model from its beginning to the last byte, and that model stays until then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and note which models it meets."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        holds = HeldModels()
+        token = _held_models.set(holds)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            _held_models.reset(token)
+            holds.end()
+
+
+def release_ended_models() -> None:
+    """Let go of those of this request's models that have ended: it waited for something else for longer than a replaced model is kept.
+    Only for a request of which none has answered anything yet, and none is to answer under its certificate: the next to answer is
+    another one."""
+    holds = _held_models.get()
+    held = holds.queues if holds is not None else {}
+    for name in [name for name, queues in held.items() if queues.ended]:
+        held.pop(name).let_go()
+
+
+def models_of_request(models: Mapping[str, ServedBundle]) -> dict[str, BundleIdentity]:
+    """What these models are to the request at hand, by their names: those that it holds, and of the others those of now."""
+    holds = _held_models.get()
+    held = holds.queues if holds is not None else {}
+    return {name: bundle_identity(held[name].model if name in held else model) for name, model in models.items()}

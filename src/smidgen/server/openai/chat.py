@@ -1,0 +1,289 @@
+"""`/v1/chat/completions`: what every OpenAI client speaks. The last user message is the input; the answer is the assistant's message.
+
+From a model that writes, a lone message is answered as it was trained, and a conversation by the chat template of its file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response, StreamingResponse
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.http_request import fresh_id
+from smidgen.server.model_queues import Generation, GenerationSource, merged_replies
+from smidgen.server.openai import structured_output
+from smidgen.server.openai.event_stream import DONE, HEADERS, event, respond
+from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
+from smidgen.server.openai.structured_output import WantedField, as_wanted, wanted_field
+from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
+from smidgen.server.served_bundle import ServedBundle, input_of
+from smidgen.server.service import Service
+
+# Chat completions of a model that writes: a lone message is answered as it was taught, a conversation by the chat template of its file.
+
+_SYSTEM = ("system", "developer")
+Choices = Sequence[tuple[Sequence[int], Generation]]
+"""The texts of a request, each with the numbers of the choices that it is."""
+
+
+def is_single_message(body: ChatRequest, raw: Mapping[str, Any]) -> bool:
+    """Whether a request is of the kind that the model was taught: one message of the user, and no tools. Words to the system change
+    nothing: the model has its own instruction."""
+    said = [message.role for message in body.messages if message.role not in _SYSTEM]
+    return said == ["user"] and not raw.get("tools")
+
+
+async def write_answers(
+    service: Service, model: ServedBundle, body: ChatRequest, head: dict[str, Any], text: Text | None, request: Request
+) -> Response:
+    """The response to a chat completion request. `text` is the message that is answered as taught; None for a conversation."""
+    require_logprobs(model, bool(body.logprobs))
+    count = body.n or 1
+    own = count if body.drawn() else 1  # the likeliest text is the same each time: it is written once
+    if text is not None:
+        service.check(model, [text], "messages")
+        options = {**body.options(), "logprobs": (body.top_logprobs or 0) if body.logprobs else 0}
+        sources: list[GenerationSource] = [partial(model.write, text, **options, seed=seed) for seed in body.seeds(own)]
+    else:
+        raw = {**await request.json(), "n": 1}
+        _check_all(service, raw)
+        sources = [partial(model.converse, {**raw, "seed": seed}) for seed in body.seeds(own)]
+    generations = service.write(model, sources)
+    choices = list(zip([[number] for number in range(own)] if own == count else [list(range(count))], generations, strict=True))
+
+    def whole(read: Sequence[Sequence[Reply]]) -> Response:
+        finals = [replies[-1] for replies in read]
+        said = [
+            choice
+            for (places, _), replies in zip(choices, read, strict=True)
+            for choice in _written_choices(service, model, body, places, replies)
+        ]
+        sizes = counted_usage(finals, each=own, copies=count // own)
+        return answer({**head, "object": "chat.completion", "choices": said, "usage": sizes, "smidgen": smidgen_field(model, finals[0])})
+
+    return await respond(
+        service, request, generations, _written_events(service, model, body, head, choices) if body.stream else None, whole
+    )
+
+
+def _written_choices(
+    service: Service, model: ServedBundle, body: ChatRequest, places: Sequence[int], replies: Sequence[Reply]
+) -> list[dict[str, Any]]:
+    """The choices that one text is."""
+    service.wrote(model, replies[-1])
+    said = {
+        "message": _message(replies),
+        "logprobs": chat_logprobs(replies) if body.logprobs else None,
+        "finish_reason": replies[-1].piece.finish,
+        "smidgen": smidgen_field(model, replies[-1]),
+    }
+    return [{"index": place, **said} for place in places]
+
+
+async def _written_events(
+    service: Service, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], choices: Choices
+) -> AsyncIterator[bytes]:
+    """The chunks of the texts: the role of each choice, the pieces of all as they are written, of each the end with the field `smidgen`;
+    then the usage where asked, `[DONE]`."""
+    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
+    finals: list[Reply] = []
+
+    def chunk(places: Sequence[int], delta: dict[str, Any], finish: str | None = None, logs: Any = None, **more: Any) -> bytes:
+        said = [{"index": place, "delta": delta, "logprobs": logs, "finish_reason": finish} for place in places]
+        return event({**common, "choices": said, **more})
+
+    for places, _ in choices:
+        yield chunk(places, {"role": "assistant", "content": ""})
+    async for number, reply in merged_replies([generation for _, generation in choices]):
+        places, _ = choices[number]
+        logs = chat_logprobs([reply]) if body.logprobs and reply.piece.tokens else None
+        delta = _delta(reply)
+        if delta or logs:
+            yield chunk(places, delta or {"content": ""}, logs=logs)
+        if reply.final:
+            service.wrote(model, reply)
+            finals.append(reply)
+            yield chunk(places, {}, reply.piece.finish, smidgen=smidgen_field(model, reply))
+    if wants_usage:
+        count = sum(len(places) for places, _ in choices)
+        sizes = counted_usage(finals, each=len(finals), copies=count // len(finals))
+        yield event({**common, "choices": [], "usage": sizes})
+    yield DONE
+
+
+def _delta(reply: Reply) -> dict[str, Any]:
+    """What a piece changes in the message, as OpenAI's chunk has it."""
+    if reply.piece.delta is None:
+        return {"content": reply.piece.text} if reply.piece.text else {}
+    return {name: value for name, value in reply.piece.delta.items() if name != "role" and value}
+
+
+def _message(replies: Sequence[Reply]) -> dict[str, Any]:
+    """The whole message of a text's pieces."""
+    content, thought = [], []
+    calls: dict[int, dict[str, Any]] = {}
+    for delta in map(_delta, replies):
+        content.append(delta.get("content", ""))
+        thought.append(delta.get("reasoning_content", ""))
+        for call in delta.get("tool_calls", ()):
+            held = calls.setdefault(call.get("index", 0), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
+            held["id"] = call.get("id") or held["id"]
+            for name, value in call.get("function", {}).items():
+                held["function"][name] = held["function"].get(name, "") + (value or "")
+    said = "".join(content)
+    message: dict[str, Any] = {"role": "assistant", "content": said if said or not calls else None, "refusal": None}
+    if any(thought):
+        message["reasoning_content"] = "".join(thought)
+    if calls:
+        message["tool_calls"] = [calls[place] for place in sorted(calls)]
+    return message
+
+
+def _check_all(service: Service, raw: Mapping[str, Any]) -> None:
+    """Raise RequestError for a conversation with a text that is past the limits, or that cannot be read."""
+    for message in raw["messages"]:
+        content = message.get("content")
+        parts = [content] if isinstance(content, str) else [part.get("text") or "" for part in content or ()]
+        for text in parts:
+            if text.strip():  # an assistant's message may be empty: it called a tool
+                service.check_text(text, "messages")
+    try:
+        json.dumps(raw, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise RequestError(
+            "the text is not valid Unicode", value="a lone surrogate", todo="Send it in UTF-8.", code="invalid_unicode", param="messages"
+        ) from None
+
+
+# `/v1/chat/completions`: what every OpenAI client speaks. The last user message is the input; the answer is the assistant's message.
+
+
+class AssistantMessage(BaseModel):
+    """The answer."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class ChatChoice(BaseModel):
+    """One choice; that of a model that writes has the field `smidgen`, too."""
+
+    index: int
+    message: AssistantMessage
+    logprobs: dict[str, Any] | None = None
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    smidgen: Extra | None = None
+
+
+class ChatCompletion(BaseModel):
+    """A chat completion, with the field `smidgen` beside OpenAI's."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    system_fingerprint: str
+    smidgen: Extra
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+
+    @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
+    async def chat(body: ChatRequest, request: Request) -> Response:
+        model = service.find(body.model)
+        head = {
+            "id": f"chatcmpl-{fresh_id()}",
+            "created": int(time.time()),
+            "model": model.name,
+            "system_fingerprint": model.id,
+        }
+        if model.at_once:
+            alone = is_single_message(body, await request.json())
+            asked = input_of(model, _last_said(body.messages)) if alone else None
+            return await write_answers(service, model, body, head, asked, request)
+        text = input_of(model, _last_said(body.messages))
+        filled = "schema" in model.form
+        if filled:
+            structured_output.check_schema(body.response_format, model.form["schema"])
+        wanted = None if filled else wanted_field(body.response_format)
+        (reply,) = await service.ask(model, [text], request, "messages")
+        content = model.task.content(reply) if wanted is None else as_wanted(wanted, reply)
+        sizes = usage([text], [content] * (body.n or 1))
+        if body.stream:
+            return StreamingResponse(_events(body, head, model, reply, content, sizes), media_type="text/event-stream", headers=HEADERS)
+        refusal = structured_output.field_refusal(reply)
+        message = {"role": "assistant", "content": None if refusal else content, "refusal": refusal}
+        logs = _logs(body, model, reply, content, wanted)
+        choices = [{"index": place, "message": message, "logprobs": logs, "finish_reason": "stop"} for place in range(body.n or 1)]
+        return answer({**head, "object": "chat.completion", "choices": choices, "usage": sizes, "smidgen": smidgen_field(model, reply)})
+
+    return router
+
+
+def _last_said(messages: list[ChatMessage]) -> list[str]:
+    """The pieces of text of the user's last message. Raises RequestError where there is none, or where it is more than text."""
+    said = next((message for message in reversed(messages) if message.role == "user"), None)
+    if said is None:
+        raise RequestError(
+            "there is no message of the user", value=f"{len(messages)} messages", todo="Send one with role user.", param="messages"
+        )
+    if said.content is None or isinstance(said.content, str):
+        return [said.content or ""]
+    for part in said.content:
+        if part.type not in ("text", "input_text") or part.text is None:
+            raise RequestError(
+                "a piece of the message is not text", value=part.type, todo="Send text only.", code="unsupported_content", param="messages"
+            )
+    return [part.text for part in said.content if part.text]
+
+
+def _logs(body: ChatRequest, model: ServedBundle, reply: Reply, content: str, wanted: WantedField | None) -> dict[str, Any] | None:
+    """The score in the place where OpenAI's clients look for it: the whole answer is one token."""
+    if not body.logprobs or wanted is not None:
+        return None
+    others = [(model.task.content(Reply(output, score)), score) for output, score in reply.alternatives]
+    tops = [(content, reply.score), *others][: body.top_logprobs or 0]
+    return {
+        "content": [{**token_logprob(content, reply.score), "top_logprobs": [token_logprob(text, score) for text, score in tops]}],
+        "refusal": None,
+    }
+
+
+async def _events(
+    body: ChatRequest, head: dict[str, Any], model: ServedBundle, reply: Reply, content: str, sizes: dict[str, int]
+) -> AsyncIterator[bytes]:
+    """The answer as chunks: role, content, end with the field `smidgen`, usage where asked, `[DONE]`."""
+    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    common = {**head, "object": "chat.completion.chunk", **({"usage": None} if wants_usage else {})}
+
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choices = [{"index": place, "delta": delta, "logprobs": None, "finish_reason": finish} for place in range(body.n or 1)]
+        return event({**common, "choices": choices, **more})
+
+    yield chunk({"role": "assistant", "content": ""})
+    refusal = structured_output.field_refusal(reply)
+    yield chunk({"refusal": refusal} if refusal else {"content": content})
+    yield chunk({}, "stop", smidgen=smidgen_field(model, reply))
+    if wants_usage:
+        yield event({**common, "choices": [], "usage": sizes})
+    yield DONE
+
+
+part = face

@@ -1,0 +1,84 @@
+"""`/v1/models`: the bundles served here. The list has OpenAI's cards under `data` and System One's under `models`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.service import Service
+
+
+class BundleFacts(BaseModel):
+    """What a bundle is."""
+
+    bundle: str
+    task: str
+    labels: list[str] | None = None
+    multi_label: bool | None = None
+    unknown: str | None = None
+    json_schema: dict[str, Any] | None = Field(None, alias="schema", description="Of a bundle that fills in fields, what they are.")
+
+
+class ModelCard(BaseModel):
+    """A bundle, as OpenAI shows a model, with the field `smidgen` beside."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    smidgen: BundleFacts
+
+
+class SystemOneCard(BaseModel):
+    """A bundle, as System One shows a model."""
+
+    name: str
+    description: str
+    release_date: str
+
+
+class ModelList(BaseModel):
+    """All bundles."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+    models: list[SystemOneCard]
+
+
+def face(service: Service) -> APIRouter:
+    """The routes."""
+    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+    created = service.started
+
+    @router.get("/v1/models", response_model=ModelList, summary="The bundles served here")
+    async def every() -> Response:
+        models = service.models.values()
+        return answer(
+            {"object": "list", "data": [_card(model, created) for model in models], "models": [_short(model, created) for model in models]}
+        )
+
+    @router.get("/v1/models/{name:path}", response_model=ModelCard, summary="One bundle")
+    async def one(name: str) -> Response:
+        return answer(_card(service.find(name), created))
+
+    return router
+
+
+def _card(model: ServedBundle, created: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {"bundle": model.id, "task": model.task.name}
+    facts.update({key: model.form[key] for key in ("labels", "multi_label", "unknown", "schema") if key in model.form})
+    return {"id": model.name, "object": "model", "created": created, "owned_by": "smidgen", "smidgen": facts}
+
+
+def _short(model: ServedBundle, created: int) -> dict[str, str]:
+    day = datetime.fromtimestamp(created, UTC).date().isoformat()
+    return {"name": model.name, "description": model.task.summary, "release_date": day}
+
+
+part = face

@@ -1,0 +1,271 @@
+"""`/v1/responses`: OpenAI's Responses API, for one text of a user.
+
+The answer is one message of the assistant, as an object or as the events of a stream. It is stored nowhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response, StreamingResponse
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+from smidgen.gateway.messages import LOCAL_RESPONSE_ID, odd_response_request, response_pieces
+from smidgen.server.errors import RESPONSES, answer, as_json
+from smidgen.server.http_request import fresh_id
+from smidgen.server.model_queues import Generation, GenerationSource, merged_replies
+from smidgen.server.openai import structured_output
+from smidgen.server.openai.event_stream import HEADERS, respond
+from smidgen.server.openai.request_bodies import ResponsesRequest
+from smidgen.server.openai.structured_output import as_wanted, wanted_field
+from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
+from smidgen.server.served_bundle import ServedBundle, input_of
+from smidgen.server.service import Service
+
+# A response in the shape of OpenAI's Responses API: one message of the assistant, as an object or as the events of a stream.
+
+
+class ResponseBuilder:
+    """The one answer to one request. It is stored nowhere, and says so: `store` is false whatever the request leaves open.
+
+    Args:
+        model: the bundle.
+        body: the request.
+        refuses: whether the answer is a refusal; known before a stream of one begins.
+    """
+
+    def __init__(self, model: ServedBundle, body: ResponsesRequest, refuses: bool = False) -> None:
+        name = fresh_id()
+        self._message = f"msg_{name}"
+        self._kind = "refusal" if refuses else "output_text"
+        self._number = -1
+        self._head: dict[str, Any] = {
+            "id": f"{LOCAL_RESPONSE_ID}{name}",
+            "object": "response",
+            "created_at": int(time.time()),
+            "background": False,
+            "error": None,
+            "instructions": None,  # they were not read: a bundle has its own
+            "max_output_tokens": body.max_output_tokens,
+            "metadata": body.metadata or {},
+            "model": model.name,
+            "parallel_tool_calls": True,
+            "previous_response_id": None,
+            "store": False,
+            "temperature": body.temperature,
+            "text": {"format": body.wanted or {"type": "text"}},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": body.top_p,
+            "truncation": "disabled",
+        }
+
+    def whole(self, text: str, usage: Mapping[str, Any], extra: Mapping[str, Any], cut: bool = False) -> dict[str, Any]:
+        """The response as it is in the end. `usage` is that of a chat completion; `cut`: the text reached its longest."""
+        status = "incomplete" if cut else "completed"
+        return {
+            **self._head,
+            "status": status,
+            "completed_at": None if cut else int(time.time()),
+            "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+            "output": [self._item(status, [self._part(text)])],
+            "usage": _response_usage(usage),
+            "smidgen": dict(extra),
+        }
+
+    def begin(self) -> bytes:
+        """The events before the first piece."""
+        started = {**self._head, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
+        return b"".join(
+            [
+                self._event("response.created", response=started),
+                self._event("response.in_progress", response=started),
+                self._event("response.output_item.added", output_index=0, item=self._item("in_progress", [])),
+                self._event("response.content_part.added", **self._place, part=self._part("")),
+            ]
+        )
+
+    def piece(self, text: str) -> bytes:
+        """The event with a piece of the text."""
+        return self._event(f"response.{self._kind}.delta", **self._place, delta=text, **self._logs)
+
+    def end(self, text: str, whole: Mapping[str, Any]) -> bytes:
+        """The events behind the last piece. `text` is all of it, and `whole` the response as it is in the end."""
+        (item,) = whole["output"]
+        field = "refusal" if self._kind == "refusal" else "text"
+        return b"".join(
+            [
+                self._event(f"response.{self._kind}.done", **self._place, **{field: text}, **self._logs),
+                self._event("response.content_part.done", **self._place, part=self._part(text)),
+                self._event("response.output_item.done", output_index=0, item=item),
+                self._event(f"response.{whole['status']}", response=whole),
+            ]
+        )
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": self._message, "output_index": 0, "content_index": 0}
+
+    @property
+    def _logs(self) -> dict[str, Any]:
+        return {} if self._kind == "refusal" else {"logprobs": []}
+
+    def _part(self, text: str) -> dict[str, Any]:
+        if self._kind == "refusal":
+            return {"type": "refusal", "refusal": text}
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+    def _item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"id": self._message, "type": "message", "role": "assistant", "status": status, "content": content}
+
+    def _event(self, kind: str, **said: Any) -> bytes:
+        """One event, numbered."""
+        self._number += 1
+        body = as_json({"type": kind, "sequence_number": self._number, **said})
+        return f"event: {kind}\n".encode("ascii") + b"data: " + body + b"\n\n"
+
+
+def _response_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """A chat completion's usage by its names here."""
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    return {
+        "input_tokens": usage["prompt_tokens"],
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+        "output_tokens": usage["completion_tokens"],
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage["total_tokens"],
+    }
+
+
+# `/v1/responses`: OpenAI's Responses API, for one text of a user. The answer is one message; it is stored nowhere.
+#
+# What asks for more than that (several turns, tools, an earlier response, work in the background) is refused here. At a gateway it
+# escalates.
+
+
+class ResponsesUsage(BaseModel):
+    """Sizes, as OpenAI reports them here; see `Usage`."""
+
+    input_tokens: int
+    input_tokens_details: dict[str, int]
+    output_tokens: int
+    output_tokens_details: dict[str, int]
+    total_tokens: int
+
+
+class ResponseObject(BaseModel):
+    """A response, with the field `smidgen` beside OpenAI's."""
+
+    id: str = Field(description="Begins with resp_smidgen_. Nothing is kept under it.")
+    object: Literal["response"]
+    created_at: int
+    completed_at: int | None
+    status: Literal["completed", "incomplete"]
+    error: None
+    incomplete_details: dict[str, str] | None
+    background: Literal[False]
+    instructions: None = Field(description="They are not read: a bundle has its own.")
+    max_output_tokens: int | None
+    metadata: dict[str, str]
+    model: str
+    output: list[dict[str, Any]] = Field(description="One message of the assistant.")
+    parallel_tool_calls: bool
+    previous_response_id: None
+    store: Literal[False]
+    temperature: float | None
+    text: dict[str, Any]
+    tool_choice: str
+    tools: list[dict[str, Any]]
+    top_p: float | None
+    truncation: str
+    usage: ResponsesUsage
+    smidgen: Extra
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["OpenAI"], responses=RESPONSES)
+
+    @router.post("/v1/responses", response_model=ResponseObject, summary="Answer one text of a user")
+    async def respond_to(body: ResponsesRequest, request: Request) -> Response:
+        model = service.find(body.model)
+        raw = await request.json()
+        if (strange := odd_response_request(raw)) is not None:
+            raise RequestError(
+                "a bundle answers one text of a user here, and this asks for something else",
+                value=strange,
+                todo="Send input as one text, or as one message of input_text, with store left out or false.",
+                code="unsupported_request",
+            )
+        text = input_of(model, response_pieces(raw))
+        try:
+            if model.at_once:
+                return await _written(service, model, body, text, request)
+            return await _answered(service, model, body, text, request)
+        except RequestError as error:
+            if error.param == "response_format":
+                error.param = "text.format"  # what it is called here
+            raise
+
+    return router
+
+
+async def _answered(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: Request) -> Response:
+    """Of a bundle that does not write."""
+    wanted = None
+    if "schema" in model.form:
+        structured_output.check_schema(body.response_format, model.form["schema"])
+    else:
+        wanted = wanted_field(body.response_format)
+    (reply,) = await service.ask(model, [text], request, "input")
+    refusal = structured_output.field_refusal(reply)
+    content = refusal or (model.task.content(reply) if wanted is None else as_wanted(wanted, reply))
+    shape = ResponseBuilder(model, body, refuses=refusal is not None)
+    whole = shape.whole(content, usage([text], [content]), smidgen_field(model, reply))
+    if not body.stream:
+        return answer(whole)
+
+    async def events() -> AsyncIterator[bytes]:
+        yield shape.begin()
+        yield shape.piece(content)
+        yield shape.end(content, whole)
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _written(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: Request) -> Response:
+    """Of a bundle that writes: its text goes out while it is written."""
+    service.check(model, [text], "input")
+    source: GenerationSource = partial(model.write, text, **body.drawing().options())
+    generations = service.write(model, [source])
+    shape = ResponseBuilder(model, body)
+
+    def whole(said: str, final: Reply) -> dict[str, Any]:
+        service.wrote(model, final)
+        return shape.whole(said, counted_usage([final]), smidgen_field(model, final), cut=final.piece.finish == "length")
+
+    async def events(generations: Sequence[Generation]) -> AsyncIterator[bytes]:
+        said = ""
+        yield shape.begin()
+        async for _, reply in merged_replies(generations):
+            if reply.piece.text:
+                said += reply.piece.text
+                yield shape.piece(reply.piece.text)
+            if reply.final:
+                yield shape.end(said, whole(said, reply))
+
+    def at_once(read: list[list[Reply]]) -> Response:
+        (replies,) = read
+        return answer(whole("".join(reply.piece.text for reply in replies), replies[-1]))
+
+    return await respond(service, request, generations, events(generations) if body.stream else None, at_once)
+
+
+part = face

@@ -1,0 +1,146 @@
+"""Structured output: answers in the `response_format` that a client asks for.
+
+Clients that classify ask for `{"type": "json_schema", "json_schema": {"schema": {"properties": {"category": {"enum": [...]}}}}}`; the
+answer comes as `{"category": "refund"}`. A bundle that fills fields answers with the JSON text of an object that fits its schema, or
+with a refusal. A schema that the answer does not fit is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.tasks import field_schema
+
+# Structured output: an answer as the one field of an object, for clients that classify through a JSON schema.
+#
+# `{"type": "json_schema", "json_schema": {"schema": {"properties": {"category": {"enum": [...]}}}}}` is how a large model is commonly
+# asked to classify. Such a client goes on working: the answer comes as `{"category": "refund"}`. A schema that the answer does not fit
+# is refused.
+
+_MAX_REFERENCES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WantedField:
+    """An object with one field: its name, whether it is a list, and the values that it may have (None: any)."""
+
+    field: str
+    listed: bool
+    values: frozenset[str] | None
+
+
+def wanted_field(response_format: dict[str, Any] | None) -> WantedField | None:
+    """What a `response_format` asks for; None for plain text. Raises RequestError for what no answer could fit."""
+    kind = (response_format or {}).get("type", "text")
+    if response_format is None or kind == "text":
+        return None
+    wrapped = response_format.get("json_schema")
+    schema = wrapped.get("schema") if isinstance(wrapped, dict) else None
+    if kind != "json_schema" or not isinstance(schema, dict):
+        raise _unfit_label(f"type {kind!r}"[:80])
+    root = _resolved(schema, schema)
+    fields = root.get("properties")
+    if not isinstance(fields, dict) or len(fields) != 1:
+        raise _unfit_label(f"{len(fields) if isinstance(fields, dict) else 0} fields")
+    name, field = next(iter(fields.items()))
+    field = _resolved(field, schema)
+    listed = field.get("type") == "array"
+    value = _resolved(field.get("items", {}), schema) if listed else field
+    if value.get("type", "string") != "string":
+        raise _unfit_label(f"a field of type {value.get('type')}"[:80])
+    choices = value.get("enum", [value["const"]] if "const" in value else None)
+    if choices is not None and not (isinstance(choices, list) and all(isinstance(choice, str) for choice in choices)):
+        raise _unfit_label("choices that are not strings")
+    return WantedField(name, listed, None if choices is None else frozenset(choices))
+
+
+def as_wanted(wanted: WantedField, reply: Reply) -> str:
+    """A reply as the text of the wanted object. Raises RequestError where the answer is not one of the values that it may have."""
+    output = reply.output
+    if wanted.listed and isinstance(output, str):
+        output = [output]
+    labels = output if isinstance(output, list) else [output]
+    if isinstance(output, list) != wanted.listed or not all(isinstance(label, str) for label in labels):
+        raise _unfit_label("an answer of another kind")
+    if wanted.values is not None and not wanted.values.issuperset(labels):
+        raise _unfit_label(f"the answer {output!r}")
+    return json.dumps({wanted.field: output}, ensure_ascii=False)
+
+
+def _resolved(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
+    """A schema behind its references (`#/$defs/Label`)."""
+    for _ in range(_MAX_REFERENCES):
+        if not isinstance(schema, dict):
+            raise _unfit_label("something that is not a schema")
+        reference = schema.get("$ref")
+        if reference is None:
+            return schema
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            raise _unfit_label("a reference to another document")
+        schema = root
+        for step in reference[2:].split("/"):
+            schema = schema.get(step) if isinstance(schema, dict) else None
+    raise _unfit_label("references in a circle")
+
+
+def _unfit_label(value: str) -> RequestError:
+    return RequestError(
+        "the answer cannot be given in this response_format",
+        value=value,
+        todo="Ask for plain text, or for a json_schema of one string field that may hold every label of the bundle.",
+        code="unsupported_response_format",
+        param="response_format",
+    )
+
+
+# Fields over OpenAI's chat: an answer is the JSON text of an object that fits the bundle's schema, or a refusal, never half an object.
+
+
+def check_schema(response_format: Mapping[str, Any] | None, schema: Mapping[str, Any]) -> None:
+    """Raise RequestError, 422, for a `response_format` that the answers of a bundle with this schema may not fit.
+
+    Plain text and `json_object` always do. A `json_schema` must describe the same fields with the same types; their order, titles,
+    descriptions and the way in which null is written do not count.
+    """
+    kind = (response_format or {}).get("type", "text")
+    if response_format is None or kind in ("text", "json_object"):
+        return
+    wrapped = response_format.get("json_schema")
+    asked = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
+    if kind != "json_schema" or not isinstance(asked, Mapping):
+        raise _unfit_fields(f"type {kind!r}"[:80])
+    wanted, mistakes = field_schema.normal(asked)
+    if mistakes:
+        raise _unfit_fields(mistakes[0])
+    if _unordered(field_schema.bare(wanted)) != _unordered(field_schema.bare(dict(schema))):
+        own, others = set(schema["properties"]), set(wanted["properties"])
+        apart = [f"{name!r} is no field of this model" for name in sorted(others - own)] + [f"no {name!r}" for name in sorted(own - others)]
+        raise _unfit_fields("; ".join(apart)[:300] or "the same fields with other types or other required ones")
+
+
+def field_refusal(reply: Reply) -> str | None:
+    """Why there is no answer, where there is none."""
+    why = reply.facts.get("refused")
+    return f"No answer that fits the schema can be given: {why}." if why else None
+
+
+def _unordered(schema: Any) -> Any:
+    """A schema in which the order of fields, of required ones and of choices does not count."""
+    if isinstance(schema, Mapping):
+        return {name: _unordered(sorted(value, key=repr) if name in ("required", "enum") else value) for name, value in schema.items()}
+    return [_unordered(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def _unfit_fields(value: str) -> RequestError:
+    return RequestError(
+        "the answer cannot be given in this response_format",
+        value=value,
+        todo="Ask for json_object, or for the bundle's own schema: GET /v1/models shows it.",
+        code="unsupported_response_format",
+        param="response_format",
+    )

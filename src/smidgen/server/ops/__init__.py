@@ -1,0 +1,1 @@
+"""Running the server: health, metrics, the usage account, and the pages for a browser."""

@@ -1,0 +1,123 @@
+"""`/`: one plain page for whoever opens the server's address in a browser. It says what is served and how its certificate stands, and has a
+form to try it. It loads nothing from anywhere else; where the server asks for a key, it tells nothing of the bundles without one.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from smidgen.core import quantities
+from smidgen.flows.certify.certificate_status import read_standing, standing_reader
+from smidgen.judge import wording, writer_wording
+from smidgen.server.gateway.certificates import large_model_names
+from smidgen.server.ops.docs import policy
+from smidgen.server.served_bundle import ServedBundle, takes_pairs
+from smidgen.server.service import Service
+
+_LABELS = 60
+_LONGEST = 300
+"""Characters of a name or a sentence that the page shows."""
+_PAGE = "home.html"
+_CHAT, _CLASSIFY = "/v1/chat/completions", "/v1/classify"
+
+
+def face(service: Service) -> APIRouter:
+    """The route. It is not in the OpenAPI document."""
+    router = APIRouter()
+    settings = service.settings
+
+    @router.get("/", include_in_schema=False)
+    async def home() -> Response:
+        keyed = bool(settings.keys)
+        models = [] if keyed else [await _told(service, model) for model in list(service.models.values())]
+        html = _template().render(
+            keyed=keyed,
+            models=models,
+            large=() if keyed else settings.fallback_model,
+            taken=_taken(models, settings.fallback_model if not keyed else ()),
+            longest=settings.max_chars,
+        )
+        headers = {"Content-Security-Policy": policy(_PAGE), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        return HTMLResponse(html, headers=headers)
+
+    return router
+
+
+def _taken(models: Sequence[Mapping[str, Any]], large: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What the form can ask: the bundles, and where there is none the large model behind them."""
+    asked = [{"name": model["name"], "path": model["path"], "pairs": model["pairs"]} for model in models]
+    return asked or [{"name": name, "path": _CHAT, "pairs": False} for name in large[:1]]
+
+
+async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
+    """What the page says of a bundle."""
+    found = await read_standing(service.noted(model, "voucher", lambda kept: _voucher(service, kept)))
+    manifest, form = model.manifest, model.form
+    labels = [str(label)[:_LONGEST] for label in form.get("labels") or form.get("kinds") or ()]
+    paper = found.certificate
+    return {
+        "name": model.name,
+        "id": model.id,
+        "task": model.task.name,
+        "summary": model.task.summary,
+        "pairs": takes_pairs(model),
+        "path": _CLASSIFY if takes_pairs(model) else _CHAT,
+        "things": "labels" if form.get("labels") else "kinds",
+        "labels": labels[:_LABELS],
+        "more": max(0, len(labels) - _LABELS),
+        "measured": _measured(manifest),
+        "facts": _facts(manifest),
+        "valid": found.valid,
+        "state": "none yet" if found.state.value == "none" else found.state.value,
+        "why": "" if found.valid else found.why[:_LONGEST],
+        "statement": paper.statement if paper is not None and found.valid else "",
+        "until": paper.valid_until.date().isoformat() if paper is not None and found.valid else "",
+    }
+
+
+def _voucher(service: Service, model: ServedBundle) -> Any:
+    return standing_reader(getattr(model, "folder", None), model.manifest, large_model_names(service.settings))
+
+
+def _measured(manifest: Any) -> tuple[str, str] | None:
+    """The headline metric in words, and how sure it is; None where it was not measured."""
+    name = getattr(manifest, "headline", "")
+    found = getattr(manifest, "metrics", {}).get(name)
+    if found is None:
+        return None
+    rows = f"on {found.n:,} test rows that it never saw"
+    if writer_wording.known(name):
+        return (
+            f"{writer_wording.name(name)} {found.value:.3f}",
+            f"between {found.low:.3f} and {found.high:.3f} with 95 % confidence, {rows}",
+        )
+    span = f"between {100 * found.low:.1f} and {100 * found.high:.1f}{quantities.NBSP}% with 95{quantities.NBSP}% confidence, {rows}"
+    return f"{wording.plain(name)} {quantities.percent(found.value)}", span
+
+
+def _facts(manifest: Any) -> str:
+    """How it was made, in a few words."""
+    if manifest is None:
+        return ""
+    made = [f"{manifest.student} model"] if manifest.student else []
+    made += [f"from {manifest.base.name}"] if manifest.base is not None else []
+    return " ".join([*made, f"built on {manifest.created[:10]}"])
+
+
+@functools.cache
+def _template() -> Any:
+    made = Environment(
+        loader=PackageLoader("smidgen.server.ops", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters["data"] = lambda value: json.dumps(value, ensure_ascii=True)
+    return made.get_template(_PAGE)
+
+
+part = face

@@ -1,0 +1,391 @@
+"""Usage in the account: a middleware counts what each request took, and a thread adds the sums to the account's file every few seconds.
+
+Requests only add numbers in memory. Whatever fails on the disk, answers go on: the sums are kept and written later, it is counted, and
+told once a minute. A process that is killed loses what it had not written yet, some seconds.
+
+The energy of a stretch of time is shared out among the requests that were answered in it. Processor time is known by process, and of
+this one by thread. That of the event loop, which reads, routes and passes on, is shared equally by all requests; that of the other
+threads by the requests to small models, by how long these were at them; that of an engine's own process by the requests to the models
+in it. Energy goes with processor time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from smidgen.server import request_state
+from smidgen.server.gateway.prices import UpstreamSizes
+from smidgen.server.ops.prometheus import AccountMetrics
+from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.request_state import MOST_OF_ONE_ANSWER, OTHER_MODEL, UsageRecord, observation_of
+from smidgen.stats.wait_histogram import bucket
+from smidgen.store import usage_records
+from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket
+from smidgen.usage import daily_budget as budgets
+from smidgen.usage.energy import Consumed, Consumption
+
+if TYPE_CHECKING:
+    from smidgen.server.gateway.upstream_cost import UpstreamCosts
+
+
+# The energy of a stretch of time, shared out among the requests that were answered in it.
+#
+# Processor time is known by process, and of this one by thread. That of the event loop, which reads, routes and passes on, is shared
+# equally by all requests; that of the other threads by the requests to small models, by how long these were at them; that of an
+# engine's own process by the requests to the models in it. Energy goes with processor time.
+
+_MICRO = 1_000_000
+
+
+@dataclass(slots=True)
+class RequestWork:
+    """Of one kind of request: how many, and for how many seconds small models were at them."""
+
+    requests: int = 0
+    busy: float = 0.0
+
+    def add(self, requests: int, busy: float) -> None:
+        """One more."""
+        self.requests += requests
+        self.busy += busy
+
+
+def share_energy(
+    consumed: Consumed, loop: float, work: Mapping[UsageKey, RequestWork], engines: Mapping[int, Sequence[str]]
+) -> dict[UsageKey, tuple[int, int]]:
+    """Microjoules by kind of request: measured, and estimated. They add up to what was consumed, to the microjoule.
+
+    Args:
+        consumed: what was taken in that time.
+        loop: core-seconds of the event loop in it.
+        work: what was done; at least one request.
+        engines: the names of the models in each process.
+    """
+    loop = min(max(0.0, loop), consumed.own)
+    requests = {key: float(done.requests) for key, done in work.items()}
+    busy = {key: done.busy for key, done in work.items()}
+    seconds = dict.fromkeys(work, 0.0)
+    _spread(seconds, loop, requests)
+    named = {model for models in engines.values() for model in models}
+    inside = {key: time for key, time in busy.items() if key.model not in named}
+    _spread(seconds, consumed.own - loop, next((one for one in (inside, busy) if any(one.values())), requests))
+    for pid, taken in consumed.others.items():
+        apart = {key: time for key, time in busy.items() if key.model in engines.get(pid, ())}
+        _spread(seconds, taken, next((one for one in (apart, busy) if any(one.values())), requests))
+    measured, estimated = (_whole(joules, seconds) for joules in (consumed.measured, consumed.estimated))
+    return {key: (measured[key], estimated[key]) for key in work}
+
+
+def _spread(seconds: dict[UsageKey, float], amount: float, weights: Mapping[UsageKey, float]) -> None:
+    total = sum(weights.values())
+    for key, weight in weights.items():
+        seconds[key] += amount * weight / total if total > 0 else amount / len(weights)
+
+
+def _whole(joules: float, seconds: Mapping[UsageKey, float]) -> dict[UsageKey, int]:
+    """Microjoules by share, whole ones; what rounding leaves goes to the largest share."""
+    total, amount = sum(seconds.values()), round(joules * _MICRO)
+    found = {key: int(amount * share / total) if total > 0 else 0 for key, share in seconds.items()}
+    largest = max(seconds, key=lambda key: seconds[key])
+    found[largest] += amount - sum(found.values())
+    return found
+
+
+# The account writer: adds up what requests took, and every few seconds adds the sums to the account's file, in a thread of its own.
+#
+# Requests only add numbers in memory. Whatever fails on the disk, answers go on: the sums are kept and written later, it is counted,
+# and told once a minute. A process that is killed loses what it had not written yet, some seconds.
+
+EVERY_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+"""Longest that a server which stops waits for the last addition."""
+_COMPLAIN_SECONDS = 60.0
+_MOST_KEYS = 2000
+_log = logging.getLogger("smidgen.account")
+EngineProcesses = Callable[[], Mapping[int, tuple[str, ...]]]
+"""Processes that engines run in, by their numbers, each with the names of the models in it."""
+
+
+@dataclass(slots=True)
+class _OpenSums:
+    """What is being added up: the sums, and whom the energy of the time will be shared out to."""
+
+    sums: UsageSums = field(default_factory=UsageSums)
+    work: dict[UsageKey, RequestWork] = field(default_factory=dict)
+
+
+class AccountWriter:
+    """See above. `close` ends it.
+
+    Args:
+        metrics: the same for Prometheus.
+        engines: see there.
+        file: of the account; its place by default.
+        every: seconds between two additions.
+    """
+
+    def __init__(self, metrics: AccountMetrics, engines: EngineProcesses, file: Path | None = None, every: float | None = None) -> None:
+        self._metrics, self._engines, self._file, self._every = metrics, engines, file, every or EVERY_SECONDS
+        self._writer, self._number = uuid.uuid4().hex, 0
+        self._open = _OpenSums()
+        self._pending: UsageSums | None = None
+        self._consumption, self._clock = Consumption(), WallClock()
+        self._loop_before = self._loop_now = 0.0
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._stop = threading.Event()
+        self._complained = -_COMPLAIN_SECONDS
+        self._untold = 0
+        self.fault = ""
+        """Why the last addition failed; empty where it did not."""
+        self._thread = threading.Thread(target=self._run, name="account_writer", daemon=True)
+        self._thread.start()
+
+    def take(
+        self, key: UsageKey, entry: UsageTotals, seconds: float | None = None, busy: float = 0.0, price: DayPrice | None = None
+    ) -> None:
+        """Add up a request. Returns at once, and raises nothing.
+
+        Args:
+            key: what it is counted as.
+            entry: what it took.
+            seconds: how long the client waited; None where that is not to be told of.
+            busy: of that, how long a small model was at it.
+            price: what was reckoned with, where it was.
+        """
+        with self._lock:
+            sums = self._open.sums
+            if key not in sums.entries and len(sums.entries) >= _MOST_KEYS:
+                key = UsageKey(key.day, OTHER_MODEL, key.by, "")
+            sums.entry(key).add(entry)
+            if seconds is not None:
+                sums.entry(key).waited += round(seconds * 1_000_000)
+                sums.waits[WaitBucket(key.day, key.model, key.by, bucket(seconds))] += 1
+            if price is not None:
+                sums.prices.add(price)
+            self._open.work.setdefault(key, RequestWork()).add(entry.requests, busy)
+        self._metrics.took(key, entry, seconds)
+
+    def begin(self, seconds: float) -> None:
+        """The event loop begins, its thread having had so much processor time before: loading models is none of its work, nor is what the
+        engines' processes took for it."""
+        with self._writing:
+            self._loop_before = self._loop_now = seconds
+            self._consumption.note(self._engines())
+            self._consumption.take()
+
+    def looped(self, seconds: float) -> None:
+        """Processor time that the event loop's thread has had so far."""
+        self._loop_now = seconds
+
+    def flush(self) -> bool:
+        """Write what was added up; whether it is all on the disk."""
+        with self._writing:
+            self._consumption.note(self._engines())
+            done = self._written()
+            if done:  # then also what has gathered behind it
+                with self._lock:
+                    taken, self._open = self._open, _OpenSums()
+                if taken.sums:  # before anything can fail: what was taken would be lost
+                    self._pending, self._number = taken.sums, self._number + 1
+                self._charge(taken)
+                if self._pending is not None:
+                    done = self._written()
+            return done
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Write the last of it, for so long at most."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(self._every)
+            try:
+                self.flush()
+            except Exception as error:  # noqa: BLE001 the thread outlives whatever fails in it, or nothing would ever be written again
+                self._failed(type(error).__name__)
+        self._tell(force=True)
+
+    def _written(self) -> bool:
+        """Add what waits to the file. What may have been added already is not added twice: its number says so. Old days go by a clock that
+        is believed alone, for what is deleted does not come back."""
+        if self._pending is None:
+            return True
+        try:
+            usage_records.add(self._pending, self._writer, self._number, budgets.today(), self._file, self._clock.believed())
+        except OSError as error:
+            self._failed(str(error))
+            return False
+        self._pending, self.fault = None, ""
+        return True
+
+    def _charge(self, taken: _OpenSums) -> None:
+        """Share out the energy of the time among the requests that ended in it. Where none did, it is shared out with the next."""
+        if not taken.work:
+            return
+        consumed = self._consumption.take()
+        loop, self._loop_before = self._loop_now - self._loop_before, self._loop_now
+        for key, (measured, estimated) in share_energy(consumed, loop, taken.work, self._engines()).items():
+            entry = taken.sums.entry(key)
+            entry.measured += measured
+            entry.estimated += estimated
+            self._metrics.energy(key, measured, estimated)
+
+    def _failed(self, why: str) -> None:
+        self.fault = why
+        self._metrics.failures.inc()
+        self._untold += 1
+        self._tell()
+
+    def _tell(self, force: bool = False) -> None:
+        """Log what failed, once a minute."""
+        now = time.monotonic()
+        if not self._untold or (now - self._complained < _COMPLAIN_SECONDS and not force):
+            return
+        kept = "what was not written is lost" if force else "the numbers are kept, and tried again"
+        _log.warning("the account could not be written, %d times: %s; %s", self._untold, self.fault, kept)
+        self._untold, self._complained = 0, now
+
+
+# The middleware that counts requests for the account: it looks at what goes in and out, and changes nothing.
+
+_UNDER = "/v1/"
+_FEEDBACK = "/v1/feedback"
+_BY = ("local", "upstream", "cache")
+_GONE = 499
+_MARK = b"x-smidgen-"
+_COUNTS = re.compile(r"\d+ of \d+")
+"""Of the questions of a request, so many: a reason each, if they were kept."""
+
+
+class UsageMiddleware:
+    """Counts what is posted under `/v1/`, and whatever else an upstream answers.
+
+    Args:
+        app: the doors behind it.
+        account_writer: adds up.
+        costs: prices and names of large models; None without a fallback.
+        instead: what the first fallback calls its model: what local answers are compared to. Empty where there is none.
+        sizes: told of what the upstream counted of requests to a bundle; None for nobody.
+    """
+
+    def __init__(
+        self, app: ASGIApp, account_writer: AccountWriter, costs: UpstreamCosts | None, instead: str, sizes: UpstreamSizes | None = None
+    ) -> None:
+        self._app, self._account_writer, self._costs, self._instead, self._sizes = app, account_writer, costs, instead, sizes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and count it when it is done, however it ended."""
+        if scope["type"] != "http" or not scope["path"].startswith(_UNDER) or scope["path"] == _FEEDBACK:
+            await self._app(scope, receive, send)
+            return
+        seen = _SeenAnswer(UsageRecord(budgets.today()))
+        began = time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            await send(message)
+            seen.sent(message)
+
+        observation_of(scope)  # made here, where all who ask later see the same one
+        with request_state.recording_usage(seen.record):
+            try:
+                await self._app(scope, receive, noted)
+            finally:
+                self._count(seen, scope, time.perf_counter() - began)
+                self._account_writer.looped(time.thread_time())
+
+    def _count(self, seen: _SeenAnswer, scope: Scope, seconds: float) -> None:
+        marks = seen.marks()
+        by = seen.by(marks)
+        if scope["method"] != "POST" and by != "upstream":
+            return
+        record, costs = seen.record, self._costs
+        named = record.bundle or (costs.name(record.named) if costs is not None and record.named else OTHER_MODEL)
+        key = UsageKey(record.day, named, by, seen.why(by, marks))
+        failed = by == "none" or seen.failed
+        entry, price = record.paid, None
+        entry.requests, entry.errors = 1, int(failed)
+        if by == "local":
+            entry.add(_bundle_tokens(record))
+        if (
+            self._sizes is not None
+            and by == "upstream"
+            and record.bundle
+            and not (failed or entry.read_estimated or entry.written_estimated)
+        ):
+            self._sizes.note(record.bundle, record.request_tokens, entry.read, entry.written)
+        if costs is not None and by == "upstream" and entry.spent:
+            price = costs.noted(record.day, marks.get(b"model", ""))
+        elif costs is not None and by in ("local", "cache") and record.avoided_tokens is not None:
+            saved = costs.cost(self._instead, *record.avoided_tokens)
+            entry.saved, entry.unsaved = min(saved or 0, MOST_OF_ONE_ANSWER), int(saved is None)
+            price = costs.noted(record.day, self._instead)
+        local = observation_of(scope).local_seconds
+        busy = local if local is not None else seconds if record.answered else 0.0
+        self._account_writer.take(key, entry, None if failed else seconds, busy, price)
+        record.late = lambda paid: self._account_writer.take(key, paid)
+
+
+class _SeenAnswer:
+    """What was seen of an answer."""
+
+    def __init__(self, record: UsageRecord) -> None:
+        self.record = record
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._complete = False
+
+    def sent(self, message: Message) -> None:
+        """A piece of it has gone."""
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], message.get("headers", [])
+        elif message["type"] == "http.response.body":
+            self._complete = not message.get("more_body", False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error, or not the whole of an answer."""
+        return not (200 <= self._status < 400 and self._complete)
+
+    def marks(self) -> dict[bytes, str]:
+        """What it says of who it is from, by the names of its headers behind `x-smidgen-`."""
+        size = len(_MARK)
+        return {name[size:]: value.decode("latin-1") for name, value in self._headers if name.startswith(_MARK)}
+
+    def by(self, marks: Mapping[bytes, str]) -> str:
+        """Who answered: as the answer says; where no gateway said so, a bundle that did."""
+        said = marks.get(b"answered-by", "")
+        if said in _BY:
+            return "none" if said == "local" and not 200 <= self._status < 400 else said
+        return "local" if not said and self.record.answered and self._status == 200 else "none"
+
+    def why(self, by: str, marks: Mapping[bytes, str]) -> str:
+        """Why it was not answered under a certificate, one of a few words; empty where it was."""
+        escalated = marks.get(b"escalated", "").partition(" (")[0]
+        if self._status == _GONE:
+            return "client gone"
+        if by == "local":
+            uncertified = _COUNTS.sub("some", marks.get(b"uncertified", ""))
+            return uncertified or ("" if b"certificate" in marks else "asked directly")
+        if by == "none":
+            return escalated or ("refused" if 400 <= self._status < 500 else "failed")
+        return escalated or "passed"
+
+
+def _bundle_tokens(record: UsageRecord) -> UsageTotals:
+    """A bundle's."""
+    return UsageTotals(
+        read=record.read, written=record.written, read_estimated=record.read_estimated, written_estimated=record.written_estimated
+    )

@@ -1,0 +1,148 @@
+"""A reply as JSON, the same in every API: output, score, runners-up, usage, and log probabilities of written tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from smidgen.core.errors import RequestError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.server.served_bundle import ServedBundle
+
+# How a reply looks in JSON, the same through every face.
+
+TOP_K = 4
+"""Answers shown where the request does not say: the best and its runners-up."""
+
+_DIGITS = 6
+_CHARS_PER_TOKEN = 4
+
+
+class Alternative(BaseModel):
+    """A runner-up."""
+
+    output: Any = Field(description="What the answer would have been.")
+    score: float = Field(description="How likely it is right, 0..1.")
+
+
+class Extra(BaseModel):
+    """The field `smidgen` of a chat completion or completion: what a chat message has no room for."""
+
+    bundle: str = Field(description="Hash of the bundle that answered.")
+    task: str = Field(description="The bundle's task.")
+    output: Any = Field(description="The answer as a value: a label, a list of labels, an object, ...")
+    score: float | None = Field(
+        description="How likely the answer is right, calibrated, 0..1; of a text, the ROUGE-L to expect of it, or where the build kept too "
+        "few texts apart to fit that, its tokens' mean probability. Null where the answer was not made as it was measured: "
+        "`facts.unscored` says why."
+    )
+    alternatives: list[Alternative] = Field(description="Runners-up, best first.")
+    facts: dict[str, Any] = Field(description="Anything else worth saying about the answer.")
+
+
+class Usage(BaseModel):
+    """Sizes, as OpenAI reports them. The model's own tokens where it writes; elsewhere one for every four characters: bundles do not
+    bill by the token."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int] | None = None
+
+
+def reply_fields(reply: Reply, top_k: int = TOP_K) -> dict[str, Any]:
+    """Output, score, runners-up and facts of a reply. `top_k` counts the answer itself."""
+    return {
+        "output": reply.output,
+        "score": None if "unscored" in reply.facts else round(float(reply.score), _DIGITS),
+        "alternatives": [{"output": output, "score": round(float(score), _DIGITS)} for output, score in reply.alternatives[: top_k - 1]],
+        "facts": dict(reply.facts),
+    }
+
+
+def smidgen_field(model: ServedBundle, reply: Reply) -> dict[str, Any]:
+    """The field `smidgen`."""
+    return {"bundle": model.id, "task": model.task.name, **reply_fields(reply)}
+
+
+def usage(texts: list[Text], contents: list[str]) -> dict[str, int]:
+    """See `Usage`."""
+    prompt, completion = sum(token_count(joined(text)) for text in texts), sum(token_count(content) for content in contents)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def counted_usage(replies: Sequence[Reply], each: int = 1, copies: int = 1) -> dict[str, Any]:
+    """The usage of texts that were written, `each` for every prompt, one after the other. A prompt is counted once, what was written as
+    often as it is given: in `copies`."""
+    sizes = [reply.piece.usage for reply in replies]
+    prompt, cached = sum(size.prompt for size in sizes[::each]), sum(size.cached for size in sizes[::each])
+    written = copies * sum(size.written for size in sizes)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }
+
+
+def token_count(text: str) -> int:
+    """A text's size in tokens, as `usage` counts them."""
+    return -(-len(text) // _CHARS_PER_TOKEN)
+
+
+# Log probabilities of the tokens of a written text, in the two shapes that OpenAI's faces have for them.
+
+LEAST_LOGPROB = 1e-9
+"""The least probability that is told: JSON has no minus infinity."""
+
+
+def require_logprobs(model: ServedBundle, wanted: bool) -> None:
+    """Raise RequestError where they are asked for and the model guesses tokens ahead: it has none of those."""
+    if wanted and model.manifest.engine.options.get("draft", "none") != "none":
+        raise RequestError(
+            "the model guesses tokens ahead, and has no probabilities of those",
+            value=model.name,
+            todo="Leave out logprobs, or build the model with --draft none.",
+            status=400,
+            code="logprobs_not_supported",
+            param="logprobs",
+        )
+
+
+def token_logprob(text: str, probability: float) -> dict[str, Any]:
+    """A token in a chat completion."""
+    return {"token": text, "logprob": logged_tokens(probability), "bytes": list(text.encode("utf-8"))}
+
+
+def logged_tokens(probability: float) -> float:
+    """A probability's natural logarithm."""
+    return math.log(max(float(probability), LEAST_LOGPROB))
+
+
+def chat_logprobs(replies: Iterable[Reply]) -> dict[str, Any]:
+    """The field `logprobs` of a chat completion, of the pieces of one text. A character of several tokens has one entry, for the last."""
+    content = [
+        {**token_logprob(one.text, one.probability), "top_logprobs": [token_logprob(text, chance) for text, chance in one.top]}
+        for reply in replies
+        for one in reply.piece.tokens
+    ]
+    return {"content": content, "refusal": None}
+
+
+def completion_logprobs(replies: Iterable[Reply], start: int = 0) -> dict[str, Any]:
+    """The field `logprobs` of a completion; `start` is where its text begins in the whole, in characters."""
+    found = [one for reply in replies for one in reply.piece.tokens]
+    offsets = []
+    for one in found:
+        offsets.append(start)
+        start += len(one.text)
+    return {
+        "tokens": [one.text for one in found],
+        "token_logprobs": [logged_tokens(one.probability) for one in found],
+        "top_logprobs": [{text: logged_tokens(chance) for text, chance in one.top} for one in found],
+        "text_offset": offsets,
+    }

@@ -1,0 +1,288 @@
+"""`/v1/systemone`: typed questions about a state, answered with calibrated probabilities.
+
+The protocol is TypeSafe AI's, as their OpenAPI document and SDK have it: `state`, `model`, and named `questions` of type `choice`, `noul`
+or `score`. Which questions a bundle can answer is told in `questions`. Errors carry the protocol's `detail` list beside OpenAI's `error`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from smidgen.core.errors import EngineError, RequestError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.gateway.headers import answer_headers
+from smidgen.gateway.routing_decision import RoutingDecision
+from smidgen.server.errors import RESPONSES, DetailedRefusal, answer
+from smidgen.server.gateway import certificates
+from smidgen.server.openai import structured_output
+from smidgen.server.reply_json import token_count
+from smidgen.server.served_bundle import ServedBundle, takes_pairs
+from smidgen.server.service import Service
+from smidgen.server.systemone.questions import (
+    ChoiceQuestion,
+    Content,
+    NoulQuestion,
+    Question,
+    QuestionFields,
+    QuestionLabels,
+    QuestionMatch,
+    answer_to,
+    match_question,
+)
+
+# What a certificate says of the answer to a typed question: something where the answer follows from the bundle's own, else nothing.
+#
+# A certificate is of the bundle's own answer: the one label that it gives of all its labels. Where that label is right, so is the
+# option that holds it, and so is the yes or no to it. Where a question leaves labels out, those texts that it answers are others than
+# the certificate speaks of; an expected level, a probability by itself, a field out of an object are no answers of the bundle's at all.
+
+_HALF = 0.5
+
+
+def why_uncovered(found: QuestionMatch, known: object, reply: Reply, answered: Mapping[str, Any]) -> str:
+    """Why a certificate of the bundle says nothing of this answer, in a few words; empty where it does.
+
+    Args:
+        found: how the question is answered.
+        known: what the bundle can be asked about.
+        reply: the bundle's own answer.
+        answered: the answer to the question.
+    """
+    if not isinstance(known, QuestionLabels):
+        return "a field (the certificate is of the whole object)"
+    if known.several or not isinstance(reply.output, str):
+        return "one of several labels (the certificate is of all together)"
+    if isinstance(found.question, NoulQuestion):
+        yes, no = found.groups
+        if no and not known.leaves_none_out((yes, no)):
+            return "options (they leave out labels of the bundle)"
+        chance = answered["noul"]
+        follows = chance > _HALF if reply.output in yes else chance < _HALF
+        return "" if follows else "another answer than the bundle's own"
+    if not isinstance(found.question, ChoiceQuestion):
+        return "a score (an expected level is no answer of the bundle's)"
+    if not known.leaves_none_out(found.groups):
+        return "options (they leave out labels of the bundle)"
+    chosen = found.groups[list(found.question.criteria).index(answered["choice"])]
+    return "" if reply.output in chosen else "another answer than the bundle's own"
+
+
+# `/v1/systemone`: typed questions about a state, answered with calibrated probabilities.
+#
+# The protocol is TypeSafe AI's, as their OpenAPI document and SDK have it: `state`, `model`, and named `questions` of type `choice`,
+# `noul` or `score`. Which questions a bundle can answer is told in `questions`. Errors carry the protocol's `detail` list beside
+# OpenAI's `error`.
+
+Known = QuestionLabels | QuestionFields
+"""What a bundle can be asked about."""
+
+AUTO = "auto"
+"""The model name that lets the questions choose the bundle, for clients that must send one."""
+
+_MAX_QUESTIONS = 64
+_MAX_DEPTH = 50
+
+
+class SystemOneRequest(BaseModel):
+    """Questions about a state."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "state": "My parcel has not come.",
+                "questions": {
+                    "topic": {"type": "choice", "instructions": "What is it about?", "criteria": {"delivery": "", "payment": ""}}
+                },
+            }
+        }
+    )
+
+    state: Content = Field(description="What the questions are about. Of structured data, the texts in it are read, one a line.")
+    questions: dict[str, Question] = Field(
+        min_length=1, max_length=_MAX_QUESTIONS, description="Named questions; answers bear the same names."
+    )
+    model: str | None = Field(
+        None, description="The name of a bundle. Without one, or with 'auto', each question goes to the bundle it fits."
+    )
+    assets: dict[str, Any] | None = Field(None, description="Images. Bundles read text only: refused.")
+
+
+class Covered(BaseModel):
+    """What the certificate of the bundle says of an answer; at a gateway alone."""
+
+    certificate: str | None = Field(None, description="The id of the certificate that covers this answer; null where none does.")
+    uncertified: str | None = Field(None, description="Why none does; null where one does.")
+
+
+class NoulAnswer(Covered):
+    """How likely it is."""
+
+    type: Literal["noul"]
+    noul: float
+
+
+class ChoiceAnswer(Covered):
+    """Which it is, and how likely each was."""
+
+    type: Literal["choice"]
+    choice: str
+    probabilities: dict[str, float]
+    confidence: float
+    option_mass: float = Field(description="The share of the bundle's whole probability that the options had.")
+
+
+class ScoreAnswer(Covered):
+    """The expected level, and how likely each was."""
+
+    type: Literal["score"]
+    score: float
+    legend: dict[str, Any]
+    probabilities: dict[str, float]
+    confidence: float
+    option_mass: float
+
+
+class SystemOneUsage(BaseModel):
+    """Sizes; see `Usage`. Nothing is generated."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class SystemOneReply(BaseModel):
+    """Answers by the names of their questions."""
+
+    model: str
+    answers: dict[str, NoulAnswer | ChoiceAnswer | ScoreAnswer]
+    usage: SystemOneUsage
+    smidgen: dict[str, str] = Field(description="The hash of the bundle that answered each question.")
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["System One"], responses=RESPONSES)
+
+    def labels_of(model: ServedBundle) -> Known:
+        """A bundle's labels, read once; another bundle may have its name later."""
+        return service.noted(model, "labels", _known)
+
+    @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
+    async def systemone(body: SystemOneRequest, request: Request) -> Response:
+        if body.assets:
+            raise RequestError("bundles read text only", value=f"{len(body.assets)} assets", todo="Send none.", param="assets")
+        named = None if body.model in (None, AUTO) else service.find(body.model)
+        meant = [named] if named else [service.find(name) for name in service.models]
+        matches = _matched(body, [labels_of(model) for model in meant], named is not None)
+        asked = {model.name: model for model, _ in matches.values()}
+        texts = {name: _text(body.state, takes_pairs(model)) for name, model in asked.items()}
+        replies = await asyncio.gather(*(service.ask(model, [texts[name]], request, "state") for name, model in asked.items()))
+        by_model = {name: reply for name, (reply,) in zip(asked, replies, strict=True)}
+        answers = {name: _answered(found, labels_of(model), by_model[model.name]) for name, (model, found) in matches.items()}
+        headers: dict[str, str] = {}
+        if (judge := certificates.attached_certificates(request.scope)) is not None:
+            rulings = {name: await judge.ruling(name, reply) for name, reply in by_model.items()}
+            for name, (model, found) in matches.items():
+                why = why_uncovered(found, labels_of(model), by_model[model.name], answers[name])
+                answers[name] |= _covered(rulings[model.name], why)
+            headers = _said(list(asked), answers)
+        size = sum(token_count(joined(text)) for text in texts.values())
+        return answer(
+            {
+                "model": ",".join(asked),
+                "answers": answers,
+                "usage": {"input_tokens": size, "output_tokens": 0},
+                "smidgen": {name: model.id for name, (model, _) in matches.items()},
+            },
+            headers=headers,
+        )
+
+    return router
+
+
+def _known(model: ServedBundle) -> Known:
+    return QuestionFields(model) if "schema" in model.form else QuestionLabels(model)
+
+
+def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[ServedBundle, QuestionMatch]]:
+    """For each question the bundle that answers it, and how. Raises Refusal with every question that none answers, or more than one."""
+    matches: dict[str, tuple[ServedBundle, QuestionMatch]] = {}
+    detail: list[dict[str, Any]] = []
+    for name, question in body.questions.items():
+        tried = [(known.model, _match(name, question, known, named)) for known in models]
+        fits = [(model, found) for model, found in tried if isinstance(found, QuestionMatch)]
+        if len(fits) == 1:
+            matches[name] = fits[0]
+            continue
+        reasons = "; ".join(found for _, found in tried if isinstance(found, str))
+        why = f"several models could answer: {', '.join(model.name for model, _ in fits)}; name one in model" if fits else reasons
+        detail.append({"loc": ["body", "questions", name, question.type], "msg": why, "type": "unanswerable"})
+    if detail:
+        first = detail[0]
+        raise DetailedRefusal(
+            f"no model here can answer the question {str(first['loc'][2])[:100]!r}",
+            value=first["msg"],
+            todo="GET /v1/models lists the labels; docs/http.md tells how questions are matched.",
+            beside={"detail": detail},
+            code="unanswerable",
+            param=f"questions.{first['loc'][2]}",
+        )
+    return matches
+
+
+def _match(name: str, question: Question, known: Known, named: bool) -> QuestionMatch | str:
+    return known.match(name, question, named) if isinstance(known, QuestionFields) else match_question(name, question, known, named)
+
+
+def _answered(found: QuestionMatch, known: Known, reply: Reply) -> dict[str, Any]:
+    model = known.model
+    if why := structured_output.field_refusal(reply):
+        todo = "Send a state that says what the fields ask for."
+        raise RequestError(why, value=model.name, todo=todo, code="unanswerable", param="state")
+    if reply.chances is None:
+        raise EngineError("the task gives no probabilities", value=model.task.name, todo="Ask its bundle through another route.")
+    chances = known.chances(found.field, reply.chances) if isinstance(known, QuestionFields) else reply.chances
+    return answer_to(found, chances, bool(model.form.get("multi_label")))
+
+
+def _covered(ruling: RoutingDecision, why: str) -> dict[str, str | None]:
+    """See `Covered`."""
+    if ruling.local and not why:
+        return {"certificate": ruling.certificate, "uncertified": None}
+    return {"certificate": None, "uncertified": ruling.told or why}
+
+
+def _said(bundles: Sequence[str], answers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The headers: under which certificates all answers were given, or that some were given under none."""
+    without = sum(found["certificate"] is None for found in answers.values())
+    papers = dict.fromkeys(str(found["certificate"]) for found in answers.values())
+    whole = RoutingDecision(certificate=",".join(papers)) if not without else None
+    told = answer_headers("local", ",".join(bundles), whole, f"{without} of {len(answers)} questions" if without else "")
+    return {name.decode("ascii"): value.decode("ascii") for name, value in told}
+
+
+def _text(state: Content, pair: bool) -> Text:
+    """A state as a bundle reads it: the text, or the texts in the data, one a line; for a bundle of pairs, the two texts in it."""
+    texts = [state] if isinstance(state, str) else list(_texts(state, 0))
+    if pair and len(texts) == 2:
+        return texts[0], texts[1]
+    return "\n".join(texts)
+
+
+def _texts(value: Any, depth: int) -> Iterable[str]:
+    if depth > _MAX_DEPTH:
+        raise RequestError("the state is nested too deep", value=f"{depth} levels", todo="Send it flatter.", param="state")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner, depth + 1)
+    elif value is not None:
+        yield value if isinstance(value, str) else str(value)
+
+
+part = face

@@ -1,0 +1,307 @@
+"""System One's typed questions, matched to what bundles can answer: labels, and fields with a fixed set of values.
+
+A tagger knows how likely each value of a field is. A decoder has one score for all that it wrote, so a question about one of its fields
+is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.tasks import field_filling
+
+# System One's typed questions, matched to what bundles can answer.
+#
+# A System One model reads the instructions of a question. A bundle does not: it was trained for one job, and knows its own labels and
+# nothing else. So a question is answered where its options *are* labels of the bundle, and refused where they are not. For a bundle
+# that fills in fields, `field_questions` takes the values of each field as labels. An option matches
+#
+# - the label of that name (`billing/refund`), or the one that differs in case, spaces, `_` and `-` only; - all labels below it where
+# labels are hierarchical (`billing`: `billing/refund`, `billing/charge`).
+#
+# How each kind is matched is told at `match`. Probabilities are the bundle's own, calibrated when it was built; over a choice of only
+# some of its labels they are shared out among those, and `option_mass` says how much of the whole they had.
+
+Content = str | dict[str, Any] | list[Any]
+"""Text or structured data, as the protocol lets it be wherever a model would read it."""
+
+_YES, _NO = ("yes", "true", "y", "1"), ("no", "false", "n", "0")
+QUOTED = re.compile(r"`([^`]{1,200})`")
+_CHANCE_DIGITS = 6
+
+
+class _Question(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    instructions: Content | None = Field(None, description="The question. A bundle does not read it, but for a label's name in it.")
+
+
+class NoulCriteria(BaseModel):
+    """What counts as yes and as no."""
+
+    true: Content | None = Field(default=None, description="A label: yes is this label.")
+    false: Content | None = Field(default=None, description="A label: no is this label, and others do not count.")
+
+
+class NoulQuestion(_Question):
+    """A yes/no question: how likely is this label?"""
+
+    type: Literal["noul"]
+    criteria: NoulCriteria | None = None
+
+
+class ChoiceQuestion(_Question):
+    """One of several: which of these labels?"""
+
+    type: Literal["choice"]
+    criteria: dict[str, Content | None] = Field(min_length=1, max_length=1000, description="Labels, with descriptions that are not read.")
+
+
+class ScoreQuestion(_Question):
+    """A place on a scale whose levels are labels."""
+
+    type: Literal["score"]
+    criteria: list[Content] = Field(min_length=1, max_length=255, description="Labels, from the lowest level to the highest.")
+
+
+Question = Annotated[NoulQuestion | ChoiceQuestion | ScoreQuestion, Field(discriminator="type")]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionMatch:
+    """A question that a bundle can answer: for each option, in the question's order, the labels that make it up.
+
+    A noul question has two options, yes and no; no labels for `no` means everything else. `field` is the path of the field whose values the
+    labels are, of a bundle that fills in fields.
+    """
+
+    question: NoulQuestion | ChoiceQuestion | ScoreQuestion
+    groups: tuple[tuple[str, ...], ...]
+    field: str = ""
+
+
+def match_question(
+    name: str, question: NoulQuestion | ChoiceQuestion | ScoreQuestion, known: QuestionLabels, named: bool
+) -> QuestionMatch | str:
+    """How a bundle answers a question, or the reason why it cannot. `named` says that the request names this bundle.
+
+    choice: every option is a label. score: every level is a label; or the request names a bundle whose labels are as many numbers.
+    noul: `criteria.true` is a label; or the instructions are one, or have just one between backticks; or the question's name is one; or
+    the bundle's labels are yes and no, and the request names the bundle, or the question bears the bundle's name.
+    """
+    model = known.model
+    if not known.all:
+        return f"{model.name} has no labels to choose from"
+    if isinstance(question, NoulQuestion):
+        return _noul(name, question, known, named)
+    if known.several:
+        return f"{model.name} gives each label its own yes or no: ask a noul question for each"
+    if isinstance(question, ChoiceQuestion):
+        return _grouped(question, list(question.criteria), known)
+    levels = [level if isinstance(level, str) else "" for level in question.criteria]
+    found = _grouped(question, levels, known)
+    if isinstance(found, str) and named and len(known.numbers) == len(levels) == len(known.all):
+        return QuestionMatch(question, tuple((label,) for label in known.numbers))
+    return found
+
+
+def answer_to(found: QuestionMatch, chances: Mapping[str, float], several: bool) -> dict[str, Any]:
+    """The typed answer, from the probability of every label. `several`: labels are independent of one another."""
+    masses = [_total_chance(group, chances, several) for group in found.groups]
+    question = found.question
+    if isinstance(question, NoulQuestion):
+        yes, no = masses
+        chance = yes if not found.groups[1] else yes / (yes + no) if yes + no > 0 else 0.5
+        return {"type": "noul", "noul": round(chance, _CHANCE_DIGITS)}
+    whole = math.fsum(masses)
+    shares = [mass / whole if whole > 0 else 1 / len(masses) for mass in masses]
+    sure = {"confidence": round(_confidence(shares), _CHANCE_DIGITS), "option_mass": round(min(1.0, whole), _CHANCE_DIGITS)}
+    if isinstance(question, ChoiceQuestion):
+        options = list(question.criteria)
+        chances_of = {option: round(share, _CHANCE_DIGITS) for option, share in zip(options, shares, strict=True)}
+        return {"type": "choice", "choice": options[shares.index(max(shares))], "probabilities": chances_of, **sure}
+    expected = math.fsum(level * share for level, share in enumerate(shares))
+    return {
+        "type": "score",
+        "score": round(expected, _CHANCE_DIGITS),
+        "legend": {str(level): text for level, text in enumerate(question.criteria)},
+        "probabilities": {str(level): round(share, _CHANCE_DIGITS) for level, share in enumerate(shares)},
+        **sure,
+    }
+
+
+class QuestionLabels:
+    """The labels of a bundle, found by an option's name. Made once a bundle: looking up is quick however many there are.
+
+    Args:
+        model: the bundle.
+        values: the labels, where they are the values of one of its fields.
+    """
+
+    def __init__(self, model: ServedBundle, values: Sequence[str] | None = None) -> None:
+        self.model = model
+        unknown = model.form.get("unknown")
+        own = [*model.form.get("labels", ()), *([unknown] if isinstance(unknown, str) else [])]
+        self.all: list[str] = own if values is None else list(values)
+        self.several = bool(model.form.get("multi_label"))
+        self._exact = frozenset(self.all)
+        self._alike: dict[str, list[str]] = {}
+        self._under: dict[str, list[str]] = {}
+        for label in self.all:
+            above = plain_words(label)
+            self._alike.setdefault(above, []).append(label)
+            while "/" in above:
+                above = above.rpartition("/")[0]
+                self._under.setdefault(above, []).append(label)
+        numerals = all(label.removeprefix("-").isdecimal() for label in self.all)
+        self.numbers: list[str] = sorted(self.all, key=int) if numerals else []
+
+    def one(self, option: str) -> str | None:
+        """The label that an option names."""
+        if option in self._exact:
+            return option
+        alike = self._alike.get(plain_words(option), [])
+        return alike[0] if len(alike) == 1 else None
+
+    def under(self, option: str) -> list[str]:
+        """The labels below an option in the hierarchy."""
+        return self._under.get(plain_words(option), [])
+
+    def group(self, option: str) -> tuple[str, ...]:
+        """The label that an option names, else those below it."""
+        label = self.one(option)
+        return (label,) if label is not None else tuple(self.under(option))
+
+    def leaves_none_out(self, groups: Sequence[Sequence[str]]) -> bool:
+        """Whether every label is in one of these groups."""
+        return set(self.all) <= {label for group in groups for label in group}
+
+    def as_yes_or_no(self) -> tuple[str, str] | None:
+        """The labels for yes and for no, where the bundle has just these."""
+        named = {plain_words(label): label for label in self.all}
+        return next(((named[yes], named[no]) for yes, no in zip(_YES, _NO, strict=True) if set(named) == {yes, no}), None)
+
+
+def _noul(name: str, question: NoulQuestion, known: QuestionLabels, named: bool) -> QuestionMatch | str:
+    criteria = question.criteria or NoulCriteria()
+    yes = known.group(criteria.true) if isinstance(criteria.true, str) else ()
+    if yes:
+        no = known.group(criteria.false) if isinstance(criteria.false, str) else ()
+        return QuestionMatch(question, (yes, tuple(label for label in no if label not in yes)))
+    if isinstance(question.instructions, str):
+        quoted = {group for text in QUOTED.findall(question.instructions) if (group := known.group(text))}
+        said = known.group(question.instructions) or (quoted.pop() if len(quoted) == 1 else ())
+        if said:
+            return QuestionMatch(question, (said, ()))
+    if by_name := known.group(name):
+        return QuestionMatch(question, (by_name, ()))
+    answers = known.as_yes_or_no()
+    if answers and (named or plain_words(name) == plain_words(known.model.name)):
+        return QuestionMatch(question, ((answers[0],), (answers[1],)))
+    return f"none of its texts is a label of {known.model.name}: put one in criteria.true, or name it between backticks"
+
+
+def _grouped(question: ChoiceQuestion | ScoreQuestion, options: Sequence[str], known: QuestionLabels) -> QuestionMatch | str:
+    """Every label goes to the one option that fits it best: the one that names it, else the nearest above it."""
+    exact = [known.one(option) for option in options]
+    taken = {label for label in exact if label is not None}
+    groups: list[list[str]] = [[label] if label is not None else [] for label in exact]
+    if len(taken) < sum(label is not None for label in exact):
+        return f"two options are the same label of {known.model.name}"
+    wide = sorted((place for place, label in enumerate(exact) if label is None), key=lambda place: -len(options[place]))
+    for place in wide:
+        groups[place] = [label for label in known.under(options[place]) if label not in taken]
+        taken.update(groups[place])
+    missing = [option for option, group in zip(options, groups, strict=True) if not group]
+    if missing:
+        return f"{missing[0][:100]!r} is not a label of {known.model.name}"
+    return QuestionMatch(question, tuple(tuple(group) for group in groups))
+
+
+def _total_chance(group: Sequence[str], chances: Mapping[str, float], several: bool) -> float:
+    """How likely one of a group of labels is."""
+    if several:
+        return 1.0 - math.prod(1.0 - chances[label] for label in group)
+    return math.fsum(chances[label] for label in group)
+
+
+def _confidence(shares: Sequence[float]) -> float:
+    """How peaked a distribution is, 0 (flat) to 1: `(n * peak - 1) / (n - 1)`, as the protocol documents it; 1 for a single option."""
+    n = len(shares)
+    return 1.0 if n == 1 else max(0.0, (n * max(shares) - 1) / (n - 1))
+
+
+def plain_words(text: str) -> str:
+    """A name without its case, and with spaces and dashes as underscores; slashes, which make the hierarchy, stay."""
+    return re.sub(r"[\s_-]+", "_", text.strip().casefold())
+
+
+# System One's typed questions about fields: one is answered where a field's values are its options.
+#
+# A tagger knows how likely each value of a field is, where the field has a fixed set of values. A decoder does not: it has one score
+# for all that it wrote, and would answer a question about one field with the doubts about all others in it. So its questions are
+# refused.
+
+_TRUE, _FALSE = "true", "false"
+
+
+class QuestionFields:
+    """The fields of a bundle that questions can be asked about, each with its values."""
+
+    def __init__(self, model: ServedBundle) -> None:
+        self.model = model
+        self._tagged = "kinds" in model.form.get("tagged", {})
+        self._fields = {path: QuestionLabels(model, labels) for path, labels in field_filling.known(model.form).items()}
+
+    def match(self, name: str, question: Question, named: bool) -> QuestionMatch | str:
+        """How a question is answered, or why it is not. `named` says that the request names this bundle.
+
+        A question that names a field (its own name, its instructions, or what they have between backticks) is about that field; else it is
+        about the one field whose values its options are. noul: a named field that is a yes or no; or one value of a field, as of labels.
+        """
+        model = self.model.name
+        if not self._tagged:
+            return f"{model} writes its fields, and has one score for all of them: ask for the whole object at /v1/chat/completions"
+        meant = {path: labels for path, labels in self._fields.items() if path in self._named(name, question)}
+        tried = {path: self._one(name, question, path, labels, named, bool(meant)) for path, labels in (meant or self._fields).items()}
+        fits = [found for found in tried.values() if isinstance(found, QuestionMatch)]
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            fields = ", ".join(found.field for found in fits)
+            return f"several fields of {model} fit: {fields}; call the question as one of them, or name one between backticks"
+        if meant:
+            return "; ".join(f"{path}: {why}" for path, why in tried.items())
+        fields = ", ".join(self._fields)
+        return f"no field of {model} has these values; fields with a fixed set of values: {fields or 'none'}"
+
+    def chances(self, path: str, chances: Mapping[str, float]) -> dict[str, float]:
+        """How likely each value of a field is."""
+        return {label: chances[field_filling.key(path, label)] for label in self._fields[path].all}
+
+    def _one(self, name: str, question: Question, path: str, labels: QuestionLabels, named: bool, meant: bool) -> QuestionMatch | str:
+        if isinstance(question, NoulQuestion):
+            found = match_question(name, question, labels, False)
+            if isinstance(found, str) and meant and set(labels.all) == {_TRUE, _FALSE}:
+                found = QuestionMatch(question, ((_TRUE,), ()))
+        else:
+            found = match_question(name, question, labels, named)
+        return replace(found, field=path) if isinstance(found, QuestionMatch) else found
+
+    def _named(self, name: str, question: Question) -> set[str]:
+        """The fields that a question names, by path or, where no other field ends so, by the last part of it."""
+        said = [name]
+        if isinstance(question.instructions, str):
+            said += [question.instructions, *QUOTED.findall(question.instructions)]
+        found = set()
+        for wanted in map(plain_words, said):
+            ends = [path for path in self._fields if wanted in (plain_words(path), plain_words(path.rpartition(".")[2]))]
+            whole = [path for path in ends if plain_words(path) == wanted]
+            found.update(whole or (ends if len(ends) == 1 else []))
+        return found

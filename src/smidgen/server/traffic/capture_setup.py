@@ -1,0 +1,169 @@
+"""Capture as the command line asks for it: the store is opened and the redaction model is loaded, or the server does not start.
+
+The file of labels has answers of the large model that are nobody's data though they look like it, one a line. They are stored as they
+are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smidgen.core.errors import InputError
+from smidgen.core.placeholders import PLACEHOLDER
+from smidgen.flows.capture.redaction import CaptureRedactor, extra_redaction
+from smidgen.flows.learn.traffic_rows import LONGEST_LABEL
+from smidgen.server.gateway.prices import upstream_prices
+from smidgen.server.served_bundle import BundleIdentity, bundle_identity
+from smidgen.server.settings import ServeSettings
+from smidgen.server.traffic.captured_request import CapturedRequest
+from smidgen.server.traffic.exchange import read_exchange
+from smidgen.server.traffic.recorder import Recorder
+from smidgen.store.traffic import store
+from smidgen.store.traffic.records import Exchange
+
+if TYPE_CHECKING:
+    from smidgen.server.service import Service
+
+
+# The file of labels: answers of the large model that are nobody's data though they may look like it, one a line. They are stored as
+# they are.
+
+MOST_LABELS = 10_000
+"""Labels in a file."""
+_MOST_LABELS_BYTES = 4_000_000
+
+
+def check_labels(settings: ServeSettings) -> None:
+    """Raise InputError for labels that nothing is captured for, and as `read` does."""
+    if settings.capture_labels is not None and settings.capture == "off":
+        raise InputError(
+            "labels stay as they are in what is captured, and nothing is",
+            value="--capture-labels",
+            todo="Add --capture answers, or leave it out.",
+        )
+    labels_of(settings)
+
+
+def labels_of(settings: ServeSettings) -> tuple[str, ...]:
+    """The labels that the settings name; none where they name no file. Raises as `read` does."""
+    return () if settings.capture_labels is None else read_labels(settings.capture_labels.expanduser())
+
+
+def read_labels(file: Path) -> tuple[str, ...]:
+    """The labels in a file in UTF-8, in its order; blanks around them and empty lines count nowhere.
+
+    Raises InputError for a file that cannot be read, is too large or has no label, and for a line that no label could be.
+    """
+    try:
+        if file.exists() and not file.is_file():  # to open a pipe would wait for whoever writes into it
+            raise _unreadable_labels("the file of labels is no file", str(file), "Name a file with one label a line.")
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_LABELS_BYTES + 1)
+    except OSError as error:
+        raise _unreadable_labels(
+            f"the file of labels cannot be read ({error.strerror})", str(file), "Check the path after --capture-labels."
+        ) from None
+    if len(content) > _MOST_LABELS_BYTES:
+        raise _unreadable_labels(
+            "the file of labels is too large", f"{file}: over {_MOST_LABELS_BYTES:,} bytes", f"It has {MOST_LABELS:,} labels at most."
+        )
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise _unreadable_labels("the file of labels is not a text in UTF-8", str(file), "Save it as UTF-8, one label a line.") from None
+    labels: dict[str, None] = {}
+    for number, line in enumerate(lines, 1):
+        label = line.strip()
+        if len(label) > LONGEST_LABEL:
+            todo = f"A label has {LONGEST_LABEL} characters at most: a longer answer is none."
+            raise _unreadable_labels("a line is too long for a label", f"{file}, line {number}: {len(label)} characters", todo)
+        if PLACEHOLDER.search(label):
+            raise _unreadable_labels(
+                "a stand-in is no label", f"{file}, line {number}: {label}", "Write what the large model answers in its place."
+            )
+        if label:
+            labels[label] = None
+    if not labels:
+        raise _unreadable_labels("the file of labels has none", str(file), "Write one label a line, as the large model answers it.")
+    if len(labels) > MOST_LABELS:
+        raise _unreadable_labels("the file has too many labels", f"{file}: {len(labels):,}", f"Name {MOST_LABELS:,} at most.")
+    return tuple(labels)
+
+
+def _unreadable_labels(what: str, value: str, todo: str) -> InputError:
+    return InputError(what, value=value, todo=todo)
+
+
+# Capture as it was asked for on the command line: the store is opened and the redaction model is loaded, or the server does not start.
+
+DRAIN_SECONDS = 20.0
+"""Longest that a server which stops goes on storing: some thousands of requests, where nothing else needs the processor."""
+BATCH_SECONDS = 60.0
+"""Longest that it waits, after that, for the batch under way: on a busy machine redaction takes seconds."""
+_MOST_BEFORE = 8
+"""Versions of one bundle whose names are known at a time."""
+
+
+def open_recorder(service: Service) -> Recorder:
+    """The recorder of a server.
+
+    Raises InputError for a URL, a share, labels or a policy that cannot be, TrafficError where the store cannot be opened, BundleError
+    where there is no redaction model.
+    """
+    settings = service.settings
+    traffic = store.opened(held_out=settings.capture_held_out)
+    names = KnownNames()
+    for model in service.models.values():
+        names.note(bundle_identity(model))
+    scrubber = _scrubber(settings, names) if settings.capture_redact == "mask" else None
+    if scrubber is not None:
+        scrubber.recurring.know(traffic.labels())
+    priced = upstream_prices(settings)
+    saved_at = priced.of(settings.fallback_model[0]) if settings.fallback_model else None
+
+    def reading(taken: CapturedRequest) -> Exchange | None:
+        for known in taken.models.values():
+            names.note(known)
+        found = read_exchange(taken, saved_at, priced)
+        if found is None or found.input is None or not settings.held_out_aside:
+            return found
+        return replace(found, held_out=traffic.holds_out(found.input))  # by the text that was asked, as the gateway's door has it
+
+    counted = service.metering.captured, service.metering.capture_failures
+    return Recorder(traffic, scrubber, reading, settings.capture_days, *counted, kept_days=settings.capture_keep_days)
+
+
+def _scrubber(settings: ServeSettings, names: KnownNames) -> CaptureRedactor:
+    """What takes personal data out: its own kinds, and what the border of this server lets not out. What must not leave must not be kept
+    either."""
+    labels = labels_of(settings)
+    if settings.privacy == "off":
+        return CaptureRedactor(names, labels=labels, label_texts=settings.capture_label_texts)
+    more = extra_redaction(settings.privacy, settings.privacy_kind, settings.privacy_bundle)
+    return CaptureRedactor(names, besides=more, labels=labels, label_texts=settings.capture_label_texts)
+
+
+class KnownNames:
+    """What bundles answer with, labels and names of fields, by the bundles' names. A bundle may be another by the time that an answer is
+    stored, or that somebody says something of it: the names of those before it stay, too. All is called by one thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, frozenset[str]]] = {}
+
+    def __call__(self, asked: str) -> Collection[str]:
+        """Those of the bundle with this name; none for another."""
+        return frozenset().union(*self._known.get(asked, {}).values())
+
+    def note(self, one: BundleIdentity) -> None:
+        """Know these, too."""
+        known = self._known.setdefault(one.name, {})
+        if one.id not in known:
+            schema = one.form.get("schema")
+            fields = schema.get("properties", {}) if isinstance(schema, dict) else {}
+            named = [*one.form.get("labels", ()), one.form.get("unknown"), *fields]
+            known[one.id] = frozenset(name for name in named if isinstance(name, str))
+            while len(known) > _MOST_BEFORE:
+                del known[next(iter(known))]

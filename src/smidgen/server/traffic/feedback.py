@@ -1,0 +1,124 @@
+"""`/v1/feedback`: what people say of an answer. It is on the disk when the reply says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from smidgen.core.errors import RequestError
+from smidgen.server.errors import RESPONSES, answer
+from smidgen.server.http_request import from_other_origin, key_of, stored_id
+from smidgen.server.middleware import bears_key
+from smidgen.server.service import Service
+from smidgen.store.traffic.records import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback
+
+PATH = "/v1/feedback"
+
+
+class FeedbackRequest(BaseModel):
+    """What someone says of an answer: at least one of a verdict, a correction and a comment."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"request_id": "req_…", "verdict": "down", "corrected": "delivery/late"}}
+    )
+
+    request_id: str = Field(
+        min_length=1,
+        max_length=MOST_NAME,
+        description="Of the answer: its header x-request-id, which OpenAI's clients call _request_id; or the id that an export has.",
+    )
+    verdict: Literal["up", "down"] | None = Field(None, description="A thumb.")
+    corrected: Any = Field(
+        None, description="The answer as it should have been: a text as a message's content has it, or a value that is stored as JSON."
+    )
+    comment: str | None = Field(None, max_length=MOST_COMMENT, description="Anything.")
+    user: str | None = Field(None, max_length=MOST_NAME, description="Who says so, by the id that requests have. Only its hash is stored.")
+
+
+class FeedbackReply(BaseModel):
+    """What came of it."""
+
+    object: Literal["feedback"]
+    request_id: str
+    stored: bool = Field(description="Whether it is on the disk. Where it is not, a wrong answer was taken out of the cache, and no more.")
+
+
+def face(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["smidgen"], responses=RESPONSES)
+
+    @router.post(PATH, response_model=FeedbackReply, summary="Say whether an answer was right, or what it should have been")
+    async def feedback(body: FeedbackRequest, request: Request) -> Response:
+        if from_other_origin(request.scope, service.settings.cors):
+            todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
+            raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+        wrong = body.verdict == "down" or body.corrected is not None
+        key = key_of(request.scope)
+        id = stored_id(body.request_id, key)
+        admin = bears_key(request.scope, service.settings.admin_key)
+        taken_out = wrong and service.refuse is not None and service.refuse(id, None if admin else key)
+        if service.recorder is None:
+            if taken_out:
+                return _done(body, stored=False)
+            todo = "Start the server with --capture answers."
+            raise RequestError(
+                "this server stores no requests that feedback could be about",
+                value=body.request_id,
+                todo=todo,
+                status=404,
+                code="not_captured",
+            )
+        said = Feedback(
+            request_id=id,
+            time=datetime.now(UTC),
+            verdict=body.verdict,
+            corrected=_corrected(body.corrected),
+            comment=body.comment,
+            user=body.user,
+            key=key,
+            by_admin=admin,
+        )
+        if said.verdict is None and said.corrected is None and not (said.comment or "").strip():
+            raise RequestError("the feedback says nothing", value=body.request_id, todo="Send a verdict, corrected or a comment.")
+        try:
+            async with asyncio.timeout(service.settings.request_seconds):
+                known = await asyncio.wrap_future(service.recorder.told(said))
+        except TimeoutError:
+            raise RequestError(
+                "the feedback was not stored in time", value=body.request_id, todo="Send it again.", status=503, code="feedback_not_stored"
+            ) from None
+        if not known and taken_out:
+            return _done(body, stored=False)
+        if not known:
+            todo = (
+                "Send the x-request-id of a chat completion, completion or response that this server stored and has not deleted, with the "
+                "key that asked it or an admin's (--admin-key). A request that could not be stored takes no feedback: more came than could "
+                "be stored, or personal data could not be taken out of it. /metrics counts these, as smidgen_capture_rows_total."
+            )
+            what = "no stored request has this id" if admin else "no stored request of this key has this id"
+            raise RequestError(what, value=body.request_id, todo=todo, status=404, code="request_not_found")
+        return _done(body, stored=True)
+
+    return router
+
+
+def _done(body: FeedbackRequest, stored: bool) -> Response:
+    return answer({"object": "feedback", "request_id": body.request_id, "stored": stored})
+
+
+def _corrected(value: Any) -> str | None:
+    """A correction as it is stored. Raises RequestError, 422, where it is empty or too long."""
+    text = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text is not None and (len(text) > MOST_TEXT or not text.strip()):
+        todo = f"Send some text, of at most {MOST_TEXT} characters."
+        raise RequestError("the correction is empty or too long", value=f"{len(text)} characters", todo=todo, param="corrected")
+    return text
+
+
+part = face

@@ -1,0 +1,405 @@
+"""Capture: the middleware that copies passing requests, and the recorder, one thread that stores them behind a bounded queue.
+
+The middleware only looks. Whatever goes wrong in the recorder, answers go on; and while they need the processor, it waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+
+from prometheus_client import Counter as Metric
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smidgen.core.errors import EngineError, RedactionError, RequestError, SmidgenError
+from smidgen.flows.capture.redaction import CaptureRedactor
+from smidgen.gateway.eligibility import CERTIFIED_PATHS
+from smidgen.server.model_queues import models_of_request
+from smidgen.server.ops.wall_clock import TRUSTED_SECONDS, WallClock
+from smidgen.server.request_state import collecting_replies
+from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.traffic.captured_request import (
+    FULL,
+    OVERHEAD_BYTES,
+    STOPPED,
+    Backlog,
+    BacklogEntry,
+    CapturedRequest,
+    CaptureMemory,
+    RequestCollector,
+)
+from smidgen.server.traffic.throttle import BackgroundThrottle
+from smidgen.store.traffic.records import MOST_TEXT, STORED, AuditAnswer, Exchange, Feedback, TrafficError
+from smidgen.store.traffic.store import TrafficStore
+
+# The recorder: one thread that stores what was captured, behind a bounded queue. Whatever goes wrong here, answers go on; and while
+# they need the processor, it gives way.
+
+OUTCOMES = (STORED, FULL, "too_large", "unreadable", "unredacted", "unwritten", "duplicate", STOPPED)
+"""What becomes of a request that was to be stored; of all but the first nothing is kept."""
+FAILURES = ("retention", "feedback", "audit", "labels", "thread")
+"""What can fail that is about no request: deleting what is old, storing feedback, an audit's answer, or labels that became known, whatever
+else the thread does."""
+
+_MOST_BYTES = 64_000_000
+"""Of all requests that are under way or wait to be stored: some 12,000 of the usual size."""
+_FORGET_SECONDS = 3600.0
+_COUNT_SECONDS = 5.0
+"""Between two writings of what became of requests. A process that is killed loses the count of no more."""
+_COMPLAIN_SECONDS = 60.0
+_log = logging.getLogger("smidgen.server")
+
+
+class Recorder:
+    """See above.
+
+    Args:
+        traffic: the store. It is closed with the recorder.
+        scrubber: takes personal data out; None where it may stay.
+        reading: what is stored of a request; None of one that cannot be read.
+        days: how long it is kept.
+        rows: counts by outcome.
+        failures: counts what failed and concerns no request, by what it was.
+        kept_days: how long those in the reservoirs of lines are kept; None for no longer than others.
+    """
+
+    def __init__(
+        self,
+        traffic: TrafficStore,
+        scrubber: CaptureRedactor | None,
+        reading: Callable[[CapturedRequest], Exchange | None],
+        days: int,
+        rows: Metric,
+        failures: Metric,
+        *,
+        kept_days: int | None = None,
+    ) -> None:
+        self._kept_days = kept_days
+        self.room = CaptureMemory(_MOST_BYTES)
+        self._traffic, self._scrubber, self._reading, self._days = traffic, scrubber, reading, days
+        self._rows, self._failures = rows, failures
+        self._backlog, self._way, self._clock = Backlog(), BackgroundThrottle(), WallClock()
+        self._lock = threading.Lock()
+        self._complaints: Counter[str] = Counter()
+        self._uncounted: Counter[str] = Counter()
+        self._count_at = 0.0
+        self._complained = -_COMPLAIN_SECONDS
+        self._forget_at = time.monotonic()
+        for outcome in OUTCOMES:
+            rows.labels(outcome)
+        for what in FAILURES:
+            failures.labels(what)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def offer(self, taken: CapturedRequest) -> None:
+        """Store a request some time soon. Called by the thread that takes requests; returns at once, and raises nothing."""
+        self._way.taken_here()
+        if taken.lost:
+            self._drop(taken.lost, "it is larger than is kept, or memory for the queue is used up", taken)
+        elif refused := self._backlog.add(taken):
+            self._drop(refused, "requests come faster than they are stored", taken)
+
+    def holds_out(self, input: str) -> bool:
+        """Whether a text is held out, by the key and the share of the store. Any thread may ask; nothing is read for it."""
+        return self._traffic.holds_out(input)
+
+    def audited(self, found: AuditAnswer) -> None:
+        """Store what the large model answered in an audit, some time after its request; it is let go where too much waits, and where it is
+        too long. Raises nothing."""
+        if len(found.answer) <= MOST_TEXT and self.room.take(_size(found)) and self._backlog.add(found):
+            self.room.give(_size(found))
+
+    def told(self, said: Feedback) -> Future[bool]:
+        """Store feedback, after the request that it is about: whether that is stored. What the future gives is on the disk. Raises
+        RequestError, 503, where too much waits."""
+        done = self._backlog.say(said)
+        if done is None:
+            raise _unavailable("too much waits to be stored")
+        return done
+
+    def close(self, seconds: float, batch_seconds: float = 0.0) -> None:
+        """Store what waits, for so long at most, and let the rest go. The store is closed.
+
+        A batch that is under way then has `batch_seconds` more to end: a process that ends while a model still computes in a thread of its
+        own does not end well.
+        """
+        self._backlog.close()
+        self._thread.join(seconds)
+        for one in self._backlog.left():
+            self._let_go(one, STOPPED, "the server stopped before it could be stored")
+        self._thread.join(batch_seconds)
+        self._told_of(force=True)
+        if not self._thread.is_alive():
+            self._write_counts(force=True)
+            self._traffic.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if not self._turn():
+                    return
+            except Exception as error:  # noqa: BLE001 the thread outlives whatever fails in it, or nothing would ever be stored again
+                self._failed("thread", type(error).__name__)
+                self._way.after(0.0, self._backlog.rest)
+
+    def _turn(self) -> bool:
+        """Do what there is to do; False where there is no more."""
+        now = time.monotonic()
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_SECONDS  # before it is done: where that fails, it is tried again no sooner
+            self._forget()
+        found = self._backlog.next(min(self._forget_at, self._count_due()) - now)
+        if found is None:
+            return False
+        self._write_counts()
+        began, batch = time.monotonic(), list(found)
+        try:
+            self._take_in(batch)
+        finally:
+            for one in batch:  # none, but where a failure left some
+                self._let_go(one, "unwritten", "a failure came before it was stored")
+        self._told_of()
+        # More come together meanwhile, and others who write to the store have their turn.
+        self._way.after(time.monotonic() - began if found else 0.0, self._backlog.rest)
+        return True
+
+    def _take_in(self, batch: list[BacklogEntry]) -> None:
+        """Store a batch, in its order. What is dealt with is taken out of it."""
+        rows: list[CapturedRequest] = []
+        while batch:
+            one = batch.pop(0)
+            if isinstance(one, CapturedRequest):
+                rows.append(one)
+                continue
+            self._store(rows)
+            rows = []
+            if isinstance(one, AuditAnswer):
+                try:
+                    self._keep(one)
+                finally:
+                    self.room.give(_size(one))
+            else:
+                self._answer(*one)
+        self._store(rows)
+
+    def _keep(self, found: AuditAnswer) -> None:
+        """Keep an audit's answer with its request; without it there is a row less to learn from, and no more than that."""
+        try:
+            row = self._traffic.find(found.id)
+            safe = found if self._scrubber is None or row is None else self._scrubber.audited(found, row["asked"], row["key_hash"])
+            if row is not None and safe is not None:
+                self._traffic.audited(safe)
+        except (TrafficError, EngineError) as error:
+            self._failed("audit", str(error))
+
+    def _store(self, rows: Sequence[CapturedRequest]) -> None:
+        if not rows:
+            return
+        try:
+            read = [found for one in rows if (found := self._read(one)) is not None]
+            safe = self._safe(read)
+            if safe:
+                new = self._traffic.add(safe)
+                self._count(STORED, new)
+                self._note("duplicate", "a request with that id is stored already", len(safe) - new)
+                self._put_right()
+        except TrafficError as error:
+            self._note("unwritten", str(error), len(safe))
+        except Exception as error:  # noqa: BLE001 the thread outlives whatever one batch holds, or nothing would ever be stored again
+            self._note("unwritten", type(error).__name__, len(rows))
+        finally:
+            self.room.give(sum(one.size for one in rows))
+
+    def _put_right(self) -> None:
+        """Store the labels that became known, and as what they are what was masked before. What fails is tried again with the next."""
+        recurring = self._scrubber.recurring if self._scrubber is not None else None
+        if recurring is None or not (recurring.new or recurring.late):
+            return
+        try:
+            self._traffic.know(recurring.new, recurring.late)
+        except TrafficError as error:
+            self._failed("labels", str(error))
+            return
+        recurring.settled()
+
+    def _read(self, taken: CapturedRequest) -> Exchange | None:
+        try:
+            found = self._reading(taken)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            # A body may have any shape; that which no face understands is not stored.
+            self._note("unreadable", type(error).__name__)
+            return None
+        if found is None:
+            self._note("unreadable", "the body is no JSON object")
+        return found
+
+    def _safe(self, read: list[Exchange]) -> list[Exchange]:
+        """Those that may be stored. Where the model cannot run, none may."""
+        if self._scrubber is None:
+            return read
+        try:
+            safe = [one for one in self._scrubber.exchanges(read) if one is not None]
+        except SmidgenError as error:
+            self._note("unredacted", f"the redaction model cannot run ({type(error).__name__})", len(read))
+            return []
+        self._note("unredacted", "personal data cannot be taken out of it", len(read) - len(safe))
+        return safe
+
+    def _answer(self, said: Feedback, done: Future[bool]) -> None:
+        if not done.set_running_or_notify_cancel():
+            return  # nobody waits for it any more, and nobody was told that it is stored
+        try:
+            row = self._traffic.find(said.request_id)
+            if row is None or not (said.by_admin or row["key_hash"] == said.key):
+                done.set_result(False)
+                return
+            if self._scrubber is not None:
+                said = self._scrubber.feedback(said, row["asked"], row["key_hash"])
+            done.set_result(self._traffic.feedback(said))
+        except (TrafficError, EngineError) as error:
+            self._failed("feedback", str(error))
+            done.set_exception(_unavailable("feedback cannot be stored now"))
+        except RedactionError as error:
+            done.set_exception(RequestError(error.what, value=error.value, todo=error.todo, code="redaction_failed"))
+        except Exception as error:  # noqa: BLE001 who waits for this future must hear of whatever happened
+            done.set_exception(error)
+
+    def _forget(self) -> None:
+        """Delete what is older than is kept; nothing by a clock that was set ahead, for what is deleted does not come back."""
+        ahead = self._clock.ahead()
+        if ahead > TRUSTED_SECONDS:
+            why = f"the clock was set {ahead / 3600:.0f} hours ahead; nothing is deleted until it is back, or a restart"
+            self._failed("retention", why)
+            return
+        try:
+            deleted = self._traffic.delete_older(self._days, kept_days=self._kept_days)
+        except TrafficError as error:
+            self._failed("retention", str(error))
+            return
+        self._know_labels()
+        if deleted.requests:
+            left = "; its journal is being read, and holds them a while longer" if deleted.gone is False else ""
+            _log.info("%d stored requests are over %d days old, and are deleted%s", deleted.requests, self._days, left)
+
+    def _know_labels(self) -> None:
+        """Know the labels that are in the store, and no others: what was deleted there is known no more."""
+        if self._scrubber is None:
+            return
+        try:
+            self._scrubber.recurring.know(self._traffic.labels())
+        except TrafficError as error:
+            self._failed("labels", str(error))
+
+    def _drop(self, outcome: str, why: str, taken: CapturedRequest) -> None:
+        self.room.give(taken.size)
+        self._note(outcome, why)
+        self._told_of()
+
+    def _let_go(self, one: BacklogEntry, outcome: str, why: str) -> None:
+        if isinstance(one, CapturedRequest):
+            self._drop(outcome, why, one)
+        elif isinstance(one, AuditAnswer):
+            self.room.give(_size(one))
+        elif one[1].set_running_or_notify_cancel():
+            one[1].set_exception(_unavailable("feedback cannot be stored now"))
+
+    def _failed(self, what: str, why: str) -> None:
+        self._failures.labels(what).inc()
+        self._note_only(what, why)
+        self._told_of()
+
+    def _note(self, outcome: str, why: str, count: int = 1) -> None:
+        if count > 0:
+            self._count(outcome, count)
+            self._note_only(outcome, why, count)
+
+    def _count(self, outcome: str, count: int) -> None:
+        self._rows.labels(outcome).inc(count)
+        with self._lock:
+            self._uncounted[outcome] += count
+
+    def _count_due(self) -> float:
+        """When what became of requests is to be written down next."""
+        with self._lock:
+            return self._count_at if self._uncounted else float("inf")
+
+    def _write_counts(self, force: bool = False) -> None:
+        """Write down what became of requests, so that it outlives this process; where that fails it is tried again."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._uncounted or (now < self._count_at and not force):
+                return
+            counts, self._uncounted = self._uncounted, Counter()
+            self._count_at = now + _COUNT_SECONDS
+        try:
+            self._traffic.count(counts)
+        except TrafficError as error:
+            with self._lock:
+                self._uncounted.update(counts)
+            self._note_only("counts", str(error))
+
+    def _note_only(self, outcome: str, why: str, count: int = 1) -> None:
+        with self._lock:
+            self._complaints[f"{outcome}: {why}"] += count
+
+    def _told_of(self, force: bool = False) -> None:
+        """Log what was not stored, and why, at most once a minute."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._complaints or (now - self._complained < _COMPLAIN_SECONDS and not force):
+                return
+            said = "; ".join(f"{count} {reason}" for reason, count in self._complaints.most_common(5))
+            self._complaints.clear()
+            self._complained = now
+        _log.warning("not everything that was captured could be stored: %s", said)
+
+
+def _size(found: AuditAnswer) -> int:
+    """Bytes that an audit's answer takes while it waits, about."""
+    return OVERHEAD_BYTES + len(found.answer)
+
+
+def _unavailable(what: str) -> RequestError:
+    return RequestError(what, value="feedback", todo="Send it again in a few seconds.", status=503, code="feedback_not_stored")
+
+
+# The middleware that lets traffic be stored, where the owner asked for it: it only looks, and what it sees goes to the recorder.
+
+
+class CaptureMiddleware:
+    """Around the gateway's door: it sees requests to chat, completions and responses as clients send them, and answers as they get them.
+
+    Args:
+        app: the doors behind it.
+        recorder: stores what it sees.
+        models: the bundles by their names, as they are at each moment. What is stored names those that the request had, which are not those
+            of the moment when it is stored.
+    """
+
+    def __init__(self, app: ASGIApp, recorder: Recorder, models: Mapping[str, ServedBundle]) -> None:
+        self._app, self._recorder, self._models = app, recorder, models
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it through, and hand it on when it is done, however it ended."""
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in CERTIFIED_PATHS:
+            await self._app(scope, receive, send)
+            return
+        collector = RequestCollector(scope, self._recorder.room)
+        handed = False
+        with collecting_replies() as replies:
+
+            def hand_on() -> None:
+                nonlocal handed
+                if not handed:
+                    handed = True
+                    self._recorder.offer(collector.done(tuple(replies), models_of_request(self._models)))
+
+            try:
+                await self._app(scope, collector.receiving(receive), collector.sending(send, hand_on))
+            finally:
+                hand_on()

@@ -1,0 +1,267 @@
+"""Metrics of predicted labels: accuracy, F1, per class and per pair, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.metrics import Metric
+from smidgen.stats.field_values import equal_fields
+from smidgen.stats.intervals import Floats, MetricChange, bootstrap, wilson
+
+# Gold and predicted labels of many rows as counts of distinct patterns: what F1 scores and their resamples are computed from.
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPatterns:
+    """Rows grouped by what F1 sees of them.
+
+    Attributes:
+        counts: (patterns,) rows that show each pattern.
+        right: (patterns, labels) 1 where a label is both gold and predicted.
+        gold: (patterns, labels) 1 where it is gold.
+        predicted: (patterns, labels) 1 where it is predicted.
+    """
+
+    counts: NDArray[np.int64]
+    right: Floats
+    gold: Floats
+    predicted: Floats
+
+    def tally(self, counts: Floats) -> tuple[Floats, Floats]:
+        """For (resamples, patterns) counts: rows right per label, and rows gold plus rows predicted, each (resamples, labels)."""
+        return counts @ self.right, counts @ (self.gold + self.predicted)
+
+    def macro_f1(self, counts: Floats) -> Floats:
+        """(resamples,) mean F1 over the labels that are gold or predicted somewhere; NaN where none is."""
+        right, both = self.tally(counts)
+        seen = both > 0
+        f1 = np.divide(2 * right, both, out=np.zeros_like(both), where=seen)
+        number = seen.sum(axis=1)
+        mean: Floats = np.divide(f1.sum(axis=1), number, out=np.full(len(counts), np.nan), where=number > 0)
+        return mean
+
+    def micro_f1(self, counts: Floats) -> Floats:
+        """(resamples,) F1 over all labels pooled; NaN where nothing is gold or predicted."""
+        right, both = self.tally(counts)
+        total = both.sum(axis=1)
+        pooled: Floats = np.divide(2 * right.sum(axis=1), total, out=np.full(len(counts), np.nan), where=total > 0)
+        return pooled
+
+
+def label_set(value: Any) -> frozenset[Hashable]:
+    """A row's labels as a set: of one for a single label, of none for None."""
+    if value is None:
+        return frozenset()
+    return frozenset(value) if isinstance(value, list | tuple | set | frozenset) else frozenset((value,))
+
+
+def same_labels(gold: Sequence[Any], predicted: Sequence[Any]) -> NDArray[np.bool_]:
+    """(n,) whether each prediction is the gold value; label lists are compared as sets, objects by the values of their fields.
+
+    Raises ValueError where the lengths differ."""
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold values and {len(predicted)} predictions")
+    return np.fromiter((_equal(a, b) for a, b in zip(gold, predicted, strict=True)), dtype=np.bool_, count=len(gold))
+
+
+def _equal(gold: Any, predicted: Any) -> bool:
+    if isinstance(gold, Mapping) and isinstance(predicted, Mapping):
+        return equal_fields(gold, predicted)
+    if gold == predicted:
+        return True
+    both = isinstance(gold, list | tuple | set | frozenset) and isinstance(predicted, list | tuple | set | frozenset)
+    # Spans and objects cannot stand in a set: for them order counts.
+    if both and all(isinstance(item, Hashable) for item in (*gold, *predicted)):
+        return label_set(gold) == label_set(predicted)
+    return False
+
+
+def label_patterns(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> LabelPatterns:
+    """Group rows by pattern. A value that is not among `labels` (the answer `unknown`, say) counts as a miss and is no label itself."""
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold values and {len(predicted)} predictions")
+    index = {label: number for number, label in enumerate(labels)}
+    seen = Counter((_label_numbers(a, index), _label_numbers(b, index)) for a, b in zip(gold, predicted, strict=True))
+    shape = (len(seen), len(labels))
+    counts = np.fromiter(seen.values(), dtype=np.int64, count=len(seen))
+    of_gold, of_predicted = np.zeros(shape), np.zeros(shape)
+    for row, (a, b) in enumerate(seen):
+        of_gold[row, list(a)] = 1
+        of_predicted[row, list(b)] = 1
+    return LabelPatterns(counts, of_gold * of_predicted, of_gold, of_predicted)
+
+
+def _label_numbers(value: Any, index: dict[str, int]) -> tuple[int, ...]:
+    return tuple(sorted(_numbers(label_set(value), index)))
+
+
+def _numbers(values: Iterable[Any], index: dict[str, int]) -> Iterable[int]:
+    return (index[value] for value in values if value in index)
+
+
+# How well labels were predicted: accuracy, F1, per class and per pair, each with its interval.
+
+
+def share(right: NDArray[np.bool_]) -> Metric:
+    """A share of rows with Wilson's interval. Without rows the value is NaN and the interval (0, 1)."""
+    n = len(right)
+    successes = int(np.count_nonzero(right))
+    low, high = wilson(successes, n)
+    return Metric(successes / n if n else math.nan, low, high, n)
+
+
+def accuracy(gold: Sequence[Any], predicted: Sequence[Any]) -> Metric:
+    """Share of rows whose prediction is the gold value; for lists of labels, whose set of labels is exactly the gold set."""
+    return share(same_labels(gold, predicted))
+
+
+def macro_f1(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str], seed: int = 0) -> Metric:
+    """Mean over labels of F1, with a bias-corrected bootstrap interval.
+
+    Averages over those of `labels` that are gold or predicted in some row. Values may be labels, lists of labels, or None.
+    """
+    grouped = label_patterns(gold, predicted, labels)
+    return _resampled(grouped, grouped.macro_f1, len(gold), seed)
+
+
+def micro_f1(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str], seed: int = 0) -> Metric:
+    """F1 over all labels of all rows pooled, for lists of labels, with a bias-corrected bootstrap interval over rows."""
+    grouped = label_patterns(gold, predicted, labels)
+    return _resampled(grouped, grouped.micro_f1, len(gold), seed)
+
+
+def _resampled(grouped: LabelPatterns, statistic: Any, n: int, seed: int) -> Metric:
+    if n == 0:
+        return Metric(math.nan, 0.0, 1.0, 0)
+    value = float(statistic(grouped.counts[None, :].astype(np.float64))[0])
+    low, high = bootstrap(grouped.counts, statistic, seed=seed)
+    if value >= 1.0 or value <= 0.0:
+        # No resample of rows that are all right (or all wrong) differs; what n rows can show at most is Wilson's bound.
+        low, high = wilson(n if value >= 1.0 else 0, n)
+    if math.isnan(value):
+        low, high = 0.0, 1.0
+    return Metric(value, low, high, n)
+
+
+def macro_f1_change(gold: Sequence[Any], before: Sequence[Any], after: Sequence[Any], labels: Sequence[str], seed: int = 0) -> MetricChange:
+    """The change in macro-F1 between two models on the same rows, with a paired bootstrap interval (rows are resampled once for both)."""
+    if not len(gold) == len(before) == len(after):
+        raise ValueError(f"{len(gold)} gold values, {len(before)} and {len(after)} predictions")
+    triples = Counter(zip(map(_key, gold), map(_key, before), map(_key, after), strict=True))
+    truth, first, second = ([triple[at] for triple in triples] for at in range(3))
+    counts = np.fromiter(triples.values(), dtype=np.int64, count=len(triples))
+    one, two = _ungrouped(truth, first, labels), _ungrouped(truth, second, labels)
+
+    def change(drawn: Floats) -> Floats:
+        return two.macro_f1(drawn) - one.macro_f1(drawn)
+
+    right_before, right_after = same_labels(gold, before), same_labels(gold, after)
+    gained = int(np.count_nonzero(~right_before & right_after))
+    lost = int(np.count_nonzero(right_before & ~right_after))
+    if not len(gold):
+        return MetricChange(0.0, -1.0, 1.0, 0)
+    low, high = bootstrap(counts, change, seed=seed)
+    value = float(change(counts[None, :].astype(np.float64))[0])
+    return MetricChange(value, low, high, len(gold), None, gained, lost)
+
+
+def _key(value: Any) -> Any:
+    return label_set(value) if isinstance(value, list | tuple | set | frozenset) else value
+
+
+def _ungrouped(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> LabelPatterns:
+    """Patterns with one row per pair given, in the order given, so that two models share their resamples."""
+    index = {label: number for number, label in enumerate(labels)}
+    of_gold, of_predicted = np.zeros((len(gold), len(labels))), np.zeros((len(gold), len(labels)))
+    for row, (a, b) in enumerate(zip(gold, predicted, strict=True)):
+        of_gold[row, [index[value] for value in label_set(a) if value in index]] = 1
+        of_predicted[row, [index[value] for value in label_set(b) if value in index]] = 1
+    return LabelPatterns(np.ones(len(gold), dtype=np.int64), of_gold * of_predicted, of_gold, of_predicted)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One label's scores. `support` is how many rows have it as gold, `predicted` how many were given it."""
+
+    label: str
+    precision: Metric
+    recall: Metric
+    f1: Metric
+    support: int
+    predicted: int
+
+
+def per_class(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> list[ClassScore]:
+    """Scores of every label, in the order of `labels`. A score without rows is NaN with the interval (0, 1)."""
+    grouped = label_patterns(gold, predicted, labels)
+    weights = grouped.counts.astype(np.float64)
+    right = np.rint(weights @ grouped.right).astype(int)
+    of_gold = np.rint(weights @ grouped.gold).astype(int)
+    of_predicted = np.rint(weights @ grouped.predicted).astype(int)
+    return [
+        ClassScore(label, _ratio(tp, given), _ratio(tp, support), _f1(tp, support, given), support, given)
+        for label, tp, support, given in zip(labels, right.tolist(), of_gold.tolist(), of_predicted.tolist(), strict=True)
+    ]
+
+
+def _ratio(successes: int, n: int) -> Metric:
+    low, high = wilson(successes, n)
+    return Metric(successes / n if n else math.nan, low, high, n)
+
+
+def _f1(right: int, support: int, given: int) -> Metric:
+    """F1 = 2J/(1+J), where J is the share of right rows among those where the label is gold or predicted. J is a binomial share and F1
+    grows with it, so Wilson's interval of J, carried through, is F1's: closed, and never without width."""
+    union = support + given - right
+    low, high = wilson(right, union)
+    value = right / union if union else math.nan
+    return Metric(2 * value / (1 + value), 2 * low / (1 + low), 2 * high / (1 + high), union)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusedPair:
+    """Rows whose gold label is `gold` and that were given `predicted`; `share` is of the gold label's rows."""
+
+    gold: str
+    predicted: str
+    count: int
+    share: float
+
+
+def confusion(gold: Sequence[Any], predicted: Sequence[Any], labels: Sequence[str]) -> NDArray[np.int64]:
+    """(labels, labels) counts for single-label rows: gold down, predicted across. Values not in `labels` are left out."""
+    index = {label: number for number, label in enumerate(labels)}
+    table = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for (a, b), count in Counter(zip(gold, predicted, strict=True)).items():
+        if a in index and b in index:
+            table[index[a], index[b]] += count
+    return table
+
+
+def confusion_pairs(gold: Sequence[Any], predicted: Sequence[Any], limit: int = 20) -> list[ConfusedPair]:
+    """The wrong pairs seen most, most first; ties by name. For lists of labels: each missing label against each wrongly added one."""
+    of_gold: Counter[str] = Counter()
+    wrong: Counter[tuple[str, str]] = Counter()
+    for a, b in zip(map(label_set, gold), map(label_set, predicted), strict=True):
+        of_gold.update(str(label) for label in a)
+        wrong.update((str(missing), str(added)) for missing in a - b for added in b - a)
+    ranked = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:limit]
+    return [ConfusedPair(a, b, count, count / of_gold[a]) for (a, b), count in ranked]
+
+
+def oos_recall(gold: Sequence[Any], predicted: Sequence[Any], unknown: Any) -> Metric:
+    """Share of the out-of-scope rows (gold is `unknown`) that were answered with `unknown`."""
+    return share(np.array([b == unknown for a, b in zip(gold, predicted, strict=True) if a == unknown], dtype=np.bool_))
+
+
+def in_scope_accuracy(gold: Sequence[Any], predicted: Sequence[Any], unknown: Any) -> Metric:
+    """Share of the in-scope rows (gold is not `unknown`) that were answered right; `unknown` is a wrong answer to them."""
+    kept = [(a, b) for a, b in zip(gold, predicted, strict=True) if a != unknown]
+    return accuracy([a for a, _ in kept], [b for _, b in kept])

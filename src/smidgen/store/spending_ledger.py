@@ -1,0 +1,200 @@
+"""The spending ledger: what was spent on a day, and what is reserved for requests under way. One SQLite file in smidgen's home.
+
+Amounts are whole nanodollars, so that sums are exact. What is reserved counts as spent until it is settled; a process that is killed
+leaves it so, for nobody knows any more what its requests took. Several processes share the file, and a limit holds for all of them.
+
+SQLite runs in WAL mode with `synchronous=NORMAL`: what was written outlives a process that is killed; a power cut may take the last
+moments with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.store.home import home
+from smidgen.store.sqlite_wal import into_wal, make_private, writing
+
+VERSION = 1
+NANO = 1_000_000_000
+_WAIT_SECONDS = 5.0
+_KEPT_DAYS = 400
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS spent (day TEXT NOT NULL, scope TEXT NOT NULL, nano INTEGER NOT NULL, estimated INTEGER NOT NULL, "
+    "requests INTEGER NOT NULL, PRIMARY KEY (day, scope)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS held (day TEXT NOT NULL, scope TEXT NOT NULL, id TEXT NOT NULL, nano INTEGER NOT NULL, "
+    "PRIMARY KEY (day, scope, id)) WITHOUT ROWID",
+)
+_SPENT = (
+    "SELECT scope, SUM(nano), SUM(estimated), SUM(held), SUM(requests) FROM ("
+    "SELECT scope, nano, estimated, 0 AS held, requests FROM spent WHERE day = ? "
+    "UNION ALL SELECT scope, 0, 0, nano, 0 FROM held WHERE day = ?) GROUP BY scope"
+)
+_USED = (
+    "SELECT COALESCE((SELECT nano FROM spent WHERE day = ? AND scope = ?), 0) "
+    "+ COALESCE((SELECT SUM(nano) FROM held WHERE day = ? AND scope = ?), 0)"
+)
+_SETTLE = (
+    "INSERT INTO spent (day, scope, nano, estimated, requests) VALUES (?, ?, ?, ?, 1) ON CONFLICT (day, scope) DO UPDATE SET "
+    "nano = nano + excluded.nano, estimated = estimated + excluded.estimated, requests = requests + 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSpending:
+    """Of one scope on one day, in nanodollars.
+
+    Attributes:
+        nano: settled.
+        estimated: of that, what the upstream did not count itself.
+        held: set aside: for requests under way, and for those of processes that were killed.
+        requests: settled ones.
+    """
+
+    nano: int = 0
+    estimated: int = 0
+    held: int = 0
+    requests: int = 0
+
+    @property
+    def used(self) -> int:
+        """What counts against a limit."""
+        return self.nano + self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What was set aside for a request: its id, its day, its scopes, and the amount in nanodollars."""
+
+    id: str
+    day: str
+    scopes: tuple[str, ...]
+    nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """A limit that a request could pass: whose, how much, and what is used of it, in nanodollars."""
+
+    scope: str
+    limit: int
+    used: int
+
+
+class SpendingLedger:
+    """The ledger, open. Safe to use from several threads; every method raises OSError where the file cannot be read or written."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._lock = threading.Lock()
+        self._file = file or place()
+        with _faults():
+            make_private(self._file)
+            self._base = sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+            into_wal(self._base, _WAIT_SECONDS)
+            self._base.execute("PRAGMA synchronous=NORMAL")
+            self._begin()
+
+    def hold(self, day: str, scopes: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
+        """Set an amount aside in all scopes, each with its limit (None: none), or in none of them where a limit could be passed by it."""
+        held = Reservation(uuid.uuid4().hex, day, tuple(scopes), nano)
+        with self._lock, _faults(), self._written():
+            for scope, limit in scopes.items():
+                if limit is not None:
+                    (used,) = self._base.execute(_USED, (day, scope, day, scope)).fetchone()
+                    if used + nano > limit:
+                        return LimitReached(scope, limit, used)
+            rows = [(day, scope, held.id, nano) for scope in scopes]
+            self._base.executemany("INSERT INTO held (day, scope, id, nano) VALUES (?, ?, ?, ?)", rows)
+        return held
+
+    def settle(self, held: Reservation, nano: int, estimated: bool) -> None:
+        """A request is over: it took this, and what was set aside for it is free again. A second time does nothing."""
+        with self._lock, _faults(), self._written():
+            if self._let_go(held):
+                rows = [(held.day, scope, nano, nano if estimated else 0) for scope in held.scopes]
+                self._base.executemany(_SETTLE, rows)
+
+    def release(self, held: Reservation) -> None:
+        """A request never left, or was refused: it took nothing."""
+        with self._lock, _faults(), self._written():
+            self._let_go(held)
+
+    def forget(self, day: str) -> None:
+        """Delete what is over 400 days older than this day, which the caller believes to be today's: it does not come back."""
+        with self._lock, _faults(), self._written():
+            for name in ("spent", "held"):
+                self._base.execute(f"DELETE FROM {name} WHERE day < date(?, ?)", (day, f"-{_KEPT_DAYS} days"))
+
+    def spent(self, day: str) -> dict[str, ScopeSpending]:
+        """What was used on a day, by scope."""
+        with self._lock, _faults():
+            return _spent(self._base, day)
+
+    def close(self) -> None:
+        """Let the file go."""
+        with self._lock, _faults():
+            self._base.close()
+
+    def _let_go(self, held: Reservation) -> bool:
+        rows = [(held.day, scope, held.id) for scope in held.scopes]
+        return bool(self._base.executemany("DELETE FROM held WHERE day = ? AND scope = ? AND id = ?", rows).rowcount > 0)
+
+    def _begin(self) -> None:
+        with self._written():
+            (version,) = self._base.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise OSError(f"it is of version {version}, and {VERSION} is known")
+            for table in _TABLES:
+                self._base.execute(table)
+            self._base.execute(f"PRAGMA user_version={VERSION}")
+        (sound,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
+        if sound != "ok":
+            raise OSError(f"it is damaged ({sound})")
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        """All of the block or nothing of it, and nobody else writes meanwhile."""
+        with writing(self._file, _WAIT_SECONDS):
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._base.execute("COMMIT")
+            finally:
+                if self._base.in_transaction:  # also where the disk is too full to commit: the next one must be able to begin
+                    with contextlib.suppress(sqlite3.Error):
+                        self._base.execute("ROLLBACK")
+
+
+def place() -> Path:
+    """The file."""
+    return home() / "spending.sqlite3"
+
+
+def read(day: str) -> dict[str, ScopeSpending]:
+    """What was used on a day, by scope, without a ledger being opened for writing; nothing where there is no file. Raises OSError."""
+    if not place().exists():
+        return {}
+    with _faults():
+        base = sqlite3.connect(f"{place().resolve().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+        try:
+            return _spent(base, day)
+        finally:
+            base.close()
+
+
+def _spent(base: sqlite3.Connection, day: str) -> dict[str, ScopeSpending]:
+    found = base.execute(_SPENT, (day, day)).fetchall()
+    return {scope: ScopeSpending(nano, estimated, held, requests) for scope, nano, estimated, held, requests in found}
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"the ledger cannot be used: {error}") from error

@@ -1,0 +1,115 @@
+"""Results of build steps, stored under the hash of their inputs: a build that was killed goes on where it stopped.
+
+A step writes into a folder. While it works the folder is named `<hash>.part` and keeps whatever the step leaves there (an epoch's
+checkpoint), so that the next try finds it. When the step is done the folder is renamed to `<hash>`, in one move: a folder without
+`.part` is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from smidgen.core.errors import SmidgenError
+from smidgen.store.hashing import content_hash
+
+_LIMIT_BYTES = 4_000_000_000
+_LATELY_SECONDS = 86_400.0
+_PART, _GOING = ".part", ".going"
+
+
+class StepBusy(SmidgenError):
+    """Another process is at work on the same step."""
+
+
+class StepResults:
+    """A shelf of step results in a folder.
+
+    Args:
+        root: the folder.
+        fresh: do every step anew, once, even where a result is stored.
+    """
+
+    def __init__(self, root: Path, fresh: bool = False) -> None:
+        self._root = root
+        self._fresh = fresh
+        self._made: set[str] = set()
+        root.mkdir(parents=True, exist_ok=True)
+
+    def run(self, name: str, inputs: Any, work: Callable[[Path], None]) -> Path:
+        """The folder with the result of `work(folder)` for these JSON-ready inputs: the stored one, or a new one.
+
+        Raises:
+            StepBusy: another process is at work on this very step.
+        """
+        key = f"{name}-{content_hash(inputs)[:24]}"
+        done, part = self._root / key, self._root / f"{key}{_PART}"
+        if self._fresh and key not in self._made:
+            shutil.rmtree(done, ignore_errors=True)
+            shutil.rmtree(part, ignore_errors=True)
+        self._made.add(key)
+        if done.is_dir():
+            with contextlib.suppress(FileNotFoundError):  # another build has just taken it away
+                os.utime(done)
+                return done
+        try:
+            with self._lock(key):
+                part.mkdir(exist_ok=True)
+                work(part)
+                part.replace(done)
+        except filelock.Timeout:
+            raise StepBusy(
+                "another process is at work on the same build", value=name, todo="Wait for it to end, or stop it, then run again."
+            ) from None
+        return done
+
+    def prune(self, limit: int = _LIMIT_BYTES) -> None:
+        """Remove the results that were used longest ago until the rest takes at most `limit` bytes. What another process is at work on
+        stays, and what was used within a day: another build may be reading it."""
+        for left in self._root.glob(f"*{_GOING}"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        used = {folder: moment for folder in self._root.iterdir() if (moment := _used(folder)) is not None}
+        kept = 0
+        for folder in sorted(used, key=lambda folder: used[folder], reverse=True):
+            kept += _size(folder)
+            if kept > limit and folder.name not in self._made:
+                self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
+        """Take a result away, unless somebody needs it. It loses its name first: what has it is complete."""
+        with contextlib.suppress(filelock.Timeout), self._lock(folder.name.removesuffix(_PART)):
+            moment = _used(folder)
+            if moment is None or time.time() - moment < _LATELY_SECONDS:
+                return
+            going = folder.with_name(f"{folder.name}{_GOING}")
+            with contextlib.suppress(OSError):  # what cannot be taken away stays
+                folder.replace(going)
+            shutil.rmtree(going, ignore_errors=True)
+
+    def _lock(self, key: str) -> filelock.BaseFileLock:
+        """Of whoever works on a step. The system holds it for the process, so one that is killed leaves none behind."""
+        return filelock.FileLock(self._root / f"{key}.lock", timeout=0)
+
+
+def _used(folder: Path) -> float | None:
+    """When a result was used the last time; None for what is none, or is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        if folder.is_dir():
+            return folder.stat().st_mtime
+    return None
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder, as far as they are there."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError):
+        for file in folder.rglob("*"):
+            total += file.stat().st_size if file.is_file() else 0
+    return total

@@ -1,0 +1,222 @@
+"""Pairs from stored requests: which can be learnt from or measured on, whose answer counts, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.core.replies import NOT_COMPARABLE, AnswerState
+from smidgen.store.traffic.records import MOST_TEXT, TrafficPair, Whose, from_timestamp
+from smidgen.store.traffic.tables import FEEDBACK, REQUESTS, of_template
+
+# Which stored requests can be learnt from or measured on, and whose answer counts.
+#
+# To learn from, the best of each request is taken: a correction before an answer, and nothing that someone called wrong. Held-out
+# requests measure, and are taken as they went: left out for what became of them, the bad ones first, they would be an easier sample
+# than the traffic.
+
+_PAGE = 500
+"""Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
+_HTTP_OK = 200
+
+
+@dataclass(slots=True)
+class AnswerFeedback:
+    """What people say of an answer. `corrected`: the newest correction; `usable`: whether it can be learnt from; `down`: whether the newest
+    verdict is a thumb down."""
+
+    corrected: str | None = None
+    usable: bool = True
+    down: bool = False
+
+
+def select_page(
+    asked: str | None,
+    held_out: bool | None,
+    since: float | None,
+    until: float | None,
+    template: str | None,
+    after: tuple[float, str] | None,
+) -> sql.Select[Any]:
+    """The next requests that could be pairs, behind the time and id of the last one."""
+    one = REQUESTS.c
+    wanted = could_be(asked, held_out, since, until, template)
+    if after is not None:
+        wanted.append(after_place(after))
+    return sql.select(REQUESTS).where(*wanted).order_by(one.time, one.id).limit(_PAGE)
+
+
+def could_be(
+    asked: str | None, held_out: bool | None, since: float | None, until: float | None, template: str | None
+) -> list[sql.ColumnElement[bool]]:
+    """What is so of every request that could be a pair."""
+    one = REQUESTS.c
+    # Of a held-out request that was cut it may be the answer that is too long: that one counts.
+    wanted: list[sql.ColumnElement[bool]] = [one.odd == "", one.input.is_not(None), sql.or_(sql.not_(one.truncated), one.held_out)]
+    if asked is not None:
+        wanted.append(one.asked == asked)
+    if held_out is not None:
+        wanted.append(one.held_out if held_out else sql.not_(one.held_out))
+    if since is not None:
+        wanted.append(one.time >= since)
+    if until is not None:
+        wanted.append(one.time < until)
+    if template is not None:
+        wanted.append(of_template(template))
+    return wanted
+
+
+def after_place(place: tuple[float, str]) -> sql.ColumnElement[bool]:
+    """What is so of every request behind this time and id."""
+    one = REQUESTS.c
+    return sql.or_(one.time > place[0], sql.and_(one.time == place[0], one.id > place[1]))
+
+
+def feedback_by_request(connection: Connection, ids: Sequence[str]) -> dict[str, AnswerFeedback]:
+    """What people say of these requests' answers."""
+    found: dict[str, AnswerFeedback] = {}
+    said = sql.select(FEEDBACK).where(FEEDBACK.c.request_id.in_(ids)).order_by(FEEDBACK.c.number)
+    for row in connection.execute(said) if ids else ():
+        one = found.setdefault(row.request_id, AnswerFeedback())
+        if row.corrected is not None:
+            one.corrected, one.usable = row.corrected, not (row.altered or row.truncated)
+        if row.verdict is not None:
+            one.down = row.verdict == "down"
+    return found
+
+
+def make_pair(row: Any, said: AnswerFeedback | None) -> TrafficPair | None:
+    """The pair of a request; None where there is no answer to learn from, or, of a held-out one, none to measure by."""
+    return _measuring(row, said or AnswerFeedback()) if row.held_out else _teaching(row, said or AnswerFeedback())
+
+
+def _teaching(row: Any, said: AnswerFeedback) -> TrafficPair | None:
+    """A correction that cannot be used still says that the upstream's answer is wrong. What a thumb down says of a local answer it does not
+    say of what the upstream answered in its audit."""
+    if said.corrected is not None:
+        return _new_pair(row, said.corrected, "human") if said.usable and said.corrected.strip() else None
+    if row.answered_by == "local" and row.audit_answer is not None and row.audit_answer.strip():
+        return _new_pair(row, row.audit_answer, "upstream")
+    return _new_pair(row, row.answer, "upstream") if _state(row) == "whole" and not said.down else None
+
+
+def _measuring(row: Any, said: AnswerFeedback) -> TrafficPair | None:
+    """What the upstream answered is its answer, whatever anyone says of it. An answer that is no whole text is one that none agrees with;
+    one that is not known to have ended says nothing."""
+    if row.truncated and len(row.input) >= MOST_TEXT:
+        return None  # it may be the input that was cut
+    state = _state(row)
+    corrected = said.corrected if said.corrected is not None and said.usable and said.corrected.strip() else None
+    if state == "whole":
+        return _new_pair(row, row.answer, "upstream", state, corrected)
+    if state in NOT_COMPARABLE:
+        return _new_pair(row, "", "upstream", state, corrected)
+    return _new_pair(row, corrected, "human", state) if corrected is not None else None
+
+
+def _state(row: Any) -> AnswerState:
+    """How the upstream answered; empty where it did not."""
+    if row.answered_by != "upstream" or row.status != _HTTP_OK:
+        return ""
+    if row.truncated and row.answer is not None and len(row.answer) >= MOST_TEXT:
+        return "long"
+    state: AnswerState = row.answer_state
+    if state in ("", "whole"):
+        # An older smidgen did not say how: what it kept no text of is not taken to have gone well.
+        return "whole" if row.answer is not None and row.answer.strip() else "blank"
+    return state
+
+
+def _new_pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whole", corrected: str | None = None) -> TrafficPair:
+    return TrafficPair(
+        id=row.id,
+        time=from_timestamp(row.time),
+        asked=row.asked,
+        bundle_id=row.bundle_id,
+        input=row.input,
+        reference=reference,
+        whose=whose,
+        held_out=row.held_out,
+        answered_by=row.answered_by,
+        local_output=row.local_output,
+        local_score=row.local_score,
+        model=row.audit_model if row.answered_by == "local" else row.model,
+        state=state,
+        corrected=corrected,
+        altered=row.altered,
+        why=row.why,
+    )
+
+
+# How many pairs there are: counted by the database, which reads no answer for it. It is asked every half minute, of a store of any
+# size.
+#
+# The rule is that of `learning.pair`, said in SQL. It knows no white space but blanks, so that an answer of nothing but line breaks
+# counts.
+
+_OK = 200
+
+
+def count_pairs(
+    reading: Callable[[], AbstractContextManager[Connection]],
+    asked: str | None,
+    since: float | None,
+    until: float | None,
+    template: str | None,
+    frames: Sequence[PromptFrame],
+) -> int:
+    """The pairs of both sides. Where only texts in certain frames are meant, those texts are read, and nothing else.
+
+    Args:
+        reading: opens a connection to read by.
+        asked, since, until, template: as `learning.page` has them.
+        frames: in one of which a text must stand; none for any.
+    """
+    one = REQUESTS.c
+    wanted = [*could_be(asked, None, since, until, template), _is_pair()]
+    if not frames:
+        with reading() as connection:
+            return int(connection.scalar(sql.select(sql.func.count()).select_from(REQUESTS).where(*wanted)) or 0)
+    found = 0
+    after: tuple[float, str] | None = None
+    while True:
+        behind = [] if after is None else [after_place(after)]
+        texts = sql.select(one.time, one.id, one.input).where(*wanted, *behind).order_by(one.time, one.id).limit(_PAGE)
+        with reading() as connection:
+            rows = connection.execute(texts).all()
+        if not rows:
+            return found
+        after = (rows[-1].time, rows[-1].id)
+        found += sum(any(frame.holds(row.input) for frame in frames) for row in rows)
+
+
+def _is_pair() -> sql.ColumnElement[bool]:
+    one, said = REQUESTS.c, FEEDBACK.c
+    unusable = sql.or_(said.altered, said.truncated, sql.func.trim(said.corrected) == "")
+    corrected = _newest(sql.case((unusable, 0), else_=1), said.corrected.is_not(None))
+    verdict = _newest(said.verdict, said.verdict.is_not(None))
+    upstream = sql.and_(one.answered_by == "upstream", one.status == _OK)
+    whole = sql.and_(upstream, one.answer_state.in_(("", "whole")), one.answer.is_not(None))
+    teaching = sql.or_(
+        corrected == 1,
+        sql.and_(corrected.is_(None), one.answered_by == "local", one.audit_answer.is_not(None)),
+        sql.and_(corrected.is_(None), whole, sql.func.coalesce(verdict, "") != "down"),
+    )
+    measuring = sql.and_(
+        sql.not_(sql.and_(one.truncated, sql.func.length(one.input) >= MOST_TEXT)),
+        sql.or_(sql.and_(upstream, one.answer_state != "broken"), corrected == 1),
+    )
+    return sql.or_(sql.and_(sql.not_(one.held_out), teaching), sql.and_(one.held_out, measuring))
+
+
+def _newest(what: Any, where: sql.ColumnElement[bool]) -> sql.ScalarSelect[Any]:
+    """Of what people said of a request the newest of its kind; NULL where there is none."""
+    said = FEEDBACK.c
+    mine = sql.select(what).where(said.request_id == REQUESTS.c.id, where).order_by(said.number.desc()).limit(1)
+    return mine.correlate(REQUESTS).scalar_subquery()

@@ -1,0 +1,217 @@
+"""Queries over stored requests: those of one kind, and those of a stretch of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.store.traffic.records import MOST_TEXT, from_timestamp, to_timestamp
+from smidgen.store.traffic.tables import REQUESTS
+
+# Stored requests by kind: how many there are of each, what they cost, and since when its newest came.
+#
+# A kind is a template (the words to the system, the form of the answer) without what varies in its words (dates, numbers, names) and,
+# within it, a frame that its texts stand in. Only requests that a small model can do alone count as one.
+
+_MOST_NAMES = 5
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PromptKind:
+    """A template, without what varies in it, by its hash: the path of its requests, whether they have words to the system, how many there
+    are, and the hash of the template to the letter where all of them have the same; empty where they do not."""
+
+    hash: str
+    path: str
+    system: bool
+    requests: int
+    exact: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindTotals:
+    """What there is of a kind.
+
+    Attributes:
+        requests: stored ones, whoever answered them.
+        distinct: texts that differ, as they are stored.
+        local, upstream: how many were answered here, and upstream.
+        cost_usd: of those answered upstream, at the price that the list has or the server was told, where one was known.
+        unpriced: answered upstream, and without a price.
+        asked: the most frequent names that they asked for, the first one first.
+    """
+
+    requests: int
+    distinct: int
+    local: int
+    upstream: int
+    cost_usd: float
+    unpriced: int
+    asked: tuple[tuple[str, int], ...]
+
+
+def frequent_kinds(connection: Connection, most: int) -> list[PromptKind]:
+    """The most frequent ones."""
+    one, count = REQUESTS.c, sql.func.count()
+    system = sql.func.max(one.system_hash)
+    first, last = sql.func.min(one.template_hash), sql.func.max(one.template_hash)
+    found = connection.execute(
+        sql.select(one.kind_hash, sql.func.min(one.path), system, count, first, last)
+        .where(*_suited(), one.kind_hash != "")
+        .group_by(one.kind_hash)
+        .order_by(count.desc(), one.kind_hash)
+        .limit(most)
+    )
+    return [PromptKind(row[0], row[1], bool(row[2]), row[3], row[4] if row[4] == row[5] else "") for row in found]
+
+
+def join_kinds(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Let older requests with the templates of these rows be of their kinds: of one that an older smidgen stored no kind is known."""
+    one = REQUESTS.c
+    for template, kind in {(row["template_hash"], row["kind_hash"]) for row in rows if row["template_hash"] != row["kind_hash"]}:
+        others = sql.and_(one.template_hash == template, one.kind_hash != kind)
+        connection.execute(sql.update(REQUESTS).where(others).values(kind_hash=kind))
+
+
+def count_unsuited(connection: Connection, most: int) -> dict[str, int]:
+    """How many requests no small model can do, by what is odd about them, the most frequent first."""
+    count, odd = sql.func.count(), REQUESTS.c.odd
+    found = connection.execute(sql.select(odd, count).where(odd != "").group_by(odd).order_by(count.desc(), odd).limit(most))
+    return {row[0]: row[1] for row in found}
+
+
+def newest_since(connection: Connection, template: str, most: int) -> float | None:
+    """Since when there are so many requests of a template; None where there are no more than that."""
+    when = sql.select(REQUESTS.c.time).where(*_suited(), REQUESTS.c.kind_hash == template)
+    return connection.scalar(when.order_by(REQUESTS.c.time.desc()).offset(most).limit(1))
+
+
+def kind_totals(connection: Connection, template: str, frame: PromptFrame, without: Sequence[PromptFrame]) -> KindTotals:
+    """Of the requests of a template whose text stands in a frame, and in none of the others."""
+    one, count = REQUESTS.c, sql.func.count()
+    mine = [*_suited(), one.kind_hash == template, _in(frame), *(sql.not_(_in(other)) for other in without)]
+    upstream = sql.and_(one.answered_by == "upstream", one.status == _OK)
+    totals = sql.select(
+        count.label("requests"),
+        sql.func.count(one.input.distinct()).label("distinct"),
+        sql.func.count(sql.case((one.answered_by == "local", 1))).label("local"),
+        sql.func.count(sql.case((one.answered_by == "upstream", 1))).label("upstream"),
+        sql.func.coalesce(sql.func.sum(one.cost_usd), 0.0).label("cost"),
+        sql.func.count(sql.case((sql.and_(upstream, one.cost_usd.is_(None)), 1))).label("unpriced"),
+    ).where(*mine)
+    names = sql.select(one.asked, count).where(*mine).group_by(one.asked).order_by(count.desc(), one.asked).limit(_MOST_NAMES)
+    total, asked = connection.execute(totals).mappings().one(), connection.execute(names).all()
+    return KindTotals(
+        requests=total["requests"],
+        distinct=total["distinct"],
+        local=total["local"],
+        upstream=total["upstream"],
+        cost_usd=float(total["cost"]),
+        unpriced=total["unpriced"],
+        asked=tuple((name, number) for name, number in asked),
+    )
+
+
+def _suited() -> tuple[sql.ColumnElement[bool], ...]:
+    return REQUESTS.c.odd == "", REQUESTS.c.input.is_not(None)
+
+
+def _in(frame: PromptFrame) -> sql.ColumnElement[bool]:
+    """By pieces of the text, and not by LIKE: SQLite's takes capitals for small letters."""
+    text: Any = REQUESTS.c.input
+    length = sql.func.length(text)
+    begins, ends = len(frame.begins), len(frame.ends)
+    return sql.and_(
+        length >= begins + ends,
+        sql.func.substr(text, 1, begins) == frame.begins,
+        sql.func.substr(text, length - ends + 1, ends) == frame.ends,
+    )
+
+
+# A stretch of what was asked: the texts of requests in their time, whoever answered them and however that went.
+
+_PAGE = 500
+"""Requests that are read at once: a long walk holds no transaction, in whose time nothing that was deleted could go."""
+
+OpenConnection = Callable[[], AbstractContextManager[Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """One request: its id and time, the text as it is stored, with which score the bundle `bundle_id` answered it, whether it is never
+    learnt from, and whether personal data was taken out of the text."""
+
+    id: str
+    time: datetime
+    input: str
+    bundle_id: str
+    local_score: float | None
+    held_out: bool
+    altered: bool
+
+
+def select_stretch(
+    reading: OpenConnection,
+    asked: str | None,
+    most: int,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    newest: bool = True,
+    kinds: Mapping[str, Sequence[PromptFrame]] | None = None,
+) -> list[StoredText]:
+    """The newest `most` requests, or the first ones, that named a bundle, the oldest first; of those with a text that a small model reads
+    and that was kept whole.
+
+    Args:
+        reading: opens a connection to read by.
+        asked: what they named; None for whatever they did.
+        since, until: only requests that came at this time or later, and before that one.
+        kinds: templates or kinds, and the frames in one of which a text of each must stand; None for any.
+    """
+    one = REQUESTS.c
+    wanted: list[sql.ColumnElement[bool]] = [one.odd == "", sql.func.length(one.input) < MOST_TEXT]
+    if asked is not None:
+        wanted.append(one.asked == asked)
+    if kinds is not None:
+        wanted.append(sql.or_(one.template_hash.in_(list(kinds)), one.kind_hash.in_(list(kinds))))
+    if since is not None:
+        wanted.append(one.time >= to_timestamp(since))
+    if until is not None:
+        wanted.append(one.time < to_timestamp(until))
+    order = (one.time.desc(), one.id.desc()) if newest else (one.time, one.id)
+    columns = (one.id, one.time, one.input, one.bundle_id, one.local_score, one.held_out, one.altered, one.template_hash, one.kind_hash)
+    found: list[Any] = []
+    last: Any = None
+    while len(found) < most:
+        statement = (
+            sql.select(*columns).where(*wanted).order_by(*order).limit(_PAGE if kinds is not None else min(_PAGE, most - len(found)))
+        )
+        if last is not None:
+            at, id = last.time, last.id
+            further = (one.time < at, one.id < id) if newest else (one.time > at, one.id > id)
+            statement = statement.where(sql.or_(further[0], sql.and_(one.time == at, further[1])))
+        with reading() as connection:
+            rows = connection.execute(statement).all()
+        if not rows:
+            break
+        last = rows[-1]
+        found += [row for row in rows if kinds is None or any(frame.holds(row.input) for frame in _frames(kinds, row))]
+    found = found[:most]
+    texts = [
+        StoredText(row.id, from_timestamp(row.time), row.input, row.bundle_id, row.local_score, row.held_out, row.altered) for row in found
+    ]
+    return texts[::-1] if newest else texts
+
+
+def _frames(kinds: Mapping[str, Sequence[PromptFrame]], row: Any) -> list[PromptFrame]:
+    """Those that are asked for of its template, or of its kind."""
+    return [frame for hash in {row.template_hash, row.kind_hash} for frame in kinds.get(hash, ())]

@@ -1,0 +1,135 @@
+"""Draws by keyed hash: which requests are held out, and which local answers people are to audit."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from smidgen.store.traffic.records import from_timestamp
+from smidgen.store.traffic.tables import REQUESTS
+
+# Keyed hashes: names that cannot be read back, and the side that a text falls on, for ever.
+
+_HEX = 32
+_BITS = 53
+
+
+class KeyedHash:
+    """See above.
+
+    Args:
+        key: the store's own secret, hex. It lies in the store: whoever moves the store keeps the sides.
+        held_out: the share of texts that is never learnt from, 0..1.
+    """
+
+    def __init__(self, key: str, held_out: float) -> None:
+        self._key = bytes.fromhex(key)
+        self.share = held_out
+
+    def hashed(self, purpose: str, value: str) -> str:
+        """The name of a value; empty for none. Values of different purposes have names of their own."""
+        return self._digest(purpose, value).hexdigest()[:_HEX] if value else ""
+
+    def held_out(self, input: str | None, id: str) -> bool:
+        """Whether a request is held out: by its text, so that the same text, however it is spaced or capitalised, is always on the same
+        side; by its id where it has none."""
+        text = None if input is None else " ".join(unicodedata.normalize("NFKC", input).casefold().split())
+        return self._among("side", f"text {text}" if text is not None else f"id {id}", self.share)
+
+    def drawn(self, purpose: str, value: str, share: float) -> bool:
+        """Whether a value is among a share, 0..1, that is drawn for a purpose. Those of a smaller share are among those of a larger one."""
+        return self._among(f"draw {purpose}", value, share)
+
+    def _among(self, purpose: str, value: str, share: float) -> bool:
+        digest = self._digest(purpose, value).digest()
+        return (int.from_bytes(digest[:8], "big") >> (64 - _BITS)) < share * (1 << _BITS)
+
+    def _digest(self, purpose: str, value: str) -> hmac.HMAC:
+        return hmac.new(self._key, f"{purpose}\0{value}".encode("utf-8", "replace"), hashlib.sha256)
+
+
+# Answers that were given here under a certificate, and which of them people are to audit.
+#
+# Which ones is drawn by a hash of the request's id and the certificate's, with the store's own key: nobody can choose an id that is
+# drawn, and nothing of how an answer went takes part.
+
+Place = tuple[float, str]
+"""Where an answer stands: its time, seconds since 1970, and its request's id."""
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAnswer:
+    """An answer given here.
+
+    Attributes:
+        id: of the request.
+        time: when that came.
+        input: the text, as it is stored: personal data may have been taken out of it.
+        local_output: the answer, as JSON.
+        held_out: whether the text is never learnt from.
+        place: see above.
+    """
+
+    id: str
+    time: datetime
+    input: str
+    local_output: str
+    held_out: bool
+    place: Place
+
+
+def drawn_answers(
+    reading: Callable[[], AbstractContextManager[Connection]],
+    sides: KeyedHash,
+    certificate: str,
+    share: float,
+    after: Place | None,
+    until: float,
+) -> Iterator[LocalAnswer]:
+    """The answers that are drawn, the oldest first.
+
+    Args:
+        reading: opens a transaction; one for each page.
+        certificate: the id of the one that they were given under.
+        share: of those answers, 0..1, that are drawn.
+        after: only answers behind this place.
+        until: only those that came before, seconds since 1970.
+    """
+    while True:
+        with reading() as connection:
+            rows = connection.execute(_select_page(certificate, after, until)).all()
+        if not rows:
+            return
+        for row in rows:
+            after = (row.time, row.id)
+            if sides.drawn(f"audit {certificate}", row.id, share):
+                yield LocalAnswer(row.id, from_timestamp(row.time), row.input, row.local_output, row.held_out, after)
+
+
+def _select_page(certificate: str, after: Place | None, until: float) -> sql.Select[Any]:
+    """The next answers under a certificate, behind a place. A text that was cut is not among them: nobody could judge it."""
+    one = REQUESTS.c
+    wanted: list[sql.ColumnElement[bool]] = [
+        one.certificate == certificate,
+        one.answered_by == "local",
+        one.why == "",
+        one.input.is_not(None),
+        one.local_output.is_not(None),
+        sql.not_(one.truncated),
+        one.time < until,
+    ]
+    if after is not None:
+        wanted.append(sql.or_(one.time > after[0], sql.and_(one.time == after[0], one.id > after[1])))
+    columns = (one.id, one.time, one.input, one.local_output, one.held_out)
+    return sql.select(*columns).where(*wanted).order_by(one.time, one.id).limit(_PAGE)

@@ -1,0 +1,244 @@
+"""Usage by day: how many requests, of which model, who answered, and what they took. One SQLite file in smidgen's home.
+
+Numbers and names of models alone, no texts. All amounts are whole: nanodollars, microseconds, microjoules; so sums are exact. Several
+processes share the file: each adds to what is there. What a process adds carries a number of its own, so that the same is never added
+twice, also where it was not known whether it had reached the disk.
+
+The file is opened for each addition and closed again: one that was moved away, or mended, meanwhile is no trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from smidgen.store.home import home
+from smidgen.store.sqlite_wal import into_wal, make_private, writing
+
+VERSION = 1
+KEPT_DAYS = 400
+_WAIT_SECONDS = 5.0
+
+
+class UsageKey(NamedTuple):
+    """What is counted together.
+
+    Attributes:
+        day: UTC, `2026-11-26`.
+        model: a bundle's name, or that of a large model.
+        by: who answered: `local`, `upstream`, `cache`, `none`; `audit` for what the gateway asked by itself.
+        why: why it was not answered under a certificate; of an audit, what became of it. One of a few words.
+    """
+
+    day: str
+    model: str
+    by: str
+    why: str
+
+
+@dataclass(slots=True)
+class UsageTotals:
+    """Sums.
+
+    Attributes:
+        requests: how many.
+        errors: of these, such as got an error, or were not answered to the end.
+        read, written: tokens; `read_estimated`, `written_estimated`: of these, such as nobody counted.
+        spent, spent_estimated: nanodollars; of these, such as the upstream did not count.
+        unpriced: requests to an upstream whose cost is not known.
+        saved: nanodollars that local answers would have cost upstream; `unsaved`: local answers of which that is not known.
+        waited: microseconds from the request to the end of its answer, of those without an error.
+        measured, estimated: microjoules, by how they were found.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    read: int = 0
+    read_estimated: int = 0
+    written: int = 0
+    written_estimated: int = 0
+    spent: int = 0
+    spent_estimated: int = 0
+    unpriced: int = 0
+    saved: int = 0
+    unsaved: int = 0
+    waited: int = 0
+    measured: int = 0
+    estimated: int = 0
+
+    def add(self, other: UsageTotals) -> None:
+        """Count what the other counted, too."""
+        for name in COLUMNS:
+            if more := getattr(other, name):
+                setattr(self, name, getattr(self, name) + more)
+
+    def bound(self, most: int) -> None:
+        """Let no sum be more than this: a database takes no number of any size."""
+        for name in COLUMNS:
+            if getattr(self, name) > most:
+                setattr(self, name, most)
+
+
+COLUMNS = tuple(column.name for column in fields(UsageTotals))
+
+
+class WaitBucket(NamedTuple):
+    """One bucket of a histogram of waits."""
+
+    day: str
+    model: str
+    by: str
+    bucket: int
+
+
+class DayPrice(NamedTuple):
+    """What was reckoned with on a day: US dollars for a million tokens, and where that is from."""
+
+    day: str
+    model: str
+    read: float
+    written: float
+    source: str
+
+
+@dataclass(slots=True)
+class UsageSums:
+    """Entries, waits and prices."""
+
+    entries: dict[UsageKey, UsageTotals] = field(default_factory=dict)
+    waits: Counter[WaitBucket] = field(default_factory=Counter)
+    prices: set[DayPrice] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.waits or self.prices)
+
+    def entry(self, key: UsageKey) -> UsageTotals:
+        """That of a key, made where there is none."""
+        return self.entries.setdefault(key, UsageTotals())
+
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS entries (day TEXT NOT NULL, model TEXT NOT NULL, answered_by TEXT NOT NULL, why TEXT NOT NULL, "
+    + ", ".join(f"{name} INTEGER NOT NULL" for name in COLUMNS)
+    + ", PRIMARY KEY (day, model, answered_by, why)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS waits (day TEXT NOT NULL, model TEXT NOT NULL, answered_by TEXT NOT NULL, bucket INTEGER NOT NULL, "
+    "requests INTEGER NOT NULL, PRIMARY KEY (day, model, answered_by, bucket)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS prices (day TEXT NOT NULL, model TEXT NOT NULL, read REAL NOT NULL, written REAL NOT NULL, "
+    "source TEXT NOT NULL, PRIMARY KEY (day, model, source)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS writers (id TEXT PRIMARY KEY, day TEXT NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID",
+)
+_DATED = ("entries", "waits", "prices", "writers")
+_ADD_ENTRY = (
+    f"INSERT INTO entries VALUES ({', '.join('?' * (4 + len(COLUMNS)))}) ON CONFLICT (day, model, answered_by, why) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS)
+)
+_ADD_WAIT = (
+    "INSERT INTO waits VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, model, answered_by, bucket) DO UPDATE SET "
+    "requests = requests + excluded.requests"
+)
+_ADD_PRICE = "INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?, ?)"
+_ADD_WRITER = "INSERT OR REPLACE INTO writers VALUES (?, ?, ?)"
+
+
+def place() -> Path:
+    """The file."""
+    return home() / "account.sqlite3"
+
+
+def add(sums: UsageSums, writer: str, number: int, day: str, file: Path | None = None, forget: bool = True) -> None:
+    """Add to what is there, all of it or nothing. What this writer added under this number, or a later one, is not added again.
+
+    Args:
+        sums: what is added.
+        writer: names one process, or one account within it.
+        number: of this addition; it grows.
+        day: of now, UTC.
+        file: of the account; its place by default.
+        forget: whether what is older than `KEPT_DAYS` before that day is deleted. By a clock that is not to be believed nothing should be:
+            one that is a year ahead takes the account with it.
+
+    Raises OSError where the file cannot be read or written: nothing was added, or all of it; the next call with this number finds out.
+    """
+    with _opened(file or place()) as base:
+        base.execute("BEGIN IMMEDIATE")
+        try:
+            _prepare(base)
+            found = base.execute("SELECT last FROM writers WHERE id = ?", (writer,)).fetchone()
+            if found is None or found[0] < number:
+                base.executemany(_ADD_ENTRY, [(*key, *astuple(entry)) for key, entry in sums.entries.items()])
+                base.executemany(_ADD_WAIT, [(*wait, count) for wait, count in sums.waits.items()])
+                base.executemany(_ADD_PRICE, sums.prices)
+                base.execute(_ADD_WRITER, (writer, day, number))
+            for table in _DATED if forget else ():
+                base.execute(f"DELETE FROM {table} WHERE day < date(?, ?)", (day, f"-{KEPT_DAYS} days"))
+            base.execute("COMMIT")
+        finally:
+            if base.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    base.execute("ROLLBACK")
+
+
+def read(since: str, file: Path | None = None) -> UsageSums:
+    """All from a day on; nothing where there is no file. Raises OSError where it cannot be read."""
+    where = file or place()
+    found = UsageSums()
+    if not where.exists():
+        return found
+    uri = f"{where.resolve().as_uri()}?mode=ro"
+    with _faults(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as base:
+        base.execute("BEGIN")  # all three tables as they were at one moment
+        if _check(base) == 0:
+            return found
+        for row in _rows(base, "entries", since):
+            found.entries[UsageKey(*row[:4])] = UsageTotals(*row[4:])
+        for row in _rows(base, "waits", since):
+            found.waits[WaitBucket(*row[:4])] = row[4]
+        found.prices = {DayPrice(*row) for row in _rows(base, "prices", since)}
+    return found
+
+
+def _rows(base: sqlite3.Connection, table: str, since: str) -> Iterator[tuple[Any, ...]]:
+    yield from base.execute(f"SELECT * FROM {table} WHERE day >= ? ORDER BY 1, 2, 3, 4", (since,))
+
+
+def _prepare(base: sqlite3.Connection) -> None:
+    if _check(base) == 0:
+        for table in _TABLES:
+            base.execute(table)
+        base.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _check(base: sqlite3.Connection) -> int:
+    """The version of the file; 0 of a new one. Raises OSError for one that is not known."""
+    (version,) = base.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        raise OSError(f"the account cannot be used: it is of version {version}, and {VERSION} is known")
+    return int(version)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to write by, while it is this one's turn. In WAL mode readers do not wait for it; what was written outlives a process
+    that is killed."""
+    with _faults(), writing(file, _WAIT_SECONDS):
+        make_private(file)
+        base = sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
+        try:
+            into_wal(base, _WAIT_SECONDS)
+            base.execute("PRAGMA synchronous=NORMAL")
+            yield base
+        finally:
+            base.close()
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"the account cannot be used: {error}") from error

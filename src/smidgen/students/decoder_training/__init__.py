@@ -1,0 +1,1 @@
+"""Training of decoders: the model, adapters, examples, the loop, pruning, files."""

@@ -1,0 +1,125 @@
+"""Options that the llama engine gets for a decoder: whether to guess its next tokens (drafting), and in how many bits to keep attention.
+
+Guessing pays where answers copy from their inputs (corrections, rewrites) and costs where they do not, for a guess is checked whether it is
+right or wrong. So the examples' own answers are written on paper, token by token as the engine would, with several sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from smidgen.core.errors import TrainError
+from smidgen.core.rows import evenly
+from smidgen.gguf.architectures import DecoderShape
+from smidgen.stats.prompt_lookup import CHECKED, DraftedSteps, DraftSizes, simulate_drafting
+from smidgen.students.decoder_training.examples import DecoderExample
+from smidgen.students.decoder_training.prompts import DecoderPrompt
+
+# Drafting.
+
+TRIED = (DraftSizes(6, 16), DraftSizes(4, 8), DraftSizes(3, 8), DraftSizes(2, 4), DraftSizes(2, 3), DraftSizes(1, 2))
+"""From long repeats, which rarely mislead, to short ones, which come back sooner after a corrected word but guess wrong more often. The
+engine guesses no fewer tokens than it has looked up."""
+GAIN = 1.15
+"""The least estimated gain that is taken. It is an estimate: what a guess costs differs with the form of the weights and with how many
+texts are written side by side, and a token that was guessed has no probability to score by."""
+MOST = 200
+"""Examples that are looked at, spread evenly."""
+
+
+@dataclass(frozen=True)
+class DraftingChoice:
+    """The choice: `sizes` to guess with, or None for not at all, and in `why` the words for it."""
+
+    sizes: DraftSizes | None
+    why: str
+
+    def options(self) -> dict[str, str | int]:
+        """The engine's options."""
+        if self.sizes is None:
+            return {}
+        return {"draft": "lookup", "draft_after": self.sizes.after, "draft_most": self.sizes.most}
+
+
+def choose_drafting(
+    asked: Literal["auto", "none", "lookup"],
+    lessons: Sequence[DecoderExample],
+    prompt: DecoderPrompt,
+    apart: bool,
+    schema: bool,
+    cost: float | None = None,
+) -> DraftingChoice:
+    """Whether and how far to guess.
+
+    Args:
+        asked: `auto` weighs it; `lookup` takes the best sizes, whatever they gain.
+        lessons: the examples.
+        prompt: what stands around their texts.
+        apart: whether what is taught is an adapter: bundles of one base are held together only where they guess alike.
+        schema: whether answers are held to a schema: the score of such an answer is the product of all its tokens' probabilities.
+        cost: of checking a guess, in steps that write one token; None: as where it was measured once.
+
+    Raises TrainError where `lookup` is asked for with a schema.
+    """
+    if asked == "lookup" and schema:
+        raise TrainError(
+            "answers that are held to a schema are scored by the probability of every token, and a token that is guessed has none",
+            value="draft = lookup",
+            todo="Leave it out, or --draft none.",
+        )
+    if asked == "none":
+        return DraftingChoice(None, "none, as asked")
+    if asked == "auto" and schema:
+        return DraftingChoice(None, "none, answers in a schema are scored by every token")
+    if asked == "auto" and apart:
+        return DraftingChoice(None, "none, so that adapters of one base can be served together")
+    some = evenly(lessons, MOST)
+    counted = {sizes: _counted(some, prompt, sizes) for sizes in TRIED}
+    checked = CHECKED if cost is None else cost
+    sizes = max(counted, key=lambda each: counted[each].gain(checked))
+    best, gain = counted[sizes], counted[sizes].gain(checked)
+    told = f"{best.a_step:.2f} tokens a step, {_share(best)} of guesses right, estimated {gain:.2f} times as fast"
+    told = f"{told} ({len(some)} examples, a guess costs {checked:.2f} of a step{'' if cost is None else ' here'})"
+    if asked == "auto" and gain < GAIN:
+        return DraftingChoice(None, f"none, at best {told}")
+    return DraftingChoice(sizes, f"lookup, up to {sizes.most} tokens guessed after {sizes.after} that stand earlier, {told}")
+
+
+def unguessed(prompt: Sequence[int], answer: Sequence[int], chances: Sequence[float], sizes: DraftSizes) -> float:
+    """The mean of the probabilities of an answer's tokens that the engine would write in steps without a guess; 0 where there is none."""
+    seen = [chances[place] for place in simulate_drafting(prompt, answer, sizes).seen]
+    return sum(seen) / len(seen) if seen else 0.0
+
+
+def _counted(lessons: Sequence[DecoderExample], prompt: DecoderPrompt, sizes: DraftSizes) -> DraftedSteps:
+    total = DraftedSteps()
+    for lesson in lessons:
+        ids = lesson.ids.tolist()
+        cut = len(ids) - lesson.answer
+        total += simulate_drafting([*prompt.before, *ids[:cut]], ids[cut:], sizes)
+    return total
+
+
+def _share(counted: DraftedSteps) -> str:
+    return f"{counted.right / counted.guessed:.0%}" if counted.guessed else "none"
+
+
+# The attention cache: 16 bits where there is room, else 8.
+
+ROOMY_MB = 256.0
+"""The most that keys and values in 16 bits may take, of all slots together. In 8 bits it is half, and each token costs more to compute."""
+_PACKED = 32
+"""llama.cpp packs keys and values by so many numbers."""
+
+
+def attention_megabytes(shape: DecoderShape, tokens: int) -> float:
+    """What the keys and values of so many tokens take in 16 bits, in MB of 10^6 bytes."""
+    return 2 * 2 * shape.layers * shape.kv_heads * shape.head * tokens / 1e6
+
+
+def attention_bits(shape: DecoderShape, tokens: int, *, frugal: bool = False) -> Literal["f16", "q8_0"]:
+    """How to keep them for `tokens`, those of all slots together; `frugal`: in 8 bits wherever they can be."""
+    roomy = not frugal and attention_megabytes(shape, tokens) <= ROOMY_MB
+    return "f16" if shape.head % _PACKED or roomy else "q8_0"

@@ -1,0 +1,209 @@
+"""Training examples of a decoder: each as token ids with its answer marked, and examples repeated with other values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from smidgen.core.errors import TrainError
+from smidgen.core.parts import Form
+from smidgen.core.rows import Row, joined
+from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids
+from smidgen.text.attribute_lists import WORD, attributes, contains_value, copied_values, is_words, replace_values
+from smidgen.text.lexicon import Lexicon
+from smidgen.text.rouge_chrf import rouge_l
+
+_MOST_LEFT_OUT = 0.05
+_MOST_COMPARED = 100
+"""References of one input that are compared with one another: as many as may be asked for."""
+
+
+@dataclass(frozen=True)
+class DecoderExample:
+    """One example: `ids` after those before the text, of which the last `answer` are to be written (the end token is the last of them).
+
+    `drawn` says that the student wrote them itself: they may have no end, and nobody wants them but for what a guide says of them.
+    """
+
+    ids: NDArray[np.int64]
+    answer: int
+    weight: float = 1.0
+    drawn: bool = False
+
+
+@dataclass(frozen=True)
+class DecoderExamples:
+    """All examples that fit, and how many did not."""
+
+    lessons: list[DecoderExample]
+    left_out: int
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens of the longest answer."""
+        return max(lesson.answer for lesson in self.lessons)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example, those before the text not counted."""
+        return max(len(lesson.ids) for lesson in self.lessons)
+
+
+def answers_of(row: Row) -> list[Any]:
+    """The answers of a row, all of equal standing."""
+    return row.output if isinstance(row.output, list) else [row.output]
+
+
+def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples:
+    """Rows as lessons; a row with several references becomes one for each.
+
+    An answer is never cut: an example of more than `most` tokens is left out as a whole.
+
+    Raises TrainError where more than a twentieth would be left out, or a lesson cannot teach: see `check`.
+    """
+    lessons = _made(rows, prompt, tokenizer, most)
+    if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
+        raise TrainError(
+            "many examples are too long to be taught whole, and an answer that is cut teaches to stop in the middle",
+            value=f"{lessons.left_out} of {lessons.left_out + len(lessons.lessons)} examples have more than {most} tokens",
+            todo="Shorten them, or allow more: --set train.max_length=2048",
+        )
+    check(lessons.lessons, prompt)
+    return lessons
+
+
+def held_examples(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples | None:
+    """The same of rows that are only measured on, however many are too long: they are few, and which ones is chance. None where none is
+    left.
+
+    Raises TrainError as `check` does.
+    """
+    lessons = _made(rows, prompt, tokenizer, most)
+    if not lessons.lessons:
+        return None
+    check(lessons.lessons, prompt)
+    return lessons
+
+
+def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples:
+    found, left_out = [], 0
+    for row in rows:
+        source = plain_ids(tokenizer, row.input)
+        for answer in answers_of(row):
+            written = [*plain_ids(tokenizer, answer), prompt.stop[0]]
+            ids = [*source, *prompt.after, *written]
+            if len(prompt.before) + len(ids) > most:
+                left_out += 1
+            else:
+                found.append(DecoderExample(np.array(ids, dtype=np.int64), len(written), row.weight))
+    return DecoderExamples(found, left_out)
+
+
+def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
+    """Refuse what would train without teaching: no lesson, nothing to write, everything to write, an answer without its end token.
+
+    Raises TrainError.
+    """
+    if not lessons:
+        raise TrainError("there is no example to teach from", value="0 examples", todo="Add rows, or allow longer ones.")
+    for number, lesson in enumerate(lessons, start=1):
+        fault = None
+        if lesson.answer < 1:
+            fault = "has nothing to write: every token is masked"
+        elif lesson.answer > len(lesson.ids) or (prompt.after and lesson.answer == len(lesson.ids)):
+            fault = "is an answer from its first token on: nothing is masked"
+        elif int(lesson.ids[-1]) not in prompt.stop:
+            fault = "does not end with the end token: the model would never learn to stop"
+        if fault is not None:
+            raise TrainError(f"example {number} {fault}", value=len(lesson.ids), todo="Report this: the lessons were made wrongly.")
+
+
+def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:
+    """The rows to teach from where an input has several answers: of each input the `each` best.
+
+    Best are those that say all of the input and nothing else (where the task learnt which words state what), and of these the ones most
+    like the other answers to the same input: ROUGE-L, mean over the others. A reader who wrote what nobody else would is no good teacher.
+    """
+    lexicon = Lexicon.from_json(form["lexicon"]) if form.get("lexicon") else None
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        for answer in answers_of(row):
+            groups.setdefault(joined(row.input), []).append(Row(row.input, answer, row.number, row.weight))
+    kept: list[Row] = []
+    for source, group in groups.items():
+        answers = list(dict.fromkeys(row.output for row in group))[:_MOST_COMPARED]
+        first = {row.output: row for row in reversed(group)}
+        if len(answers) > each:
+            answers = sorted(answers, key=lambda answer: _worth(source, answer, answers, lexicon), reverse=True)[:each]
+        kept += [first[answer] for answer in answers]
+    return kept
+
+
+def _worth(source: str, answer: str, answers: Sequence[str], lexicon: Lexicon | None) -> tuple[float, float]:
+    faults = 0
+    if lexicon is not None:
+        facts = lexicon.check(source, answer)
+        faults = len(facts.missing) + len(facts.unsupported)
+    others = [rouge_l(answer, [other]) for other in answers if other != answer]
+    return -float(faults), sum(others) / max(1, len(others))
+
+
+# Examples with other values: what an input states and its answers repeat letter for letter becomes other words, in both.
+#
+# A model that has seen twenty names learns those twenty; one that has seen each example twice, the second time with words that mean
+# nothing there, learns to copy. In use, most of what stands in an input is new.
+
+_STARTS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "k", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "tr", "v", "w")
+_MIDDLES, _ENDS = ("a", "e", "i", "o", "u", "ai", "ea", "oo"), ("", "l", "m", "n", "nd", "r", "rt", "s", "t", "x")
+
+
+def with_other_values(rows: Sequence[Row], words: Sequence[str], seed: int) -> list[Row]:
+    """The rows, and for each input whose answers repeat some of its values one more with other values in their place.
+
+    Args:
+        rows: to learn from; those with the same input are changed alike. An input that is no attributes is left as it is.
+        words: lower-case words to take values from.
+        seed: of the choice.
+    """
+    keys = copied_values((joined(row.input), str(row.output)) for row in rows)
+    if not keys or not words:
+        return list(rows)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(joined(row.input), []).append(row)
+    random = np.random.default_rng([seed, 11])
+    made = list(rows)
+    for source, group in groups.items():
+        new = _new_values(source, [str(row.output) for row in group], keys, words, random)
+        if new:
+            made += [Row(replace_values(source, new), replace_values(str(row.output), new), row.number, row.weight) for row in group]
+    return made
+
+
+def _new_values(
+    source: str, answers: Sequence[str], keys: Collection[str], words: Sequence[str], random: np.random.Generator
+) -> dict[str, str]:
+    values = [value for key, value in attributes(source) if key in keys and is_words(value)]
+    alone = [
+        value for value in dict.fromkeys(values) if source.count(value) == 1 and all(contains_value(value, answer) for answer in answers)
+    ]
+    return {value: _like(value, words, random) for value in alone}
+
+
+def _like(value: str, words: Sequence[str], random: np.random.Generator) -> str:
+    """Other words, as many, capitals where those have them."""
+
+    def other(match: re.Match[str]) -> str:
+        if random.random() < 0.5:
+            word = words[int(random.integers(len(words)))]
+        else:
+            word = "".join(str(random.choice(part)) for _ in range(2) for part in (_STARTS, _MIDDLES)) + str(random.choice(_ENDS))
+        return word.capitalize() if match[0][:1].isupper() else word
+
+    return WORD.sub(other, value)

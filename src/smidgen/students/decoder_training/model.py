@@ -1,0 +1,437 @@
+"""A Llama-like decoder written for teaching on a CPU: forward and backward by hand, in the precision that the processor is fast at.
+
+Against a plain training loop it saves what need not be done. The weights of the norms are folded into the matrices behind them, so a norm
+is one scaling. Queries, keys and values are one matrix, and so are gate and up. The tokens that every row begins with (a system prompt) are
+computed once a block and not once a row: all rows see the same keys and values of theirs. Only adapters get gradients: they are merged into
+the weights once a step, so that forward and backward run plain matrices, and their gradients are products with a thin side. The output
+layer, a fifth of the model, is computed where an answer stands and nowhere else.
+
+The mathematics is that of transformers' LlamaForCausalLM (RMSNorm, rotary positions on halves, grouped queries, SwiGLU), and of Qwen2,
+Qwen3 and Gemma 3, which differ from it in what `DecoderShape` names; tests hold each against transformers.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from smidgen.gguf.architectures import DecoderShape
+from smidgen.students.decoder_training.layers import (
+    BlockPositions,
+    DecoderGuide,
+    DecoderLayer,
+    LayerActivations,
+    RowBlock,
+    UntaughtParts,
+    WorkerGradients,
+)
+
+# Positions: the angles that queries and keys are turned by, and which tokens of a block see which.
+
+_MOST_MASKS = 64
+
+
+class RotaryPositions:
+    """Angles and masks of a decoder, made when they are first asked for.
+
+    Attributes:
+        shape: the decoder's sizes.
+        first: how many tokens all rows begin with.
+        dtype: what cosines, sines and masks are computed with.
+    """
+
+    def __init__(self, shape: DecoderShape, first: int, dtype: torch.dtype) -> None:
+        self.shape, self.first, self.dtype = shape, first, dtype
+        self._turns: dict[bool, tuple[Tensor, Tensor]] = {}
+        self._masks: dict[tuple[int, int, bool], Tensor] = {}
+
+    def turns(self, size: int, near: bool = False) -> tuple[Tensor, Tensor]:
+        """(at least `size`, head / 2) cosines and sines of the positions' angles; those of the layers that see the nearest alone, with
+        `near`."""
+        known = self._turns.get(near)
+        if known is None or len(known[0]) < max(1, size):
+            size = max(256, 1 << max(0, size - 1).bit_length())
+            angles = torch.arange(size, dtype=torch.float64)[:, None] / periods(self.shape, near)
+            known = self._turns[near] = angles.cos().to(self.dtype), angles.sin().to(self.dtype)
+        return known
+
+    def ground(self, block: RowBlock, near: bool = False) -> BlockPositions:
+        """What the tokens of a block stand on, in layers that see all before them, or (`near`) the nearest."""
+        first, (rows, length) = self.first, block.ids.shape
+        before = self._part(self.turns(first, near), slice(0, first)), self._mask(first, 0, near)[None]
+        if block.parts is None or block.positions is None:
+            turns = self._part(self.turns(first + length, near), slice(first, first + length))
+            return BlockPositions(rows, length, turns, self._mask(length, first, near)[None], *before)
+        cos, sin = self.turns(first + int(block.positions.max()) + 1, near)
+        own, seen = block.parts[:, :, None], block.parts[:, None, :]
+        hidden = (seen != 0) & (seen != own)
+        mask = torch.zeros(rows, length, first + length, dtype=self.dtype)
+        mask[:, :, first:].masked_fill_(hidden, float("-inf"))
+        mask += self._mask(length, first)
+        if near:
+            place = first + block.positions
+            keys = torch.cat([torch.arange(first).expand(rows, -1), place], dim=1)
+            mask.masked_fill_(place[:, :, None] - keys[:, None, :] >= self.shape.window, float("-inf"))
+        return BlockPositions(rows, length, (cos[first + block.positions], sin[first + block.positions]), mask, *before)
+
+    def _part(self, turns: tuple[Tensor, Tensor], part: slice) -> tuple[Tensor, Tensor]:
+        return turns[0][part], turns[1][part]
+
+    def _mask(self, length: int, first: int, near: bool = False) -> Tensor:
+        """(length, first + length) 0 where a token may look and minus infinity where it may not: behind itself, or too far before. The
+        padding lies behind every token that counts."""
+        near = near and first + length > self.shape.window
+        if (length, first, near) not in self._masks:
+            if len(self._masks) > _MOST_MASKS:
+                self._masks.clear()
+            own = torch.full((length, length), float("-inf")).triu(1)
+            mask = torch.cat([torch.zeros(length, first), own], dim=1)
+            if near:
+                mask += torch.full(mask.shape, float("-inf")).tril(first - self.shape.window)
+            self._masks[(length, first, near)] = mask.to(self.dtype)
+        return self._masks[(length, first, near)]
+
+
+def periods(shape: DecoderShape, near: bool = False) -> Tensor:
+    """(head / 2,) what each rotary pair's angle is divided by: powers of theta (Su et al. 2021), stretched where the model's are."""
+    theta = shape.near_theta if near else shape.theta
+    found = theta ** (torch.arange(0, shape.head, 2, dtype=torch.float64) / shape.head)
+    return found if near or not shape.stretch else found * torch.tensor(shape.stretch, dtype=torch.float64)
+
+
+# Divergences: how far a student's chances of the next token are from its guide's, and which way its logits must go to be nearer.
+#
+# With p the guide's chances and q the student's, both of logits divided by a temperature T (Hinton et al. 2015):
+#
+# - beta 0, forward: the cross-entropy -sum p log q, which is KL(p|q) and a constant. The student must give a chance to all that the
+# guide does. - beta 1, reverse: KL(q|p). The student must give none to what the guide does not. - between: the generalised
+# Jensen-Shannon divergence beta KL(p|m) + (1 - beta) KL(q|m) with m = beta p + (1 - beta) q (Agarwal et al. 2024). It is as it was
+# published, not scaled: near its ends it is about beta (1 - beta) of the KL that stands there.
+#
+# All are multiplied by T squared, so that gradients are as large at every temperature.
+
+
+def divergence(logits: Tensor, seen: Tensor, temperature: float, beta: float) -> tuple[Tensor, Tensor]:
+    """The divergence of each row (n,), nats, and its gradient by the student's logits (n, vocabulary), both in 32 bits.
+
+    Args:
+        logits: (n, vocabulary) the student's.
+        seen: (n, vocabulary) the guide's.
+        temperature: above 0.
+        beta: 0..1.
+    """
+    t = temperature
+    wanted, own = (torch.log_softmax(x.float() / t, dim=-1) for x in (seen, logits))
+    p, q = wanted.exp(), own.exp()
+    if beta == 0:
+        return -(p * own).sum(-1) * (t * t), (q - p) * t
+    if beta == 1:
+        ratio = own - wanted
+        found = (q * ratio).sum(-1)
+        return found * (t * t), q * (ratio - found[:, None]) * t
+    mixed = torch.logaddexp(wanted + torch.tensor(beta).log(), own + torch.tensor(1 - beta).log())
+    ratio = own - mixed
+    back = (q * ratio).sum(-1)
+    found = beta * (p * (wanted - mixed)).sum(-1) + (1 - beta) * back
+    return found * (t * t), q * (ratio - back[:, None]) * ((1 - beta) * t)
+
+
+# The decoder.
+
+QKV, OUT, GATE_UP, DOWN = "qkv", "out", "gate_up", "down"
+PLACES = (QKV, OUT, GATE_UP, DOWN)
+"""The matrices of a layer: what adapters are laid over."""
+_LOSS_ROWS = 256
+"""Answer tokens whose logits are held at once: 25 MB of 49,152 in 16 bits."""
+
+
+class LlamaModel:
+    """The decoder with its weights in the precision that it computes in.
+
+    Attributes:
+        shape: its sizes.
+        table: (vocabulary, width) token vectors, as they go into the first layer.
+        output: (vocabulary, width) the output matrix with the last norm folded in.
+        layers: the matrices with their norms folded in; adapters are merged into these.
+        before: ids of the tokens that all rows begin with.
+        positions: where tokens stand, and which see which.
+    """
+
+    def __init__(self, shape: DecoderShape, table: Tensor, output: Tensor, layers: list[DecoderLayer], before: Tensor) -> None:
+        self.shape, self.table, self.output, self.layers, self.before = shape, table, output, layers, before
+        self.dtype = table.dtype
+        self.positions = RotaryPositions(shape, len(before), self.dtype)
+
+    def loss(
+        self,
+        block: RowBlock,
+        gradients: WorkerGradients | None,
+        taught: TaughtWeights | None,
+        rate: float,
+        guide: DecoderGuide | None = None,
+    ) -> tuple[float, float]:
+        """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights; with `gradients`, those of what is
+        taught are added to it, of the sum times `rate`. With a `guide` what is wanted is mixed of the answers and of its chances."""
+        x, grounds = self._begun(block)
+        keep = gradients is not None
+        kept: list[LayerActivations] = []
+        for layer, ground in zip(self.layers, grounds, strict=True):
+            x, saved = self._forward(x, layer, ground)
+            if keep:
+                kept.append(saved)
+        seen = guide.model.last(block) if guide is not None else None
+        shares = guide.shares(block) if guide is not None else None
+        places = block.answers + len(self.before)
+        last = x[places]
+        scale = self.scale_of(last)
+        last_unit = last * scale
+        total, dlast = 0.0, torch.zeros_like(last) if keep else last
+        for start in range(0, len(places), _LOSS_ROWS):
+            part = slice(start, start + _LOSS_ROWS)
+            logits = last_unit[part] @ self.output.T
+            targets, weights = block.targets[part], block.weights[part]
+            pull: tuple[Tensor, Tensor, Tensor] | None = None
+            if guide is not None and seen is not None and shares is not None:
+                pull = (*divergence(logits, seen[part] @ guide.model.output.T, guide.temperature, guide.beta), shares[part])
+            if not keep:
+                losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+                losses = losses if pull is None else torch.lerp(losses, pull[0], pull[2])
+                total += float((losses * weights).sum())
+                continue
+            chances = torch.softmax(logits, dim=-1)
+            at = torch.arange(len(targets))
+            losses = -chances[at, targets].float().clamp(min=1e-9).log()
+            chances[at, targets] -= 1.0
+            if pull is not None:
+                losses = torch.lerp(losses, pull[0], pull[2])
+                chances = torch.lerp(chances.float(), pull[1], pull[2][:, None]).to(self.dtype)
+            total += float((losses * weights).sum())
+            chances *= (weights * rate).to(chances.dtype)[:, None]
+            dlast[part] = chances @ self.output
+        if gradients is not None and taught is not None:
+            dx = torch.zeros_like(x)
+            # Answers to one input are all predicted from its last token: their gradients add up.
+            dx.index_add_(0, places, self._norm_back(dlast, last, scale))
+            for number in range(len(self.layers) - 1, -1, -1):
+                dx = self._backward(dx, kept.pop(), number, grounds[number], gradients, taught)
+        return total, float(block.weights.sum())
+
+    def last(self, block: RowBlock) -> Tensor:
+        """(answers, width) what the output layer is given for each answer's token."""
+        x, grounds = self._begun(block)
+        for layer, ground in zip(self.layers, grounds, strict=True):
+            x, _ = self._forward(x, layer, ground)
+        x = x[block.answers + len(self.before)]
+        return x * self.scale_of(x)
+
+    def influences(self, block: RowBlock) -> Tensor:
+        """(layers,) how much each layer turns the vectors of the answers' tokens: 1 - cosine of what goes in and what comes out, summed
+        over them (block influence, Men et al. 2024)."""
+        x, grounds = self._begun(block)
+        places, found = block.answers + len(self.before), []
+        for layer, ground in zip(self.layers, grounds, strict=True):
+            y, _ = self._forward(x, layer, ground)
+            found.append((1 - torch.cosine_similarity(x[places].float(), y[places].float(), dim=-1)).sum())
+            x = y
+        return torch.stack(found)
+
+    def activity(self, block: RowBlock) -> Tensor:
+        """(layers, inner) how strongly each neuron of the feed-forward layers is active on the answers' tokens, without its sign, summed
+        over them."""
+        x, grounds = self._begun(block)
+        places, found = block.answers + len(self.before), []
+        for layer, ground in zip(self.layers, grounds, strict=True):
+            x, kept = self._forward(x, layer, ground)
+            found.append(kept.act[places].float().abs().sum(0))
+        return torch.stack(found)
+
+    def _begun(self, block: RowBlock) -> tuple[Tensor, list[BlockPositions]]:
+        """What goes into the first layer, and what the tokens stand on in each."""
+        far = self.positions.ground(block)
+        near = self.positions.ground(block, near=True) if any(self.shape.near) else far
+        grounds = [near if self.shape.near and self.shape.near[number] else far for number in range(len(self.layers))]
+        return torch.cat([self.table[self.before], self.table[block.ids].flatten(0, 1)]), grounds
+
+    def heads_normed(self, qkv: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries, keys and values (n, qkv) with queries and keys normed by head, and what these were: (n, heads and key heads, head)."""
+        edge = norms.numel()
+        raw = qkv[:, :edge].view(len(qkv), *norms.shape)
+        return torch.cat([(raw * self.scale_of(raw) * norms).flatten(1), qkv[:, edge:]], dim=1), raw
+
+    def active(self, gate: Tensor) -> Tensor:
+        """The activation of the feed-forward layers."""
+        return torch.nn.functional.gelu(gate, approximate="tanh") if self.shape.gemma else torch.nn.functional.silu(gate)
+
+    def scale_of(self, x: Tensor) -> Tensor:
+        """One over the root mean square of each token, (n, 1)."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale: Tensor = (norm.square() / x.shape[-1] + self.shape.eps).rsqrt().to(self.dtype)
+        return scale
+
+    def _norm_back(self, dy: Tensor, x: Tensor, scale: Tensor) -> Tensor:
+        """The gradient of x, where y = x * scale(x)."""
+        along = (dy * x).sum(-1, keepdim=True, dtype=torch.float32) / x.shape[-1]
+        s = scale.float()
+        return torch.addcmul(dy * scale, x, (along * s * s * s).to(self.dtype), value=-1)
+
+    def _forward(self, x: Tensor, layer: DecoderLayer, ground: BlockPositions) -> tuple[Tensor, LayerActivations]:
+        shape, first, rows, length = self.shape, len(self.before), ground.rows, ground.length
+        x_scale = self.scale_of(x)
+        qkv = (x * x_scale) @ layer.qkv.T
+        beside, raw, told = layer.beside, None, None
+        if beside.bias is not None:
+            qkv += beside.bias
+        if beside.head_norms is not None:
+            qkv, raw = self.heads_normed(qkv, beside.head_norms)
+        q, k, v = self._split(qkv, first, ground)
+        heads = torch.empty(len(x), shape.heads * shape.head, dtype=self.dtype)
+        own_chances = None
+        if first:
+            out = heads[:first].view(1, first, shape.kv_heads, shape.group, shape.head)
+            own_chances = self._attend(q[0], k[0], v[0], ground.first_mask, out)
+            k_all, v_all = (torch.cat([head.expand(-1, rows, -1, -1), tail], dim=2) for head, tail in ((k[0], k[1]), (v[0], v[1])))
+        else:
+            k_all, v_all = k[1], v[1]
+        out = heads[first:].view(rows, length, shape.kv_heads, shape.group, shape.head)
+        chances = self._attend(q[1], k_all, v_all, ground.mask, out)
+        mid, attended = self.added(x, heads, layer.out, beside, 0)
+        mid_scale = self.scale_of(mid)
+        gate_up = (mid * mid_scale) @ layer.gate_up.T
+        act = self.active(gate_up[:, : shape.inner])
+        act *= gate_up[:, shape.inner :]
+        y, thought = self.added(mid, act, layer.down, beside, 1)
+        if attended is not None and thought is not None:
+            told = attended, thought
+        q_all = q[1] if not first else torch.cat([q[0].flatten(1, 3), q[1].flatten(1, 3)], dim=1)
+        return y, LayerActivations(x, x_scale, q_all, k_all, v_all, chances, own_chances, heads, mid, mid_scale, gate_up, act, raw, told)
+
+    def added(self, x: Tensor, inner: Tensor, matrix: Tensor, beside: UntaughtParts, which: int) -> tuple[Tensor, Tensor | None]:
+        """x with what a matrix makes of `inner`, normed where the layer norms it, and that before it was normed."""
+        if beside.after is None:
+            return torch.addmm(x, inner, matrix.T), None
+        told = inner @ matrix.T
+        return torch.addcmul(x, told * self.scale_of(told), beside.after[which]), told
+
+    def _split(self, qkv: Tensor, first: int, ground: BlockPositions) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Queries (kv, rows, group, length, head), keys and values (kv, rows, length, head), turned to their positions: of the shared
+        tokens, as one row, and of the rows."""
+        s = self.shape
+        edge, end = s.heads * s.head, (s.heads + s.kv_heads) * s.head
+        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+        stretches = ((slice(0, first), 1, first, ground.first_turns), (slice(first, None), ground.rows, ground.length, ground.turns))
+        for part, n, size, turns in stretches:
+            q = qkv[part, :edge].view(n, size, s.kv_heads, s.group, s.head).permute(2, 0, 3, 1, 4)
+            k = qkv[part, edge:end].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3)
+            v = qkv[part, end:].view(n, size, s.kv_heads, s.head).permute(2, 0, 1, 3).contiguous()
+            found[0].append(_turned(q, _by_group(turns)))
+            found[1].append(_turned(k, turns))
+            found[2].append(v)
+        return found
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, out: Tensor) -> Tensor:
+        """Write into `out` (rows, length, kv, group, head) what the queries find; the chances (kv * rows, group * length, keys)."""
+        kv, rows, group, length, head = q.shape
+        q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
+        scores = q2 @ k2.transpose(1, 2)
+        scores *= head**-0.5
+        scores.view(kv, rows, group, length, -1).add_(mask[None, :, None])
+        chances = torch.softmax(scores, dim=-1)
+        out.copy_((chances @ v2).view(kv, rows, group, length, head).permute(1, 3, 0, 2, 4))
+        return chances
+
+    def _attend_back(self, dout: Tensor, q: Tensor, k: Tensor, v: Tensor, chances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of queries (kv, rows, group, length, head), keys and values (kv, rows, keys, head); `dout` as `out` of `_attend`."""
+        rows, length, kv, group, head = dout.shape
+        d = dout.permute(2, 0, 3, 1, 4).reshape(kv * rows, group * length, head)
+        q2, k2, v2 = q.reshape(kv * rows, group * length, head), k.reshape(kv * rows, -1, head), v.reshape(kv * rows, -1, head)
+        dv = chances.transpose(1, 2) @ d
+        dchances = d @ v2.transpose(1, 2)
+        dscores = torch._softmax_backward_data(dchances, chances, -1, self.dtype)
+        dscores *= head**-0.5
+        dq, dk = dscores @ k2, dscores.transpose(1, 2) @ q2
+        return dq.view(kv, rows, group, length, head), dk.view(kv, rows, -1, head), dv.view(kv, rows, -1, head)
+
+    def _backward(
+        self, dy: Tensor, kept: LayerActivations, number: int, ground: BlockPositions, gradients: WorkerGradients, taught: TaughtWeights
+    ) -> Tensor:
+        shape, first, layer, rows, length = self.shape, len(self.before), self.layers[number], ground.rows, ground.length
+        after, told = layer.beside.after, kept.told
+        dthought = dy if after is None or told is None else self._norm_back(dy * after[1], told[1], self.scale_of(told[1]))
+        taught.collect(gradients, DOWN, number, kept.act, dthought)
+        dact = dthought @ layer.down
+        gate, up = kept.gate_up[:, : shape.inner], kept.gate_up[:, shape.inner :]
+        dgate_up = torch.empty_like(kept.gate_up)
+        torch.mul(dact, self.active(gate), out=dgate_up[:, shape.inner :])
+        dact *= up
+        back = torch.ops.aten.gelu_backward(dact, gate, approximate="tanh") if shape.gemma else torch.ops.aten.silu_backward(dact, gate)
+        dgate_up[:, : shape.inner] = back
+        taught.collect(gradients, GATE_UP, number, kept.mid * kept.mid_scale, dgate_up)
+        dmid = self._norm_back(dgate_up @ layer.gate_up, kept.mid, kept.mid_scale)
+        dmid += dy
+        dattended = dmid if after is None or told is None else self._norm_back(dmid * after[0], told[0], self.scale_of(told[0]))
+        taught.collect(gradients, OUT, number, kept.heads, dattended)
+        dheads = dattended @ layer.out
+        size = (shape.kv_heads, shape.group, shape.head)
+        if first:
+            inner = shape.group * first
+            q_first = kept.q[:, :inner].view(shape.kv_heads, 1, shape.group, first, shape.head)
+            q_rows = kept.q[:, inner:].view(shape.kv_heads, rows, shape.group, length, shape.head)
+        else:
+            q_first, q_rows = kept.q[:, :0], kept.q
+        dq, dk, dv = self._attend_back(dheads[first:].view(rows, length, *size), q_rows, kept.k, kept.v, kept.chances)
+        dqkv = torch.empty(len(dy), (shape.heads + 2 * shape.kv_heads) * shape.head, dtype=self.dtype)
+        if first and kept.own_chances is not None:
+            k_first, v_first = kept.k[:, :1, :first], kept.v[:, :1, :first]
+            own = self._attend_back(dheads[:first].view(1, first, *size), q_first, k_first, v_first, kept.own_chances)
+            dk_first = own[1] + dk[:, :, :first].sum(1, keepdim=True)
+            dv_first = own[2] + dv[:, :, :first].sum(1, keepdim=True)
+            self._joined(dqkv[:first], own[0], dk_first, dv_first, ground.first_turns)
+        self._joined(dqkv[first:], dq, dk[:, :, first:], dv[:, :, first:], ground.turns)
+        norms, raw = layer.beside.head_norms, kept.raw
+        if norms is not None and raw is not None:
+            own_part = dqkv[:, : norms.numel()].view(len(dqkv), *norms.shape)
+            own_part.copy_(self._norm_back(own_part * norms, raw, self.scale_of(raw)))
+        taught.collect(gradients, QKV, number, kept.x * kept.x_scale, dqkv)
+        dx = self._norm_back(dqkv @ layer.qkv, kept.x, kept.x_scale)
+        dx += dmid
+        return dx
+
+    def _joined(self, out: Tensor, dq: Tensor, dk: Tensor, dv: Tensor, turns: tuple[Tensor, Tensor]) -> None:
+        """Write the gradients of turned queries and keys, and of values, side by side into `out` (n, qkv)."""
+        s = self.shape
+        kv, rows, group, length, head = dq.shape
+        edge, end = s.heads * head, (s.heads + kv) * head
+        out[:, :edge].view(rows, length, kv, group, head).copy_(_turned(dq, _by_group(turns), back=True).permute(1, 3, 0, 2, 4))
+        out[:, edge:end].view(rows, length, kv, head).copy_(_turned(dk, turns, back=True).permute(1, 2, 0, 3))
+        out[:, end:].view(rows, length, kv, head).copy_(dv.permute(1, 2, 0, 3))
+
+
+class TaughtWeights(Protocol):
+    """What is taught: adapters over the matrices, or the matrices themselves."""
+
+    def collect(self, gradients: WorkerGradients, place: str, layer: int, x: Tensor, dy: Tensor) -> None:
+        """Add the gradients at one matrix: its inputs were x (n, inputs), the gradient of its outputs is dy (n, outputs)."""
+        ...
+
+
+def _by_group(turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Cosines and sines as they stand against queries, which have a dimension more: that of the group."""
+    cos, sin = turns
+    return (cos[:, None], sin[:, None]) if cos.dim() == 3 else turns
+
+
+def _turned(x: Tensor, turns: tuple[Tensor, Tensor], back: bool = False) -> Tensor:
+    """Turned to the positions whose cosines and sines are given (the last but one dimension), or turned back."""
+    cos, sin = turns
+    half = x.shape[-1] // 2
+    a, b = x[..., :half], x[..., half:]
+    out = torch.empty(x.shape, dtype=x.dtype)
+    if back:
+        torch.addcmul(a * cos, b, sin, out=out[..., :half])
+        torch.addcmul(b * cos, a, sin, value=-1, out=out[..., half:])
+    else:
+        torch.addcmul(a * cos, b, sin, value=-1, out=out[..., :half])
+        torch.addcmul(b * cos, a, sin, out=out[..., half:])
+    return out

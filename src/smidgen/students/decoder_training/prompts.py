@@ -1,0 +1,197 @@
+"""The prompt of a decoder: the token ids around a text, out of the base's own chat template.
+
+The template is rendered once, around a mark in place of the text, and what stands before and after the mark is tokenised. Training, the
+reference and the engine all put a text's own ids between these, so they cannot differ; and what looks like a special token inside a text
+is plain characters to all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from smidgen.core.errors import BaseError
+from smidgen.core.rows import Text, joined
+
+_MARK = "SMIDGENTEXTSTANDSHERE"
+_LONGEST_TEMPLATE = 200_000
+_COMMON = 6000
+
+
+class _Refused(TemplateError):
+    """A template that does not take the turns it was given."""
+
+
+@dataclass(frozen=True)
+class DecoderPrompt:
+    """Token ids before and after a text, and those that end an answer (the first is the one that is taught)."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    stop: tuple[int, ...]
+
+    def json(self) -> dict[str, list[int]]:
+        """As it is stored beside the trained weights."""
+        return {"before": list(self.before), "after": list(self.after), "stop": list(self.stop)}
+
+    @classmethod
+    def of(cls, stored: dict[str, list[int]]) -> DecoderPrompt:
+        """What `json` gave."""
+        return cls(tuple(stored["before"]), tuple(stored["after"]), tuple(stored["stop"]))
+
+
+def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str, str]] = ()) -> DecoderPrompt:
+    """The prompt of the base in `folder`.
+
+    Args:
+        folder: holds tokenizer.json and tokenizer_config.json; a base without a chat template gets a plain one.
+        instruction: goes to the system's turn, or before the text where the template knows no system.
+        examples: earlier turns, (text, answer) each.
+
+    Raises BaseError where the template cannot be rendered or loses the text.
+    """
+    config = _config(folder)
+    template = chat_template(folder)
+    tokenizer = tokenizer_of(folder)
+    tokenizer.encode_special_tokens = False
+    turns = [turn for text, answer in examples for turn in _turns(text, answer)]
+    if template is None:
+        return _plain(tokenizer, config, instruction, examples, folder)
+    shown = render(template, config, instruction, [*turns, {"role": "user", "content": _MARK}], folder, answer=True)
+    # What ends an answer is what the template puts behind one.
+    whole = render(template, config, "", [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}], folder, answer=False)
+    before, found, after = shown.rpartition(_MARK)
+    ending = whole.rpartition(_MARK)[2]
+    if not found or _MARK not in whole:
+        raise BaseError("the base's chat template loses the text", value=str(folder), todo="Name another base.")
+    specials = [number for number in _ids(tokenizer, ending) if _special(tokenizer, number)]
+    end = _end(tokenizer, config)
+    stop = dict.fromkeys([*specials[:1], *([end] if end is not None else [])])
+    if not stop:
+        raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
+    return DecoderPrompt(tuple(_ids(tokenizer, before)), tuple(_ids(tokenizer, after)), tuple(stop))
+
+
+def plain_ids(tokenizer: Tokenizer, text: Text) -> list[int]:
+    """A text's own ids: nothing in it is a special token. Takes a tokenizer of `tokenizer_of`."""
+    tokenizer.encode_special_tokens = True
+    found: list[int] = tokenizer.encode(joined(text), add_special_tokens=False).ids
+    return found
+
+
+def tokenizer_of(folder: Path) -> Tokenizer:
+    """The tokenizer in a folder, without padding or cutting."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def chat_template(folder: Path) -> str | None:
+    """The base's chat template; None where it has none. Raises BaseError for one that is too long to be one."""
+    file = folder / "chat_template.jinja"
+    found = file.read_text(encoding="utf-8") if file.is_file() else _config(folder).get("chat_template")
+    if isinstance(found, list):  # several by name, as transformers allows
+        found = next((entry["template"] for entry in found if entry.get("name") == "default"), None)
+    if found is not None and len(found) > _LONGEST_TEMPLATE:
+        raise BaseError("the base's chat template is too long", value=f"{len(found)} characters", todo="Name another base.")
+    return found
+
+
+def _turns(text: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+
+
+def render(template: str, config: dict[str, Any], instruction: str, turns: list[dict[str, str]], folder: Path, answer: bool) -> str:
+    """A conversation as the text that the model reads.
+
+    Args:
+        template: the chat template.
+        config: names the special tokens (`bos_token`, ...), as tokenizer_config.json does.
+        instruction: words to the system; empty for none. They go before the first text where the template knows no system.
+        turns: of user and assistant in turn, `role` and `content` each.
+        folder: what the template belongs to, for the error.
+        answer: whether the answer is to be opened.
+
+    Raises BaseError where the template cannot be rendered.
+    """
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
+
+    def refuse(message: str) -> None:
+        raise _Refused(message)
+
+    # A prompt that named today's date would not be the one that was taught.
+    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _: "1 January 2025"}
+    names = {name: _token(config.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
+
+    def rendered(messages: list[dict[str, str]]) -> str:
+        return environment.from_string(template).render(messages=messages, add_generation_prompt=answer, **names)
+
+    messages = [{"role": "system", "content": instruction}, *turns] if instruction else turns
+    try:
+        try:
+            shown = rendered(messages)
+        except TemplateError:
+            if not instruction:
+                raise
+            shown = ""
+        if instruction and instruction.strip() not in shown:
+            # The template knows no system's turn: the instruction goes before the first text.
+            shown = rendered([{"role": "user", "content": f"{instruction}\n\n{turns[0]['content']}"}, *turns[1:]])
+    except TemplateError as error:
+        raise BaseError(f"the base's chat template cannot be used ({error})", value=str(folder), todo="Name another base.") from error
+    return shown
+
+
+def _plain(
+    tokenizer: Tokenizer, config: dict[str, Any], instruction: str, examples: Sequence[tuple[str, str]], folder: Path
+) -> DecoderPrompt:
+    """For a base that was never taught to chat."""
+    end = _end(tokenizer, config)
+    if end is None:
+        raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
+    shown = "".join(f"Input: {text}\nOutput: {answer}\n\n" for text, answer in examples)
+    head = f"{instruction}\n\n" if instruction else ""
+    return DecoderPrompt(tuple(_ids(tokenizer, f"{head}{shown}Input: ")), tuple(_ids(tokenizer, "\nOutput:")), (end,))
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    tokenizer.encode_special_tokens = False
+    found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return found
+
+
+def _special(tokenizer: Tokenizer, number: int) -> bool:
+    token = tokenizer.get_added_tokens_decoder().get(number)
+    return token is not None and token.special
+
+
+def _end(tokenizer: Tokenizer, config: dict[str, Any]) -> int | None:
+    name = _token(config.get("eos_token"))
+    found: int | None = tokenizer.token_to_id(name) if name else None
+    return found
+
+
+def _token(value: Any) -> str:
+    """A token's text: configs give it as a text or as an object."""
+    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / "tokenizer_config.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
+def common_words(tokenizer: Tokenizer) -> list[str]:
+    """The first 6,000 lower-case words of four to nine letters that are a token each, by their ids: common ones have low ids."""
+    found = (token[1:] for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]) if token[:1] in "Ġ▁")
+    return [word for word in found if 4 <= len(word) <= 9 and word.isascii() and word.isalpha() and word.islower()][:_COMMON]

@@ -1,0 +1,1 @@
+"""Training of encoders: the model, batches, the loop, export to ONNX."""

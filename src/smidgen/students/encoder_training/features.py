@@ -1,0 +1,97 @@
+"""Texts to token numbers, and token numbers to features, with a trained or a fresh encoder; and how many tokens are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smidgen.core.rows import Text
+from smidgen.students.encoder_training.batches import chunks, pack
+from smidgen.students.encoder_training.bert import FastBert
+
+if TYPE_CHECKING:
+    from smidgen.students.encoder_training.bert import FastBert
+    from smidgen.students.encoder_training.transformers_encoder import TransformersEncoder
+    from smidgen.students.processor import Workers
+
+
+def tokenize(tokenizer_file: Path, texts: Sequence[Text], max_length: int, vocabulary: int) -> list[list[int]]:
+    """Token numbers of each text with the model's own tokenizer, special tokens added, cut to `max_length`, unpadded.
+
+    A token of a pair's second text has `vocabulary` added to its number: one list then carries both number and type.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    encodings = tokenizer.encode_batch(list(texts))
+    pairs = any(not isinstance(text, str) for text in texts)
+    return [[number + vocabulary * kind for number, kind in zip(e.ids, e.type_ids, strict=True)] if pairs else e.ids for e in encodings]
+
+
+def encode(
+    model: FastBert | TransformersEncoder,
+    ids: Sequence[Sequence[int]],
+    rows: np.ndarray,
+    workers: Workers | None = None,
+    batch_tokens: int = 4096,
+) -> Tensor:
+    """Pooled features [rows, hidden] of the given rows, in their order; batches are sorted by length and dealt out to the workers."""
+    out = torch.empty(len(rows), model.hidden)
+    where = {int(r): i for i, r in enumerate(rows)}
+    parts = list(chunks(ids, rows, batch_tokens))
+
+    def work(share: int) -> None:
+        count = workers.count if workers else 1
+        for part in parts[share::count]:
+            batch = pack(ids, part)
+            out[[where[int(r)] for r in batch.rows]] = model.forward(batch)
+
+    if workers is None:
+        work(0)
+    else:
+        workers.map(work)
+    return out
+
+
+# How many tokens of a text are read: as many as the training texts need, within what the encoder can read.
+
+LEAST, MOST = 128, 512
+_STEP = 64
+_WHOLE = 0.95
+"""The share of the texts that are read whole; the few longest ones do not set the time that all take."""
+_AT_ONCE = 512
+"""Texts that are encoded together: what is known of their tokens is held only so long, their lengths alone are kept."""
+_CHARACTERS = 16
+"""A text is looked at up to so many characters for each token that could be read of it."""
+
+
+def positions(folder: Path) -> int:
+    """Tokens that the encoder in a folder can read at once. Some tables begin with rows that are never read: two are left free."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    most = int(config.get("max_position_embeddings", MOST))
+    return most if FastBert.covers(config) else max(16, most - 2)
+
+
+def tokens_to_read(tokenizer_file: Path, texts: Sequence[Text], most: int = MOST) -> int:
+    """The least number of tokens from 128 to `most`, by 64s, that 95 of 100 texts fit into, special tokens counted."""
+    from tokenizers import Tokenizer
+
+    if not texts:
+        return min(LEAST, most)
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    cut = most * _CHARACTERS
+    short: list[Text] = [text[:cut] if isinstance(text, str) else (text[0][:cut], text[1][:cut]) for text in texts]
+    batches = (short[start : start + _AT_ONCE] for start in range(0, len(short), _AT_ONCE))
+    lengths = [len(encoding.ids) for batch in batches for encoding in tokenizer.encode_batch(batch)]
+    needed = float(np.quantile(lengths, _WHOLE, method="higher"))
+    return min(most, max(LEAST, _STEP * int(np.ceil(needed / _STEP))))

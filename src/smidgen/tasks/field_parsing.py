@@ -1,0 +1,320 @@
+"""How the words of a text become the value of a field, and the other way round: where a text says a value.
+
+A way (the rule of one field) is JSON-ready, so a bundle holds it. Ways of one field are settled on its training rows: which of two small
+numbers is the day, what is added to an order number, whether `1,250` is a thousand or one and a quarter.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smidgen.tasks.field_schema import Schema, kind_of
+from smidgen.text import dates, numbers
+
+Way = dict[str, Any]
+"""Of a field: `kind` is `text`, `number`, `date` or `words`, and beside it what that kind needs: see `settle`."""
+
+Fits = Callable[[Any], bool]
+"""Whether a value is one that the schema allows the field to have."""
+
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TRUTHS = {True: ("true", "yes"), False: ("false", "no")}
+_CASES: dict[str, Callable[[str], str]] = {"same": str, "lower": str.lower, "upper": str.upper, "title": str.title}
+_MOST_LEFT_OUT = 2  # parts of a value that texts may leave out before the rest of it
+_LONGEST_LAYOUT = 40
+_LEAST_LAYOUTS = 2
+"""Rows that a layout must be seen in: one alone is no rule."""
+_LONGEST_SHAPE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlace:
+    """Where a text says a value: its characters, and `vote`, what of the field's way that speaks for; None where nothing. Of a text that is
+    every way that gives the value, and the shape of the words."""
+
+    start: int
+    end: int
+    vote: Any = None
+
+
+def kind(node: Schema, values: Sequence[Any]) -> str:
+    """Which kind of way a field with such a schema and such values needs."""
+    of = kind_of(node)[0]
+    if of in ("integer", "number"):
+        return "number"
+    if of == "boolean" or "enum" in node:
+        return "words"
+    dated = node.get("format") == "date" or (values and all(_ISO.fullmatch(value) for value in values))
+    return "date" if dated else "text"
+
+
+def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
+    """Where a text may say a value: letter for letter, else in another form of it. Places may be wrong ones: `2` is also in `2 March`."""
+    if kind == "number":
+        return list(_counted(text, value))
+    if kind == "date":
+        return list(_dated(text, value))
+    if kind == "words":
+        return [ValuePlace(*match.span()) for words in _said(value) for match in _pattern(words, loose=True).finditer(text)]
+    return list(_texts(text, value))
+
+
+def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
+    """The way of a field, by what the places of its values speak for; `values` are all that it may have, where they can be counted.
+
+    number: `mark`, what stands before decimals. date: `day_first`, `year` where none is said, and `pivot`, see `dates.read`. words:
+    `values`. text: `ways`, commonest first: the words as they are, in another case, `written`, or a layout such as `["FH-", 5]`, letters
+    and digits of the words put into it; and `shapes`, for words of a shape of which another way is the commonest.
+    """
+    if kind == "words":
+        return {"kind": kind, "values": list(values)}
+    if kind == "number":
+        return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
+    if kind == "date":
+        orders, years = [vote[0] for vote in votes if vote[0] is not None], [vote[1] for vote in votes if vote[1]]
+        pivot = _pivot([vote[2] for vote in votes if vote[2]])
+        return {"kind": kind, "day_first": _commonest(orders, True), "year": _commonest(years, None), "pivot": pivot}
+    kept = _covering(Counter(tuple(map(json.dumps, ways)) for ways, _ in votes))
+    by_shape: dict[str, Counter[str]] = {}
+    for ways, shape in votes:
+        by_shape.setdefault(shape, Counter()).update(map(json.dumps, ways))
+    # Of two that give as many the one that gives more elsewhere.
+    first = {shape: max(range(len(kept)), key=lambda place: (own[kept[place]], -place)) for shape, own in by_shape.items()}
+    shapes = {shape: place for shape, place in sorted(first.items()) if place}
+    return {"kind": kind, "ways": [json.loads(way) for way in kept], "shapes": shapes}
+
+
+def fault(way: Any) -> str:
+    """Why a way that came with a bundle cannot be gone; empty where it can."""
+    if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "words"):
+        return "a way of tagged is of no kind that is known"
+    if not isinstance(way.get("list"), bool) or not isinstance(way.get("distinct"), bool):
+        return "a way of tagged does not say whether it is a list, and of distinct values"
+    if way["kind"] == "number":
+        return "" if way.get("mark") in (".", ",") else f"a way of numbers has the mark {str(way.get('mark'))[:20]!r}"
+    if way["kind"] == "words":
+        return "" if isinstance(way.get("values"), list) else "a way of words has no values"
+    if way["kind"] == "date":
+        year, pivot = way.get("year"), way.get("pivot")
+        known = year is None or (isinstance(year, int) and 0 < year < 10_000)
+        fits = isinstance(way.get("day_first"), bool) and known and isinstance(pivot, int) and 0 <= pivot <= 100
+        return "" if fits else "a way of dates cannot be followed"
+    ways, shapes = way.get("ways"), way.get("shapes")
+    if not isinstance(ways, list) or not ways or not isinstance(shapes, dict) or not all(map(_is_turn, ways)):
+        return "a way of texts cannot be followed"
+    places = [place for place in shapes.values() if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(ways)]
+    return "a way of texts names a turn that is not there" if places else ""
+
+
+def _is_turn(way: Any) -> bool:
+    """Whether words can be turned into a text by it: see `_turned`."""
+    if not isinstance(way, list) or not way:
+        return False
+    if way[0] != "layout":
+        return way[0] in (*_CASES, "written")
+    parts = way[1] if len(way) == 3 and way[2] in _CASES and isinstance(way[1], list) else None
+    return parts is not None and all(
+        isinstance(part, str) or (isinstance(part, int) and not isinstance(part, bool) and 0 < part <= _LONGEST_LAYOUT) for part in parts
+    )
+
+
+def value_of(words: str, way: Way, fits: Fits) -> Any:
+    """The value that words are for, one that fits; None where they are for none."""
+    found: Iterator[Any]
+    if way["kind"] == "number":
+        found = iter([numbers.read(words, way["mark"])])
+    elif way["kind"] == "date":
+        found = iter([dates.read(words, way["day_first"], way["year"], way["pivot"])])
+    elif way["kind"] == "words":
+        found = iter([_meant(words, way["values"])])
+    else:
+        first = way["shapes"].get(_shape(words), 0)
+        ordered = [way["ways"][first], *way["ways"][:first], *way["ways"][first + 1 :]]
+        found = (_turned(words, one) for one in ordered)
+    return next((value for value in found if value is not None and fits(value)), None)
+
+
+def _counted(text: str, value: Any) -> Iterator[ValuePlace]:
+    for start, end in numbers.find(text):
+        words = text[start:end]
+        told = numbers.mark(words)
+        for mark in ".," if numbers.either_way(words) else (told,):
+            if numbers.read(words, mark or ".") == value:
+                yield ValuePlace(start, end, mark)
+
+
+def _dated(text: str, value: Any) -> Iterator[ValuePlace]:
+    if not _ISO.fullmatch(value):
+        return
+    year = int(value[:4])
+    pivot = 100 if year >= 2000 else 0  # what two digits must be to be the value
+    for start, end in dates.find(text):
+        whole = text[start:end]
+        for words, day_first in itertools.product(dict.fromkeys((whole, dates.without_count(whole))), (True, False)):
+            if dates.read(words, day_first, year, pivot) == value:
+                order = day_first if dates.either_way(words) else dates.order(words)
+                short = year if dates.has_short_year(words) else None
+                yield ValuePlace(start, start + len(words), (order, None if dates.has_year(words) else year, short))
+                break
+
+
+def _pivot(years: Sequence[int]) -> int:
+    """The first of two digits that are a year of the last century, as most of some years have it; the nearest to the usual one."""
+    wrong = [sum((year < 2000) != (year % 100 >= pivot) for year in years) for pivot in range(101)]
+    return min(range(101), key=lambda pivot: (wrong[pivot], abs(pivot - dates.PIVOT)))
+
+
+def _texts(text: str, value: str) -> Iterator[ValuePlace]:
+    """A value in its own letters, else in other case, else within a word, else the letters and digits of it, or of its last parts, however
+    they are set."""
+    pattern = _pattern(value)
+    found = [match.span() for match in pattern.finditer(text)]
+    if not found:
+        found = [match.span() for match in re.finditer(pattern.pattern, text, re.IGNORECASE)]
+    if not found and len(value) > 1:
+        # Within a word, as where no blanks are written between words.
+        found = [match.span() for match in re.finditer(_blanks(value), text)]
+    for start, end in found:
+        words = text[start:end]
+        ways = [[case] for case in (*_CASES, "written") if _turned(words, [case]) == value]
+        if ways:
+            yield ValuePlace(start, end, (ways, _shape(words)))
+    if not found:
+        yield from _laid_out(text, value)
+
+
+def _laid_out(text: str, value: str) -> Iterator[ValuePlace]:
+    parts = re.findall(r"[^\W\d_]+|\d+", value)
+    for left_out in range(min(len(parts), _MOST_LEFT_OUT + 1)):
+        rest = "".join(parts[left_out:])
+        if not any(letter.isdigit() for letter in rest) or not 2 < len(rest) <= _LONGEST_LAYOUT:
+            return
+        pattern = r"[\W_]{0,2}".join(map(re.escape, rest))
+        found = list(re.finditer(rf"(?<![^\W_]){pattern}(?![^\W_])", text, re.IGNORECASE))
+        for match in found:
+            own = _squeezed(match.group())
+            layout = _layout(value, len(rest))
+            ways = [["layout", layout, case] for case, turn in _CASES.items() if turn(own) == rest]
+            if ways:
+                yield ValuePlace(*match.span(), (ways, _shape(match.group())))
+        if found:
+            return
+
+
+def _layout(value: str, taken: int) -> list[str | int]:
+    """A value whose last so many letters and digits are taken from a text: texts that stand as they are, and numbers of what is taken."""
+    made: list[str | int] = []
+    fixed = sum(letter.isalnum() for letter in value) - taken
+    for letter in value:
+        if letter.isalnum() and fixed <= 0:
+            if made and isinstance(made[-1], int):
+                made[-1] += 1
+            else:
+                made.append(1)
+            continue
+        fixed -= letter.isalnum()
+        if made and isinstance(made[-1], str):
+            made[-1] += letter
+        else:
+            made.append(letter)
+    return made
+
+
+def _turned(words: str, way: Sequence[Any]) -> str | None:
+    """Words as the text of a field, by one way; `written`: with the blanks and breaks between them as they stand."""
+    if way[0] == "written":
+        return words.strip() or None
+    if way[0] != "layout":
+        return _CASES[way[0]](" ".join(words.split())) or None
+    letters = iter(_squeezed(words))
+    if sum(part for part in way[1] if isinstance(part, int)) != len(_squeezed(words)):
+        return None
+    turn = _CASES[way[2]]
+    return "".join(part if isinstance(part, str) else turn("".join(next(letters) for _ in range(part))) for part in way[1])
+
+
+def _meant(words: str, values: Sequence[Any]) -> Any:
+    """The one value that words name, strictest first: as written, in another case, with other signs; else the only one that is named among
+    them. None where that leaves two."""
+    for same in (str.strip, str.casefold, _plain):
+        hit = [value for value in values if any(same(said) and same(words.strip()) == same(said) for said in _said(value))]
+        if hit:
+            return hit[0] if len(hit) == 1 else None
+    plain = _plain(words)
+    named = {value: [_plain(said) for said in _said(value)] for value in values}
+    # Values that differ by their signs alone (`A+`, `A-`) are not told apart by the words among others.
+    shared = Counter(one for said in named.values() for one in set(said))
+    among = [value for value, said in named.items() if any(shared[one] == 1 and f" {one} " in f" {plain} " for one in said if one)]
+    return among[0] if len(among) == 1 else None
+
+
+def _said(value: Any) -> Sequence[str]:
+    """How words name a value of a few."""
+    return _TRUTHS[value] if isinstance(value, bool) else (str(value),)
+
+
+def _pattern(value: str, loose: bool = False) -> re.Pattern[str]:
+    """A value standing by itself; `loose`: whatever case, and whatever signs between its words, not those that it begins or ends with."""
+    signs = loose and value[:1].isalnum() and value[-1:].isalnum()
+    body = r"[\W_]+".join(map(re.escape, re.findall(r"[^\W_]+", value))) if signs else _blanks(value)
+    before = r"(?<!\w)" if value[:1].isalnum() else ""
+    after = r"(?!\w)" if value[-1:].isalnum() else ""
+    return re.compile(before + body + after, re.IGNORECASE if loose else re.NOFLAG)
+
+
+def _blanks(value: str) -> str:
+    """A pattern for a text whose blanks may be others."""
+    return r"\s+".join(map(re.escape, value.split())) or r"(?!)"
+
+
+def _plain(words: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", words.casefold()))
+
+
+def _squeezed(words: str) -> str:
+    return "".join(letter for letter in words if letter.isalnum())
+
+
+def _shape(words: str) -> str:
+    """How words are written: letters as `a`, digits as `9`, one for each run."""
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", " ".join(words.split())))[:_LONGEST_SHAPE]
+
+
+def _covering(votes: Counter[tuple[str, ...]]) -> list[str]:
+    """The fewest ways that give all values that any of them give, each the one that gives most of those that are left."""
+    layouts: Counter[str] = Counter()
+    for ways, count in votes.items():
+        layouts[_layout_of(ways)] += count
+    left = {ways: count for ways, count in votes.items() if not _layout_of(ways) or layouts[_layout_of(ways)] >= _LEAST_LAYOUTS}
+    kept: list[str] = []
+    whole = _totals(left)
+    while left:
+        counts = _totals(left)
+        best = max(counts, key=lambda way: (counts[way], whole[way]))
+        kept.append(best)
+        left = {ways: count for ways, count in left.items() if best not in ways}
+    return kept or ['["same"]']
+
+
+def _totals(votes: Mapping[tuple[str, ...], int]) -> Counter[str]:
+    """How many values each way gives."""
+    counts: Counter[str] = Counter()
+    for ways, count in votes.items():
+        counts.update(dict.fromkeys(ways, count))
+    return counts
+
+
+def _layout_of(ways: Sequence[str]) -> str:
+    """The layout that ways share, whatever the case; nothing for words as they are."""
+    first = json.loads(ways[0])
+    return json.dumps(first[1]) if first[0] == "layout" else ""
+
+
+def _commonest(votes: Sequence[Any], otherwise: Any) -> Any:
+    return Counter(votes).most_common(1)[0][0] if votes else otherwise

@@ -1,0 +1,1 @@
+"""Floor 1: language. Words, numbers, dates, near-duplicates, tagging, lexicons, ROUGE and chrF."""

@@ -1,0 +1,159 @@
+"""Dates as people write them: find them in a text and convert them to ISO form.
+
+`2026-03-03`, `3/3/2026`, `03.03.26`, `3 March`, `March 3rd, 2026`, `3. März 2026`. Which of two small numbers is the day, and which
+year is meant where none is said, the words do not tell: whoever reads them says so. Days that are told by the day of reading
+(`yesterday`, `next Monday`) are not read.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import re
+from collections.abc import Iterator
+
+_NAMES = (
+    ("january", "januar", "januari", "janvier", "enero", "gennaio"),
+    ("february", "februar", "februari", "février", "fevrier", "febrero", "febbraio"),
+    ("march", "märz", "maerz", "maart", "mars", "marzo"),
+    ("april", "avril", "abril", "aprile"),
+    ("may", "mai", "mei", "mayo", "maggio"),
+    ("june", "juni", "juin", "junio", "giugno"),
+    ("july", "juli", "juillet", "julio", "luglio"),
+    ("august", "augustus", "août", "aout", "agosto"),
+    ("september", "septembre", "septiembre", "settembre"),
+    ("october", "oktober", "octobre", "octubre", "ottobre"),
+    ("november", "novembre", "noviembre"),
+    ("december", "dezember", "décembre", "decembre", "diciembre", "dicembre"),
+)
+_SHORTEST = 3  # letters of a month's name cut short
+
+
+def _months() -> dict[str, int]:
+    """Every name and every beginning of one that is of a single month, with the month's number."""
+    found: dict[str, set[int]] = {}
+    for number, names in enumerate(_NAMES, start=1):
+        for name in names:
+            for length in range(_SHORTEST, len(name) + 1):
+                found.setdefault(name[:length], set()).add(number)
+    return {name: next(iter(numbers)) for name, numbers in found.items() if len(numbers) == 1}
+
+
+_MONTHS = _months()
+# Two digits behind a month's name are no year where they are a time.
+_YEAR = r"(?P<year>\d{4}|['’]?\d{2}(?!\d|[:.h]\d|[ \u00a0]?(?:[ap]\.?m\b|h\b|uhr\b|o['’]clock)))"
+PIVOT = 69
+"""The first of two digits that are a year of the last century: as POSIX reads `%y`."""
+_FORMS = (
+    re.compile(r"(?<!\d)(?P<year>\d{4})(?P<sep>[-/.])(?P<month>\d{1,2})(?P=sep)(?P<day>\d{1,2})(?!\d)"),
+    re.compile(r"(?<![\d.])(?P<one>\d{1,2})(?P<sep>[-/.])(?P<two>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})(?!\d)"),
+    re.compile(
+        r"(?<!\d)(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|\.)?[ \t\u00a0-]*(?:of |de )?(?P<name>[^\W\d_]{3,12})\b\.?(?:,?[ \t\u00a0-]*(?:de )?"
+        + _YEAR
+        + r")?",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"(?<![^\W_])(?P<name>[^\W\d_]{3,12})\.?[ \t\u00a0]+(?:the )?(?P<day>\d{1,2})(?!\d)(?:st|nd|rd|th)?\b"
+        r"(?:,?[ \t\u00a0]*(?P<year>\d{4}))?",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?<![\d./-])(?P<one>\d{1,2})(?P<sep>[/.-])(?P<two>\d{1,2})(?![\d/-]|\.\d)"),
+)
+
+
+def months() -> dict[str, int]:
+    """The number of each month by every name and every beginning of one, in small letters."""
+    return dict(_MONTHS)
+
+
+def month_names() -> frozenset[str]:
+    """Every name of a month that is known, and every beginning of one, in small letters."""
+    return frozenset(_MONTHS)
+
+
+def find(text: str) -> list[tuple[int, int]]:
+    """First character, and one past the last, of each date in a text, in order; none overlap."""
+    found: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
+    for match in _matches(text):
+        start, end = match.span()
+        if not any(taken[start:end]):
+            found.append((start, end))
+            taken[start:end] = b"\x01" * (end - start)
+    return sorted(found)
+
+
+def read(words: str, day_first: bool = True, year: int | None = None, pivot: int = PIVOT) -> str | None:
+    """The first date in some words as `YYYY-MM-DD`; None where there is none, or no year is said and none given.
+
+    Args:
+        words: such as `3 March` or `03/04/2026`.
+        day_first: whether the day is the first of two small numbers, where both could be the month.
+        year: the year where none is said.
+        pivot: of a year of two digits, the first that is of the last century, 0 to 100.
+    """
+    return next((date for match in _matches(words) if (date := _date(match, day_first, year, pivot))), None)
+
+
+def has_year(words: str) -> bool:
+    """Whether the first date in some words says its year."""
+    first = next(_matches(words), None)
+    return first is not None and bool(first.groupdict().get("year"))
+
+
+def has_short_year(words: str) -> bool:
+    """Whether the first date in some words says its year with two digits."""
+    first = next(_matches(words), None)
+    return first is not None and len((first.groupdict().get("year") or "").lstrip("'’")) == 2
+
+
+def without_count(words: str) -> str:
+    """The words up to two digits behind a month's name, which may be a year or a count (`3 March 12 mugs`); all of them where there are
+    none."""
+    first = next(_matches(words), None)
+    if first is None or not first.groupdict().get("name") or len(first["year"] or "") != 2:
+        return words
+    return words[: first.start("year")].rstrip(" \t\u00a0,-")
+
+
+def order(words: str) -> bool | None:
+    """Whether the day is the first of the two small numbers in the first date of some words, where they tell; None where they do not."""
+    first = next(_matches(words), None)
+    if first is None or "one" not in first.groupdict() or either_way(words):
+        return None
+    one, two = int(first["one"]), int(first["two"])
+    return None if one == two else one > two
+
+
+def either_way(words: str) -> bool:
+    """Whether the first date in some words is another one if the month stands first."""
+    return read(words, True, 2000) != read(words, False, 2000)
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """Dates in the order of the forms, which is that of how much each says."""
+    found = itertools.chain.from_iterable(form.finditer(text) for form in _FORMS)
+    # A leap year: that a day can be is not settled before the year is known.
+    return (match for match in found if _date(match, True, 2000) or _date(match, False, 2000))
+
+
+def _date(match: re.Match[str], day_first: bool, year: int | None, pivot: int = PIVOT) -> str | None:
+    said = match.groupdict()
+    if said.get("year"):
+        digits = said["year"].lstrip("'’")
+        year = int(digits)
+        if len(digits) == 2:
+            year += 1900 if year >= pivot else 2000
+    if said.get("name"):
+        month, day = _MONTHS.get(said["name"].casefold(), 0), int(said["day"])
+    elif said.get("month"):
+        month, day = int(said["month"]), int(said["day"])
+    else:
+        one, two = int(said["one"]), int(said["two"])
+        # A number that can be no month settles it.
+        day, month = (one, two) if (day_first and two <= 12) or one > 12 else (two, one)
+    try:
+        return datetime.date(year or 0, month, day).isoformat()
+    except ValueError:
+        return None

@@ -1,0 +1,157 @@
+"""What a program's prompts have in common: the frame around a text that changes, and the words without dates, numbers and ids."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from smidgen.core.placeholders import PLACEHOLDER
+from smidgen.core.prompt_frame import PromptFrame
+from smidgen.text.dates import month_names
+
+# Finding frames: the words that stay in many texts while the rest of them changes.
+#
+# A program that writes its instruction into the user's message sends the same beginning, or the same end, again and again. Texts that
+# share `REACH` characters of either, twenty different ones at least, are looked at together: people's own words do not begin so alike.
+# What all of such a group share is their frame; where nearly all of them go on, or end, in one of very few ways, these are frames of
+# their own.
+
+REACH = 48
+LEAST = 20
+_FURTHER = 8
+"""Characters by which texts that begin alike are told apart."""
+_MOST_WAYS = 4
+_NEARLY_ALL = 0.95
+"""People's own words begin in more ways than these, and some of them in a way of their own."""
+_LEAST_END = 4
+_DEEPEST = 20
+
+_Texts = Mapping[int, str]
+_Wide = Callable[[list[list[int]], int], bool]
+
+
+@dataclass(frozen=True)
+class FramedTexts:
+    """Texts in one frame.
+
+    Attributes:
+        frame: theirs.
+        places: of the texts, in order.
+        mark: by what they were told from others. It stays when their frame grows or shrinks by some words.
+    """
+
+    frame: PromptFrame
+    places: tuple[int, ...]
+    mark: str
+
+
+def find_frames(texts: Sequence[str], least: int = LEAST) -> list[FramedTexts]:
+    """Groups of at least so many texts that begin, or else end, alike, the largest first. `texts` must differ from each other: what comes
+    again as a whole has no frame. Those in no group share nothing with enough others."""
+    whole = dict(enumerate(texts))
+    found: list[FramedTexts] = []
+    for places, mark in _alike(whole, 0, REACH, _all_that_are, least):
+        begun = _cut(_shared([whole[place] for place in places]))
+        rest = {place: whole[place][len(begun) :][::-1] for place in places}
+        ended = list(_further(rest, 0, least)) or [(places, "")]
+        found += [FramedTexts(PromptFrame(begun, _end(rest, group)), tuple(group), f"{mark}\0{end[::-1]}") for group, end in ended]
+    known = {place for group in found for place in group.places}
+    turned = {place: text[::-1] for place, text in whole.items() if place not in known}
+    found += [FramedTexts(PromptFrame("", _end(turned, group)), tuple(group), f"\0{mark[::-1]}") for group, mark in _ends(turned, least)]
+    return sorted((group for group in found if group.frame), key=lambda group: (-len(group.places), group.mark))
+
+
+def _ends(turned: _Texts, least: int) -> Iterator[tuple[list[int], str]]:
+    return _alike(turned, 0, REACH, _all_that_are, least)
+
+
+def _further(texts: _Texts, at: int, least: int, depth: int = 0) -> Iterator[tuple[list[int], str]]:
+    """The few ways in which nearly all of these go on from a place; none where they do not."""
+    return _alike(texts, at, _FURTHER, _few_ways, least, depth)
+
+
+def _alike(texts: _Texts, at: int, reach: int, wide: _Wide, least: int, depth: int = 0) -> Iterator[tuple[list[int], str]]:
+    """Groups that share `reach` characters from a place on, if they are as `wide` wants them, each with what tells it from the others."""
+    pieces: dict[str, list[int]] = defaultdict(list)
+    for place, text in texts.items():
+        if len(text) >= at + reach:
+            pieces[text[at : at + reach]].append(place)
+    groups = [group for group in pieces.values() if len(group) >= least]
+    if depth > _DEEPEST or not wide(groups, len(texts)):
+        return
+    for group in groups:
+        own = {place: texts[place] for place in group}
+        common = len(_shared(list(own.values())))
+        deeper = list(_further(own, common, least, depth + 1))
+        yield from deeper or [(group, texts[group[0]][: at + reach])]
+
+
+def _all_that_are(groups: list[list[int]], total: int) -> bool:
+    return bool(groups)
+
+
+def _few_ways(groups: list[list[int]], total: int) -> bool:
+    return 0 < len(groups) <= _MOST_WAYS and sum(map(len, groups)) >= _NEARLY_ALL * total
+
+
+def _end(turned: _Texts, places: Sequence[int]) -> str:
+    """What these texts, which are given from their ends on, end with."""
+    shared = _cut(_shared([turned[place] for place in places]))[::-1]
+    return shared if len(shared.strip()) >= _LEAST_END else ""
+
+
+def _shared(texts: Sequence[str]) -> str:
+    """What all of these begin with: what the first and the last of them do, by the alphabet."""
+    first, last = min(texts), max(texts)
+    return first[: next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]
+
+
+def _cut(shared: str) -> str:
+    """A shared piece up to its last space or line end: letters behind that which happen to be shared belong to the text."""
+    last = max((place for place, sign in enumerate(shared) if sign.isspace()), default=-1)
+    return shared[: last + 1]
+
+
+# Words that a program sends again and again, without what varies in them: dates, times, numbers, ids, and what stands for personal
+# data.
+#
+# Two prompts that differ in these alone are one prompt. What is left over says nothing to a reader: it is there to be compared.
+
+_MARK = "0"
+"""What stands for whatever varies. A number, so that whoever reads the words for names still reads a sentence."""
+_WEEKDAYS = (
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+    *("mon", "tue", "tues", "wed", "thu", "thur", "thurs", "fri", "sat", "sun"),
+    *("montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonnabend", "sonntag"),
+    *("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
+    *("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
+    *("lunedì", "martedì", "mercoledì", "giovedì", "venerdì", "sabato", "domenica"),
+    *("maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag", "zondag"),
+)
+_DAYS = month_names().union(_WEEKDAYS)
+_NUMBERED = re.compile(r"(?<![\w-])[\w-]*\d[\w-]*")
+"""A word with a digit in it: a number, a day, an id, however its letters are mixed in."""
+_CAPITAL = re.compile(r"\b[^\W\d_a-z][^\W\d_]{2,}\b")
+_BESIDE = re.compile(r"(?:(?<=0)[\s.,]{1,3}(?:de |of )?[^\W\d_]{3,}\b)|(?:\b[^\W\d_]{3,}[\s.,]{1,3}(?=0))")
+"""A word beside a number: there a month is one in small letters, too."""
+_HALF = re.compile(r"(?<=0)\s?(?:[ap]\.m\.|[ap]m\b|UTC\b|GMT\b|CES?T\b|[ECMP][SD]T\b|BST\b)", re.IGNORECASE)
+_RUN = re.compile(r"0(?:[\s.,:;/+–-]*0)+")
+"""A day and its time, a number and its thousands: one thing that varies."""
+
+
+def without_variables(text: str) -> str:
+    """What stays of a text, with one sign in the place of each thing that varies."""
+    text = _NUMBERED.sub(_MARK, PLACEHOLDER.sub(_MARK, text))
+    text = _HALF.sub("", _CAPITAL.sub(_day, text))
+    return _RUN.sub(_MARK, _BESIDE.sub(_day_beside, text))
+
+
+def _day(match: re.Match[str]) -> str:
+    return _MARK if match[0].casefold() in _DAYS else match[0]
+
+
+def _day_beside(match: re.Match[str]) -> str:
+    word = match[0].strip(" .,\t\n").removeprefix("de ").removeprefix("of ")
+    return f" {_MARK} " if word.casefold() in _DAYS else match[0]

@@ -1,0 +1,173 @@
+"""Texts as words: case and accents folded, negated words marked, runs of words; and the names of fields as words."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+# Texts as the words that facts are stated in: folded, with what is negated marked, and the runs of words in them.
+
+Words: TypeAlias = tuple[str, ...]
+
+LONGEST_RUN = 5
+NEGATED, PLAIN = MARKS = ("¬", "+")
+"""First word of a run that holds only where it is negated, and only where it is not."""
+
+_TOKENS = re.compile(r"[^\W_]+|[$£€¥%]|[.!?;,:()\n]")
+_PUNCTUATION = frozenset(".!?;,:()\n")
+_APOSTROPHES = str.maketrans("", "", "'’`´")
+_NOT = re.compile(r"n['’`´]t\b")
+# Words that deny what follows them, in the languages that a small shop in Europe writes. One that means something else in another language
+# does no harm: where it denies nothing, the texts show it.
+_NEGATORS = frozenset(
+    (
+        *(
+            "not",
+            "no",
+            "non",
+            "never",
+            "none",
+            "nor",
+            "neither",
+            "without",
+            "lacks",
+            "isnt",
+            "arent",
+            "doesnt",
+            "dont",
+            "cannot",
+            "cant",
+            "wont",
+        ),
+        *("nicht", "kein", "keine", "keinen", "keiner", "keines", "ohne", "nie", "ne", "pas", "sans", "jamais", "niet", "geen", "zonder"),
+        *("sin", "nunca", "nao", "sem", "senza", "nessun", "nessuna"),
+    )
+)
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
+_CLAUSE_ENDS = _PUNCTUATION | {"but", "and", "aber", "und", "mais", "et", "pero", "ma", "maar", "en"}
+_SCOPE = 6
+_ARTICLES = frozenset(("the", "a", "an", "der", "die", "das", "le", "la", "les", "el", "los", "il", "lo", "de", "het"))
+_SIMILAR = 0.84
+_MOST = 0.6  # share of a value's words
+
+
+@dataclass(frozen=True, slots=True)
+class WordSequence:
+    """The words of a text, punctuation among them, and for each whether it stands within six words after a negation."""
+
+    words: list[str]
+    negated: list[bool]
+
+
+def read_words(text: str) -> WordSequence:
+    """Read a text. Case, accents, apostrophes and hyphens are folded away (`Café` is `cafe`, `Brown's` is `browns`), and small English
+    numbers are digits."""
+    return mark_negations(_tokens(text))
+
+
+def mark_negations(words: list[str]) -> WordSequence:
+    """Words with their negations found."""
+    negated, left = [], 0
+    for word in words:
+        if word in _CLAUSE_ENDS:
+            left = 0
+        negated.append(left > 0)
+        left = _SCOPE if word in _NEGATORS else left - 1
+    return WordSequence(words, negated)
+
+
+def _tokens(text: str) -> list[str]:
+    return [_DIGITS.get(word, word) for word in _TOKENS.findall(fold_spelling(text))]
+
+
+def fold_spelling(text: str) -> str:
+    """A text without the differences in spelling that mean nothing."""
+    lower = _NOT.sub(" not", text.casefold())
+    if not lower.isascii():
+        lower = "".join(letter for letter in unicodedata.normalize("NFKD", lower) if not unicodedata.combining(letter))
+    return lower.translate(_APOSTROPHES)
+
+
+def value_words(value: str) -> Words:
+    """The words of a value, without punctuation and without an article before them: `The Eagle` is `eagle`."""
+    words = spoken(_tokens(value))
+    return tuple(words[1:] if len(words) > 1 and words[0] in _ARTICLES else words)
+
+
+def key_words(key: str) -> Words:
+    """The words of a key, camel case taken apart: `familyFriendly` is `family friendly`."""
+    return value_words(re.sub(r"(?<=[a-z])(?=[A-Z])|[_.\-/]", " ", key))
+
+
+def word_runs(text: WordSequence) -> Iterator[tuple[int, int, Words, bool]]:
+    """Every run of one to five words within a clause as (first, last + 1, words, whether it is negated). Runs neither hold a negation,
+    which is told by the mark, nor punctuation but for units of money and shares, nor a word in pointed brackets."""
+    for first in range(len(text.words)):
+        for last in range(first, min(first + LONGEST_RUN, len(text.words))):
+            word = text.words[last]
+            if word in _PUNCTUATION or word in _NEGATORS or word[0] == "<":
+                break
+            yield first, last + 1, tuple(text.words[first : last + 1]), text.negated[first]
+
+
+def spoken(words: Sequence[str]) -> list[str]:
+    """Words without punctuation."""
+    return [word for word in words if word not in _PUNCTUATION]
+
+
+def find_run(words: Sequence[str], run: Words) -> int:
+    """Where a run of words first stands; -1 where it does not."""
+    for first in range(len(words) - len(run) + 1):
+        if words[first] == run[0] and tuple(words[first : first + len(run)]) == run:
+            return first
+    return -1
+
+
+def are_alike(words: Sequence[str], run: Words) -> bool:
+    """Whether a run of the words is nearly this one: but for a typing error or another ending."""
+    return any(
+        all(_near(word, other) for word, other in zip(run, words[first : first + len(run)], strict=True))
+        for first in range(len(words) - len(run) + 1)
+    )
+
+
+def mentioned(words: Sequence[str], value: str) -> bool:
+    """Whether most of a value's words, with all its numbers, stand somewhere among the words: of `cotton, wool filling`, cotton and wool.
+
+    Of a value that is no list the first word must be there too; it is what a name begins with.
+    """
+    run = value_words(value)
+    telling = [word for word in run if len(word) > 2 or word.isdigit()]
+    met = [any(_near(word, other) for other in words) for word in telling]
+    if not telling or not all(there for word, there in zip(telling, met, strict=True) if word.isdigit()):
+        return False
+    return (met[0] or "," in value) and sum(met) >= _MOST * len(met)
+
+
+def _near(word: str, other: str) -> bool:
+    if word == other:
+        return True
+    short, long = sorted((word, other), key=len)
+    if len(short) > 2 and long in (f"{short}s", f"{short}es"):
+        return True
+    if word[0] != other[0] or len(short) < 4 or word[-1].isdigit() or len(long) - len(short) > 2:
+        return False
+    return difflib.SequenceMatcher(None, word, other, autojunk=False).ratio() >= _SIMILAR
+
+
+# The name of a field as words: `cardCode`, `card_code`, `card-code` and `CARDCode` say what `card code` does.
+
+_WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
+"""Where a name has its next word."""
+_MOST_CHARACTERS = 30
+"""Characters of a name that are read, its last ones."""
+
+
+def field_words(*names: str) -> str:
+    """The words of names, the outermost field's first, with blanks between them."""
+    return " ".join(filter(None, (_WORD_BOUNDARY.sub(" ", name[-_MOST_CHARACTERS:]).strip() for name in names)))

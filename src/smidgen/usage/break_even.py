@@ -1,0 +1,218 @@
+"""When an own small model has paid for itself: month by month the cost of a large model alone, of the small one alone, and of both.
+
+All money is in US dollars. A machine that serves is paid for day and night. One is the least; more are taken on where one is not enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smidgen.core.quantities import dollars
+
+HOURS_A_MONTH = 730.0
+"""Of the 8,760 hours of a year."""
+
+_FURTHEST = 600
+"""Months that are looked at where the asked ones bring no payback: what takes longer than fifty years never comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostCase:
+    """What is asked.
+
+    Attributes:
+        requests: requests in the first month.
+        growth: by how much they grow from month to month; 0.05 is 5 %.
+        months: months that are added up.
+        usd_per_request: what the large model charges for one.
+        share_local: the share of requests that the small model answers where both are used; the large one answers the rest.
+        machine_usd_per_hour: what a machine costs, whether it works or waits.
+        texts_per_second: what a machine answers at full speed.
+        busy: the share of its full speed that is planned for; the rest is for the hours in which more come.
+        build_usd: what building costs, paid before the first month.
+    """
+
+    requests: float
+    growth: float
+    months: int
+    usd_per_request: float
+    share_local: float
+    machine_usd_per_hour: float
+    texts_per_second: float
+    busy: float
+    build_usd: float
+
+    @property
+    def machine_usd(self) -> float:
+        """What one machine costs a month."""
+        return self.machine_usd_per_hour * HOURS_A_MONTH
+
+    @property
+    def capacity(self) -> float:
+        """The requests a month that one machine is planned for."""
+        return self.texts_per_second * self.busy * 3600 * HOURS_A_MONTH
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyCost:
+    """What a month costs in each way; building is not in it. `machines` serve in the second and the third."""
+
+    number: int
+    requests: float
+    machines: int
+    llm_usd: float
+    slm_usd: float
+    hybrid_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaybackOutcome:
+    """What one way comes to.
+
+    Attributes:
+        total_usd: over the months, building included.
+        saved_usd: against the large model alone; below 0 where it costs more.
+        payback_month: from this month on it has cost no more in all than the large model alone; None where that never comes. It may lie
+            beyond the months that are added up.
+        why_never: why it never comes, a clause; empty where it does.
+        from_requests: requests a month from which on a month costs less than with the large model alone; None where no number does.
+    """
+
+    total_usd: float
+    saved_usd: float
+    payback_month: int | None
+    why_never: str
+    from_requests: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """The months, and what each way comes to."""
+
+    months: tuple[MonthlyCost, ...]
+    build_usd: float
+    llm_usd: float
+    slm: PaybackOutcome
+    hybrid: PaybackOutcome
+
+
+def compute_break_even(case: CostCase) -> BreakEven:
+    """Add it all up."""
+    months = tuple(_month(case, number) for number in range(1, case.months + 1))
+    return BreakEven(
+        months=months,
+        build_usd=case.build_usd,
+        llm_usd=math.fsum(month.llm_usd for month in months),
+        slm=_outcome(case, months, 1.0),
+        hybrid=_outcome(case, months, case.share_local),
+    )
+
+
+def _month(case: CostCase, number: int) -> MonthlyCost:
+    requests = case.requests * (1 + case.growth) ** (number - 1)
+    machines = max(1, math.ceil(requests / case.capacity - 1e-9))
+    llm, slm = requests * case.usd_per_request, machines * case.machine_usd
+    return MonthlyCost(number, requests, machines, llm, slm, slm + (1 - case.share_local) * llm)
+
+
+def _outcome(case: CostCase, months: Sequence[MonthlyCost], share: float) -> PaybackOutcome:
+    """Of the way in which the small model answers this share."""
+    costs = [month.slm_usd + (1 - share) * month.llm_usd for month in months]
+    total = case.build_usd + math.fsum(costs)
+    saved = math.fsum(month.llm_usd for month in months) - total
+    payback = _payback(case, share)
+    return PaybackOutcome(total, saved, payback, "" if payback else _why_never(case, share), _from_requests(case, share))
+
+
+def _payback(case: CostCase, share: float) -> int | None:
+    """The first month of those from which on the sum is never again above the large model's, within the months that are added up; else the
+    first month beyond them in which it is not above."""
+    ahead = -case.build_usd
+    since: int | None = None
+    for number in range(1, max(case.months, _FURTHEST) + 1):
+        month = _month(case, number)
+        ahead += share * month.llm_usd - month.slm_usd
+        if ahead < -1e-9:
+            since = None
+        elif since is None:
+            since = number
+        if number >= case.months and since is not None:
+            return since
+    return None
+
+
+def _why_never(case: CostCase, share: float) -> str:
+    first = _month(case, 1)
+    taken = share * first.llm_usd
+    if share == 0:
+        return "the small model answers nothing"
+    if taken <= first.slm_usd:
+        machines = "the machine costs" if first.machines == 1 else f"the {first.machines} machines cost"
+        which = "these requests" if share == 1 else "the requests that it takes over"
+        return f"{machines} {dollars(first.slm_usd)} a month, and the large model charges {dollars(taken)} for {which}"
+    if case.growth < 0:
+        return f"it saves {dollars(taken - first.slm_usd)} in the first month, and less each month as requests become fewer"
+    return f"it saves {dollars(taken - first.slm_usd)} in the first month, and building costs {dollars(case.build_usd)}"
+
+
+def _from_requests(case: CostCase, share: float) -> int | None:
+    """Where one machine is paid for by what it takes over. If it is not at its full load, no number of machines is."""
+    return cheaper_from(case.machine_usd, share * case.usd_per_request, case.capacity)
+
+
+def cheaper_from(machine_usd: float, gain: float, capacity: float) -> int | None:
+    """Requests a month from which on a machine of so many dollars a month costs less than it saves, `gain` dollars a request; None where
+    that is more than it can answer."""
+    if gain <= 0:
+        return None
+    least = math.floor(machine_usd / gain + 1e-9) + 1
+    return least if least <= capacity else None
+
+
+# A break-even in words: whether an own model pays back, when, and what it saves; or why it never does.
+
+
+def payback_answer(model: str, months: int, outcome: PaybackOutcome, sent_on: float = 0.0) -> str:
+    """One sentence on one way, whole: "Pays back in month 3: over 12 months $1,240 less than Claude Haiku 5.5."
+
+    Args:
+        model: the large model that it is held against.
+        months: months that are added up.
+        outcome: what the way comes to.
+        sent_on: the share of requests that the large model still answers.
+    """
+    said = f"{_when(model, months, outcome)}."
+    if sent_on:
+        said = f"With {share_percent(sent_on)} still sent to {model}: {said}"
+    return said[0].upper() + said[1:]
+
+
+def payback_brief(months: int, outcome: PaybackOutcome) -> str:
+    """The same as a cell of a table."""
+    month = outcome.payback_month
+    return "never" if month is None else f"month {month}" if month <= months else f"month {month} (later)"
+
+
+def share_percent(share: float) -> str:
+    """A share as it is said: "20 %", "2.5 %"."""
+    return f"{round(100 * share, 2):g} %"
+
+
+def _when(model: str, months: int, outcome: PaybackOutcome) -> str:
+    span = "over 12 months" if months == 12 else "over one month" if months == 1 else f"over {months} months"
+    if outcome.payback_month is None:
+        return f"never pays back: {outcome.why_never}; {_volume(outcome)}"
+    if outcome.payback_month > months:
+        late = f"not before month {outcome.payback_month}"
+        return f"pays back late, {late}: {span} {dollars(-outcome.saved_usd)} more than {model}"
+    if outcome.saved_usd < 0.005:
+        return f"pays back in month {outcome.payback_month}: {span} as much as {model}"
+    return f"pays back in month {outcome.payback_month}: {span} {dollars(outcome.saved_usd)} less than {model}"
+
+
+def _volume(outcome: PaybackOutcome) -> str:
+    if outcome.from_requests is None:
+        return "at no number of requests is a month cheaper"
+    return f"a month is cheaper from {outcome.from_requests:,} requests on"

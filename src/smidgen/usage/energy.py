@@ -1,0 +1,204 @@
+"""Energy and processor time: of a stretch of work in this process, and of this process with those that work for it.
+
+Energy is measured by the processor's own counters (RAPL) where they can be read, else estimated, and it says which. The energy of the
+package is shared out by processor time: these processes have the part of it that they have of all busy time. So what the package takes
+while idle is carried by who is busy. An estimate is processor time at `WATTS_PER_BUSY_CORE`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smidgen.machine.processor import cores
+
+_RAPL = Path("/sys/class/powercap")
+WATTS_PER_BUSY_CORE = 10.0
+"""The estimate's assumption: a busy server core with its share of cache, memory and fans. Servers are rated at 200 to 400 W for 24 to
+64 cores, laptops at 15 to 28 W for 2 to 4 performance cores; 10 W a core lies above most of them, so the estimate errs high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """An amount of energy in watt hours, and how it was found: `rapl` or an estimate with its assumption in words."""
+
+    watt_hours: float
+    method: str
+
+    def short(self) -> str:
+        """For a progress bar: "0.42 Wh", or "0.42 Wh (estimate)" where no counter was read."""
+        return f"{self.watt_hours:.2f} Wh" + ("" if self.method.startswith("rapl") else " (estimate)")
+
+
+class EnergyMeter:
+    """Measures the energy of the time between its making and `read`. RAPL counts the whole package, neighbours included."""
+
+    def __init__(self) -> None:
+        self._counters = rapl_counters()
+        self._began = [read_joules(counter) for counter in self._counters]
+        self._cpu = time.process_time()
+
+    def read(self) -> Energy:
+        """Energy since the meter was made. A wrapped RAPL counter is unwrapped once: read at least every few minutes of full load."""
+        if self._counters and None not in self._began:
+            total = 0.0
+            for counter, before in zip(self._counters, self._began, strict=True):
+                now = read_joules(counter)
+                if now is None or before is None:
+                    return self._estimate()
+                total += joules_between(counter, before, now)
+            return Energy(total / 3600, "rapl: package counters of the processor")
+        return self._estimate()
+
+    def _estimate(self) -> Energy:
+        seconds = time.process_time() - self._cpu
+        method = f"estimate: {WATTS_PER_BUSY_CORE:g} W a busy core, {seconds:.0f} core-seconds on {cores()} cores (RAPL not readable)"
+        return Energy(seconds * WATTS_PER_BUSY_CORE / 3600, method)
+
+
+def rapl_readable() -> bool:
+    """Whether the processor's energy counters can be read here."""
+    return bool(rapl_counters())
+
+
+def rapl_counters() -> list[Path]:
+    """The package-level counters (`intel-rapl:0`, not its sub-domains) that this user may read."""
+    if not _RAPL.is_dir():
+        return []
+    return [folder for folder in sorted(_RAPL.glob("*-rapl:?")) if read_joules(folder) is not None]
+
+
+def read_joules(counter: Path) -> float | None:
+    """What a counter says, in joules; None where it cannot be read."""
+    try:
+        return int((counter / "energy_uj").read_text(encoding="ascii")) / 1e6
+    except (OSError, ValueError):
+        return None
+
+
+def joules_between(counter: Path, before: float, now: float) -> float:
+    """Joules from one reading of a counter to the next; one that has gone round is taken to have done so once."""
+    return now - before if now >= before else now - before + _range(counter)
+
+
+def _range(counter: Path) -> float:
+    try:
+        return int((counter / "max_energy_range_uj").read_text(encoding="ascii")) / 1e6
+    except (OSError, ValueError):
+        return 0.0
+
+
+# What this process and those that work for it took of the machine: processor time, and the energy that goes with it.
+
+MEASURED = "rapl: the package's energy, by these processes' share of all busy processor time"
+ESTIMATED = f"estimate: {WATTS_PER_BUSY_CORE:g} W a busy core"
+
+_PROC = Path("/proc")
+_BUSY = (0, 1, 2, 5, 6)
+"""Of the first line of `/proc/stat`: user, nice, system, and the two of interrupts. Idle, waiting and stolen time is none of it; the time
+of guests stands in user time already."""
+
+
+@dataclass(slots=True)
+class Consumed:
+    """Since the last time that it was taken.
+
+    Attributes:
+        own: core-seconds of this process, all its threads together.
+        others: core-seconds of other processes, by their numbers; those that the system does not tell of are not there.
+        measured, estimated: joules of all of them, by how they were found.
+    """
+
+    own: float = 0.0
+    others: dict[int, float] = field(default_factory=dict)
+    measured: float = 0.0
+    estimated: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Core-seconds of all."""
+        return self.own + sum(self.others.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _MeterReading:
+    """The meters at one moment: core-seconds, and joules of each package."""
+
+    own: float
+    others: Mapping[int, float]
+    busy: float | None
+    joules: tuple[float | None, ...]
+
+
+class Consumption:
+    """Counts from its making on. Used by one thread. Call `note` every few seconds: a counter that has gone round twice is not seen."""
+
+    def __init__(self) -> None:
+        self._counters = rapl_counters()
+        self._since = Consumed()
+        self._before = self._read(())
+
+    def note(self, pids: Collection[int]) -> None:
+        """Look at the meters. `pids`: the other processes that count; one that is new counts from now on."""
+        now, before = self._read(pids), self._before
+        own = now.own - before.own
+        others = {pid: max(0.0, seconds - before.others[pid]) for pid, seconds in now.others.items() if pid in before.others}
+        seconds = own + sum(others.values())
+        package = self._package(before, now)
+        busy = now.busy - before.busy if now.busy is not None and before.busy is not None else None
+        if package is not None and busy is not None:
+            self._since.measured += package * min(1.0, seconds / busy) if busy > 0 else 0.0
+        else:
+            self._since.estimated += seconds * WATTS_PER_BUSY_CORE
+        self._since.own += own
+        for pid, taken in others.items():
+            self._since.others[pid] = self._since.others.get(pid, 0.0) + taken
+        self._before = now
+
+    def take(self) -> Consumed:
+        """What was noted since the last time."""
+        taken, self._since = self._since, Consumed()
+        return taken
+
+    def _read(self, pids: Collection[int]) -> _MeterReading:
+        found = {pid: seconds for pid in pids if (seconds := seconds_of(pid)) is not None}
+        joules = tuple(read_joules(counter) for counter in self._counters)
+        return _MeterReading(time.process_time(), found, _busy() if joules else None, joules)
+
+    def _package(self, before: _MeterReading, now: _MeterReading) -> float | None:
+        """Joules of all packages meanwhile; None where they cannot be read."""
+        total = 0.0
+        for counter, earlier, later in zip(self._counters, before.joules, now.joules, strict=True):
+            if earlier is None or later is None:
+                return None
+            total += joules_between(counter, earlier, later)
+        return total if self._counters else None
+
+
+def seconds_of(pid: int) -> float | None:
+    """Processor time of another process so far, in core-seconds; None where the system does not say (elsewhere than on Linux), or it has
+    ended."""
+    try:
+        told = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        fields = told.rpartition(")")[2].split()  # its name may hold spaces and brackets
+        return (int(fields[11]) + int(fields[12])) / _ticks()
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _busy() -> float | None:
+    """Core-seconds that all cores of the machine were busy so far; None where the system does not say."""
+    try:
+        with (_PROC / "stat").open(encoding="ascii", errors="replace") as stream:
+            fields = stream.readline().split()[1:]
+        return sum(int(fields[place]) for place in _BUSY) / _ticks()
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _ticks() -> int:
+    """Clock ticks in a second, as Linux counts processor time."""
+    return os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100

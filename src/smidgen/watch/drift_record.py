@@ -1,0 +1,129 @@
+"""The record of drift tests on a model's traffic: how many there were, and what the last one found.
+
+It holds no text and no words of one: what is deleted from the store of traffic must not live on here. A small file in smidgen's home, one
+for each bundle and name that it is served under. A new champion has a file of its own, so its looks are counted anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from smidgen.core.errors import SmidgenError
+from smidgen.store import atomic_file
+from smidgen.store.home import home
+
+_MOST_BYTES = 262_144
+_LOCK_SECONDS = 10
+
+
+class DriftError(SmidgenError):
+    """The looks at a model's traffic cannot be counted."""
+
+
+class DriftRecord(BaseModel):
+    """All that is remembered. A look is counted before it is made; what it found is written down after it.
+
+    Attributes:
+        bundle_id: of the bundle that was served, under this `name`.
+        looks: how many there were, one that is being made or broke off among them.
+        sample_sha256: of the requests of the last one: the same ones once more are no further look.
+        newest: when the newest request came that a look found something of.
+        at: when the last look was that came to its end.
+        last: what it found, JSON.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    bundle_id: str = Field(max_length=100)
+    name: str = Field(max_length=200)
+    looks: int = Field(default=0, ge=0)
+    sample_sha256: str = Field(default="", max_length=64)
+    newest: AwareDatetime | None = None
+    at: AwareDatetime | None = None
+    last: dict[str, Any] | None = None
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the last look raised one."""
+        return bool(self.last and self.last.get("alarm") is True)
+
+    @property
+    def moved(self) -> list[str]:
+        """What had moved then."""
+        moved = (self.last or {}).get("moved")
+        return [str(what) for what in moved] if isinstance(moved, list) else []
+
+    @property
+    def sizes(self) -> dict[str, float]:
+        """How much each thing that was tested had moved then, 0..1."""
+        tests = (self.last or {}).get("tests")
+        found = [test for test in tests if isinstance(test, dict)] if isinstance(tests, list) else []
+        return {str(test["what"]): float(test["size"]) for test in found if isinstance(test.get("size"), int | float) and "what" in test}
+
+    def looking(self, sample_sha256: str) -> DriftRecord:
+        """The record before a look at these requests, which has the number `looks` of it. It is spent then, whatever comes of it."""
+        return self.model_copy(update={"looks": self.next(sample_sha256), "sample_sha256": sample_sha256})
+
+    def looked(self, look: int, newest: datetime, at: datetime, found: dict[str, Any]) -> DriftRecord:
+        """The record after the look of this number. Where a later one has ended already, that one's finding stays. What is later than now
+        (`at`) is of a clock that was ahead: it is not remembered, for nothing would be newer until that time has come."""
+        known = self.newest if self.newest is not None and self.newest <= at else newest
+        latest = min(at, max(known, newest))
+        before = (self.last or {}).get("look")
+        if isinstance(before, int) and before > look:
+            return self.model_copy(update={"newest": latest})
+        return self.model_copy(update={"newest": latest, "at": at, "last": found})
+
+    def next(self, sample_sha256: str) -> int:
+        """The number that a look at these requests has: the next one, unless they were just looked at."""
+        return self.looks if self.looks and sample_sha256 == self.sample_sha256 else self.looks + 1
+
+
+def place(bundle_id: str, name: str) -> Path:
+    """Where the record of a bundle lies, under the name that requests use."""
+    return home() / "drift" / f"{hashlib.sha256(json.dumps([bundle_id, name]).encode()).hexdigest()[:24]}.json"
+
+
+def read(bundle_id: str, name: str) -> DriftRecord:
+    """What is remembered; a new record where there is none. Raises OSError or ValueError for one that cannot be read."""
+    try:
+        with place(bundle_id, name).open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return DriftRecord(bundle_id=bundle_id, name=name)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("it is too large")
+    try:
+        return DriftRecord.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
+
+
+def change(bundle_id: str, name: str, how: Callable[[DriftRecord], DriftRecord]) -> DriftRecord:
+    """Read, change and write the record under a lock; what stands there now.
+
+    Raises DriftError where it cannot be read or written. A record that is lost is not made anew in silence: looks that were spent would be
+    forgotten.
+    """
+    file = place(bundle_id, name)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+            changed = how(read(bundle_id, name))
+            atomic_file.write(file, (json.dumps(changed.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
+            return changed
+    except (OSError, ValueError) as error:
+        raise DriftError(
+            f"the looks at the traffic cannot be counted ({error})",
+            value=str(file),
+            todo="Make the file writable and room on the disk. To count looks anew, remove the file.",
+        ) from error

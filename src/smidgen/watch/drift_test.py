@@ -1,0 +1,140 @@
+"""The drift test: whether traffic has moved away from what it was, and in what.
+
+An alarm takes two things. *Evidence*: the test's p-value, corrected by Holm for all tests of a look, is at most what this look may spend of
+the level; all looks share one level, so the chance of any false alarm is at most that level however often one looks. And *size*: at least
+the share `least` of the texts must have come from elsewhere, over what chance gives. In 50,000 requests the smallest shift is certain; it
+is told, and is no alarm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from smidgen.core.errors import InputError
+from smidgen.stats.alpha_spending import slow_level_of_look
+from smidgen.stats.drift_statistics import TextPresence
+from smidgen.stats.permutation_tests import PermutationResult, holm, permutation_test
+from smidgen.watch.comparison import TrafficSample, views
+
+LEVEL = 0.05
+LEAST = 0.05
+FEWEST = 50
+"""Distinct texts that each stretch must have: with fewer there is no telling, and no look is spent."""
+_FEWEST_DRAWN, _MOST_DRAWN = 999, 1_000_000
+
+
+@dataclass(frozen=True)
+class ViewResult:
+    """What came of one test.
+
+    Attributes:
+        what: `meaning`, `subjects`, `labels`, `scores`, `length`, `language` or `words`.
+        p: by permutation; `adjusted` by Holm for all tests of the look.
+        size: the share of the texts that must have come from elsewhere, over what chance gives, 0..1.
+        sure: whether there is evidence; `alarm`: and it is large enough.
+        says: what was seen, in words, and `examples` of it: recent texts as they are stored.
+        numbers: what it says, JSON-ready.
+    """
+
+    what: str
+    p: float
+    adjusted: float
+    size: float
+    sure: bool
+    alarm: bool
+    says: str
+    examples: tuple[str, ...]
+    numbers: dict[str, object]
+
+
+@dataclass(frozen=True)
+class DriftVerdict:
+    """What came of one look: `spent` is what of `level` it was tested at, `least` the smallest size of an alarm."""
+
+    tests: tuple[ViewResult, ...]
+    untested: Mapping[str, str]
+    look: int
+    level: float
+    spent: float
+    least: float
+
+    @property
+    def alarm(self) -> bool:
+        """Whether anything moved, surely and by enough."""
+        return any(test.alarm for test in self.tests)
+
+    @property
+    def blind(self) -> bool:
+        """Whether no alarm is possible any more: so much was spent on earlier looks that all the permutations would not be enough."""
+        return most_drawn(len(self.tests), self.spent) + 1 < len(self.tests) / self.spent
+
+    def json(self, examples: bool = True) -> dict[str, Any]:
+        """JSON-ready. Without `examples` nothing of any text is in it: no words, either."""
+        tests = [asdict(test) for test in self.tests]
+        for test in tests:
+            test["examples"] = list(test["examples"])
+            if not examples:
+                del test["examples"]
+                if test["what"] == "words":
+                    del test["numbers"], test["says"]
+        return {
+            "alarm": self.alarm,
+            "blind": self.blind,
+            "moved": [test.what for test in self.tests if test.alarm],
+            "look": self.look,
+            "level": self.level,
+            "spent": self.spent,
+            "least": self.least,
+            "tests": tests,
+            "untested": dict(self.untested),
+        }
+
+
+def enough(where: TextPresence) -> bool:
+    """Whether each stretch has so many distinct texts that a look tells anything."""
+    return min(where.earlier_texts, where.later_texts) >= FEWEST
+
+
+def check(level: float, least: float) -> None:
+    """Raise InputError for a level or a least size that cannot be."""
+    for name, value in (("--level", level), ("--least", least)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} lies between 0 and 1", value=value, todo=f"Give {name} 0.05, for 5 %.")
+
+
+def judged(sample: TrafficSample, look: int, level: float = LEVEL, least: float = LEAST, seed: int = 0) -> DriftVerdict:
+    """Look at a sample, the `look`-th time that traffic of this model is looked at. The seed decides which permutations are drawn."""
+    every = views(sample, seed)
+    spent = slow_level_of_look(level, look)
+    most = most_drawn(len(every), spent)
+    found: dict[str, PermutationResult] = {}
+    for where in {id(view.where): view.where for view in every}.values():
+        found |= permutation_test(where, {view.name: view.shift for view in every if view.where is where}, most, seed)
+    adjusted = holm({name: one.p for name, one in found.items()})
+    tests = []
+    for view in every:
+        one = found[view.name]
+        told = view.tell()
+        sure = adjusted[view.name] <= spent
+        tests.append(
+            ViewResult(
+                view.name,
+                one.p,
+                adjusted[view.name],
+                one.size,
+                sure,
+                sure and one.size >= least,
+                told.says,
+                told.examples,
+                told.numbers,
+            )
+        )
+    return DriftVerdict(tuple(tests), dict(sample.untested), look, level, spent, least)
+
+
+def most_drawn(tests: int, spent: float) -> int:
+    """How many permutations can be needed: half as many again as the smallest p-value takes."""
+    return max(_FEWEST_DRAWN, min(_MOST_DRAWN, math.ceil(1.5 * max(1, tests) / spent)))
