@@ -194,7 +194,7 @@ sys.path.insert(0, {here!r})
 from collections.abc import Container
 from pathlib import Path
 from tests.flows.test_build import Killing, wanted
-from smidgen.flows.build.pipeline.pipeline import build
+from smidgen.flows.build.pipeline import build
 recipe = wanted((Path({train!r}), Path({test!r})), student={{"kind": "encoder"}}, compress={{"method": "none"}}, seed=5)
 build(recipe, Path({out!r}), threads=1, progress=Killing({at}))
 """

@@ -341,7 +341,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from smidgen.flows.build.pipeline import teaching
-from smidgen.flows.build.pipeline.pipeline import build
+from smidgen.flows.build.pipeline import build
 from smidgen.parts import recipe
 teaching.embedder = lambda base=None, threads=None: None
 build(recipe.read(Path(sys.argv[1])), Path(sys.argv[2]), threads=1)

@@ -157,7 +157,7 @@ def test_databases_are_their_owners_alone(tmp_path: Path) -> None:
 HAMMER = """
 import sys
 from smidgen.store import spending_ledger
-books = spending_ledger.Ledger()
+books = spending_ledger.SpendingLedger()
 books._base.execute("PRAGMA wal_autocheckpoint=1")
 for number in range(150):
     books.settle(books.hold("2026-11-28", {"all": None}, 1), 1, False)

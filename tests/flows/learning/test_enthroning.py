@@ -32,7 +32,7 @@ STEPS = ("certificate", "bundle", "pointer", "after")
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from smidgen.flows.learn.cycle.promotion import promote
+from smidgen.flows.learn.promotion import promote
 from smidgen.store.line import Line
 
 folder, made, before, step = sys.argv[1:]
