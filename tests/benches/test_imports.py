@@ -40,4 +40,4 @@ def there(module: str, name: str) -> bool:
 
 def test_a_name_that_is_gone_is_seen() -> None:
     assert not there("smidgen.students.vocabulary", "kept_ids")
-    assert there("smidgen.students.vocabulary", "trim") and there("smidgen.students", "keeping")
+    assert there("smidgen.students.vocabulary", "trim_decoder") and there("smidgen.students", "vocabulary")

@@ -340,7 +340,7 @@ def test_what_a_teacher_has_nothing_to_do_with(server: TeacherServer, tmp_path: 
 CHILD = """
 import sys
 from pathlib import Path
-from smidgen.flows.build.pipeline import teaching
+from smidgen.flows.build import teaching
 from smidgen.flows.build.pipeline import build
 from smidgen.parts import recipe
 teaching.embedder = lambda base=None, threads=None: None

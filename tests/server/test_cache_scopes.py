@@ -106,7 +106,7 @@ async def run(asked: list[dict[str, Any]], sharing: Sharing, apart: bool, semant
     memory, upstream = AnswerCache(CacheLimits(20, 100_000, 10_000, 60)), Upstream(apart)
     meter = CacheMetrics(CollectorRegistry(), memory)
     finding = SimilarTexts(letters, 0.8, meter) if semantic else None
-    cache = ResponseCache(upstream, memory, meter, sharing, finding=finding)  # type: ignore[arg-type]
+    cache = ResponseCache(upstream, memory, meter, sharing, similar_texts=finding)  # type: ignore[arg-type]
     hits = 0
     for one in asked:
         call = call_of(one)

@@ -371,17 +371,16 @@ def ways_out(source: str) -> tuple[list[str], list[str]]:
 
 def test_every_way_out_has_the_guard_before_it() -> None:
     """Whoever makes another `Escalation`, for requests of the gateway's own, must hand the guard on: else they leave unchecked."""
-    found = {
-        file.name: ways_out(file.read_text(encoding="utf-8")) for file in sorted(Path(create_app.__code__.co_filename).parent.glob("*.py"))
-    }
+    room = Path(create_app.__code__.co_filename).parent
+    found = {file.relative_to(room).as_posix(): ways_out(file.read_text(encoding="utf-8")) for file in sorted(room.rglob("*.py"))}
     guards = {name: given for name, (given, _) in found.items() if given}
-    assert guards == {"escalation.py": ["self.guard"], "fallback.py": ["_guard(settings, metering)"]}
+    assert guards == {"gateway/escalation.py": ["self.guard"], "gateway/fallback.py": ["_guard(settings, metering)"]}
     assert {name: sorted(sends) for name, (_, sends) in found.items() if sends} == {
         "connection.py": ["httpcore.AsyncHTTPConnection"],
-        "escalation.py": ["upstream.send"],
+        "gateway/escalation.py": ["upstream.send"],
         "model_list.py": ["upstream.models"],
-        "transport.py": ["Connection", "Straight", "httpx.AsyncClient"],
-        "upstream.py": ["self._transport.handle_async_request"],
+        "gateway/transport.py": ["Connection", "Straight", "httpx.AsyncClient"],
+        "gateway/upstream.py": ["self._transport.handle_async_request"],
     }, "nobody else sends: both ask the guard first"
     bare = "Escalation(upstreams); escalation.upstreams[0].send(call); httpx.AsyncClient().get(url)"
     assert ways_out(bare) == (["none"], ["escalation.upstreams[0].send", "httpx.AsyncClient"])
