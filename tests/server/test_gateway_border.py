@@ -352,7 +352,7 @@ def test_the_same_conversation_leaves_with_the_same_beginning(gateway: Any, upst
 SENDING = ("send", "models", "handle_async_request")
 HTTP = (
     *("httpx.AsyncClient", "httpx.Client", "httpx.AsyncHTTPTransport", "httpx.HTTPTransport", "AsyncHTTPTransport", "urlopen"),
-    *("httpcore.AsyncHTTPConnection", "httpcore.AsyncConnectionPool", "httpcore.AsyncHTTPProxy", "Connection", "Straight"),
+    *("httpcore.AsyncHTTPConnection", "httpcore.AsyncConnectionPool", "httpcore.AsyncHTTPProxy", "UpstreamConnection", "DirectTransport"),
 )
 
 
@@ -376,10 +376,9 @@ def test_every_way_out_has_the_guard_before_it() -> None:
     guards = {name: given for name, (given, _) in found.items() if given}
     assert guards == {"gateway/escalation.py": ["self.guard"], "gateway/fallback.py": ["_guard(settings, metering)"]}
     assert {name: sorted(sends) for name, (_, sends) in found.items() if sends} == {
-        "connection.py": ["httpcore.AsyncHTTPConnection"],
         "gateway/escalation.py": ["upstream.send"],
-        "model_list.py": ["upstream.models"],
-        "gateway/transport.py": ["Connection", "Straight", "httpx.AsyncClient"],
+        "gateway/routing.py": ["upstream.models"],
+        "gateway/transport.py": ["DirectTransport", "UpstreamConnection", "httpcore.AsyncHTTPConnection", "httpx.AsyncClient"],
         "gateway/upstream.py": ["self._transport.handle_async_request"],
     }, "nobody else sends: both ask the guard first"
     bare = "Escalation(upstreams); escalation.upstreams[0].send(call); httpx.AsyncClient().get(url)"
