@@ -26,8 +26,10 @@ QUICK_ROWS = 200
 BUILD_LIMIT, SIDE_LIMIT = 1800.0, 600.0
 MOST_LOST = {"q8-0": 0.01, "q4-1": 0.02, "q4-0": 0.02}
 COLUMNS = ("model", "form", "MB", "tokens/s, median", "each round", "ROUGE-L", "95 %")
-PAGE = HERE.parent / "docs" / "make-it-smaller.md"
+PAGE = HERE.parent / "docs" / "how-to" / "make-it-smaller.md"
 PICTURE = "shrinking.svg"
+ON_PAGE = ("f16", "q4-0")
+"""The forms that the page shows; RESULTS.md has all."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ def _publish(
         (context.results.parent / PICTURE).write_text(picture, encoding="utf-8")
         section.facts["plot"] = f"![size and speed against ROUGE-L]({PICTURE})"
         if not context.quick:
-            (PAGE.parent / "images" / PICTURE).write_text(picture, encoding="utf-8")
+            (PAGE.parent.parent / "images" / PICTURE).write_text(picture, encoding="utf-8")
             PAGE.write_text(shown(PAGE.read_text(encoding="utf-8"), points), encoding="utf-8", newline="\n")
     results.publish(context, section)
 
@@ -257,9 +259,9 @@ def _row(point: shrinking_plot.Point) -> list[str]:
 
 
 def shown(page: str, points: Sequence[shrinking_plot.Point]) -> str:
-    """The page of the documentation with the plot and its table between its marks."""
-    table = results.table(COLUMNS, [_row(point) for point in points])
-    body = f"![Size and speed against ROUGE-L](images/{PICTURE})\n\n{table}"
+    """The page of the documentation with the plot and a table of the most and the least exact form between its marks."""
+    table = results.table(COLUMNS, [_row(point) for point in points if point.form in ON_PAGE])
+    body = f"![Size and speed against ROUGE-L](../images/{PICTURE})\n\n{table}"
     begin, end = f"<!-- {NAME} -->", f"<!-- /{NAME} -->"
     return re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: f"{begin}\n{body}\n{end}", page, flags=re.DOTALL)
 

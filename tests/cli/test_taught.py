@@ -1,4 +1,4 @@
-"""The command of the page "Teach from a large model", as it stands there, against a server on this machine."""
+"""The command of the page "Use a large model as teacher", as it stands there, against a server on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.teacher_server import Messages, teacher_server
 from smidgen.cli.main import code
 from smidgen.flows.build import teaching
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "teacher.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "use-a-large-model-as-teacher.md"
 
 
 def write(file: str, rows: list[tuple[str, str]]) -> None:

@@ -13,7 +13,7 @@ from smidgen.parts import recipe, registry
 
 from .conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(?:sh|bash|console|text)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`(smidgen [a-z][^`\n]*)`")
 SHOWN_AS_SYNTAX = re.compile(r"…|\.\.\.|\[|\]|<|>| \| ")

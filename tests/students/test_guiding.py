@@ -99,7 +99,7 @@ def test_divergences_and_their_slopes_are_those_of_the_papers(beta: float, tempe
 
 
 def test_near_its_ends_the_divergence_between_is_small_as_it_was_published() -> None:
-    """About beta (1 - beta) of the KL that stands there, as docs/teacher.md says."""
+    """About beta (1 - beta) of the KL that stands there, as the generalised Jensen-Shannon divergence has it."""
     generator = torch.Generator().manual_seed(3)
     logits, seen = (torch.randn(4, 9, generator=generator) for _ in range(2))
     for end, near in ((0.0, 0.001), (1.0, 0.999)):
