@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
-from smidgen.cli.help_page import options_of
-from smidgen.cli.main import code, command
+from smidgen.cli.help_page import completions, options_of
+from smidgen.cli.main import GROUPS, code, command, groups
 from smidgen.parts import registry
+from smidgen.server.settings import ServeSettings
 
 
 def page(verb: str, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -38,3 +42,74 @@ def test_what_looks_like_markup_is_told(capsys: pytest.CaptureFixture[str], monk
     told = " ".join(" ".join(page("serve", "80", capsys, monkeypatch)).split())
     assert "A recipe of yours whose [route] says where requests go." in told
     assert "Usage: smidgen serve [DIR...] [OPTIONS]" in told and "(default: 8080)" in told and "(default: )" not in told
+
+
+def test_every_help_text_is_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that looks like markup gets lost: `[data.teacher]` in a text, or a code span that would be left empty."""
+    seen = bracketed = 0
+    for verb in registry.names("cli"):
+        shown = " ".join(" ".join(page(verb, "80", capsys, monkeypatch)).split())
+        spec = command(verb)
+        for text in (*(param.help for param in spec.params), spec.help):
+            plain = " ".join(str(text).split())
+            assert plain in shown, f"{verb}: {plain}"
+            assert not re.search(r"``|\(\)|\[\]|\s[,;.](\s|$)", plain), f"{verb}: {plain}"
+            seen += 1
+            bracketed += bool(re.search(r"\[[a-z]", plain))
+    assert seen > 250
+    assert bracketed >= 2
+
+
+def test_a_completion_keeps_square_brackets() -> None:
+    from typer._click.shell_completion import CompletionItem
+    from typer._completion_classes import FishComplete, ZshComplete
+
+    told = "Labels them (`[data.teacher]`), by [route]."
+    for kind in (FishComplete, ZshComplete):
+        shell = kind(None, {}, "smidgen", "_SMIDGEN_COMPLETE")  # type: ignore[arg-type]
+        line = shell.format_completion(completions([CompletionItem("--unlabelled", help=told)])[0])
+        assert "[data.teacher]" in line and "[route]" in line
+        assert "\n" not in shell.format_completion(completions([CompletionItem("--long", help="word " * 100)])[0])
+
+
+def completed(line: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setitem(os.environ, "_SMIDGEN_COMPLETE", "complete_bash")
+    monkeypatch.setitem(os.environ, "COMP_WORDS", line)
+    monkeypatch.setitem(os.environ, "COMP_CWORD", str(len(line.split()) - 1))
+    with pytest.raises(SystemExit):
+        code([])
+    return capfd.readouterr().out.split()
+
+
+def test_a_shell_completes_verbs_flags_and_choices(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert completed("smidgen ser", capfd, monkeypatch) == ["serve"]
+    assert completed("smidgen build --unl", capfd, monkeypatch) == ["--unlabelled"]
+    assert completed("smidgen serve --cache s", capfd, monkeypatch) == ["semantic"]
+    assert "--version" in completed("smidgen no-such-verb --", capfd, monkeypatch)
+
+
+def test_the_verbs_stand_in_groups_with_a_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert code(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(verb for verbs in GROUPS.values() for verb in verbs) == sorted(registry.names("cli"))
+    for title, verbs in groups().items():
+        start = lines.index(f"{title}:")
+        assert [line.split()[0] for line in lines[start + 1 : start + 1 + len(verbs)]] == verbs
+        assert lines[start + 1 + len(verbs)] == ""
+        assert all(len(line) <= 80 and line.endswith(".") for line in lines[start + 1 : start + 1 + len(verbs)])
+
+
+@pytest.mark.parametrize("verb", ["serve", "build"])
+def test_the_ten_flags_that_matter_come_first(verb: str) -> None:
+    panels = options_of(command(verb))
+    assert next(iter(panels)) == "Options"
+    assert len(panels.pop("Options")) == 10
+    assert len(panels) >= 8
+    assert max(len(options) for options in panels.values()) <= 14
+    assert "More options" not in panels
+
+
+def test_every_setting_of_serve_is_a_flag_once() -> None:
+    names = [option.name for options in options_of(command("serve")).values() for option in options]
+    assert sorted(names) == sorted([*ServeSettings.model_fields, "recipe", "as_json"])

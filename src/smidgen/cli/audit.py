@@ -28,9 +28,10 @@ def audit(
     take: Annotated[Path | None, typer.Option(help="Take in such a CSV, filled in: as far as its rows have an output.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; nobody is asked.")] = False,
 ) -> None:
-    """Audit a random share of the answers given here, by people. Whoever answers does not see what the model said.
+    """Have people check a random share of the answers given here.
 
-    Needs what `smidgen serve --capture answers` stored. When the answers speak against the certificate, it is revoked: exit code 1.
+    They do not see what the model answered. It needs requests stored by `smidgen serve --capture answers`. When their answers speak
+    against the certificate, smidgen revokes it: exit code 1.
 
     Example: smidgen audit my-model
     """

@@ -29,30 +29,38 @@ def _sections() -> Iterator[tuple[str, type[Settings]]]:
 
 
 _FLAGS = flags(_sections())
+_FIRST = ("data", "test", "input", "label", "student", "quality", "min_quality")
+"""The settings that stand in the first panel of help, besides --task, --out and --set."""
+_RUN = "Run"
 
 
 def build(
     recipe: Annotated[Path | None, typer.Argument(help="A recipe (TOML). Without one, the flags say it all.")] = None,
     task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(_TASKS)}.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Folder of the bundle (default: the recipe's name beside it).")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the model (default: the bundle folder's).")] = None,
-    seed: Annotated[int | None, typer.Option(help="The only source of randomness (default: the recipe's, else 0).")] = None,
+    name: Annotated[str | None, typer.Option(rich_help_panel=_RUN, help="Name of the model (default: the bundle folder's).")] = None,
+    seed: Annotated[
+        int | None, typer.Option(rich_help_panel=_RUN, help="The only source of randomness (default: the recipe's, else 0).")
+    ] = None,
     override: Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.name=value. May be repeated.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do every step anew, even where a stored result fits.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, rich_help_panel=_RUN, help="Threads to compute with (default: one a core).")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", rich_help_panel=_RUN, help="Do every step anew, even where a stored result fits.")
+    ] = False,
     errors: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
+            rich_help_panel=_RUN,
             help="Write the rows that a model which learnt from the others answers wrong: cross-validation over all rows, five more "
             "trainings. .csv (in the dialect of the data), .tsv, .xlsx or .jsonl.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", rich_help_panel=_RUN, help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", rich_help_panel=_RUN, help="No progress.")] = False,
     **given: Any,
 ) -> None:
-    """Build a small model from examples: train, make small, measure, check, pack.
+    """Build a small model from examples, measure it and pack it.
 
     A build that was stopped goes on where it stopped: run the same command again.
 
@@ -117,4 +125,4 @@ def _files(section: str) -> list[str]:
     return [setting for owner, setting, field in _FLAGS.values() if owner == section and is_file(field)]
 
 
-part = with_recipe_flags(build, _FLAGS)
+part = with_recipe_flags(build, _FLAGS, _FIRST)

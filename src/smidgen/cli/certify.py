@@ -106,9 +106,10 @@ def certify(
     revoke: Annotated[str | None, typer.Option(metavar="REASON", help="Revoke the certificate, for ever.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Certify which requests a bundle may answer alone, so that at most alpha of them disagree with the reference, at 1 - delta.
+    """Certify which requests a bundle may answer alone.
 
-    The certificate is a signed file beside the bundle. Without one that holds, everything escalates.
+    At most a share alpha of its answers disagree with the reference, with confidence 1 - delta. The certificate is a signed file beside
+    the bundle. Without a valid one, everything escalates.
 
     Example: smidgen certify my-model --data calibration.csv --alpha 0.05 --delta 0.05
     """

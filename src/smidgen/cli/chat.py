@@ -27,7 +27,9 @@ def chat(
     as_json: bool = typer.Option(False, "--json", help="One JSON object a message."),
     threads: int | None = typer.Option(None, "--threads", min=1, help="Threads for the model."),
 ) -> None:
-    """Type messages, see the answers: score, runners-up; texts as they are written. Reads lines from stdin where that is not a terminal.
+    """Type messages and see the answers with their scores.
+
+    Texts appear as they are written. It reads lines from stdin where that is not a terminal.
 
     Example: smidgen chat ./my-bundle
     """

@@ -40,10 +40,10 @@ def check(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check a data file: labels, duplicates, conflicts, likely wrong labels, leaks into the test file, languages, personal data.
+    """Check a data file: labels, duplicates, leaks, personal data.
 
-    Exits with 1 where no model can be built from it (with --fix: from the cleaned copy). With --fix, what can be mended is mended in a
-    copy; the original stays as it is.
+    It also finds conflicts, likely wrong labels, rows that are in the test file, and languages. With --fix, it writes a mended copy; the
+    original stays as it is. It exits with 1 where no model can be built from the file (with --fix: from the copy).
 
     Example: smidgen check tickets.csv --label category --fix tickets.clean.csv
     """

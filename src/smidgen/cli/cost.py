@@ -67,7 +67,9 @@ def cost(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say when a small model of your own has paid for itself: month by month the cost of a large model, of the small one, of both.
+    """Compare the cost of a large model with one of your own.
+
+    It shows the cost of the large model, the small one and both together, month by month, and when the small one has paid for itself.
 
     Example: smidgen cost --requests-per-month 500000 --tokens-in 400 --tokens-out 20 --model "Claude Sonnet 5.5"
     """

@@ -43,9 +43,10 @@ def demo(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --hybrid: print what it came to as JSON, and nothing else.")] = False,
 ) -> None:
-    """Build the sample classifier from a homeware shop's inbox, show its report, and let it answer messages it has never seen.
+    """Build a sample classifier and let it answer new messages.
 
-    A demo that was stopped goes on where it stopped; one with --hybrid begins anew.
+    It learns from a homeware shop's inbox, shows its report, and answers messages it has never seen. A demo that was stopped goes on
+    where it stopped; one with --hybrid begins anew.
 
     Example: smidgen demo --dir ./demo
     """

@@ -34,9 +34,9 @@ def doctor(
     online: Annotated[bool, typer.Option("--online", help="Also ask whether the model hub can be reached (two seconds at most).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> int:
-    """Say what this machine can do and what is missing, with the command that mends it.
+    """Show what this machine can do and how to fix what is missing.
 
-    Ends with exit code 1 only where something that smidgen cannot do without is broken.
+    It exits with 1 only where something is broken that smidgen cannot do without.
 
     Example: smidgen doctor --online
     """

@@ -38,7 +38,9 @@ def drift(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Look whether captured requests are still like those that the model was made in; say what moved, by how much, with examples.
+    """Test whether captured requests still look like the old ones.
+
+    It shows what changed, by how much, with examples.
 
     Example: smidgen drift my-line --recent 500
     """

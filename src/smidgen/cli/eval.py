@@ -30,7 +30,7 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Measure a bundle on a file: the task's metrics with 95 % intervals, latency, throughput.
+    """Measure a bundle on a file: metrics with 95 % intervals, speed.
 
     Example: smidgen eval my-model --data test.csv --json
     """

@@ -22,7 +22,9 @@ def export(
         bool, typer.Option("--json", help="Print what was written as JSON: files with their hashes, notes, commands.")
     ] = False,
 ) -> None:
-    """Write a bundle as the files of another program: Ollama, LM Studio, transformers, a browser. What cannot be handed over is refused.
+    """Write a bundle for Ollama, LM Studio, transformers or a browser.
+
+    It refuses a bundle that the other program cannot run.
 
     Example: smidgen export my-model --to ollama
     """

@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -29,20 +29,34 @@ def flags(sections: Iterable[tuple[str, type[Settings]]]) -> dict[str, tuple[str
     return found
 
 
-def with_recipe_flags(function: Callable[..., None], drawn: Mapping[str, tuple[str, str, FieldInfo]]) -> Callable[..., None]:
-    """The function with the drawn flags added to its signature in place of its `**given`. Flags that are not given are None."""
+def with_recipe_flags(
+    function: Callable[..., None], drawn: Mapping[str, tuple[str, str, FieldInfo]], first: Collection[str] = ()
+) -> Callable[..., None]:
+    """The function with the drawn flags added to its signature in place of its `**given`. Flags that are not given are None.
+
+    In help, the flags named in `first` stand among the function's own; each other one stands in a panel of its recipe section.
+    """
     signature = inspect.signature(function)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = [_parameter(name, field, f"Settings: {section}") for name, (section, _, field) in drawn.items()]
+    panels = {
+        name: None if name in first else f"{section.rpartition('.')[2].capitalize()}: [{section}] of a recipe"
+        for name, (section, _, _) in drawn.items()
+    }
+    added = [_parameter(name, field, panels[name]) for name, (_, _, field) in drawn.items()]
     _sign(function, function, own, added)
     return function
 
 
-def with_flags(owner: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_flags(
+    owner: type[Settings], panels: Mapping[str, Sequence[str]] | None = None, first: Sequence[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorates a verb whose first parameter is a settings object: each of its settings becomes a flag (`--name`, or its own flag).
 
-    A value out of the settings' limits raises RecipeError with every mistake.
+    In help, the settings named in `first` stand among the verb's own flags, those of `panels` under its titles, and the rest under
+    "More options". A value out of the settings' limits raises RecipeError with every mistake.
     """
+    titles = {name: title for title, names in (panels or {}).items() for name in names}
+    placed = [*first, *titles, *(name for name in owner.model_fields if name not in titles and name not in first)]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
@@ -57,7 +71,8 @@ def with_flags(owner: type[Settings]) -> Callable[[Callable[..., None]], Callabl
             function(settings, **given)
 
         own = list(inspect.signature(function).parameters.values())[1:]
-        added = [_parameter(name, field, "Settings") for name, field in owner.model_fields.items()]
+        panel = {name: None if name in first else titles.get(name, "More options") for name in placed}
+        added = [_parameter(name, owner.model_fields[name], panel[name]) for name in placed]
         _sign(verb, function, own, added)
         return verb
 
@@ -73,7 +88,7 @@ def _mistake(owner: type[Settings], entry: Any) -> str:
     return f"{'.'.join([flag, *place[1:]])}: {entry['msg']}{got}"
 
 
-def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
+def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name, field, panel))
 
 
@@ -95,13 +110,19 @@ def given_tree(drawn: Mapping[str, tuple[str, str, FieldInfo]], given: Mapping[s
     return tree
 
 
-def _annotation(name: str, field: FieldInfo, panel: str) -> Any:
+def _annotation(name: str, field: FieldInfo, panel: str | None) -> Any:
     flag = flag_of(name, field)
     default = "" if field.default in (None, False, (), "") else f" (default: {field.default})"
     kind, choices = _kind(field.annotation)
-    help = f"{field.description or ''}{f' One of: {choices}.' if choices else ''}{default}"
+    one_of = f" One of: {', '.join(choices)}." if choices else ""
+    help = f"{field.description or ''}{one_of}{default}"
     declared = f"{flag}/--no-{flag.lstrip('-')}" if kind is bool else flag
-    return Annotated[kind | None, typer.Option(declared, help=help, show_default=False, rich_help_panel=panel)]
+
+    def completed(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    offered = completed if choices else None
+    return Annotated[kind | None, typer.Option(declared, help=help, show_default=False, rich_help_panel=panel, autocompletion=offered)]
 
 
 def flag_of(name: str, field: FieldInfo) -> str:
@@ -111,14 +132,14 @@ def flag_of(name: str, field: FieldInfo) -> str:
     return str(own) if own else f"--{name.replace('_', '-')}"
 
 
-def _kind(annotation: Any) -> tuple[Any, str]:
+def _kind(annotation: Any) -> tuple[Any, list[str]]:
     """The plain type that Typer is to read, and the choices where there are some. Limits are checked by the settings themselves."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         annotation = next(arm for arm in typing.get_args(annotation) if arm is not type(None))
         origin = typing.get_origin(annotation)
     if origin is Literal:
-        return str, ", ".join(str(choice) for choice in typing.get_args(annotation))
+        return str, [str(choice) for choice in typing.get_args(annotation)]
     if origin in (tuple, list):
-        return list[str], ""
-    return (annotation, "") if annotation in (str, int, float, bool) else (str, "")
+        return list[str], []
+    return (annotation, []) if annotation in (str, int, float, bool) else (str, [])

@@ -1,15 +1,16 @@
-"""The help of a verb: every flag whole, whatever the terminal's width, with its description beside or below it."""
+"""Help pages: the verbs in groups, and every flag of a verb in full, with its description beside or below it."""
 
 from __future__ import annotations
 
 import textwrap
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 import typer.core
+from rich.markup import escape
 from rich.text import Text
 
 from smidgen.cli.next_steps import follow
@@ -18,6 +19,8 @@ from smidgen.cli.screen import out
 _FLAGS_WIDTH = 22
 _WIDEST = 100
 _NARROWEST = 40
+_SHOWN = 64
+"""Most characters of a help text that a shell shows beside a completion."""
 _KINDS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
@@ -37,9 +40,44 @@ class VerbCommand(typer.core.TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page."""
-        width = max(_NARROWEST, min(out.width, _WIDEST))
-        for line in _page(self, str(ctx.command_path), width):
-            out.print(line, soft_wrap=True)
+        print_lines(_page(self, str(ctx.command_path), _width()))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Flags that begin so, as a shell shows them."""
+        return completions(super().shell_complete(ctx, incomplete))
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Print lines as they are: no markup, no wrapping."""
+    for line in lines:
+        out.print(line, soft_wrap=True)
+
+
+def completions(items: list[Any]) -> list[Any]:
+    """Completions with a help text of one line. Typer reads it as Rich markup, which would swallow `[data]`; so it is escaped."""
+    for item in items:
+        if item.help:
+            item.help = escape(textwrap.shorten(item.help, _SHOWN, placeholder=" ..."))
+    return items
+
+
+def first_line(command: Any) -> str:
+    """What a verb does, in one line: the first paragraph of its help."""
+    return " ".join((command.help or "").split("\n\n")[0].partition("Example:")[0].split())
+
+
+def group_page(group: Any, path: str, verbs: Mapping[str, Mapping[str, Any]]) -> Iterator[Text]:
+    """The help of the whole command line: the verbs by group, one line each, then the flags."""
+    width = _width()
+    column = max((len(verb) for members in verbs.values() for verb in members), default=0)
+    yield from _wrapped(f"Usage: {path} VERB [OPTIONS]", width, "bold")
+    yield Text()
+    yield from _wrapped(group.help or "", width)
+    yield from _wrapped(f"{path} VERB --help explains a verb and shows an example.", width)
+    for title, members in verbs.items():
+        yield from _listed(title, [(verb, first_line(command)) for verb, command in members.items()], width, column)
+    shown = [param for param in group.params if not getattr(param, "hidden", False)]
+    yield from _listed("Options", [(names_of(option), option.help or "") for option in shown], width)
 
 
 def arguments_of(command: Any) -> list[Any]:
@@ -107,15 +145,19 @@ def _page(command: Any, path: str, width: int) -> Iterator[Text]:
         yield from _listed(title, rows, width)
 
 
-def _listed(title: str, rows: Sequence[tuple[str, str]], width: int) -> Iterator[Text]:
+def _width() -> int:
+    return max(_NARROWEST, min(out.width, _WIDEST))
+
+
+def _listed(title: str, rows: Sequence[tuple[str, str]], width: int, column: int = _FLAGS_WIDTH) -> Iterator[Text]:
     """Names with their descriptions in a column; a name that is wider than its column stands on a line of its own."""
     yield Text()
     yield Text(f"{title}:", "bold")
-    indent = " " * (_FLAGS_WIDTH + 4)
+    indent = " " * (column + 4)
     for name, text in rows:
         lines = _lines(text, width - len(indent)) or [""]
-        beside = len(name) <= _FLAGS_WIDTH
-        yield Text.assemble("  ", (name, "cyan"), f"{' ' * (_FLAGS_WIDTH + 2 - len(name))}{lines[0]}" if beside else "")
+        beside = len(name) <= column
+        yield Text.assemble("  ", (name, "cyan"), f"{' ' * (column + 2 - len(name))}{lines[0]}" if beside else "")
         yield from (Text(f"{indent}{line}") for line in (lines[1:] if beside else lines))
 
 

@@ -41,9 +41,10 @@ def init(
         str | None, typer.Option(metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sorted(_recipes()))}.")
     ] = None,
 ) -> None:
-    """Write a recipe with every setting explained, and a data folder with a small example. Builds as it stands; overwrites nothing.
+    """Write a recipe with every setting explained, and sample data.
 
-    With --recipe, write one of the recipes that come with smidgen, with the sample data that it was measured on.
+    You can build from it at once. It overwrites nothing. With --recipe, it writes one of the recipes that come with smidgen, with the
+    sample data that it was measured on.
 
     Example: smidgen init my-model --task classify
     """

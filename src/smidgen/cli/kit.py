@@ -20,9 +20,10 @@ def kit(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Write a kit to install smidgen without a network: wheels, bases, web runtime, a script that checks hashes and installs.
+    """Write a folder that installs smidgen without a network.
 
-    The wheels are those of the versions installed here, for this system and this version of Python.
+    It holds wheels, bases, the web runtime, and a script that checks hashes and installs. The wheels are those of the
+    versions installed here, for this system and this version of Python.
 
     Example: smidgen kit smidgen-kit --train --web
     """

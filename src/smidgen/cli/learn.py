@@ -156,9 +156,10 @@ def learn(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; one line each where it learns again.")] = False,
 ) -> None:
-    """Build a line's next version from all that is known now, compare it with the champion, certify it, and promote it, or say why not.
+    """Build, compare, certify and promote a line's next version.
 
-    Rows that compare and rows that certify are held out for ever: no version learns from them.
+    The version learns from all that is known now. Where it is not promoted, you read why. Rows that compare and rows that certify are
+    held out for ever: no version learns from them.
 
     Example: smidgen learn my-line --from my-model --data more.csv
     """

@@ -17,17 +17,21 @@ import typer.exceptions
 import typer.main
 from rich.markup import escape
 
-from smidgen.cli.help_page import VerbCommand
+from smidgen.cli.help_page import VerbCommand, completions, group_page, print_lines
 from smidgen.cli.screen import errors
 from smidgen.core.errors import MachineError, MissingExtra, SmidgenError
 from smidgen.core.printable import printable
 from smidgen.parts import registry
 
-ORDER = (
-    *("demo", "start", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
-    *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "kit", "cost", "doctor"),
-)
-"""The verbs in the order in which a new user meets them; any other comes after these."""
+GROUPS = {
+    "Try it": ("demo", "doctor"),
+    "Make a model": ("start", "init", "check", "build", "eval", "export"),
+    "Use it": ("predict", "chat", "serve"),
+    "Trust it": ("certify", "audit", "redact", "cost"),
+    "Run it on traffic": ("traffic", "learn", "rollback", "drift", "status"),
+    "Share it": ("pull", "models", "kit"),
+}
+"""The verbs as `smidgen --help` and the reference group them. A verb that is in no group stands under "More"."""
 
 
 _KEPT = {
@@ -43,13 +47,32 @@ class Verbs(typer.core.TyperGroup):
     """A group whose commands are the files of `cli/`; a verb is imported when it is asked for, or when help lists it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of the verbs, in the order of a first meeting."""
-        names = registry.names("cli")
-        return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+        """The names of the verbs, group by group."""
+        return [verb for verbs in groups().values() for verb in verbs]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a verb. Raises UnknownPart, with what was likely meant, where there is no such verb."""
+        """The command of a verb. Raises UnknownPart, with what was likely meant, where there is no such verb; a shell that completes
+        gets None."""
+        if ctx is not None and ctx.resilient_parsing and cmd_name not in registry.names("cli"):
+            return None
         return command(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the verbs in their groups, one line each."""
+        listed = {title: {verb: command(verb) for verb in verbs} for title, verbs in groups().items()}
+        print_lines(group_page(self, str(ctx.command_path), listed))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Verbs and flags that begin so, as a shell shows them."""
+        return completions(super().shell_complete(ctx, incomplete))
+
+
+def groups() -> dict[str, list[str]]:
+    """The verbs that are there, by the title of their group."""
+    there = registry.names("cli")
+    named = {title: [verb for verb in verbs if verb in there] for title, verbs in GROUPS.items()}
+    more = sorted(set(there) - {verb for verbs in named.values() for verb in verbs})
+    return {title: verbs for title, verbs in {**named, "More": more}.items() if verbs}
 
 
 def command(verb: str) -> Any:
@@ -66,7 +89,7 @@ def _version(shown: bool) -> None:
 
 
 app = typer.Typer(
-    name="smidgen", cls=Verbs, add_completion=False, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
+    name="smidgen", cls=Verbs, add_completion=True, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
 )
 
 

@@ -15,7 +15,9 @@ from smidgen.core.errors import BundleError, InputError
 
 
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
-    """List the bundles built or opened here (and those in this folder), and the bases: size, age, headline metric.
+    """List the bundles and bases on this machine.
+
+    It shows size, age and headline metric of the bundles that were built or opened here, of those in this folder, and of the bases.
 
     Example: smidgen models --json
     """

@@ -27,7 +27,9 @@ def predict(
     input: Annotated[str | None, typer.Option(help="Column of the text (default: as the bundle remembers).")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
 ) -> None:
-    """Answer every row of a file, in its order. One bad row does not lose the rest; a stopped run goes on where it stopped.
+    """Answer every row of a file, in its order.
+
+    One bad row does not lose the rest. A stopped run goes on where it stopped.
 
     Example: smidgen predict my-model in.csv --out answers.csv
     """

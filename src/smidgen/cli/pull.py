@@ -20,7 +20,9 @@ def pull(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is here now as JSON.")] = False,
 ) -> None:
-    """Fetch bases: pretrained weights to start from. Every file is checked against its published hash; what is here is not fetched again.
+    """Fetch bases: pretrained weights to start from.
+
+    It checks every file against its published hash. It does not fetch again what is here.
 
     Example: smidgen pull minilm smollm2
     """

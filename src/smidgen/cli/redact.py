@@ -34,7 +34,9 @@ def redact(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with (default: one a core).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON: counts by kind, rows that were left out.")] = False,
 ) -> None:
-    """Write a copy of a file with stand-ins such as [PERSON_1] for its personal data. A row that cannot be made safe is left out, and told.
+    """Write a copy of a file without its personal data.
+
+    Placeholders such as [PERSON_1] stand in place of it. A row that cannot be made safe is left out and listed.
 
     Example: smidgen redact messages.csv --input text --out messages.safe.csv
     """

@@ -17,7 +17,9 @@ def rollback(
     reason: Annotated[str | None, typer.Option(help="Why, for the line's history.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Go back to an earlier champion. A server of the line takes it up in a second or two; requests in flight end with the old one.
+    """Go back to an earlier champion of a line.
+
+    A server of the line switches within two seconds; requests in flight end with the old one.
 
     Example: smidgen rollback my-line
     """

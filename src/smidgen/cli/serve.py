@@ -54,7 +54,28 @@ def told_of(file: Path | None) -> Iterator[None]:
         raise InputError(error.what, value=error.value, todo=todo) from None
 
 
-@with_flags(ServeSettings)
+_FIRST = ("port", "host", "api_key", "fallback", "fallback_model", "capture", "privacy", "cache")
+_PANELS = {
+    "Fallback": (
+        *("fallback_key_env", "reference_model", "pass_paths", "fallback_connect_seconds", "fallback_seconds"),
+        *("fallback_retry_seconds", "fallback_max_mb", "when_upstream_fails"),
+    ),
+    "Answers of bundles": ("quality", "take", "audit_share", "held_out_aside"),
+    "Capture": ("capture_days", "capture_keep_days", "capture_redact", "capture_labels", "capture_label_texts", "capture_held_out"),
+    "Privacy": ("privacy_kind", "privacy_bundle", "privacy_max_chars", "privacy_workers"),
+    "Cache": ("cache_scope", "cache_similarity", "cache_hours", "cache_entries", "cache_mb", "cache_drawn"),
+    "Budgets and prices": ("budget_day", "budgets", "price_in", "price_out", "max_output_tokens"),
+    "Access": ("admin_key", "secrets", "allow_host", "cors"),
+    "Limits": (
+        *("threads", "max_batch", "max_queue", "max_concurrent", "max_inputs", "max_chars", "max_body_mb"),
+        *("request_seconds", "drain_seconds"),
+    ),
+    "Logs": ("account", "access_log"),
+}
+"""The settings by their panels in help, after those that matter first."""
+
+
+@with_flags(ServeSettings, _PANELS, _FIRST)
 def serve(
     settings: ServeSettings,
     bundles: list[Path] = typer.Argument(
@@ -65,8 +86,10 @@ def serve(
     ),
     as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
 ) -> None:
-    """Serve bundles over HTTP: OpenAI's API, System One's, and smidgen's own. With --fallback it is a gateway: what a bundle's certificate
-    lets it answer is answered here, and the rest goes to the large model.
+    """Serve bundles over HTTP, or a gateway before a large model.
+
+    It speaks OpenAI's API, System One's and smidgen's own. With --fallback it is a gateway: a bundle answers the requests that its
+    certificate allows, and the rest goes to the large model.
 
     Example: smidgen serve ./my-bundle --port 8080
     """

@@ -38,9 +38,10 @@ def start(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; asks nothing, so --yes is needed.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Make a model from a file in one go: check the file, show what would be fixed, build, open the report.
+    """Make a model from a file: check it, build, open the report.
 
-    It says what it takes the columns for and asks before it goes on. The file itself stays as it is: fixes go into a copy.
+    It shows which columns it will use and what it would fix, and asks before it goes on. The file itself stays as it is: fixes go into
+    a copy.
 
     Example: smidgen start tickets.csv
     """

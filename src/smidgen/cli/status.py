@@ -143,10 +143,11 @@ def status(
     days: Annotated[int, typer.Option(min=1, max=400, help="How many days of the account to show, today among them.")] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, the account day by day.")] = False,
 ) -> None:
-    """Show how the certificate of each bundle on this machine stands, what its audits and the last look at its traffic found; by model what
-    requests took, today and in the last days; and what was spent under a budget today.
+    """Show certificates, audits, drift, usage and budgets here.
 
-    It reads files and asks no server: it works whether one runs or not. A server that runs writes every few seconds.
+    For each bundle on this machine: whether its certificate holds, what its audits found, and the last drift test. For each model: what
+    requests took today and in the last days, and what was spent under a budget today. It reads files and asks no server, so it works
+    whether one runs or not. A running server writes every few seconds.
 
     Example: smidgen status --days 7
     """

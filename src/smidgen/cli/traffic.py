@@ -35,7 +35,9 @@ def traffic(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show how much `smidgen serve --capture answers` stored and which recurring jobs are in it, export it, or delete it for good.
+    """Show, export or delete captured requests, and find jobs in them.
+
+    Requests are captured by `smidgen serve --capture answers`. What you delete is gone for good.
 
     Example: smidgen traffic --jobs
     """
