@@ -47,8 +47,8 @@ TIMED = frozenset(
 """Keys of what was timed, or is this machine's: their values are left out, wherever they stand."""
 DRAWN = frozenset({"signature", "key", "seal", "marks", "compared_sha256", "tested_sha256"})
 """Keys of what is drawn by chance, or hashes what is timed: marks are of texts, under a salt."""
-PACKED_TIMES = ("README.md", "report.html", "report.json")
-"""Files of a bundle that hold times: their hashes are left out, their content is compared."""
+PACKED_TIMES = ("README.md", "report.html", "report.json", "recipe.toml")
+"""Files of a bundle that hold times or places: their hashes are left out, their content is compared."""
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|\+00:00)?")
 _CARD = (
