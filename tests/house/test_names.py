@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import inspect
 import tomllib
@@ -26,6 +27,17 @@ def test_their_arguments_are_these() -> None:
 def test_each_is_explained() -> None:
     explained = [inspect.getdoc(getattr(smidgen, name)) for name in ("build", "load", "check", "redactor")]
     assert all(explained) and len(explained) == 4
+
+
+def test_a_class_name_occurs_once(root: Path) -> None:
+    """Two classes of one name make a reader ask which one is meant."""
+    places: dict[str, list[str]] = {}
+    for file in sorted((root / "src" / "smidgen").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(file.relative_to(root).as_posix())
+    assert len(places) > 500
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
 def test_the_version_is_one(root: Path) -> None:

@@ -14,7 +14,7 @@ from smidgen.core.errors import InputError
 
 if TYPE_CHECKING:
     from smidgen.flows.certify.human_review import HumanReview
-    from smidgen.store.traffic.sampling import LocalAnswer
+    from smidgen.store.traffic.sampling import DrawnAnswer
 
 _UNKNOWN = "?"
 
@@ -104,7 +104,7 @@ def _taken(review: HumanReview, file: Path) -> bool:
     from smidgen.flows.certify.human_review import read_review_file
 
     answers = read_review_file(file)
-    waiting: list[LocalAnswer] = list(review.waiting())
+    waiting: list[DrawnAnswer] = list(review.waiting())
     for given in waiting:
         if (said := answers.get(given.id, "")) and said != _UNKNOWN:
             try:

@@ -13,7 +13,7 @@ from tests.certified_bundle import certified_bundle, pairs  # noqa: F401
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Silent
 from smidgen.flows.learn.learning_rows import LineRow, Source
-from smidgen.flows.learn.line_certificate import CertificateRequest, CertificationResult, certify_version
+from smidgen.flows.learn.line_certificate import CertificateRequest, LineCertification, certify_version
 from smidgen.flows.local_model import Model, load
 from smidgen.gateway.certificate import Certificate, JudgeError, Reference
 
@@ -30,7 +30,7 @@ def rows(n: int, source: Source = "upstream", start: int = 20_000, worst: float 
     return [taken(given, wanted, source, **more) for given, wanted in pairs(n, 3, 0.0, worst, start)]  # type: ignore[arg-type]
 
 
-def attest(model: Model, /, some: list[LineRow], before: Certificate | None = None, look: int = 1, **asked: object) -> CertificationResult:
+def attest(model: Model, /, some: list[LineRow], before: Certificate | None = None, look: int = 1, **asked: object) -> LineCertification:
     return certify_version(model, some, CertificateRequest(**{"likely": 0.0, **asked}), before, look, now=NOW, progress=Silent())  # type: ignore[arg-type]
 
 

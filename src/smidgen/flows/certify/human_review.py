@@ -32,7 +32,7 @@ from smidgen.gateway.routing_decision import segment_of
 from smidgen.parts import registry
 from smidgen.store import atomic_file
 from smidgen.store.traffic.records import Feedback
-from smidgen.store.traffic.sampling import LocalAnswer, Place
+from smidgen.store.traffic.sampling import DrawnAnswer, Place
 from smidgen.store.traffic.store import TrafficStore
 
 # Texts that people are to audit, as a CSV that a spreadsheet opens: `id`, `text`, and an empty `output` for them to fill in.
@@ -41,7 +41,7 @@ _COLUMNS = ("id", "text", "output")
 _MOST_BYTES_OF_A_FILE = 256 * 1024 * 1024
 
 
-def write_review_file(waiting: Iterable[LocalAnswer], file: Path) -> int:
+def write_review_file(waiting: Iterable[DrawnAnswer], file: Path) -> int:
     """Write those that wait; how many. What the model answered is not in it. A text that a spreadsheet would take for a formula begins with
     an apostrophe. Raises DataError where the file cannot be written."""
     stream = io.StringIO(newline="")
@@ -142,7 +142,7 @@ class HumanReview:
         """What the audits have come to. Raises OSError or ValueError where the state cannot be read."""
         return audits.evidence(self.paper)
 
-    def waiting(self, now: datetime | None = None) -> Iterator[LocalAnswer]:
+    def waiting(self, now: datetime | None = None) -> Iterator[DrawnAnswer]:
         """The answers that are drawn and not taken in yet, the oldest first."""
         yield from self.store.drawn(self.paper.id, self._state.share, self._state.through, (now or datetime.now(UTC)) - _SETTLED)
 
@@ -154,7 +154,7 @@ class HumanReview:
             raise ValueError(f"{output!r} is not one of its labels")
         return output
 
-    def take_in(self, given: LocalAnswer, said: str | None, now: datetime | None = None) -> bool:
+    def take_in(self, given: DrawnAnswer, said: str | None, now: datetime | None = None) -> bool:
         """Take in what a person says of the next answer that waits; returns whether the certificate is revoked by its audits.
 
         Args:

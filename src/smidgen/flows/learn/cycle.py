@@ -26,7 +26,7 @@ from smidgen.flows.learn import challenger, comparison, holdout, learning_rows, 
 from smidgen.flows.learn.comparison import Comparison, ShareComparison, decide_promotion, is_certificate_needed
 from smidgen.flows.learn.holdout import release_texts
 from smidgen.flows.learn.learning_rows import LearningRows, newest
-from smidgen.flows.learn.line_certificate import CertificateRequest, CertificationResult
+from smidgen.flows.learn.line_certificate import CertificateRequest, LineCertification
 from smidgen.flows.learn.line_data import CaptureFilter, ColumnNames
 from smidgen.flows.local_model import Model, load
 from smidgen.gateway import certificate as papers
@@ -100,7 +100,7 @@ class LearnResult:
     rows: dict[str, Any]
     challenger: str | None = None
     contest: Comparison | None = None
-    attested: CertificationResult | None = None
+    attested: LineCertification | None = None
     reach: ShareComparison | None = None
     sources: tuple[str, ...] = ()
 

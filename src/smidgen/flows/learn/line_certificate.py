@@ -155,7 +155,7 @@ class CertificateRequest:
 
 
 @dataclass(frozen=True)
-class CertificationResult:
+class LineCertification:
     """What came of it: the certificate, or why there is none. `n` texts could be tested on. `looked`: whether a test saw how they were
     answered; that is one look of those that share delta. `outlook`: where rows are all that is missing, how many, and until when."""
 
@@ -173,7 +173,7 @@ class CertificationResult:
         return {"certified": True, "n": self.n, "looked": self.looked, "certificate": self.certificate.told()}
 
 
-UNTESTED = CertificationResult(None, "none was tested for: it would change nothing, and each test makes the next one stricter", 0)
+UNTESTED = LineCertification(None, "none was tested for: it would change nothing, and each test makes the next one stricter", 0)
 """Of a challenger that is not promoted with one either."""
 
 
@@ -211,14 +211,14 @@ def certify_version(
     *,
     now: datetime | None = None,
     progress: Progress,
-) -> CertificationResult:
+) -> LineCertification:
     """Certify the challenger; the certificate lies beside its bundle then. All looks since the rows are fresh spend delta together.
 
     Raises InputError for terms that cannot be. That no threshold can be certified is no error here.
     """
     terms = resolve_terms(asked, before, rows, look)
     if terms.reference == "judge":
-        return CertificationResult(None, "the champion's is against a judge, whose verdicts are not among the rows: give --reference", 0)
+        return LineCertification(None, "the champion's is against a judge, whose verdicts are not among the rows: give --reference", 0)
     given = newest(taken for taken in rows if taken.source in _OF[terms.reference])
     fit = [taken for taken in given if taken.model == terms.model] if terms.reference == "model" else given
     if len(fit) < len(given):
@@ -229,14 +229,14 @@ def certify_version(
             f"none was tested for: by what it got right of the rows that choose, {len(fit):,} rows would give one with a chance of "
             f"{expected.chance:.0%}, and each test makes the next one stricter (--likely 0 tests all the same)"
         )
-        return CertificationResult(None, why, len(fit), outlook=_forecast_rows(challenger, fit, terms, asked.likely, None, now))
+        return LineCertification(None, why, len(fit), outlook=_forecast_rows(challenger, fit, terms, asked.likely, None, now))
     try:
         losses.choose_loss(terms.loss, challenger.task, challenger.form)
     except InputError as error:
-        return CertificationResult(None, f"{error.what} ({error.value}). {error.todo}", len(fit))
+        return LineCertification(None, f"{error.what} ({error.value}). {error.todo}", len(fit))
     drawn = _pairs_of(challenger, fit)
     if not drawn.rows:
-        return CertificationResult(
+        return LineCertification(
             None, f"there are no held-out rows to certify on whose outputs are of the reference {terms.reference}", len(fit)
         )
     if before is not None and before.by not in ("", BY_LABEL):
@@ -248,8 +248,8 @@ def certify_version(
         # One that says nothing of tests comes after them: the certificate could not be signed, or written.
         looked = not isinstance(tests, list) or any(test["tried"] for test in tests)
         missing = _forecast_rows(challenger, fit, terms, asked.likely, tests, now) if isinstance(tests, list) and len(tests) == 1 else None
-        return CertificationResult(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked, missing)
-    return CertificationResult(done.certificate, "", len(fit), looked=True)
+        return LineCertification(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked, missing)
+    return LineCertification(done.certificate, "", len(fit), looked=True)
 
 
 def expected_certificate(challenger: Model, n: int, terms: CertificateTerms) -> CertificateChance | None:
@@ -345,9 +345,7 @@ def _unchecked(rows: Sequence[LineRow]) -> tuple[str, ...]:
 # A line's champion certified anew on the rows that the line holds out, on other terms, without training.
 
 
-def recertify(
-    model: Model, asked: CertificateRequest, progress: Progress | None = None, now: datetime | None = None
-) -> CertificationResult:
+def recertify(model: Model, asked: CertificateRequest, progress: Progress | None = None, now: datetime | None = None) -> LineCertification:
     """Test the champion on the rows that certify, which no version learnt from or was chosen by, and put the certificate beside it. It is a
     look at these rows, and spends its share of delta like any other.
 

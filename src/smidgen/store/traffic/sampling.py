@@ -69,7 +69,7 @@ _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class LocalAnswer:
+class DrawnAnswer:
     """An answer given here.
 
     Attributes:
@@ -96,7 +96,7 @@ def drawn_answers(
     share: float,
     after: Place | None,
     until: float,
-) -> Iterator[LocalAnswer]:
+) -> Iterator[DrawnAnswer]:
     """The answers that are drawn, the oldest first.
 
     Args:
@@ -114,7 +114,7 @@ def drawn_answers(
         for row in rows:
             after = (row.time, row.id)
             if sides.drawn(f"audit {certificate}", row.id, share):
-                yield LocalAnswer(row.id, from_timestamp(row.time), row.input, row.local_output, row.held_out, after)
+                yield DrawnAnswer(row.id, from_timestamp(row.time), row.input, row.local_output, row.held_out, after)
 
 
 def _select_page(certificate: str, after: Place | None, until: float) -> sql.Select[Any]:

@@ -39,7 +39,7 @@ from smidgen.store.traffic.records import (
     from_timestamp,
     to_timestamp,
 )
-from smidgen.store.traffic.sampling import KeyedHash, LocalAnswer, Place
+from smidgen.store.traffic.sampling import DrawnAnswer, KeyedHash, Place
 from smidgen.store.traffic.tables import ALIASES, FEEDBACK, KEPT, LABELS, OUTCOMES, REQUESTS, current, prepare
 
 HELD_OUT = 0.2
@@ -247,7 +247,7 @@ class TrafficStore:
         """The newest `most` requests that named a bundle, or the first ones, the oldest first; see `stretches.stretch`."""
         return select_stretch(self._reading, asked, most, since=since, until=until, newest=newest, kinds=kinds)
 
-    def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[LocalAnswer]:
+    def drawn(self, certificate: str, share: float, after: Place | None, until: datetime) -> Iterator[DrawnAnswer]:
         """The answers given here under a certificate that people are to audit, the oldest first; see `given.walk`."""
         self._opened()
         return sampling.drawn_answers(self._reading, self._sides, certificate, share, after, to_timestamp(until))
