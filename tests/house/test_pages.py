@@ -22,6 +22,17 @@ def test_every_page_is_in_the_menu_and_every_entry_is_a_page(root: Path) -> None
     assert len(listed) >= 20
 
 
+def test_a_how_to_guide_is_short_and_begins_with_a_command(root: Path) -> None:
+    guides = sorted((root / "docs" / "how-to").glob("*.md"))
+    assert len(guides) >= 10
+    for guide in guides:
+        text = _text(guide)
+        assert "```" in text.partition("\n## ")[0], f"{guide.name} shows no command before its first section"
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        words = [word for word in prose.split() if re.search(r"\w", word)]
+        assert len(words) <= 700, f"{guide.name} has {len(words)} words"
+
+
 def test_the_pages_speak_of_the_project_only(root: Path) -> None:
     """No machine's paths, no one's registry."""
     files = [root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "NOTICE")]
