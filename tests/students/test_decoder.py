@@ -20,6 +20,7 @@ from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.gguf.architectures import shape_of
+from smidgen.gguf.header import read_metadata
 from smidgen.students import decoder
 from smidgen.students.decoder import DecoderSettings, StepBudget
 from smidgen.students.decoder_training.adapters import LoraAdapters, frozen_of, model_of
@@ -284,6 +285,7 @@ def test_what_is_exported_writes_what_was_taught(base: Path, tmp_path: Path, met
     decoder.part.fit(training, Workspace(folder, 1, Silent()))
     spec = decoder.part.export(folder, out)
     assert set(spec.files) == {path.name for path in out.iterdir()} and spec.method == "f16"
+    assert read_metadata(out / "model.gguf")["general.name"] == f"{training.base.name}-taught"
     texts = [row.input for row in ROWS[:4]]
     trained = decoder.part.raw(folder, texts, 1)
     runner = engine.open(out, spec.options, 1)

@@ -177,7 +177,7 @@ class DecoderStudent:
             kind="f16",
             template=chat_template(folder),
             eos_id=stored.facts["stop"][0],
-            name=out.name if apart is None else stored.base.name,
+            name=f"{stored.base.name}-taught" if apart is None else stored.base.name,
         )
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
         names = ("before", "after", "stop", "max_tokens", "context")
@@ -188,7 +188,7 @@ class DecoderStudent:
         files = ["model.gguf", "tokenizer.json"]
         if apart is not None:
             factors, alpha = apart
-            write_adapter(out / _ADAPTER, factors, stored.config, alpha=alpha, name=out.name, kind="f16")
+            write_adapter(out / _ADAPTER, factors, stored.config, alpha=alpha, name=f"{stored.base.name}-taught", kind="f16")
             files.append(_ADAPTER)
             options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
         # Bundles of one base are held once only where they run alike, however long their texts are: adapters are all frugal.
