@@ -18,7 +18,7 @@ LOWEST_TESTS := 'pytest>=8.3' 'pytest-xdist>=3.8' 'hypothesis>=6.115' 'onnx>=1.1
 LOWEST_ROOMS := tests/core tests/parts tests/store tests/bundles tests/stats tests/gateway tests/engines/test_onnx.py tests/server/test_transport.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint docs lock sbom bench clean
+.PHONY: help demo test test-lowest lint docs reference lock sbom bench clean
 
 help: ## What each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
 
 docs: $(VENV)/.ready-test ## Build the documentation into site/; any warning fails
 	$(DOCS_ENV) $(BIN)/python -m mkdocs build --strict
+
+reference: $(VENV)/.ready-test ## Write docs/reference/ from the code
+	$(BIN)/python -m tools.reference
 
 test-lowest: ## The serving side with the lowest versions that pyproject.toml permits, in an environment of its own
 	$(PYTHON) -m venv $(LOWEST)

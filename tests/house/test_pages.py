@@ -7,11 +7,32 @@ from pathlib import Path
 
 import yaml
 
+from smidgen.parts import registry
+from smidgen.parts.recipe import owners_of
+
 from .conftest import Fresh
 
 
-def test_the_command_reference_is_current(root: Path, fresh: Fresh) -> None:
-    assert fresh("-m", "tools.commands", "--check", cwd=root, ok=False).stdout.strip() == "current"
+def test_the_reference_is_current(root: Path, fresh: Fresh) -> None:
+    assert fresh("-m", "tools.reference", "--check", cwd=root, ok=False).stdout.strip() == "current"
+
+
+def test_every_metric_of_the_server_is_in_the_reference(root: Path) -> None:
+    page = _text(root / "docs" / "reference" / "metrics.md")
+    sources = sorted((root / "src" / "smidgen" / "server").rglob("*.py"))
+    lines = [line for file in sources for line in _text(file).splitlines() if "ContextVar" not in line]
+    named = {name for line in lines for name in re.findall(r"\"(smidgen_[a-z_]+)\"", line)}
+    assert len(named) >= 45
+    assert [name for name in sorted(named) if f"`{name}" not in page] == []
+
+
+def test_every_setting_is_in_the_reference(root: Path) -> None:
+    page = _text(root / "docs" / "reference" / "recipe.md")
+    tasks = registry.names("tasks")
+    owners = [owner for task in tasks for student in registry.names("students") for owner in owners_of(task, student).values()]
+    named = {name for owner in owners for name in owner.model_fields}
+    assert len(named) >= 100
+    assert [name for name in sorted(named) if f"| `{name}` |" not in page] == []
 
 
 def test_every_page_is_in_the_menu_and_every_entry_is_a_page(root: Path) -> None:

@@ -102,7 +102,7 @@ def test_answers_go_on_and_traffic_is_counted_as_not_stored(gateway: Any, monkey
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_feedback_gets_503_and_is_not_acknowledged(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
-    """operating.md: "feedback gets 503 and is not acknowledged"; http.md: `feedback_not_stored`."""
+    """operating.md: "feedback gets 503 and is not acknowledged"; reference/http.md: `feedback_not_stored`."""
     running = gateway(**ON)
     id = running.post(CHAT, asking(SURE)).headers["x-request-id"]
     until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
@@ -163,7 +163,8 @@ def test_the_account_is_kept_in_memory_and_written_later(gateway: Any, monkeypat
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_an_account_that_cannot_be_read_gets_503(gateway: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: int) -> None:
-    """http.md: `account_unreadable`; also where the home itself cannot be had any more. Then no certificate holds, and all escalates."""
+    """reference/errors.md: `account_unreadable`; also where the home itself cannot be had any more. Then no certificate holds: all
+    escalates."""
     running = gateway()
     assert running.post(CHAT, asking(SURE)).status_code == 200
 

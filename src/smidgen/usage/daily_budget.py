@@ -108,7 +108,7 @@ def until_tomorrow(now: datetime | None = None) -> float:
 
 
 def _read(file: Path) -> _BudgetFile:
-    todo = "Name a TOML file with the budgets; docs/gateway.md shows one."
+    todo = "Name a TOML file with the budgets; docs/reference/formats.md shows one."
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise InputError("the file of budgets is too large", value=str(file), todo=todo)

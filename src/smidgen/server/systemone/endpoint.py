@@ -228,7 +228,7 @@ def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> di
         raise DetailedRefusal(
             f"no model here can answer the question {str(first['loc'][2])[:100]!r}",
             value=first["msg"],
-            todo="GET /v1/models lists the labels; docs/http.md tells how questions are matched.",
+            todo="GET /v1/models lists the labels; docs/reference/http.md tells how questions are matched.",
             beside={"detail": detail},
             code="unanswerable",
             param=f"questions.{first['loc'][2]}",
