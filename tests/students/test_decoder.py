@@ -285,7 +285,7 @@ def test_what_is_exported_writes_what_was_taught(base: Path, tmp_path: Path, met
     decoder.part.fit(training, Workspace(folder, 1, Silent()))
     spec = decoder.part.export(folder, out)
     assert set(spec.files) == {path.name for path in out.iterdir()} and spec.method == "f16"
-    assert read_metadata(out / "model.gguf")["general.name"] == f"{training.base.name}-taught"
+    assert read_metadata(out / "model.gguf")["general.name"] == f"{base.name}-taught"
     texts = [row.input for row in ROWS[:4]]
     trained = decoder.part.raw(folder, texts, 1)
     runner = engine.open(out, spec.options, 1)
