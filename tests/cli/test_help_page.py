@@ -40,7 +40,7 @@ def test_every_flag_is_whole(columns: str, capsys: pytest.CaptureFixture[str], m
 
 def test_what_looks_like_markup_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     told = " ".join(" ".join(page("serve", "80", capsys, monkeypatch)).split())
-    assert "A recipe of yours whose [route] says where requests go." in told
+    assert "A recipe whose [route] says where requests go." in told
     assert "Usage: smidgen serve [DIR...] [OPTIONS]" in told and "(default: 8080)" in told and "(default: )" not in told
 
 

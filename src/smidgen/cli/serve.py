@@ -82,7 +82,9 @@ def serve(
         None, metavar="[DIR...]", help="Folders of bundles; each is served under its name. None is needed with --fallback."
     ),
     recipe: Path = typer.Option(
-        None, metavar="FILE", help="A recipe of yours whose [route] says where requests go. Flags count before it; a bundle's is not read."
+        None,
+        metavar="FILE",
+        help="A recipe whose [route] says where requests go. Flags count before it. A bundle's own recipe is not read.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
 ) -> None:

@@ -18,41 +18,42 @@ Key = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 class ListenSettings(Settings):
     """The server by itself. Every limit has an end: nothing a client sends can grow without bound."""
 
-    port: int = setting(8080, "TCP port; 0 takes any free one.", ge=0, le=65535)
-    host: str = setting(LOOPBACK, "Address to listen on. The default takes calls from this machine only.", min_length=1)
+    port: int = setting(8080, "TCP port. 0 takes any free one.", ge=0, le=65535)
+    host: str = setting(LOOPBACK, "Address to listen on. The default can be reached from this machine only.", min_length=1)
     api_key: tuple[Key, ...] = setting(
-        (), "A key that clients must send as a bearer token; may be repeated. Also read from SMIDGEN_API_KEY.", repr=False
+        (), "A key that clients must send as a bearer token. May be repeated. SMIDGEN_API_KEY adds keys.", repr=False
     )
     admin_key: tuple[Key, ...] = setting(
         (),
-        "A key like --api-key whose holder may also send feedback on answers that other keys got; may be repeated. Also read from "
-        "SMIDGEN_ADMIN_KEY. With admin keys alone nobody else may call.",
+        "A key whose holder may also send feedback on answers to other keys. May be repeated. SMIDGEN_ADMIN_KEY adds keys. With "
+        "admin keys alone nobody else may call.",
         repr=False,
     )
-    allow_host: tuple[str, ...] = setting((), "A host name that clients may call this server by, besides localhost; may be repeated.")
-    cors: tuple[str, ...] = setting((), "A web origin whose pages may call this server (https://app.example); may be repeated.")
-    threads: int | None = setting(None, "Threads for the model. As many as the machine has cores by default.", ge=1, le=1024)
-    max_batch: int = setting(32, "Most texts that the model is given at once.", ge=1, le=4096)
-    max_queue: int = setting(1024, "Most texts that may wait; past it, requests get 503.", ge=1, le=1_000_000)
-    max_concurrent: int = setting(512, "Most requests at a time; past it, requests get 429.", ge=1, le=100_000)
-    max_inputs: int = setting(256, "Most texts in one request; more get 422.", ge=1, le=100_000)
-    max_chars: int = setting(32_768, "Longest text, in characters; longer ones get 422.", ge=1, le=10_000_000)
-    max_body_mb: float = setting(4.0, "Largest request body, in megabytes; larger ones get 413.", gt=0, le=1024)
+    allow_host: tuple[str, ...] = setting((), "A host name that clients may use for this server, besides localhost. May be repeated.")
+    cors: tuple[str, ...] = setting((), "A web origin whose pages may call this server, such as https://app.example. May be repeated.")
+    threads: int | None = setting(None, "Threads for the model (default: one a core).", ge=1, le=1024)
+    max_batch: int = setting(32, "Most texts in one batch of the model.", ge=1, le=4096)
+    max_queue: int = setting(1024, "Most texts that may wait. Further requests get 503.", ge=1, le=1_000_000)
+    max_concurrent: int = setting(512, "Most requests at a time. Further ones get 429.", ge=1, le=100_000)
+    max_inputs: int = setting(256, "Most texts in one request. More get 422.", ge=1, le=100_000)
+    max_chars: int = setting(32_768, "Longest text, in characters. A longer one gets 422.", ge=1, le=10_000_000)
+    max_body_mb: float = setting(4.0, "Largest request body, in megabytes. A larger one gets 413.", gt=0, le=1024)
     request_seconds: float = setting(
         30.0,
-        "Longest that a bundle may take for a request (past it, 503 or 504), and that a body may take to arrive (408), with a second more "
-        "for each 10 kB of it. What goes upstream has --fallback-seconds.",
+        "Longest time for a bundle's answer (then 503 or 504), and for a body to arrive (then 408), with one more second for each "
+        "10 kB of it. For fallbacks see --fallback-seconds.",
         gt=0,
         le=3600,
     )
-    drain_seconds: float = setting(30.0, "Longest that running requests may go on after a stop signal.", gt=0, le=3600)
+    drain_seconds: float = setting(30.0, "Longest time that running requests may take after a stop signal.", gt=0, le=3600)
     secrets: Path | None = setting(
-        None, 'A TOML file of your own with keys, as NAME = "value": what is in it counts before the environment. Nobody else may read it.'
+        None, 'TOML file with keys, as NAME = "value". It counts before the environment. Nobody else may be able to read it.'
     )
     account: bool = setting(
-        True, "Keep an account by day and model: requests, money, time, energy. Numbers alone, no texts; smidgen status shows it."
+        True,
+        "Keep an account of requests, money, time and energy by day and model. It holds numbers and no texts. smidgen status shows it.",
     )
-    access_log: bool = setting(True, "One line per request on stderr: route, status, time. Never the text.")
+    access_log: bool = setting(True, "Log one line per request on stderr: route, status, time. Never the text.")
 
     @property
     def max_body(self) -> int:

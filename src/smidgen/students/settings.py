@@ -14,19 +14,19 @@ class StudentSettings(Settings):
 
     kind: str = setting(
         "auto",
-        "A student by name (encoder, static, kernel, linear; tagger, lexical; decoder, prompted), or auto: chosen by what is asked below.",
+        "Student by name (encoder, static, kernel, linear; tagger, lexical; decoder, prompted). auto: chosen by --quality and the limits.",
         flag="--student",
     )
     baseline: Literal["auto", "full", "none"] = setting(
         "auto",
-        "The simple model trained beside, to compare with. auto: one that writes is asked for as many texts as it writes in a tenth of the "
-        "training time. full: for all, however long that takes. none: no baseline.",
+        "Simple model to compare with. auto: one that writes answers as many texts as it can in a tenth of the training time. "
+        "full: it answers all. none: no baseline.",
         flag="--baseline",
     )
     quality: Literal["best", "balanced", "fast"] = setting(
         "balanced",
-        "best: the best by the task's own metric, whatever its size. balanced: the fastest within a point of it. fast: the fastest "
-        "that is at least as good as the baseline.",
+        "best: the best metric, whatever the size. balanced: the fastest within a point of the best. fast: the fastest that is at "
+        "least as good as the baseline.",
         flag="--quality",
     )
     max_latency_ms: float | None = setting(
@@ -34,14 +34,16 @@ class StudentSettings(Settings):
     )
     max_size_mb: float | None = setting(
         None,
-        "Largest size of the model's files, in MB of 10^6 bytes. A model that writes, and that would be larger in its smallest form, is "
-        "taught with as many neurons less as that needs.",
+        "Largest size of the model's files, in MB of 10^6 bytes. From a model that writes, as many neurons are removed as that needs.",
         flag="--max-size-mb",
         gt=0,
     )
 
     min_tokens_per_second: float | None = setting(
-        None, "Least tokens a second that a model that writes must reach here, one text at a time.", flag="--min-tokens-per-second", gt=0
+        None,
+        "Fewest tokens a second that a model that writes must reach on this machine, one text at a time.",
+        flag="--min-tokens-per-second",
+        gt=0,
     )
 
 
@@ -60,8 +62,7 @@ class DecoderSettings(Settings):
     epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
     time_budget: str | None = setting(
         None,
-        "How long teaching may take, such as 10m or 90s: as many steps as fit, seen anew while they are taken. Reading the base, and "
-        "looking at the held-out rows in the end, come on top.",
+        "How long training may take, such as 10m or 90s. Reading the base and judging the held-out rows come on top.",
         flag="--time-budget",
     )
     learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)
@@ -71,12 +72,12 @@ class DecoderSettings(Settings):
     rank: int = setting(16, "Rank of the adapters.", ge=1, le=256)
     alpha: float = setting(32.0, "Scale of the adapters, before it is divided by the rank.", gt=0, le=1024)
     references: int = setting(
-        3, "Where an input has several answers: the most of them that are taught, the best first.", flag="--references", ge=1, le=100
+        3, "Where an input has several answers: how many of them are taught, the best first.", flag="--references", ge=1, le=100
     )
     vary: bool = setting(
         True,
-        "Where inputs are attributes: teach each example a second time with other words in place of the values that its answer repeats, so "
-        "that values which no example has are copied, too.",
+        "Where inputs are attributes: teach each example a second time with other words for its values, so that new values are "
+        "copied, too.",
         flag="--vary",
     )
     max_length: int = setting(
@@ -85,9 +86,8 @@ class DecoderSettings(Settings):
     block_tokens: int = setting(512, "Tokens that a core computes at once: less takes less memory.", ge=64, le=65536)
     vocabulary: Literal["auto", "whole", "trimmed"] = setting(
         "auto",
-        "trimmed: only the tokens that the examples use and the most frequent others, which makes the model smaller and quicker; what is "
-        "written otherwise falls to smaller pieces. auto: trimmed, where the base's tokenizer can be and new inputs would bring hardly a "
-        "token that no example has.",
+        "trimmed: keep only the tokens of the examples and the most frequent others. The model gets smaller and faster; other "
+        "words take more tokens. auto: trimmed where new inputs hardly need other tokens.",
         flag="--vocabulary",
     )
     frequent_tokens: int | None = setting(
@@ -98,24 +98,21 @@ class DecoderSettings(Settings):
     )
     drop_layers: int = setting(
         0,
-        "How many layers to leave out once all is taught: those that change least. What is left is then taught again, for half as long, "
-        "from the whole model.",
+        "Layers to remove after training: those that change least. The rest is then taught again, for half as long.",
         flag="--drop-layers",
         ge=0,
     )
     drop_neurons: float = setting(
         0.0,
-        "What share of the feed-forward neurons to leave out once all is taught: those that say least in the answers. What is left is then "
-        "taught again, as with fewer layers.",
+        "Share of the feed-forward neurons to remove after training: the least active ones. The rest is then taught again.",
         flag="--drop-neurons",
         ge=0,
         le=0.75,
     )
     qat: Literal["auto", "none", "q4-0"] = setting(
         "auto",
-        "q4-0: the last third of teaching rounds the matrices as `q4-0` stores them (quantisation-aware), so that packing them in 4 bits "
-        "loses next to nothing. auto: so where a form of 4 or 5 bits may be shipped (compress.method auto, or one of them), but where an "
-        "adapter is kept apart, or every matrix is taught (method full).",
+        "q4-0: round the weights to 4 bits in the last third of training, so that packing loses little. auto: where 4 or 5 bits "
+        "may be shipped, but not with --adapter or --method full.",
         flag="--qat",
     )
     precision: Literal["auto", "bf16", "f32"] = setting(
@@ -123,8 +120,8 @@ class DecoderSettings(Settings):
     )
     draft: Literal["auto", "none", "lookup"] = setting(
         "auto",
-        "lookup: while it writes, guess the next tokens from what stands before them, and check several in one step. Pays where answers "
-        "copy from their inputs. auto: where the examples do so enough, and neither an adapter nor a schema stands against it.",
+        "lookup: guess the next tokens from the text so far, and check several in one step. auto: where the examples copy enough "
+        "from their inputs, and never for fields or adapters.",
         flag="--draft",
     )
     guess_cost: float | None = setting(
