@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
+from tools.reference import errors, http
 
 from smidgen.parts import registry
 from smidgen.parts.recipe import owners_of
@@ -80,3 +82,17 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: suffix)
+
+
+def test_the_reference_notices_what_it_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error code, a header or a reason to escalate that the source has and no page explains."""
+    told = dict(errors.CODES)
+    monkeypatch.setattr(errors, "CODES", {code: words for code, words in told.items() if code != "timeout"})
+    with pytest.raises(ValueError, match="the code timeout is not told"):
+        errors.parts()
+    monkeypatch.setattr(errors, "CODES", {**told, "no_such_code": ((400,), "Nothing.")})
+    with pytest.raises(ValueError, match="no_such_code: no such code in the source"):
+        errors.parts()
+    monkeypatch.setattr(http, "SAID", {name: words for name, words in http.SAID.items() if name != "x-smidgen-score"})
+    with pytest.raises(ValueError, match="x-smidgen-score"):
+        http.parts()

@@ -92,8 +92,8 @@ class DecoderSettings(Settings):
     )
     frequent_tokens: int | None = setting(
         None,
-        "How many of the most frequent tokens are kept though no example uses them (default: the fewest of 4096, 8192 and 16384 with which "
-        "new inputs would bring hardly a token that is not kept).",
+        "How many frequent tokens are kept that no example uses (default: the fewest of 4096, 8192 and 16384 with which new "
+        "inputs hardly need another token).",
         ge=0,
     )
     drop_layers: int = setting(
@@ -126,43 +126,41 @@ class DecoderSettings(Settings):
     )
     guess_cost: float | None = setting(
         None,
-        "What checking a guess costs, in parts of the step that writes a token (default: as measured on this machine before teaching, "
-        "where the base comes as GGUF; else 0.38).",
+        "Cost of checking a guess, as a share of the step that writes a token (default: measured on this machine where the base "
+        "is a GGUF, else 0.38).",
         gt=0,
         le=10,
     )
     adapter: bool = setting(
         False,
-        "Keep what is taught as a small file of its own beside the base's weights. Served together, bundles of one base hold it once. "
-        "Takes the base's whole vocabulary; for the method lora.",
+        "Keep what is learnt as a small file beside the base's weights. Bundles of one base that are served together hold the "
+        "base once. Needs the base's whole vocabulary and the method lora.",
         flag="--adapter",
     )
 
     guide: str | None = setting(
         None,
-        "A larger decoder of the same tokens whose chances of every token are learnt beside the answers: the folder of a bundle that "
-        "writes, hf:owner/name, or a folder with weights.",
+        "A larger decoder of the same tokens, whose probabilities are learnt beside the answers: a bundle that writes, "
+        "hf:owner/name, or a folder with weights.",
         flag="--guide",
         min_length=1,
     )
-    guide_share: float = setting(0.5, "With a guide: the share of what is learnt of an answer that comes from it.", gt=0, le=1)
+    guide_share: float = setting(0.5, "With a guide: its share in what is learnt of each token.", gt=0, le=1)
     guide_temperature: float = setting(
         1.0,
-        "With a guide: by what the logits of both are divided before they are compared; over 1 its unlikely tokens count more.",
+        "With a guide: divides the logits of both before they are compared. Over 1, unlikely tokens count more.",
         gt=0,
         le=20,
     )
     guide_beta: float = setting(
         0.0,
-        "With a guide: 0 learns to give a chance to all that it would write (KL of it and the student), 1 to write nothing that it would "
-        "not (the reverse), between is generalised Jensen-Shannon.",
+        "With a guide. 0: KL of guide and student. 1: the reverse. Between: generalised Jensen-Shannon divergence.",
         ge=0,
         le=1,
     )
     on_policy: float = setting(
         0.0,
-        "With a guide: the share of inputs whose answer the student draws itself at every step, to be told by the guide what to write "
-        "there. Slow: drawing is writing.",
+        "With a guide: share of inputs whose answer the student writes itself while it learns, for the guide to correct. Slow.",
         flag="--on-policy",
         ge=0,
         le=1,

@@ -29,64 +29,60 @@ class TeacherSettings(Settings):
     )
     uses: tuple[Use, ...] = setting(
         ("label",),
-        "What the teacher does: label (the unlabelled inputs), generate (new examples), score (the teacher's own answers, again).",
+        "What the teacher does. label: label the unlabelled inputs. generate: write new examples. score: mark its own answers.",
     )
     description: str = setting(
         "",
-        "What the job is, in a few sentences, for the teacher: what the texts are, what decides.",
+        "What the job is, in a few sentences for the teacher: what the texts are, and what decides.",
         flag="--teacher-says",
         max_length=10_000,
     )
     redact: Literal["model", "patterns"] = setting(
         "model",
-        "What takes personal data out of what leaves this machine: the redaction model that comes with smidgen together with the patterns "
-        "(model), or the patterns alone, which find no names (patterns).",
+        "What finds personal data in texts that leave this machine. model: the shipped redaction model and the patterns. "
+        "patterns: the patterns alone, which find no names.",
     )
     redact_kinds: tuple[str, ...] = setting(
-        (), "What the redaction model takes out: person, address, ... Empty: all that it knows. What the patterns find is always taken out."
+        (), "Kinds that the redaction model replaces, such as person or address. Empty: all. What the patterns find is always replaced."
     )
     votes: int = setting(1, "How often each input is asked; the share of each answer becomes a soft label.", ge=1, le=32)
     temperature: float | None = setting(None, "Sampling temperature (default: 0 for one vote, 0.7 for several).", ge=0.0, le=2.0)
     examples: int = setting(8, "How many of your own rows, near to the input, are shown with each question.", ge=0, le=64)
     max_tokens: int | None = setting(
         None,
-        "The most tokens of one answer, with what a model thinks before it (default: what the longest of your own answers takes, and "
-        "somewhat more: too few for a model that thinks).",
+        "Most tokens of one answer, with what the model thinks before it (default: a little more than your longest answer, which "
+        "is too few for a model that thinks).",
         ge=1,
         le=16_384,
     )
-    min_agreement: float = setting(
-        0.5, "Share of the votes that the commonest answer must have; other inputs are left out.", ge=0.0, le=1.0
-    )
+    min_agreement: float = setting(0.5, "Share of the votes that the commonest answer must have. Other inputs are dropped.", ge=0.0, le=1.0)
     min_score: float = setting(
-        0.6, "Least score, 0..1, that the teacher must give an answer of its own (with the use `score`).", ge=0.0, le=1.0
+        0.6, "Lowest mark, 0..1, that an answer of the teacher must get from it (with the use `score`).", ge=0.0, le=1.0
     )
-    doubt: bool = setting(
-        True, "Have the teacher's labels checked against the other rows, and leave out or correct those that are likely wrong."
-    )
-    trial_rows: int = setting(100, "How many of your own rows the teacher is first tried on.", ge=8, le=2_000)
+    doubt: bool = setting(True, "Compare the teacher's labels with the other rows, and drop or correct those that are likely wrong.")
+    trial_rows: int = setting(100, "How many of your labelled rows the teacher answers first, as a trial.", ge=8, le=2_000)
     min_quality: float | None = setting(
         None,
-        "Least quality (accuracy, or ROUGE-L) that the teacher must be able to have on your own rows (default: better than what your rows "
+        "Smallest accuracy or ROUGE-L that the teacher must be able to reach on your rows (default: better than what your rows "
         "teach without it).",
         ge=0.0,
         le=1.0,
     )
-    rows: int | None = setting(None, "Have at most so many of the unlabelled inputs labelled, those that teach most (default: all).", ge=1)
+    rows: int | None = setting(None, "Label at most this many of the unlabelled inputs, those that teach most (default: all).", ge=1)
     generate: int = setting(200, "How many new examples to ask for (with the use `generate`).", ge=1, le=100_000)
     budget_usd: float | None = setting(
-        None, "The most that all answers of this build may cost, in dollars; needs the two prices.", flag="--budget-usd", gt=0.0
+        None, "Most US dollars for all answers of this build. Needs the two prices.", flag="--budget-usd", gt=0.0
     )
     budget_tokens: int | None = setting(
-        None, "The most tokens, in and out together, that all answers of this build may take.", flag="--budget-tokens", ge=1
+        None, "Most tokens, in and out together, for all answers of this build.", flag="--budget-tokens", ge=1
     )
     price_in: float | None = setting(None, "Price of a million tokens in, in dollars (default: the list price, where it is known).", ge=0.0)
     price_out: float | None = setting(
         None, "Price of a million tokens out, in dollars (default: the list price, where it is known).", ge=0.0
     )
-    requests_per_minute: int | None = setting(None, "The most requests in a minute (default: no limit of our own).", ge=1, le=1_000_000)
-    concurrency: int = setting(4, "How many requests are on their way at once.", ge=1, le=64)
-    timeout: float = setting(60.0, "Seconds until a request is given up, answer and all.", gt=0.0, le=3_600.0)
+    requests_per_minute: int | None = setting(None, "Most requests in a minute (default: no limit).", ge=1, le=1_000_000)
+    concurrency: int = setting(4, "Most requests at a time.", ge=1, le=64)
+    timeout: float = setting(60.0, "Seconds until a request is given up.", gt=0.0, le=3_600.0)
     attempts: int = setting(6, "How often a request is tried that fails for a passing reason.", ge=1, le=20)
 
     @field_validator("source")
