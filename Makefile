@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` shows what smidgen does, `make test` runs every check.
+# Two commands matter: `make demo` shows what smidgen does, `make test` runs the checks.
 # Each makes `.venv` on its first run, and again whenever pyproject.toml changes. On Windows without make, run the lines by hand.
 
 # The interpreter that makes the environment: the first of these that is Python 3.11 to 3.13. `make test PYTHON=python3.12` chooses.
@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 
 # Two files of tests at a time, one core each: thread pools that spin on the same cores slow one another down.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONUTF8=1
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 # The theme announces its successor at every build.
 DOCS_ENV := NO_MKDOCS_2_WARNING=1
 BASES := minilm smollm2
@@ -18,18 +19,22 @@ LOWEST_TESTS := 'pytest>=8.3' 'pytest-xdist>=3.8' 'hypothesis>=6.115' 'onnx>=1.1
 LOWEST_ROOMS := tests/core tests/parts tests/store tests/bundles tests/stats tests/gateway tests/engines/test_onnx.py tests/server/test_transport.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint docs reference lock sbom bench clean
+.PHONY: help demo test test-all test-lowest lint docs reference lock sbom bench clean
 
 help: ## What each target does
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1|/' | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.ready-demo ## Install, fetch the starter bases, build and show the sample classifier
 	$(BIN)/smidgen pull $(BASES)
 	$(BIN)/smidgen demo
 
-test: lint docs ## Every check: lint, types, floors, docs, all tests
+test: lint docs ## The gate: lint, types, floors, docs, all tests but the thorough ones
 	$(BIN)/smidgen pull $(BASES) onnx-web
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+	$(TEST_ENV) $(PYTEST) -m "not thorough"
+
+test-all: lint docs ## The gate and the thorough tests: more real builds, resumed runs, simulations, Chromium
+	$(BIN)/smidgen pull $(BASES) onnx-web
+	$(TEST_ENV) $(PYTEST)
 
 lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors
 	$(BIN)/ruff check .

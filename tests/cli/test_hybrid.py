@@ -149,6 +149,7 @@ def test_no_message_comes_that_the_shop_sorted_itself_and_none_twice(recorded: R
         dealt(replace(SMALL, own=1000), recorded)
 
 
+@pytest.mark.thorough
 def test_the_share_rises_under_a_certificate(seen: Seen) -> None:
     tally = seen.ran.tally
     first, last = tally.stretches
@@ -160,6 +161,7 @@ def test_the_share_rises_under_a_certificate(seen: Seen) -> None:
     assert lesson.certificate["reference"]["kind"] == "model" and lesson.certificate["alpha"] == SMALL.alpha
 
 
+@pytest.mark.thorough
 def test_the_numbers_are_those_of_the_gateways_store(seen: Seen, recorded: Recording) -> None:
     whole, home = seen.ran.tally.whole, seen.ran.stage.home
     _, coming = dealt(SMALL, recorded)
@@ -178,6 +180,7 @@ def test_the_numbers_are_those_of_the_gateways_store(seen: Seen, recorded: Recor
     assert 0 <= whole.disagree <= whole.wrong + whole.recorded_wrong <= whole.requests
 
 
+@pytest.mark.thorough
 def test_it_says_what_it_ran_what_came_of_it_and_what_to_do_next(seen: Seen) -> None:
     whole, printed = seen.ran.tally.whole, " ".join(seen.printed.split())
     for piece in (
@@ -194,6 +197,7 @@ def test_it_says_what_it_ran_what_came_of_it_and_what_to_do_next(seen: Seen) -> 
     assert seen.ran.chart.read_text(encoding="utf-8").count("<circle") == 2
 
 
+@pytest.mark.thorough
 def test_its_result_as_json_is_whole(seen: Seen) -> None:
     found = json.loads(json.dumps(seen.ran.json()))
     assert found["large_model"] == MARK and found["answered_here"] == sum(one["local"] for one in found["stretches"])
@@ -269,6 +273,7 @@ def test_the_chart_has_a_dot_for_each_stretch_and_a_line_for_each_turn() -> None
     assert drawn.count("<circle") == 2 and drawn.count('class="drop"') == 1 and "50 % answered here" in drawn and "h &lt;&amp;&gt;" in drawn
 
 
+@pytest.mark.thorough
 def test_the_table_of_a_terminal_has_a_row_for_each_stretch(seen: Seen) -> None:
     table = show._table(seen.ran.tally, SMALL)
     assert table.row_count == 2

@@ -25,7 +25,7 @@ ALLOWANCE = 2.33 * math.sqrt(DELTA * (1 - DELTA) / SEEDS)
 MODELS = {"strong": 10_000, "weak": 15}
 """How many rows of each label each model is taught on, at most."""
 
-pytestmark = pytest.mark.skipif(not (BANKING / "train.csv").is_file(), reason="needs the BANKING77 data")
+pytestmark = [pytest.mark.thorough, pytest.mark.skipif(not (BANKING / "train.csv").is_file(), reason="needs the BANKING77 data")]
 
 
 @pytest.fixture(scope="module", params=sorted(MODELS))

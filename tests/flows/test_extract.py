@@ -57,6 +57,7 @@ def bundle(data: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return build(wanted, tmp_path_factory.mktemp("bundles") / "spans", threads=1).folder
 
 
+@pytest.mark.thorough
 def test_the_report_tells_of_spans(bundle: Path) -> None:
     report = read(bundle / "report.json")
     assert report.headline == "f1"
@@ -74,6 +75,7 @@ def test_the_report_tells_of_spans(bundle: Path) -> None:
     assert "out_of_scope" not in (bundle / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_what_is_reported_is_what_the_bundle_does(bundle: Path, data: tuple[Path, Path]) -> None:
     report, found = read(bundle / "report.json"), evaluate(load(bundle, 1), data[1])
     assert found.skipped == 0
@@ -81,6 +83,7 @@ def test_what_is_reported_is_what_the_bundle_does(bundle: Path, data: tuple[Path
         assert found.metrics[name].value == pytest.approx(report.metrics[name].value)
 
 
+@pytest.mark.thorough
 def test_it_answers_over_http(bundle: Path) -> None:
     model = load(bundle, 1)
     (reply,) = model.predict([TEXT])
@@ -98,6 +101,7 @@ def test_it_answers_over_http(bundle: Path) -> None:
         assert client.get("/metrics").status_code == 200
 
 
+@pytest.mark.thorough
 def test_serving_loads_nothing_of_training(bundle: Path) -> None:
     script = f"""
 import sys
@@ -110,6 +114,7 @@ assert not heavy, heavy
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 def test_predictions_and_checks(bundle: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     assert code(["predict", str(bundle), "--data", str(data[1]), "--out", str(out)]) == 0

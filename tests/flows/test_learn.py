@@ -425,6 +425,7 @@ def test_a_line_is_begun_by_what_says_what_it_should_do(base: Path, learnt: tupl
             learn(line.folder, wrong)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_killed_while_it_learns_the_line_serves_on_and_learns_again(learnt: tuple[Line, LearnResult, list[str]], tmp_path: Path) -> None:
     line = copy(learnt[0], tmp_path / "line")

@@ -348,6 +348,7 @@ build(recipe.read(Path(sys.argv[1])), Path(sys.argv[2]), threads=1)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_a_killed_build_pays_for_nothing_twice(server: TeacherServer, tmp_path: Path) -> None:
     def slow(messages: Messages) -> str:

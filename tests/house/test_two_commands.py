@@ -37,15 +37,20 @@ def test_ci_runs_make_test_and_nothing_else(root: Path) -> None:
     assert os.name == "nt" or os.access(file, os.X_OK)
 
 
+CHECKS = ("-e '.[train,test,docs]'", "ruff check", "ruff format --check", "mypy", "lint-imports", "mkdocs build --strict", "pytest")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="make is not part of Windows")
-def test_make_test_leaves_no_check_out(root: Path) -> None:
-    """What `make test` would run, as make itself says it."""
+@pytest.mark.parametrize(("target", "chosen"), [("test", ' -m "not thorough"'), ("test-all", "")])
+def test_make_leaves_no_check_out(root: Path, target: str, chosen: str) -> None:
+    """What make would run, as make itself says it."""
     # Itself run by `make test`, it must not pass that make's flags on: a make within a make says more than the commands.
     alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    command = ["make", "--dry-run", "--always-make", "test"]
+    command = ["make", "--dry-run", "--always-make", target]
     plan = subprocess.run(command, cwd=root, env=alone, capture_output=True, text=True, check=True).stdout
-    for step in ("-e '.[train,test,docs]'", "ruff check", "ruff format --check", "mypy", "lint-imports", "mkdocs build --strict", "pytest"):
+    for step in CHECKS:
         assert step in plan, step
-    assert plan.rstrip().endswith("-m pytest -n 2 --dist loadfile --max-worker-restart 0"), (
+    assert plan.count("lint-imports") == 1
+    assert plan.rstrip().endswith(f"-m pytest -n 2 --dist loadfile --max-worker-restart 0{chosen}"), (
         "the tests come last, so that their result is what one sees"
     )

@@ -25,6 +25,7 @@ def alarm(risks: np.ndarray, rng: np.random.Generator, audit: SequentialAudit | 
     return None
 
 
+@pytest.mark.thorough
 def test_false_alarms_at_exactly_the_stated_risk_stay_under_delta():
     """500 streams of 2,000 audits. The bound holds for ever, so that in 2,000 audits it is not used up."""
     alarms = [alarm(np.full(2000, ALPHA), np.random.default_rng(seed)) for seed in range(500)]
@@ -157,6 +158,7 @@ def test_a_segment_that_is_hidden_by_good_ones_is_seen():
     assert all(audit.worst is not None and audit.worst[0] == "h" for audit in found if audit.revoked)
 
 
+@pytest.mark.thorough
 def test_false_alarms_of_segments_that_are_all_at_the_stated_risk_stay_under_delta():
     alarms = [by_segments(dict.fromkeys(NAMES, ALPHA), seed, 1000).revoked for seed in range(200)]
     assert sum(alarms) <= DELTA * 200

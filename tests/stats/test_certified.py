@@ -53,6 +53,7 @@ def test_it_is_not_absurdly_careful():
     assert np.median(shares) >= 0.5
 
 
+@pytest.mark.thorough
 def test_grades_are_certified_by_betting():
     """Losses of 0.1 on average where the model is surest and 0.6 where it is least sure; alpha = 0.3, which the best 80 % meet."""
     wrong = 0.1 + 0.5 * GRID
@@ -183,6 +184,7 @@ def test_it_uses_what_of_all_requests_may_be_lost():
     assert lost.mean() >= 0.8 * 0.01
 
 
+@pytest.mark.thorough
 def test_alpha_holds_whatever_may_be_lost_of_all():
     found = drawn("strong", 1000, RiskClaim(ALPHA, DELTA, overall=0.03), SEEDS)
     assert sum(one.risk > ALPHA for one in found) / SEEDS <= DELTA + ALLOWANCE
@@ -225,6 +227,7 @@ def test_a_judge_counts_in_what_is_lost_of_all():
     assert certify_threshold(scores, losses, tries, RiskClaim(ALPHA, DELTA, judge=judge, overall=judge.bound(DELTA))).too_many
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "model"), [("2,000 texts by Zipf's law (1.1)", "hopeless"), ("2,000 texts by Zipf's law (1.1)", "strong")]
 )
@@ -242,6 +245,7 @@ def test_a_heavy_text_that_is_always_wrong_is_seen_by_counting_requests_alone():
     assert sum(one.risk > 0.2 for one in texts) > 50
 
 
+@pytest.mark.thorough
 def test_of_all_requests_many_looks_lose_no_more_on_average_than_is_asked():
     """Ten looks at rows that grow, of a model that is wrong everywhere as often as may just be lost; the first certificate that is given
     counts. Were each look tested as one alone is, more would be lost than is asked."""

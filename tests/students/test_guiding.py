@@ -222,6 +222,7 @@ def test_a_trimmed_student_sees_the_guide_s_own_chances_of_what_is_kept(base: Pa
     assert ids_kept_of(base, tmp_path) == kept and ids_kept_of(tmp_path, base) is None and ids_kept_of(base, larger) is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("more", [{}, {"on_policy": 0.6, "guide_beta": 0.5, "guide_temperature": 2.0, "vocabulary": "whole"}])
 def test_a_stopped_guided_run_ends_as_one_that_was_not(
     base: Path, larger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]

@@ -63,6 +63,7 @@ def test_as_many_stay_as_packed_forms_can_store() -> None:
             neurons_left(inner, share)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("layers", [0, 2])
 def test_a_narrowed_student_is_taught_stopped_resumed_and_exported(tmp_path: Path, layers: int) -> None:
     one, other = taught_twice(tmp_path, drop_neurons=0.5, drop_layers=layers)

@@ -121,6 +121,7 @@ def test_a_layer_that_does_nothing_has_no_influence_and_its_loss_changes_nothing
     teacher.workers.close()
 
 
+@pytest.mark.thorough
 def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Path) -> None:
     one, other = taught_twice(tmp_path, drop_layers=2)
     assert one.layers == other.layers and one.layers is not None and len(one.layers) == 4

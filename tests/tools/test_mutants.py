@@ -43,6 +43,37 @@ def test_the_tests_of_a_mutant_are_there() -> None:
     assert seen >= 40
 
 
+def test_the_gate_runs_the_tests_of_a_mutant() -> None:
+    """`make test` leaves out what is marked thorough, and must catch every mutant all the same."""
+    seen = 0
+    for mutant in mutants():
+        for test in mutant.tests:
+            name, _, function = test.partition("::")
+            if not function:
+                continue
+            long = thorough((ROOT / name).read_text(encoding="utf-8"))
+            assert function not in long and "" not in long, f"{mutant.id}: {test} is thorough, so `make test` does not run it"
+            seen += 1
+    assert seen >= 40
+
+
+def thorough(text: str) -> set[str]:
+    """The functions of a file of tests that are marked thorough; "" stands for the whole file."""
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            if any("mark.thorough" in ast.unparse(mark) for mark in node.decorator_list):
+                found.add(node.name)
+        elif isinstance(node, ast.Assign) and "mark.thorough" in ast.unparse(node.value):
+            found.add("")
+    return found
+
+
+def test_marks_are_found_on_functions_and_on_files() -> None:
+    assert thorough("@pytest.mark.thorough\n@pytest.mark.skipif(x)\ndef test_a():\n    pass\n\ndef test_b():\n    pass\n") == {"test_a"}
+    assert thorough("pytestmark = [pytest.mark.thorough]\n") == {""}
+
+
 @pytest.mark.parametrize("indent", ["", "        "])
 def test_a_snippet_is_found_at_any_indentation_and_keeps_it(indent: str) -> None:
     text = "".join(f"{indent}{line}\n" if line else "\n" for line in SOURCE.splitlines())
