@@ -22,11 +22,11 @@ RATED = {
 }
 
 
-def drop(page: str, source: Path) -> str:
-    """Put a page's example where its first line says; return its name."""
-    found = BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
-    assert len(found) == 1
-    place, text = found[0]
+def drop(name: str, source: Path) -> str:
+    """Put the example of this name where its first line says; return its stem."""
+    found = BLOCK.findall((ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8"))
+    assert len(found) == 3
+    [(place, text)] = [(place, text) for place, text in found if place == f"src/smidgen/{name}"]
     target = source.parent / place
     assert not target.exists(), "the example must be a new file"
     target.write_text(text, encoding="utf-8")
@@ -57,7 +57,7 @@ def reviews(tmp_path: Path) -> Path:
 def test_a_dropped_task_is_found_by_everything(source: Path, reviews: Path, tmp_path: Path, fresh: Fresh) -> None:
     before = fresh("-m", "smidgen", "build", "--help", source=source).stdout
     assert "stars" not in before
-    assert drop("adding-a-task.md", source) == "stars"
+    assert drop("tasks/stars.py", source) == "stars"
     after = fresh("-m", "smidgen", "build", "--help", source=source).stdout
     assert "classify, extract, stars" in after and "--most-stars" in after
     assert "classify, extract, stars" in fresh("-m", "smidgen", "init", "--help", source=source).stdout
@@ -87,8 +87,8 @@ with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:
 
 
 def test_a_dropped_student_and_engine_build_and_answer(source: Path, tiny: tuple[Path, Path], tmp_path: Path, fresh: Fresh) -> None:
-    assert drop("adding-an-engine.md", source) == "words"
-    assert drop("adding-a-student.md", source) == "bayes"
+    assert drop("engines/words.py", source) == "words"
+    assert drop("students/bayes.py", source) == "bayes"
     train, test = tiny
     model = tmp_path / "model"
     files = ["--data", str(train), "--test", str(test), "--input", "text", "--label", "intent"]

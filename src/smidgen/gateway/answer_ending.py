@@ -16,7 +16,7 @@ _PARTS = (None, "text", "output_text")
 
 
 class CompletionEnding:
-    """See above.
+    """How a chat completion ended.
 
     Attributes:
         finish: why it ended, in the upstream's word; empty while, or where, it does not say.
@@ -134,7 +134,7 @@ def texts_of(response: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
 
 
 class ResponseEnding:
-    """See above.
+    """How a response ended.
 
     Attributes:
         finish: how it ended, in the upstream's word; empty while, or where, it does not say.

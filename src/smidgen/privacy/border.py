@@ -76,7 +76,7 @@ class MaskedRequest:
 
 
 class Border:
-    """See above. Several threads may ask it at a time.
+    """The privacy border. Several threads may ask it at a time.
 
     Args:
         policy: what becomes of each kind.

@@ -78,7 +78,7 @@ class _KeyAnswers:
 
 
 class RecurringLabels:
-    """See above. Used by one thread.
+    """Finds answers that recur. Used by one thread.
 
     Args:
         texts: how many different texts must get an answer; 0: none ever becomes known.

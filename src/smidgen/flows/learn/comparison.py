@@ -192,7 +192,7 @@ def compare_shares(first: Floats, second: Floats, level: float) -> ShareComparis
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """See above. `why` is a sentence without a full stop."""
+    """Whether a challenger is promoted, and why. `why` is a sentence without a full stop."""
 
     promote: bool
     why: str

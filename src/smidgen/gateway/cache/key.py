@@ -29,7 +29,7 @@ _ITSELF = b"x-stainless-"
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """See above.
+    """The key of a cached answer.
 
     Attributes:
         key: of the whole request; two requests have one key only where the same body, but for how it is sent, goes to the same model

@@ -52,7 +52,7 @@ class CacheEntry:
 
 
 class AnswerCache:
-    """See above. It is asked by one thread at a time. Nothing of it is ever written down.
+    """The cache of answers, in memory. It is asked by one thread at a time. Nothing of it is ever written down.
 
     Times are seconds of any clock that never goes back.
     """

@@ -61,7 +61,7 @@ _log = logging.getLogger("smidgen.audit")
 
 
 class Auditor:
-    """See above.
+    """Draws and runs audits of local answers.
 
     Args:
         models: the bundles by their names.

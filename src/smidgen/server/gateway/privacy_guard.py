@@ -39,7 +39,7 @@ from smidgen.server.ops.prometheus import ServerMetrics
 
 
 class FairTurns:
-    """See above. Threads take them.
+    """Lets clients take turns. Threads take them.
 
     Args:
         at_once: turns at a time; half of them for any single client, one at least.
@@ -200,7 +200,7 @@ class WithheldRequest(Unreachable):
 
 
 class PrivacyGuard:
-    """See above. Several requests are read at a time, those of different clients in rotation; how many wait, `--max-concurrent` bounds, how
+    """Masks requests and restores answers. Several requests are read at a time, those of different clients in rotation; how many wait, `--max-concurrent` bounds, how
     long, `seconds`.
 
     Args:

@@ -86,7 +86,7 @@ class _CacheRequest:
 
 
 class ResponseCache:
-    """See above. Asked in the event loop alone.
+    """The cache of responses. Asked in the event loop alone.
 
     Args:
         escalation: who is asked what is not kept.
@@ -326,7 +326,7 @@ _log = logging.getLogger("smidgen.server")
 
 
 class SimilarTexts:
-    """See above.
+    """Finds cached requests with a similar text.
 
     Args:
         likeness: gives a text's vector, of length 1; None of a text that it cannot read whole.

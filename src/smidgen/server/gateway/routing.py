@@ -110,7 +110,7 @@ class _Route:
 
 
 class GatewayMiddleware:
-    """See above. Everything that is not under `/v1/` goes through.
+    """The middleware that routes requests. Everything that is not under `/v1/` goes through.
 
     Args:
         app: the faces.

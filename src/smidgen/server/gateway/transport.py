@@ -30,7 +30,7 @@ _FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.Protocol
 
 
 class UpstreamConnection:
-    """See above. It is for one request after the other.
+    """One connection to an upstream. It is for one request after the other.
 
     Args:
         request: what it is made for: it goes to that request's scheme, host and port.

@@ -80,7 +80,7 @@ class UpstreamLimits:
 
 
 class Upstream:
-    """See above.
+    """A large model behind the gateway.
 
     Args:
         number: its place in the order, from 1.

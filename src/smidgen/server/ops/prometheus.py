@@ -208,7 +208,7 @@ _SEARCHES = ("late", "failed")
 
 
 class CacheMetrics:
-    """See above."""
+    """The metrics of the answer cache."""
 
     def __init__(self, registry: CollectorRegistry, memory: AnswerCache) -> None:
         self.requests = Counter(

@@ -125,7 +125,7 @@ class _OpenSums:
 
 
 class AccountWriter:
-    """See above. `close` ends it.
+    """Writes the account in a thread of its own. `close` ends it.
 
     Args:
         metrics: the same for Prometheus.

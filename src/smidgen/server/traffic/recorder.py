@@ -55,7 +55,7 @@ _log = logging.getLogger("smidgen.server")
 
 
 class Recorder:
-    """See above.
+    """Stores captured requests.
 
     Args:
         traffic: the store. It is closed with the recorder.

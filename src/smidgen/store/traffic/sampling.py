@@ -24,7 +24,7 @@ _BITS = 53
 
 
 class KeyedHash:
-    """See above.
+    """Keyed hashes of names and texts.
 
     Args:
         key: the store's own secret, hex. It lies in the store: whoever moves the store keeps the sides.

@@ -73,7 +73,7 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
 
 
 class TrafficStore:
-    """See above."""
+    """The store of traffic."""
 
     def __init__(self, database: Database, held_out: float | None = None) -> None:
         self._database, self._wanted = database, held_out
