@@ -200,7 +200,9 @@ class WithheldRequest(Unreachable):
 
 
 class PrivacyGuard:
-    """Masks requests and restores answers. Several requests are read at a time, those of different clients in rotation; how many wait, `--max-concurrent` bounds, how
+    """Masks requests and restores answers.
+
+    Several requests are read at a time, those of different clients in rotation; how many wait, `--max-concurrent` bounds, how
     long, `seconds`.
 
     Args:
