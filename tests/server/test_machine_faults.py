@@ -84,7 +84,7 @@ def until(true: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_answers_go_on_and_traffic_is_counted_as_not_stored(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
-    """operating.md: "answers go on; traffic is not stored and counted as such"; "nothing needs a restart"."""
+    """how-to/run-in-production.md: "answers go on; traffic is not stored, and counted"; "nothing needs a restart"."""
     running = gateway(**ON)
     unwritten = 'smidgen_capture_rows_total{outcome="unwritten"}'
     assert running.post(CHAT, asking(SURE)).status_code == 200
@@ -102,7 +102,7 @@ def test_answers_go_on_and_traffic_is_counted_as_not_stored(gateway: Any, monkey
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_feedback_gets_503_and_is_not_acknowledged(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
-    """operating.md: "feedback gets 503 and is not acknowledged"; reference/http.md: `feedback_not_stored`."""
+    """how-to/run-in-production.md: "feedback gets 503 and is not acknowledged"; reference/http.md: `feedback_not_stored`."""
     running = gateway(**ON)
     id = running.post(CHAT, asking(SURE)).headers["x-request-id"]
     until(lambda: metric(running, 'smidgen_capture_rows_total{outcome="stored"}') == 1)
@@ -117,7 +117,7 @@ def test_feedback_gets_503_and_is_not_acknowledged(gateway: Any, monkeypatch: py
 def test_with_a_budget_nothing_leaves_and_local_answers_go_on(
     gateway: Any, upstream: UpstreamStub, monkeypatch: pytest.MonkeyPatch, fault: int
 ) -> None:
-    """operating.md and gateway.md: with a budget nothing goes to the fallback; what the bundle may answer it answers."""
+    """how-to/limit-and-count-costs.md: with a budget nothing goes to the fallback; what the bundle may answer it answers."""
     running = gateway(**BUDGET)
     with broken(monkeypatch, fault):
         told = error_of(running.post(CHAT, asking(UNSURE)), 503)
@@ -131,7 +131,7 @@ def test_with_a_budget_nothing_leaves_and_local_answers_go_on(
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_with_a_budget_the_bundle_may_answer_in_place_of_the_fallback(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
-    """operating.md: with `--when-upstream-fails local` the bundle's answer, marked."""
+    """how-to/run-in-production.md: with `--when-upstream-fails local` the bundle's answer, marked."""
     running = gateway(**BUDGET, when_upstream_fails="local")
     with broken(monkeypatch, fault):
         found = running.post(CHAT, asking(UNSURE))
@@ -140,7 +140,7 @@ def test_with_a_budget_the_bundle_may_answer_in_place_of_the_fallback(gateway: A
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_without_a_ledger_no_server_with_a_budget_starts(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
-    """gateway.md: "Where it cannot be read nothing leaves, and no server starts"."""
+    """how-to/limit-and-count-costs.md: "the ledger cannot be read or written: Nothing leaves"; "No server starts without it"."""
     with broken(monkeypatch, fault), pytest.raises(SmidgenError, match="no budget can be kept"):
         gateway(**BUDGET)
     assert gateway().post(CHAT, asking(SURE)).status_code == 200
@@ -148,7 +148,7 @@ def test_without_a_ledger_no_server_with_a_budget_starts(gateway: Any, monkeypat
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
 def test_the_account_is_kept_in_memory_and_written_later(gateway: Any, monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
-    """account.md: "What cannot be written is kept in memory and written later; it is counted"."""
+    """how-to/limit-and-count-costs.md: "What cannot be written is kept in memory, written later, and counted"."""
     running = gateway()
     with broken(monkeypatch, fault):
         for _ in range(3):
