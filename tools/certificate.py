@@ -1,4 +1,4 @@
-"""What the certificate's promises come to in simulation: `python -m tools.certificate` prints the tables of docs/certificate.md; with
+"""What the certificate's promises come to in simulation: `python -m tools.certificate` prints its tables of bench/RESULTS.md; with
 `--bundle DIR --data FILE`, the one of a real model's scores and errors.
 
 A request has a strangeness u, drawn evenly from 0..1, the score 1 - u, and is answered wrongly with probability r(u): so that the true risk

@@ -1,4 +1,4 @@
-"""The online test: no more false alarms than stated, and how soon it sees a rise. Delays are those of docs/certificate.md."""
+"""The online test: no more false alarms than stated, and how soon it sees a rise. Delays are those of docs/explanation/certificate.md."""
 
 import json
 import re
@@ -215,7 +215,7 @@ def test_a_damaged_state_of_segments_is_refused(change):
 
 
 def test_the_example_of_the_documentation_runs():
-    page = Path(__file__).parent.parent.parent / "docs" / "certificate.md"
+    page = Path(__file__).parent.parent.parent / "docs" / "how-to" / "audit.md"
     (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True)
     assert done.stdout.split()[:2] == ["False", "3"]

@@ -1,5 +1,5 @@
 """Certified thresholds: over many samples, the share of certificates whose true risk exceeds alpha stays under delta. How requests are
-drawn is said in `tools/certificate.py`, which prints the tables of docs/certificate.md.
+drawn is said in `tools/certificate.py`, which prints the tables of bench/RESULTS.md.
 """
 
 import functools
