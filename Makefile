@@ -16,7 +16,7 @@ BASES := minilm smollm2
 # What the lowest permitted versions are tested with, and on which rooms: those that need no PyTorch.
 LOWEST := .venv-lowest
 LOWEST_TESTS := 'pytest>=8.3' 'pytest-xdist>=3.8' 'hypothesis>=6.115' 'onnx>=1.17' 'scipy>=1.13' 'openai>=1.60'
-LOWEST_ROOMS := tests/core tests/parts tests/store tests/bundles tests/stats tests/gateway tests/engines/test_onnx.py tests/server/test_transport.py
+LOWEST_ROOMS := tests/core tests/parts tests/store tests/bundles tests/stats tests/text tests/gateway tests/engines/test_onnx.py tests/server/gateway/test_transport.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-lowest lint docs reference lock sbom bench clean

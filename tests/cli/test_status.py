@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,18 @@ from tests.line_versions import line_of
 
 from smidgen.bundles.open import read_manifest
 from smidgen.cli.main import code
+from smidgen.cli.screen import out
 from smidgen.cli.serve import _remember
 from smidgen.flows.certify import certificate_status, certification
 from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.status_report import read_account
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate, Reference
+from smidgen.stats.wait_histogram import ERROR, bucket
 from smidgen.store import bundle_list, spending_ledger
+from smidgen.store import usage_records as accounts
 from smidgen.store.spending_ledger import NANO, Reservation, SpendingLedger
+from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket
 from smidgen.usage.daily_budget import today
 
 
@@ -107,3 +114,89 @@ def test_of_a_line_its_champion_is_meant(tmp_path: Path, capsys: Any, monkeypatc
     line.point(ids[0], by="rollback", why="back", instead_of=ids[1])
     (found,) = told(capsys)["bundles"]
     assert found["id"] == ids[0]
+
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+
+
+def write(back: int, requests: int, now: datetime = NOW, **more: int) -> None:
+    """So many local answers of 20 ms, and one escalated, so many days ago."""
+    day = today(now - timedelta(days=back))
+    local, up = UsageKey(day, "support", "local", ""), UsageKey(day, "support", "upstream", "score")
+    waits = Counter({WaitBucket(day, "support", "local", bucket(0.02)): requests, WaitBucket(day, "support", "upstream", bucket(0.5)): 1})
+    entries = {
+        local: UsageTotals(requests=requests, waited=20_000 * requests, saved=NANO, **more),
+        up: UsageTotals(requests=1, spent=2 * NANO),
+    }
+    price = DayPrice(day, "gpt-6-luna", 0.1, 0.5, "list price of GPT-6 Luna on 2026-09-22")
+    accounts.add(UsageSums(entries, waits, {price}), f"back-{back}", 1, day)
+
+
+def test_days_are_added_up_and_those_before_are_left_out() -> None:
+    for back, requests in ((0, 3), (6, 5), (7, 7), (29, 11), (30, 13)):
+        write(back, requests)
+    found = read_account(30, NOW)
+    spans = [(period["days"], period["from"], period["total"]["local"], period["total"]["upstream"]) for period in found["periods"]]
+    assert spans == [(1, "2026-03-31", 3, 1), (7, "2026-03-25", 8, 2), (30, "2026-03-02", 26, 4)]
+    assert [(one["day"], one["models"][0]["local"]) for one in found["by_day"]] == [
+        ("2026-03-31", 3),
+        ("2026-03-25", 5),
+        ("2026-03-24", 7),
+        ("2026-03-02", 11),
+    ]
+    week = found["periods"][1]["total"]
+    assert week["share_local"] == 0.8 and (week["spent"]["usd"], week["saved"]["usd"]) == (4.0, 2.0)
+    assert week["latency_ms"]["local"]["p50"] == pytest.approx(20, rel=ERROR) and week["latency_ms"]["local"]["mean"] == 20.0
+    assert [period["days"] for period in read_account(3, NOW)["periods"]] == [1, 3]
+    assert read_account(400, NOW)["periods"][-1]["total"]["local"] == 39
+
+
+def test_it_is_shown_with_the_certificate_and_the_audits_beside(
+    certified_bundle: Path,  # noqa: F811
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle_list.remember(certified_bundle)
+    certified(certified_bundle)
+    now = datetime.now(UTC)
+    write(0, 9, now, estimated=3_600_000_000)
+    write(3, 9, now)
+    for why, count in (("agreed", 4), ("disagreed", 1), ("unanswered", 2)):
+        accounts.add(UsageSums({UsageKey(today(now), "support", "audit", why): UsageTotals(requests=count)}), why, 1, today(now))
+    for width in (160, 80):
+        monkeypatch.setattr(out, "_width", width)
+        assert code(["status", "--days", "7"]) == 0
+        shown = capsys.readouterr().out
+        assert f"today, {today(now)} UTC" in shown and "last 7 days" in shown and "last 30" not in shown
+        for cell in ("valid, 4 of 5 agreed", "90%", "$2.0000", "~$1.0000", "21 / 21", "~1 Wh", "10 W a busy core", "GPT-6 Luna on"):
+            assert cell in shown, (width, cell)
+        assert "…" not in shown and "cached" not in shown
+    accounts.add(UsageSums({UsageKey(today(now), "support", "cache", "score"): UsageTotals(requests=10)}), "cache", 1, today(now))
+    assert code(["status", "--days", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "cached: share" in shown and "45%" in shown and "50%" in shown
+    assert code(["status", "--json", "--days", "2"]) == 0
+    told = json.loads(capsys.readouterr().out)["account"]
+    assert [period["days"] for period in told["periods"]] == [1, 2] and told["periods"][0]["total"]["audits"]["disagreed"] == 1
+
+
+def test_a_name_in_square_brackets_is_no_colour(capsys: Any) -> None:
+    name, day = "[red]team[/red]", today()
+    accounts.add(UsageSums({UsageKey(day, name, "local", ""): UsageTotals(requests=1)}), "one", 1, day)
+    assert code(["status", "--days", "1"]) == 0
+    assert name in capsys.readouterr().out
+
+
+def test_where_nothing_was_counted_it_says_so(capsys: Any) -> None:
+    assert code(["status", "--days", "1"]) == 0
+    assert f"No request was counted on {today()} (UTC)." in capsys.readouterr().out
+    write(5, 2, datetime.now(UTC))
+    assert code(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing" in shown and "last 30 days: the same" in shown
+    assert code(["status", "--days", "0"]) == 2

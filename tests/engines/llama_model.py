@@ -64,8 +64,9 @@ For each function call, return a json object with function name and arguments wi
 def write_tiny(folder: Path, template: str) -> Path:
     """A decoder of one layer and random weights, that knows bytes: it writes nonsense, within seconds and kilobytes."""
     import numpy as np
-    from gguf import GGUFWriter, TokenType
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    from gguf import GGUFWriter, TokenType
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     words = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), "in"]
@@ -115,6 +116,7 @@ def write_tiny(folder: Path, template: str) -> Path:
 def write_lora(file: Path, seed: int, strength: float, layers: int = 30, width: int = 576, rank: int = 4) -> None:
     """A LoRA adapter of random matrices on the queries; of strength 0 it changes nothing."""
     import numpy as np
+
     from gguf import GGUFWriter
 
     writer, rng = GGUFWriter(file, "llama"), np.random.default_rng(seed)

@@ -20,6 +20,8 @@ import httpx
 import pytest
 from tests.certified_bundle import LABELS, text
 from tests.line_versions import add, id_of, line_of, version
+from tests.server.conftest import WordModel, running
+from tests.server.gateway.test_certified import certify
 from tests.upstream_stub import UpstreamStub
 
 from smidgen.core.errors import BundleError, EngineError
@@ -32,9 +34,6 @@ from smidgen.server.gateway import certificates
 from smidgen.server.model_queues import ModelQueues
 from smidgen.server.service import Service
 from smidgen.store.line import Line
-
-from .conftest import WordModel, running
-from .test_gateway_door import certify
 
 TURNS = 20
 _PATIENCE = 30.0

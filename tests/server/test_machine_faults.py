@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import certified_bundle  # noqa: F401
+from tests.server.conftest import error_of
+from tests.server.gateway.test_certified import CHAT, SURE, UNSURE, asking, certify
 from tests.upstream_stub import WHOLE, UpstreamStub
 
 from smidgen.core.errors import SmidgenError
@@ -29,9 +31,6 @@ from smidgen.store import usage_records as accounts
 from smidgen.store.traffic.records import TrafficError
 from smidgen.store.traffic.store import opened
 from smidgen.usage import daily_budget
-
-from .conftest import error_of
-from .test_gateway_door import CHAT, SURE, UNSURE, asking, certify
 
 PATIENCE = RetryPolicy(tries=1)
 ON = {"capture": "answers", "capture_redact": "allow", "capture_held_out": 0.0}

@@ -14,6 +14,10 @@ import httpx
 import pytest
 from tests.certified_bundle import LABELS, text
 from tests.line_versions import add, line_of
+from tests.server.conftest import WordModel, running
+from tests.server.gateway.test_certified import certify
+from tests.server.test_champion_reload import metric, serving, until
+from tests.server.traffic.test_capture import ON
 from tests.upstream_stub import Said, Seen, UpstreamStub
 
 from smidgen.flows.learn.promotion import roll_back
@@ -22,11 +26,6 @@ from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server import champion_reload
 from smidgen.server.model_queues import ModelQueues
 from smidgen.store.traffic.store import TrafficStore, opened
-
-from .conftest import WordModel, running
-from .test_capture import ON
-from .test_champion_reload import metric, serving, until
-from .test_gateway_door import certify
 
 _PATIENCE = 30.0
 

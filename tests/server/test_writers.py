@@ -19,14 +19,13 @@ import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.server.conftest import Running, running
+from tests.server.test_garbage import check, json_value, message
 
 from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.flows.local_model import Model, load
 from smidgen.machine.memory import resident_mb
-
-from .conftest import Running, running
-from .test_server_garbage import check, json_value, message
 
 FRANCE = "What is the capital of France?"
 STORY = "Tell me a long story about a dragon."

@@ -274,8 +274,9 @@ def _read_tensor(file: Path, placed: GgufTensor, rotary: int | None, from_one: b
 
 def _numbers(file: Path, placed: GgufTensor) -> NDArray[np.float32]:
     """A tensor's numbers in 32 bits, whatever they are stored as. Raises OSError, ValueError, KeyError or NotImplementedError."""
-    import gguf
     from gguf.quants import dequantize
+
+    import gguf
 
     raw = np.fromfile(file, np.uint8, _bytes(placed), offset=placed.start)
     if placed.shape and raw.size:

@@ -296,8 +296,9 @@ def _text(text: str, finished: bool) -> str:
 def need_torch() -> None:
     """Raise MissingExtra where what training needs is not installed."""
     try:
-        import gguf  # noqa: F401
         import torch  # noqa: F401
+
+        import gguf  # noqa: F401
     except ImportError as error:
         raise MissingExtra(error.name or "torch", "train") from None
 

@@ -1,0 +1,43 @@
+"""The summary after a build of a model that writes."""
+
+from __future__ import annotations
+
+import pytest
+from tests.judge import writers
+
+from smidgen.cli.report_summary import print_report
+
+
+def test_a_writers_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    made = writers.report()
+    print_report(made)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith(f"ROUGE-L {made.metrics['rougeL'].value:.3f} (95 %:")
+    for words in (
+        "Attributes said",
+        "Teaching was worth it",
+        "tokens/s",
+        "texts to the letter",
+        "What a score is worth",
+        "not said",
+        "made up",
+    ):
+        assert words in told, words
+    assert told.count("wrote ") == told.count("wanted ") == 3
+    for words in ("accuracy", "Most confused", "Out of scope", "None", "nan"):
+        assert words not in told, words
+
+
+def test_one_that_was_compared_with_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(writers.prose())
+    told = capsys.readouterr().out
+    assert "80 test rows measure little" in told and "not compared" in told
+
+
+def test_a_score_that_was_not_fitted_is_said_to_be_a_probability(capsys: pytest.CaptureFixture[str]) -> None:
+    made = writers.report()
+    assert made.calibration is not None
+    print_report(made.model_copy(update={"calibration": made.calibration.model_copy(update={"fitted": False})}))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "mean probability of a text's tokens" in told and ", score 0." in told
+    assert "to expect of a text" not in told and "expected 0." not in told

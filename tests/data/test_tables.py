@@ -1,0 +1,285 @@
+"""Every format comes out the same; columns, delimiters and encodings are found; a large file streams."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import decimal
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars
+import pytest
+import xlsxwriter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smidgen.core.errors import DataError
+from smidgen.core.rows import Row, RowCells
+from smidgen.data.settings import DataSettings
+from smidgen.data.tables import DataTable, open_table, sources
+from smidgen.tasks import field_schema
+
+PAIRS = [("where is my parcel, please", "delivery"), ("naïve café: £5 off?", "price")] * 6
+
+
+def text_of(delimiter: str = ",", end: str = "\n", names: tuple[str, str] = ("text", "category")) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=end)
+    writer.writerow(names)
+    writer.writerows(PAIRS)
+    return out.getvalue()
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    file = folder / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return file
+
+
+def pairs(table: DataTable) -> list[tuple[object, object]]:
+    return [(row.input, row.output) for row in table.rows()]
+
+
+def as_json(indent: int | None = None) -> str:
+    return json.dumps([{"text": text, "category": label} for text, label in PAIRS], indent=indent)
+
+
+def workbook(file: Path, sheets: tuple[str, ...] = ("Data",)) -> Path:
+    with xlsxwriter.Workbook(str(file)) as book:
+        for place, name in enumerate(sheets):
+            sheet = book.add_worksheet(name)
+            for number, cells in enumerate([("text", "category"), *PAIRS] if place == len(sheets) - 1 else []):
+                sheet.write_row(number, 0, cells)
+    return file
+
+
+def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": text, "category": label}) + "\n" for text, label in PAIRS)
+    polars.DataFrame({"text": [p[0] for p in PAIRS], "category": [p[1] for p in PAIRS]}).write_parquet(tmp_path / "a.parquet")
+    files = {
+        write(tmp_path, "a.csv", text_of()): "csv",
+        write(tmp_path, "a.tsv", text_of("\t")): "csv",
+        write(tmp_path, "a.jsonl", lines): "jsonl",
+        write(tmp_path, "a.json", as_json()): "jsonl",
+        write(tmp_path, "b.json", as_json(indent=2)): "jsonl",
+        tmp_path / "a.parquet": "parquet",
+        workbook(tmp_path / "a.xlsx"): "xlsx",
+    }
+    for file, source in files.items():
+        table = open_table(file)
+        assert (table.source.name, table.columns, pairs(table)) == (source, ("text", "category"), PAIRS)
+        assert [row.number for row in table.rows()] == list(range(1, 13))
+    assert len(files) == 7
+    assert set(files.values()) == set(sources())
+
+
+def test_content_decides_before_the_name(tmp_path: Path) -> None:
+    named_wrongly = {
+        write(tmp_path, "a.csv", as_json().replace("}, {", "}\n{").strip("[]")): "jsonl",
+        write(tmp_path, "a.parquet", text_of()): "csv",
+        workbook(tmp_path / "b.csv"): "xlsx",
+        write(tmp_path, "data", text_of(";")): "csv",
+    }
+    for file, source in named_wrongly.items():
+        table = open_table(file)
+        assert table.source.name == source
+        assert pairs(table) == PAIRS
+    assert len(named_wrongly) == 4
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_delimiter_and_line_ends(tmp_path: Path, delimiter: str, end: str) -> None:
+    table = open_table(write(tmp_path, "a.txt", text_of(delimiter, end)))
+    assert pairs(table) == PAIRS
+    assert table.facts["delimiter"] == delimiter
+
+
+def test_excel_hint_and_unquoted_quotes_in_tsv(tmp_path: Path) -> None:
+    assert pairs(open_table(write(tmp_path, "a.csv", "sep=;\n" + text_of(";")))) == PAIRS
+    rows = 'text\tlabel\n"hello there\ta\na 5" pipe\tb\n'
+    assert pairs(open_table(write(tmp_path, "a.tsv", rows))) == [('"hello there', "a"), ('a 5" pipe', "b")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [("utf-8", "utf-8"), ("utf-8-sig", "utf-8-sig"), ("utf-16", "utf-16"), ("utf-16-le", "utf-16-le"), ("cp1252", "cp1252")],
+)
+def test_encoding_is_found(tmp_path: Path, encoding: str, found: str) -> None:
+    table = open_table(write(tmp_path, "a.csv", text_of().encode(encoding)))
+    assert pairs(table) == PAIRS
+    assert table.facts["encoding"] == found
+
+
+@pytest.mark.parametrize(
+    ("encoding", "texts"),
+    [
+        ("cp1250", ["Żółć źdźbło, proszę święta", "Dziękuję bardzo za łączność"]),
+        ("cp1251", ["Где мой заказ", "Я хочу вернуть деньги"]),
+        ("koi8_r", ["Где мой заказ", "Я хочу вернуть деньги"]),
+        ("cp1253", ["Πού είναι η παραγγελία μου", "Θέλω επιστροφή χρημάτων"]),
+        ("shift_jis", ["注文はどこですか", "返金してください"]),
+        ("gb18030", ["我的订单在哪里", "我要退款"]),
+    ],
+)
+def test_other_legacy_encodings(tmp_path: Path, encoding: str, texts: list[str]) -> None:
+    content = "text,label\n" + "".join(f'"{text}",{place}x\n' for place, text in enumerate(texts)) * 9
+    assert [row.input for row in open_table(write(tmp_path, "a.csv", content.encode(encoding))).rows()] == texts * 9
+
+
+def test_an_encoding_that_is_given_is_taken(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "text,label\nčeština je hezká,ě\n".encode("cp1250") * 1)
+    table = open_table(file, settings=DataSettings(encoding="cp1250"))
+    assert pairs(table) == [("čeština je hezká", "ě")]
+
+
+def test_columns_and_how_they_were_chosen(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "id,Message,team,lang\n" + "".join(f"{n},this is message {n},t{n % 3},en\n" for n in range(30)))
+    guessed = open_table(file)
+    assert (guessed.input.names, guessed.input.how) == (("Message",), "guessed")
+    assert guessed.label is not None
+    assert (guessed.label.names, guessed.label.how) == (("team",), "guessed")
+    given_ = open_table(file, input="lang", label="Message")
+    assert (str(given_.input), str(given_.label)) == ("lang (given)", "Message (given)")
+    kept = open_table(file, remembered=("lang", "team"))
+    assert (str(kept.input), str(kept.label)) == ("lang (remembered)", "team (remembered)")
+    assert open_table(file, remembered=("gone", None)).input.how == "guessed"
+    plain = open_table(write(tmp_path, "b.csv", "text,output,input\nx y,l,a b\nx z,m,a c\n"))
+    assert (str(plain.input), str(plain.label)) == ("input (default)", "output (default)")
+
+
+def test_columns_by_statistics(tmp_path: Path) -> None:
+    rows = "".join(f"{n},the customer wrote something long {n},{'red' if n % 2 else 'blue'},{n * 1.5}\n" for n in range(40))
+    table = open_table(write(tmp_path, "a.csv", "a,b,c,d\n" + rows))
+    assert (table.input.name, table.label and table.label.name) == ("b", "c")
+
+
+def test_text_pairs_and_a_file_without_labels(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "question,passage,label\nis it,it is,yes\nis it so,it is not,no\n")
+    first = next(iter(open_table(file, input="question, passage").rows()))
+    assert first == Row(("is it", "it is"), "yes", 1)
+    alone = open_table(write(tmp_path, "b.csv", "text\nhello there\nhow are you\n"), need_label=False)
+    assert alone.label is None
+    assert pairs(alone) == [("hello there", None), ("how are you", None)]
+
+
+def test_json_cells_stay_as_they_are_and_parse_gets_them(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.jsonl", '{"input": "a b", "output": ["x", "y"]}\n{"input": "c d", "output": "z"}\n')
+    seen: list[object] = []
+    outputs = [row.output for row in open_table(file).rows(lambda cell: seen.append(cell) or len(cell))]
+    assert seen == [["x", "y"], "z"]
+    assert outputs == [2, 1]
+
+
+def test_a_table_says_the_same_of_its_fields_in_every_format(tmp_path: Path) -> None:
+    day, orders = datetime.date(2026, 3, 5), [(f"order {n}", n, decimal.Decimal(n) / 4, n % 2 == 0) for n in range(8)]
+    names = ("text", "count", "price", "paid")
+    frame = polars.DataFrame(orders, schema=names, orient="row").with_columns(day=polars.lit(day))
+    frame.write_parquet(tmp_path / "a.parquet")
+    outputs = [row.output for row in open_table(tmp_path / "a.parquet", input="text", label="count,price,paid,day", most_labels=9).rows()]
+    assert outputs[3] == {"count": 3, "price": 0.75, "paid": False, "day": "2026-03-05"} and outputs[4]["price"] == 1
+    assert isinstance(outputs[4]["price"], int) and json.loads(json.dumps(outputs)) == outputs
+    with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
+        sheet = book.add_worksheet("Data")
+        for number, cells in enumerate([names, *((text, n, float(price), paid) for text, n, price, paid in orders)]):
+            sheet.write_row(number, 0, cells)
+    cells = [row.output for row in open_table(tmp_path / "a.xlsx", input="text", label="count,price,paid", most_labels=9).rows()]
+    assert all(isinstance(one, RowCells) for one in cells), "a workbook is read as texts, and what is a number has to be seen"
+    kinds = {name: node["type"] for name, node in field_schema.derived(cells)["properties"].items()}
+    assert kinds == {"count": "integer", "price": "number", "paid": "boolean"}
+
+
+def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text_of().encode())))
+    table = open_table("-")
+    assert pairs(table) == PAIRS
+    assert pairs(table) == PAIRS
+    assert table.name == "standard input"
+
+
+def test_max_rows_and_sheet(tmp_path: Path) -> None:
+    assert len(list(open_table(write(tmp_path, "a.csv", text_of()), settings=DataSettings(max_rows=5)).rows())) == 5
+    book = workbook(tmp_path / "a.xlsx", ("Empty", "Second", "Third"))
+    assert open_table(book).facts["sheet"] == "Third"
+    with pytest.raises(DataError, match="Did you mean 'Third'"):
+        open_table(book, settings=DataSettings(sheet="Thrid"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the peak of a process is not told there")
+def test_two_hundred_thousand_rows_stream_in_bounded_memory(tmp_path: Path) -> None:
+    file = tmp_path / "large.csv"
+    words = "with some more words " * 8
+    with file.open("w", encoding="utf-8", newline="") as out:
+        out.write("text,label\n")
+        out.writelines(f"a customer wrote message number {number} {words},label {number % 7}\n" for number in range(200_000))
+    done = subprocess.run([sys.executable, "-c", STREAM, str(file)], capture_output=True, text=True, check=True)
+    count, before, after = map(int, done.stdout.split())
+    assert count == 200_000
+    assert (after - before) * (1 if sys.platform == "darwin" else 1024) < 16 << 20 < file.stat().st_size
+
+
+STREAM = """
+import resource, sys
+from smidgen.data.tables import open_table, sources
+sources()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+print(sum(1 for _ in open_table(sys.argv[1]).rows()), before, peak())
+"""
+
+
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), min_size=1, max_size=30).filter(
+    lambda s: s.strip() and "\r" not in s
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8),
+    name=st.sampled_from(["h.csv", "h.tsv", "h.jsonl", "h.parquet", "h.xlsx"]),
+)
+def test_what_is_written_is_read_again(tmp_path: Path, rows: list[tuple[str, str]], name: str) -> None:
+    suffix = Path(name).suffix
+    if suffix == ".xlsx":
+        # XML has no control characters, and a spreadsheet trims nothing but these.
+        rows = [tuple("".join(c for c in cell if c.isprintable()).strip() or "x" for cell in row) for row in rows]  # type: ignore[misc]
+    source = next(one for one in sources().values() if suffix in one.suffixes)
+    records = [{"input": text, "output": label} for text, label in rows]
+    facts = {"delimiter": "\t" if suffix == ".tsv" else ",", "encoding": "utf-8"}
+    assert source.write(tmp_path / name, ("input", "output"), records, facts) == len(rows)
+    assert pairs(open_table(tmp_path / name, input="input", label="output")) == rows
+
+
+def test_cells_of_a_file_of_texts_are_told_from_typed_ones(tmp_path: Path) -> None:
+    table, lines = tmp_path / "rows.csv", tmp_path / "rows.jsonl"
+    table.write_text("text,count,name\nhello,2,x\nbye,,y\n", encoding="utf-8")
+    lines.write_text('{"text": "hello", "count": 2, "name": "x"}\n{"text": "bye", "name": "y"}\n', encoding="utf-8")
+    opened = open_table(table, input="text", label="count, name", most_labels=5)
+    rows = list(opened.rows())
+    assert opened.label is not None and opened.label.name == "count,name"
+    assert [row.output for row in rows] == [{"count": "2", "name": "x"}, {"count": "", "name": "y"}]
+    assert all(isinstance(row.output, RowCells) for row in rows)
+    typed = list(open_table(lines, input="text", label="count,name", most_labels=5).rows())
+    assert [row.output for row in typed] == [{"count": 2, "name": "x"}, {"count": None, "name": "y"}]
+    assert not any(isinstance(row.output, RowCells) for row in typed)
+    again = open_table(table, remembered=("text", "count,name"))
+    assert again.label is not None and again.label.how == "remembered" and again.label.names == ("count", "name")
+
+
+def test_a_row_that_cannot_be_used_names_its_columns(tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text("text,count,name\nhello,2,x\n", encoding="utf-8")
+
+    def refuse(cell: object) -> object:
+        raise ValueError("no")
+
+    with pytest.raises(DataError, match=r"row 1, column 'count,name': the output cannot be used \(no\)"):
+        list(open_table(table, input="text", label="count,name", most_labels=2).rows(refuse))
+    with pytest.raises(DataError, match="too many columns for --label"):
+        open_table(table, input="text", label="count,name")
+    with pytest.raises(DataError, match=r"no such column: 'nome'\. Did you mean 'name'"):
+        open_table(table, input="text", label="count,nome", most_labels=2)
