@@ -28,25 +28,8 @@ LABELS = (
 )
 """The twelve labels of the tiny bundle."""
 
-LONG = (
-    *("flows/test_build.py", "flows/test_extract.py", "flows/test_export.py", "compress/test_gguf.py", "students/test_decoder.py"),
-    *("engines/test_llama_adapters.py", "flows/test_write.py", "flows/test_fitting.py", "flows/test_blend.py", "flows/test_adapters.py"),
-    *("server/test_writers.py", "flows/test_drafting.py", "server/test_field_writers.py", "students/test_guiding.py"),
-    *("students/test_gguf_file.py", "flows/test_learn.py", "flows/test_teaching.py", "flows/test_guided.py", "students/test_rounding.py"),
-    *("flows/test_fields.py", "flows/test_shapes.py", "flows/test_field_tagger.py", "flows/test_certified_banking.py"),
-    *("students/test_tagger.py", "students/test_trimming.py", "students/test_narrowing.py", "cli/test_hybrid.py"),
-)
-"""The files that take longest, the longest first: they begin before the others, so that two at a time end together."""
-
 ROWS_PER_LABEL = 12
 UNKNOWN = "out_of_scope"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first; within a file, and of all others, the order stays."""
-    here = Path(__file__).parent
-    place = {name: number for number, name in enumerate(LONG)}
-    items.sort(key=lambda item: place.get(item.path.relative_to(here).as_posix(), len(LONG)))
 
 
 @pytest.fixture(scope="session", autouse=True)
