@@ -14,7 +14,9 @@ from smidgen.parts import recipe, registry
 from .conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(?:sh|bash|console|text)?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TYPED = ("", "sh", "bash", "console", "text")
+"""Languages of the blocks whose lines may be commands. The others are seen, too, or the end of one would pass for the start of the next."""
 INLINE = re.compile(r"`(smidgen [a-z][^`\n]*)`")
 SHOWN_AS_SYNTAX = re.compile(r"…|\.\.\.|\[|\]|<|>| \| ")
 """Marks of a line that shows what there is, not what to type."""
@@ -23,7 +25,8 @@ SHOWN_AS_SYNTAX = re.compile(r"…|\.\.\.|\[|\]|<|>| \| ")
 def commands(page: Path) -> list[str]:
     """The commands of a page: lines of its blocks, and what stands in the text as code."""
     text = page.read_text(encoding="utf-8")
-    lines = [line.strip().removeprefix("$ ") for block in BLOCK.findall(text) for line in block.splitlines()]
+    blocks = [block for language, block in BLOCK.findall(text) if language in TYPED]
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
     found = [re.sub(r"\s+#.*", "", line) for line in lines if line.startswith("smidgen ")]
     return [line for line in [*found, *INLINE.findall(text)] if not SHOWN_AS_SYNTAX.search(line)]
 
@@ -62,6 +65,12 @@ def _setting(assignment: str) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_smidgen_understands_the_commands_of_a_page(page: Path) -> None:
     assert [f"{line}: {fault}" for line in commands(page) for fault in faults(line)] == []
+
+
+def test_a_command_after_a_block_of_another_language_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```toml\nday = 1\n```\n\nthen\n\n```sh\nsmidgen biuld x.toml\n```\n\n```json\n{}\n```\n", encoding="utf-8")
+    assert commands(page) == ["smidgen biuld x.toml"]
 
 
 def test_there_are_commands_and_a_wrong_one_is_seen() -> None:
