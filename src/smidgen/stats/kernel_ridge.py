@@ -4,7 +4,7 @@ The kernel is Gaussian, exp(γ (⟨a, b⟩ - 1)), which on vectors of length one
 on shares of belief, as in least-squares support vector machines (Suykens and Vandewalle 1999; Rifkin, Yeo and Poggio 2003). Over many
 rows it is carried by some of them, the landmarks (Nyström; Williams and Seeger 2001), so that fitting takes n m² steps and serving m.
 
-On frozen vectors of a sentence encoder this comes near to what fine-tuning all of it gives, in seconds: see docs/how-to/choose-a-student.md.
+On frozen vectors of a sentence encoder this comes near to what fine-tuning all of it gives, in seconds.
 """
 
 from __future__ import annotations
