@@ -10,7 +10,7 @@ import decimal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -207,6 +207,16 @@ def open_columns(path: str | Path, columns: str | None = None, settings: DataSet
     return DataTable(
         origin.name, source, content.columns, ColumnChoice(names, how), None, content.facts, settings.max_rows, content.records, keep
     )
+
+
+def table_in_memory(name: str, records: Sequence[Record], input: tuple[str, ...], label: str) -> DataTable:
+    """Records that are at hand as a table, as if they had been read from a JSONL file of this name."""
+
+    def read() -> Rows:
+        yield from enumerate(records, start=1)
+
+    source: DataSource = registry.find("data", "jsonl")
+    return DataTable(name, source, (*input, label), ColumnChoice(input, "given"), ColumnChoice((label,), "given"), {}, None, read)
 
 
 def _opened(path: str | Path, settings: DataSettings) -> tuple[SourceFile, object, DataSource, SourceContent, list[Record]]:

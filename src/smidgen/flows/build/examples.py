@@ -78,7 +78,15 @@ class Examples:
     test_sha256: str | None = None
 
 
-def read_examples(recipe: Recipe, task: Task) -> Examples:
+@dataclass(frozen=True)
+class GivenTables:
+    """Training rows, and test rows if there are any, in place of the files that the recipe names."""
+
+    train: DataTable
+    test: DataTable | None = None
+
+
+def read_examples(recipe: Recipe, task: Task, given: GivenTables | None = None) -> Examples:
     """Read and split. Raises DataError for what cannot be read or learnt from; RecipeError where no data is named."""
     settings = recipe.settings(DataSettings)
     asked = recipe.asked
@@ -86,7 +94,8 @@ def read_examples(recipe: Recipe, task: Task) -> Examples:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
         )
-    table = open_table(path_of(settings.train, recipe), settings=settings, most_labels=most_columns(task))
+    most_labels = most_columns(task)
+    table = given.train if given else open_table(path_of(settings.train, recipe), settings=settings, most_labels=most_labels)
     rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
     notes = _choices(table)
     sha256 = rows_hash((row.input, row.output) for row in rows)
@@ -106,8 +115,10 @@ def read_examples(recipe: Recipe, task: Task) -> Examples:
     columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     if settings.test is not None:
         remembered = columns["input"], columns["label"]
-        given = open_table(path_of(settings.test, recipe), remembered=remembered, settings=settings, most_labels=most_columns(task))
-        test = list(given.rows(lambda cell: kind.parse(cell, asked), placed=placing(kind)))
+        tests = given.test if given else None
+        if tests is None:
+            tests = open_table(path_of(settings.test, recipe), remembered=remembered, settings=settings, most_labels=most_labels)
+        test = list(tests.rows(lambda cell: kind.parse(cell, asked), placed=placing(kind)))
         test_source = f"{Path(settings.test).name}, {len(test)} rows, given apart"
         test_sha256: str | None = rows_hash((row.input, row.output) for row in test)
         known = {joined(row.input) for row in test}

@@ -32,7 +32,7 @@ from smidgen.flows.build.candidates import (
     of_the_asked_method,
     rows_to_compare_forms,
 )
-from smidgen.flows.build.examples import Examples, read_examples, select_rows
+from smidgen.flows.build.examples import Examples, GivenTables, read_examples, select_rows
 from smidgen.flows.build.student_plan import fit_students, open_guide
 from smidgen.flows.build.teaching import teach
 from smidgen.flows.build.timing import BaselineSample
@@ -75,6 +75,7 @@ def build(
     recipe: Recipe,
     out: Path,
     *,
+    given: GivenTables | None = None,
     fresh: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -88,6 +89,7 @@ def build(
     Args:
         recipe: what to build.
         out: the bundle's folder; an older bundle there is replaced in the end, in one move; anything else is left alone.
+        given: rows in place of the files that the recipe names.
         fresh: do every step anew.
         threads: threads to compute with; default one a core.
         lineage: where the bundle comes from, as its manifest is to say; of a version of a line.
@@ -105,7 +107,7 @@ def build(
     packaging.check_target(out)
     task: Task = registry.find("tasks", recipe.task)
     progress.start("read the data")
-    examples = read_examples(recipe, task)
+    examples = read_examples(recipe, task, given)
     progress.finish(f"{len(examples.train)} rows to learn from, {len(examples.test)} to test on")
     validation.check_errors_file(recipe, task, examples.form, errors)
     task = formed(task, examples.form)

@@ -15,6 +15,8 @@ from smidgen.core.errors import DataError
 from smidgen.core.parts import Form
 from smidgen.core.progress import Progress
 from smidgen.core.settings import is_file
+from smidgen.data.tables import DataTable, table_in_memory
+from smidgen.flows.build.examples import GivenTables
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.learn.learning_rows import LearningRows, LineRow, count_sources, file_record
 from smidgen.flows.learn.traffic_rows import MASKED, MASKED_TODO
@@ -48,14 +50,14 @@ def explicit_settings(recipe: Recipe) -> dict[str, Any]:
     return tree
 
 
-def recipe_over(recipe: Recipe, name: str, rows: Path, test: Path | None, columns: tuple[tuple[str, ...], str], line: Path) -> Recipe:
-    """The same job over these files, which lie in one folder. A larger model is not asked again: what it answered is among the rows."""
+def recipe_over(recipe: Recipe, name: str, given: GivenTables, folder: Path, line: Path) -> Recipe:
+    """The same job over these rows. A larger model is not asked again: what it answered is among the rows."""
     tree = explicit_settings(recipe)
     tree.pop("data.teacher", None)
     data = {key: value for key, value in tree.get("data", {}).items() if key not in _NOT_AGAIN}
-    data |= {"train": rows.name, "input": ",".join(columns[0]), "label": columns[1]}
-    if test is not None:
-        data["test"] = test.name
+    data |= {"train": given.train.name, "input": ",".join(given.train.input.names), "label": given.train.columns[-1]}
+    if given.test is not None:
+        data["test"] = given.test.name
     tree |= {"name": name, "data": data}
     job = tree.get(recipe.task, {})
     for key, field in owners_of(recipe.task)[recipe.task].model_fields.items():
@@ -64,7 +66,7 @@ def recipe_over(recipe: Recipe, name: str, rows: Path, test: Path | None, column
             job = {**job, key: str(next((place.resolve() for place in places if place.is_file()), places[0]))}
     if job:
         tree[recipe.task] = job
-    return make(tree, folder=rows.parent, source="the line's recipe")
+    return make(tree, folder=folder, source="the line's recipe")
 
 
 # The challenger: built from its base on the rows to learn from, in a folder of its own within the line.
@@ -97,7 +99,7 @@ def build_challenger(
     threads: int | None,
     progress: Progress,
 ) -> BuiltChallenger:
-    """Build it in the folder `work`, with its rows and all that is made on the way beside it, which go when `work` does.
+    """Build it in the folder `work`, with all that is made on the way beside it, which goes when `work` does. Its rows stay in memory.
 
     Raises:
         DataError: too few rows, or none.
@@ -114,12 +116,12 @@ def build_challenger(
             else "Give some with --data, or serve with --capture answers and a --fallback that answers meanwhile.",
         )
     columns = _columns(champion, material.learning)
-    rows = write_rows(material.learning, columns, work, f"rows-{material.sha256[:12]}")
+    train = tabled(material.learning, columns, f"rows-{material.sha256[:12]}.jsonl")
     known = {json.dumps(taken.row.output) for taken in material.learning}
     tests = [taken for taken in material.choosing if taken.heard]
     if recipe.task == "classify":
         tests = [taken for taken in tests if json.dumps(taken.row.output) in known]
-    test = write_rows(tests, columns, work, "choosing") if len(tests) >= ENOUGH_TO_TEST else None
+    given = GivenTables(train, tabled(tests, columns, "choosing.jsonl") if len(tests) >= ENOUGH_TO_TEST else None)
     lineage = Lineage(
         parent=champion.id if champion is not None else None,
         sources=count_sources(material.learning),
@@ -127,8 +129,8 @@ def build_challenger(
         choosing=len(material.choosing),
         certifying=material.certifying_texts,
     )
-    over = recipe_over(recipe, name, rows, test, columns, line)
-    made = build(over, work / "bundle", threads=threads, progress=progress, lineage=lineage, listed=False, scratch=work)
+    over = recipe_over(recipe, name, given, work, line)
+    made = build(over, work / "bundle", given=given, threads=threads, progress=progress, lineage=lineage, listed=False, scratch=work)
     return BuiltChallenger(made.folder, columns, material)
 
 
@@ -143,13 +145,11 @@ def hash_bundle(folder: Path) -> str:
     return content_hash([manifest.task, manifest.form, manifest.engine.model_dump(mode="json"), files, points])
 
 
-def write_rows(rows: Sequence[LineRow], columns: Columns, folder: Path, name: str) -> Path:
-    """Rows as a data file."""
-    file = folder / f"{name}.jsonl"
-    with file.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-        for taken in rows:
-            stream.write(json.dumps(file_record(taken.row.input, taken.row.output, columns), ensure_ascii=False) + "\n")
-    return file
+def tabled(rows: Sequence[LineRow], columns: Columns, name: str) -> DataTable:
+    """Rows as a table. Its cells are plain JSON with whole characters: a bundle shows them."""
+    records = [file_record(taken.row.input, taken.row.output, columns) for taken in rows]
+    plain = [json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) for record in records]
+    return table_in_memory(name, plain, *columns)
 
 
 def _teachable(recipe: Recipe, material: LearningRows) -> LearningRows:
